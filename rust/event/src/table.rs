@@ -1,0 +1,204 @@
+//! A table: record batches of one schema, in arrival order.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array, new_empty_array};
+use arrow_schema::{Schema, SchemaRef};
+
+use crate::error::EventError;
+
+/// Most rows of one table: row ordinals are 32 bits wide, with the last one kept free.
+pub const ROWS_MAX: usize = u32::MAX as usize - 1;
+
+/// Record batches of one schema, in arrival order. Buffers are shared with whoever made them.
+#[derive(Clone, Debug)]
+pub struct Table {
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+    /// `starts[i]`: ordinal of the first row of batch `i`; one more entry for the number of rows.
+    starts: Vec<usize>,
+}
+
+impl Table {
+    /// A table of `batches`; empty ones are left out.
+    ///
+    /// # Errors
+    /// [`EventError::SchemaChanged`] if a batch has other column names or types than `schema`,
+    /// [`EventError::TooManyRows`] past [`ROWS_MAX`].
+    pub fn new(schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<Self, EventError> {
+        let mut starts = vec![0];
+        let mut kept = Vec::with_capacity(batches.len());
+        let mut rows = 0;
+        for (position, batch) in batches.into_iter().enumerate() {
+            if !same_columns(&schema, batch.schema_ref()) {
+                return Err(EventError::SchemaChanged {
+                    batch: position,
+                    found: describe(batch.schema_ref()),
+                    expected: describe(&schema),
+                });
+            }
+            if batch.num_rows() > 0 {
+                rows += batch.num_rows();
+                starts.push(rows);
+                kept.push(batch);
+            }
+        }
+        if rows > ROWS_MAX {
+            return Err(EventError::TooManyRows { rows, limit: ROWS_MAX });
+        }
+        Ok(Self { schema, batches: kept, starts })
+    }
+
+    /// Column names and types.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The batches, none empty.
+    pub fn batches(&self) -> &[RecordBatch] {
+        &self.batches
+    }
+
+    /// Rows in all.
+    pub fn num_rows(&self) -> usize {
+        *self.starts.last().expect("starts is never empty")
+    }
+
+    /// The batch that holds `row`, and the row's place in it.
+    pub fn locate(&self, row: usize) -> (usize, usize) {
+        debug_assert!(row < self.num_rows());
+        let batch = self.starts.partition_point(|start| *start <= row) - 1;
+        (batch, row - self.starts[batch])
+    }
+
+    /// The values of `column` at `rows` (ordinals in arrival order; NULL gives NULL), in that order.
+    ///
+    /// Cost: O(rows) for one batch; O(rows log batches) for more.
+    ///
+    /// # Errors
+    /// What Arrow refuses: a dictionary that outgrows its key type, strings past 2 GiB.
+    pub fn gather(&self, column: usize, rows: &UInt32Array) -> Result<ArrayRef, EventError> {
+        match self.batches.as_slice() {
+            [] if rows.null_count() == rows.len() => {
+                Ok(arrow_array::new_null_array(self.schema.field(column).data_type(), rows.len()))
+            }
+            [batch] => Ok(arrow_select::take::take(batch.column(column), rows, None)?),
+            batches => {
+                // `interleave` knows no NULL index: an extra source of one NULL row stands for it.
+                let nulls = (rows.null_count() > 0)
+                    .then(|| arrow_array::new_null_array(self.schema.field(column).data_type(), 1));
+                let mut sources: Vec<&dyn Array> = batches.iter().map(|b| b.column(column).as_ref()).collect();
+                if let Some(nulls) = &nulls {
+                    sources.push(nulls.as_ref());
+                }
+                let null_source = (batches.len(), 0);
+                let places: Vec<(usize, usize)> =
+                    rows.iter().map(|row| row.map_or(null_source, |row| self.locate(row as usize))).collect();
+                Ok(arrow_select::interleave::interleave(&sources, &places)?)
+            }
+        }
+    }
+
+    /// The values of `column` in a range of rows: shared where one batch holds them all, copied otherwise.
+    ///
+    /// # Errors
+    /// What Arrow refuses.
+    pub fn slice(&self, column: usize, rows: Range<usize>) -> Result<ArrayRef, EventError> {
+        if rows.is_empty() {
+            return Ok(new_empty_array(self.schema.field(column).data_type()));
+        }
+        let (first, offset) = self.locate(rows.start);
+        let (last, _) = self.locate(rows.end - 1);
+        if first == last {
+            return Ok(self.batches[first].column(column).slice(offset, rows.len()));
+        }
+        let mut parts = Vec::with_capacity(last - first + 1);
+        for batch in first..=last {
+            let start = rows.start.max(self.starts[batch]);
+            let end = rows.end.min(self.starts[batch + 1]);
+            parts.push(self.batches[batch].column(column).slice(start - self.starts[batch], end - start));
+        }
+        let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+        Ok(arrow_select::concat::concat(&parts)?)
+    }
+
+    /// Finds a column. An exact match wins; else, if the name is not `quoted`, a unique match without regard to case.
+    ///
+    /// # Errors
+    /// [`EventError::UnknownColumn`] with the nearest name, or [`EventError::AmbiguousColumn`].
+    pub fn column_index(&self, name: &str, quoted: bool) -> Result<usize, EventError> {
+        resolve_column(&self.schema, name, quoted)
+    }
+}
+
+/// See [`Table::column_index`].
+///
+/// # Errors
+/// [`EventError::UnknownColumn`] with the nearest name, or [`EventError::AmbiguousColumn`].
+pub fn resolve_column(schema: &Schema, name: &str, quoted: bool) -> Result<usize, EventError> {
+    let exact: Vec<usize> = positions(schema, |field| field == name);
+    let fitting = if exact.is_empty() && !quoted {
+        let folded = name.to_lowercase();
+        positions(schema, |field| field.to_lowercase() == folded)
+    } else {
+        exact
+    };
+    match fitting.as_slice() {
+        [index] => Ok(*index),
+        [] => Err(EventError::UnknownColumn {
+            name: name.to_owned(),
+            hint: nearest(name, schema.fields().iter().map(|field| field.name().as_str())).map(str::to_owned),
+            known: schema.fields().iter().map(|field| field.name().clone()).collect(),
+        }),
+        several => Err(EventError::AmbiguousColumn {
+            name: name.to_owned(),
+            candidates: several.iter().map(|index| schema.field(*index).name().clone()).collect(),
+        }),
+    }
+}
+
+fn positions(schema: &Schema, fits: impl Fn(&str) -> bool) -> Vec<usize> {
+    schema.fields().iter().enumerate().filter(|(_, field)| fits(field.name())).map(|(index, _)| index).collect()
+}
+
+/// The name nearest to `name` by edits, without regard to case, if it is near at all.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted: Vec<char> = name.to_lowercase().chars().take(64).collect();
+    candidates
+        .into_iter()
+        .map(|candidate| (edits(&wanted, &candidate.to_lowercase().chars().take(64).collect::<Vec<_>>()), candidate))
+        .filter(|(distance, _)| *distance <= 1 + wanted.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein distance, O(product of lengths).
+fn edits(left: &[char], right: &[char]) -> usize {
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, l) in left.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, r) in right.iter().enumerate() {
+            let substituted = diagonal + usize::from(l != r);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+fn same_columns(left: &Schema, right: &Schema) -> bool {
+    left.fields().len() == right.fields().len()
+        && left
+            .fields()
+            .iter()
+            .zip(right.fields())
+            .all(|(l, r)| Arc::ptr_eq(l, r) || (l.name() == r.name() && l.data_type() == r.data_type()))
+}
+
+fn describe(schema: &Schema) -> String {
+    let fields: Vec<String> =
+        schema.fields().iter().take(20).map(|field| format!("{}: {}", field.name(), field.data_type())).collect();
+    format!("({})", fields.join(", "))
+}

@@ -1,0 +1,33 @@
+//! The pattern language of cepheid, as plain data.
+//!
+//! Every front end (SQL text, the Python algebra, JSON) lowers to [`Pattern`]; every engine starts from it. The
+//! crate knows no Arrow, does no I/O and runs nothing: what can be said about a pattern without data is said here.
+//!
+//! - [`pattern`]: which rows, in which order, what to report. [`expr`]: conditions and measures.
+//! - [`validate`](Pattern::validate): every rule that can be checked without data.
+//! - [`normalise`](Pattern::normalise): one spelling for each meaning.
+//! - [`wire`](Pattern::to_json): versioned JSON and the fingerprint.
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod expr;
+pub mod function;
+pub mod limits;
+pub mod literal;
+pub mod pattern;
+pub mod query;
+
+mod normalise;
+mod validate;
+mod wire;
+
+pub use error::PatternError;
+pub use expr::{Aggregate, Anchor, BinaryOp, CaseBranch, Expr, RowPointer, Semantics, TestedRow};
+pub use function::{AggregateFunction, Function};
+pub use literal::{DataType, Float, Interval, Literal};
+pub use pattern::{
+    AfterMatchSkip, ColumnName, Contiguity, Definition, EmptyMatches, Measure, OutputColumns, PartitionEdge,
+    Pattern, PatternNode, Quantifier, RowsPerMatch, Selection, SkipRow, SortKey, Step, Subset, Within,
+};
+pub use query::{OrderItem, Query, SelectItem};
+pub use wire::{WIRE_VERSION, expr_from_json, expr_to_json};

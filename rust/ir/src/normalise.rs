@@ -1,0 +1,144 @@
+//! One spelling for each meaning, so that equal patterns are equal data with equal fingerprints.
+
+use crate::expr::{Anchor, Expr, RowPointer, Semantics, TestedRow};
+use crate::pattern::{Contiguity, Pattern, PatternNode, Quantifier, Step};
+
+impl Pattern {
+    /// Rewrites to the one normal spelling of the same meaning.
+    ///
+    /// - strict sequences inside strict sequences, and alternations inside alternations, are spliced in;
+    /// - a part repeated exactly once stands for itself;
+    /// - AND inside AND and OR inside OR are spliced in; a chain of one is its operand;
+    /// - in a condition, a pointer to the row under test by way of its own variable becomes the plain one, and
+    ///   `Excluded` is dropped where the row under test could not have counted;
+    /// - `FINAL` of a `FIRST` without offset is the same row as `RUNNING`, and is written as that.
+    pub fn normalise(mut self) -> Self {
+        self.root = normal_node(self.root);
+        let subsets = self.subsets.clone();
+        let holds = |name: &str, variable: &str| {
+            name == variable
+                || subsets.iter().any(|s| s.name == name && s.variables.iter().any(|v| v == variable))
+        };
+        for definition in &mut self.define {
+            let variable = definition.variable.clone();
+            definition.condition.walk_mut(&mut |expr| match expr {
+                Expr::Column { at, .. } | Expr::Classifier { at } => {
+                    let own = at.variable.as_deref().is_some_and(|name| holds(name, &variable));
+                    normal_condition_pointer(at, own);
+                }
+                Expr::Aggregate(aggregate) => {
+                    let counts = aggregate.variable.as_deref().is_none_or(|name| holds(name, &variable));
+                    if !counts {
+                        aggregate.tested_row = TestedRow::Included;
+                    }
+                }
+                _ => {}
+            });
+        }
+        let expressions =
+            self.define.iter_mut().map(|d| &mut d.condition).chain(self.measures.iter_mut().map(|m| &mut m.value));
+        for expression in expressions {
+            expression.walk_mut(&mut normal_expr);
+        }
+        self
+    }
+}
+
+/// A pointer in the condition of a variable; `own`: its variable (or subset) includes the variable under test.
+fn normal_condition_pointer(at: &mut RowPointer, own: bool) {
+    if at.variable.is_some() && !own {
+        at.tested_row = TestedRow::Included;
+    }
+    let is_row_under_test = own
+        && at.tested_row == TestedRow::Included
+        && at.anchor == Anchor::Last
+        && at.logical_offset == 0
+        && at.semantics == Semantics::Running;
+    if is_row_under_test {
+        at.variable = None;
+    }
+}
+
+fn normal_expr(expr: &mut Expr) {
+    match expr {
+        Expr::Column { at, .. } | Expr::Classifier { at } => {
+            if at.anchor == Anchor::First && at.logical_offset == 0 && at.semantics == Semantics::Final {
+                // Not the same if the variable has no row yet: only the universal variable always has.
+                if at.variable.is_none() {
+                    at.semantics = Semantics::Running;
+                }
+            }
+        }
+        Expr::And(args) => splice(args, |arg| if let Expr::And(inner) = arg { Ok(inner) } else { Err(arg) }),
+        Expr::Or(args) => splice(args, |arg| if let Expr::Or(inner) = arg { Ok(inner) } else { Err(arg) }),
+        _ => {}
+    }
+    if let Expr::And(args) | Expr::Or(args) = expr
+        && args.len() == 1
+    {
+        *expr = args.pop().expect("one operand");
+    }
+}
+
+fn splice(args: &mut Vec<Expr>, open: fn(Expr) -> Result<Vec<Expr>, Expr>) {
+    let old = std::mem::take(args);
+    for arg in old {
+        match open(arg) {
+            Ok(inner) => args.extend(inner),
+            Err(arg) => args.push(arg),
+        }
+    }
+}
+
+fn normal_node(node: PatternNode) -> PatternNode {
+    match node {
+        PatternNode::Sequence(steps) => {
+            let mut flat: Vec<Step> = Vec::with_capacity(steps.len());
+            for step in steps {
+                match normal_node(step.node) {
+                    PatternNode::Sequence(inner) => {
+                        // The relation to an inner sequence is that of its first step.
+                        for (position, mut inner_step) in inner.into_iter().enumerate() {
+                            if position == 0 {
+                                inner_step.contiguity = step.contiguity;
+                            }
+                            flat.push(inner_step);
+                        }
+                    }
+                    node => flat.push(Step { contiguity: step.contiguity, node }),
+                }
+            }
+            if let Some(first) = flat.first_mut() {
+                first.contiguity = Contiguity::Strict;
+            }
+            if flat.len() == 1 { flat.pop().expect("one step").node } else { PatternNode::Sequence(flat) }
+        }
+        PatternNode::Alternation(parts) => {
+            let mut flat = Vec::with_capacity(parts.len());
+            for part in parts {
+                match normal_node(part) {
+                    PatternNode::Alternation(inner) => flat.extend(inner),
+                    part => flat.push(part),
+                }
+            }
+            if flat.len() == 1 { flat.pop().expect("one part") } else { PatternNode::Alternation(flat) }
+        }
+        PatternNode::Permute { parts, contiguity } => {
+            let mut parts: Vec<_> = parts.into_iter().map(normal_node).collect();
+            if parts.len() == 1 {
+                parts.pop().expect("one part")
+            } else {
+                PatternNode::Permute { parts, contiguity }
+            }
+        }
+        PatternNode::Quantified { node, quantifier } => {
+            let node = normal_node(*node);
+            match quantifier {
+                Quantifier { min: 1, max: Some(1), .. } => node,
+                quantifier => PatternNode::Quantified { node: Box::new(node), quantifier },
+            }
+        }
+        PatternNode::Exclusion(node) => PatternNode::Exclusion(Box::new(normal_node(*node))),
+        PatternNode::Variable(_) | PatternNode::Anchor(_) | PatternNode::Empty => node,
+    }
+}
