@@ -1,14 +1,37 @@
 //! The result of matching.
 
-use arrow_array::RecordBatch;
+use std::sync::Arc;
+
+use arrow_array::types::Int32Type;
+use arrow_array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
+use cepheid_event::{EventError, OrderedRows};
+use cepheid_matcher::{MatchSet, Strategy};
 
 use crate::error::EngineError;
 
 /// Matches as Arrow: one table of derived events and, built when asked for, one of membership.
 #[derive(Debug)]
 pub struct MatchTable {
-    batch: RecordBatch,
+    pub(crate) batch: RecordBatch,
+    pub(crate) origin: Arc<Origin>,
+    /// The matches that the batch's rows come from, each once, in order of first appearance; indices into the set.
+    pub(crate) matches: Vec<u32>,
+    /// `row_matches[r]`: the match that row `r` of the batch comes from; `u32::MAX` for an unmatched row.
+    pub(crate) row_matches: Vec<u32>,
 }
+
+/// What matches were found, and in which rows.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) set: MatchSet,
+    pub(crate) rows: OrderedRows,
+    pub(crate) variables: Vec<String>,
+    pub(crate) strategy: Strategy,
+}
+
+/// Row of the output that comes from no match.
+pub(crate) const UNMATCHED: u32 = u32::MAX;
 
 impl MatchTable {
     /// One row per match, or per matched row.
@@ -16,22 +39,70 @@ impl MatchTable {
         &self.batch
     }
 
-    /// `(match: int64, variable: utf8 dictionary, row: int64)`: `match` is the ordinal of the match within this
-    /// result, `row` that of the input row in arrival order.
+    /// `(match: int64, variable: dictionary of utf8, row: int64)`, one row a matched row: `match` is the ordinal of
+    /// the match within this result, `row` that of the input row in arrival order.
     ///
     /// # Errors
-    /// [`EngineError`] when it would pass Arrow's limits.
+    /// What Arrow refuses.
     pub fn membership(&self) -> Result<RecordBatch, EngineError> {
-        unimplemented!()
+        let Origin { set, rows, variables, .. } = &*self.origin;
+        let total: usize = self.matches.iter().map(|index| set.get(*index as usize).rows() as usize).sum();
+        let mut ordinals = Vec::with_capacity(total);
+        let mut codes = Vec::with_capacity(total);
+        let mut arrivals = Vec::with_capacity(total);
+        for (ordinal, index) in self.matches.iter().enumerate() {
+            let found = set.get(*index as usize);
+            let mut position = found.start;
+            for segment in found.segments {
+                for _ in 0..segment.rows {
+                    ordinals.push(ordinal as i64);
+                    codes.push(i32::from(segment.label.variable));
+                    arrivals.push(i64::from(rows.arrival(position)));
+                    position += 1;
+                }
+            }
+        }
+        let names = StringArray::from_iter_values(variables);
+        let variables = DictionaryArray::<Int32Type>::try_new(Int32Array::from(codes), Arc::new(names))
+            .map_err(EventError::from)?;
+        let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        let schema = Schema::new(vec![
+            Field::new("match", DataType::Int64, false),
+            Field::new("variable", dictionary, false),
+            Field::new("row", DataType::Int64, false),
+        ]);
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(Int64Array::from(ordinals)), Arc::new(variables), Arc::new(Int64Array::from(arrivals))];
+        Ok(RecordBatch::try_new(Arc::new(schema), columns).map_err(EventError::from)?)
     }
 
-    /// Matches, empty ones included.
+    /// Matches in this result, empty ones included.
     pub fn num_matches(&self) -> usize {
-        0
+        self.matches.len()
     }
 
     /// Name of the strategy that ran.
     pub fn strategy(&self) -> &'static str {
-        ""
+        self.origin.strategy.name()
     }
+
+    /// The same with other rows: `kept[r]` is the row of this result that row `r` of `batch` comes from.
+    pub(crate) fn with_rows(&self, batch: RecordBatch, kept: impl Iterator<Item = usize>) -> Self {
+        let row_matches: Vec<u32> = kept.map(|row| self.row_matches[row]).collect();
+        Self { batch, origin: Arc::clone(&self.origin), matches: distinct(&row_matches), row_matches }
+    }
+}
+
+/// Matches in order of first appearance.
+pub(crate) fn distinct(row_matches: &[u32]) -> Vec<u32> {
+    let mut seen = std::collections::HashSet::new();
+    let mut last = UNMATCHED;
+    let mut found = vec![];
+    for index in row_matches {
+        if *index != UNMATCHED && *index != last && seen.insert(*index) {
+            found.push(*index);
+        }
+        last = *index;
+    }
+    found
 }

@@ -1,1 +1,41 @@
-//! cepheid-eval.
+//! What an expression means, twice: over columns of rows and over one row.
+//!
+//! [`TypedExpr::compile`] checks an [`Expr`](cepheid_ir::Expr) against a schema and infers every type. Its leaves
+//! (columns of some row, classifiers, aggregates) become numbered *slots*, and whoever evaluates fills them: the
+//! crate knows nothing of runs or matches.
+//!
+//! - [`TypedExpr::evaluate_columns`] and [`TypedExpr::evaluate_mask`]: every slot is an array, one element a row.
+//! - [`TypedExpr::evaluate_row`] and [`TypedExpr::evaluate_condition`]: every slot is a [`Value`], asked for only
+//!   when needed.
+//!
+//! The two give the same values and the same errors: a property test holds them together.
+#![forbid(unsafe_code)]
+
+pub mod aggregate;
+pub mod column_reader;
+pub mod error;
+pub mod leaf;
+pub mod typed;
+pub mod value;
+pub mod value_array;
+
+mod arithmetic;
+mod cast;
+mod compile;
+mod compile_call;
+mod decimal;
+mod display;
+mod function;
+mod literal;
+mod row;
+mod types;
+mod vector;
+
+pub use aggregate::{Accumulator, TypedAggregate};
+pub use column_reader::{ColumnReader, read_value};
+pub use display::expression_text;
+pub use error::EvalError;
+pub use leaf::{Leaf, SlotValues};
+pub use typed::TypedExpr;
+pub use value::{Value, compare_floats, compare_values, equal_values};
+pub use value_array::values_to_array;

@@ -2,7 +2,12 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod key;
+pub mod order;
+pub mod partition;
 pub mod table;
 
 pub use error::EventError;
-pub use table::Table;
+pub use order::{OrderKey, RowOrder};
+pub use partition::OrderedRows;
+pub use table::{Table, resolve_column};

@@ -1,1 +1,29 @@
-//! cepheid-matcher.
+//! Pattern automata and the strategies that run them.
+//!
+//! [`Matcher::compile`] turns a pattern into an [`Automaton`] and sorts its conditions ([`conditions`]) by what they
+//! read. [`Matcher::find`] evaluates what it can over columns ([`masks`]), lets the best strategy that the pattern
+//! and the data allow ([`strategy`]) search every partition, and returns the matches as a [`MatchSet`]. All
+//! strategies give the same matches in the same order.
+#![forbid(unsafe_code)]
+
+pub mod automaton;
+pub mod bits;
+pub mod conditions;
+pub mod error;
+pub mod masks;
+pub mod match_set;
+pub mod matcher;
+pub mod strategy;
+
+mod classes;
+mod facts;
+mod run;
+mod search;
+mod strategies;
+
+pub use automaton::{Automaton, VariableId};
+pub use error::MatchError;
+pub use match_set::{Label, MatchSet, MatchView, Segment};
+pub use matcher::{FindOptions, Found, Matcher};
+pub use search::Wanted;
+pub use strategy::{Plan, Strategy};

@@ -1,1 +1,27 @@
-//! cepheid-python.
+//! `cepheid._native`: the door between Python and the engine. Arguments come in, answers go out; nothing is decided
+//! here.
+//!
+//! The GIL is released around all Rust work, and nothing that runs meanwhile holds a lock that Python could wait for.
+
+mod arrow;
+mod error;
+mod matches;
+mod pattern;
+mod sql;
+
+/// The compiled half of cepheid.
+#[pyo3::pymodule]
+mod _native {
+    #[pymodule_export]
+    use super::arrow::ArrowBatch;
+    #[pymodule_export]
+    use super::matches::MatchTable;
+    #[pymodule_export]
+    use super::pattern::{Pattern, check_expression};
+    #[pymodule_export]
+    use super::sql::{Query, parse_expression, unparse_expression};
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "the name is Python's")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}

@@ -1,1 +1,107 @@
-//! cepheid-sql.
+//! SQL text to the pattern language and back.
+//!
+//! A text goes through four hands: [`lexer`] splits it into tokens, each with its span; the `parse_*` modules, a
+//! recursive-descent parser with operator precedence for expressions, build a tree of what was written; [`lower`] and
+//! [`lower_pattern`] resolve its names into `cepheid_ir`; what only the whole pattern shows is checked by
+//! [`Pattern::validate`]. `unparse_*` goes the other way, and `parse(unparse(x)) == x` for everything SQL can say.
+//!
+//! No text makes the crate panic or exhaust the stack: the limits of `cepheid_ir::limits` are checked while parsing,
+//! and the time taken is linear in the text.
+#![forbid(unsafe_code)]
+
+mod ast;
+mod calendar;
+mod cursor;
+mod error;
+mod lexer;
+mod lower;
+mod lower_pattern;
+mod parse_expr;
+mod parse_literal;
+mod parse_primary;
+mod parse_query;
+mod parse_recognition;
+mod parse_row_pattern;
+mod span;
+mod unparse;
+mod unparse_pattern;
+
+use cepheid_ir::{Expr, Pattern, Query};
+
+pub use error::{SqlError, SqlErrorKind};
+pub use span::Span;
+pub use unparse::unparse_expr;
+pub use unparse_pattern::{unparse_pattern, unparse_query};
+
+use cursor::Cursor;
+use error::{Failure, Parsed};
+use lower::{Scope, lower_expression};
+
+/// What an expression's text may name, and what a qualifier means in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// SQL's `DEFINE`: the row under test belongs to its variable; unquoted variables fold to upper case; no `FINAL`.
+    Condition,
+    /// SQL's `MEASURES`.
+    Measure,
+    /// Text in the algebra's conditions: `b.x` is of the rows accepted before, a bare column of the row under test;
+    /// variables keep their case.
+    AlgebraCondition,
+    /// Text in the algebra's measures: as SQL's, but variables keep their case.
+    AlgebraMeasure,
+    /// The outer `SELECT`: columns of the matches only. Without a query there is no alias, so nothing is qualified.
+    Outer,
+}
+
+/// Reads `SELECT ... FROM table MATCH_RECOGNIZE (...) [AS alias] [WHERE ...] [ORDER BY ...] [LIMIT ...]`.
+///
+/// # Errors
+/// [`SqlError`], with the place of the fault.
+pub fn parse_query(text: &str) -> Result<Query, SqlError> {
+    placed(text, || {
+        let select = Cursor::new(text)?.query()?;
+        lower_pattern::lower_select(select)
+    })
+}
+
+/// Reads a pattern: `MATCH_RECOGNIZE (...)` alone, or a whole `SELECT * FROM table MATCH_RECOGNIZE (...)`, of which
+/// the table is not looked at.
+///
+/// # Errors
+/// [`SqlError`], with the place of the fault; a query that does more than select all columns is one.
+pub fn parse_pattern(text: &str) -> Result<Pattern, SqlError> {
+    placed(text, || {
+        let mut cursor = Cursor::new(text)?;
+        if cursor.at_word("MATCH_RECOGNIZE") {
+            return lower_pattern::lower_recognition(cursor.bare_recognition()?);
+        }
+        if !cursor.at_any_word(&["SELECT", "WITH"]) {
+            return Err(cursor.unexpected(&["SELECT", "MATCH_RECOGNIZE"]));
+        }
+        let select = cursor.query()?;
+        if let Some(span) = select.beyond_pattern {
+            let message = "a pattern is read from SELECT * FROM table MATCH_RECOGNIZE (...) alone; \
+                           put conditions into DEFINE, or run the whole query with cepheid.sql()";
+            return Err(Failure::unsupported(span, message));
+        }
+        Ok(lower_pattern::lower_select(select)?.pattern)
+    })
+}
+
+/// Reads one expression. Without a pattern, any qualifier may be a variable.
+///
+/// # Errors
+/// [`SqlError`], with the place of the fault.
+pub fn parse_expression(text: &str, dialect: Dialect) -> Result<Expr, SqlError> {
+    placed(text, || {
+        let mut cursor = Cursor::new(text)?;
+        let node = cursor.expression()?;
+        cursor.end_of_text(&["an operator", "the end of the expression"])?;
+        let scope = Scope { dialect, variables: None, alias: None, context: String::new() };
+        lower_expression(&scope, node)
+    })
+}
+
+fn placed<T>(text: &str, parse: impl FnOnce() -> Parsed<T>) -> Result<T, SqlError> {
+    parse().map_err(|failure| SqlError::new(text, *failure))
+}

@@ -1,0 +1,128 @@
+"""`make bench`: measures, writes a record with machine and versions, prints it as a table.
+
+`python -m benches [-k EXPRESSION]` measures (a part); `python -m benches --show RECORD` prints a record again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benches.resources import measure_resources
+from benches.workload import load_workloads
+
+RECORDS = Path(__file__).parent / "record"
+PACKAGES = ("cepheid", "duckdb", "polars", "pandas-match-recognize", "pandas", "pyarrow", "numpy")
+SCAN = "column scan"
+
+
+class Skipped:
+    """Collects why engines were not timed: that belongs into the record as much as the times."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.skipped and isinstance(report.longrepr, tuple):
+            test = report.nodeid.rsplit("[", 1)[-1].rstrip("]")
+            self.reasons.append(f"{test}: {report.longrepr[2].removeprefix('Skipped: ')}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benches")
+    parser.add_argument("-k", default="", help="only what this expression names, as in pytest")
+    parser.add_argument("--show", type=Path, help="print this record")
+    arguments = parser.parse_args()
+    if arguments.show:
+        print(as_table(json.loads(arguments.show.read_text("utf-8"))))
+        return 0
+    skipped = Skipped()
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "raw.json"
+        options = [str(Path(__file__).parent), "-q", "-k", arguments.k, f"--benchmark-json={raw}", "--benchmark-quiet"]
+        status = pytest.main([*options, "--benchmark-disable-gc", "-p", "no:cacheprovider"], plugins=[skipped])
+        if not raw.exists() or not raw.stat().st_size:
+            return int(status) or 1
+        record = to_record(json.loads(raw.read_text("utf-8")), skipped.reasons)
+    record["resources"] = measure_resources([] if arguments.k else load_workloads())
+    RECORDS.mkdir(exist_ok=True)
+    path = RECORDS / f"{record['date'].replace(':', '')}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    print(as_table(record))
+    print(f"\nrecord: {path.relative_to(Path(__file__).parent.parent)}")
+    return int(status)
+
+
+def to_record(raw: dict[str, Any], skipped: list[str]) -> dict[str, Any]:
+    """Of pytest-benchmark's file, what a reader wants to know."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    times = [
+        {
+            **bench["extra_info"],
+            "median_ms": bench["stats"]["median"] * 1000,
+            "min_ms": bench["stats"]["min"] * 1000,
+            "rounds": bench["stats"]["rounds"],
+        }
+        for bench in raw["benchmarks"]
+    ]
+    return {
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "commit": raw.get("commit_info", {}).get("id"),
+        "machine": raw["machine_info"],
+        "versions": versions,
+        "times": times,
+        "not_timed": skipped,
+    }
+
+
+def as_table(record: dict[str, Any]) -> str:
+    """A line an engine: its median, rows a second, how often the scan fits into it, and how it compares with ours."""
+    lines = [f"{'workload':<34}{'engine':<24}{'median':>12}{'M rows/s':>10}{'× scan':>9}{'× cepheid':>11}"]
+    by_workload: dict[str, list[dict[str, Any]]] = {}
+    for entry in record["times"]:
+        by_workload.setdefault(entry["workload"], []).append(entry)
+    for workload, entries in by_workload.items():
+        entries.sort(key=lambda entry: entry["median_ms"])
+        scan = next((entry["median_ms"] for entry in entries if entry["peer"] == SCAN), None)
+        ours = min((entry["median_ms"] for entry in entries if entry["peer"].startswith("cepheid")), default=None)
+        for entry in entries:
+            median = entry["median_ms"]
+            rate = entry["rows"] / median / 1000
+            lines.append(
+                f"{workload:<34}{entry['peer']:<24}{median:>9.3f} ms{rate:>10.2f}{_ratio(median, scan):>9}{_ratio(median, ours):>11}"
+            )
+            workload = ""
+    if record["not_timed"]:
+        lines += ["", "not timed:", *(f"  {reason}" for reason in record["not_timed"])]
+    resources = record.get("resources", {})
+    if resources:
+        wheel = resources["wheel_bytes"]
+        lines += ["", f"import cepheid: {resources['import_ms']:.1f} ms"]
+        lines += [f"wheel: {wheel / 1e6:.2f} MB" if wheel else "wheel: none in dist/; make build first"]
+        for name, extra in resources["extra_bytes_per_row"].items():
+            lines.append(
+                f"memory beyond input and output: {name}: "
+                + ("not known here" if extra is None else f"{extra:.1f} bytes a row")
+            )
+    return "\n".join(lines)
+
+
+def _ratio(value: float, base: float | None) -> str:
+    return f"{value / base:.2f}" if base else "-"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""Complex event processing over Arrow: row patterns in Python or SQL, matched in Rust.
+
+>>> import cepheid as cep
+>>> from cepheid import col, event, prev
+>>> fall = event("fall", col.price < prev(col.price)).one_or_more()
+>>> rise = event("rise", col.price > prev(col.price)).one_or_more()
+>>> valley = cep.seq(event("top"), fall, rise, contiguity="strict").select(low=cep.ref("fall").price)
+>>> [row["low"] for row in cep.match(valley, {"price": [5, 3, 2, 4, 6, 1]})]
+[2]
+"""
+
+from cepheid._native import __version__
+from cepheid.engine import match
+from cepheid.errors import (
+    CepheidError,
+    EvaluationError,
+    InternalError,
+    LateEventError,
+    MatchError,
+    PatternError,
+    SchemaError,
+    SqlError,
+    StateLimitError,
+    StoreError,
+)
+from cepheid.expr import Expr, Ref, col, expr_from_sql, lit, ref
+from cepheid.functions import (
+    abs,
+    classifier,
+    coalesce,
+    concat,
+    count,
+    count_if,
+    date_add,
+    date_diff,
+    duration,
+    exp,
+    from_unixtime,
+    greatest,
+    least,
+    ln,
+    log,
+    match_number,
+    max_by,
+    min_by,
+    next_,
+    nullif,
+    power,
+    prev,
+    round,
+    udf,
+    when,
+)
+from cepheid.pattern import Pattern, all_of, event, seq
+from cepheid.result import Matches
+from cepheid.sql import pattern_from_sql, sql
+
+__all__ = [
+    "CepheidError",
+    "EvaluationError",
+    "Expr",
+    "InternalError",
+    "LateEventError",
+    "MatchError",
+    "Matches",
+    "Pattern",
+    "PatternError",
+    "Ref",
+    "SchemaError",
+    "SqlError",
+    "StateLimitError",
+    "StoreError",
+    "__version__",
+    "abs",
+    "all_of",
+    "classifier",
+    "coalesce",
+    "col",
+    "concat",
+    "count",
+    "count_if",
+    "date_add",
+    "date_diff",
+    "duration",
+    "event",
+    "exp",
+    "expr_from_sql",
+    "from_unixtime",
+    "greatest",
+    "least",
+    "lit",
+    "ln",
+    "log",
+    "match",
+    "match_number",
+    "max_by",
+    "min_by",
+    "next_",
+    "nullif",
+    "pattern_from_sql",
+    "power",
+    "prev",
+    "ref",
+    "round",
+    "seq",
+    "sql",
+    "udf",
+    "when",
+]

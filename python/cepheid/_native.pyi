@@ -1,0 +1,175 @@
+"""The compiled half of cepheid."""
+
+from typing import Protocol, final
+
+class ArrowSchemaExportable(Protocol):
+    def __arrow_c_schema__(self) -> object: ...
+
+__version__: str
+
+@final
+class ArrowBatch:
+    """One record batch, for any Arrow library to read."""
+
+    def __arrow_c_schema__(self) -> object:
+        """The schema as a capsule."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The batch as a stream of one; a requested schema is followed where its types can be cast to."""
+
+@final
+class MatchTable:
+    """Matches as Arrow; `cepheid.Matches` is built on it."""
+
+    def __arrow_c_schema__(self) -> object:
+        """The schema as a capsule."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The rows as a stream; a requested schema is followed where its types can be cast to."""
+
+    def membership(self) -> ArrowBatch:
+        """Which input rows make up which match: `match: int64, variable: string, row: int64`.
+
+        Raises:
+            SchemaError: It would pass Arrow's limits.
+        """
+
+    @property
+    def num_matches(self) -> int:
+        """Matches, empty ones included."""
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the table."""
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the table's columns."""
+
+    @property
+    def strategy(self) -> str:
+        """Name of the strategy that ran."""
+
+@final
+class Pattern:
+    """A validated pattern in its normal spelling; `cepheid.Pattern` keeps one.
+
+    `data` is anything with `__arrow_c_stream__` or `__arrow_c_array__`; it is read without the GIL, buffers shared.
+    """
+
+    @staticmethod
+    def from_json(text: str) -> Pattern:
+        """Reads the wire form, validates and normalises it.
+
+        Raises:
+            PatternError: It is no pattern, or an impossible one.
+        """
+
+    @staticmethod
+    def from_sql(text: str) -> Pattern:
+        """Reads a `SELECT` or a bare `MATCH_RECOGNIZE` clause.
+
+        Raises:
+            SqlError: It is neither.
+        """
+
+    def to_json(self) -> str:
+        """The wire form."""
+
+    def to_sql(self) -> str:
+        """A `MATCH_RECOGNIZE` clause of the same meaning."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the wire form without the name, in hex."""
+
+    def explain(self, schema: ArrowSchemaExportable | None = None) -> str:
+        """The plan in prose; with a schema, types are checked as well.
+
+        Raises:
+            PatternError: No strategy can run it.
+            SchemaError: The schema does not fit it.
+        """
+
+    def match_table(self, data: object, *, event_time: str | None = None) -> MatchTable:
+        """Matches one table.
+
+        Raises:
+            CepheidError: See `cepheid.match`.
+        """
+
+    def count(self, data: object, *, event_time: str | None = None) -> int:
+        """The number of matches.
+
+        Raises:
+            CepheidError: See `cepheid.match`.
+        """
+
+    def exists(self, data: object, *, event_time: str | None = None) -> bool:
+        """Whether there is a match.
+
+        Raises:
+            CepheidError: See `cepheid.match`.
+        """
+
+@final
+class Query:
+    """A parsed query over the matches of one table."""
+
+    @staticmethod
+    def parse(text: str) -> Query:
+        """Reads the text of a query.
+
+        Raises:
+            SqlError: It is none.
+        """
+
+    @property
+    def table(self) -> str:
+        """The input table's name, as written."""
+
+    @property
+    def table_quoted(self) -> bool:
+        """Whether the table's name was quoted."""
+
+    def pattern(self) -> Pattern:
+        """The query's pattern, without what the outer `SELECT` does with its rows."""
+
+    def explain(self, schema: ArrowSchemaExportable | None = None) -> str:
+        """The plan in prose; with a schema, types are checked as well.
+
+        Raises:
+            PatternError: No strategy can run it.
+            SchemaError: The schema does not fit it.
+        """
+
+    def run(self, data: object, *, event_time: str | None = None) -> MatchTable:
+        """Runs the query over its table.
+
+        Raises:
+            CepheidError: See `cepheid.sql`.
+        """
+
+def check_expression(json: str) -> str:
+    """Reads an expression from JSON and writes it back, so that only what the engine can read gets into one.
+
+    Raises:
+        PatternError: It is no expression.
+    """
+
+def parse_expression(text: str, dialect: str) -> str:
+    """Reads an expression of the algebra and gives it as JSON.
+
+    Args:
+        text: SQL.
+        dialect: `algebra_condition` or `algebra_measure`.
+
+    Raises:
+        SqlError: It is no expression.
+    """
+
+def unparse_expression(json: str) -> str:
+    """SQL text of an expression given as JSON.
+
+    Raises:
+        PatternError: It is no expression.
+    """

@@ -1,0 +1,359 @@
+"""Tables in: whatever a caller has, as something the engine reads through Arrow's capsules.
+
+Objects that speak the capsule protocol pass through untouched. The rest (NumPy arrays, lists, dicts of events,
+streams of tables) become pyarrow tables, sharing buffers wherever NumPy and Arrow agree on the layout.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cepheid.errors import SchemaError
+from cepheid.nodes import resolve_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cepheid.functions import UserPredicate
+
+__all__ = ["schema_of", "table_of"]
+
+_ACCEPTED = (
+    "an Arrow table (pyarrow, Polars, pandas, DuckDB, nanoarrow: anything with __arrow_c_stream__ or "
+    "__arrow_c_array__), a dict of NumPy arrays or lists, a NumPy structured array, a list of dicts, or an iterable "
+    "of these"
+)
+
+
+def table_of(data: Any, predicates: Sequence[UserPredicate] = ()) -> Any:
+    """`data` as an object that exports Arrow, with a boolean column for each Python predicate.
+
+    Raises:
+        SchemaError: It is nothing that can be read as a table, or a column that a predicate takes is missing.
+    """
+    if not predicates and _exports_arrow(data):
+        return data
+    table = data if _exports_arrow(data) else _as_pyarrow(data)
+    return _with_predicates(_arrow_table(table), predicates) if predicates else table
+
+
+def schema_of(data: Any, predicates: Sequence[UserPredicate] = ()) -> Any:
+    """The schema of a table, or a schema itself, as an object that exports it."""
+    import pyarrow as pa
+
+    if isinstance(data, pa.Schema) or (hasattr(data, "__arrow_c_schema__") and not _exports_arrow(data)):
+        schema = pa.schema(data)
+    elif hasattr(data, "__arrow_c_schema__") and not predicates:
+        return data
+    else:
+        schema = _arrow_table(table_of(data)).schema
+    from cepheid.pattern import predicate_column
+
+    for position in range(len(predicates)):
+        schema = schema.append(pa.field(predicate_column(position), pa.bool_()))
+    return schema
+
+
+def _exports_arrow(data: Any) -> bool:
+    # A pandas or Polars *column* exports a stream too, but not of rows.
+    return (hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")) and not _is_column(data)
+
+
+def _is_column(data: Any) -> bool:
+    module, name = type(data).__module__.partition(".")[0], type(data).__name__
+    if module in ("pandas", "polars"):
+        return name in ("Series", "Index")
+    if module == "pyarrow":
+        # A struct array is a record batch by another name; any other array is a column.
+        return name.endswith("Array") and name not in ("StructArray",) and not _is_struct(data)
+    return False
+
+
+def _is_struct(data: Any) -> bool:
+    return str(getattr(data, "type", "")).startswith("struct<")
+
+
+def _arrow_table(data: Any) -> pa.Table:
+    import pyarrow as pa
+
+    if isinstance(data, pa.Table):
+        return data
+    try:
+        if hasattr(data, "__arrow_c_stream__"):
+            return pa.RecordBatchReader.from_stream(data).read_all()
+        return pa.Table.from_batches([pa.record_batch(data)])
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise _unsupported(data, str(error)) from error
+
+
+def _as_pyarrow(data: Any) -> pa.Table:
+    if _is_pandas(data):
+        import pyarrow as pa
+
+        return pa.Table.from_pandas(data, preserve_index=False)
+    if isinstance(data, Mapping):
+        return _from_columns(data)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(data, numpy.ndarray):
+        return _from_structured(data)
+    if isinstance(data, (str, bytes, bytearray, memoryview)) or _is_column(data) or not isinstance(data, Iterable):
+        raise _unsupported(data)
+    return _from_iterable(data)
+
+
+def _is_pandas(data: Any) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(data, pandas.DataFrame)
+
+
+def _unsupported(data: Any, reason: str = "") -> SchemaError:
+    name = type(data).__name__
+    why = f" ({reason})" if reason else ""
+    return SchemaError(
+        f"an object of type {name} cannot be read as a table{why}; give {_ACCEPTED}",
+        code="unsupported-input",
+        type_name=name,
+        expected=_ACCEPTED,
+    )
+
+
+def _from_columns(data: Mapping[Any, Any]) -> pa.Table:
+    import pyarrow as pa
+
+    arrays, names = [], []
+    for name, values in data.items():
+        if not isinstance(name, str):
+            raise SchemaError(
+                f"a column is named by a string, not {type(name).__name__}: {str(name)[:100]!r}",
+                code="unsupported-input",
+                type_name=type(name).__name__,
+            )
+        if _is_table(values):
+            raise SchemaError(
+                f"`{name}` is a table: a mapping of topics to tables cannot be matched by this version; give one table",
+                code="unsupported",
+                column=name,
+                type_name=type(values).__name__,
+            )
+        arrays.append(_column(name, values))
+        names.append(name)
+    lengths = {name: len(array) for name, array in zip(names, arrays, strict=True)}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"`{name}` has {length}" for name, length in list(lengths.items())[:12])
+        raise SchemaError(f"the columns differ in length: {listed}", code="unequal-lengths", known=names)
+    return pa.table(arrays, names=names)
+
+
+def _is_table(values: Any) -> bool:
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(values, numpy.ndarray):
+        return values.dtype.names is not None
+    if isinstance(values, Mapping) or _is_pandas(values):
+        return True
+    return _exports_arrow(values) and hasattr(values, "columns")
+
+
+def _column(name: str, values: Any) -> Any:
+    """One column as a pyarrow array or chunked array."""
+    import pyarrow as pa
+
+    try:
+        if isinstance(values, (pa.Array, pa.ChunkedArray)):
+            return values
+        if hasattr(values, "__arrow_c_stream__"):
+            return pa.chunked_array(values)
+        if hasattr(values, "__arrow_c_array__"):
+            return pa.array(values)
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and isinstance(values, numpy.ndarray):
+            return _from_numpy(name, values)
+        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+            raise SchemaError(
+                f"column `{name}` is a {type(values).__name__}; give an array or a list",
+                code="unsupported-input",
+                column=name,
+                type_name=type(values).__name__,
+            )
+        return pa.array(values if isinstance(values, (list, tuple, range)) else list(values))
+    except (pa.ArrowException, TypeError, ValueError, OverflowError, NotImplementedError) as error:
+        raise SchemaError(
+            f"column `{name}` cannot be read: {error}",
+            code="unsupported-input",
+            column=name,
+            type_name=type(values).__name__,
+        ) from error
+
+
+def _from_numpy(name: str, values: Any) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    if values.ndim != 1:
+        raise SchemaError(
+            f"column `{name}` is an array of {values.ndim} dimensions; a column has one",
+            code="unsupported-input",
+            column=name,
+            type_name="ndarray",
+        )
+    mask = None
+    if isinstance(values, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(values)
+        values = values.data
+    if values.dtype.byteorder not in "=|" and not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder("="))
+    kind = values.dtype.kind
+    if kind in "mM":
+        unit = np.datetime_data(values.dtype)
+        if kind == "M" and unit == ("D", 1):
+            pass
+        elif unit[1] != 1 or unit[0] not in ("s", "ms", "us", "ns"):
+            # Arrow has seconds and finer.
+            values = values.astype(f"{kind}8[{'s' if unit[0] in ('Y', 'M', 'W', 'D', 'h', 'm', 's') else 'ns'}]")
+    elif kind in "fiu" and values.dtype.itemsize > 8:
+        values = values.astype(np.float64)
+    elif kind not in "biufUSOTV":
+        raise SchemaError(
+            f"column `{name}` has the NumPy type {values.dtype}, which Arrow does not have",
+            code="unsupported-input",
+            column=name,
+            found=str(values.dtype),
+            type_name="ndarray",
+        )
+    elif kind == "T":
+        values = values.astype(object)
+    return pa.array(values, mask=mask)
+
+
+def _from_structured(data: Any) -> pa.Table:
+    import pyarrow as pa
+
+    if data.dtype.names is None:
+        raise _unsupported(data, f"its type is {data.dtype}, without fields; name the columns in a dict")
+    if data.ndim != 1:
+        raise _unsupported(data, f"it has {data.ndim} dimensions; a table has one")
+    names = list(data.dtype.names)
+    return pa.table([_from_numpy(name, data[name]) for name in names], names=names)
+
+
+def _from_iterable(data: Iterable[Any]) -> pa.Table:
+    import pyarrow as pa
+
+    events: list[Mapping[Any, Any]] = []
+    tables: list[pa.Table] = []
+    for position, part in enumerate(data):
+        if isinstance(part, Mapping) and _is_event(part):
+            events.append(part)
+        elif _exports_arrow(part) or isinstance(part, Mapping) or _is_pandas(part) or _is_structured(part):
+            tables.append(_arrow_table(table_of(part)))
+        else:
+            raise _unsupported(data, f"its part {position} is a {type(part).__name__}")
+        if events and tables:
+            raise _unsupported(data, f"its part {position} is not of the kind of the parts before")
+    if events:
+        return _from_events(events)
+    if not tables:
+        return pa.table({})
+    schema = tables[0].schema
+    for position, table in enumerate(tables):
+        if not table.schema.equals(schema, check_metadata=False):
+            raise SchemaError(
+                f"batch {position} has the schema ({_shown(table.schema)}), but the table began with "
+                f"({_shown(schema)})",
+                code="schema-changed",
+                found=_shown(table.schema),
+                expected=_shown(schema),
+            )
+    return pa.Table.from_batches([batch for table in tables for batch in table.to_batches()], schema=schema)
+
+
+def _shown(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name}: {field.type}" for field in schema)
+
+
+def _is_structured(part: Any) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(part, numpy.ndarray) and part.dtype.names is not None
+
+
+def _is_event(part: Mapping[Any, Any]) -> bool:
+    """A dict of values is an event, a dict of arrays a batch; a dict of lists is a batch too."""
+    numpy = sys.modules.get("numpy")
+    return not any(
+        (numpy is not None and isinstance(value, numpy.ndarray))
+        or hasattr(value, "__arrow_c_array__")
+        or hasattr(value, "__arrow_c_stream__")
+        for value in part.values()
+    ) and not (bool(part) and all(isinstance(value, (list, tuple)) for value in part.values()))
+
+
+def _from_events(events: list[Mapping[Any, Any]]) -> pa.Table:
+    names: dict[str, None] = {}
+    for event in events:
+        for name in event:
+            if not isinstance(name, str):
+                raise SchemaError(
+                    f"a column is named by a string, not {type(name).__name__}: {str(name)[:100]!r}",
+                    code="unsupported-input",
+                    type_name=type(name).__name__,
+                )
+            names[name] = None
+    return _from_columns({name: [event.get(name) for event in events] for name in names})
+
+
+def _with_predicates(table: pa.Table, predicates: Sequence[UserPredicate]) -> pa.Table:
+    """The table with what each predicate gives, batch by batch, as a column of its own."""
+    import pyarrow as pa
+
+    from cepheid.pattern import predicate_column
+
+    batches = table.to_batches()
+    for position, predicate in enumerate(predicates):
+        names = [_resolved(name, table.column_names) for name in predicate.columns]
+        chunks = [_predicate_values(predicate, [batch.column(name) for name in names]) for batch in batches]
+        column = pa.chunked_array(chunks, type=pa.bool_())
+        table = table.append_column(pa.field(predicate_column(position), pa.bool_()), column)
+    return table
+
+
+def _resolved(name: str, known: list[str]) -> str:
+    found = resolve_name(name, known)
+    if known.count(found) != 1:
+        code = "unknown-column" if found not in known else "ambiguous-column"
+        listed = ", ".join(f"`{column}`" for column in known[:12]) or "none"
+        raise SchemaError(
+            f"a udf takes the column `{name}`, but the table has {listed}", code=code, column=name, known=known
+        )
+    return found
+
+
+def _predicate_values(predicate: UserPredicate, columns: list[Any]) -> Any:
+    import pyarrow as pa
+
+    given = predicate.function(*columns)
+    name = getattr(predicate.function, "__name__", "udf")
+    try:
+        if isinstance(given, pa.ChunkedArray):
+            values = given.combine_chunks()
+        elif isinstance(given, pa.Array):
+            values = given
+        elif hasattr(given, "__arrow_c_stream__"):
+            values = pa.chunked_array(given).combine_chunks()
+        else:
+            values = pa.array(given)
+        if pa.types.is_null(values.type):
+            values = values.cast(pa.bool_())
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise SchemaError(
+            f"udf {name} gave a {type(given).__name__}, which is no array of booleans: {error}",
+            code="udf-result",
+            type_name=type(given).__name__,
+        ) from error
+    if not pa.types.is_boolean(values.type) or len(values) != len(columns[0]):
+        raise SchemaError(
+            f"udf {name} gave {len(values)} values of type {values.type}; it must give {len(columns[0])} booleans",
+            code="udf-result",
+            found=str(values.type),
+        )
+    return values

@@ -1,0 +1,312 @@
+"""What matching gives back."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, final
+
+from cepheid.errors import PatternError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from cepheid import _native
+
+__all__ = ["Matches"]
+
+_SHOWN_ROWS = 10
+_SHOWN_COLUMNS = 12
+_SHOWN_WIDTH = 32
+
+
+@final
+class Matches:
+    """The matches of a pattern in a table, as Arrow.
+
+    The result is itself a table, with one row a match (or one a matched row, if the pattern says so), for any library
+    that reads Arrow; `rows` is the table that says which input rows each match is made of.
+
+    ``len()`` is the number of matches. Iteration gives the rows of the table as dicts.
+
+    Example:
+        >>> import cepheid as cep
+        >>> matches = cep.match(cep.event("up", "price > 10").select(price="up.price"), {"price": [9, 11, 12]})
+        >>> len(matches), [row["price"] for row in matches]
+        (2, [11, 12])
+    """
+
+    __slots__ = ("_native", "_rows", "_table")
+
+    _native: _native.MatchTable
+    _table: pa.Table | None
+    _rows: pa.Table | None
+
+    def __init__(self) -> None:
+        raise TypeError("matches come from cepheid.match() and cepheid.sql()")
+
+    @classmethod
+    def _of(cls, native: _native.MatchTable) -> Matches:
+        matches = object.__new__(cls)
+        matches._native = native
+        matches._table = None
+        matches._rows = None
+        return matches
+
+    def __arrow_c_schema__(self) -> object:
+        return self._native.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._native.__arrow_c_stream__(requested_schema)
+
+    def __len__(self) -> int:
+        return self._native.num_matches
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for batch in self.to_arrow().to_batches(max_chunksize=4096):
+            yield from batch.to_pylist()
+
+    def count(self) -> int:
+        """The number of matches, as `len`.
+
+        Example:
+            >>> import cepheid as cep
+            >>> cep.match(cep.event("up", "price > 10"), {"price": [9, 11, 12]}).count()
+            2
+        """
+        return self._native.num_matches
+
+    @property
+    def num_rows(self) -> int:
+        """The number of rows of the table.
+
+        Example:
+            >>> import cepheid as cep
+            >>> cep.match(cep.event("up", "price > 10"), {"price": [9, 11, 12]}).num_rows
+            2
+        """
+        return self._native.num_rows
+
+    @property
+    def column_names(self) -> list[str]:
+        """The names of the table's columns.
+
+        Example:
+            >>> import cepheid as cep
+            >>> cep.match(cep.event("up").select(p="up.price"), {"price": [9]}).column_names
+            ['match_number', 'match_start', 'match_end', 'p']
+        """
+        return self._native.column_names
+
+    @property
+    def strategy(self) -> str:
+        """The name of the strategy that found them.
+
+        Example:
+            >>> import cepheid as cep
+            >>> isinstance(cep.match(cep.event("up"), {"price": [9]}).strategy, str)
+            True
+        """
+        return self._native.strategy
+
+    @property
+    def rows(self) -> pa.Table:
+        """Which input rows make up which match: columns ``match``, ``variable`` and ``row``.
+
+        ``match`` is the ordinal of the match in this result and ``row`` that of the input row in arrival order, both
+        from 0.
+
+        Example:
+            >>> import cepheid as cep
+            >>> cep.match(cep.event("up", "price > 10"), {"price": [9, 11, 12]}).rows["row"].to_pylist()
+            [1, 2]
+        """
+        if self._rows is None:
+            import pyarrow as pa
+
+            self._rows = pa.table(self._native.membership())
+        return self._rows
+
+    def to_arrow(self) -> pa.Table:
+        """The table as a `pyarrow.Table`; buffers are shared.
+
+        Example:
+            >>> import cepheid as cep
+            >>> cep.match(cep.event("up").select(p="up.price"), {"price": [9]}).to_arrow()["p"].to_pylist()
+            [9]
+        """
+        if self._table is None:
+            import pyarrow as pa
+
+            self._table = pa.table(self._native)
+        return self._table
+
+    def to_polars(self) -> pl.DataFrame:
+        """The table as a `polars.DataFrame`.
+
+        Raises:
+            ModuleNotFoundError: Polars is not installed.
+
+        Example:
+            >>> import cepheid as cep
+            >>> cep.match(cep.event("up").select(p="up.price"), {"price": [9]}).to_polars()["p"].to_list()
+            [9]
+        """
+        try:
+            import polars
+        except ModuleNotFoundError as error:
+            raise _not_installed("to_polars()", "polars") from error
+        return polars.DataFrame(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The table as a `pandas.DataFrame`.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+
+        Example:
+            >>> import cepheid as cep
+            >>> cep.match(cep.event("up").select(p="up.price"), {"price": [9]}).to_pandas()["p"].tolist()
+            [9]
+        """
+        try:
+            import pandas  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise _not_installed("to_pandas()", "pandas") from error
+        return self.to_arrow().to_pandas()
+
+    def to_numpy(self) -> dict[str, Any]:
+        """The table as a dict of NumPy arrays.
+
+        Numbers, booleans and times keep their type; text and lists are arrays of objects. Integers and booleans with
+        NULL among them come as masked arrays, floats have NaN for NULL, times NaT, objects None.
+
+        Example:
+            >>> import cepheid as cep
+            >>> cep.match(cep.event("up").select(p="up.price"), {"price": [9, 10]}).to_numpy()["p"]
+            array([ 9, 10])
+        """
+        table = self.to_arrow()
+        return {name: _numpy_column(table.column(place)) for place, name in enumerate(table.column_names)}
+
+    def head(self, k: int = 5) -> pa.Table:
+        """The first rows of the table.
+
+        Args:
+            k: How many.
+
+        Raises:
+            TypeError: `k` is no integer.
+            PatternError: It is negative.
+
+        Example:
+            >>> import cepheid as cep
+            >>> cep.match(cep.event("up"), {"price": [9, 10, 11]}).head(2).num_rows
+            2
+        """
+        if isinstance(k, bool) or not hasattr(k, "__index__"):
+            raise TypeError(f"head() takes a number of rows, not {type(k).__name__}")
+        count = k.__index__()
+        if count < 0:
+            raise PatternError("head() takes a number of rows from 0", code="invalid-clause")
+        return self.to_arrow().slice(0, min(count, self.num_rows))
+
+    def __repr__(self) -> str:
+        title = self._title()
+        if not self.column_names:
+            return title
+        header, rows = self._cells()
+        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+        numeric = self._numeric(len(header))
+        lines = [title]
+        for number, cells in enumerate([header, *rows]):
+            if number == 1:
+                lines.append("  ".join("-" * width for width in widths))
+            aligned = (
+                cell.rjust(width) if right else cell.ljust(width)
+                for cell, width, right in zip(cells, widths, numeric, strict=True)
+            )
+            lines.append("  ".join(aligned).rstrip())
+        if self.num_rows > _SHOWN_ROWS:
+            lines.append(f"... {self.num_rows - _SHOWN_ROWS:,} more rows")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        header, rows = self._cells()
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>" for cells in rows
+        )
+        more = f"<p>... {self.num_rows - _SHOWN_ROWS:,} more rows</p>" if self.num_rows > _SHOWN_ROWS else ""
+        return (
+            f"<div><p>{html.escape(self._title())}</p><table><thead><tr>{head}</tr></thead>"
+            f"<tbody>{body}</tbody></table>{more}</div>"
+        )
+
+    def _title(self) -> str:
+        count, rows = len(self), self.num_rows
+        matches = f"{count:,} match{'' if count == 1 else 'es'}"
+        return f"Matches: {matches}" + ("" if rows == count else f" in {rows:,} rows")
+
+    def _shown(self) -> pa.Table:
+        table = self.to_arrow().slice(0, _SHOWN_ROWS)
+        return table.select(list(range(min(table.num_columns, _SHOWN_COLUMNS))))
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        table = self._shown()
+        columns = [[_cell_text(value) for value in column] for column in table.columns]
+        header = [_cut(name) for name in table.column_names]
+        rows = [list(cells) for cells in zip(*columns, strict=True)]
+        if len(self.column_names) > _SHOWN_COLUMNS:
+            header.append("...")
+            rows = [[*cells, "..."] for cells in rows]
+        return header, rows
+
+    def _numeric(self, columns: int) -> list[bool]:
+        import pyarrow as pa
+
+        def is_number(kind: Any) -> bool:
+            return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+        flags = [is_number(field.type) for field in self._shown().schema]
+        return flags + [False] * (columns - len(flags))
+
+
+def _cell_text(scalar: Any) -> str:
+    if not scalar.is_valid:
+        return "NULL"
+    try:
+        value = scalar.as_py()
+    except (ValueError, OverflowError):
+        # Nanoseconds, or years, that Python's own types do not have.
+        return _cut(str(scalar))
+    return _cut(f"{value:.6g}" if isinstance(value, float) else str(value))
+
+
+def _cut(text: str) -> str:
+    text = "".join(character if character.isprintable() else " " for character in text)
+    return text if len(text) <= _SHOWN_WIDTH else text[: _SHOWN_WIDTH - 3] + "..."
+
+
+def _numpy_column(column: Any) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if column.null_count and (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+        mask = column.is_null().to_numpy()
+        filled = column.fill_null(False if pa.types.is_boolean(kind) else 0).to_numpy()
+        return np.ma.MaskedArray(filled, mask=mask)
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        # NumPy has no time zones: the instant, in UTC.
+        column = column.cast(pa.timestamp(kind.unit))
+    return column.to_numpy()
+
+
+def _not_installed(method: str, package: str) -> ModuleNotFoundError:
+    return ModuleNotFoundError(f"{method} needs {package}: pip install 'cepheid[{package}]'", name=package)

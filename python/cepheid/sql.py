@@ -1,0 +1,109 @@
+"""Row patterns in SQL."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from cepheid import _native
+from cepheid.errors import SqlError
+from cepheid.nodes import resolve_name
+from cepheid.pattern import Pattern
+from cepheid.result import Matches
+
+__all__ = ["pattern_from_sql", "sql"]
+
+
+def sql(text: str, /, **tables: Any) -> Matches:
+    """Runs a query: ``SELECT ... FROM table MATCH_RECOGNIZE (...) ...``.
+
+    Args:
+        text: The query.
+        tables: The tables it may name, as for `cepheid.match`. Names that are not quoted in the query match without
+            regard to case.
+
+    Returns:
+        The rows selected, with the columns that the standard gives them.
+
+    Raises:
+        TypeError: The text is no string.
+        SqlError: The text is no such query (the message shows where), or names a table that was not given (code
+            ``unknown-table``).
+        SchemaError: The data cannot be read as a table, or a column is missing or of another type.
+        EvaluationError: A value led to an overflow, a division by zero, or a failed conversion.
+        MatchError: The target of AFTER MATCH SKIP has no row, or is the first row of the match.
+        StateLimitError: The search passed its limit of steps.
+
+    Example:
+        >>> import cepheid as cep
+        >>> query = '''
+        ...     SELECT low, high FROM prices MATCH_RECOGNIZE (
+        ...         MEASURES A.x AS low, LAST(B.x) AS high
+        ...         PATTERN (A B+)
+        ...         DEFINE B AS x > PREV(x)
+        ...     )
+        ... '''
+        >>> cep.sql(query, prices={"x": [5, 1, 2, 3, 1]}).to_numpy()
+        {'low': array([1]), 'high': array([3])}
+    """
+    query = parse(text)
+    from cepheid.input import table_of
+
+    return Matches._of(query.run(table_of(tables[_table_name(query, list(tables))])))
+
+
+def pattern_from_sql(text: str) -> Pattern:
+    """A pattern written in SQL, to be matched, or added to an engine.
+
+    Args:
+        text: A ``MATCH_RECOGNIZE (...)`` clause, or a ``SELECT * FROM table MATCH_RECOGNIZE (...)``.
+
+    Raises:
+        TypeError: The text is no string.
+        SqlError: It is no such text; the message shows where.
+
+    Example:
+        >>> import cepheid as cep
+        >>> pattern = cep.pattern_from_sql("MATCH_RECOGNIZE (PATTERN (A B+) DEFINE B AS x > PREV(x))")
+        >>> pattern.variables
+        ('A', 'B')
+    """
+    return Pattern._from_native(_native.Pattern.from_sql(checked_text(text)))
+
+
+def parse(text: str) -> _native.Query:
+    """The query that a text spells; kept, as the same text is often run again."""
+    return _parsed(checked_text(text))
+
+
+@lru_cache(maxsize=128)
+def _parsed(text: str) -> _native.Query:
+    return _native.Query.parse(text)
+
+
+def checked_text(text: Any) -> str:
+    """A text that can be handed to the parser."""
+    if not isinstance(text, str):
+        raise TypeError(f"SQL is text, not {type(text).__name__}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise SqlError("the text holds a lone surrogate, which is no Unicode text") from None
+    return text
+
+
+def _table_name(query: _native.Query, known: list[str]) -> str:
+    name = query.table
+    found = name if query.table_quoted else resolve_name(name, known)
+    if found not in known:
+        hint = next(iter(get_close_matches(name.casefold()[:100], known, 1)), None)
+        listed = ", ".join(f"`{table}`" for table in known[:12]) or "none"
+        meant = f" (did you mean `{hint}`?)" if hint else ""
+        raise SqlError(
+            f"there is no table `{name}`{meant}; given were {listed}. Pass it by name: sql(text, {name}=...)",
+            code="unknown-table",
+            known=known,
+            hint=hint,
+        )
+    return found

@@ -1,0 +1,419 @@
+//! Output columns from matches.
+//!
+//! Every measure is evaluated over columns: its leaves (navigations, classifiers, aggregates) become arrays with one
+//! element an output row, and the rest is ordinary column arithmetic.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, UInt32Array, new_null_array};
+use arrow_schema::{DataType, Field, Schema};
+use cepheid_eval::{Leaf, TypedExpr};
+use cepheid_event::{EventError, OrderKey, OrderedRows, RowOrder, Table};
+use cepheid_ir::{Anchor, OutputColumns, Pattern, RowPointer, RowsPerMatch, Semantics};
+use cepheid_matcher::{Found, MatchSet, MatchView};
+
+use crate::aggregates::aggregate_column;
+use crate::error::EngineError;
+use crate::matches::{MatchTable, Origin, UNMATCHED};
+use crate::plan::Plan;
+
+/// Makes the output of a pattern's matches.
+///
+/// # Errors
+/// Data errors of measures, and what Arrow refuses.
+pub(crate) fn derive(
+    plan: &Plan,
+    table: &Table,
+    rows: OrderedRows,
+    found: Found,
+) -> Result<MatchTable, EngineError> {
+    let pattern = plan.pattern();
+    let order = match pattern.output {
+        OutputColumns::Standard => None,
+        OutputColumns::Derived => Some(by_last_row(plan, table, &rows, &found.matches)?),
+    };
+    let matches = order.unwrap_or_else(|| (0..found.matches.len() as u32).collect());
+    let output = OutputRows::new(pattern, &rows, &found.matches, &matches);
+    let scene = Scene { table, rows: &rows, set: &found.matches, output: &output, variables: plan.matcher.variables() };
+    let batch = scene.batch(plan)?;
+    let row_matches = output.matches;
+    let origin = Origin {
+        variables: plan.matcher.variables().to_vec(),
+        set: found.matches,
+        rows,
+        strategy: found.strategy,
+    };
+    Ok(MatchTable { batch, origin: Arc::new(origin), matches, row_matches })
+}
+
+/// Matches in order of their last row, then of their first, over all partitions.
+fn by_last_row(
+    plan: &Plan,
+    table: &Table,
+    rows: &OrderedRows,
+    set: &MatchSet,
+) -> Result<Vec<u32>, EngineError> {
+    let ascending: Vec<OrderKey> = plan.order_by.clone();
+    let order = RowOrder::new(table, &ascending)?;
+    let ends: Vec<(u32, u32)> = set
+        .iter()
+        .map(|found| {
+            let last = found.start + found.rows().max(1) - 1;
+            (rows.arrival(last), rows.arrival(found.start))
+        })
+        .collect();
+    let mut matches: Vec<u32> = (0..set.len() as u32).collect();
+    let compare = |left: &u32, right: &u32| {
+        let (left, right) = (ends[*left as usize], ends[*right as usize]);
+        let by_arrival = |left: u32, right: u32| order.compare(left, right).then(left.cmp(&right));
+        by_arrival(left.0, right.0).then_with(|| by_arrival(left.1, right.1))
+    };
+    matches.sort_by(compare);
+    Ok(matches)
+}
+
+/// The rows of the output, in order.
+pub(crate) struct OutputRows {
+    /// The match of each; [`UNMATCHED`] for an input row that no match holds.
+    pub(crate) matches: Vec<u32>,
+    /// Position of the input row whose columns it shows.
+    pub(crate) positions: Vec<u32>,
+    /// Rows of the match up to and including the one shown; all of them with one row a match.
+    pub(crate) seen: Vec<u32>,
+    unmatched: usize,
+}
+
+impl OutputRows {
+    fn new(pattern: &Pattern, rows: &OrderedRows, set: &MatchSet, order: &[u32]) -> Self {
+        let mut output = Self { matches: vec![], positions: vec![], seen: vec![], unmatched: 0 };
+        let mode = pattern.rows_per_match;
+        if mode == RowsPerMatch::AllWithUnmatched {
+            output.add_with_unmatched(rows, set);
+            return output;
+        }
+        output.reserve(order.len());
+        for index in order {
+            output.add_match(mode, *index, set.get(*index as usize));
+        }
+        output
+    }
+
+    fn reserve(&mut self, rows: usize) {
+        self.matches.reserve_exact(rows);
+        self.positions.reserve_exact(rows);
+        self.seen.reserve_exact(rows);
+    }
+
+    fn add(&mut self, index: u32, position: u32, seen: u32) {
+        self.matches.push(index);
+        self.positions.push(position);
+        self.seen.push(seen);
+    }
+
+    fn add_match(&mut self, mode: RowsPerMatch, index: u32, found: MatchView<'_>) {
+        if mode == RowsPerMatch::One {
+            self.add(index, found.start, found.rows());
+        } else if found.is_empty() {
+            if mode != RowsPerMatch::AllOmitEmpty {
+                self.add(index, found.start, 0);
+            }
+        } else {
+            let mut seen = 0;
+            for segment in found.segments {
+                for _ in 0..segment.rows {
+                    seen += 1;
+                    if !segment.label.excluded {
+                        self.add(index, found.start + seen - 1, seen);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every partition's matches, and in their midst the rows that no match holds: such a row comes when the search
+    /// passes it, before the matches that begin after it.
+    fn add_with_unmatched(&mut self, rows: &OrderedRows, set: &MatchSet) {
+        for (partition, matches) in set.partitions().enumerate() {
+            let range = rows.partition(partition);
+            // Rows before `covered` are held by a match, or have been reported.
+            let mut covered = range.start;
+            for index in matches {
+                let found = set.get(index);
+                while covered < found.start {
+                    self.add(UNMATCHED, covered, 0);
+                    covered += 1;
+                }
+                self.add_match(RowsPerMatch::AllShowEmpty, index as u32, found);
+                covered = covered.max(found.start + found.rows().max(1));
+            }
+            for position in covered..range.end {
+                self.add(UNMATCHED, position, 0);
+            }
+        }
+        self.unmatched = self.matches.iter().filter(|index| **index == UNMATCHED).count();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.matches.len()
+    }
+}
+
+/// What the leaves of measures are read from.
+pub(crate) struct Scene<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) rows: &'a OrderedRows,
+    pub(crate) set: &'a MatchSet,
+    pub(crate) output: &'a OutputRows,
+    pub(crate) variables: &'a [String],
+}
+
+impl Scene<'_> {
+    fn batch(&self, plan: &Plan) -> Result<RecordBatch, EngineError> {
+        let pattern = plan.pattern();
+        let derived = pattern.output == OutputColumns::Derived;
+        let all_rows = pattern.rows_per_match != RowsPerMatch::One;
+        let mut columns = Columns { fields: vec![], arrays: vec![], inputs: vec![] };
+        for column in &plan.partition_by {
+            columns.add_input(self, *column)?;
+        }
+        if derived {
+            let nullable = self.output.unmatched > 0;
+            columns.add("match_number", self.match_numbers()?, nullable);
+            for (name, last) in [("match_start", false), ("match_end", true)] {
+                let array = match plan.event_time {
+                    Some(column) => self.read(column, &self.edge_positions(last))?,
+                    None => new_null_array(&DataType::Null, self.output.len()),
+                };
+                columns.add(name, array, true);
+            }
+        } else if all_rows {
+            for key in &plan.order_by {
+                columns.add_input(self, key.column)?;
+            }
+        }
+        for (name, measure) in &plan.measures {
+            columns.add(name, self.measure(pattern, name, measure)?, true);
+        }
+        if all_rows {
+            for column in 0..self.table.schema().fields().len() {
+                columns.add_input(self, column)?;
+            }
+        }
+        columns.finish(self.output.len())
+    }
+
+    fn measure(&self, pattern: &Pattern, name: &str, measure: &TypedExpr) -> Result<ArrayRef, EngineError> {
+        let failed = |source| EngineError::Eval { context: format!("measure `{name}`"), source };
+        let slots = measure
+            .leaves()
+            .iter()
+            .map(|leaf| match leaf {
+                Leaf::Column { index, at, .. } => self.read(*index, &self.resolve(pattern, at)),
+                Leaf::Classifier { at } => Ok(self.classifiers(&self.resolve(pattern, at))),
+                Leaf::MatchNumber => self.match_numbers(),
+                Leaf::Aggregate(aggregate) => aggregate_column(self, pattern, aggregate).map_err(failed),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let values = measure.evaluate_columns(&slots, self.output.len()).map_err(failed)?;
+        if self.output.unmatched == 0 {
+            return Ok(values);
+        }
+        let unmatched: BooleanArray = self.output.matches.iter().map(|index| Some(*index == UNMATCHED)).collect();
+        Ok(arrow_select::nullif::nullif(&values, &unmatched).map_err(EventError::from)?)
+    }
+
+    /// The values of a column at positions; NULL where there is none.
+    fn read(&self, column: usize, positions: &UInt32Array) -> Result<ArrayRef, EngineError> {
+        Ok(self.table.gather(column, &self.rows.arrivals_of(positions.clone()))?)
+    }
+
+    fn match_numbers(&self) -> Result<ArrayRef, EngineError> {
+        let mut numbers = vec![0_i64; self.set.len()];
+        for matches in self.set.partitions() {
+            for (number, index) in matches.enumerate() {
+                numbers[index] = number as i64 + 1;
+            }
+        }
+        let numbers: Int64Array = self
+            .output
+            .matches
+            .iter()
+            .map(|index| (*index != UNMATCHED).then(|| numbers[*index as usize]))
+            .collect();
+        Ok(Arc::new(numbers))
+    }
+
+    /// Positions of the first or last rows of matches; NULL for empty and unmatched ones.
+    fn edge_positions(&self, last: bool) -> UInt32Array {
+        let edge = |index: &u32| {
+            let found = (*index != UNMATCHED).then(|| self.set.get(*index as usize)).filter(|m| !m.is_empty())?;
+            Some(if last { found.start + found.rows() - 1 } else { found.start })
+        };
+        self.output.matches.iter().map(edge).collect()
+    }
+
+    /// Names of the variables that rows of the match were mapped to.
+    fn classifiers(&self, positions: &UInt32Array) -> ArrayRef {
+        let label = |(index, position): (&u32, Option<u32>)| {
+            // Only rows of a match have a position.
+            let position = position?;
+            let found = self.set.get(*index as usize);
+            let mut left = position.checked_sub(found.start)?;
+            for segment in found.segments {
+                if left < segment.rows {
+                    return Some(self.variables[segment.label.variable as usize].as_str());
+                }
+                left -= segment.rows;
+            }
+            None
+        };
+        let names: StringArray = self.output.matches.iter().zip(positions).map(label).collect();
+        Arc::new(names)
+    }
+
+    /// Which variables a name stands for, by id.
+    pub(crate) fn members(&self, pattern: &Pattern, name: Option<&str>) -> Vec<bool> {
+        match name {
+            None => vec![true; self.variables.len()],
+            Some(name) => {
+                let members = pattern.members(name);
+                self.variables.iter().map(|variable| members.contains(&variable.as_str())).collect()
+            }
+        }
+    }
+
+    /// The position that a pointer leads to from every output row.
+    fn resolve(&self, pattern: &Pattern, at: &RowPointer) -> UInt32Array {
+        let members = at.variable.as_deref().map(|name| self.members(pattern, Some(name)));
+        let mut walk = ScopeWalk::default();
+        let resolve = |row: usize| {
+            let index = self.output.matches[row];
+            if index == UNMATCHED {
+                return None;
+            }
+            let found = self.set.get(index as usize);
+            let seen = if at.semantics == Semantics::Final { found.rows() } else { self.output.seen[row] };
+            let logical = match &members {
+                None => {
+                    let inwards = (at.logical_offset < seen).then_some(at.logical_offset)?;
+                    match at.anchor {
+                        Anchor::First => found.start + inwards,
+                        Anchor::Last => found.start + seen - 1 - inwards,
+                    }
+                }
+                Some(members) => walk.find(index, found, seen, members, at)?,
+            };
+            if at.physical_offset == 0 {
+                return Some(logical);
+            }
+            let partition = self.rows.partition(self.rows.partition_of(logical));
+            let physical = i64::from(logical).checked_add(at.physical_offset)?;
+            u32::try_from(physical).ok().filter(|position| partition.contains(position))
+        };
+        (0..self.output.len()).map(resolve).collect()
+    }
+}
+
+/// Finds rows of a variable in a match, remembering where it is between rows of one match.
+#[derive(Default)]
+struct ScopeWalk {
+    /// The match at hand, and the positions of the variable's rows in it: only where several rows of a match ask.
+    index: Option<u32>,
+    positions: Vec<u32>,
+}
+
+impl ScopeWalk {
+    fn find(
+        &mut self,
+        index: u32,
+        found: MatchView<'_>,
+        seen: u32,
+        members: &[bool],
+        at: &RowPointer,
+    ) -> Option<u32> {
+        if seen == found.rows() {
+            return in_whole_match(found, members, at);
+        }
+        if self.index != Some(index) {
+            self.index = Some(index);
+            self.positions.clear();
+            let mut position = found.start;
+            for segment in found.segments {
+                if members[segment.label.variable as usize] {
+                    self.positions.extend(position..position + segment.rows);
+                }
+                position += segment.rows;
+            }
+        }
+        let rows = self.positions.partition_point(|position| *position < found.start + seen);
+        let inwards = at.logical_offset as usize;
+        (inwards < rows).then(|| match at.anchor {
+            Anchor::First => self.positions[inwards],
+            Anchor::Last => self.positions[rows - 1 - inwards],
+        })
+    }
+}
+
+/// The row that a pointer leads to over all rows of a match: in time linear in its segments.
+fn in_whole_match(found: MatchView<'_>, members: &[bool], at: &RowPointer) -> Option<u32> {
+    let mut left = at.logical_offset;
+    match at.anchor {
+        Anchor::First => {
+            let mut position = found.start;
+            for segment in found.segments {
+                if members[segment.label.variable as usize] {
+                    if left < segment.rows {
+                        return Some(position + left);
+                    }
+                    left -= segment.rows;
+                }
+                position += segment.rows;
+            }
+        }
+        Anchor::Last => {
+            let mut end = found.start + found.rows();
+            for segment in found.segments.iter().rev() {
+                if members[segment.label.variable as usize] {
+                    if left < segment.rows {
+                        return Some(end - 1 - left);
+                    }
+                    left -= segment.rows;
+                }
+                end -= segment.rows;
+            }
+        }
+    }
+    None
+}
+
+/// The output's columns, under construction.
+struct Columns {
+    fields: Vec<Arc<Field>>,
+    arrays: Vec<ArrayRef>,
+    /// Input columns that are already there.
+    inputs: Vec<usize>,
+}
+
+impl Columns {
+    fn add(&mut self, name: &str, array: ArrayRef, nullable: bool) {
+        self.fields.push(Arc::new(Field::new(name, array.data_type().clone(), nullable)));
+        self.arrays.push(array);
+    }
+
+    fn add_input(&mut self, scene: &Scene<'_>, column: usize) -> Result<(), EngineError> {
+        if self.inputs.contains(&column) {
+            return Ok(());
+        }
+        self.inputs.push(column);
+        let positions = UInt32Array::from(scene.output.positions.clone());
+        self.arrays.push(scene.read(column, &positions)?);
+        self.fields.push(Arc::clone(&scene.table.schema().fields()[column]));
+        Ok(())
+    }
+
+    fn finish(self, rows: usize) -> Result<RecordBatch, EngineError> {
+        let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(rows));
+        let schema = Arc::new(Schema::new(self.fields));
+        Ok(RecordBatch::try_new_with_options(schema, self.arrays, &options).map_err(EventError::from)?)
+    }
+}

@@ -1,0 +1,97 @@
+//! A plan in prose.
+
+use std::fmt::Write;
+
+use arrow_schema::Schema;
+use cepheid_ir::{AfterMatchSkip, EmptyMatches, Pattern, RowsPerMatch, SkipRow, Within};
+use cepheid_matcher::{Automaton, Plan as Strategies};
+
+use crate::error::EngineError;
+use crate::plan::{MatchOptions, Plan};
+
+/// The plan in prose: what is looked for, the strategy and why, its cost and how far a match may reach. With a schema,
+/// names and types are checked as well, and the strategies are weighed; without one only what needs no types is said.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, EngineError> {
+    let mut text = String::new();
+    let written = match schema {
+        Some(schema) => {
+            let plan = Plan::new(pattern, schema, &MatchOptions::default())?;
+            let matcher = plan.matcher();
+            describe(&mut text, plan.pattern(), matcher.automaton(), Some(matcher.plan()))
+        }
+        None => {
+            pattern.validate()?;
+            let pattern = pattern.clone().normalise();
+            describe(&mut text, &pattern, &Automaton::compile(&pattern)?, None)
+        }
+    };
+    written.expect("writing to a string does not fail");
+    Ok(text)
+}
+
+fn describe(
+    text: &mut String,
+    pattern: &Pattern,
+    automaton: &Automaton,
+    strategies: Option<&Strategies>,
+) -> std::fmt::Result {
+    let name = pattern.name.as_deref().unwrap_or("pattern");
+    writeln!(text, "{name}: {} variables, {} places that take a row", automaton.variables.len(), automaton.positions.len())?;
+    writeln!(text, "  variables: {}", automaton.variables.join(", "))?;
+    let columns: Vec<&str> = pattern.partition_by.iter().map(|c| c.name.as_str()).collect();
+    match columns.as_slice() {
+        [] => writeln!(text, "  rows: one partition")?,
+        columns => writeln!(text, "  rows: partitioned by {}", columns.join(", "))?,
+    }
+    let keys: Vec<String> = pattern
+        .order_by
+        .iter()
+        .map(|key| format!("{}{}", key.column.name, if key.descending { " descending" } else { "" }))
+        .collect();
+    match keys.as_slice() {
+        [] => writeln!(text, "  order: arrival")?,
+        keys => writeln!(text, "  order: {}, ties by arrival", keys.join(", "))?,
+    }
+    let output = match pattern.rows_per_match {
+        RowsPerMatch::One => "one row a match",
+        RowsPerMatch::AllShowEmpty => "one row a matched row, and one an empty match",
+        RowsPerMatch::AllOmitEmpty => "one row a matched row",
+        RowsPerMatch::AllWithUnmatched => "one row a matched row, an empty match, and an unmatched row",
+    };
+    writeln!(text, "  output: {output}")?;
+    let skip = match &pattern.after_match {
+        AfterMatchSkip::PastLastRow => "past its last row".to_owned(),
+        AfterMatchSkip::ToNextRow => "at the row after its first".to_owned(),
+        AfterMatchSkip::ToVariable { variable, row: SkipRow::First, .. } => format!("at the first row of {variable}"),
+        AfterMatchSkip::ToVariable { variable, row: SkipRow::Last, .. } => format!("at the last row of {variable}"),
+        AfterMatchSkip::None => "at every row, whatever has matched".to_owned(),
+        AfterMatchSkip::Consume => "after every row that completes a match".to_owned(),
+    };
+    writeln!(text, "  after a match: the search goes on {skip}")?;
+    let empty = match pattern.empty_matches {
+        EmptyMatches::Allowed if automaton.accepts_empty() => "possible",
+        EmptyMatches::Allowed => "impossible in this pattern",
+        EmptyMatches::Excluded => "no match",
+    };
+    writeln!(text, "  empty match: {empty}")?;
+    match pattern.within {
+        Some(Within::Time { nanoseconds }) => {
+            writeln!(text, "  bound: last row less than {} s after the first", nanoseconds as f64 / 1e9)?;
+        }
+        Some(Within::Rows(rows)) => writeln!(text, "  bound: last row at most {rows} rows after the first")?,
+        None => writeln!(text, "  bound: none but the partition's end")?,
+    }
+    let Some(strategies) = strategies else {
+        return writeln!(text, "  strategy: chosen when a table's column types are known");
+    };
+    let preferred = strategies.preferred();
+    writeln!(text, "  strategy: {preferred}; {}", preferred.cost())?;
+    for (strategy, reason) in &strategies.reasons {
+        let verdict = if strategies.accepting.contains(strategy) { "can run it" } else { "cannot run it" };
+        writeln!(text, "    {strategy} {verdict}: {reason}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! What an outer `SELECT` asks of the rows of a match: expressions, a filter, an order, a limit.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_ord::sort::{SortColumn, lexsort_to_indices};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SortOptions};
+use cepheid_eval::{Leaf, TypedExpr};
+use cepheid_event::{EventError, Table, resolve_column};
+use cepheid_ir::{Expr, OrderItem, Query, SelectItem};
+
+use crate::error::EngineError;
+use crate::matches::MatchTable;
+use crate::pipeline::match_table;
+use crate::plan::MatchOptions;
+
+/// Runs a query over its table.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn run_query(query: &Query, table: &Table, options: &MatchOptions) -> Result<MatchTable, EngineError> {
+    let matches = match_table(&query.pattern, table, options)?;
+    let plain = query.select == [SelectItem::All]
+        && query.filter.is_none()
+        && query.order_by.is_empty()
+        && query.limit.is_none()
+        && query.offset == 0;
+    if plain { Ok(matches) } else { refine(query, &matches) }
+}
+
+/// Filters, computes, sorts and limits, in that order.
+fn refine(query: &Query, matches: &MatchTable) -> Result<MatchTable, EngineError> {
+    let mut input = matches.batch().clone();
+    let mut kept: UInt32Array = (0..input.num_rows() as u32).collect();
+    if let Some(filter) = &query.filter {
+        let context = || "WHERE".to_owned();
+        let failed = |source| EngineError::Eval { context: context(), source };
+        let condition = TypedExpr::compile_condition(filter, &input.schema()).map_err(failed)?;
+        let mask = condition.evaluate_mask(&leaves(&condition, &input)?, input.num_rows()).map_err(failed)?;
+        let mask = BooleanArray::new(mask, None);
+        input = arrow_select::filter::filter_record_batch(&input, &mask).map_err(EventError::from)?;
+        kept = (0..mask.len() as u32).filter(|row| mask.value(*row as usize)).collect();
+    }
+    let mut output = select(query, &input)?;
+    if !query.order_by.is_empty() {
+        let indices = sorted(&query.order_by, &input, &output)?;
+        output = take(&output, &indices)?;
+        kept = indices.values().iter().map(|row| kept.value(*row as usize)).collect();
+    }
+    let offset = usize::try_from(query.offset).unwrap_or(usize::MAX).min(output.num_rows());
+    let limit = query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let rows = limit.min(output.num_rows() - offset);
+    let output = output.slice(offset, rows);
+    let kept = kept.values()[offset..offset + rows].iter().map(|row| *row as usize);
+    Ok(matches.with_rows(output, kept))
+}
+
+/// Columns that an expression over a batch reads.
+fn leaves(expr: &TypedExpr, batch: &RecordBatch) -> Result<Vec<ArrayRef>, EngineError> {
+    expr.leaves()
+        .iter()
+        .map(|leaf| match leaf {
+            Leaf::Column { index, .. } => Ok(Arc::clone(batch.column(*index))),
+            other => Err(EngineError::Pattern(cepheid_ir::PatternError::InvalidExpression {
+                context: "the outer SELECT".into(),
+                problem: format!("{other:?} has a meaning inside MATCH_RECOGNIZE only"),
+            })),
+        })
+        .collect()
+}
+
+fn evaluate(expr: &Expr, batch: &RecordBatch, context: &str) -> Result<ArrayRef, EngineError> {
+    let failed = |source| EngineError::Eval { context: context.to_owned(), source };
+    let compiled = TypedExpr::compile(expr, &batch.schema()).map_err(failed)?;
+    compiled.evaluate_columns(&leaves(&compiled, batch)?, batch.num_rows()).map_err(failed)
+}
+
+fn select(query: &Query, input: &RecordBatch) -> Result<RecordBatch, EngineError> {
+    let mut fields: Vec<Arc<Field>> = vec![];
+    let mut arrays = vec![];
+    for item in &query.select {
+        match item {
+            SelectItem::All => {
+                fields.extend(input.schema().fields().iter().cloned());
+                arrays.extend(input.columns().iter().cloned());
+            }
+            SelectItem::Value { name, value } => {
+                let array = evaluate(value, input, &format!("output column `{name}`"))?;
+                fields.push(Arc::new(Field::new(name, array.data_type().clone(), true)));
+                arrays.push(array);
+            }
+        }
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(input.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options).map_err(EventError::from)?)
+}
+
+/// Rows in the order asked for; ties as they stand.
+fn sorted(items: &[OrderItem], input: &RecordBatch, output: &RecordBatch) -> Result<UInt32Array, EngineError> {
+    let mut keys = items
+        .iter()
+        .map(|item| {
+            // The name of an output column wins over that of a column of the match.
+            let named = match &item.value {
+                Expr::Column { name, quoted, at } if at.is_default() => {
+                    resolve_column(&output.schema(), name, *quoted).ok()
+                }
+                _ => None,
+            };
+            let values = match named {
+                Some(column) => Arc::clone(output.column(column)),
+                None => evaluate(&item.value, input, "ORDER BY")?,
+            };
+            let values = match values.data_type() {
+                DataType::Dictionary(..) => unpack(&values).map_err(EventError::from)?,
+                _ => values,
+            };
+            let options = SortOptions { descending: item.descending, nulls_first: item.nulls_first };
+            Ok(SortColumn { values, options: Some(options) })
+        })
+        .collect::<Result<Vec<_>, EngineError>>()?;
+    // The sort is not stable: the row's own place decides between equals.
+    let place: UInt32Array = (0..output.num_rows() as u32).collect();
+    keys.push(SortColumn { values: Arc::new(place), options: None });
+    Ok(lexsort_to_indices(&keys, None).map_err(EventError::from)?)
+}
+
+/// Plain values of a dictionary array: codes need not be in the order of their values.
+fn unpack(values: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let dictionary = values.as_any_dictionary();
+    let keys: UInt32Array = dictionary
+        .normalized_keys()
+        .into_iter()
+        .enumerate()
+        .map(|(row, key)| dictionary.is_valid(row).then_some(key as u32))
+        .collect();
+    arrow_select::take::take(dictionary.values(), &keys, None)
+}
+
+fn take(batch: &RecordBatch, rows: &UInt32Array) -> Result<RecordBatch, EngineError> {
+    let arrays = batch
+        .columns()
+        .iter()
+        .map(|column| arrow_select::take::take(column, rows, None))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(EventError::from)?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    Ok(RecordBatch::try_new_with_options(batch.schema(), arrays, &options).map_err(EventError::from)?)
+}
+
+/// The table that a name in a query means, out of those that are there.
+/// An exact match wins, then, if the name was not quoted, a unique one without regard to case.
+pub fn find_table<'a>(query: &Query, names: &[&'a str]) -> Option<&'a str> {
+    let exact = names.iter().find(|name| **name == query.table);
+    let folded = || {
+        let mut fitting = names.iter().filter(|name| !query.table_quoted && name.eq_ignore_ascii_case(&query.table));
+        fitting.next().filter(|_| fitting.next().is_none())
+    };
+    exact.or_else(folded).copied()
+}

@@ -1,0 +1,140 @@
+//! The conformance suite, run by the planner's choice and by every strategy that accepts a case, however the input is
+//! cut into batches.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type};
+use cepheid_engine::{EngineError, MatchOptions, MatchTable, Strategy, match_table, run_query};
+use cepheid_event::Table;
+use cepheid_ir::{Pattern, PatternError, Query};
+use cepheid_sql::{Dialect, SqlError, parse_expression, parse_pattern, parse_query};
+use cepheid_testkit::cuts::{USUAL, cut};
+use cepheid_testkit::suite::{Case, Mode, load};
+
+/// Fewest cases that each strategy must have run for the suite to say anything of it.
+const CASES_A_STRATEGY_MIN: usize = 20;
+
+/// What a case asks to be run.
+enum Question {
+    Query(Box<Query>),
+    Pattern(Box<Pattern>),
+}
+
+fn question(case: &Case) -> Result<Question, SqlError> {
+    match case.mode {
+        Mode::Sql => Ok(Question::Query(Box::new(parse_query(&case.sql_text())?))),
+        Mode::Algebra => {
+            let condition = |text: &str| parse_expression(text, Dialect::AlgebraCondition);
+            let mut pattern = case.to_algebra(parse_pattern, condition)?;
+            fold_variables(&mut pattern);
+            Ok(Question::Pattern(Box::new(pattern)))
+        }
+    }
+}
+
+/// In the algebra's text variables keep their case, and whoever builds the pattern resolves them: here to upper case,
+/// as the pattern's text was SQL.
+fn fold_variables(pattern: &mut Pattern) {
+    let known: Vec<String> = pattern.root.variables().into_iter().map(str::to_owned).collect();
+    let fold = |name: &mut Option<String>| {
+        if let Some(name) = name
+            && let Some(found) = known.iter().find(|k| k.eq_ignore_ascii_case(name))
+        {
+            name.clone_from(found);
+        }
+    };
+    for definition in &mut pattern.define {
+        definition.condition.walk_mut(&mut |expr| match expr {
+            cepheid_ir::Expr::Column { at, .. } | cepheid_ir::Expr::Classifier { at } => fold(&mut at.variable),
+            cepheid_ir::Expr::Aggregate(aggregate) => fold(&mut aggregate.variable),
+            _ => {}
+        });
+    }
+    *pattern = pattern.clone().normalise();
+}
+
+fn run(question: &Question, table: &Table, strategy: Option<Strategy>) -> Result<MatchTable, EngineError> {
+    let options = MatchOptions { strategy, ..MatchOptions::default() };
+    match question {
+        Question::Query(query) => run_query(query, table, &options),
+        Question::Pattern(pattern) => match_table(pattern, table, &options),
+    }
+}
+
+/// `(variable, arrival)` pairs of every match.
+fn members(matches: &MatchTable) -> Vec<Vec<(String, usize)>> {
+    let membership = matches.membership().expect("small enough");
+    let mut found = vec![vec![]; matches.num_matches()];
+    let ordinals = membership.column(0).as_primitive::<Int64Type>();
+    let variables = membership.column(1).as_dictionary::<Int32Type>();
+    let variables = variables.downcast_dict::<arrow_array::StringArray>().expect("names are strings");
+    let rows = membership.column(2).as_primitive::<Int64Type>();
+    for ((ordinal, variable), row) in ordinals.values().iter().zip(variables).zip(rows.values()) {
+        found[*ordinal as usize].push((variable.expect("not null").to_owned(), *row as usize));
+    }
+    found
+}
+
+/// Says what is wrong, or whether the strategy ran the case.
+fn check(case: &Case, question: &Question, table: &Table, strategy: Option<Strategy>) -> Result<bool, String> {
+    let outcome = run(question, table, strategy);
+    if let (Some(_), Err(EngineError::Pattern(PatternError::Unsupported { .. }))) = (strategy, &outcome) {
+        return Ok(false);
+    }
+    let place = |error: String| format!("{} [{}]: {error}", case.name, strategy.map_or("planner", Strategy::name));
+    match (&case.error, outcome) {
+        (Some(code), Err(error)) if error.code() == code => Ok(true),
+        (Some(code), Err(error)) => Err(place(format!("expected error `{code}`, got `{}`: {error}", error.code()))),
+        (Some(code), Ok(_)) => Err(place(format!("expected error `{code}`, got matches"))),
+        (None, Err(error)) => Err(place(format!("{error}"))),
+        (None, Ok(matches)) => {
+            case.check_matches(&members(&matches)).map_err(place)?;
+            case.check_output(matches.batch()).map_err(place)?;
+            Ok(true)
+        }
+    }
+}
+
+#[test]
+fn every_case_gives_its_answer_by_every_strategy_and_every_cut() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance");
+    let cases = load(&folder).unwrap_or_else(|error| panic!("{error}"));
+    let mut failures = vec![];
+    let mut ran: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut checks = 0;
+    for case in &cases {
+        let question = match question(case) {
+            Ok(question) => question,
+            Err(error) if case.error.as_deref() == Some(error.code()) => {
+                *ran.entry("refused as text").or_default() += 1;
+                continue;
+            }
+            Err(error) => {
+                failures.push(format!("{}: {error}", case.name));
+                continue;
+            }
+        };
+        let (schema, batch) = case.table();
+        for how in USUAL {
+            let table = Table::new(schema.clone(), cut(&batch, how)).expect("pieces of one table");
+            for strategy in std::iter::once(None).chain(Strategy::ALL.map(Some)) {
+                checks += 1;
+                match check(case, &question, &table, strategy) {
+                    Ok(true) if how == USUAL[0] => {
+                        *ran.entry(strategy.map_or("planner", Strategy::name)).or_default() += 1;
+                    }
+                    Ok(_) => {}
+                    Err(error) => failures.push(format!("{error} ({how:?})")),
+                }
+            }
+        }
+    }
+    println!("{} cases, {checks} checks; ran: {ran:?}", cases.len());
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    for strategy in Strategy::ALL {
+        let cases = ran.get(strategy.name()).copied().unwrap_or(0);
+        assert!(cases >= CASES_A_STRATEGY_MIN, "{strategy} ran only {cases} cases");
+    }
+}

@@ -1,0 +1,555 @@
+//! From an expression to a typed tree: types are inferred and checked, leaves numbered, constants folded.
+
+use std::sync::Arc;
+
+use arrow_array::timezone::Tz;
+use arrow_schema::{DataType, IntervalUnit, Schema, TimeUnit};
+use cepheid_event::table::resolve_column;
+use cepheid_ir::{Aggregate, BinaryOp, Expr, limits::EXPR_DEPTH_MAX};
+
+use crate::aggregate::{TypedAggregate, result_type};
+use crate::cast::{self, CastTarget};
+use crate::decimal;
+use crate::display::expression_text;
+use crate::error::{EvalError, Fault};
+use crate::function::like::LikePattern;
+use crate::leaf::Leaf;
+use crate::literal;
+use crate::row;
+use crate::typed::{ConstantSet, Kind, LikeSource, Node, Reads, TypedExpr};
+use crate::types::{Class, common, computed, decimal_type, decoded};
+use crate::value::Value;
+
+/// See [`TypedExpr::compile`].
+pub(crate) fn compile(expr: &Expr, schema: &Schema) -> Result<(Node, Vec<Leaf>), EvalError> {
+    let mut compiler = Compiler { schema, leaves: Vec::new(), depth: 0 };
+    let root = compiler.node(expr)?;
+    Ok((root, compiler.leaves))
+}
+
+/// # Errors
+/// [`EvalError::TypeMismatch`] if the node is not boolean.
+pub(crate) fn expect_condition(node: &Node) -> Result<(), EvalError> {
+    expect(&node.text, "a condition must be boolean", &[node], |class| class == Class::Boolean)
+}
+
+pub(crate) struct Compiler<'a> {
+    pub(crate) schema: &'a Schema,
+    leaves: Vec<Leaf>,
+    depth: usize,
+}
+
+/// A type mismatch: what the expression takes, and what it got.
+pub(crate) fn mismatch(text: &str, expected: impl Into<String>, operands: &[&Node]) -> EvalError {
+    let found = operands.iter().map(|node| (node.text.to_string(), node.data_type.to_string())).collect();
+    EvalError::TypeMismatch { expression: text.to_owned(), expected: expected.into(), found }
+}
+
+/// Checks that every operand is of a class that fits; NULL always does.
+pub(crate) fn expect(
+    text: &str,
+    expected: &str,
+    operands: &[&Node],
+    fits: impl Fn(Class) -> bool,
+) -> Result<(), EvalError> {
+    let wrong: Vec<&Node> = operands
+        .iter()
+        .copied()
+        .filter(|node| {
+            let class = Class::of(&node.data_type);
+            class != Class::Null && !fits(class)
+        })
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(mismatch(text, expected, &wrong)) }
+}
+
+/// A fault in a constant, found while compiling.
+pub(crate) fn constant_fault(fault: Fault, text: &Arc<str>) -> EvalError {
+    match fault {
+        Fault::Regex { pattern, reason } => {
+            EvalError::InvalidRegex { expression: text.clone(), pattern, reason, from_data: false }
+        }
+        Fault::Argument(reason) => EvalError::InvalidCall { expression: text.to_string(), reason },
+        other => other.within(text),
+    }
+}
+
+/// The zone of a timestamp operand, which must be one that is known.
+pub(crate) fn zone_of(node: &Node) -> Result<Option<Tz>, EvalError> {
+    match &node.data_type {
+        DataType::Timestamp(_, Some(zone)) => match zone.parse() {
+            Ok(zone) => Ok(Some(zone)),
+            Err(_) => Err(mismatch(&node.text, format!("`{zone}` is not a known time zone"), &[node])),
+        },
+        DataType::Dictionary(..) => Ok(literal::zone_of(&node.data_type)),
+        _ => Ok(None),
+    }
+}
+
+/// A finished node; folded to its value if it reads nothing and raises nothing.
+pub(crate) fn finish(kind: Kind, data_type: DataType, text: Arc<str>) -> Node {
+    let reads = match kind {
+        Kind::Slot(index) => Reads::One(index),
+        _ => kind.operands().iter().fold(Reads::Nothing, |reads, node| reads.and(node.reads)),
+    };
+    let mut node = Node { kind, data_type, reads, text };
+    if reads == Reads::Nothing
+        && !matches!(node.kind, Kind::Constant(_))
+        && let Ok(value) = row::evaluate(&node, &mut |_: usize| Ok(Value::Null))
+    {
+        node.kind = Kind::Constant(value);
+    }
+    node
+}
+
+impl Compiler<'_> {
+    pub(crate) fn node(&mut self, expr: &Expr) -> Result<Node, EvalError> {
+        if self.depth == EXPR_DEPTH_MAX {
+            return Err(EvalError::InvalidCall {
+                expression: expression_text(expr),
+                reason: format!("the expression nests deeper than {EXPR_DEPTH_MAX} levels"),
+            });
+        }
+        self.depth += 1;
+        let node = self.node_at_depth(expr);
+        self.depth -= 1;
+        node
+    }
+
+    fn node_at_depth(&mut self, expr: &Expr) -> Result<Node, EvalError> {
+        let text: Arc<str> = expression_text(expr).into();
+        match expr {
+            Expr::Literal(literal) => {
+                let (value, data_type) = literal::value_of(literal);
+                Ok(finish(Kind::Constant(value), data_type, text))
+            }
+            Expr::Column { name, quoted, at } => {
+                let index = resolve_column(self.schema, name, *quoted)
+                    .map_err(|source| EvalError::Column { expression: text.to_string(), source })?;
+                let data_type = self.schema.field(index).data_type().clone();
+                Ok(self.slot(Leaf::Column { index, at: at.clone(), data_type }, text))
+            }
+            Expr::Classifier { at } => Ok(self.slot(Leaf::Classifier { at: at.clone() }, text)),
+            Expr::MatchNumber => Ok(self.slot(Leaf::MatchNumber, text)),
+            Expr::Aggregate(aggregate) => {
+                let aggregate = self.aggregate(aggregate, &text)?;
+                Ok(self.slot(Leaf::Aggregate(aggregate), text))
+            }
+            Expr::Negate(operand) => {
+                let operand = self.node(operand)?;
+                expect(&text, "negation takes a number or a span of time", &[&operand], |class| {
+                    class.is_number() || class.is_span()
+                })?;
+                let data_type = match Class::of(&operand.data_type) {
+                    Class::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+                    _ => computed(&operand.data_type),
+                };
+                Ok(finish(Kind::Negate(Box::new(operand)), data_type, text))
+            }
+            Expr::Binary { op, left, right } => {
+                let (left, right) = (self.node(left)?, self.node(right)?);
+                binary(*op, left, right, text)
+            }
+            Expr::And(operands) => self.junction(operands, Kind::And, text),
+            Expr::Or(operands) => self.junction(operands, Kind::Or, text),
+            Expr::Not(operand) => {
+                let operand = self.node(operand)?;
+                expect(&text, "NOT takes a condition", &[&operand], |class| class == Class::Boolean)?;
+                Ok(finish(Kind::Not(Box::new(operand)), DataType::Boolean, text))
+            }
+            Expr::IsNull(operand) => {
+                let operand = self.node(operand)?;
+                Ok(finish(Kind::IsNull(Box::new(operand)), DataType::Boolean, text))
+            }
+            Expr::In { operand, list } => self.membership(operand, list, text),
+            Expr::Between { operand, low, high } => {
+                let (mut operand, mut low, mut high) =
+                    (self.node(operand)?, self.node(low)?, self.node(high)?);
+                make_comparable(&mut operand, &mut low, &text)?;
+                make_comparable(&mut operand, &mut high, &text)?;
+                for bound in [&low, &high] {
+                    let (l, r) = (Class::of(&operand.data_type), Class::of(&bound.data_type));
+                    if !l.orders(r) {
+                        return Err(mismatch(
+                            &text,
+                            "BETWEEN takes values that have an order",
+                            &[&operand, bound],
+                        ));
+                    }
+                }
+                Ok(finish(Kind::Between(Box::new([operand, low, high])), DataType::Boolean, text))
+            }
+            Expr::Like { operand, pattern, escape } => {
+                let (operand, pattern) = (self.node(operand)?, self.node(pattern)?);
+                expect(&text, "LIKE takes strings", &[&operand, &pattern], |class| class == Class::String)?;
+                let source = if let Kind::Constant(Value::String(pattern)) = &pattern.kind {
+                    let pattern =
+                        LikePattern::new(pattern, *escape).map_err(|fault| constant_fault(fault, &text))?;
+                    LikeSource::Constant(pattern)
+                } else {
+                    LikeSource::Dynamic { pattern: Box::new(pattern), escape: *escape }
+                };
+                Ok(finish(
+                    Kind::Like { operand: Box::new(operand), pattern: source },
+                    DataType::Boolean,
+                    text,
+                ))
+            }
+            Expr::Case { branches, otherwise } => {
+                let mut conditions = Vec::with_capacity(branches.len());
+                let mut results = Vec::with_capacity(branches.len() + 1);
+                for branch in branches {
+                    conditions.push(self.node(&branch.when)?);
+                    results.push(self.node(&branch.then)?);
+                }
+                expect(&text, "WHEN takes a condition", &conditions.iter().collect::<Vec<_>>(), |class| {
+                    class == Class::Boolean
+                })?;
+                if let Some(otherwise) = otherwise {
+                    results.push(self.node(otherwise)?);
+                }
+                let data_type = unify(&mut results, &text, "the results of CASE must be of one type")?;
+                let otherwise = if otherwise.is_some() { results.pop().map(Box::new) } else { None };
+                let branches = conditions.into_iter().zip(results).collect();
+                Ok(finish(Kind::Case { branches, otherwise }, data_type, text))
+            }
+            Expr::Cast { operand, to, lenient } => {
+                let operand = self.node(operand)?;
+                cast_node(operand, *to, *lenient, text)
+            }
+            Expr::Call { function, args } => {
+                let args = args.iter().map(|arg| self.node(arg)).collect::<Result<Vec<_>, _>>()?;
+                crate::compile_call::call(*function, args, text)
+            }
+        }
+    }
+
+    fn slot(&mut self, leaf: Leaf, text: Arc<str>) -> Node {
+        let data_type = leaf.data_type();
+        let index = self.leaves.iter().position(|known| *known == leaf).unwrap_or_else(|| {
+            self.leaves.push(leaf);
+            self.leaves.len() - 1
+        });
+        finish(Kind::Slot(index), data_type, text)
+    }
+
+    fn aggregate(&mut self, aggregate: &Aggregate, text: &Arc<str>) -> Result<TypedAggregate, EvalError> {
+        let (least, most) = aggregate.function.arity();
+        if aggregate.args.len() < least || aggregate.args.len() > most {
+            return Err(EvalError::InvalidCall {
+                expression: text.to_string(),
+                reason: crate::compile_call::arity_reason(aggregate.function.name(), least, most),
+            });
+        }
+        let args = aggregate
+            .args
+            .iter()
+            .map(|arg| TypedExpr::compile(arg, self.schema))
+            .collect::<Result<Vec<_>, _>>()?;
+        let types: Vec<&DataType> = args.iter().map(TypedExpr::data_type).collect();
+        let data_type = result_type(aggregate.function, &types).ok_or_else(|| EvalError::TypeMismatch {
+            expression: text.to_string(),
+            expected: format!("{} does not take such an argument", aggregate.function.name().to_uppercase()),
+            found: args
+                .iter()
+                .map(|arg| (expression_text(arg.source()), arg.data_type().to_string()))
+                .collect(),
+        })?;
+        Ok(TypedAggregate {
+            function: aggregate.function,
+            args,
+            distinct: aggregate.distinct,
+            variable: aggregate.variable.clone(),
+            semantics: aggregate.semantics,
+            tested_row: aggregate.tested_row,
+            data_type,
+        })
+    }
+
+    fn junction(
+        &mut self,
+        operands: &[Expr],
+        kind: impl Fn(Vec<Node>) -> Kind,
+        text: Arc<str>,
+    ) -> Result<Node, EvalError> {
+        let operands = operands.iter().map(|operand| self.node(operand)).collect::<Result<Vec<_>, _>>()?;
+        expect(&text, "AND and OR take conditions", &operands.iter().collect::<Vec<_>>(), |class| {
+            class == Class::Boolean
+        })?;
+        Ok(finish(kind(operands), DataType::Boolean, text))
+    }
+
+    fn membership(&mut self, operand: &Expr, list: &[Expr], text: Arc<str>) -> Result<Node, EvalError> {
+        let mut operand = self.node(operand)?;
+        let mut list = list.iter().map(|expr| self.node(expr)).collect::<Result<Vec<_>, _>>()?;
+        for element in &mut list {
+            make_comparable(&mut operand, element, &text)?;
+            let (l, r) = (Class::of(&operand.data_type), Class::of(&element.data_type));
+            if !l.equates(r) {
+                return Err(mismatch(
+                    &text,
+                    "IN takes values that compare with each other",
+                    &[&operand, element],
+                ));
+            }
+        }
+        let constants = constant_set(Class::of(&operand.data_type), &list).map(Arc::new);
+        Ok(finish(Kind::In { operand: Box::new(operand), list, constants }, DataType::Boolean, text))
+    }
+}
+
+/// The list as a set, if its values are constants whose `==` is the operand's `=`.
+fn constant_set(operand: Class, list: &[Node]) -> Option<ConstantSet> {
+    let mut set = ConstantSet { values: Default::default(), has_null: false };
+    for node in list {
+        let Kind::Constant(value) = &node.kind else { return None };
+        let value = match (operand, value) {
+            (_, Value::Null) => {
+                set.has_null = true;
+                continue;
+            }
+            (Class::Integer, Value::Integer(_) | Value::Unsigned(_))
+            | (Class::String, Value::String(_))
+            | (Class::Boolean, Value::Boolean(_))
+            | (Class::Date, Value::Date(_))
+            | (Class::Time, Value::Time(_))
+            | (Class::Timestamp { .. }, Value::Timestamp { .. })
+            | (Class::Duration(_), Value::Duration { .. })
+            | (Class::Decimal(_), Value::Decimal { .. }) => value.clone(),
+            (Class::Float, value) => Value::Float(value.as_float()?),
+            (Class::Decimal(_), Value::Integer(value)) => {
+                Value::Decimal { unscaled: (*value).into(), scale: 0 }
+            }
+            _ => return None,
+        };
+        set.values.insert(value);
+    }
+    Some(set)
+}
+
+/// `CAST(operand AS to)`.
+pub(crate) fn cast_node(
+    operand: Node,
+    to: cepheid_ir::DataType,
+    lenient: bool,
+    text: Arc<str>,
+) -> Result<Node, EvalError> {
+    if !cast::convertible(Class::of(&operand.data_type), to) {
+        return Err(mismatch(&text, format!("there is no conversion to {}", to.sql_name()), &[&operand]));
+    }
+    if let cepheid_ir::DataType::Decimal { precision, scale } = to
+        && !(1..=decimal::DIGITS_MAX).contains(&precision)
+            | (scale < 0)
+            | (i16::from(scale) > i16::from(precision))
+    {
+        return Err(EvalError::InvalidCall {
+            expression: text.to_string(),
+            reason: "a decimal has 1 to 38 digits, of which 0 to all stand after the point".into(),
+        });
+    }
+    let target = CastTarget { to, zone: zone_of(&operand)? };
+    Ok(finish(Kind::Cast { operand: Box::new(operand), target, lenient }, cast::arrow_type(to), text))
+}
+
+fn binary(op: BinaryOp, mut left: Node, mut right: Node, text: Arc<str>) -> Result<Node, EvalError> {
+    if op == BinaryOp::Concat {
+        let operands = [as_string(left, &text)?, as_string(right, &text)?];
+        return Ok(finish(Kind::Concat(Box::new(operands)), DataType::Utf8, text));
+    }
+    if op.is_comparison() {
+        make_comparable(&mut left, &mut right, &text)?;
+        let (l, r) = (Class::of(&left.data_type), Class::of(&right.data_type));
+        let equality = matches!(op, BinaryOp::Equal | BinaryOp::NotEqual | BinaryOp::IsDistinctFrom);
+        if !(l.orders(r) || equality && l.equates(r)) {
+            let expected = format!("`{}` takes two values of one kind", op.symbol());
+            return Err(mismatch(&text, expected, &[&left, &right]));
+        }
+        return Ok(finish(Kind::Compare { op, operands: Box::new([left, right]) }, DataType::Boolean, text));
+    }
+    arithmetic(op, left, right, text)
+}
+
+/// A string as it is, anything else as text.
+pub(crate) fn as_string(node: Node, within: &Arc<str>) -> Result<Node, EvalError> {
+    if matches!(Class::of(&node.data_type), Class::String | Class::Null) {
+        return Ok(node);
+    }
+    cast_node(node, cepheid_ir::DataType::String, false, within.clone())
+}
+
+pub(crate) fn arithmetic(
+    op: BinaryOp,
+    mut left: Node,
+    mut right: Node,
+    text: Arc<str>,
+) -> Result<Node, EvalError> {
+    use BinaryOp::{Add, Divide, Multiply, Subtract};
+    adapt_pair(&mut left, &mut right, &text)?;
+    widen_date(&mut left, &mut right)?;
+    coarsen_span(&mut left, &right);
+    coarsen_span(&mut right, &left);
+    let nanosecond_time = DataType::Time64(TimeUnit::Nanosecond);
+    let calendar_span = DataType::Interval(IntervalUnit::MonthDayNano);
+    let (l, r) = (Class::of(&left.data_type), Class::of(&right.data_type));
+    let data_type = match (l, r) {
+        (Class::Null, Class::Null) => Some(DataType::Null),
+        (Class::Null, other) if other.is_number() => Some(computed(&right.data_type)),
+        (other, Class::Null) if other.is_number() => Some(computed(&left.data_type)),
+        (Class::Integer, Class::Integer) => Some(DataType::Int64),
+        (Class::Float, other) | (other, Class::Float) if other.is_number() => Some(DataType::Float64),
+        (l, r) if l.is_exact_number() && r.is_exact_number() => {
+            let scale = |class| if let Class::Decimal(scale) = class { scale } else { 0 };
+            let (l, r) = (scale(l), scale(r));
+            match op {
+                Multiply => decimal::product_scale(l, r).map(decimal_type),
+                Divide => Some(decimal_type(decimal::quotient_scale(l, r))),
+                _ => Some(decimal_type(l.max(r))),
+            }
+        }
+        (Class::Duration(_), number) if matches!(op, Multiply | Divide) && number.is_number() => {
+            Some(decoded(&left.data_type))
+        }
+        (number, Class::Duration(_)) if op == Multiply && number.is_number() => {
+            Some(decoded(&right.data_type))
+        }
+        (Class::Null, Class::Duration(_) | Class::Interval) if op == Add => Some(decoded(&right.data_type)),
+        (Class::Null, _) if op == Add || op == Subtract => Some(decoded(&right.data_type)),
+        (_, Class::Null) if op == Add || op == Subtract => Some(decoded(&left.data_type)),
+        (Class::Date, Class::Date) if op == Subtract => Some(DataType::Int64),
+        (Class::Time, Class::Time) if op == Subtract => Some(DataType::Duration(TimeUnit::Nanosecond)),
+        (Class::Timestamp { unit: l, zoned: lz }, Class::Timestamp { unit: r, zoned: rz })
+            if op == Subtract && lz == rz =>
+        {
+            Some(DataType::Duration(l.max(r)))
+        }
+        (Class::Duration(l), Class::Duration(r)) if op == Add || op == Subtract => {
+            Some(DataType::Duration(l.max(r)))
+        }
+        (l, r) if l.is_span() && r.is_span() && (op == Add || op == Subtract) => Some(calendar_span),
+        (point, span) if span.is_span() && (op == Add || op == Subtract) => {
+            moved_type(point, &left.data_type, span, &nanosecond_time)
+        }
+        (span, point) if span.is_span() && op == Add => {
+            moved_type(point, &right.data_type, span, &nanosecond_time)
+        }
+        _ => None,
+    };
+    let Some(data_type) = data_type else {
+        let expected = format!("`{}` is not defined between these types", op.symbol());
+        return Err(mismatch(&text, expected, &[&left, &right]));
+    };
+    let zone = zone_of(&left)?.or(zone_of(&right)?);
+    Ok(finish(Kind::Arithmetic { op, operands: Box::new([left, right]), zone }, data_type, text))
+}
+
+/// The type of a point in time moved by a span.
+fn moved_type(point: Class, point_type: &DataType, span: Class, time: &DataType) -> Option<DataType> {
+    match (point, span) {
+        (Class::Date, _) => Some(DataType::Date32),
+        (Class::Time, Class::Duration(_)) => Some(time.clone()),
+        (Class::Timestamp { .. }, Class::Interval) => Some(decoded(point_type)),
+        (Class::Timestamp { unit, .. }, Class::Duration(span)) => {
+            let DataType::Timestamp(_, zone) = decoded(point_type) else { return None };
+            Some(DataType::Timestamp(unit.max(span), zone))
+        }
+        _ => None,
+    }
+}
+
+/// A constant span beside a timestamp or another span takes the coarsest unit that holds it.
+fn coarsen_span(node: &mut Node, beside: &Node) {
+    if let Kind::Constant(value) = &node.kind
+        && matches!(Class::of(&beside.data_type), Class::Timestamp { .. } | Class::Duration(_))
+        && let Some((value, data_type)) = literal::coarsest_span(value)
+    {
+        node.kind = Kind::Constant(value);
+        node.data_type = data_type;
+    }
+}
+
+/// Adapts a constant to what it meets: see [`literal::adapt`].
+pub(crate) fn adapt_pair(left: &mut Node, right: &mut Node, text: &Arc<str>) -> Result<(), EvalError> {
+    adapt_to(left, &right.data_type, text)?;
+    adapt_to(right, &left.data_type, text)
+}
+
+/// One side of [`adapt_pair`].
+pub(crate) fn adapt_to(node: &mut Node, meets: &DataType, text: &Arc<str>) -> Result<(), EvalError> {
+    let Kind::Constant(value) = &node.kind else { return Ok(()) };
+    let adapted = literal::adapt(value, meets).map_err(|wanted| EvalError::InvalidLiteral {
+        expression: text.to_string(),
+        text: cast::to_text(value),
+        wanted: wanted.to_owned(),
+    })?;
+    if let Some((value, data_type)) = adapted {
+        node.kind = Kind::Constant(value);
+        node.data_type = data_type;
+    }
+    Ok(())
+}
+
+/// A date beside a timestamp without a zone is its midnight.
+fn widen_date(left: &mut Node, right: &mut Node) -> Result<(), EvalError> {
+    let (l, r) = (Class::of(&left.data_type), Class::of(&right.data_type));
+    let node = match (l, r) {
+        (Class::Date, Class::Timestamp { zoned: false, .. }) => left,
+        (Class::Timestamp { zoned: false, .. }, Class::Date) => right,
+        _ => return Ok(()),
+    };
+    let text = node.text.clone();
+    let bare =
+        Node { kind: Kind::Constant(Value::Null), data_type: DataType::Null, reads: Reads::Nothing, text };
+    let date = std::mem::replace(node, bare);
+    let text = date.text.clone();
+    *node = cast_node(date, cepheid_ir::DataType::Timestamp, false, text)?;
+    Ok(())
+}
+
+/// Brings two operands to where they compare, if they can be.
+pub(crate) fn make_comparable(left: &mut Node, right: &mut Node, text: &Arc<str>) -> Result<(), EvalError> {
+    adapt_pair(left, right, text)?;
+    widen_date(left, right)
+}
+
+/// Brings alternatives to their common type.
+pub(crate) fn unify(nodes: &mut Vec<Node>, text: &Arc<str>, expected: &str) -> Result<DataType, EvalError> {
+    let columns: Option<DataType> = nodes
+        .iter()
+        .filter(|node| !matches!(node.kind, Kind::Constant(_)))
+        .map(|node| decoded(&node.data_type))
+        .reduce(|left, right| common(&left, &right).unwrap_or(left));
+    if let Some(columns) = &columns {
+        for node in nodes.iter_mut() {
+            adapt_to(node, columns, text)?;
+            narrow_constant(node, columns);
+        }
+    }
+    let mut data_type = DataType::Null;
+    for node in nodes.iter() {
+        data_type = common(&data_type, &node.data_type)
+            .ok_or_else(|| mismatch(text, expected, &nodes.iter().collect::<Vec<_>>()))?;
+    }
+    *nodes = std::mem::take(nodes).into_iter().map(|node| widen(node, &data_type)).collect();
+    Ok(data_type)
+}
+
+/// A constant number takes the width of the columns beside it, if they can hold it.
+fn narrow_constant(node: &mut Node, columns: &DataType) {
+    let Kind::Constant(value) = &node.kind else { return };
+    let narrow = match (value, columns) {
+        (Value::Integer(_), columns) if Class::of(columns) == Class::Integer => true,
+        (Value::Float(value), DataType::Float32) => f64::from(*value as f32) == *value || value.is_nan(),
+        _ => false,
+    };
+    if narrow && crate::value_array::values_to_array(std::slice::from_ref(value), columns).is_ok() {
+        node.data_type = columns.clone();
+    }
+}
+
+fn widen(node: Node, data_type: &DataType) -> Node {
+    if decoded(&node.data_type) == *data_type || node.data_type == DataType::Null {
+        return node;
+    }
+    let text = node.text.clone();
+    finish(Kind::Widen(Box::new(node)), data_type.clone(), text)
+}

@@ -1,0 +1,255 @@
+//! Partition keys: a dense id for every row, ids numbered in order of first appearance.
+//!
+//! NULL equals NULL, NaN equals NaN, and 0.0 equals -0.0. Arrival order within an id is kept by whoever uses the ids.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    ArrowDictionaryKeyType, ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, ArrayRef, PrimitiveArray};
+use arrow_row::{RowConverter, SortField};
+use arrow_schema::{DataType, TimeUnit};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::sync::Arc;
+
+use crate::error::EventError;
+use crate::table::Table;
+
+/// Key ids are looked up directly, not by hash, while the span of the integers is at most this.
+const DIRECT_SPAN_MAX: i128 = 1 << 20;
+
+/// A dense id for each row.
+#[derive(Debug)]
+pub struct KeyIds {
+    /// `ids[row]`: the row's key, in arrival order.
+    pub ids: Vec<u32>,
+    /// Distinct keys.
+    pub keys: u32,
+}
+
+/// Numbers the distinct values of `columns`.
+///
+/// Cost: one pass. A single integer column of small span is looked up in an array; other integers and dictionary
+/// codes by hash; everything else by the hash of its Arrow row format.
+///
+/// # Errors
+/// [`EventError::ColumnType`] for a type that has no row format.
+pub fn key_ids(table: &Table, columns: &[usize]) -> Result<KeyIds, EventError> {
+    if let [column] = columns {
+        let data_type = table.schema().field(*column).data_type();
+        if let Some(ids) = integer_ids(table, *column, data_type) {
+            return Ok(ids);
+        }
+        if let DataType::Dictionary(code, _) = data_type {
+            return match **code {
+                DataType::Int8 => dictionary_ids::<Int8Type>(table, *column),
+                DataType::Int16 => dictionary_ids::<Int16Type>(table, *column),
+                DataType::Int32 => dictionary_ids::<Int32Type>(table, *column),
+                DataType::Int64 => dictionary_ids::<Int64Type>(table, *column),
+                DataType::UInt8 => dictionary_ids::<UInt8Type>(table, *column),
+                DataType::UInt16 => dictionary_ids::<UInt16Type>(table, *column),
+                DataType::UInt32 => dictionary_ids::<UInt32Type>(table, *column),
+                _ => dictionary_ids::<UInt64Type>(table, *column),
+            };
+        }
+    }
+    row_format_ids(table, columns)
+}
+
+/// Ids under construction: values to dense numbers.
+struct Interner<K> {
+    numbers: HashMap<K, u32, FixedState>,
+    next: u32,
+}
+
+impl<K: std::hash::Hash + Eq> Interner<K> {
+    fn new() -> Self {
+        Self { numbers: HashMap::with_hasher(FixedState::with_seed(0)), next: 0 }
+    }
+
+    fn number(&mut self, key: K) -> u32 {
+        *self.numbers.entry(key).or_insert_with(|| {
+            self.next += 1;
+            self.next - 1
+        })
+    }
+}
+
+fn integer_ids(table: &Table, column: usize, data_type: &DataType) -> Option<KeyIds> {
+    macro_rules! ids {
+        ($($type:ty),*) => { $(
+            if *data_type == <$type>::DATA_TYPE {
+                return Some(primitive_ids::<$type>(table, column));
+            }
+        )* };
+    }
+    ids!(Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type);
+    None
+}
+
+fn primitive_ids<T>(table: &Table, column: usize) -> KeyIds
+where
+    T: ArrowPrimitiveType,
+    T::Native: Into<i128> + Eq + std::hash::Hash,
+{
+    let arrays = || table.batches().iter().map(|batch| batch.column(column).as_primitive::<T>());
+    let span = arrays().try_fold(None, |span: Option<(i128, i128)>, array| {
+        let (min, max) = min_max(array)?;
+        Some(Some(span.map_or((min, max), |(low, high)| (low.min(min), high.max(max)))))
+    });
+    let mut ids = Vec::with_capacity(table.num_rows());
+    if let Some(Some((low, high))) = span
+        && high - low < DIRECT_SPAN_MAX
+    {
+        // No NULLs and a small span: `numbers[value - low]`.
+        let mut numbers = vec![u32::MAX; usize::try_from(high - low + 1).expect("span is at most 2^20")];
+        let mut next = 0;
+        for array in arrays() {
+            for value in array.values() {
+                let wide: i128 = (*value).into();
+                let slot = &mut numbers[(wide - low) as usize];
+                if *slot == u32::MAX {
+                    *slot = next;
+                    next += 1;
+                }
+                ids.push(*slot);
+            }
+        }
+        return KeyIds { ids, keys: next };
+    }
+    let mut interner = Interner::<Option<T::Native>>::new();
+    let mut last: Option<(Option<T::Native>, u32)> = None;
+    for array in arrays() {
+        for value in array {
+            let id = match last {
+                Some((key, id)) if key == value => id,
+                _ => interner.number(value),
+            };
+            last = Some((value, id));
+            ids.push(id);
+        }
+    }
+    KeyIds { ids, keys: interner.next }
+}
+
+/// Least and greatest value; `None` if there are NULLs or no rows.
+fn min_max<T>(array: &PrimitiveArray<T>) -> Option<(i128, i128)>
+where
+    T: ArrowPrimitiveType,
+    T::Native: Into<i128>,
+{
+    if array.null_count() > 0 {
+        return None;
+    }
+    let (first, rest) = array.values().split_first()?;
+    let (min, max) = rest.iter().fold((*first, *first), |(min, max), value| {
+        (if value.is_lt(min) { *value } else { min }, if value.is_gt(max) { *value } else { max })
+    });
+    Some((min.into(), max.into()))
+}
+
+use arrow_array::ArrowNativeTypeOp;
+
+fn dictionary_ids<C: ArrowDictionaryKeyType>(table: &Table, column: usize) -> Result<KeyIds, EventError> {
+    let mut ids = Vec::with_capacity(table.num_rows());
+    let mut interner = Interner::<Option<Box<[u8]>>>::new();
+    let mut converter = None;
+    for batch in table.batches() {
+        let array = batch.column(column).as_dictionary::<C>();
+        let values = comparable(array.values());
+        let converter = match &mut converter {
+            Some(converter) => converter,
+            None => converter.insert(row_converter(table, &[column], std::slice::from_ref(&values))?),
+        };
+        let rows = converter.convert_columns(std::slice::from_ref(&values))?;
+        // Dictionaries change from batch to batch, so codes are translated anew for each; a code gets its number
+        // when it is first met, so that numbers go by first appearance.
+        let mut numbers = vec![u32::MAX; values.len()];
+        for code in array.keys() {
+            let code = code.map(arrow_buffer::ArrowNativeType::as_usize).filter(|code| values.is_valid(*code));
+            let id = match code {
+                None => interner.number(None),
+                Some(code) => {
+                    if numbers[code] == u32::MAX {
+                        numbers[code] = interner.number(Some(rows.row(code).as_ref().into()));
+                    }
+                    numbers[code]
+                }
+            };
+            ids.push(id);
+        }
+    }
+    Ok(KeyIds { ids, keys: interner.next })
+}
+
+fn row_format_ids(table: &Table, columns: &[usize]) -> Result<KeyIds, EventError> {
+    let mut ids = Vec::with_capacity(table.num_rows());
+    let mut interner = Interner::<Box<[u8]>>::new();
+    let mut converter = None;
+    for batch in table.batches() {
+        // In pieces, so that the row format of the whole table never stands in memory at once.
+        for start in (0..batch.num_rows()).step_by(CHUNK) {
+            let rows = CHUNK.min(batch.num_rows() - start);
+            let arrays: Vec<ArrayRef> =
+                columns.iter().map(|column| comparable(&batch.column(*column).slice(start, rows))).collect();
+            let converter = match &mut converter {
+                Some(converter) => converter,
+                None => converter.insert(row_converter(table, columns, &arrays)?),
+            };
+            for row in &converter.convert_columns(&arrays)? {
+                let bytes: &[u8] = row.as_ref();
+                let known = interner.numbers.get(bytes).copied();
+                ids.push(known.unwrap_or_else(|| interner.number(bytes.into())));
+            }
+        }
+    }
+    Ok(KeyIds { ids, keys: interner.next })
+}
+
+/// Rows that are converted to the row format at a time.
+const CHUNK: usize = 1 << 15;
+
+fn row_converter(table: &Table, columns: &[usize], arrays: &[ArrayRef]) -> Result<RowConverter, EventError> {
+    let fields: Vec<SortField> = arrays.iter().map(|array| SortField::new(array.data_type().clone())).collect();
+    for (column, field) in columns.iter().zip(&fields) {
+        if !RowConverter::supports_fields(std::slice::from_ref(field)) {
+            let field = table.schema().field(*column);
+            return Err(EventError::ColumnType {
+                column: field.name().clone(),
+                found: field.data_type().to_string(),
+                expected: "rows cannot be partitioned or ordered by it; cast it to a plain type first".into(),
+            });
+        }
+    }
+    Ok(RowConverter::new(fields)?)
+}
+
+/// The same values, with one NaN and one zero, so that equal keys have equal bytes.
+pub(crate) fn comparable(array: &ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Float64 => {
+            Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(|value| canonical(value, f64::NAN)))
+        }
+        DataType::Float32 => {
+            Arc::new(array.as_primitive::<Float32Type>().unary::<_, Float32Type>(|value| canonical(value, f32::NAN)))
+        }
+        _ => Arc::clone(array),
+    }
+}
+
+fn canonical<F: PartialEq + std::ops::Add<Output = F> + Default + Copy>(value: F, nan: F) -> F {
+    // -0.0 + 0.0 is 0.0; a NaN of any sign and payload becomes the one NaN.
+    if value == value { value + F::default() } else { nan }
+}
+
+/// Nanoseconds in one unit of time.
+pub fn nanoseconds_per(unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::Second => 1_000_000_000,
+        TimeUnit::Millisecond => 1_000_000,
+        TimeUnit::Microsecond => 1_000,
+        TimeUnit::Nanosecond => 1,
+    }
+}

@@ -1,0 +1,139 @@
+//! The order of rows: by keys, ties by arrival.
+
+use std::cmp::Ordering;
+
+use arrow_array::ArrayRef;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::Array;
+use arrow_buffer::ScalarBuffer;
+use arrow_row::{RowConverter, Rows, SortField};
+use arrow_schema::{DataType, SortOptions};
+
+use crate::error::EventError;
+use crate::key::comparable;
+use crate::table::Table;
+
+/// One key of an ordering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderKey {
+    /// Index of the column.
+    pub column: usize,
+    /// Greatest first.
+    pub descending: bool,
+    /// NULLs before all values.
+    pub nulls_first: bool,
+}
+
+/// Something that tells which of two rows comes first.
+pub enum RowOrder {
+    /// By arrival alone.
+    Arrival,
+    /// One 64-bit column without NULLs, as signed integers, in one piece.
+    Integers {
+        /// By arrival.
+        values: ScalarBuffer<i64>,
+        /// Greatest first.
+        descending: bool,
+    },
+    /// Anything else, in Arrow's comparable row format.
+    Rows(Rows),
+}
+
+impl RowOrder {
+    /// The order of the rows of `table` by `keys`.
+    ///
+    /// # Errors
+    /// [`EventError::ColumnType`] for a column without an order.
+    pub fn new(table: &Table, keys: &[OrderKey]) -> Result<Self, EventError> {
+        match keys {
+            [] => return Ok(Self::Arrival),
+            [key] => {
+                if let Some(values) = integers(table, key.column)? {
+                    return Ok(Self::Integers { values, descending: key.descending });
+                }
+            }
+            _ => {}
+        }
+        let fields: Vec<SortField> = keys
+            .iter()
+            .map(|key| {
+                let options = SortOptions { descending: key.descending, nulls_first: key.nulls_first };
+                let data_type = match table.schema().field(key.column).data_type() {
+                    DataType::Dictionary(_, value) => value.as_ref().clone(),
+                    plain => plain.clone(),
+                };
+                SortField::new_with_options(data_type, options)
+            })
+            .collect();
+        for (key, field) in keys.iter().zip(&fields) {
+            let column = table.schema().field(key.column);
+            if !RowConverter::supports_fields(std::slice::from_ref(field)) || column.data_type().is_nested() {
+                return Err(EventError::ColumnType {
+                    column: column.name().clone(),
+                    found: column.data_type().to_string(),
+                    expected: "rows cannot be ordered by it; order by a number, a string or a time".into(),
+                });
+            }
+        }
+        let converter = RowConverter::new(fields)?;
+        let mut rows = converter.empty_rows(table.num_rows(), table.num_rows() * 9);
+        for batch in table.batches() {
+            let arrays: Vec<ArrayRef> = keys
+                .iter()
+                .map(|key| {
+                    let column = batch.column(key.column);
+                    match column.data_type() {
+                        DataType::Dictionary(_, value) => Ok(comparable(&arrow_cast::cast(column, value)?)),
+                        _ => Ok(comparable(column)),
+                    }
+                })
+                .collect::<Result<_, EventError>>()?;
+            converter.append(&mut rows, &arrays)?;
+        }
+        Ok(Self::Rows(rows))
+    }
+
+    /// Order of two rows by the keys alone: `Equal` is a tie.
+    pub fn compare(&self, left: u32, right: u32) -> Ordering {
+        match self {
+            Self::Arrival => Ordering::Equal,
+            Self::Integers { values, descending: false } => values[left as usize].cmp(&values[right as usize]),
+            Self::Integers { values, descending: true } => values[right as usize].cmp(&values[left as usize]),
+            Self::Rows(rows) => rows.row(left as usize).cmp(&rows.row(right as usize)),
+        }
+    }
+
+    /// Whether all rows of the table stand in order as they arrived.
+    pub fn arrived_in_order(&self, rows: usize) -> bool {
+        match self {
+            Self::Arrival => true,
+            Self::Integers { values, descending: false } => values.is_sorted(),
+            Self::Integers { values, descending: true } => values.is_sorted_by(|left, right| left >= right),
+            Self::Rows(_) => (1..rows as u32).all(|row| self.compare(row - 1, row) != Ordering::Greater),
+        }
+    }
+
+    /// Puts rows in order, keeping ties as they stand.
+    pub(crate) fn sort(&self, rows: &mut [u32]) {
+        if !rows.is_sorted_by(|left, right| self.compare(*left, *right) != Ordering::Greater) {
+            rows.sort_by(|left, right| self.compare(*left, *right));
+        }
+    }
+}
+
+/// The column as 64-bit integers in the order of its values, if it is of such a type and has no NULLs.
+fn integers(table: &Table, column: usize) -> Result<Option<ScalarBuffer<i64>>, EventError> {
+    let wide = matches!(
+        table.schema().field(column).data_type(),
+        DataType::Int64 | DataType::Timestamp(..) | DataType::Date64 | DataType::Time64(_) | DataType::Duration(_)
+    );
+    let nulls = table.batches().iter().any(|batch| batch.column(column).null_count() > 0);
+    if !wide || nulls {
+        return Ok(None);
+    }
+    let whole = table.slice(column, 0..table.num_rows())?;
+    let plain = arrow_cast::cast(&whole, &DataType::Int64)?;
+    Ok(Some(plain.as_primitive::<Int64Type>().values().clone()))
+}
+

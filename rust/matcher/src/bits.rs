@@ -1,0 +1,116 @@
+//! A bitmap of rows that can be read 64 rows at a time from any row on.
+
+use arrow_buffer::BooleanBuffer;
+
+/// One bit a row.
+#[derive(Clone, Debug, Default)]
+pub struct Bits {
+    /// One more word than needed, zero, so that any row can be read as the low bit of 64.
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl Bits {
+    /// A bitmap with room for `rows` rows.
+    pub fn with_capacity(rows: usize) -> Self {
+        Self { words: Vec::with_capacity(rows / 64 + 2), len: 0 }
+    }
+
+    /// `rows` bits, all set or all clear.
+    pub fn filled(rows: usize, set: bool) -> Self {
+        let mut words = vec![if set { u64::MAX } else { 0 }; rows.div_ceil(64) + 1];
+        clear_from(&mut words, rows);
+        Self { words, len: rows }
+    }
+
+    /// Appends the bits of a buffer. All appended buffers but the last hold a multiple of 64 bits.
+    pub fn append(&mut self, bits: &BooleanBuffer) {
+        debug_assert!(self.len.is_multiple_of(64), "appended after a ragged chunk: {} rows", self.len);
+        self.words.truncate(self.len / 64);
+        self.words.extend(bits.bit_chunks().iter_padded());
+        self.len += bits.len();
+        self.words.truncate(self.len.div_ceil(64));
+        self.words.push(0);
+        clear_from(&mut self.words, self.len);
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether the row's bit is set.
+    #[inline]
+    pub fn get(&self, row: usize) -> bool {
+        debug_assert!(row < self.len);
+        self.words[row / 64] >> (row % 64) & 1 != 0
+    }
+
+    /// Sets the bit of a row.
+    #[inline]
+    pub fn set(&mut self, row: usize) {
+        debug_assert!(row < self.len);
+        self.words[row / 64] |= 1 << (row % 64);
+    }
+
+    /// The bits of the 64 rows from `row` on; rows past the end are clear.
+    #[inline]
+    pub fn word_at(&self, row: usize) -> u64 {
+        let (word, shift) = (row / 64, row % 64);
+        let low = self.words.get(word).copied().unwrap_or(0);
+        if shift == 0 {
+            return low;
+        }
+        let high = self.words.get(word + 1).copied().unwrap_or(0);
+        low >> shift | high << (64 - shift)
+    }
+
+    /// First set row in `from..end`, or `end`.
+    #[inline]
+    pub fn next_set(&self, from: usize, end: usize) -> usize {
+        let mut row = from;
+        while row < end {
+            let word = self.word_at(row);
+            if word != 0 {
+                return (row + word.trailing_zeros() as usize).min(end);
+            }
+            row += 64;
+        }
+        end
+    }
+
+    /// First clear row in `from..end`, or `end`.
+    #[inline]
+    pub fn next_clear(&self, from: usize, end: usize) -> usize {
+        let mut row = from;
+        while row < end {
+            let word = self.word_at(row);
+            if word != u64::MAX {
+                return (row + word.trailing_ones() as usize).min(end);
+            }
+            row += 64;
+        }
+        end
+    }
+
+    /// Words of 64 rows from row 0 on, one zero word past the end.
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// Words to be changed in place. The caller keeps bits past the end clear.
+    pub(crate) fn words_mut(&mut self) -> &mut [u64] {
+        &mut self.words
+    }
+}
+
+fn clear_from(words: &mut [u64], rows: usize) {
+    let word = rows / 64;
+    words[word] &= (1_u64 << (rows % 64)) - 1;
+    words[word + 1..].fill(0);
+}

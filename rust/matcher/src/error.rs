@@ -1,0 +1,82 @@
+//! What can go wrong while matching.
+
+use cepheid_eval::EvalError;
+use cepheid_event::EventError;
+use cepheid_ir::PatternError;
+
+/// Why matching stopped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MatchError {
+    /// The pattern cannot be run.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// The table does not fit the pattern.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// A condition does not fit the table, or met a value that it cannot take.
+    #[error("in the condition of `{variable}`: {source}")]
+    Condition {
+        /// The variable.
+        variable: String,
+        /// What is wrong.
+        source: EvalError,
+    },
+    /// The match holds no row of the variable that the search should go on at.
+    #[error(
+        "AFTER MATCH SKIP TO `{variable}`: match {match_number}, which begins at row {row}, has no row of `{variable}`"
+    )]
+    SkipTargetMissing {
+        /// The variable or subset.
+        variable: String,
+        /// The match, within its partition.
+        match_number: u64,
+        /// Its first row, in arrival order.
+        row: u32,
+    },
+    /// The search would go on at the row where the match began, for ever.
+    #[error(
+        "AFTER MATCH SKIP TO `{variable}`: in match {match_number} that is the first row (row {row}), where the search would go on for ever"
+    )]
+    SkipTargetIsFirstRow {
+        /// The variable or subset.
+        variable: String,
+        /// The match, within its partition.
+        match_number: u64,
+        /// Its first row, in arrival order.
+        row: u32,
+    },
+    /// A search took more steps than it may.
+    #[error(
+        "the search from row {row} took more than {limit} steps; bound the pattern with WITHIN, make its conditions exclusive, or raise the step limit"
+    )]
+    StepLimit {
+        /// The row where it began, in arrival order.
+        row: u32,
+        /// The most steps that one search may take.
+        limit: u64,
+    },
+    /// The matches hold more than can be numbered.
+    #[error("the matches hold more than {limit} {what}; match fewer rows in one call")]
+    TooLarge {
+        /// More of what.
+        what: &'static str,
+        /// How many there may be.
+        limit: u64,
+    },
+}
+
+impl MatchError {
+    /// A stable code, the same in every version.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Pattern(error) => error.code(),
+            Self::Event(error) => error.code(),
+            Self::Condition { source, .. } => source.code(),
+            Self::SkipTargetMissing { .. } => "skip-target-missing",
+            Self::SkipTargetIsFirstRow { .. } => "skip-target-is-first-row",
+            Self::StepLimit { .. } => "step-limit",
+            Self::TooLarge { .. } => "too-large",
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Predicates as bitmaps: each distinct one evaluated once, chunk by chunk, before any search.
+
+use std::ops::Range;
+
+use arrow_array::ArrayRef;
+use cepheid_eval::{EvalError, TypedExpr};
+use cepheid_event::{EventError, OrderedRows, Table};
+
+use crate::bits::Bits;
+use crate::conditions::physical_leaf;
+
+/// Rows evaluated at a time: their columns stay in the second-level cache. A multiple of 64.
+const CHUNK_ROWS: usize = 1 << 15;
+
+/// Shifts up to this share one reading of their column; further ones read their own.
+const SHARED_SHIFT_MAX: i64 = 1 << 10;
+
+/// Which rows satisfy which predicate.
+#[derive(Debug)]
+pub struct Masks {
+    /// `of[p]`: the rows, by position, that satisfy predicate `p`; or why that could not be said of all of them. An
+    /// error need not come up in the search, which may never test the row: the predicate is then evaluated row by row.
+    pub of: Vec<Result<Bits, EvalError>>,
+}
+
+impl Masks {
+    /// Evaluates `predicates` over all rows.
+    ///
+    /// Cost: one pass over the columns read. Space: one bit a row and predicate, and the columns of one chunk.
+    ///
+    /// # Errors
+    /// What Arrow refuses.
+    pub fn evaluate(predicates: &[TypedExpr], table: &Table, rows: &OrderedRows) -> Result<Self, EventError> {
+        let mut of: Vec<Result<Bits, EvalError>> =
+            predicates.iter().map(|_| Ok(Bits::with_capacity(rows.num_rows()))).collect();
+        for start in (0..rows.num_rows()).step_by(CHUNK_ROWS) {
+            let range = start..(start + CHUNK_ROWS).min(rows.num_rows());
+            let mut columns = ShiftedColumns::new(table, rows, range.clone(), predicates);
+            for (predicate, mask) in predicates.iter().zip(&mut of) {
+                let Ok(bits) = mask else { continue };
+                let slots = predicate
+                    .leaves()
+                    .iter()
+                    .map(|leaf| {
+                        let (column, shift) = physical_leaf(leaf);
+                        columns.get(column, shift)
+                    })
+                    .collect::<Result<Vec<_>, _>>()?;
+                match predicate.evaluate_mask(&slots, range.len()) {
+                    Ok(chunk) => bits.append(&chunk),
+                    Err(error) => *mask = Err(error),
+                }
+            }
+        }
+        Ok(Self { of })
+    }
+}
+
+/// Columns of one chunk at several shifts, each column read once.
+struct ShiftedColumns<'a> {
+    table: &'a Table,
+    rows: &'a OrderedRows,
+    range: Range<usize>,
+    /// Per column: furthest shifts back and forth that share a reading.
+    reach: Vec<(usize, Range<i64>)>,
+    bases: Vec<(usize, usize, ArrayRef)>,
+    shifted: Vec<(usize, i64, ArrayRef)>,
+}
+
+impl<'a> ShiftedColumns<'a> {
+    fn new(table: &'a Table, rows: &'a OrderedRows, range: Range<usize>, predicates: &[TypedExpr]) -> Self {
+        let mut reach: Vec<(usize, Range<i64>)> = vec![];
+        for (column, shift) in predicates.iter().flat_map(|p| p.leaves()).map(physical_leaf) {
+            let shift = if shift.abs() <= SHARED_SHIFT_MAX { shift } else { 0 };
+            match reach.iter_mut().find(|(known, _)| *known == column) {
+                Some((_, reach)) => *reach = reach.start.min(shift)..reach.end.max(shift),
+                None => reach.push((column, shift.min(0)..shift.max(0))),
+            }
+        }
+        Self { table, rows, range, reach, bases: vec![], shifted: vec![] }
+    }
+
+    fn get(&mut self, column: usize, shift: i64) -> Result<ArrayRef, EventError> {
+        if let Some((.., array)) = self.shifted.iter().find(|(c, s, _)| *c == column && *s == shift) {
+            return Ok(array.clone());
+        }
+        let array = if shift.abs() <= SHARED_SHIFT_MAX {
+            let (start, base) = self.base(column)?;
+            self.rows.shifted(&base, start, self.range.clone(), shift)?
+        } else {
+            let reading = self.clamped(shift..shift);
+            let base = self.rows.read(self.table, column, reading.clone())?;
+            self.rows.shifted(&base, reading.start, self.range.clone(), shift)?
+        };
+        self.shifted.push((column, shift, array.clone()));
+        Ok(array)
+    }
+
+    fn base(&mut self, column: usize) -> Result<(usize, ArrayRef), EventError> {
+        if let Some((_, start, base)) = self.bases.iter().find(|(known, ..)| *known == column) {
+            return Ok((*start, base.clone()));
+        }
+        let reach = self.reach.iter().find(|(known, _)| *known == column).map_or(0..0, |(_, reach)| reach.clone());
+        let reading = self.clamped(reach);
+        let base = self.rows.read(self.table, column, reading.clone())?;
+        self.bases.push((column, reading.start, base.clone()));
+        Ok((reading.start, base))
+    }
+
+    /// The chunk, widened by a reach and cut to the table.
+    fn clamped(&self, reach: Range<i64>) -> Range<usize> {
+        let rows = self.rows.num_rows() as i64;
+        let start = (self.range.start as i64).saturating_add(reach.start).clamp(0, rows);
+        let end = (self.range.end as i64).saturating_add(reach.end).clamp(start, rows);
+        start as usize..end as usize
+    }
+}

@@ -1,0 +1,269 @@
+//! A compiled pattern, and how it is run over a table.
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_schema::{DataType, Schema, TimeUnit};
+use cepheid_event::{EventError, OrderedRows, Table, resolve_column};
+use cepheid_ir::{Pattern, PatternError, Selection, Within};
+
+use crate::automaton::Automaton;
+use crate::bits::Bits;
+use crate::conditions::Conditions;
+use crate::error::MatchError;
+use crate::masks::Masks;
+use crate::match_set::MatchSet;
+use crate::run::RunState;
+use crate::search::{Bound, Rules, Search, Skip, Wanted, search_partition};
+use crate::strategies::backtracking::Backtracking;
+use crate::strategies::bit_streams::BitStreams;
+use crate::strategies::reverse_automaton::ReverseAutomaton;
+use crate::strategy::{Plan, Strategy};
+
+/// A pattern compiled against a schema. Immutable: one matcher may run over many tables at once.
+#[derive(Debug)]
+pub struct Matcher {
+    pattern: Pattern,
+    automaton: Automaton,
+    conditions: Conditions,
+    skip: Skip,
+    plan: Plan,
+    bound: TimeBound,
+}
+
+/// The pattern's WITHIN, with its column resolved.
+#[derive(Clone, Copy, Debug)]
+enum TimeBound {
+    None,
+    Rows(u64),
+    Time { column: usize, nanoseconds_per_unit: i64, nanoseconds: i64 },
+}
+
+/// How a table is to be searched.
+#[derive(Clone, Copy, Debug)]
+pub struct FindOptions {
+    /// How much of the matches is wanted.
+    pub wanted: Wanted,
+    /// Most steps of one search (on top of [`STEPS_PER_ROW`] a row of its partition) before
+    /// [`MatchError::StepLimit`].
+    pub step_limit: u64,
+    /// Only this strategy may run, for tests.
+    pub strategy: Option<Strategy>,
+}
+
+/// Steps that every row of a partition adds to the step limit, so that one long match is no offence.
+pub const STEPS_PER_ROW: u64 = 64;
+
+/// The step limit unless another is asked for: some 50 ms of fruitless search.
+pub const STEP_LIMIT_DEFAULT: u64 = 1_000_000;
+
+impl Default for FindOptions {
+    fn default() -> Self {
+        Self { wanted: Wanted::All, step_limit: STEP_LIMIT_DEFAULT, strategy: None }
+    }
+}
+
+/// What a search found.
+#[derive(Debug)]
+pub struct Found {
+    /// The matches, partition after partition.
+    pub matches: MatchSet,
+    /// The strategy that ran.
+    pub strategy: Strategy,
+}
+
+impl Matcher {
+    /// Compiles a pattern, which must have passed [`Pattern::validate`].
+    ///
+    /// # Errors
+    /// [`MatchError::Pattern`] for constructs that cannot be run yet, [`MatchError::Condition`] and
+    /// [`MatchError::Event`] for names and types that do not fit the schema.
+    pub fn compile(pattern: &Pattern, schema: &Schema) -> Result<Self, MatchError> {
+        if pattern.selection == Selection::All {
+            return Err(MatchError::Pattern(PatternError::Unsupported {
+                construct: "matches(\"all\") (ALL MATCHES)".into(),
+                hint: "use matches(\"first\")".into(),
+            }));
+        }
+        let automaton = Automaton::compile(pattern)?;
+        let conditions = Conditions::compile(pattern, &automaton.variables, schema)?;
+        let skip = Skip::new(pattern, &automaton.variables)?;
+        let plan = Plan::new(pattern, &automaton, &conditions, &skip);
+        let bound = time_bound(pattern, schema)?;
+        Ok(Self { pattern: pattern.clone(), automaton, conditions, skip, plan, bound })
+    }
+
+    /// The pattern.
+    pub fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    /// Names of the variables; [`crate::VariableId`] is an index into them.
+    pub fn variables(&self) -> &[String] {
+        &self.automaton.variables
+    }
+
+    /// The automaton.
+    pub fn automaton(&self) -> &Automaton {
+        &self.automaton
+    }
+
+    /// Which strategies can run the pattern, and why.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Finds the matches of a table. `None` if `options` name a strategy that cannot run on these data.
+    ///
+    /// # Errors
+    /// See [`MatchError`].
+    pub fn find(
+        &self,
+        table: &Table,
+        rows: &OrderedRows,
+        options: FindOptions,
+    ) -> Result<Option<Found>, MatchError> {
+        let masks = Masks::evaluate(&self.conditions.predicates, table, rows)?;
+        let always = Bits::filled(rows.num_rows(), true);
+        let arrival = |position: u32| rows.arrival(position);
+        let mut job = Job { matcher: self, table, rows, masks: &masks, always: &always, arrival: &arrival, options };
+        let allowed = |strategy: &Strategy| options.strategy.is_none_or(|only| only == *strategy);
+        for strategy in self.plan.accepting.iter().copied().filter(allowed) {
+            if let Some(matches) = job.run(strategy)? {
+                return Ok(Some(Found { matches, strategy }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn bound(&self, table: &Table, rows: &OrderedRows) -> Result<Bound, EventError> {
+        match self.bound {
+            TimeBound::None => Ok(Bound::None),
+            TimeBound::Rows(rows) => Ok(Bound::Rows(rows)),
+            TimeBound::Time { column, nanoseconds_per_unit, nanoseconds } => {
+                let mut times = Vec::with_capacity(rows.num_rows());
+                const CHUNK_ROWS: usize = 1 << 16;
+                for start in (0..rows.num_rows()).step_by(CHUNK_ROWS) {
+                    let range = start..(start + CHUNK_ROWS).min(rows.num_rows());
+                    let chunk = rows.read(table, column, range)?;
+                    times.extend(as_integers(chunk.as_ref())?);
+                }
+                // The bound in the column's own unit, rounded up: `last - first < span` is the same for whole units.
+                let unit = i128::from(nanoseconds_per_unit);
+                let span = (i128::from(nanoseconds) + unit - 1) / unit;
+                Ok(Bound::Time { times, span, reached: 0 })
+            }
+        }
+    }
+}
+
+/// One search of one table.
+struct Job<'a> {
+    matcher: &'a Matcher,
+    table: &'a Table,
+    rows: &'a OrderedRows,
+    masks: &'a Masks,
+    always: &'a Bits,
+    arrival: &'a dyn Fn(u32) -> u32,
+    options: FindOptions,
+}
+
+impl Job<'_> {
+    /// `None` if the data stand against the strategy.
+    fn run(&mut self, strategy: Strategy) -> Result<Option<MatchSet>, MatchError> {
+        let matcher = self.matcher;
+        match strategy {
+            Strategy::BitStreams => {
+                let steps = matcher.plan.steps.as_deref().expect("a plan with bit streams has their steps");
+                match BitStreams::new(steps, &matcher.conditions, self.masks, self.always) {
+                    Some(search) => self.search(search).map(Some),
+                    None => Ok(None),
+                }
+            }
+            Strategy::ReverseAutomaton => {
+                let overlapping = !matcher.skip.never_looks_back();
+                let bounded = !matches!(matcher.bound, TimeBound::None);
+                let bounded = bounded.then(|| self.backtracking(true));
+                let automaton = &matcher.automaton;
+                let search =
+                    ReverseAutomaton::new(automaton, &matcher.conditions, self.masks, overlapping, bounded);
+                match search {
+                    Some(search) => self.search(search).map(Some),
+                    None => Ok(None),
+                }
+            }
+            Strategy::StartRuns => self.search(self.backtracking(true)).map(Some),
+            Strategy::Backtracking => self.search(self.backtracking(false)).map(Some),
+        }
+    }
+
+    fn backtracking(&self, remembers: bool) -> Backtracking<'_> {
+        let matcher = self.matcher;
+        let run = RunState::new(
+            &matcher.pattern,
+            &matcher.automaton.variables,
+            &matcher.conditions,
+            self.masks,
+            self.table,
+            self.rows,
+        );
+        // What remembers is bounded by itself.
+        let step_limit = if remembers { u64::MAX } else { self.options.step_limit };
+        Backtracking::new(&matcher.automaton, run, remembers, step_limit, self.arrival)
+    }
+
+    fn search(&self, mut strategy: impl Search) -> Result<MatchSet, MatchError> {
+        let matcher = self.matcher;
+        let mut rules = Rules {
+            skip: &matcher.skip,
+            initial: matcher.pattern.initial,
+            bound: matcher.bound(self.table, self.rows)?,
+            wanted: self.options.wanted,
+            arrival: self.arrival,
+        };
+        let mut found = MatchSet::default();
+        for partition in 0..self.rows.num_partitions() {
+            search_partition(&mut strategy, self.rows.partition(partition), &mut rules, &mut found)?;
+            if self.options.wanted == Wanted::First && !found.is_empty() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn time_bound(pattern: &Pattern, schema: &Schema) -> Result<TimeBound, MatchError> {
+    match pattern.within {
+        None => Ok(TimeBound::None),
+        Some(Within::Rows(rows)) => Ok(TimeBound::Rows(rows)),
+        Some(Within::Time { nanoseconds }) => {
+            let key = pattern.order_by.first().ok_or(PatternError::WithinNeedsOrder)?;
+            let column = resolve_column(schema, &key.column.name, key.column.quoted)?;
+            let field = schema.field(column);
+            let nanoseconds_per_unit = match field.data_type() {
+                DataType::Timestamp(unit, _) | DataType::Time32(unit) | DataType::Time64(unit)
+                | DataType::Duration(unit) => nanoseconds_per(*unit),
+                DataType::Date32 => 86_400_000_000_000,
+                DataType::Date64 => nanoseconds_per(TimeUnit::Millisecond),
+                other => {
+                    return Err(MatchError::Event(EventError::ColumnType {
+                        column: field.name().clone(),
+                        found: other.to_string(),
+                        expected: "WITHIN by time needs a timestamp, date or time as the first ORDER BY key".into(),
+                    }));
+                }
+            };
+            Ok(TimeBound::Time { column, nanoseconds_per_unit, nanoseconds })
+        }
+    }
+}
+
+fn nanoseconds_per(unit: TimeUnit) -> i64 {
+    cepheid_event::key::nanoseconds_per(unit)
+}
+
+/// Times of any unit as integers of that unit.
+fn as_integers(array: &dyn Array) -> Result<Vec<Option<i64>>, EventError> {
+    let integers = cepheid_event::table::as_int64(array)?;
+    Ok(integers.as_primitive::<Int64Type>().iter().collect())
+}

@@ -1,0 +1,122 @@
+//! Which strategy runs a pattern, and why.
+
+use std::fmt;
+
+use cepheid_ir::{Pattern, Within};
+
+use crate::automaton::Automaton;
+use crate::conditions::Conditions;
+use crate::facts::follows_from_start;
+use crate::search::Skip;
+use crate::strategies::bit_streams::{self, Step};
+use crate::strategies::reverse_automaton::POSITIONS_MAX;
+
+/// A way of running a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// Masks alone, 64 rows at a time.
+    BitStreams,
+    /// Two linear passes of an automaton.
+    ReverseAutomaton,
+    /// A search from every start row that remembers what has failed.
+    StartRuns,
+    /// A search from every start row under a step limit.
+    Backtracking,
+}
+
+impl Strategy {
+    /// Every strategy, in the order in which they are tried.
+    pub const ALL: [Self; 4] = [Self::BitStreams, Self::ReverseAutomaton, Self::StartRuns, Self::Backtracking];
+
+    /// The name, as in explanations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BitStreams => "bit streams",
+            Self::ReverseAutomaton => "reverse automaton",
+            Self::StartRuns => "start runs",
+            Self::Backtracking => "backtracking",
+        }
+    }
+
+    /// Time and space, n rows, p positions of the pattern, m rows a search reaches.
+    pub fn cost(self) -> &'static str {
+        match self {
+            Self::BitStreams => "time O(n·p / 64) and O(p) a match; space one bit a row and condition",
+            Self::ReverseAutomaton => "time O(n), or O(n·p) where matches overlap; space two bytes a row",
+            Self::StartRuns => "time O(p·m) a start row; space p bits and 8 bytes a row of the longest run",
+            Self::Backtracking => "time exponential at worst, cut off by the step limit; space 8 bytes a row of the longest run",
+        }
+    }
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Which strategies can run a pattern, the first preferred, and why.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Those that can. More than one where the first needs something that only the data can show.
+    pub accepting: Vec<Strategy>,
+    /// One sentence a strategy tried: why it was taken or not.
+    pub reasons: Vec<(Strategy, String)>,
+    /// The pattern's shape for bit streams, if it has one.
+    pub(crate) steps: Option<Vec<Step>>,
+}
+
+impl Plan {
+    /// Weighs every strategy.
+    pub(crate) fn new(pattern: &Pattern, automaton: &Automaton, conditions: &Conditions, skip: &Skip) -> Self {
+        let mut plan = Self { accepting: vec![], reasons: vec![], steps: None };
+        let free = conditions.need_no_run();
+        let bounded = matches!(pattern.within, Some(Within::Time { .. } | Within::Rows(_)));
+
+        let steps = bit_streams::steps(pattern, &automaton.variables);
+        let (accepts, reason) = if !free {
+            (false, "a condition reads the run")
+        } else if steps.is_none() {
+            (false, "the pattern is no plain sequence of rows and greedy runs")
+        } else if bounded {
+            (false, "WITHIN cuts runs short")
+        } else if !skip.never_looks_back() {
+            (false, "matches may overlap")
+        } else {
+            (true, "a plain sequence of rows and runs; taken if the data show every run and what follows it to exclude each other")
+        };
+        plan.weigh(Strategy::BitStreams, accepts, reason);
+        plan.steps = steps.filter(|_| accepts);
+
+        let (accepts, reason) = if !free {
+            (false, "a condition reads the run".to_owned())
+        } else if automaton.positions.len() > POSITIONS_MAX {
+            (false, format!("the pattern has more than {POSITIONS_MAX} places once counts are written out"))
+        } else {
+            (true, "no condition reads the run: what can follow a row does not depend on what came before".to_owned())
+        };
+        plan.weigh(Strategy::ReverseAutomaton, accepts, &reason);
+
+        let accepts = free || follows_from_start(pattern);
+        let reason = if accepts {
+            "what conditions read of the run follows from the start row, so nothing is tried twice from it"
+        } else {
+            "a condition reads rows of a variable that depend on the way there"
+        };
+        plan.weigh(Strategy::StartRuns, accepts, reason);
+        plan.weigh(Strategy::Backtracking, true, "takes every pattern");
+        plan
+    }
+
+    fn weigh(&mut self, strategy: Strategy, accepts: bool, reason: &str) {
+        if accepts {
+            self.accepting.push(strategy);
+        }
+        self.reasons.push((strategy, reason.to_owned()));
+    }
+
+    /// The strategy that runs unless the data or an error in a condition stand against it.
+    pub fn preferred(&self) -> Strategy {
+        self.accepting[0]
+    }
+}

@@ -1,0 +1,242 @@
+//! Errors: every one becomes an exception of `cepheid.errors`, with its parts as attributes.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use cepheid_engine::EngineError;
+use cepheid_eval::EvalError;
+use cepheid_event::EventError;
+use cepheid_ir::PatternError;
+use cepheid_matcher::MatchError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyType};
+
+mod python {
+    pyo3::import_exception!(cepheid.errors, PatternError);
+    pyo3::import_exception!(cepheid.errors, SchemaError);
+    pyo3::import_exception!(cepheid.errors, EvaluationError);
+    pyo3::import_exception!(cepheid.errors, MatchError);
+    pyo3::import_exception!(cepheid.errors, StateLimitError);
+    pyo3::import_exception!(cepheid.errors, SqlError);
+    pyo3::import_exception!(cepheid.errors, InternalError);
+}
+
+/// Whatever can go wrong below this crate.
+pub(crate) enum NativeError {
+    Pattern(PatternError),
+    Event(EventError),
+    Engine(EngineError),
+    Sql(cepheid_sql::SqlError),
+    Python(PyErr),
+}
+
+impl From<EventError> for NativeError {
+    fn from(error: EventError) -> Self {
+        Self::Event(error)
+    }
+}
+
+impl From<EngineError> for NativeError {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl From<cepheid_sql::SqlError> for NativeError {
+    fn from(error: cepheid_sql::SqlError) -> Self {
+        Self::Sql(error)
+    }
+}
+
+/// Runs `work` without the GIL. A panic, which is a mistake of ours, becomes `InternalError`.
+pub(crate) fn without_gil<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce() -> Result<T, NativeError> + Send,
+) -> PyResult<T> {
+    // The state that a panic may leave broken is dropped with `work`: everything shared with it is immutable.
+    match py.detach(|| catch_unwind(AssertUnwindSafe(work))) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(raised(py, error)),
+        Err(payload) => {
+            let reason = payload
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| payload.downcast_ref::<&str>().copied())
+                .unwrap_or("no reason given");
+            Err(internal_error(py, reason.to_owned()))
+        }
+    }
+}
+
+/// `object` cannot be read as Arrow; `cause` says what its own export raised.
+pub(crate) fn unsupported_input(py: Python<'_>, object: &Bound<'_, PyAny>, cause: &PyErr) -> PyErr {
+    let type_name = object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
+    let message =
+        format!("an object of type {type_name} cannot be read as an Arrow table: {}", cause.value(py));
+    let error = Exception::new::<python::SchemaError>(py, message, "unsupported-input")
+        .with("type_name", type_name)
+        .build();
+    error.set_cause(py, Some(cause.clone_ref(py)));
+    error
+}
+
+fn raised(py: Python<'_>, error: NativeError) -> PyErr {
+    match error {
+        NativeError::Pattern(error) => pattern_error(py, &error),
+        NativeError::Event(error) => event_error(py, &error),
+        NativeError::Engine(error) => engine_error(py, &error),
+        NativeError::Sql(error) => sql_error(py, &error),
+        NativeError::Python(error) => error,
+    }
+}
+
+fn pattern_error(py: Python<'_>, error: &PatternError) -> PyErr {
+    let exception = Exception::new::<python::PatternError>(py, error.to_string(), error.code());
+    pattern_parts(exception, error).with("variable", error.variable()).build()
+}
+
+fn pattern_parts<'py>(exception: Exception<'py>, error: &PatternError) -> Exception<'py> {
+    match error {
+        PatternError::UndefinedVariable { known, .. } | PatternError::UnknownSkipTarget { known, .. } => {
+            exception.with("known", known)
+        }
+        PatternError::UnknownVariable { context, known, .. } => {
+            exception.with("known", known).with("context", context)
+        }
+        PatternError::InvalidExpression { context, .. } => exception.with("context", context),
+        PatternError::DuplicateMeasure { name } => exception.with("context", format!("measure `{name}`")),
+        PatternError::LimitExceeded { limit, .. } => exception.with("limit", *limit),
+        PatternError::Unsupported { hint, .. } => exception.with("hint", hint),
+        // Their parts are all in the message and, where it is one, in `variable`.
+        _ => exception,
+    }
+}
+
+fn event_error(py: Python<'_>, error: &EventError) -> PyErr {
+    let exception = Exception::new::<python::SchemaError>(py, error.to_string(), error.code());
+    event_parts(exception, error).build()
+}
+
+fn event_parts<'py>(exception: Exception<'py>, error: &EventError) -> Exception<'py> {
+    let exception = match error {
+        EventError::UnknownColumn { hint, known, .. } => {
+            exception.with("known", known).with("hint", hint.as_deref())
+        }
+        EventError::AmbiguousColumn { candidates, .. } => exception.with("known", candidates),
+        EventError::ColumnType { found, expected, .. } => {
+            exception.with("found", found).with("expected", expected)
+        }
+        EventError::SchemaChanged { found, expected, .. } => {
+            exception.with("found", found).with("expected", expected)
+        }
+        EventError::NullValue { row, .. } => exception.with("row", *row),
+        // Their parts are all in the message.
+        _ => exception,
+    };
+    exception.with("column", error.column())
+}
+
+fn engine_error(py: Python<'_>, error: &EngineError) -> PyErr {
+    match error {
+        EngineError::Pattern(error) => pattern_error(py, error),
+        EngineError::Event(error) => event_error(py, error),
+        EngineError::Eval { context, source } => eval_error(py, error.to_string(), Some(context), source),
+        EngineError::Match(error) => match_error(py, error),
+        unmapped => internal_error(py, unmapped.to_string()),
+    }
+}
+
+fn match_error(py: Python<'_>, error: &MatchError) -> PyErr {
+    let message = error.to_string();
+    match error {
+        MatchError::Pattern(error) => pattern_error(py, error),
+        MatchError::Event(error) => event_error(py, error),
+        MatchError::Condition { variable, source } => {
+            eval_error(py, message, Some(&format!("the condition of `{variable}`")), source)
+        }
+        MatchError::SkipTargetMissing { variable, row, .. }
+        | MatchError::SkipTargetIsFirstRow { variable, row, .. } => {
+            Exception::new::<python::MatchError>(py, message, error.code())
+                .with("variable", variable)
+                .with("row", *row)
+                .build()
+        }
+        MatchError::StepLimit { limit, .. } | MatchError::TooLarge { limit, .. } => {
+            Exception::new::<python::StateLimitError>(py, message, error.code()).with("limit", *limit).build()
+        }
+        unmapped => internal_error(py, unmapped.to_string()),
+    }
+}
+
+/// What values raised is an error of evaluation; what the types alone show is one of the schema; what no table could
+/// mend is one of the pattern.
+fn eval_error(py: Python<'_>, message: String, context: Option<&str>, error: &EvalError) -> PyErr {
+    let code = error.code();
+    let exception = match error {
+        _ if error.is_data_error() => Exception::new::<python::EvaluationError>(py, message, code),
+        EvalError::Column { source, .. } => {
+            event_parts(Exception::new::<python::SchemaError>(py, message, code), source)
+        }
+        EvalError::TypeMismatch { expected, found, .. } => {
+            let found: Vec<String> =
+                found.iter().map(|(operand, kind)| format!("{operand}: {kind}")).collect();
+            Exception::new::<python::SchemaError>(py, message, code)
+                .with("expected", expected)
+                .with("found", found.join(", "))
+        }
+        EvalError::InvalidLiteral { wanted, .. } => {
+            Exception::new::<python::SchemaError>(py, message, code).with("expected", wanted)
+        }
+        EvalError::InvalidRegex { .. } | EvalError::InvalidCall { .. } => {
+            Exception::new::<python::PatternError>(py, message, code)
+        }
+        // Arrow's own refusals, and whatever is added before this is taught of it.
+        _ => Exception::new::<python::SchemaError>(py, message, code),
+    };
+    exception.with("expression", error.expression()).with("context", context).build()
+}
+
+fn internal_error(py: Python<'_>, reason: String) -> PyErr {
+    let message = format!("cepheid has a bug, please report it: {reason}");
+    Exception::new::<python::InternalError>(py, message, "internal").build()
+}
+
+fn sql_error(py: Python<'_>, error: &cepheid_sql::SqlError) -> PyErr {
+    let span = error.span();
+    let exception = Exception::new::<python::SqlError>(py, error.to_string(), error.code())
+        .with("line", error.line())
+        .with("column_number", error.column())
+        .with("span", (span.start, span.end))
+        .with("expected", error.expected())
+        .with("hint", error.nearest())
+        .with("snippet", error.snippet());
+    match error.kind() {
+        cepheid_sql::SqlErrorKind::Pattern(pattern) => exception.with("variable", pattern.variable()),
+        _ => exception,
+    }
+    .build()
+}
+
+/// An exception in the making: class, message, and parts by name.
+struct Exception<'py> {
+    class: Bound<'py, PyType>,
+    message: String,
+    parts: PyResult<Bound<'py, PyDict>>,
+}
+
+impl<'py> Exception<'py> {
+    fn new<E: pyo3::type_object::PyTypeInfo>(py: Python<'py>, message: String, code: &'static str) -> Self {
+        let exception = Self { class: E::type_object(py), message, parts: Ok(PyDict::new(py)) };
+        exception.with("code", code)
+    }
+
+    fn with(mut self, name: &'static str, value: impl IntoPyObject<'py>) -> Self {
+        self.parts = self.parts.and_then(|parts| parts.set_item(name, value).map(|()| parts));
+        self
+    }
+
+    fn build(self) -> PyErr {
+        // If the exception's own constructor fails, that is what is raised: better than nothing.
+        let made = self.parts.and_then(|parts| self.class.call((self.message,), Some(&parts)));
+        made.map_or_else(|error| error, PyErr::from_value)
+    }
+}

@@ -1,0 +1,94 @@
+//! A pattern that has passed validation, ready to be matched.
+
+use cepheid_engine::{self as engine, MatchOptions};
+use cepheid_ir as ir;
+use pyo3::prelude::*;
+
+use crate::arrow::{ArrowInput, ArrowSchema};
+use crate::error::{NativeError, without_gil};
+use crate::matches::MatchTable;
+
+/// A validated pattern in its normal spelling; `cepheid.Pattern` keeps one.
+#[pyclass(frozen, module = "cepheid._native")]
+pub(crate) struct Pattern(ir::Pattern);
+
+#[pymethods]
+impl Pattern {
+    /// Reads the wire form, validates and normalises it.
+    #[staticmethod]
+    fn from_json(py: Python<'_>, text: &str) -> PyResult<Self> {
+        without_gil(py, || Ok(Self(ir::Pattern::from_json(text)?)))
+    }
+
+    /// Reads a `SELECT` or a bare `MATCH_RECOGNIZE` clause.
+    #[staticmethod]
+    fn from_sql(py: Python<'_>, text: &str) -> PyResult<Self> {
+        without_gil(py, || Ok(Self(cepheid_sql::parse_pattern(text)?)))
+    }
+
+    /// The wire form.
+    fn to_json(&self, py: Python<'_>) -> PyResult<String> {
+        without_gil(py, || Ok(self.0.to_json()))
+    }
+
+    /// A `MATCH_RECOGNIZE` clause of the same meaning.
+    fn to_sql(&self, py: Python<'_>) -> PyResult<String> {
+        without_gil(py, || Ok(cepheid_sql::unparse_pattern(&self.0)))
+    }
+
+    /// SHA-256 of the wire form without the name, in hex.
+    fn fingerprint(&self, py: Python<'_>) -> PyResult<String> {
+        without_gil(py, || Ok(self.0.fingerprint()))
+    }
+
+    /// The plan in prose; with a schema, types are checked as well.
+    #[pyo3(signature = (schema=None))]
+    fn explain(&self, py: Python<'_>, schema: Option<ArrowSchema>) -> PyResult<String> {
+        without_gil(py, || Ok(engine::explain(&self.0, schema.as_ref().map(|schema| &*schema.0))?))
+    }
+
+    /// Matches one table.
+    #[pyo3(name = "match_table", signature = (data, *, event_time=None))]
+    fn match_table(
+        &self,
+        py: Python<'_>,
+        data: ArrowInput,
+        event_time: Option<String>,
+    ) -> PyResult<MatchTable> {
+        without_gil(py, || Ok(MatchTable(engine::match_table(&self.0, &data.read()?, &options(event_time))?)))
+    }
+
+    /// The number of matches.
+    #[pyo3(signature = (data, *, event_time=None))]
+    fn count(&self, py: Python<'_>, data: ArrowInput, event_time: Option<String>) -> PyResult<u64> {
+        without_gil(py, || Ok(engine::count_matches(&self.0, &data.read()?, &options(event_time))?))
+    }
+
+    /// Whether there is a match.
+    #[pyo3(signature = (data, *, event_time=None))]
+    fn exists(&self, py: Python<'_>, data: ArrowInput, event_time: Option<String>) -> PyResult<bool> {
+        without_gil(py, || Ok(engine::exists_match(&self.0, &data.read()?, &options(event_time))?))
+    }
+}
+
+/// Reads an expression from JSON and writes it back, so that only what the engine can read gets into one.
+#[pyfunction]
+pub(crate) fn check_expression(py: Python<'_>, json: &str) -> PyResult<String> {
+    without_gil(py, || Ok(ir::expr_to_json(&ir::expr_from_json(json)?)))
+}
+
+pub(crate) fn options(event_time: Option<String>) -> MatchOptions {
+    MatchOptions { event_time, ..MatchOptions::default() }
+}
+
+impl From<ir::Pattern> for Pattern {
+    fn from(pattern: ir::Pattern) -> Self {
+        Self(pattern)
+    }
+}
+
+impl From<ir::PatternError> for NativeError {
+    fn from(error: ir::PatternError) -> Self {
+        Self::Pattern(error)
+    }
+}

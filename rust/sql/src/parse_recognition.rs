@@ -1,0 +1,339 @@
+//! `MATCH_RECOGNIZE ( ... )`: its clauses, in the standard's order.
+
+use cepheid_ir::{Interval, RowsPerMatch, SkipRow, Within};
+
+use crate::ast::{Name, Node, Recognition, RowPattern, Skip, SortItem};
+use crate::cursor::Cursor;
+use crate::error::{Failure, Parsed, SqlErrorKind};
+use crate::lexer::TokenKind;
+use crate::span::Span;
+
+/// The clauses, in the order in which they must stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Clause {
+    PartitionBy,
+    OrderBy,
+    Measures,
+    RowsPerMatch,
+    AfterMatch,
+    Search,
+    Pattern,
+    Within,
+    Subset,
+    Define,
+}
+
+impl Clause {
+    const ALL: [Self; 10] = [
+        Self::PartitionBy,
+        Self::OrderBy,
+        Self::Measures,
+        Self::RowsPerMatch,
+        Self::AfterMatch,
+        Self::Search,
+        Self::Pattern,
+        Self::Within,
+        Self::Subset,
+        Self::Define,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::PartitionBy => "PARTITION BY",
+            Self::OrderBy => "ORDER BY",
+            Self::Measures => "MEASURES",
+            Self::RowsPerMatch => "ONE ROW | ALL ROWS PER MATCH",
+            Self::AfterMatch => "AFTER MATCH SKIP",
+            Self::Search => "INITIAL | SEEK | ALL MATCHES",
+            Self::Pattern => "PATTERN",
+            Self::Within => "WITHIN",
+            Self::Subset => "SUBSET",
+            Self::Define => "DEFINE",
+        }
+    }
+}
+
+const ORDER: &str = "PARTITION BY, ORDER BY, MEASURES, ONE ROW or ALL ROWS PER MATCH, AFTER MATCH SKIP, INITIAL or \
+    SEEK, PATTERN, WITHIN, SUBSET, DEFINE";
+
+/// The clauses as far as they have been read.
+#[derive(Default)]
+struct Clauses {
+    partition_by: Vec<Name>,
+    order_by: Vec<SortItem<Name>>,
+    measures: Vec<(Node, Name)>,
+    rows_per_match: Option<(RowsPerMatch, Span)>,
+    skip: Option<Skip>,
+    initial: bool,
+    all_matches: bool,
+    pattern: Option<RowPattern>,
+    within: Option<(Within, Span)>,
+    subsets: Vec<(Name, Vec<Name>)>,
+    define: Vec<(Name, Node)>,
+}
+
+impl Cursor<'_> {
+    /// `MATCH_RECOGNIZE ( clauses )`.
+    pub(crate) fn recognition(&mut self) -> Parsed<Recognition> {
+        self.expect_word("MATCH_RECOGNIZE")?;
+        self.expect(TokenKind::LeftParen)?;
+        let mut clauses = Clauses::default();
+        let mut last: Option<Clause> = None;
+        while !self.at(TokenKind::RightParen) {
+            let Some(clause) = self.clause() else { return Err(self.no_clause(last)) };
+            if let Some(last) = last
+                && clause <= last
+            {
+                return Err(out_of_order(self.peek().span, clause, last));
+            }
+            self.clause_body(clause, &mut clauses)?;
+            last = Some(clause);
+        }
+        let Some(pattern) = clauses.pattern else {
+            return Err(self.no_clause(last));
+        };
+        self.advance();
+        Ok(Recognition {
+            partition_by: clauses.partition_by,
+            order_by: clauses.order_by,
+            measures: clauses.measures,
+            rows_per_match: clauses.rows_per_match,
+            skip: clauses.skip,
+            initial: clauses.initial,
+            all_matches: clauses.all_matches,
+            pattern,
+            within: clauses.within,
+            subsets: clauses.subsets,
+            define: clauses.define,
+        })
+    }
+
+    /// The clause that begins at the cursor.
+    fn clause(&self) -> Option<Clause> {
+        let begins = |clause: &Clause| match clause {
+            Clause::PartitionBy => self.at_words(&["PARTITION", "BY"]),
+            Clause::OrderBy => self.at_words(&["ORDER", "BY"]),
+            Clause::Measures => self.at_word("MEASURES"),
+            Clause::RowsPerMatch => self.at_words(&["ONE", "ROW"]) || self.at_words(&["ALL", "ROWS"]),
+            Clause::AfterMatch => self.at_words(&["AFTER", "MATCH"]),
+            Clause::Search => self.at_any_word(&["INITIAL", "SEEK"]) || self.at_words(&["ALL", "MATCHES"]),
+            Clause::Pattern => self.at_word("PATTERN") && self.peek_ahead(1).kind == TokenKind::LeftParen,
+            Clause::Within => self.at_word("WITHIN"),
+            Clause::Subset => self.at_word("SUBSET"),
+            Clause::Define => self.at_word("DEFINE"),
+        };
+        Clause::ALL.into_iter().find(begins)
+    }
+
+    /// No clause begins at the cursor, or the one that is needed is missing.
+    fn no_clause(&self, last: Option<Clause>) -> Box<Failure> {
+        let may_follow = Clause::ALL.into_iter().filter(|clause| last.is_none_or(|last| *clause > last));
+        let mut expected: Vec<&str> = may_follow.map(Clause::name).collect();
+        if last.is_some_and(|last| last >= Clause::Pattern) {
+            expected.push("`)`");
+        }
+        self.unexpected(&expected)
+    }
+
+    fn clause_body(&mut self, clause: Clause, clauses: &mut Clauses) -> Parsed<()> {
+        match clause {
+            Clause::PartitionBy => {
+                self.expect_words(&["PARTITION", "BY"])?;
+                clauses.partition_by = self.list(|cursor| cursor.plain_column())?;
+            }
+            Clause::OrderBy => {
+                self.expect_words(&["ORDER", "BY"])?;
+                clauses.order_by = self.list(|cursor| {
+                    let column = cursor.plain_column()?;
+                    cursor.sort_item(column)
+                })?;
+            }
+            Clause::Measures => {
+                self.advance();
+                clauses.measures = self.list(|cursor| {
+                    let value = cursor.expression()?;
+                    cursor.expect_as()?;
+                    Ok((value, cursor.name("the name of the measure")?))
+                })?;
+            }
+            Clause::RowsPerMatch => clauses.rows_per_match = Some(self.rows_per_match()?),
+            Clause::AfterMatch => clauses.skip = Some(self.skip()?),
+            Clause::Search => {
+                clauses.initial = self.at_word("INITIAL");
+                clauses.all_matches = self.eat_words(&["ALL", "MATCHES"]);
+                if !clauses.all_matches {
+                    self.advance();
+                }
+            }
+            Clause::Pattern => {
+                self.advance();
+                clauses.pattern = Some(self.row_pattern()?);
+            }
+            Clause::Within => clauses.within = Some(self.within()?),
+            Clause::Subset => {
+                self.advance();
+                clauses.subsets = self.list(Self::subset)?;
+            }
+            Clause::Define => {
+                self.advance();
+                clauses.define = self.list(|cursor| {
+                    let variable = cursor.name("a variable")?;
+                    cursor.expect_word("AS")?;
+                    Ok((variable, cursor.expression()?))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `AS` behind an expression, where an operator could stand too.
+    fn expect_as(&mut self) -> Parsed<()> {
+        if self.eat_word("AS") { Ok(()) } else { Err(self.unexpected(&["AS", "an operator"])) }
+    }
+
+    fn plain_column(&mut self) -> Parsed<Name> {
+        let name = self.name("the name of a column")?;
+        let next = self.peek();
+        match next.kind {
+            TokenKind::LeftParen
+            | TokenKind::Dot
+            | TokenKind::Plus
+            | TokenKind::Minus
+            | TokenKind::Star
+            | TokenKind::Slash
+            | TokenKind::Percent
+            | TokenKind::Concat => Err(Failure::unsupported(
+                next.span,
+                "rows are partitioned and ordered by columns of the table only; add the expression as a column first",
+            )),
+            _ => Ok(name),
+        }
+    }
+
+    /// What may follow the value in an `ORDER BY`.
+    pub(crate) fn sort_item<V>(&mut self, value: V) -> Parsed<SortItem<V>> {
+        let descending = !self.eat_word("ASC") && self.eat_word("DESC");
+        let mut nulls_first = false;
+        if self.at_word("NULLS") {
+            self.advance();
+            nulls_first = self.eat_word("FIRST");
+            if !nulls_first && !self.eat_word("LAST") {
+                return Err(self.unexpected(&["FIRST", "LAST"]));
+            }
+        }
+        Ok(SortItem { value, descending, nulls_first })
+    }
+
+    fn rows_per_match(&mut self) -> Parsed<(RowsPerMatch, Span)> {
+        let start = self.peek();
+        let one = self.eat_words(&["ONE", "ROW"]);
+        if !one {
+            self.expect_words(&["ALL", "ROWS"])?;
+        }
+        self.expect_words(&["PER", "MATCH"])?;
+        let rows = if one {
+            RowsPerMatch::One
+        } else if self.eat_words(&["OMIT", "EMPTY", "MATCHES"]) {
+            RowsPerMatch::AllOmitEmpty
+        } else if self.eat_words(&["WITH", "UNMATCHED", "ROWS"]) {
+            RowsPerMatch::AllWithUnmatched
+        } else {
+            self.eat_words(&["SHOW", "EMPTY", "MATCHES"]);
+            RowsPerMatch::AllShowEmpty
+        };
+        if self.at_words(&["WITH", "TIMEOUT"]) {
+            let message = "WITH TIMEOUT ROWS needs an event sequence; build the pattern in Python and call .timeouts(True)";
+            return Err(Failure::unsupported(self.peek().span, message));
+        }
+        Ok((rows, self.since(start)))
+    }
+
+    fn skip(&mut self) -> Parsed<Skip> {
+        self.expect_words(&["AFTER", "MATCH", "SKIP"])?;
+        if self.eat_words(&["PAST", "LAST", "ROW"]) {
+            return Ok(Skip::PastLastRow);
+        }
+        if self.eat_words(&["TO", "NEXT", "ROW"]) {
+            return Ok(Skip::ToNextRow);
+        }
+        if !self.eat_word("TO") {
+            return Err(self.unexpected(&["PAST LAST ROW", "TO NEXT ROW", "TO FIRST", "TO LAST", "TO"]));
+        }
+        // `TO FIRST PATTERN (...)` skips to a variable named FIRST.
+        let names_row = self.at_any_word(&["FIRST", "LAST"])
+            && matches!(self.peek_ahead(1).kind, TokenKind::Word | TokenKind::QuotedWord)
+            && !self.search_follows();
+        let row = if names_row && self.eat_word("FIRST") {
+            SkipRow::First
+        } else {
+            if names_row {
+                self.advance();
+            }
+            SkipRow::Last
+        };
+        Ok(Skip::To { variable: self.name("a variable")?, row })
+    }
+
+    /// Whether one of the clauses after `AFTER MATCH` begins at the next token.
+    fn search_follows(&self) -> bool {
+        let pattern_at = |ahead| {
+            self.word_ahead(ahead, "PATTERN") && self.peek_ahead(ahead + 1).kind == TokenKind::LeftParen
+        };
+        let search = self.word_ahead(1, "INITIAL") || self.word_ahead(1, "SEEK");
+        pattern_at(1)
+            || (search && pattern_at(2))
+            || (self.word_ahead(1, "ALL") && self.word_ahead(2, "MATCHES"))
+    }
+
+    /// `WITHIN INTERVAL '...' unit` or `WITHIN n ROWS`.
+    fn within(&mut self) -> Parsed<(Within, Span)> {
+        let start = self.advance();
+        if self.at(TokenKind::Integer) {
+            let token = self.advance();
+            let rows = self.text_of(token.span).parse().map_err(|_| {
+                Failure::new(
+                    SqlErrorKind::InvalidLiteral,
+                    token.span,
+                    "this number of rows does not fit 64 bits",
+                )
+            })?;
+            if !self.eat_word("ROWS") {
+                self.expect_word("ROW")?;
+            }
+            return Ok((Within::Rows(rows), self.since(start)));
+        }
+        let Some(Interval { months, nanoseconds }) = self.within_interval()? else {
+            return Err(self.unexpected(&["INTERVAL", "a whole number"]));
+        };
+        let span = self.since(start);
+        if months != 0 {
+            let message = "WITHIN needs a span of fixed length; months and years have none, so count days";
+            return Err(Failure::new(SqlErrorKind::InvalidLiteral, span, message));
+        }
+        Ok((Within::Time { nanoseconds }, span))
+    }
+
+    fn within_interval(&mut self) -> Parsed<Option<Interval>> {
+        if self.at_word("INTERVAL") { self.interval_literal() } else { Ok(None) }
+    }
+
+    fn subset(&mut self) -> Parsed<(Name, Vec<Name>)> {
+        let name = self.name("the name of the subset")?;
+        self.expect(TokenKind::Equal)?;
+        self.expect(TokenKind::LeftParen)?;
+        let members = self.list(|cursor| cursor.name("a variable"))?;
+        if !self.eat(TokenKind::RightParen) {
+            return Err(self.unexpected(&["`,`", "`)`"]));
+        }
+        Ok((name, members))
+    }
+}
+
+fn out_of_order(span: Span, clause: Clause, last: Clause) -> Box<Failure> {
+    let message = if clause == last {
+        format!("{} stands twice", clause.name())
+    } else {
+        format!("{} must stand before {}; the order is {ORDER}", clause.name(), last.name())
+    };
+    Failure::new(SqlErrorKind::ClauseOrder, span, message)
+}

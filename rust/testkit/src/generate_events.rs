@@ -1,0 +1,79 @@
+//! Random tables: few rows, tiny alphabets, NULLs, ties and interleaved partitions on purpose.
+
+use arrow_schema::{DataType, TimeUnit};
+
+use crate::split_mix::SplitMix64;
+use crate::text_table::{TextColumn, TextTable};
+use crate::value::RefValue;
+
+/// What a table may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct TableShape {
+    /// Most rows.
+    pub rows_max: usize,
+    /// Most partitions.
+    pub partitions_max: usize,
+    /// Whether values and keys may be NULL.
+    pub nulls: bool,
+    /// Whether times may be NULL too; `WITHIN` by time asks for none.
+    pub null_times: bool,
+}
+
+impl Default for TableShape {
+    fn default() -> Self {
+        Self { rows_max: 14, partitions_max: 3, nulls: true, null_times: false }
+    }
+}
+
+/// Strings of column `k`.
+pub(crate) const LETTERS: [&str; 4] = ["a", "b", "c", "d"];
+/// Nanoseconds between one time and the next possible one.
+pub(crate) const MINUTE: i64 = 60_000_000_000;
+
+/// A table with the columns that [`random_pattern`](crate::generate_patterns::random_pattern) reads: `p` (string, the
+/// key), `t` (timestamp in whole minutes, not in order), `v` (int64), `w` (float64, halves), `k` (string of one
+/// letter; a dictionary in every second table).
+pub fn random_table(random: &mut SplitMix64, shape: TableShape) -> TextTable {
+    let rows = random.below(shape.rows_max + 1);
+    let partitions = 1 + random.below(shape.partitions_max);
+    let letters = 2 + random.below(LETTERS.len() - 1);
+    let widest = *random.choose(&[1, 2, 4, 6]);
+    let ordered = random.chance(60);
+    let mut time = random.between(0, 5);
+    let mut table = TextTable { columns: columns(random.chance(50)), rows: vec![] };
+    for _ in 0..rows {
+        time = if ordered { time + random.between(0, 2) } else { random.between(0, 12) };
+        let mut cell = |null_percent: usize, value: RefValue, random: &mut SplitMix64| {
+            if random.chance(null_percent) { RefValue::Null } else { value }
+        };
+        let nulls = if shape.nulls { 12 } else { 0 };
+        let key = RefValue::String(["x", "y", "z"][random.below(partitions).min(2)].to_owned());
+        let integer = RefValue::Integer(random.between(-1, widest).into());
+        let half = RefValue::Float(random.between(-2, widest) as f64 / 2.0);
+        let letter = RefValue::String(LETTERS[random.below(letters)].to_owned());
+        table.rows.push(vec![
+            cell(nulls, key, random),
+            cell(if shape.null_times { 10 } else { 0 }, RefValue::Timestamp(time * MINUTE), random),
+            cell(nulls, integer, random),
+            cell(nulls, half, random),
+            cell(nulls, letter, random),
+        ]);
+    }
+    table
+}
+
+fn columns(dictionary: bool) -> Vec<TextColumn> {
+    let letter_type = if dictionary {
+        DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+    } else {
+        DataType::Utf8
+    };
+    let named = [
+        ("p", DataType::Utf8),
+        ("t", DataType::Timestamp(TimeUnit::Nanosecond, None)),
+        ("v", DataType::Int64),
+        ("w", DataType::Float64),
+        ("k", letter_type),
+    ];
+    named.into_iter().map(|(name, data_type)| TextColumn { name: name.into(), data_type, declared: true }).collect()
+}

@@ -1,0 +1,104 @@
+//! Aggregates of the reference: the rows are listed, then folded.
+
+use std::cmp::Ordering;
+
+use cepheid_ir::{Aggregate, AggregateFunction};
+
+use crate::reference::ReferenceError;
+use crate::reference_eval::{Scene, compare, evaluate};
+use crate::value::RefValue;
+
+pub(crate) fn evaluate_aggregate(aggregate: &Aggregate, scene: &Scene<'_>) -> Result<RefValue, ReferenceError> {
+    // Each aggregated row is, for its arguments, the current one.
+    let mut rows: Vec<Vec<RefValue>> = vec![];
+    for (index, _) in scene.visible(aggregate.variable.as_deref(), aggregate.semantics, aggregate.tested_row) {
+        let at_row = Scene { seen: index + 1, ..*scene };
+        let mut args = vec![];
+        for arg in &aggregate.args {
+            args.push(evaluate(arg, &at_row)?);
+        }
+        let repeated = |earlier: &Vec<RefValue>| {
+            earlier.iter().zip(&args).all(|(left, right)| {
+                left.is_null() == right.is_null() && (left.is_null() || left.compare(right) == Ok(Some(Ordering::Equal)))
+            })
+        };
+        if !(aggregate.distinct && rows.iter().any(repeated)) {
+            rows.push(args);
+        }
+    }
+    fold(aggregate.function, &rows)
+}
+
+fn fold(function: AggregateFunction, rows: &[Vec<RefValue>]) -> Result<RefValue, ReferenceError> {
+    use AggregateFunction::*;
+    let present: Vec<&Vec<RefValue>> = rows.iter().filter(|args| !args.last().is_some_and(RefValue::is_null)).collect();
+    let first = || present.iter().map(|args| &args[0]);
+    let holds = |value: &RefValue| *value == RefValue::Boolean(true);
+    match function {
+        Count => return Ok(RefValue::Integer(present.len() as i128)),
+        CountIf => return Ok(RefValue::Integer(first().filter(|value| holds(value)).count() as i128)),
+        ArrayAgg if rows.is_empty() => return Ok(RefValue::Null),
+        ArrayAgg => return Ok(RefValue::List(rows.iter().map(|args| args[0].clone()).collect())),
+        _ if present.is_empty() => return Ok(RefValue::Null),
+        _ => {}
+    }
+    Ok(match function {
+        Sum => sum(&first().cloned().collect::<Vec<_>>())?,
+        Avg => match sum(&first().cloned().collect::<Vec<_>>())? {
+            RefValue::Decimal { .. } => return Err(ReferenceError::Unsupported("AVG of decimals".into())),
+            total => RefValue::Float(float(&total)? / present.len() as f64),
+        },
+        Min => extreme(&present, 0, Ordering::Less)?[0].clone(),
+        Max => extreme(&present, 0, Ordering::Greater)?[0].clone(),
+        MinBy => extreme(&present, 1, Ordering::Less)?[0].clone(),
+        MaxBy => extreme(&present, 1, Ordering::Greater)?[0].clone(),
+        BoolAnd => RefValue::Boolean(first().all(holds)),
+        BoolOr => RefValue::Boolean(first().any(holds)),
+        StddevSamp | StddevPop | VarSamp | VarPop => {
+            let mut values = vec![];
+            for value in first() {
+                values.push(float(value)?);
+            }
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+            let freedom = values.len() - usize::from(matches!(function, StddevSamp | VarSamp));
+            if freedom == 0 {
+                return Ok(RefValue::Null);
+            }
+            let variance = squares / freedom as f64;
+            RefValue::Float(if matches!(function, StddevSamp | StddevPop) { variance.sqrt() } else { variance })
+        }
+        Count | CountIf | ArrayAgg => unreachable!("answered above"),
+    })
+}
+
+fn float(value: &RefValue) -> Result<f64, ReferenceError> {
+    value.as_float().ok_or_else(|| ReferenceError::TypeMismatch(format!("{value} is no number")))
+}
+
+/// In row order; every partial sum must fit.
+fn sum(values: &[RefValue]) -> Result<RefValue, ReferenceError> {
+    let mut total = values[0].clone();
+    for value in &values[1..] {
+        total = crate::reference_eval::arithmetic(cepheid_ir::BinaryOp::Add, total, value.clone())?;
+    }
+    match total {
+        RefValue::Integer(value) if i64::try_from(value).is_err() => Err(ReferenceError::Overflow),
+        total => Ok(total),
+    }
+}
+
+/// The first row whose argument `key` is the least or the greatest.
+fn extreme<'r>(
+    rows: &[&'r Vec<RefValue>],
+    key: usize,
+    wanted: Ordering,
+) -> Result<&'r Vec<RefValue>, ReferenceError> {
+    let mut best = rows[0];
+    for &row in &rows[1..] {
+        if compare(&row[key], &best[key])? == Some(wanted) {
+            best = row;
+        }
+    }
+    Ok(best)
+}
