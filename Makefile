@@ -13,6 +13,10 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PROFILE ?= dev
 # The one that is measured and shown: as the wheel, without the cost of fat LTO.
 FAST_PROFILE ?= bench-fast
+# pyo3 asks an interpreter for its version: one and the same for every target, or everything is built again.
+export PYO3_PYTHON := $(abspath $(BIN))/python
+# And maturin builds into this environment, whichever one is active.
+export VIRTUAL_ENV := $(abspath $(VENV))
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
 help:  ## Show what there is to do
@@ -35,7 +39,7 @@ develop: setup  ## Put a debug build of the package into .venv
 	$(BIN)/maturin develop --profile $(PROFILE) --quiet
 
 test:  ## Build and run every test
-	$(MAKE) --no-print-directory fmt-check clippy rust-test
+	$(MAKE) --no-print-directory setup fmt-check clippy rust-test
 	$(MAKE) --no-print-directory python-test
 
 test-deep: export CEPHEID_DEEP := 1
@@ -48,13 +52,11 @@ fmt-check:
 	if cargo fmt --version >/dev/null 2>&1; then cargo fmt --all --check
 	else echo "rustfmt is not installed: format not checked (rustup component add rustfmt)"; fi
 
-clippy:
+clippy: setup
 	if cargo clippy --version >/dev/null 2>&1; then cargo clippy --workspace --all-targets --locked -- -D warnings
 	else echo "clippy is not installed: not checked (rustup component add clippy)"; fi
 
 rust-test: setup
-	# pyo3 asks an interpreter for its version: let it be the one that the package is tested with.
-	export PYO3_PYTHON="$$PWD/$(BIN)/python"
 	if [ "$(NEXTEST)" = yes ]; then
 	  cargo nextest run --workspace --locked --no-fail-fast
 	  cargo test --workspace --locked --doc
@@ -67,7 +69,7 @@ python-test: develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict -p cepheid
-	$(BIN)/python -m mypy.stubtest cepheid
+	$(BIN)/python -m mypy.stubtest cepheid._native --mypy-config-file pyproject.toml
 	CEPHEID_BENCH_SIZE=check $(BIN)/python -m pytest tests benches --benchmark-disable -q
 
 lint: setup fmt-check clippy  ## Format, clippy, ruff, types

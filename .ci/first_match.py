@@ -1,4 +1,4 @@
-"""Finds one V in six rows with the installed package, in both spellings: what a wheel must do before it is published."""
+"""Finds one V in six rows with the installed package, in both spellings: a wheel that cannot is not published."""
 
 import cepheid as cep
 from cepheid import col, event, prev

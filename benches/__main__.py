@@ -90,7 +90,7 @@ def to_record(raw: dict[str, Any], skipped: list[str]) -> dict[str, Any]:
 
 def as_table(record: dict[str, Any]) -> str:
     """A line an engine: its median, rows a second, how often the scan fits into it, and how it compares with ours."""
-    lines = [f"{'workload':<34}{'engine':<24}{'median':>12}{'M rows/s':>10}{'× scan':>9}{'× cepheid':>11}"]
+    lines = [f"{'workload':<34}{'engine':<24}{'median':>12}{'M rows/s':>10}{'x scan':>9}{'x cepheid':>11}"]
     by_workload: dict[str, list[dict[str, Any]]] = {}
     for entry in record["times"]:
         by_workload.setdefault(entry["workload"], []).append(entry)
@@ -101,9 +101,8 @@ def as_table(record: dict[str, Any]) -> str:
         for entry in entries:
             median = entry["median_ms"]
             rate = entry["rows"] / median / 1000
-            lines.append(
-                f"{workload:<34}{entry['peer']:<24}{median:>9.3f} ms{rate:>10.2f}{_ratio(median, scan):>9}{_ratio(median, ours):>11}"
-            )
+            ratios = f"{_ratio(median, scan):>9}{_ratio(median, ours):>11}"
+            lines.append(f"{workload:<34}{entry['peer']:<24}{median:>9.3f} ms{rate:>10.2f}{ratios}")
             workload = ""
     if record["not_timed"]:
         lines += ["", "not timed:", *(f"  {reason}" for reason in record["not_timed"])]

@@ -1,4 +1,4 @@
-"""The answers that are written in the workloads, worked out again at the small sizes, and what the questions are worth."""
+"""The answers that the workloads hold, worked out again at the small sizes, and what the questions are worth."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from importlib.metadata import version as version_of
 
 project = "cepheid"
 author = "The cepheid authors"
-copyright = author  # noqa: A001
+copyright = author
 release = version = version_of("cepheid")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]

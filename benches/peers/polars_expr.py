@@ -1,6 +1,8 @@
-"""Polars, with the fastest form that we could find by hand: one stable sort by key, then shifts over the whole column with
-the key compared at each seam. (`.over("symbol")` reads better, but two shifts of that kind alone took longer than all of
-this.) It takes for granted that the rows are in time order, which cepheid does not."""
+"""Polars, with the fastest form that we could find by hand: one stable sort by key, then shifts over the whole column.
+
+The key is compared at each seam. (`.over("symbol")` reads better, but two shifts of that kind alone took longer than
+all of this.) It takes for granted that the rows are in time order, which cepheid does not.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,11 @@ from collections.abc import Callable
 
 os.environ.setdefault("POLARS_MAX_THREADS", os.environ.get("CEPHEID_BENCH_THREADS", "1"))
 
-import polars as pl  # noqa: E402
-import pyarrow as pa  # noqa: E402
+import polars as pl
+import pyarrow as pa
 
-from benches.peers.peer import Peer  # noqa: E402
-from benches.workload import Workload  # noqa: E402
+from benches.peers.peer import Peer
+from benches.workload import Workload
 
 
 def v_shape(rows: pl.LazyFrame, keyed: bool) -> pl.LazyFrame:

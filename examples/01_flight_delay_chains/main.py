@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-
-import cepheid as cep
 from chains import DELAY_CHAIN, DELAY_CHAIN_SQL, MEASURES
 from flights import read_flights
 from timeline import Leg, as_svg, as_text
+
+import cepheid as cep
 
 WORST_SHOWN = 10
 PICTURE = "delay_chain.svg"
@@ -31,8 +31,7 @@ def main() -> None:
 
     in_sql = cep.sql(DELAY_CHAIN_SQL, flights=flights).to_arrow()
     keys = ("tailnum", "date", *MEASURES)
-    as_rows = lambda table: sorted(map(str, table.select(keys).to_pylist()))  # noqa: E731
-    assert as_rows(chains) == as_rows(in_sql), "the algebra and SQL disagree"
+    assert rows_of(chains, keys) == rows_of(in_sql, keys), "the algebra and SQL disagree"
 
     print(summary(flights, chains))
     print()
@@ -46,17 +45,21 @@ def main() -> None:
     sys.stderr.write(f"the same as a picture: {PICTURE}\n")
 
 
+def rows_of(table: pa.Table, columns: tuple[str, ...]) -> list[str]:
+    """The rows as text, in an order that does not depend on how they were found."""
+    return sorted(map(str, table.select(columns).to_pylist()))
+
+
 def summary(flights: pa.Table, chains: pa.Table) -> str:
     """The year in three lines."""
     late = pc.sum(pc.greater_equal(flights["dep_delay"], 15)).as_py()
     inherited = pc.sum(pc.subtract(chains["flights"], 1)).as_py()
     recovered = pc.sum(chains["recovered"]).as_py()
-    return "\n".join(
-        (
-            f"{flights.num_rows:,} flights, {late:,} of them left 15 minutes late or more.",
-            f"{chains.num_rows:,} delay chains: {inherited:,} late departures handed on from an earlier leg of the same aircraft,",
-            f"{pc.sum(chains['handed_on_minutes']).as_py():,} minutes in all. After {recovered} chains the next leg was punctual again.",
-        )
+    minutes = pc.sum(chains["handed_on_minutes"]).as_py()
+    return (
+        f"{flights.num_rows:,} flights, {late:,} of them left 15 minutes late or more.\n"
+        f"{chains.num_rows:,} delay chains: {inherited:,} late departures handed on from an earlier leg of the same "
+        f"aircraft,\n{minutes:,} minutes in all. After {recovered} chains the next leg was punctual again."
     )
 
 

@@ -44,7 +44,7 @@ def as_text(legs: list[Leg], width: int = 56) -> str:
 def as_svg(legs: list[Leg], title: str) -> str:
     """The same as a picture, written by hand so that no plotting library is needed."""
     first, last = _span(legs)
-    left, right, top, line = 170, 720, 56, 30
+    left, right, top, line = 170, 690, 56, 30
     height = top + line * len(legs) + 20
     colours = {"root": "#c2410c", "handed_on": "#e8a33d", "recovered": "#3f8f5f"}
 
@@ -57,9 +57,8 @@ def as_svg(legs: list[Leg], title: str) -> str:
         f'<text x="16" y="22" font-size="14" font-weight="bold">{escape(title)}</text>',
     ]
     for hour in range(-(-first // 60), last // 60 + 1, 2):
-        parts.append(
-            f'<line x1="{x(hour * 60):.1f}" x2="{x(hour * 60):.1f}" y1="{top - 8}" y2="{height - 16}" stroke="#e5e7eb"/>'
-        )
+        at = f"{x(hour * 60):.1f}"
+        parts.append(f'<line x1="{at}" x2="{at}" y1="{top - 8}" y2="{height - 16}" stroke="#e5e7eb"/>')
         parts.append(
             f'<text x="{x(hour * 60):.1f}" y="{top - 12}" text-anchor="middle" fill="#6b7280">{clock(hour * 60)}</text>'
         )

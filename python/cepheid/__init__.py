@@ -10,6 +10,7 @@
 """
 
 from cepheid._native import __version__
+from cepheid.columns import Ref, col, expr_from_sql, lit, ref
 from cepheid.engine import match
 from cepheid.errors import (
     CepheidError,
@@ -23,7 +24,7 @@ from cepheid.errors import (
     StateLimitError,
     StoreError,
 )
-from cepheid.expr import Expr, Ref, col, expr_from_sql, lit, ref
+from cepheid.expr import Expr
 from cepheid.functions import (
     abs,
     classifier,
@@ -48,10 +49,10 @@ from cepheid.functions import (
     power,
     prev,
     round,
-    udf,
     when,
 )
 from cepheid.pattern import Pattern, all_of, event, seq
+from cepheid.predicate import udf
 from cepheid.result import Matches
 from cepheid.sql import pattern_from_sql, sql
 

@@ -1,11 +1,23 @@
 """The compiled half of cepheid."""
 
-from typing import Protocol, final
+from typing import Protocol, final, type_check_only
 
-class ArrowSchemaExportable(Protocol):
-    def __arrow_c_schema__(self) -> object: ...
+__all__ = [
+    "ArrowBatch",
+    "MatchTable",
+    "Pattern",
+    "Query",
+    "__version__",
+    "check_expression",
+    "parse_expression",
+    "unparse_expression",
+]
 
 __version__: str
+
+@type_check_only
+class _ArrowSchemaExportable(Protocol):
+    def __arrow_c_schema__(self) -> object: ...
 
 @final
 class ArrowBatch:
@@ -82,7 +94,7 @@ class Pattern:
     def fingerprint(self) -> str:
         """SHA-256 of the wire form without the name, in hex."""
 
-    def explain(self, schema: ArrowSchemaExportable | None = None) -> str:
+    def explain(self, schema: _ArrowSchemaExportable | None = None) -> str:
         """The plan in prose; with a schema, types are checked as well.
 
         Raises:
@@ -134,7 +146,7 @@ class Query:
     def pattern(self) -> Pattern:
         """The query's pattern, without what the outer `SELECT` does with its rows."""
 
-    def explain(self, schema: ArrowSchemaExportable | None = None) -> str:
+    def explain(self, schema: _ArrowSchemaExportable | None = None) -> str:
         """The plan in prose; with a schema, types are checked as well.
 
         Raises:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, final
 
-from cepheid.errors import PatternError
-from cepheid.expr import (
+from cepheid.building import (
     OFFSET_MAX,
-    Expr,
     aggregate,
     call,
     checked_name,
@@ -18,12 +16,13 @@ from cepheid.expr import (
     operand,
     physically_moved,
 )
+from cepheid.errors import PatternError
+from cepheid.expr import Expr
 from cepheid.literal import duration_ns
 from cepheid.namespaces import checked_unit
 
 __all__ = [
     "Then",
-    "UserPredicate",
     "When",
     "abs",
     "classifier",
@@ -48,7 +47,6 @@ __all__ = [
     "power",
     "prev",
     "round",
-    "udf",
     "when",
 ]
 
@@ -181,7 +179,7 @@ def max_by(value: Expr | str, key: Expr | str) -> Expr:
     return aggregate("max_by", expression(value), expression(key))
 
 
-def abs(expr: Any) -> Expr:  # noqa: A001
+def abs(expr: Any) -> Expr:
     """The absolute value.
 
     Args:
@@ -195,7 +193,7 @@ def abs(expr: Any) -> Expr:  # noqa: A001
     return expression(expr).abs()
 
 
-def round(expr: Any, digits: int | None = None) -> Expr:  # noqa: A001
+def round(expr: Any, digits: int | None = None) -> Expr:
     """The nearest number with so many digits after the point; halves go away from zero.
 
     Args:
@@ -226,7 +224,7 @@ def power(base: Any, exponent: Any) -> Expr:
 
 
 def exp(expr: Any) -> Expr:
-    """e to the power of the value, a float.
+    """Euler's number to the power of the value, a float.
 
     Args:
         expr: An expression, SQL text, or a number.
@@ -516,7 +514,7 @@ class Then(Expr):
 
 
 def when(condition: Expr | str | bool) -> When:
-    """Begins a choice: ``when(c).then(a).when(d).then(b).otherwise(e)``. Later branches are not evaluated once one holds.
+    """Begins a choice: ``when(c).then(a).when(d).then(b).otherwise(e)``. Once one holds, later ones are not evaluated.
 
     Args:
         condition: An expression or SQL text.
@@ -530,55 +528,6 @@ def when(condition: Expr | str | bool) -> When:
         cep.when(col.price > 100).then('high').otherwise('low')
     """
     return When((), expression(condition))
-
-
-@final
-class UserPredicate:
-    """A Python function and the columns it is called with; part of an expression made by `udf`."""
-
-    __slots__ = ("columns", "function")
-
-    def __init__(self, function: Callable[..., Any], columns: tuple[str, ...]) -> None:
-        self.function = function
-        self.columns = columns
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, UserPredicate):
-            return NotImplemented
-        return self.function == other.function and self.columns == other.columns
-
-    def __hash__(self) -> int:
-        return hash((self.function, self.columns))
-
-
-def udf(function: Callable[..., Any], columns: Sequence[str]) -> Expr:
-    """A condition computed by a Python function, over whole columns.
-
-    The function is called once per batch, before anything is matched, with one pyarrow array for each column; it
-    returns as many booleans, as an Arrow or NumPy array or a list. Its value in a row is then like that of any
-    boolean column. A pattern that holds one cannot be written down as data.
-
-    Args:
-        function: The function.
-        columns: The columns it takes, at least one.
-
-    Raises:
-        TypeError: `function` cannot be called, or `columns` is no list of names.
-        PatternError: There are no columns, or a name is empty.
-
-    Example:
-        >>> import cepheid as cep
-        >>> import pyarrow.compute as pc
-        >>> event = cep.event("even", cep.udf(lambda x: pc.equal(pc.bit_wise_and(x, 1), 0), columns=["x"]))
-    """
-    if not callable(function):
-        raise TypeError(f"udf() takes a function, not {type(function).__name__}")
-    if isinstance(columns, (str, bytes)) or not isinstance(columns, Sequence):
-        raise TypeError(f"columns is a list of column names, not {type(columns).__name__}")
-    names = tuple(checked_name(name, "column") for name in columns)
-    if not names:
-        raise PatternError("a udf needs the columns it is called with", code="too-few-parts")
-    return Expr._of({"udf": {"predicate": UserPredicate(function, names)}}, 1)
 
 
 def _of_several(function: str, values: Sequence[Any]) -> Expr:

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cepheid.errors import SchemaError
-from cepheid.nodes import resolve_name
+from cepheid.names import resolve_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cepheid.functions import UserPredicate
+    from cepheid.predicate import UserPredicate
 
 __all__ = ["schema_of", "table_of"]
 
@@ -33,9 +33,10 @@ def table_of(data: Any, predicates: Sequence[UserPredicate] = ()) -> Any:
     Raises:
         SchemaError: It is nothing that can be read as a table, or a column that a predicate takes is missing.
     """
-    if not predicates and _exports_arrow(data):
+    exported = _exports_arrow(data) and not _is_pandas(data)
+    if exported and not predicates:
         return data
-    table = data if _exports_arrow(data) else _as_pyarrow(data)
+    table = data if exported else _as_pyarrow(data)
     return _with_predicates(_arrow_table(table), predicates) if predicates else table
 
 
@@ -45,11 +46,11 @@ def schema_of(data: Any, predicates: Sequence[UserPredicate] = ()) -> Any:
 
     if isinstance(data, pa.Schema) or (hasattr(data, "__arrow_c_schema__") and not _exports_arrow(data)):
         schema = pa.schema(data)
-    elif hasattr(data, "__arrow_c_schema__") and not predicates:
+    elif hasattr(data, "__arrow_c_schema__") and not predicates and not _is_pandas(data):
         return data
     else:
         schema = _arrow_table(table_of(data)).schema
-    from cepheid.pattern import predicate_column
+    from cepheid.predicate import predicate_column
 
     for position in range(len(predicates)):
         schema = schema.append(pa.field(predicate_column(position), pa.bool_()))
@@ -90,9 +91,7 @@ def _arrow_table(data: Any) -> pa.Table:
 
 def _as_pyarrow(data: Any) -> pa.Table:
     if _is_pandas(data):
-        import pyarrow as pa
-
-        return pa.Table.from_pandas(data, preserve_index=False)
+        return _from_pandas(data)
     if isinstance(data, Mapping):
         return _from_columns(data)
     numpy = sys.modules.get("numpy")
@@ -106,6 +105,17 @@ def _as_pyarrow(data: Any) -> pa.Table:
 def _is_pandas(data: Any) -> bool:
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(data, pandas.DataFrame)
+
+
+def _from_pandas(data: Any) -> pa.Table:
+    import pyarrow as pa
+
+    # An index that was given a name is a column; the mere numbers of rows, left over from a filter, are none.
+    named = any(name is not None for name in data.index.names)
+    try:
+        return pa.Table.from_pandas(data, preserve_index=named)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise _unsupported(data, str(error)) from error
 
 
 def _unsupported(data: Any, reason: str = "") -> SchemaError:
@@ -306,7 +316,7 @@ def _with_predicates(table: pa.Table, predicates: Sequence[UserPredicate]) -> pa
     """The table with what each predicate gives, batch by batch, as a column of its own."""
     import pyarrow as pa
 
-    from cepheid.pattern import predicate_column
+    from cepheid.predicate import predicate_column
 
     batches = table.to_batches()
     for position, predicate in enumerate(predicates):

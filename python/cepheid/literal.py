@@ -286,8 +286,9 @@ def data_type_node(data_type: Any) -> Any:
     if decimal := _DECIMAL.fullmatch(text):
         precision, scale = int(decimal[1]), int(decimal[2] or 0)
         if not (1 <= precision <= 38 and scale <= precision):
-            raise PatternError(f"{text} is not possible: 1 to 38 digits, of which 0 or more behind the point",
-                               code="unknown-type")
+            raise PatternError(
+                f"{text} is not possible: 1 to 38 digits, of which 0 or more behind the point", code="unknown-type"
+            )
         return {"decimal": {"precision": precision, "scale": scale}}
     raise PatternError(
         f"{text[:100]!r} is no type that a cast can name",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, final
 
+from cepheid.building import call
 from cepheid.errors import PatternError
-from cepheid.expr import Expr, call
+from cepheid.expr import Expr
 
 __all__ = ["TemporalFunctions", "TextFunctions"]
 

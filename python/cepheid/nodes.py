@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cepheid.errors import PatternError
+from cepheid.names import resolve_name
 
 Node = Any
 
@@ -205,15 +206,6 @@ def resolve_names(node: Node, known: list[str]) -> Node:
     return rewrite(node, resolved)
 
 
-def resolve_name(name: str, known: list[str]) -> str:
-    """`name` itself if it is known or fits no single other name, else the one that differs only in case."""
-    if name in known:
-        return name
-    folded = name.casefold()
-    fitting = [candidate for candidate in known if candidate.casefold() == folded]
-    return fitting[0] if len(fitting) == 1 else name
-
-
 def normal_condition(node: Node, variable: str) -> Node:
     """The condition of `variable` in its one normal spelling: marks that say nothing are dropped."""
 
@@ -234,6 +226,22 @@ def normal_condition(node: Node, variable: str) -> Node:
         return part
 
     return rewrite(node, normal)
+
+
+def marked_condition(node: Node, variable: str) -> Node:
+    """The inverse of `normal_condition`: every row of another variable is one accepted before."""
+
+    def marked(part: Node) -> Node:
+        tag = tag_of(part)
+        if tag in POINTER_TAGS:
+            at = pointer_of(part)
+            if at.get("variable") not in (None, variable):
+                return with_pointer(part, {**at, "tested_row": "excluded"})
+        elif tag == "aggregate" and part["aggregate"].get("variable") not in (None, variable):
+            return {"aggregate": {**part["aggregate"], "tested_row": "excluded"}}
+        return part
+
+    return rewrite(node, marked)
 
 
 def conjunction(nodes: list[Node]) -> Node:

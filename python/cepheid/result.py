@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from cepheid import _native
+    from cepheid._native import MatchTable
 
 __all__ = ["Matches"]
 
@@ -40,7 +40,7 @@ class Matches:
 
     __slots__ = ("_native", "_rows", "_table")
 
-    _native: _native.MatchTable
+    _native: MatchTable
     _table: pa.Table | None
     _rows: pa.Table | None
 
@@ -48,7 +48,7 @@ class Matches:
         raise TypeError("matches come from cepheid.match() and cepheid.sql()")
 
     @classmethod
-    def _of(cls, native: _native.MatchTable) -> Matches:
+    def _of(cls, native: MatchTable) -> Matches:
         matches = object.__new__(cls)
         matches._native = native
         matches._table = None
@@ -236,9 +236,7 @@ class Matches:
     def _repr_html_(self) -> str:
         header, rows = self._cells()
         head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>" for cells in rows
-        )
+        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>" for cells in rows)
         more = f"<p>... {self.num_rows - _SHOWN_ROWS:,} more rows</p>" if self.num_rows > _SHOWN_ROWS else ""
         return (
             f"<div><p>{html.escape(self._title())}</p><table><thead><tr>{head}</tr></thead>"
@@ -281,7 +279,7 @@ def _cell_text(scalar: Any) -> str:
         value = scalar.as_py()
     except (ValueError, OverflowError):
         # Nanoseconds, or years, that Python's own types do not have.
-        return _cut(str(scalar))
+        return _cut(str(getattr(scalar, "value", "?")))
     return _cut(f"{value:.6g}" if isinstance(value, float) else str(value))
 
 

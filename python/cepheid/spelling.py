@@ -137,9 +137,9 @@ def _special_literal(literal: Any) -> str:
     if kind == "interval" and not value.get("months") and value.get("nanoseconds", 0) >= 0:
         return f"cep.duration({duration_text(value.get('nanoseconds', 0))!r})"
     if kind == "date" and (text := _date_text(value)):
-        return f'cep.expr_from_sql("DATE \'{text}\'")'
+        return f"cep.expr_from_sql(\"DATE '{text}'\")"
     if kind == "timestamp" and (text := _timestamp_text(value["nanoseconds"])):
-        return f'cep.expr_from_sql("TIMESTAMP \'{text}{" UTC" if value["zoned"] else ""}\'")'
+        return f"cep.expr_from_sql(\"TIMESTAMP '{text}{' UTC' if value['zoned'] else ''}'\")"
     if kind == "decimal" and "-" not in value["unscaled"]:
         digits = value["unscaled"].rjust(value["scale"] + 1, "0")
         whole, fraction = digits[: len(digits) - value["scale"]], digits[len(digits) - value["scale"] :]
@@ -312,13 +312,9 @@ def _bound(node: Any, define: dict[str, Node], inherited: str, level: int) -> st
 def _event(name: str, condition: Node | None) -> str:
     if condition is None:
         return f"event({name!r})"
+    condition = nodes.marked_condition(condition, name)
     conditions = condition["and"] if nodes.tag_of(condition) == "and" else [condition]
-    return f"event({name!r}, {', '.join(_condition(part) for part in conditions)})"
-
-
-def _condition(node: Node) -> str:
-    # A bare constant: only booleans are conditions as they are.
-    return expr_code(node)
+    return f"event({name!r}, {', '.join(map(expr_code, conditions))})"
 
 
 def _sequence(steps: list[Any], define: dict[str, Node], inherited: str) -> tuple[str, int]:
@@ -339,6 +335,8 @@ def _sequence(steps: list[Any], define: dict[str, Node], inherited: str) -> tupl
 def _quantified(body: dict[str, Any], define: dict[str, Node], inherited: str) -> str:
     quantifier = body["quantifier"]
     low, high = quantifier["min"], quantifier["max"]
+    call: str
+    args: list[str]
     match low, high:
         case 0, 1:
             call, args = "optional", []

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
 from cepheid import _native
 from cepheid.errors import SqlError
-from cepheid.nodes import resolve_name
+from cepheid.names import nearest_name, resolve_name
 from cepheid.pattern import Pattern
 from cepheid.result import Matches
 
@@ -50,7 +49,7 @@ def sql(text: str, /, **tables: Any) -> Matches:
     query = parse(text)
     from cepheid.input import table_of
 
-    return Matches._of(query.run(table_of(tables[_table_name(query, list(tables))])))
+    return Matches._of(query.run(table_of(tables[table_name(query, list(tables))])))
 
 
 def pattern_from_sql(text: str) -> Pattern:
@@ -93,15 +92,20 @@ def checked_text(text: Any) -> str:
     return text
 
 
-def _table_name(query: _native.Query, known: list[str]) -> str:
+def table_name(query: _native.Query, known: list[str]) -> str:
+    """Which of the tables given the query reads.
+
+    Raises:
+        SqlError: None of them has its name (code ``unknown-table``).
+    """
     name = query.table
     found = name if query.table_quoted else resolve_name(name, known)
     if found not in known:
-        hint = next(iter(get_close_matches(name.casefold()[:100], known, 1)), None)
+        hint = nearest_name(name, known)
         listed = ", ".join(f"`{table}`" for table in known[:12]) or "none"
         meant = f" (did you mean `{hint}`?)" if hint else ""
         raise SqlError(
-            f"there is no table `{name}`{meant}; given were {listed}. Pass it by name: sql(text, {name}=...)",
+            f"there is no table `{name}`{meant}; given were {listed}",
             code="unknown-table",
             known=known,
             hint=hint,

@@ -15,7 +15,7 @@ MAY_USE = {
     "sql": {"ir"},
     "matcher": {"ir", "event", "eval"},
     "engine": {"ir", "event", "eval", "matcher"},
-    "python": {"ir", "event", "sql", "engine"},
+    "python": {"ir", "event", "eval", "sql", "matcher", "engine"},
     "testkit": {"ir", "event"},
 }
 # Tests may look further than what they test: the definition is put to the SQL text, the engine to the definition.

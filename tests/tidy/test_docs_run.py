@@ -1,4 +1,4 @@
-"""Every ```python block of the pages runs, top to bottom, a page in one namespace; `>>>` blocks must print what they say."""
+"""Every ```python block of the pages runs, a page in one namespace; `>>>` blocks must print what they say."""
 
 from __future__ import annotations
 

@@ -14,17 +14,11 @@ LINES_MAX = 600
 LONGER: dict[str, str] = {}
 VAGUE = {"utils", "util", "common", "helpers", "helper", "misc", "tools"}
 
-# Written in pieces, so that this file passes its own test.
 PRIVATE = {
-    "a path of somebody's machine": r"(?<![\w.])/(?:ho" r"me|Users|root|work|private/var|mnt)/[\w.-]+",
-    "a path of somebody's machine (Windows)": r"\b[A-Z]:\\\\?(?:Us" r"ers|Documents)\b",
-    "a host of a package index": r"(?:index\.cra"
-    r"tes\.io|cra"
-    r"tes\.io/api|files\.python"
-    r"hosted|pypi\.org/sim"
-    r"ple|static\.cra"
-    r"tes)",
-    "an index in a command": r"--(?:extra-)?index" r"-url|replace" r"-with\s*=",
+    "a path of somebody's machine": r"(?<![\w.])/(?:home|Users|root|work|private/var|mnt)/[\w.-]+",
+    "a path of somebody's machine (Windows)": r"\b[A-Z]:\\\\?(?:Users|Documents)\b",
+    "a package index": r"(?:index|static)\.crates\.io|crates\.io/api|files\.pythonhosted|pypi\.org/simple",
+    "an index in a command": r"--(?:extra-)?index-url|replace-with\s*=",
     "an address inside a network": r"\b(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01]))(?:\.\d{1,3}){2,3}\b",
 }
 
@@ -60,13 +54,14 @@ def test_no_file_names(what: str) -> None:
     assert read > 100, f"read only {read} files"
 
 
+# In pieces, so that this file passes its own test.
 @pytest.mark.parametrize(
     ("what", "text"),
     [
-        ("a path of somebody's machine", "see /home/ada/notes"),
-        ("a host of a package index", "https://pypi.org/simple/"),
-        ("an index in a command", "pip install --index-url x"),
-        ("an address inside a network", "http://192.168.1.20:8080"),
+        ("a path of somebody's machine", "see /ho" + "me/ada/notes"),
+        ("a package index", "https://pypi.org/sim" + "ple/"),
+        ("an index in a command", "pip install --index" + "-url x"),
+        ("an address inside a network", "http://192.168" + ".1.20:8080"),
     ],
 )
 def test_the_rule_would_see(what: str, text: str) -> None:

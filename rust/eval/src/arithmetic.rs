@@ -56,7 +56,9 @@ pub(crate) fn negate(value: &Value) -> Result<Value, Fault> {
         Value::Unsigned(value) if *value == 1 << 63 => Value::Integer(i64::MIN),
         Value::Unsigned(_) => return Err(INTEGER_OVERFLOW),
         Value::Float(value) => Value::Float(-value),
-        Value::Decimal { unscaled, scale } => Value::Decimal { unscaled: -unscaled, scale: *scale },
+        Value::Decimal { unscaled, scale } => {
+            Value::Decimal { unscaled: unscaled.checked_neg().ok_or(decimal::OVERFLOW)?, scale: *scale }
+        }
         Value::Duration { value, unit } => {
             Value::Duration { value: value.checked_neg().ok_or(SPAN_OVERFLOW)?, unit: *unit }
         }
@@ -129,7 +131,7 @@ fn scale_span(op: BinaryOp, value: i64, unit: TimeUnit, number: &Value) -> Resul
 pub(crate) fn float_to_integer(value: f64) -> Option<i64> {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     let rounded = value.round();
-    (rounded >= -LIMIT && rounded < LIMIT).then_some(rounded as i64)
+    (-LIMIT..LIMIT).contains(&rounded).then_some(rounded as i64)
 }
 
 fn temporal(op: BinaryOp, left: &Value, right: &Value, zone: Option<&Tz>) -> Result<Value, Fault> {

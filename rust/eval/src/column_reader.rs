@@ -8,7 +8,7 @@ use arrow_array::{
     Array, ArrayRef, BooleanArray, GenericStringArray, ListArray, PrimitiveArray, StringViewArray,
     downcast_dictionary_array, downcast_run_array,
 };
-use arrow_buffer::{IntervalDayTime, IntervalMonthDayNano};
+use arrow_buffer::{ArrowNativeType, IntervalDayTime, IntervalMonthDayNano};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 
 use crate::value::Value;
@@ -170,7 +170,7 @@ fn dictionary(array: &dyn Array) -> Source {
             let keys = array
                 .keys()
                 .iter()
-                .map(|key| key.map_or(NULL_KEY, |key| key as u32))
+                .map(|key| key.map_or(NULL_KEY, |key| key.as_usize() as u32))
                 .collect();
             encoded(keys, array.values().as_ref())
         }

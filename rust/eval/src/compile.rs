@@ -5,8 +5,9 @@ use std::sync::Arc;
 use arrow_array::timezone::Tz;
 use arrow_schema::{DataType, IntervalUnit, Schema, TimeUnit};
 use cepheid_event::table::resolve_column;
-use cepheid_ir::{Aggregate, BinaryOp, Expr, limits::EXPR_DEPTH_MAX};
+use cepheid_ir::{Aggregate, BinaryOp, CaseBranch, Expr, Function, RowPointer, limits::EXPR_DEPTH_MAX};
 
+use crate::adapt::{adapt_pair, coarsen_span, make_comparable, unify, widen_date};
 use crate::aggregate::{TypedAggregate, result_type};
 use crate::cast::{self, CastTarget};
 use crate::decimal;
@@ -17,7 +18,7 @@ use crate::leaf::Leaf;
 use crate::literal;
 use crate::row;
 use crate::typed::{ConstantSet, Kind, LikeSource, Node, Reads, TypedExpr};
-use crate::types::{Class, common, computed, decimal_type, decoded};
+use crate::types::{Class, computed, decimal_type, decoded};
 use crate::value::Value;
 
 /// See [`TypedExpr::compile`].
@@ -124,10 +125,8 @@ impl Compiler<'_> {
                 Ok(finish(Kind::Constant(value), data_type, text))
             }
             Expr::Column { name, quoted, at } => {
-                let index = resolve_column(self.schema, name, *quoted)
-                    .map_err(|source| EvalError::Column { expression: text.to_string(), source })?;
-                let data_type = self.schema.field(index).data_type().clone();
-                Ok(self.slot(Leaf::Column { index, at: at.clone(), data_type }, text))
+                let leaf = self.column(name, *quoted, at, &text)?;
+                Ok(self.slot(leaf, text))
             }
             Expr::Classifier { at } => Ok(self.slot(Leaf::Classifier { at: at.clone() }, text)),
             Expr::MatchNumber => Ok(self.slot(Leaf::MatchNumber, text)),
@@ -135,93 +134,145 @@ impl Compiler<'_> {
                 let aggregate = self.aggregate(aggregate, &text)?;
                 Ok(self.slot(Leaf::Aggregate(aggregate), text))
             }
-            Expr::Negate(operand) => {
-                let operand = self.node(operand)?;
-                expect(&text, "negation takes a number or a span of time", &[&operand], |class| {
-                    class.is_number() || class.is_span()
-                })?;
-                let data_type = match Class::of(&operand.data_type) {
-                    Class::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
-                    _ => computed(&operand.data_type),
-                };
-                Ok(finish(Kind::Negate(Box::new(operand)), data_type, text))
-            }
-            Expr::Binary { op, left, right } => {
-                let (left, right) = (self.node(left)?, self.node(right)?);
-                binary(*op, left, right, text)
-            }
+            Expr::Negate(operand) => self.negation(operand, text),
+            Expr::Binary { op, left, right } => self.binary(*op, left, right, text),
             Expr::And(operands) => self.junction(operands, Kind::And, text),
             Expr::Or(operands) => self.junction(operands, Kind::Or, text),
-            Expr::Not(operand) => {
-                let operand = self.node(operand)?;
-                expect(&text, "NOT takes a condition", &[&operand], |class| class == Class::Boolean)?;
-                Ok(finish(Kind::Not(Box::new(operand)), DataType::Boolean, text))
-            }
+            Expr::Not(operand) => self.not(operand, text),
             Expr::IsNull(operand) => {
-                let operand = self.node(operand)?;
-                Ok(finish(Kind::IsNull(Box::new(operand)), DataType::Boolean, text))
+                let operand = self.boxed(operand)?;
+                Ok(finish(Kind::IsNull(operand), DataType::Boolean, text))
             }
             Expr::In { operand, list } => self.membership(operand, list, text),
-            Expr::Between { operand, low, high } => {
-                let (mut operand, mut low, mut high) =
-                    (self.node(operand)?, self.node(low)?, self.node(high)?);
-                make_comparable(&mut operand, &mut low, &text)?;
-                make_comparable(&mut operand, &mut high, &text)?;
-                for bound in [&low, &high] {
-                    let (l, r) = (Class::of(&operand.data_type), Class::of(&bound.data_type));
-                    if !l.orders(r) {
-                        return Err(mismatch(
-                            &text,
-                            "BETWEEN takes values that have an order",
-                            &[&operand, bound],
-                        ));
-                    }
-                }
-                Ok(finish(Kind::Between(Box::new([operand, low, high])), DataType::Boolean, text))
-            }
-            Expr::Like { operand, pattern, escape } => {
-                let (operand, pattern) = (self.node(operand)?, self.node(pattern)?);
-                expect(&text, "LIKE takes strings", &[&operand, &pattern], |class| class == Class::String)?;
-                let source = if let Kind::Constant(Value::String(pattern)) = &pattern.kind {
-                    let pattern =
-                        LikePattern::new(pattern, *escape).map_err(|fault| constant_fault(fault, &text))?;
-                    LikeSource::Constant(pattern)
-                } else {
-                    LikeSource::Dynamic { pattern: Box::new(pattern), escape: *escape }
-                };
-                Ok(finish(
-                    Kind::Like { operand: Box::new(operand), pattern: source },
-                    DataType::Boolean,
-                    text,
-                ))
-            }
-            Expr::Case { branches, otherwise } => {
-                let mut conditions = Vec::with_capacity(branches.len());
-                let mut results = Vec::with_capacity(branches.len() + 1);
-                for branch in branches {
-                    conditions.push(self.node(&branch.when)?);
-                    results.push(self.node(&branch.then)?);
-                }
-                expect(&text, "WHEN takes a condition", &conditions.iter().collect::<Vec<_>>(), |class| {
-                    class == Class::Boolean
-                })?;
-                if let Some(otherwise) = otherwise {
-                    results.push(self.node(otherwise)?);
-                }
-                let data_type = unify(&mut results, &text, "the results of CASE must be of one type")?;
-                let otherwise = if otherwise.is_some() { results.pop().map(Box::new) } else { None };
-                let branches = conditions.into_iter().zip(results).collect();
-                Ok(finish(Kind::Case { branches, otherwise }, data_type, text))
-            }
+            Expr::Between { operand, low, high } => self.between(operand, low, high, text),
+            Expr::Like { operand, pattern, escape } => self.like(operand, pattern, *escape, text),
+            Expr::Case { branches, otherwise } => self.case(branches, otherwise.as_deref(), text),
             Expr::Cast { operand, to, lenient } => {
-                let operand = self.node(operand)?;
-                cast_node(operand, *to, *lenient, text)
+                let operand = self.boxed(operand)?;
+                cast_node(*operand, *to, *lenient, text)
             }
-            Expr::Call { function, args } => {
-                let args = args.iter().map(|arg| self.node(arg)).collect::<Result<Vec<_>, _>>()?;
-                crate::compile_call::call(*function, args, text)
+            Expr::Call { function, args } => self.call(*function, args, text),
+        }
+    }
+
+    /// On the heap, so that deep expressions need little stack.
+    fn boxed(&mut self, expr: &Expr) -> Result<Box<Node>, EvalError> {
+        self.node(expr).map(Box::new)
+    }
+
+    fn all(&mut self, exprs: &[Expr]) -> Result<Vec<Node>, EvalError> {
+        let mut nodes = Vec::with_capacity(exprs.len());
+        for expr in exprs {
+            nodes.push(self.node(expr)?);
+        }
+        Ok(nodes)
+    }
+
+    #[inline(never)]
+    fn column(&self, name: &str, quoted: bool, at: &RowPointer, text: &Arc<str>) -> Result<Leaf, EvalError> {
+        let index = resolve_column(self.schema, name, quoted)
+            .map_err(|source| EvalError::Column { expression: text.to_string(), source })?;
+        Ok(Leaf::Column { index, at: at.clone(), data_type: self.schema.field(index).data_type().clone() })
+    }
+
+    #[inline(never)]
+    fn negation(&mut self, operand: &Expr, text: Arc<str>) -> Result<Node, EvalError> {
+        let operand = self.boxed(operand)?;
+        expect(&text, "negation takes a number or a span of time", &[&operand], |class| {
+            class.is_number() || class.is_span()
+        })?;
+        let data_type = match Class::of(&operand.data_type) {
+            Class::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+            _ => computed(&operand.data_type),
+        };
+        Ok(finish(Kind::Negate(operand), data_type, text))
+    }
+
+    #[inline(never)]
+    fn not(&mut self, operand: &Expr, text: Arc<str>) -> Result<Node, EvalError> {
+        let operand = self.boxed(operand)?;
+        expect(&text, "NOT takes a condition", &[&operand], |class| class == Class::Boolean)?;
+        Ok(finish(Kind::Not(operand), DataType::Boolean, text))
+    }
+
+    #[inline(never)]
+    fn binary(&mut self, op: BinaryOp, left: &Expr, right: &Expr, text: Arc<str>) -> Result<Node, EvalError> {
+        let left = self.boxed(left)?;
+        let right = self.boxed(right)?;
+        binary(op, *left, *right, text)
+    }
+
+    #[inline(never)]
+    fn between(
+        &mut self,
+        operand: &Expr,
+        low: &Expr,
+        high: &Expr,
+        text: Arc<str>,
+    ) -> Result<Node, EvalError> {
+        let mut operand = self.boxed(operand)?;
+        let mut low = self.boxed(low)?;
+        let mut high = self.boxed(high)?;
+        make_comparable(&mut operand, &mut low, &text)?;
+        make_comparable(&mut operand, &mut high, &text)?;
+        for bound in [&low, &high] {
+            if !Class::of(&operand.data_type).orders(Class::of(&bound.data_type)) {
+                return Err(mismatch(&text, "BETWEEN takes values that have an order", &[&operand, bound]));
             }
         }
+        Ok(finish(Kind::Between(Box::new([*operand, *low, *high])), DataType::Boolean, text))
+    }
+
+    #[inline(never)]
+    fn like(
+        &mut self,
+        operand: &Expr,
+        pattern: &Expr,
+        escape: Option<char>,
+        text: Arc<str>,
+    ) -> Result<Node, EvalError> {
+        let operand = self.boxed(operand)?;
+        let pattern = self.boxed(pattern)?;
+        expect(&text, "LIKE takes strings", &[&operand, &pattern], |class| class == Class::String)?;
+        let pattern = if let Kind::Constant(Value::String(pattern)) = &pattern.kind {
+            LikeSource::Constant(
+                LikePattern::new(pattern, escape).map_err(|fault| constant_fault(fault, &text))?,
+            )
+        } else {
+            LikeSource::Dynamic { pattern, escape }
+        };
+        Ok(finish(Kind::Like { operand, pattern }, DataType::Boolean, text))
+    }
+
+    #[inline(never)]
+    fn case(
+        &mut self,
+        branches: &[CaseBranch],
+        otherwise: Option<&Expr>,
+        text: Arc<str>,
+    ) -> Result<Node, EvalError> {
+        let mut conditions = Vec::with_capacity(branches.len());
+        let mut results = Vec::with_capacity(branches.len() + 1);
+        for branch in branches {
+            conditions.push(self.node(&branch.when)?);
+            results.push(self.node(&branch.then)?);
+        }
+        expect(&text, "WHEN takes a condition", &conditions.iter().collect::<Vec<_>>(), |class| {
+            class == Class::Boolean
+        })?;
+        if let Some(otherwise) = otherwise {
+            results.push(self.node(otherwise)?);
+        }
+        let data_type = unify(&mut results, &text, "the results of CASE must be of one type")?;
+        let otherwise = if otherwise.is_some() { results.pop().map(Box::new) } else { None };
+        let branches = conditions.into_iter().zip(results).collect();
+        Ok(finish(Kind::Case { branches, otherwise }, data_type, text))
+    }
+
+    #[inline(never)]
+    fn call(&mut self, function: Function, args: &[Expr], text: Arc<str>) -> Result<Node, EvalError> {
+        let args = self.all(args)?;
+        crate::compile_call::call(function, args, text)
     }
 
     fn slot(&mut self, leaf: Leaf, text: Arc<str>) -> Node {
@@ -272,7 +323,7 @@ impl Compiler<'_> {
         kind: impl Fn(Vec<Node>) -> Kind,
         text: Arc<str>,
     ) -> Result<Node, EvalError> {
-        let operands = operands.iter().map(|operand| self.node(operand)).collect::<Result<Vec<_>, _>>()?;
+        let operands = self.all(operands)?;
         expect(&text, "AND and OR take conditions", &operands.iter().collect::<Vec<_>>(), |class| {
             class == Class::Boolean
         })?;
@@ -280,8 +331,8 @@ impl Compiler<'_> {
     }
 
     fn membership(&mut self, operand: &Expr, list: &[Expr], text: Arc<str>) -> Result<Node, EvalError> {
-        let mut operand = self.node(operand)?;
-        let mut list = list.iter().map(|expr| self.node(expr)).collect::<Result<Vec<_>, _>>()?;
+        let mut operand = self.boxed(operand)?;
+        let mut list = self.all(list)?;
         for element in &mut list {
             make_comparable(&mut operand, element, &text)?;
             let (l, r) = (Class::of(&operand.data_type), Class::of(&element.data_type));
@@ -294,7 +345,7 @@ impl Compiler<'_> {
             }
         }
         let constants = constant_set(Class::of(&operand.data_type), &list).map(Arc::new);
-        Ok(finish(Kind::In { operand: Box::new(operand), list, constants }, DataType::Boolean, text))
+        Ok(finish(Kind::In { operand, list, constants }, DataType::Boolean, text))
     }
 }
 
@@ -454,102 +505,4 @@ fn moved_type(point: Class, point_type: &DataType, span: Class, time: &DataType)
         }
         _ => None,
     }
-}
-
-/// A constant span beside a timestamp or another span takes the coarsest unit that holds it.
-fn coarsen_span(node: &mut Node, beside: &Node) {
-    if let Kind::Constant(value) = &node.kind
-        && matches!(Class::of(&beside.data_type), Class::Timestamp { .. } | Class::Duration(_))
-        && let Some((value, data_type)) = literal::coarsest_span(value)
-    {
-        node.kind = Kind::Constant(value);
-        node.data_type = data_type;
-    }
-}
-
-/// Adapts a constant to what it meets: see [`literal::adapt`].
-pub(crate) fn adapt_pair(left: &mut Node, right: &mut Node, text: &Arc<str>) -> Result<(), EvalError> {
-    adapt_to(left, &right.data_type, text)?;
-    adapt_to(right, &left.data_type, text)
-}
-
-/// One side of [`adapt_pair`].
-pub(crate) fn adapt_to(node: &mut Node, meets: &DataType, text: &Arc<str>) -> Result<(), EvalError> {
-    let Kind::Constant(value) = &node.kind else { return Ok(()) };
-    let adapted = literal::adapt(value, meets).map_err(|wanted| EvalError::InvalidLiteral {
-        expression: text.to_string(),
-        text: cast::to_text(value),
-        wanted: wanted.to_owned(),
-    })?;
-    if let Some((value, data_type)) = adapted {
-        node.kind = Kind::Constant(value);
-        node.data_type = data_type;
-    }
-    Ok(())
-}
-
-/// A date beside a timestamp without a zone is its midnight.
-fn widen_date(left: &mut Node, right: &mut Node) -> Result<(), EvalError> {
-    let (l, r) = (Class::of(&left.data_type), Class::of(&right.data_type));
-    let node = match (l, r) {
-        (Class::Date, Class::Timestamp { zoned: false, .. }) => left,
-        (Class::Timestamp { zoned: false, .. }, Class::Date) => right,
-        _ => return Ok(()),
-    };
-    let text = node.text.clone();
-    let bare =
-        Node { kind: Kind::Constant(Value::Null), data_type: DataType::Null, reads: Reads::Nothing, text };
-    let date = std::mem::replace(node, bare);
-    let text = date.text.clone();
-    *node = cast_node(date, cepheid_ir::DataType::Timestamp, false, text)?;
-    Ok(())
-}
-
-/// Brings two operands to where they compare, if they can be.
-pub(crate) fn make_comparable(left: &mut Node, right: &mut Node, text: &Arc<str>) -> Result<(), EvalError> {
-    adapt_pair(left, right, text)?;
-    widen_date(left, right)
-}
-
-/// Brings alternatives to their common type.
-pub(crate) fn unify(nodes: &mut Vec<Node>, text: &Arc<str>, expected: &str) -> Result<DataType, EvalError> {
-    let columns: Option<DataType> = nodes
-        .iter()
-        .filter(|node| !matches!(node.kind, Kind::Constant(_)))
-        .map(|node| decoded(&node.data_type))
-        .reduce(|left, right| common(&left, &right).unwrap_or(left));
-    if let Some(columns) = &columns {
-        for node in nodes.iter_mut() {
-            adapt_to(node, columns, text)?;
-            narrow_constant(node, columns);
-        }
-    }
-    let mut data_type = DataType::Null;
-    for node in nodes.iter() {
-        data_type = common(&data_type, &node.data_type)
-            .ok_or_else(|| mismatch(text, expected, &nodes.iter().collect::<Vec<_>>()))?;
-    }
-    *nodes = std::mem::take(nodes).into_iter().map(|node| widen(node, &data_type)).collect();
-    Ok(data_type)
-}
-
-/// A constant number takes the width of the columns beside it, if they can hold it.
-fn narrow_constant(node: &mut Node, columns: &DataType) {
-    let Kind::Constant(value) = &node.kind else { return };
-    let narrow = match (value, columns) {
-        (Value::Integer(_), columns) if Class::of(columns) == Class::Integer => true,
-        (Value::Float(value), DataType::Float32) => f64::from(*value as f32) == *value || value.is_nan(),
-        _ => false,
-    };
-    if narrow && crate::value_array::values_to_array(std::slice::from_ref(value), columns).is_ok() {
-        node.data_type = columns.clone();
-    }
-}
-
-fn widen(node: Node, data_type: &DataType) -> Node {
-    if decoded(&node.data_type) == *data_type || node.data_type == DataType::Null {
-        return node;
-    }
-    let text = node.text.clone();
-    finish(Kind::Widen(Box::new(node)), data_type.clone(), text)
 }

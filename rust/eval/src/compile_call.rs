@@ -5,10 +5,8 @@ use std::sync::Arc;
 use arrow_schema::{DataType, TimeUnit};
 use cepheid_ir::{BinaryOp, Function};
 
-use crate::compile::{
-    adapt_pair, arithmetic, as_string, constant_fault, expect, finish, make_comparable, mismatch, unify,
-    zone_of,
-};
+use crate::adapt::{adapt_pair, make_comparable, unify};
+use crate::compile::{arithmetic, as_string, constant_fault, expect, finish, mismatch, zone_of};
 use crate::error::EvalError;
 use crate::function::temporal::DateUnit;
 use crate::function::text::compile_regex;

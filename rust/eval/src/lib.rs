@@ -19,6 +19,7 @@ pub mod typed;
 pub mod value;
 pub mod value_array;
 
+mod adapt;
 mod arithmetic;
 mod cast;
 mod compile;

@@ -54,20 +54,44 @@ pub(crate) fn evaluate(node: &Node, slots: &mut dyn SlotValues) -> Result<Value,
             let right = operand(&operands[1], slots)?;
             arithmetic::apply(*op, &left, &right, zone.as_ref()).map_err(|fault| fault.within(&node.text))
         }
-        _ => {
-            let operands = node.kind.operands();
-            if operands.len() <= INLINE_OPERANDS {
-                let mut values: [Value; INLINE_OPERANDS] = Default::default();
-                for (value, operand) in values.iter_mut().zip(&operands) {
-                    *value = evaluate(operand, slots)?;
-                }
-                return strict(node, &values[..operands.len()]);
+        Kind::Negate(operand)
+        | Kind::Not(operand)
+        | Kind::IsNull(operand)
+        | Kind::Cast { operand, .. }
+        | Kind::Widen(operand)
+        | Kind::Like { operand, pattern: LikeSource::Constant(_) }
+        // The list is in the set.
+        | Kind::In { operand, constants: Some(_), .. } => strict(node, &[evaluate(operand, slots)?]),
+        Kind::Concat(operands) => strict_of(node, &**operands, slots),
+        Kind::Between(operands) => strict_of(node, &**operands, slots),
+        Kind::Call { args, .. } => strict_of(node, args, slots),
+        Kind::Like { operand, pattern: LikeSource::Dynamic { pattern, .. } } => {
+            let text = evaluate(operand, slots)?;
+            strict(node, &[text, evaluate(pattern, slots)?])
+        }
+        Kind::In { operand, list, constants: None } => {
+            let mut values = Vec::with_capacity(1 + list.len());
+            values.push(evaluate(operand, slots)?);
+            for element in list {
+                values.push(evaluate(element, slots)?);
             }
-            let values =
-                operands.iter().map(|operand| evaluate(operand, slots)).collect::<Result<Vec<_>, _>>()?;
             strict(node, &values)
         }
     }
+}
+
+/// A strict node of a few operands.
+fn strict_of(node: &Node, operands: &[Node], slots: &mut dyn SlotValues) -> Result<Value, EvalError> {
+    if operands.len() > INLINE_OPERANDS {
+        let values =
+            operands.iter().map(|operand| evaluate(operand, slots)).collect::<Result<Vec<_>, _>>()?;
+        return strict(node, &values);
+    }
+    let mut values: [Value; INLINE_OPERANDS] = Default::default();
+    for (value, operand) in values.iter_mut().zip(operands) {
+        *value = evaluate(operand, slots)?;
+    }
+    strict(node, &values[..operands.len()])
 }
 
 /// An operand's value, constants without a copy.

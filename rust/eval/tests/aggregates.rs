@@ -135,7 +135,11 @@ fn taking_rows_back_leaves_no_trace() {
                     };
                     let mut row = vec![value];
                     if columns.len() == 2 {
-                        row.push(if draw % 11 == 0 { Value::Null } else { Value::Integer(draw as i64 % 6) });
+                        row.push(if draw.is_multiple_of(11) {
+                            Value::Null
+                        } else {
+                            Value::Integer(draw as i64 % 6)
+                        });
                     }
                     walked.push(&row).expect("no row fails");
                     rows.push(row);

@@ -61,7 +61,9 @@ pub enum PatternError {
         name: String,
     },
     /// An impossible count.
-    #[error("a part cannot repeat {min} to {max} times; the upper count must be at least 1 and not below the lower")]
+    #[error(
+        "a part cannot repeat {min} to {max} times; the upper count must be at least 1 and not below the lower"
+    )]
     InvalidQuantifier {
         /// Lower count.
         min: u32,

@@ -323,7 +323,10 @@ impl Expr {
         match self {
             Self::Literal(_) | Self::Column { .. } | Self::Classifier { .. } | Self::MatchNumber => vec![],
             Self::Aggregate(aggregate) => aggregate.args.iter().collect(),
-            Self::Negate(operand) | Self::Not(operand) | Self::IsNull(operand) | Self::Cast { operand, .. } => {
+            Self::Negate(operand)
+            | Self::Not(operand)
+            | Self::IsNull(operand)
+            | Self::Cast { operand, .. } => {
                 vec![operand]
             }
             Self::Binary { left, right, .. } => vec![left, right],
@@ -344,7 +347,10 @@ impl Expr {
         match self {
             Self::Literal(_) | Self::Column { .. } | Self::Classifier { .. } | Self::MatchNumber => vec![],
             Self::Aggregate(aggregate) => aggregate.args.iter_mut().collect(),
-            Self::Negate(operand) | Self::Not(operand) | Self::IsNull(operand) | Self::Cast { operand, .. } => {
+            Self::Negate(operand)
+            | Self::Not(operand)
+            | Self::IsNull(operand)
+            | Self::Cast { operand, .. } => {
                 vec![operand]
             }
             Self::Binary { left, right, .. } => vec![left, right],

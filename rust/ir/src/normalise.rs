@@ -1,5 +1,7 @@
 //! One spelling for each meaning, so that equal patterns are equal data with equal fingerprints.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::expr::{Anchor, Expr, RowPointer, Semantics, TestedRow};
 use crate::pattern::{Contiguity, Pattern, PatternNode, Quantifier, Step};
 
@@ -14,20 +16,25 @@ impl Pattern {
     /// - `FINAL` of a `FIRST` without offset is the same row as `RUNNING`, and is written as that.
     pub fn normalise(mut self) -> Self {
         self.root = normal_node(self.root);
-        let subsets = self.subsets.clone();
-        let holds = |name: &str, variable: &str| {
-            name == variable
-                || subsets.iter().any(|s| s.name == name && s.variables.iter().any(|v| v == variable))
-        };
+        let mut unions: HashMap<String, HashSet<String>> = HashMap::new();
+        for subset in &self.subsets {
+            for variable in &subset.variables {
+                unions.entry(variable.clone()).or_default().insert(subset.name.clone());
+            }
+        }
         for definition in &mut self.define {
             let variable = definition.variable.clone();
+            // Whether a name stands for the variable under test, alone or among others.
+            let holds = |name: &str| {
+                name == variable || unions.get(&variable).is_some_and(|subsets| subsets.contains(name))
+            };
             definition.condition.walk_mut(&mut |expr| match expr {
                 Expr::Column { at, .. } | Expr::Classifier { at } => {
-                    let own = at.variable.as_deref().is_some_and(|name| holds(name, &variable));
+                    let own = at.variable.as_deref().is_some_and(holds);
                     normal_condition_pointer(at, own);
                 }
                 Expr::Aggregate(aggregate) => {
-                    let counts = aggregate.variable.as_deref().is_none_or(|name| holds(name, &variable));
+                    let counts = aggregate.variable.as_deref().is_none_or(holds);
                     if !counts {
                         aggregate.tested_row = TestedRow::Included;
                     }
@@ -35,8 +42,11 @@ impl Pattern {
                 _ => {}
             });
         }
-        let expressions =
-            self.define.iter_mut().map(|d| &mut d.condition).chain(self.measures.iter_mut().map(|m| &mut m.value));
+        let expressions = self
+            .define
+            .iter_mut()
+            .map(|d| &mut d.condition)
+            .chain(self.measures.iter_mut().map(|m| &mut m.value));
         for expression in expressions {
             expression.walk_mut(&mut normal_expr);
         }
@@ -61,13 +71,14 @@ fn normal_condition_pointer(at: &mut RowPointer, own: bool) {
 
 fn normal_expr(expr: &mut Expr) {
     match expr {
-        Expr::Column { at, .. } | Expr::Classifier { at } => {
-            if at.anchor == Anchor::First && at.logical_offset == 0 && at.semantics == Semantics::Final {
-                // Not the same if the variable has no row yet: only the universal variable always has.
-                if at.variable.is_none() {
-                    at.semantics = Semantics::Running;
-                }
-            }
+        // Not the same if the variable has no row yet: only the universal variable always has.
+        Expr::Column { at, .. } | Expr::Classifier { at }
+            if at.anchor == Anchor::First
+                && at.logical_offset == 0
+                && at.semantics == Semantics::Final
+                && at.variable.is_none() =>
+        {
+            at.semantics = Semantics::Running;
         }
         Expr::And(args) => splice(args, |arg| if let Expr::And(inner) = arg { Ok(inner) } else { Err(arg) }),
         Expr::Or(args) => splice(args, |arg| if let Expr::Or(inner) = arg { Ok(inner) } else { Err(arg) }),

@@ -301,7 +301,8 @@ pub enum OutputColumns {
     /// Those of the SQL standard: for one row per match the partition columns and the measures; for all rows the
     /// partition columns, the order columns, the measures and the other input columns.
     Standard,
-    /// Those of a derived event: the partition columns, `match_number`, `match_start`, `match_end`, the measures.
+    /// Those of a derived event: the partition columns, `match_number`, `match_start`, `match_end`, the measures; for
+    /// all rows also the other input columns.
     Derived,
 }
 
@@ -348,11 +349,12 @@ impl PatternNode {
     /// The variables, each once, in the order of their first appearance.
     pub fn variables(&self) -> Vec<&str> {
         let mut names = Vec::new();
+        let mut seen = std::collections::HashSet::new();
         self.walk(&mut |node| {
             if let Self::Variable(name) = node
-                && !names.contains(&name.as_str())
+                && seen.insert(name.as_str())
             {
-                names.push(name);
+                names.push(name.as_str());
             }
         });
         names

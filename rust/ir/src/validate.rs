@@ -1,11 +1,11 @@
 //! Every rule that can be checked without data, one function each.
 
+use std::collections::HashSet;
+
 use crate::error::PatternError;
 use crate::expr::{Expr, Semantics, TestedRow};
 use crate::limits;
-use crate::pattern::{
-    AfterMatchSkip, EmptyMatches, Pattern, PatternNode, RowsPerMatch, Within,
-};
+use crate::pattern::{AfterMatchSkip, EmptyMatches, Pattern, PatternNode, RowsPerMatch, Within};
 
 impl Pattern {
     /// Checks everything that can be checked without data.
@@ -24,15 +24,25 @@ impl Pattern {
         skip_target_exists(self)?;
         within_measurable(self)?;
         clauses_agree(self)?;
+        let names = self.names();
         for definition in &self.define {
             let context = format!("the condition of `{}`", definition.variable);
-            expression_well_formed(self, &definition.condition, &context, Place::Condition)?;
+            expression_well_formed(self, &names, &definition.condition, &context, Place::Condition)?;
         }
         for measure in &self.measures {
             let context = format!("measure `{}`", measure.name);
-            expression_well_formed(self, &measure.value, &context, Place::Measure)?;
+            expression_well_formed(self, &names, &measure.value, &context, Place::Measure)?;
         }
         Ok(())
+    }
+
+    /// Variables and subsets, found once for all expressions.
+    fn names(&self) -> HashSet<&str> {
+        self.root
+            .variables()
+            .into_iter()
+            .chain(self.subsets.iter().map(|subset| subset.name.as_str()))
+            .collect()
     }
 
     /// Variables and subsets, for messages.
@@ -48,21 +58,15 @@ fn limit(what: &'static str, found: usize, limit: usize) -> Result<(), PatternEr
 
 fn size_within_limits(pattern: &Pattern) -> Result<(), PatternError> {
     limit("levels of nesting", pattern.root.depth(), limits::PATTERN_DEPTH_MAX)?;
-    // Linear in the pattern, unlike `variables()`, which compares each name with all before it.
-    let mut names = std::collections::HashSet::new();
-    pattern.root.walk(&mut |node| {
-        if let PatternNode::Variable(name) = node {
-            names.insert(name.as_str());
-        }
-    });
-    limit("variables", names.len(), limits::VARIABLES_MAX)?;
+    limit("variables", pattern.root.variables().len(), limits::VARIABLES_MAX)?;
     limit("measures", pattern.measures.len(), limits::CLAUSE_ITEMS_MAX)?;
     limit("subsets", pattern.subsets.len(), limits::CLAUSE_ITEMS_MAX)?;
     limit("definitions", pattern.define.len(), limits::CLAUSE_ITEMS_MAX)?;
     limit("partition columns", pattern.partition_by.len(), limits::CLAUSE_ITEMS_MAX)?;
     limit("order keys", pattern.order_by.len(), limits::CLAUSE_ITEMS_MAX)?;
     limit("single-row steps, counts written out,", expanded_size(&pattern.root)?, limits::STEPS_MAX)?;
-    let expressions = pattern.define.iter().map(|d| &d.condition).chain(pattern.measures.iter().map(|m| &m.value));
+    let expressions =
+        pattern.define.iter().map(|d| &d.condition).chain(pattern.measures.iter().map(|m| &m.value));
     for expression in expressions {
         limit("levels of nesting in an expression", expression.depth(), limits::EXPR_DEPTH_MAX)?;
     }
@@ -146,7 +150,7 @@ fn events_named_once(pattern: &Pattern) -> Result<(), PatternError> {
     if pattern.empty_matches == EmptyMatches::Allowed {
         return Ok(());
     }
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let mut twice = None;
     pattern.root.walk(&mut |node| {
         if let PatternNode::Variable(name) = node
@@ -160,7 +164,8 @@ fn events_named_once(pattern: &Pattern) -> Result<(), PatternError> {
 
 fn subsets_well_named(pattern: &Pattern) -> Result<(), PatternError> {
     let variables = pattern.root.variables();
-    let mut taken: std::collections::HashSet<&str> = variables.iter().copied().collect();
+    let members: HashSet<&str> = variables.iter().copied().collect();
+    let mut taken = members.clone();
     for subset in &pattern.subsets {
         if !taken.insert(&subset.name) {
             return Err(PatternError::SubsetNameTaken { name: subset.name.clone() });
@@ -169,7 +174,7 @@ fn subsets_well_named(pattern: &Pattern) -> Result<(), PatternError> {
             return Err(PatternError::TooFewParts { what: "subset", needed: 1 });
         }
         for name in &subset.variables {
-            if !variables.contains(&name.as_str()) {
+            if !members.contains(name.as_str()) {
                 return Err(PatternError::UnknownVariable {
                     context: format!("SUBSET `{}`", subset.name),
                     name: name.clone(),
@@ -182,8 +187,8 @@ fn subsets_well_named(pattern: &Pattern) -> Result<(), PatternError> {
 }
 
 fn definitions_match_variables(pattern: &Pattern) -> Result<(), PatternError> {
-    let variables: std::collections::HashSet<&str> = pattern.root.variables().into_iter().collect();
-    let mut defined = std::collections::HashSet::new();
+    let variables: HashSet<&str> = pattern.root.variables().into_iter().collect();
+    let mut defined = HashSet::new();
     for definition in &pattern.define {
         if !variables.contains(definition.variable.as_str()) {
             return Err(PatternError::UndefinedVariable {
@@ -199,7 +204,7 @@ fn definitions_match_variables(pattern: &Pattern) -> Result<(), PatternError> {
 }
 
 fn measures_named_once(pattern: &Pattern) -> Result<(), PatternError> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for measure in &pattern.measures {
         if !seen.insert(&measure.name) {
             return Err(PatternError::DuplicateMeasure { name: measure.name.clone() });
@@ -249,6 +254,7 @@ enum Place {
 
 fn expression_well_formed(
     pattern: &Pattern,
+    names: &HashSet<&str>,
     expr: &Expr,
     context: &str,
     place: Place,
@@ -256,8 +262,7 @@ fn expression_well_formed(
     let invalid = |problem: String| PatternError::InvalidExpression { context: context.to_owned(), problem };
     let known_variable = |name: &Option<String>| match name {
         None => Ok(()),
-        Some(name) if pattern.subsets.iter().any(|s| s.name == *name) => Ok(()),
-        Some(name) if pattern.root.variables().contains(&name.as_str()) => Ok(()),
+        Some(name) if names.contains(name.as_str()) => Ok(()),
         Some(name) => Err(PatternError::UnknownVariable {
             context: context.to_owned(),
             name: name.clone(),
@@ -275,7 +280,9 @@ fn expression_well_formed(
                 ));
             }
             if place == Place::Condition && at.semantics == Semantics::Final {
-                return Err(invalid("FINAL has no meaning in a condition; the match is not finished yet".into()));
+                return Err(invalid(
+                    "FINAL has no meaning in a condition; the match is not finished yet".into(),
+                ));
             }
             if place == Place::Measure && at.tested_row == TestedRow::Excluded {
                 return Err(invalid("no row is under test in a measure".into()));
@@ -289,7 +296,9 @@ fn expression_well_formed(
                 ));
             }
             if place == Place::Condition && at.semantics == Semantics::Final {
-                return Err(invalid("FINAL has no meaning in a condition; the match is not finished yet".into()));
+                return Err(invalid(
+                    "FINAL has no meaning in a condition; the match is not finished yet".into(),
+                ));
             }
             known_variable(&at.variable)?;
         }
@@ -298,7 +307,9 @@ fn expression_well_formed(
                 return Err(invalid("an aggregate cannot stand inside an aggregate".into()));
             }
             if place == Place::Condition && aggregate.semantics == Semantics::Final {
-                return Err(invalid("FINAL has no meaning in a condition; the match is not finished yet".into()));
+                return Err(invalid(
+                    "FINAL has no meaning in a condition; the match is not finished yet".into(),
+                ));
             }
             let (least, most) = aggregate.function.arity();
             if aggregate.args.len() < least || aggregate.args.len() > most {
@@ -313,7 +324,7 @@ fn expression_well_formed(
             }
             known_variable(&aggregate.variable)?;
             for arg in &aggregate.args {
-                expression_well_formed(pattern, arg, context, Place::AggregateArgument)?;
+                expression_well_formed(pattern, names, arg, context, Place::AggregateArgument)?;
             }
             return Ok(());
         }
@@ -338,6 +349,7 @@ fn expression_well_formed(
         }
         _ => {}
     }
-    expr.children().into_iter().try_for_each(|child| expression_well_formed(pattern, child, context, place))
+    expr.children()
+        .into_iter()
+        .try_for_each(|child| expression_well_formed(pattern, names, child, context, place))
 }
-

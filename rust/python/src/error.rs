@@ -24,7 +24,8 @@ mod python {
 pub(crate) enum NativeError {
     Pattern(PatternError),
     Event(EventError),
-    Engine(EngineError),
+    // Boxed: it is several times the size of the others.
+    Engine(Box<EngineError>),
     Sql(cepheid_sql::SqlError),
     Python(PyErr),
 }
@@ -37,7 +38,7 @@ impl From<EventError> for NativeError {
 
 impl From<EngineError> for NativeError {
     fn from(error: EngineError) -> Self {
-        Self::Engine(error)
+        Self::Engine(Box::new(error))
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) enum Kind {
         pattern: Node,
         escape: Option<char>,
     },
-    Case(Case),
+    Case(Box<Case>),
     Cast {
         operand: Node,
         to: DataType,
@@ -75,7 +75,7 @@ pub(crate) enum Kind {
         function: Function,
         args: Vec<Node>,
     },
-    Call(Call),
+    Call(Box<Call>),
 }
 
 /// `CASE [operand] WHEN .. THEN .. [ELSE ..] END`.

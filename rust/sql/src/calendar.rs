@@ -241,7 +241,8 @@ pub(crate) fn read_counts(text: &str) -> Read<Interval> {
         let (_, unit) = unit(&after_count[..length]).ok_or_else(hint)?;
         let mut number = Scan { rest: at };
         let part = count(&mut number, unit)?;
-        total = Some(sum(total.unwrap_or_default(), part).ok_or_else(hint)?);
+        let added = sum(total.unwrap_or_default(), part);
+        total = Some(added.ok_or_else(|| format!("{text:?} is out of range for an interval"))?);
         scan.rest = after_count[length..].trim_start();
     }
     total.ok_or_else(hint)

@@ -264,8 +264,8 @@ pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) 
 fn edit_distance(from: &[char], to: &[char]) -> usize {
     let width = to.len() + 1;
     let mut table = vec![0; (from.len() + 1) * width];
-    for column in 0..width {
-        table[column] = column;
+    for (column, distance) in table.iter_mut().enumerate().take(width) {
+        *distance = column;
     }
     for row in 1..=from.len() {
         table[row * width] = row;

@@ -201,23 +201,20 @@ impl Lexer<'_> {
 
     fn punctuation(&mut self, first: char) -> Parsed<TokenKind> {
         use TokenKind::*;
-        let rest = self.rest();
-        let longer = [
-            ("->>", DoubleArrow),
-            ("->", Arrow),
-            ("-}", ExclusionEnd),
-            ("{-", ExclusionStart),
-            ("||", Concat),
-            ("<>", NotEqual),
-            ("!=", NotEqual),
-            ("<=", LessOrEqual),
-            (">=", GreaterOrEqual),
-        ];
-        for (text, kind) in longer {
-            if rest.starts_with(text) {
-                self.at += text.len();
-                return Ok(kind);
-            }
+        let longer = match (first, self.byte(1), self.byte(2)) {
+            ('-', Some(b'>'), Some(b'>')) => Some((DoubleArrow, 3)),
+            ('-', Some(b'>'), _) => Some((Arrow, 2)),
+            ('-', Some(b'}'), _) => Some((ExclusionEnd, 2)),
+            ('{', Some(b'-'), _) => Some((ExclusionStart, 2)),
+            ('|', Some(b'|'), _) => Some((Concat, 2)),
+            ('<', Some(b'>'), _) | ('!', Some(b'='), _) => Some((NotEqual, 2)),
+            ('<', Some(b'='), _) => Some((LessOrEqual, 2)),
+            ('>', Some(b'='), _) => Some((GreaterOrEqual, 2)),
+            _ => None,
+        };
+        if let Some((kind, length)) = longer {
+            self.at += length;
+            return Ok(kind);
         }
         let kind = match first {
             '(' => LeftParen,

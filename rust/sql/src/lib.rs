@@ -1,8 +1,8 @@
 //! SQL text to the pattern language and back.
 //!
-//! A text goes through four hands: [`lexer`] splits it into tokens, each with its span; the `parse_*` modules, a
-//! recursive-descent parser with operator precedence for expressions, build a tree of what was written; [`lower`] and
-//! [`lower_pattern`] resolve its names into `cepheid_ir`; what only the whole pattern shows is checked by
+//! A text goes through four hands: `lexer` splits it into tokens, each with its span; the `parse_*` modules, a
+//! recursive-descent parser with operator precedence for expressions, build a tree of what was written; `lower` and
+//! `lower_pattern` resolve its names into `cepheid_ir`; what only the whole pattern shows is checked by
 //! [`Pattern::validate`]. `unparse_*` goes the other way, and `parse(unparse(x)) == x` for everything SQL can say.
 //!
 //! No text makes the crate panic or exhaust the stack: the limits of `cepheid_ir::limits` are checked while parsing,

@@ -70,33 +70,44 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
+    /// One frame of this is on the stack at every level: its arms are calls, so that it stays small.
     fn expr(&mut self, node: Node) -> Parsed<Expr> {
         let span = node.span;
         match *node.kind {
             Kind::Literal(literal) => Ok(Expr::Literal(literal)),
             Kind::Column { qualifier, column } => self.column(qualifier, column),
-            Kind::Negate(operand) => Ok(Expr::Negate(self.boxed(operand)?)),
-            Kind::Not(operand) => Ok(Expr::Not(self.boxed(operand)?)),
-            Kind::IsNull(operand) => Ok(Expr::IsNull(self.boxed(operand)?)),
-            Kind::Binary { op, left, right } => {
-                Ok(Expr::Binary { op, left: self.boxed(left)?, right: self.boxed(right)? })
-            }
-            Kind::And(args) => Ok(Expr::And(self.all(args)?)),
-            Kind::Or(args) => Ok(Expr::Or(self.all(args)?)),
-            Kind::In { operand, list } => {
-                Ok(Expr::In { operand: self.boxed(operand)?, list: self.all(list)? })
-            }
+            Kind::Negate(operand) => self.unary(operand, Expr::Negate),
+            Kind::Not(operand) => self.unary(operand, Expr::Not),
+            Kind::IsNull(operand) => self.unary(operand, Expr::IsNull),
+            Kind::Binary { op, left, right } => self.binary(op, left, right),
+            Kind::And(args) => self.all(args).map(Expr::And),
+            Kind::Or(args) => self.all(args).map(Expr::Or),
+            Kind::In { operand, list } => self.membership(operand, list),
             Kind::Between { operand, low, high } => self.between(operand, low, high),
-            Kind::Like { operand, pattern, escape } => {
-                Ok(Expr::Like { operand: self.boxed(operand)?, pattern: self.boxed(pattern)?, escape })
-            }
-            Kind::Case(case) => self.case(case),
+            Kind::Like { operand, pattern, escape } => self.like(operand, pattern, escape),
+            Kind::Case(case) => self.case(*case),
             Kind::Cast { operand, to, lenient } => {
-                Ok(Expr::Cast { operand: self.boxed(operand)?, to, lenient })
+                self.boxed(operand).map(|operand| Expr::Cast { operand, to, lenient })
             }
             Kind::Function { function, args } => self.function(function, args, span),
-            Kind::Call(call) => self.call(call, span),
+            Kind::Call(call) => self.call(*call, span),
         }
+    }
+
+    fn unary(&mut self, operand: Node, wrap: fn(Box<Expr>) -> Expr) -> Parsed<Expr> {
+        self.boxed(operand).map(wrap)
+    }
+
+    fn binary(&mut self, op: BinaryOp, left: Node, right: Node) -> Parsed<Expr> {
+        Ok(Expr::Binary { op, left: self.boxed(left)?, right: self.boxed(right)? })
+    }
+
+    fn membership(&mut self, operand: Node, list: Vec<Node>) -> Parsed<Expr> {
+        Ok(Expr::In { operand: self.boxed(operand)?, list: self.all(list)? })
+    }
+
+    fn like(&mut self, operand: Node, pattern: Node, escape: Option<char>) -> Parsed<Expr> {
+        Ok(Expr::Like { operand: self.boxed(operand)?, pattern: self.boxed(pattern)?, escape })
     }
 
     fn boxed(&mut self, node: Node) -> Parsed<Box<Expr>> {
@@ -304,7 +315,7 @@ impl Lowering<'_> {
             _ => 1,
         };
         let forward = call.name.text.eq_ignore_ascii_case("NEXT");
-        let nested = call.args.first().is_some_and(|arg| is_logical_navigation(arg));
+        let nested = call.args.first().is_some_and(is_logical_navigation);
         let mut expr = match call.args.pop() {
             Some(arg) if nested => self.expr(arg)?,
             arg => {

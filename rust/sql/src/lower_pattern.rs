@@ -233,7 +233,7 @@ fn lower_order_item(scope: &Scope<'_>, items: &[SelectItem], item: SortItem<Node
 fn output_column(items: &[SelectItem], ordinal: i64, span: Span) -> Parsed<Expr> {
     let index = usize::try_from(ordinal).ok().and_then(|ordinal| ordinal.checked_sub(1));
     let counted = index.and_then(|index| items.get(..=index));
-    match counted.map(|items| (items.iter().any(|item| *item == SelectItem::All), items.last())) {
+    match counted.map(|items| (items.contains(&SelectItem::All), items.last())) {
         Some((false, Some(SelectItem::Value { name, .. }))) => {
             Ok(Expr::Column { name: name.clone(), quoted: true, at: Default::default() })
         }

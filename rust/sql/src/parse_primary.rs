@@ -2,7 +2,7 @@
 
 use cepheid_ir::{Function, Literal, Semantics};
 
-use crate::ast::{Call, Case, Kind, Name, Node, Star};
+use crate::ast::{Call, Case, Kind, Node, Star};
 use crate::cursor::{Cursor, is_reserved};
 use crate::error::{Failure, Parsed};
 use crate::lexer::{Token, TokenKind};
@@ -25,6 +25,9 @@ const EXTRACT_FIELDS: &[Function] = &[
     Function::Microsecond,
     Function::Nanosecond,
 ];
+
+/// Reads what is special to a function; the token is its name.
+type SpecialForm = fn(&mut Cursor<'_>, Token) -> Parsed<Kind>;
 
 impl Cursor<'_> {
     pub(crate) fn primary(&mut self) -> Parsed<Node> {
@@ -65,22 +68,12 @@ impl Cursor<'_> {
 
     /// An operand that begins with a word.
     fn word(&mut self, token: Token) -> Parsed<Node> {
-        let literal = |literal| Kind::Literal(literal);
-        for (word, value) in
-            [("TRUE", Literal::Boolean(true)), ("FALSE", Literal::Boolean(false)), ("NULL", Literal::Null)]
-        {
-            if self.at_word(word) {
-                self.advance();
-                return self.node(literal(value), token.span);
-            }
-        }
         if self.at_word("CASE") {
             return self.case();
         }
         self.refuse_subquery()?;
-        if let Some(value) = self.typed_literal()? {
-            let span = self.since(token);
-            return self.node(literal(value), span);
+        if let Some(constant) = self.constant(token)? {
+            return Ok(constant);
         }
         let next = self.peek_ahead(1);
         let semantics = match self.text_of(token.span) {
@@ -106,6 +99,21 @@ impl Cursor<'_> {
         self.column_or_call()
     }
 
+    /// A constant that begins with a word.
+    fn constant(&mut self, token: Token) -> Parsed<Option<Node>> {
+        let value = if self.at_word("NULL") {
+            Literal::Null
+        } else if self.at_any_word(&["TRUE", "FALSE"]) {
+            Literal::Boolean(self.at_word("TRUE"))
+        } else {
+            let Some(value) = self.typed_literal()? else { return Ok(None) };
+            let span = self.since(token);
+            return self.node(Kind::Literal(value), span).map(Some);
+        };
+        self.advance();
+        self.node(Kind::Literal(value), token.span).map(Some)
+    }
+
     fn column_or_call(&mut self) -> Parsed<Node> {
         if !self.at_name() {
             return Err(self.unexpected(&["an expression"]));
@@ -119,24 +127,13 @@ impl Cursor<'_> {
         if !self.eat(TokenKind::Dot) {
             return self.node(Kind::Column { qualifier: None, column: first }, start);
         }
-        let column = self.name_after_dot()?;
+        let column = self.name("the name of a column")?;
         if self.at(TokenKind::Dot) {
             let message = "a column has one qualifier at most; fields of structs and names of schemas cannot be reached";
             return Err(Failure::unsupported(self.peek().span, message));
         }
         let span = start.to(column.span);
         self.node(Kind::Column { qualifier: Some(first), column }, span)
-    }
-
-    /// Behind a dot every word is a name.
-    fn name_after_dot(&mut self) -> Parsed<Name> {
-        match self.peek().kind {
-            TokenKind::Word | TokenKind::QuotedWord => {
-                let token = self.advance();
-                Ok(self.name_of(token))
-            }
-            _ => Err(self.unexpected(&["the name of a column"])),
-        }
     }
 
     /// The parenthesis of a call and what is in it; `start` is the first token of the whole call.
@@ -164,7 +161,7 @@ impl Cursor<'_> {
         self.advance();
         self.refuse_call_suffix()?;
         let span = self.since(start);
-        self.node(Kind::Call(call), span)
+        self.node(Kind::Call(Box::new(call)), span)
     }
 
     /// `SUM(ALL x)` is `SUM(x)`; `f(all)` names a column.
@@ -238,37 +235,46 @@ impl Cursor<'_> {
             return Err(self.unexpected(expected));
         }
         let span = self.since(start);
-        self.node(Kind::Case(Case { operand, branches, otherwise }), span)
+        self.node(Kind::Case(Box::new(Case { operand, branches, otherwise })), span)
     }
 
     /// A call of a function whose arguments are not a plain list; `None`: it is no such function.
+    ///
+    /// Forms are looked up rather than called from one `match`, which would keep room for all of them on the stack at
+    /// every level of a nested expression.
     fn special_call(&mut self, name: Token) -> Parsed<Option<Node>> {
-        let upper = self.text_of(name.span).to_ascii_uppercase();
-        let kind = match upper.as_str() {
-            "CAST" | "TRY_CAST" => self.cast(upper == "TRY_CAST")?,
-            "EXTRACT" => self.extract()?,
-            "POSITION" => self.position()?,
-            "SUBSTRING" | "SUBSTR" => self.substring()?,
-            "TRIM" => self.trim()?,
-            "IF" => self.if_call(name)?,
-            "NAN" | "INFINITY" if self.peek_ahead(2).kind == TokenKind::RightParen => {
-                for _ in 0..3 {
-                    self.advance();
-                }
-                Kind::Literal(Literal::from(if upper == "NAN" { f64::NAN } else { f64::INFINITY }))
-            }
-            "EXISTS" if self.word_ahead(2, "SELECT") => {
-                return Err(Failure::beyond_one_pattern(name.span, "a subquery"));
-            }
-            _ => return Ok(None),
-        };
+        let is = |word: &str| self.text_of(name.span).eq_ignore_ascii_case(word);
+        if is("EXISTS") && self.word_ahead(2, "SELECT") {
+            return Err(Failure::beyond_one_pattern(name.span, "a subquery"));
+        }
+        let Some((_, form)) = Self::FORMS.iter().find(|(word, _)| is(word)) else { return Ok(None) };
+        self.advance();
+        self.advance();
+        let kind = form(self, name)?;
         let span = self.since(name);
         self.node(kind, span).map(Some)
     }
 
+    /// Functions with a syntax of their own, and what reads from behind the parenthesis to the end of each.
+    const FORMS: &'static [(&'static str, SpecialForm)] = &[
+        ("CAST", |cursor, _| cursor.cast(false)),
+        ("TRY_CAST", |cursor, _| cursor.cast(true)),
+        ("EXTRACT", |cursor, _| cursor.extract()),
+        ("POSITION", |cursor, _| cursor.position()),
+        ("SUBSTRING", |cursor, _| cursor.substring()),
+        ("SUBSTR", |cursor, _| cursor.substring()),
+        ("TRIM", |cursor, _| cursor.trim()),
+        ("IF", |cursor, name| cursor.if_call(name)),
+        ("NAN", |cursor, _| cursor.float_constant(f64::NAN)),
+        ("INFINITY", |cursor, _| cursor.float_constant(f64::INFINITY)),
+    ];
+
+    fn float_constant(&mut self, value: f64) -> Parsed<Kind> {
+        self.expect(TokenKind::RightParen)?;
+        Ok(Kind::Literal(Literal::from(value)))
+    }
+
     fn cast(&mut self, lenient: bool) -> Parsed<Kind> {
-        self.advance();
-        self.advance();
         let operand = self.expression()?;
         self.expect_word("AS")?;
         let to = self.data_type()?;
@@ -277,8 +283,6 @@ impl Cursor<'_> {
     }
 
     fn extract(&mut self) -> Parsed<Kind> {
-        self.advance();
-        self.advance();
         let field = self.peek();
         let function = Function::from_name(self.text_of(field.span)).filter(|f| EXTRACT_FIELDS.contains(f));
         let Some(function) = function else {
@@ -296,8 +300,6 @@ impl Cursor<'_> {
 
     /// `POSITION(part IN text)` or `POSITION(text, part)`.
     fn position(&mut self) -> Parsed<Kind> {
-        self.advance();
-        self.advance();
         let first = self.expression_at(Level::Concat)?;
         let args = if self.eat_word("IN") {
             let text = self.expression_at(Level::Concat)?;
@@ -311,8 +313,6 @@ impl Cursor<'_> {
 
     /// `SUBSTRING(text FROM start [FOR length])` or `SUBSTRING(text, start [, length])`.
     fn substring(&mut self) -> Parsed<Kind> {
-        self.advance();
-        self.advance();
         let first = self.expression()?;
         let args = if self.eat_word("FROM") {
             let mut args = vec![first, self.expression()?];
@@ -328,8 +328,6 @@ impl Cursor<'_> {
     }
 
     fn trim(&mut self) -> Parsed<Kind> {
-        self.advance();
-        self.advance();
         let token = self.peek();
         let sided = self.at_any_word(&["BOTH", "LEADING", "TRAILING"])
             && !matches!(self.peek_ahead(1).kind, TokenKind::RightParen | TokenKind::Dot | TokenKind::Comma);
@@ -345,14 +343,12 @@ impl Cursor<'_> {
 
     /// `IF(condition, then [, otherwise])`, which is a `CASE`.
     fn if_call(&mut self, name: Token) -> Parsed<Kind> {
-        self.advance();
-        self.advance();
         let args = self.list(Self::expression)?;
         let end = self.expect(TokenKind::RightParen)?;
         let mut args = args.into_iter();
         match (args.next(), args.next(), args.next(), args.next()) {
             (Some(when), Some(then), otherwise, None) => {
-                Ok(Kind::Case(Case { operand: None, branches: vec![(when, then)], otherwise }))
+                Ok(Kind::Case(Box::new(Case { operand: None, branches: vec![(when, then)], otherwise })))
             }
             _ => Err(Failure::invalid(name.span.to(end.span), "IF() takes 2 or 3 arguments")),
         }

@@ -121,7 +121,8 @@ fn operators_bind_as_in_sql() {
 
 #[test]
 fn predicates_have_their_sql_forms() {
-    let between = |low, high| Expr::Between { operand: Box::new(x()), low: Box::new(low), high: Box::new(high) };
+    let between =
+        |low, high| Expr::Between { operand: Box::new(x()), low: Box::new(low), high: Box::new(high) };
     let like = |escape| Expr::Like { operand: Box::new(x()), pattern: Box::new(text("a%")), escape };
     let is_in = || Expr::In { operand: Box::new(x()), list: vec![int(1), int(2)] };
     let is_null = || Expr::IsNull(Box::new(x()));
@@ -246,10 +247,7 @@ fn functions_and_their_special_forms() {
             (
                 "CASE x WHEN 1 THEN 'a' WHEN 2 THEN 'b' END",
                 case(
-                    vec![
-                        when(bin(Equal, x(), int(1)), text("a")),
-                        when(bin(Equal, x(), int(2)), text("b")),
-                    ],
+                    vec![when(bin(Equal, x(), int(1)), text("a")), when(bin(Equal, x(), int(2)), text("b"))],
                     None,
                 ),
             ),
@@ -296,10 +294,49 @@ fn every_function_of_the_language_is_reached_by_its_name() {
 #[test]
 fn keywords_are_names_where_nothing_else_is_meant() {
     let names = [
-        "first", "last", "prev", "next", "match", "pattern", "define", "measures", "order", "partition", "rows",
-        "row", "one", "subset", "after", "skip", "within", "running", "final", "date", "time", "timestamp",
-        "interval", "decimal", "cast", "extract", "position", "count", "sum", "end", "limit", "offset", "a", "año",
-        "_x1", "permute", "absent", "group", "by", "to", "with", "exists", "trim",
+        "first",
+        "last",
+        "prev",
+        "next",
+        "match",
+        "pattern",
+        "define",
+        "measures",
+        "order",
+        "partition",
+        "rows",
+        "row",
+        "one",
+        "subset",
+        "after",
+        "skip",
+        "within",
+        "running",
+        "final",
+        "date",
+        "time",
+        "timestamp",
+        "interval",
+        "decimal",
+        "cast",
+        "extract",
+        "position",
+        "count",
+        "sum",
+        "end",
+        "limit",
+        "offset",
+        "a",
+        "año",
+        "_x1",
+        "permute",
+        "absent",
+        "group",
+        "by",
+        "to",
+        "with",
+        "exists",
+        "trim",
     ];
     for name in names {
         let found = parse_expression(&format!("{name} > 1"), Dialect::Condition);
@@ -425,5 +462,9 @@ fn in_the_algebra_a_variable_is_what_was_accepted_before() {
         ],
         7,
     );
-    check(Dialect::AlgebraMeasure, vec![("b.x", at("x", pointer("b"))), ("FIRST(b.x, 1)", at("x", first))], 2);
+    check(
+        Dialect::AlgebraMeasure,
+        vec![("b.x", at("x", pointer("b"))), ("FIRST(b.x, 1)", at("x", first))],
+        2,
+    );
 }

@@ -23,9 +23,51 @@ const CORPUS: &[&str] = &[
 ];
 
 const INSERTS: &[&str] = &[
-    "(", ")", "'", "\"", "--", "/*", ",", ".", "*", "+", "?", "{", "}", "{-", "-}", "->", "->>", "|", "^", "$", " ",
-    "\n", "NOT ", "FINAL ", "AS ", "PATTERN (", "DEFINE ", "é", "\u{0}", "𝄞", "9", "1e9", "INTERVAL '", "CASE ", "WHEN ",
-    "SELECT ", "FROM ", "COUNT(", "PREV(", "{1,", "99999999999999999999", ";", "%", "=", "<",
+    "(",
+    ")",
+    "'",
+    "\"",
+    "--",
+    "/*",
+    ",",
+    ".",
+    "*",
+    "+",
+    "?",
+    "{",
+    "}",
+    "{-",
+    "-}",
+    "->",
+    "->>",
+    "|",
+    "^",
+    "$",
+    " ",
+    "\n",
+    "NOT ",
+    "FINAL ",
+    "AS ",
+    "PATTERN (",
+    "DEFINE ",
+    "é",
+    "\u{0}",
+    "𝄞",
+    "9",
+    "1e9",
+    "INTERVAL '",
+    "CASE ",
+    "WHEN ",
+    "SELECT ",
+    "FROM ",
+    "COUNT(",
+    "PREV(",
+    "{1,",
+    "99999999999999999999",
+    ";",
+    "%",
+    "=",
+    "<",
 ];
 
 /// SplitMix64: small, seeded, the same everywhere.
@@ -126,6 +168,9 @@ fn mutated_text_never_panics_and_what_parses_survives_a_round_trip() {
         inputs += 1;
     }
     assert!(inputs >= 100 * seconds, "only {inputs} inputs in {seconds} s");
-    assert!(parsed > 0 || seconds == 0, "no mutated text parsed: the mutations are too wild to test anything");
+    assert!(
+        parsed > 0 || seconds == 0,
+        "no mutated text parsed: the mutations are too wild to test anything"
+    );
     println!("{inputs} inputs, {parsed} readings succeeded");
 }

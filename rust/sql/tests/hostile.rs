@@ -7,8 +7,13 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 const MEGABYTE: usize = 1 << 20;
-const DIALECTS: [Dialect; 5] =
-    [Dialect::Condition, Dialect::Measure, Dialect::AlgebraCondition, Dialect::AlgebraMeasure, Dialect::Outer];
+const DIALECTS: [Dialect; 5] = [
+    Dialect::Condition,
+    Dialect::Measure,
+    Dialect::AlgebraCondition,
+    Dialect::AlgebraMeasure,
+    Dialect::Outer,
+];
 
 /// Generous for a debug build on a loaded machine; the texts are of a megabyte.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,7 +27,8 @@ fn in_small_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
 fn expression_code(text: String) -> &'static str {
     in_small_thread(move || {
         let start = Instant::now();
-        let code = parse_expression(&text, Dialect::Condition).map_or_else(|error| error.code(), |_| "parsed");
+        let code =
+            parse_expression(&text, Dialect::Condition).map_or_else(|error| error.code(), |_| "parsed");
         assert!(start.elapsed() < PATIENCE, "{:?} for {}", start.elapsed(), &text[..40]);
         code
     })
@@ -45,20 +51,50 @@ fn fill(part: &str) -> String {
 #[test]
 fn hostile_depth_in_expressions_is_refused() {
     let parts = [
-        "(", "NOT ", "- ", "+ ", "CASE WHEN ", "CASE ", "CASE WHEN x THEN ", "CASE WHEN x THEN 1 ELSE ", "abs(", "SUM(",
-        "PREV(", "FIRST(", "x + (", "x = (", "x IN (", "x BETWEEN ", "x LIKE ", "CAST(", "EXTRACT(YEAR FROM ",
-        "POSITION(", "SUBSTRING(", "TRIM(", "IF(x, ", "x AND (", "x OR (", "x || ", "x + ", "x AT TIME ZONE ",
-        "coalesce(x, ", "NOT (", "-(", "x IS DISTINCT FROM (",
+        "(",
+        "NOT ",
+        "- ",
+        "+ ",
+        "CASE WHEN ",
+        "CASE ",
+        "CASE WHEN x THEN ",
+        "CASE WHEN x THEN 1 ELSE ",
+        "abs(",
+        "SUM(",
+        "PREV(",
+        "FIRST(",
+        "x + (",
+        "x = (",
+        "x IN (",
+        "x BETWEEN ",
+        "x LIKE ",
+        "CAST(",
+        "EXTRACT(YEAR FROM ",
+        "POSITION(",
+        "SUBSTRING(",
+        "TRIM(",
+        "IF(x, ",
+        "x AND (",
+        "x OR (",
+        "x || ",
+        "x + ",
+        "x AT TIME ZONE ",
+        "coalesce(x, ",
+        "NOT (",
+        "-(",
+        "x IS DISTINCT FROM (",
     ];
     for part in parts {
-        let text = fill(part);
-        let code = expression_code(text);
+        let code = expression_code(part.repeat(MEGABYTE / 8 / part.len()));
         assert!(matches!(code, "limit-exceeded" | "syntax"), "{code} for {part}");
-        let closed = format!("{}x{}", part.repeat(100_000 / part.len()), ")".repeat(100_000 / part.len()));
+        let closed = format!("{}x{}", part.repeat(20_000 / part.len()), ")".repeat(20_000 / part.len()));
         let code = expression_code(closed);
         assert!(matches!(code, "limit-exceeded" | "syntax"), "{code} for closed {part}");
     }
     assert_eq!(parts.len(), 32);
+    for part in ["(", "NOT ", "abs(", "x IN (", "CASE WHEN "] {
+        assert_eq!(expression_code(fill(part)), "limit-exceeded", "for {part}");
+    }
 }
 
 #[test]
@@ -73,12 +109,16 @@ fn hostile_depth_in_patterns_is_refused() {
 
 #[test]
 fn depth_up_to_the_limit_is_accepted() {
-    let nested = |open: &str, close: &str, levels| format!("{}x{}", open.repeat(levels), close.repeat(levels));
-    for (open, close) in [("NOT (", ")"), ("abs(", ")"), ("-(", ")"), ("CASE WHEN ", " THEN 1 END"), ("1 + (", ")")] {
+    let nested =
+        |open: &str, close: &str, levels| format!("{}x{}", open.repeat(levels), close.repeat(levels));
+    for (open, close) in
+        [("NOT (", ")"), ("abs(", ")"), ("-(", ")"), ("CASE WHEN ", " THEN 1 END"), ("1 + (", ")")]
+    {
         assert_eq!(expression_code(nested(open, close, 127)), "parsed", "for {open}");
         assert_eq!(expression_code(nested(open, close, 128)), "limit-exceeded", "for {open}");
     }
-    let pattern = |levels: usize| format!("MATCH_RECOGNIZE (PATTERN ({}A{}))", "(".repeat(levels), "+)".repeat(levels));
+    let pattern =
+        |levels: usize| format!("MATCH_RECOGNIZE (PATTERN ({}A{}))", "(".repeat(levels), "+)".repeat(levels));
     assert_eq!(pattern_code(pattern(63)), "parsed");
     assert_eq!(pattern_code(pattern(64)), "limit-exceeded");
 }
@@ -96,7 +136,7 @@ fn long_flat_texts_take_time_linear_in_their_length() {
     assert_eq!(expression_code(whole("\"", "x")), "syntax");
     assert_eq!(expression_code(whole("x.", "x")), "unsupported");
     assert_eq!(expression_code(fill("9")), "invalid-literal");
-    assert_eq!(expression_code(format!("INTERVAL '{}'", fill("1 day "))), "parsed");
+    assert_eq!(expression_code(format!("INTERVAL '{}'", fill("1 hour "))), "parsed");
     assert_eq!(expression_code(format!("CASE {} END", fill("WHEN x THEN 1 "))), "parsed");
     assert_eq!(expression_code(" ".repeat(MEGABYTE + 1)), "limit-exceeded");
 }
@@ -112,7 +152,8 @@ fn long_patterns_take_time_linear_in_their_length() {
     assert_eq!(pattern_code(clause(format!("PATTERN ({names})"))), "parsed");
     assert_eq!(pattern_code(clause(format!("PATTERN ({names} ONE_MORE)"))), "limit-exceeded");
     let sum = format!("{}V1023.x > 0", "V1023.x + ".repeat(100));
-    let conditions = |count| (0..count).map(|index| format!("V{index} AS {sum}")).collect::<Vec<_>>().join(", ");
+    let conditions =
+        |count| (0..count).map(|index| format!("V{index} AS {sum}")).collect::<Vec<_>>().join(", ");
     assert_eq!(pattern_code(clause(format!("PATTERN ({names}) DEFINE {}", conditions(900)))), "parsed");
     let columns = (0..4097).map(|index| format!("c{index}")).collect::<Vec<_>>().join(", ");
     assert_eq!(pattern_code(clause(format!("PARTITION BY {columns} PATTERN (A)"))), "limit-exceeded");
@@ -165,13 +206,107 @@ fn random_bytes_never_panic() {
 #[test]
 fn token_soup_never_panics() {
     const TOKENS: &[&str] = &[
-        "SELECT", "FROM", "t", "MATCH_RECOGNIZE", "(", ")", "PARTITION", "BY", "ORDER", "MEASURES", "AS", "ONE", "ROW",
-        "ALL", "ROWS", "PER", "MATCH", "AFTER", "SKIP", "TO", "NEXT", "PAST", "LAST", "FIRST", "PATTERN", "SUBSET",
-        "DEFINE", "WITHIN", "INTERVAL", "'1'", "DAY", "A", "B", "\"a\"", "x", ".", ",", ";", "+", "-", "*", "/", "%",
-        "||", "|", "=", "<>", "<", "<=", "?", "{", "}", "{-", "-}", "^", "$", "->", "->>", "1", "2.5", "'s'", "NOT",
-        "AND", "OR", "IN", "IS", "NULL", "LIKE", "BETWEEN", "CASE", "WHEN", "THEN", "ELSE", "END", "CAST", "BIGINT",
-        "SUM", "COUNT", "PREV", "FINAL", "RUNNING", "DISTINCT", "CLASSIFIER", "DATE", "'2024-01-01'", "PERMUTE", "é",
-        "ABSENT", "MATCHES", "INITIAL", "EXTRACT", "YEAR", "AT", "TIME", "ZONE", "--", "/*", "*/", "'", "\"", "\n",
+        "SELECT",
+        "FROM",
+        "t",
+        "MATCH_RECOGNIZE",
+        "(",
+        ")",
+        "PARTITION",
+        "BY",
+        "ORDER",
+        "MEASURES",
+        "AS",
+        "ONE",
+        "ROW",
+        "ALL",
+        "ROWS",
+        "PER",
+        "MATCH",
+        "AFTER",
+        "SKIP",
+        "TO",
+        "NEXT",
+        "PAST",
+        "LAST",
+        "FIRST",
+        "PATTERN",
+        "SUBSET",
+        "DEFINE",
+        "WITHIN",
+        "INTERVAL",
+        "'1'",
+        "DAY",
+        "A",
+        "B",
+        "\"a\"",
+        "x",
+        ".",
+        ",",
+        ";",
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "||",
+        "|",
+        "=",
+        "<>",
+        "<",
+        "<=",
+        "?",
+        "{",
+        "}",
+        "{-",
+        "-}",
+        "^",
+        "$",
+        "->",
+        "->>",
+        "1",
+        "2.5",
+        "'s'",
+        "NOT",
+        "AND",
+        "OR",
+        "IN",
+        "IS",
+        "NULL",
+        "LIKE",
+        "BETWEEN",
+        "CASE",
+        "WHEN",
+        "THEN",
+        "ELSE",
+        "END",
+        "CAST",
+        "BIGINT",
+        "SUM",
+        "COUNT",
+        "PREV",
+        "FINAL",
+        "RUNNING",
+        "DISTINCT",
+        "CLASSIFIER",
+        "DATE",
+        "'2024-01-01'",
+        "PERMUTE",
+        "é",
+        "ABSENT",
+        "MATCHES",
+        "INITIAL",
+        "EXTRACT",
+        "YEAR",
+        "AT",
+        "TIME",
+        "ZONE",
+        "--",
+        "/*",
+        "*/",
+        "'",
+        "\"",
+        "\n",
     ];
     let soup = proptest::collection::vec(proptest::sample::select(TOKENS), 0..60);
     run(4000, &soup, |tokens| read_everywhere(&tokens.join(" ")));

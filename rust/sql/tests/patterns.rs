@@ -2,8 +2,8 @@
 
 use cepheid_ir::{
     AfterMatchSkip, BinaryOp, ColumnName, Contiguity, Definition, EmptyMatches, Expr, Measure, OutputColumns,
-    PartitionEdge, Pattern, PatternNode, Quantifier, RowPointer, RowsPerMatch, Selection, SkipRow, SortKey, Step,
-    Subset, Within,
+    PartitionEdge, Pattern, PatternNode, Quantifier, RowPointer, RowsPerMatch, Selection, SkipRow, SortKey,
+    Step, Subset, Within,
 };
 use cepheid_sql::parse_pattern;
 
@@ -60,7 +60,14 @@ fn row_patterns_spell_their_expression() {
         ("A{,}", repeat(v("A"), 0, None, true)),
         ("(A B)+", repeat(seq(vec![v("A"), v("B")]), 1, None, true)),
         ("((A+)?)*", repeat(repeat(repeat(v("A"), 1, None, true), 0, Some(1), true), 0, None, true)),
-        ("^A$", seq(vec![PatternNode::Anchor(PartitionEdge::Start), v("A"), PatternNode::Anchor(PartitionEdge::End)])),
+        (
+            "^A$",
+            seq(vec![
+                PatternNode::Anchor(PartitionEdge::Start),
+                v("A"),
+                PatternNode::Anchor(PartitionEdge::End),
+            ]),
+        ),
         ("A {- B+ -} C", seq(vec![v("A"), exclusion(repeat(v("B"), 1, None, true)), v("C")])),
         ("{-A-}", exclusion(v("A"))),
         ("", PatternNode::Empty),
@@ -68,23 +75,32 @@ fn row_patterns_spell_their_expression() {
         ("A | ()", alt(vec![v("A"), PatternNode::Empty])),
         ("()*", repeat(PatternNode::Empty, 0, None, true)),
         ("PERMUTE(A, B)", permute(vec![v("A"), v("B")])),
-        ("PERMUTE(A B, C | D, E+)", permute(vec![
-            seq(vec![v("A"), v("B")]),
-            alt(vec![v("C"), v("D")]),
-            repeat(v("E"), 1, None, true),
-        ])),
+        (
+            "PERMUTE(A B, C | D, E+)",
+            permute(vec![
+                seq(vec![v("A"), v("B")]),
+                alt(vec![v("C"), v("D")]),
+                repeat(v("E"), 1, None, true),
+            ]),
+        ),
         ("PERMUTE(A)", v("A")),
         ("permute A", seq(vec![v("PERMUTE"), v("A")])),
-        ("A -> B ->> C", PatternNode::Sequence(vec![
-            then(Contiguity::Strict, v("A")),
-            then(Contiguity::SkipTillNext, v("B")),
-            then(Contiguity::SkipTillAny, v("C")),
-        ])),
-        ("A -> (B C)", PatternNode::Sequence(vec![
-            then(Contiguity::Strict, v("A")),
-            then(Contiguity::SkipTillNext, v("B")),
-            then(Contiguity::Strict, v("C")),
-        ])),
+        (
+            "A -> B ->> C",
+            PatternNode::Sequence(vec![
+                then(Contiguity::Strict, v("A")),
+                then(Contiguity::SkipTillNext, v("B")),
+                then(Contiguity::SkipTillAny, v("C")),
+            ]),
+        ),
+        (
+            "A -> (B C)",
+            PatternNode::Sequence(vec![
+                then(Contiguity::Strict, v("A")),
+                then(Contiguity::SkipTillNext, v("B")),
+                then(Contiguity::Strict, v("C")),
+            ]),
+        ),
         ("first last pattern", seq(vec![v("FIRST"), v("LAST"), v("PATTERN")])),
     ];
     assert_eq!(table.len(), 37, "cases were added or lost");
@@ -129,7 +145,8 @@ fn every_clause_has_its_place_in_the_pattern() {
         Measure { name: "first".into(), value: Expr::MatchNumber },
     ];
     expected.rows_per_match = RowsPerMatch::AllWithUnmatched;
-    expected.after_match = AfterMatchSkip::ToVariable { variable: "B".into(), row: SkipRow::First, strict: true };
+    expected.after_match =
+        AfterMatchSkip::ToVariable { variable: "B".into(), row: SkipRow::First, strict: true };
     expected.initial = true;
     expected.within = Some(Within::Time { nanoseconds: 600_000_000_000 });
     expected.subsets = vec![
@@ -140,7 +157,11 @@ fn every_clause_has_its_place_in_the_pattern() {
         Definition {
             variable: "B".into(),
             // In its own condition, B's last row is the row under test.
-            condition: Expr::binary(BinaryOp::Less, column("price", RowPointer::default()), column("price", before)),
+            condition: Expr::binary(
+                BinaryOp::Less,
+                column("price", RowPointer::default()),
+                column("price", before),
+            ),
         },
         Definition {
             variable: "A".into(),
@@ -165,7 +186,8 @@ fn rows_per_match_and_skip_have_every_form() {
         let pattern = parse(&format!("MATCH_RECOGNIZE ({text} PATTERN (A))"));
         assert_eq!(pattern.rows_per_match, expected, "for {text}");
     }
-    let to = |variable: &str, row| AfterMatchSkip::ToVariable { variable: variable.into(), row, strict: true };
+    let to =
+        |variable: &str, row| AfterMatchSkip::ToVariable { variable: variable.into(), row, strict: true };
     let skips = [
         ("", AfterMatchSkip::PastLastRow),
         ("AFTER MATCH SKIP PAST LAST ROW", AfterMatchSkip::PastLastRow),
@@ -180,7 +202,8 @@ fn rows_per_match_and_skip_have_every_form() {
         ("AFTER MATCH SKIP TO LAST pattern", to("PATTERN", SkipRow::Last)),
     ];
     for (text, expected) in &skips {
-        let pattern = parse(&format!("MATCH_RECOGNIZE ({text} PATTERN (A FIRST LAST PATTERN) SUBSET U = (A))"));
+        let pattern =
+            parse(&format!("MATCH_RECOGNIZE ({text} PATTERN (A FIRST LAST PATTERN) SUBSET U = (A))"));
         assert_eq!(pattern.after_match, *expected, "for {text}");
     }
     assert_eq!((rows.len(), skips.len()), (6, 11));

@@ -33,11 +33,10 @@ fn output_columns_are_named_as_written() {
         ("SELECT total AS Sum FROM t {}", vec![value("Sum", total())]),
         ("SELECT total \"a b\" FROM t {}", vec![value("a b", total())]),
         ("SELECT total first FROM t {}", vec![value("first", total())]),
-        ("SELECT total * 2, total, total * 2 FROM t {}", vec![
-            value("_col0", double()),
-            value("total", total()),
-            value("_col2", double()),
-        ]),
+        (
+            "SELECT total * 2, total, total * 2 FROM t {}",
+            vec![value("_col0", double()), value("total", total()), value("_col2", double())],
+        ),
     ];
     assert_eq!(table.len(), 11, "cases were added or lost");
     for (text, select) in table {
@@ -58,11 +57,14 @@ fn the_tail_of_the_query_is_kept() {
     assert_eq!(query.filter, Some(Expr::And(vec![more, has_key])));
     let n = Expr::Column { name: "n".into(), quoted: true, at: RowPointer::default() };
     let plus = Expr::binary(BinaryOp::Add, total(), Expr::literal(1_i64));
-    assert_eq!(query.order_by, vec![
-        OrderItem { value: n, descending: true, nulls_first: false },
-        OrderItem { value: Expr::column("key"), descending: false, nulls_first: true },
-        OrderItem { value: plus, descending: false, nulls_first: false },
-    ]);
+    assert_eq!(
+        query.order_by,
+        vec![
+            OrderItem { value: n, descending: true, nulls_first: false },
+            OrderItem { value: Expr::column("key"), descending: false, nulls_first: true },
+            OrderItem { value: plus, descending: false, nulls_first: false },
+        ]
+    );
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! `parse(unparse(x)) == x`, over random expressions, patterns and queries.
 
 use cepheid_ir::{
-    AfterMatchSkip, Aggregate, AggregateFunction, Anchor, BinaryOp, CaseBranch, ColumnName, Contiguity, DataType,
-    Definition, Expr, Function, Interval, Literal, Measure, OrderItem, PartitionEdge, Pattern, PatternNode,
-    Quantifier, Query, RowPointer, RowsPerMatch, SelectItem, Selection, Semantics, SkipRow, SortKey, Step, Subset,
-    TestedRow, Within,
+    AfterMatchSkip, Aggregate, AggregateFunction, Anchor, BinaryOp, CaseBranch, ColumnName, Contiguity,
+    DataType, Definition, Expr, Function, Interval, Literal, Measure, OrderItem, PartitionEdge, Pattern,
+    PatternNode, Quantifier, Query, RowPointer, RowsPerMatch, SelectItem, Selection, Semantics, SkipRow,
+    SortKey, Step, Subset, TestedRow, Within,
 };
 use cepheid_sql::{
     Dialect, parse_expression, parse_pattern, parse_query, unparse_expr, unparse_pattern, unparse_query,
@@ -45,7 +45,8 @@ fn literal() -> impl Strategy<Value = Literal> {
         prop_oneof![any::<String>(), "[a-c'%\"\\-]{0,6}"].prop_map(Literal::String),
         any::<i32>().prop_map(Literal::Date),
         (0..DAY_NS).prop_map(Literal::Time),
-        (any::<i64>(), any::<bool>()).prop_map(|(nanoseconds, zoned)| Literal::Timestamp { nanoseconds, zoned }),
+        (any::<i64>(), any::<bool>())
+            .prop_map(|(nanoseconds, zoned)| Literal::Timestamp { nanoseconds, zoned }),
         interval().prop_map(Literal::Interval),
     ]
 }
@@ -53,7 +54,8 @@ fn literal() -> impl Strategy<Value = Literal> {
 fn interval() -> impl Strategy<Value = Interval> {
     let months = prop_oneof![Just(0), -30_i32..30, any::<i32>()];
     let unit = select(&[1, 1000, 1_000_000_000, 60_000_000_000, DAY_NS, 7 * DAY_NS][..]);
-    let nanoseconds = prop_oneof![Just(0), any::<i64>(), (-50_i64..50, unit).prop_map(|(count, unit)| count * unit)];
+    let nanoseconds =
+        prop_oneof![Just(0), any::<i64>(), (-50_i64..50, unit).prop_map(|(count, unit)| count * unit)];
     (months, nanoseconds).prop_map(|(months, nanoseconds)| Interval { months, nanoseconds })
 }
 
@@ -64,8 +66,23 @@ fn data_type() -> impl Strategy<Value = DataType> {
         .prop_map(|(precision, scale)| Decimal { precision, scale });
     let plain = select(
         &[
-            Boolean, Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64, Float32, Float64, String, Date, Time,
-            Timestamp, TimestampTz, Duration,
+            Boolean,
+            Int8,
+            Int16,
+            Int32,
+            Int64,
+            UInt8,
+            UInt16,
+            UInt32,
+            UInt64,
+            Float32,
+            Float64,
+            String,
+            Date,
+            Time,
+            Timestamp,
+            TimestampTz,
+            Duration,
         ][..],
     );
     prop_oneof![4 => plain, 1 => decimal]
@@ -84,7 +101,11 @@ fn pointer(place: Place) -> BoxedStrategy<RowPointer> {
     if matches!(place, Place::AggregateArgument | Place::Outer) {
         return Just(RowPointer::default()).boxed();
     }
-    let semantics = if place == Place::Measure { vec![Semantics::Running, Semantics::Final] } else { vec![Semantics::Running] };
+    let semantics = if place == Place::Measure {
+        vec![Semantics::Running, Semantics::Final]
+    } else {
+        vec![Semantics::Running]
+    };
     (
         option::of(select(VARIABLES)),
         select(semantics),
@@ -104,9 +125,8 @@ fn pointer(place: Place) -> BoxedStrategy<RowPointer> {
 }
 
 fn leaf(place: Place) -> BoxedStrategy<Expr> {
-    let column = || {
-        (column_name(), pointer(place)).prop_map(|((name, quoted), at)| Expr::Column { name, quoted, at })
-    };
+    let column =
+        || (column_name(), pointer(place)).prop_map(|((name, quoted), at)| Expr::Column { name, quoted, at });
     match place {
         Place::Outer => prop_oneof![3 => column(), 2 => literal().prop_map(Expr::Literal)].boxed(),
         Place::AggregateArgument => prop_oneof![
@@ -129,7 +149,13 @@ fn leaf(place: Place) -> BoxedStrategy<Expr> {
 fn aggregate(place: Place) -> BoxedStrategy<Expr> {
     let function = select(AggregateFunction::ALL);
     let last = if place == Place::Measure { Semantics::Final } else { Semantics::Running };
-    (function, vec(expr(Place::AggregateArgument), 2), any::<bool>(), option::of(select(VARIABLES)), any::<bool>())
+    (
+        function,
+        vec(expr(Place::AggregateArgument), 2),
+        any::<bool>(),
+        option::of(select(VARIABLES)),
+        any::<bool>(),
+    )
         .prop_map(move |(function, mut args, distinct, variable, is_final)| {
             args.truncate(function.arity().1);
             if function == AggregateFunction::Count && !distinct && is_final {
@@ -138,7 +164,9 @@ fn aggregate(place: Place) -> BoxedStrategy<Expr> {
             // An argument without a column cannot say whose rows are meant.
             let mut reads_column = args.is_empty();
             args.iter().for_each(|arg| {
-                arg.walk(&mut |expr| reads_column |= matches!(expr, Expr::Column { .. } | Expr::Classifier { .. }));
+                arg.walk(&mut |expr| {
+                    reads_column |= matches!(expr, Expr::Column { .. } | Expr::Classifier { .. })
+                });
             });
             Expr::Aggregate(Aggregate {
                 function,
@@ -156,8 +184,19 @@ fn binary_op() -> impl Strategy<Value = BinaryOp> {
     use BinaryOp::*;
     select(
         &[
-            Add, Subtract, Multiply, Divide, Modulo, Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual,
-            IsDistinctFrom, Concat,
+            Add,
+            Subtract,
+            Multiply,
+            Divide,
+            Modulo,
+            Equal,
+            NotEqual,
+            Less,
+            LessOrEqual,
+            Greater,
+            GreaterOrEqual,
+            IsDistinctFrom,
+            Concat,
         ][..],
     )
 }
@@ -222,11 +261,8 @@ fn node() -> BoxedStrategy<PatternNode> {
         use Contiguity::*;
         prop_oneof![6 => Just(Strict), 1 => Just(SkipTillNext), 1 => Just(SkipTillAny)]
     };
-    let quantifier = (0_u32..4, option::of(0_u32..4), any::<bool>()).prop_map(|(min, more, greedy)| Quantifier {
-        min,
-        max: more.map(|more| (min + more).max(1)),
-        greedy,
-        contiguity: Contiguity::Strict,
+    let quantifier = (0_u32..4, option::of(0_u32..4), any::<bool>()).prop_map(|(min, more, greedy)| {
+        Quantifier { min, max: more.map(|more| (min + more).max(1)), greedy, contiguity: Contiguity::Strict }
     });
     leaf.prop_recursive(5, 24, 4, move |inner| {
         prop_oneof![
@@ -248,9 +284,13 @@ fn node() -> BoxedStrategy<PatternNode> {
 /// A pattern in its normal spelling; every name that an expression uses is a variable of it.
 fn pattern() -> BoxedStrategy<Pattern> {
     let columns = || vec(column_name().prop_map(|(name, quoted)| ColumnName { name, quoted }), 0..3);
-    let sort_key = (column_name(), any::<bool>(), any::<bool>()).prop_map(|((name, quoted), descending, nulls_first)| {
-        SortKey { column: ColumnName { name, quoted }, descending, nulls_first }
-    });
+    let sort_key = (column_name(), any::<bool>(), any::<bool>()).prop_map(
+        |((name, quoted), descending, nulls_first)| SortKey {
+            column: ColumnName { name, quoted },
+            descending,
+            nulls_first,
+        },
+    );
     let rows = {
         use RowsPerMatch::*;
         select(&[One, AllShowEmpty, AllOmitEmpty, AllWithUnmatched][..])
@@ -269,49 +309,54 @@ fn pattern() -> BoxedStrategy<Pattern> {
         (columns(), vec(sort_key, 1..3), node(), rows, measures),
         (define, within, skip, subsets, any::<bool>(), any::<bool>()),
     )
-        .prop_map(|((partition_by, order_by, root, rows, measures), (define, within, skip, subsets, initial, all))| {
-            // All variables occur, so that every random expression names known ones.
-            let all_variables = VARIABLES.iter().map(|name| PatternNode::Variable((*name).to_owned()));
-            let mut parts: Vec<PatternNode> = all_variables.collect();
-            parts.push(root);
-            let mut pattern = Pattern::sql(PatternNode::strict_sequence(parts));
-            pattern.partition_by = partition_by;
-            pattern.order_by = order_by;
-            pattern.rows_per_match = rows;
-            pattern.within = within;
-            pattern.initial = initial && !all;
-            pattern.selection = if all { Selection::All } else { Selection::First };
-            pattern.subsets = subsets
-                .into_iter()
-                .zip(["U", "u2"])
-                .map(|(variables, name)| Subset {
-                    name: name.into(),
-                    variables: variables.into_iter().map(str::to_owned).collect(),
-                })
-                .collect();
-            let (target, row, kind) = skip;
-            pattern.after_match = match kind {
-                0 if all => AfterMatchSkip::None,
-                0 => AfterMatchSkip::PastLastRow,
-                1 => AfterMatchSkip::ToNextRow,
-                _ => {
-                    let variable = target.get(VARIABLES).to_string();
-                    AfterMatchSkip::ToVariable { variable, row, strict: true }
+        .prop_map(
+            |(
+                (partition_by, order_by, root, rows, measures),
+                (define, within, skip, subsets, initial, all),
+            )| {
+                // All variables occur, so that every random expression names known ones.
+                let all_variables = VARIABLES.iter().map(|name| PatternNode::Variable((*name).to_owned()));
+                let mut parts: Vec<PatternNode> = all_variables.collect();
+                parts.push(root);
+                let mut pattern = Pattern::sql(PatternNode::strict_sequence(parts));
+                pattern.partition_by = partition_by;
+                pattern.order_by = order_by;
+                pattern.rows_per_match = rows;
+                pattern.within = within;
+                pattern.initial = initial && !all;
+                pattern.selection = if all { Selection::All } else { Selection::First };
+                pattern.subsets = subsets
+                    .into_iter()
+                    .zip(["U", "u2"])
+                    .map(|(variables, name)| Subset {
+                        name: name.into(),
+                        variables: variables.into_iter().map(str::to_owned).collect(),
+                    })
+                    .collect();
+                let (target, row, kind) = skip;
+                pattern.after_match = match kind {
+                    0 if all => AfterMatchSkip::None,
+                    0 => AfterMatchSkip::PastLastRow,
+                    1 => AfterMatchSkip::ToNextRow,
+                    _ => {
+                        let variable = target.get(VARIABLES).to_string();
+                        AfterMatchSkip::ToVariable { variable, row, strict: true }
+                    }
+                };
+                for ((name, _), value) in measures {
+                    if pattern.measures.iter().all(|measure| measure.name != name) {
+                        pattern.measures.push(Measure { name, value });
+                    }
                 }
-            };
-            for ((name, _), value) in measures {
-                if pattern.measures.iter().all(|measure| measure.name != name) {
-                    pattern.measures.push(Measure { name, value });
-                }
-            }
-            let (variables, conditions) = define;
-            pattern.define = variables
-                .into_iter()
-                .zip(conditions)
-                .map(|(variable, condition)| Definition { variable: variable.into(), condition })
-                .collect();
-            pattern.normalise()
-        })
+                let (variables, conditions) = define;
+                pattern.define = variables
+                    .into_iter()
+                    .zip(conditions)
+                    .map(|(variable, condition)| Definition { variable: variable.into(), condition })
+                    .collect();
+                pattern.normalise()
+            },
+        )
         .boxed()
 }
 
@@ -320,9 +365,8 @@ fn query() -> BoxedStrategy<Query> {
         1 => Just(SelectItem::All),
         3 => (column_name(), expr(Place::Outer)).prop_map(|((name, _), value)| SelectItem::Value { name, value }),
     ];
-    let order_item = (expr(Place::Outer), any::<bool>(), any::<bool>()).prop_map(|(value, descending, nulls_first)| {
-        OrderItem { value, descending, nulls_first }
-    });
+    let order_item = (expr(Place::Outer), any::<bool>(), any::<bool>())
+        .prop_map(|(value, descending, nulls_first)| OrderItem { value, descending, nulls_first });
     (
         (column_name(), pattern(), vec(item, 1..4), option::of(expr(Place::Outer))),
         (vec(order_item, 0..3), any::<u64>(), option::of(any::<u64>())),
@@ -376,8 +420,11 @@ fn same<T: PartialEq + std::fmt::Debug>(
 
 #[test]
 fn expressions_survive_a_round_trip() {
-    let places =
-        [(Place::Condition, Dialect::Condition), (Place::Measure, Dialect::Measure), (Place::Outer, Dialect::Outer)];
+    let places = [
+        (Place::Condition, Dialect::Condition),
+        (Place::Measure, Dialect::Measure),
+        (Place::Outer, Dialect::Outer),
+    ];
     for (place, dialect) in places {
         for_all(1500, expr(place), |expr| {
             let text = unparse_expr(expr);

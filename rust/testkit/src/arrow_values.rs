@@ -5,9 +5,10 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, DurationNanosecondArray, Float32Array,
-    Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-    TimestampMillisecondArray, TimestampNanosecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, DurationNanosecondArray,
+    Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, UInt8Array, UInt16Array,
+    UInt32Array, UInt64Array,
 };
 use arrow_schema::{DataType, TimeUnit};
 
@@ -21,7 +22,12 @@ use crate::value::RefValue;
 pub fn values_to_array(values: &[RefValue], data_type: &DataType) -> ArrayRef {
     macro_rules! integers {
         ($array:ty) => {
-            Arc::new(values.iter().map(|value| integer(value).and_then(|value| value.try_into().ok())).collect::<$array>())
+            Arc::new(
+                values
+                    .iter()
+                    .map(|value| integer(value).and_then(|value| value.try_into().ok()))
+                    .collect::<$array>(),
+            )
         };
     }
     match data_type {
@@ -39,12 +45,14 @@ pub fn values_to_array(values: &[RefValue], data_type: &DataType) -> ArrayRef {
         DataType::UInt16 => integers!(UInt16Array),
         DataType::UInt32 => integers!(UInt32Array),
         DataType::UInt64 => integers!(UInt64Array),
-        DataType::Float32 => {
-            Arc::new(values.iter().map(|value| value.as_float().map(|value| value as f32)).collect::<Float32Array>())
-        }
+        DataType::Float32 => Arc::new(
+            values.iter().map(|value| value.as_float().map(|value| value as f32)).collect::<Float32Array>(),
+        ),
         DataType::Float64 => Arc::new(values.iter().map(RefValue::as_float).collect::<Float64Array>()),
         DataType::Utf8 => Arc::new(values.iter().map(text).collect::<StringArray>()),
-        DataType::Dictionary(_, _) => Arc::new(values.iter().map(text).collect::<DictionaryArray<Int32Type>>()),
+        DataType::Dictionary(_, _) => {
+            Arc::new(values.iter().map(text).collect::<DictionaryArray<Int32Type>>())
+        }
         DataType::Date32 => integers!(Date32Array),
         DataType::Timestamp(TimeUnit::Nanosecond, None) => integers!(TimestampNanosecondArray),
         DataType::Timestamp(TimeUnit::Microsecond, None) => Arc::new(
@@ -62,10 +70,12 @@ pub fn values_to_array(values: &[RefValue], data_type: &DataType) -> ArrayRef {
         DataType::Duration(TimeUnit::Nanosecond) => integers!(DurationNanosecondArray),
         DataType::Decimal128(precision, scale) => {
             let unscaled = |value: &RefValue| match value {
-                RefValue::Decimal { unscaled, scale: own } => {
-                    Some(unscaled * 10_i128.pow((*scale - own).try_into().expect("cells have no more digits")))
+                RefValue::Decimal { unscaled, scale: own } => Some(
+                    unscaled * 10_i128.pow((*scale - own).try_into().expect("cells have no more digits")),
+                ),
+                RefValue::Integer(value) => {
+                    Some(value * 10_i128.pow((*scale).try_into().expect("scale >= 0")))
                 }
-                RefValue::Integer(value) => Some(value * 10_i128.pow((*scale).try_into().expect("scale >= 0"))),
                 _ => None,
             };
             let array: Decimal128Array = values.iter().map(unscaled).collect();
@@ -138,7 +148,9 @@ pub fn value_at(array: &dyn Array, row: usize) -> RefValue {
         DataType::Time64(TimeUnit::Microsecond) => scaled!(Time64MicrosecondType, Time, 1_000),
         DataType::Time64(_) => scaled!(Time64NanosecondType, Time, 1),
         DataType::Timestamp(TimeUnit::Second, _) => scaled!(TimestampSecondType, Timestamp, 1_000_000_000),
-        DataType::Timestamp(TimeUnit::Millisecond, _) => scaled!(TimestampMillisecondType, Timestamp, 1_000_000),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            scaled!(TimestampMillisecondType, Timestamp, 1_000_000)
+        }
         DataType::Timestamp(TimeUnit::Microsecond, _) => scaled!(TimestampMicrosecondType, Timestamp, 1_000),
         DataType::Timestamp(TimeUnit::Nanosecond, _) => scaled!(TimestampNanosecondType, Timestamp, 1),
         DataType::Duration(TimeUnit::Second) => span!(DurationSecondType, 1_000_000_000),

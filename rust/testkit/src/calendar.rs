@@ -44,10 +44,13 @@ pub(crate) fn parse_timestamp(text: &str) -> Option<i64> {
     let mut parts = time.splitn(3, ':');
     let hours: i64 = parts.next()?.parse().ok()?;
     let minutes: i64 = parts.next()?.parse().ok()?;
-    let (seconds, fraction) = parts.next().map_or(("0", ""), |text| text.split_once('.').unwrap_or((text, "")));
+    let (seconds, fraction) =
+        parts.next().map_or(("0", ""), |text| text.split_once('.').unwrap_or((text, "")));
     let seconds: i64 = seconds.parse().ok()?;
     let fraction: i64 = format!("{fraction:0<9}").parse().ok()?;
-    parse_date(date)?.checked_mul(DAY)?.checked_add((hours * 3600 + minutes * 60 + seconds) * SECOND + fraction)
+    parse_date(date)?
+        .checked_mul(DAY)?
+        .checked_add((hours * 3600 + minutes * 60 + seconds) * SECOND + fraction)
 }
 
 /// The inverse of [`parse_timestamp`].
@@ -79,6 +82,9 @@ mod tests {
         assert_eq!(civil_from_days(0), (1970, 1, 1));
         assert_eq!(parse_date("2024-02-29"), Some(19_782));
         assert_eq!(parse_date("2023-02-29"), None);
-        assert_eq!(format_timestamp(parse_timestamp("2024-01-02 03:04:05.25").unwrap()), "2024-01-02T03:04:05.25");
+        assert_eq!(
+            format_timestamp(parse_timestamp("2024-01-02 03:04:05.25").unwrap()),
+            "2024-01-02T03:04:05.25"
+        );
     }
 }

@@ -54,13 +54,15 @@ pub fn cut(table: &RecordBatch, how: Cut) -> Vec<RecordBatch> {
 /// Rows `start..start + length` as a slice of fresh arrays that hold other rows before and after them.
 fn padded(table: &RecordBatch, start: usize, length: usize) -> RecordBatch {
     let schema = table.schema();
-    let order: Vec<usize> = std::iter::once(table.num_rows() - 1).chain(start..start + length).chain([0]).collect();
+    let order: Vec<usize> =
+        std::iter::once(table.num_rows() - 1).chain(start..start + length).chain([0]).collect();
     let columns: Vec<ArrayRef> = table
         .columns()
         .iter()
         .zip(schema.fields())
         .map(|(column, field)| {
-            let values: Vec<_> = order.iter().map(|&row| crate::arrow_values::value_at(column, row)).collect();
+            let values: Vec<_> =
+                order.iter().map(|&row| crate::arrow_values::value_at(column, row)).collect();
             crate::arrow_values::values_to_array(&values, field.data_type())
         })
         .collect();

@@ -1,12 +1,13 @@
 //! Random conditions and measures over the columns of [`random_table`](crate::generate_events::random_table).
 
-use cepheid_ir::{
-    Aggregate, AggregateFunction, Anchor, BinaryOp, Expr, RowPointer, Semantics, TestedRow,
-};
+use cepheid_ir::{Aggregate, AggregateFunction, Anchor, BinaryOp, Expr, RowPointer, Semantics, TestedRow};
 
 use crate::generate_events::LETTERS;
 use crate::generate_patterns::Features;
 use crate::split_mix::SplitMix64;
+
+/// A maker of conditions.
+type Family<'n> = fn(&Names<'n>, &mut SplitMix64) -> Expr;
 
 /// The names that an expression may mention, and how.
 pub(crate) struct Names<'n> {
@@ -15,7 +16,7 @@ pub(crate) struct Names<'n> {
     pub(crate) features: Features,
 }
 
-impl Names<'_> {
+impl<'n> Names<'n> {
     /// In the algebra a reference covers rows accepted before the one under test.
     fn tested_row(&self) -> TestedRow {
         if self.features.algebra { TestedRow::Excluded } else { TestedRow::Included }
@@ -24,8 +25,8 @@ impl Names<'_> {
     /// A condition of one of the families that the features ask for.
     pub(crate) fn condition(&self, random: &mut SplitMix64) -> Expr {
         let features = self.features;
-        let mut families: Vec<fn(&Self, &mut SplitMix64) -> Expr> = vec![Self::state_free];
-        let offered: [(bool, fn(&Self, &mut SplitMix64) -> Expr); 5] = [
+        let mut families: Vec<Family<'n>> = vec![Self::state_free];
+        let offered: [(bool, Family<'n>); 5] = [
             (features.neighbours, Self::neighbour),
             (features.run_relative, Self::run_relative),
             (features.aggregates, Self::running_aggregate),
@@ -35,10 +36,11 @@ impl Names<'_> {
         families.extend(offered.into_iter().filter(|(asked, _)| *asked).map(|(_, family)| family));
         let operand = |random: &mut SplitMix64| random.choose(&families)(self, random);
         let first = operand(random);
+        // More disjunctions than conjunctions: conditions that seldom hold test little.
         match random.below(10) {
             0 => Expr::And(vec![first, operand(random)]),
-            1 => Expr::Or(vec![first, operand(random)]),
-            2 => Expr::Not(Box::new(first)),
+            1..=4 => Expr::Or(vec![first, operand(random)]),
+            5 => Expr::Not(Box::new(first)),
             _ => first,
         }
     }
@@ -50,7 +52,9 @@ impl Names<'_> {
             0 => compare(Expr::column("v"), small, random),
             1 => compare(Expr::column("w"), Expr::literal(random.between(-1, 3) as f64 / 2.0), random),
             2 => Expr::binary(BinaryOp::Equal, Expr::column("k"), letter(random)),
-            3 => Expr::In { operand: Box::new(Expr::column("k")), list: vec![letter(random), letter(random)] },
+            3 => {
+                Expr::In { operand: Box::new(Expr::column("k")), list: vec![letter(random), letter(random)] }
+            }
             4 => Expr::Between {
                 operand: Box::new(Expr::column("v")),
                 low: Box::new(Expr::literal(random.between(-1, 1))),
@@ -97,7 +101,10 @@ impl Names<'_> {
         let total = self.aggregate(random, Semantics::Running, self.tested_row());
         match random.below(4) {
             0 => compare(Expr::column("v"), self.number_of(random), random),
-            1 => Expr::Or(vec![Expr::IsNull(Box::new(total.clone())), Expr::Not(Box::new(Expr::IsNull(Box::new(total))))]),
+            1 => Expr::Or(vec![
+                Expr::IsNull(Box::new(total.clone())),
+                Expr::Not(Box::new(Expr::IsNull(Box::new(total)))),
+            ]),
             2 => compare(self.number_of(random), self.number_of(random), random),
             _ => compare(self.number_of(random), Expr::literal(small), random),
         }
@@ -130,7 +137,8 @@ impl Names<'_> {
             7 => (*random.choose(&[BoolAnd, BoolOr]), vec![Expr::IsNull(Box::new(Expr::column("v")))]),
             _ => (*random.choose(&[StddevPop, VarSamp]), vec![Expr::column("v")]),
         };
-        let distinct = !args.is_empty() && matches!(function, Count | Sum | Avg | ArrayAgg) && random.chance(25);
+        let distinct =
+            !args.is_empty() && matches!(function, Count | Sum | Avg | ArrayAgg) && random.chance(25);
         let variable = if random.chance(60) { Some(random.choose(self.known).clone()) } else { None };
         Expr::Aggregate(Aggregate { function, args, distinct, variable, semantics, tested_row })
     }
@@ -191,5 +199,15 @@ fn letter(random: &mut SplitMix64) -> Expr {
 
 fn compare(left: Expr, right: Expr, random: &mut SplitMix64) -> Expr {
     use BinaryOp::*;
-    Expr::binary(*random.choose(&[Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual]), left, right)
+    let op = *random.choose(&[
+        Equal,
+        NotEqual,
+        Less,
+        LessOrEqual,
+        LessOrEqual,
+        Greater,
+        GreaterOrEqual,
+        GreaterOrEqual,
+    ]);
+    Expr::binary(op, left, right)
 }

@@ -34,7 +34,9 @@ pub(crate) const MINUTE: i64 = 60_000_000_000;
 /// key), `t` (timestamp in whole minutes, not in order), `v` (int64), `w` (float64, halves), `k` (string of one
 /// letter; a dictionary in every second table).
 pub fn random_table(random: &mut SplitMix64, shape: TableShape) -> TextTable {
-    let rows = random.below(shape.rows_max + 1);
+    // Mostly long tables; short and empty ones now and then.
+    let least = if random.chance(80) { shape.rows_max / 2 } else { 0 };
+    let rows = least + random.below(shape.rows_max - least + 1);
     let partitions = 1 + random.below(shape.partitions_max);
     let letters = 2 + random.below(LETTERS.len() - 1);
     let widest = *random.choose(&[1, 2, 4, 6]);
@@ -43,7 +45,7 @@ pub fn random_table(random: &mut SplitMix64, shape: TableShape) -> TextTable {
     let mut table = TextTable { columns: columns(random.chance(50)), rows: vec![] };
     for _ in 0..rows {
         time = if ordered { time + random.between(0, 2) } else { random.between(0, 12) };
-        let mut cell = |null_percent: usize, value: RefValue, random: &mut SplitMix64| {
+        let cell = |null_percent: usize, value: RefValue, random: &mut SplitMix64| {
             if random.chance(null_percent) { RefValue::Null } else { value }
         };
         let nulls = if shape.nulls { 12 } else { 0 };
@@ -75,5 +77,8 @@ fn columns(dictionary: bool) -> Vec<TextColumn> {
         ("w", DataType::Float64),
         ("k", letter_type),
     ];
-    named.into_iter().map(|(name, data_type)| TextColumn { name: name.into(), data_type, declared: true }).collect()
+    named
+        .into_iter()
+        .map(|(name, data_type)| TextColumn { name: name.into(), data_type, declared: true })
+        .collect()
 }

@@ -1,8 +1,8 @@
 //! Random patterns over the columns of [`random_table`](crate::generate_events::random_table).
 
 use cepheid_ir::{
-    AfterMatchSkip, BinaryOp, ColumnName, Contiguity, Definition, Expr, Measure, PartitionEdge, Pattern, PatternNode,
-    Quantifier, RowsPerMatch, SkipRow, SortKey, Subset, Within,
+    AfterMatchSkip, BinaryOp, ColumnName, Contiguity, Definition, Expr, Measure, PartitionEdge, Pattern,
+    PatternNode, Quantifier, RowsPerMatch, SkipRow, SortKey, Subset, Within,
 };
 
 use crate::generate_conditions::Names;
@@ -57,13 +57,8 @@ impl Features {
     /// Everything of the algebra but errors in conditions.
     pub const ALGEBRA: Self = Self { algebra: true, ..Self::SQL };
     /// Conditions that read the row under test alone.
-    pub const STATE_FREE: Self = Self {
-        neighbours: false,
-        run_relative: false,
-        aggregates: false,
-        labels: false,
-        ..Self::SQL
-    };
+    pub const STATE_FREE: Self =
+        Self { neighbours: false, run_relative: false, aggregates: false, labels: false, ..Self::SQL };
     /// Conditions that read rows at a fixed distance.
     pub const NEIGHBOURS: Self = Self { neighbours: true, ..Self::STATE_FREE };
     /// Conditions of which no two hold on one row.
@@ -91,7 +86,15 @@ pub fn random_pattern(random: &mut SplitMix64, features: Features) -> Pattern {
 fn attempt(random: &mut SplitMix64, features: Features) -> Pattern {
     let mut parts = Parts { features, pool: VARIABLES.to_vec(), in_exclusion: false };
     let depth = 1 + random.below(features.depth_max);
-    let root = parts.node(random, depth);
+    let mut root = parts.node(random, depth);
+    if features.rare_parts && random.chance(10) {
+        let edge = if random.chance(50) { PartitionEdge::Start } else { PartitionEdge::End };
+        let mut anchored = vec![PatternNode::Anchor(edge), root];
+        if edge == PartitionEdge::End {
+            anchored.reverse();
+        }
+        root = PatternNode::strict_sequence(anchored);
+    }
     let mut pattern = if features.algebra { Pattern::algebra(root) } else { Pattern::sql(root) };
     let variables: Vec<String> = pattern.root.variables().into_iter().map(str::to_owned).collect();
     if variables.is_empty() {
@@ -101,12 +104,13 @@ fn attempt(random: &mut SplitMix64, features: Features) -> Pattern {
         let members = variables.iter().skip(random.below(2)).take(2).cloned().collect();
         pattern.subsets.push(Subset { name: "U".into(), variables: members });
     }
-    let known: Vec<String> = variables.iter().cloned().chain(pattern.subsets.iter().map(|s| s.name.clone())).collect();
+    let known: Vec<String> =
+        variables.iter().cloned().chain(pattern.subsets.iter().map(|s| s.name.clone())).collect();
     let names = Names { known: &known, features };
     for (index, variable) in variables.iter().enumerate() {
         let condition = if features.exclusive {
             Expr::binary(BinaryOp::Equal, Expr::column("k"), Expr::literal(LETTERS[index]))
-        } else if random.chance(12) {
+        } else if random.chance(20) {
             continue;
         } else {
             names.condition(random)
@@ -130,10 +134,10 @@ fn clauses(random: &mut SplitMix64, features: Features, known: &[String], patter
         descending: random.chance(30),
         nulls_first: random.chance(30),
     };
-    if random.chance(60) {
+    if random.chance(50) {
         pattern.partition_by.push(ColumnName::unquoted("p"));
     }
-    if random.chance(10) {
+    if random.chance(5) {
         pattern.partition_by.push(ColumnName::unquoted("k"));
     }
     match random.below(5) {
@@ -146,20 +150,18 @@ fn clauses(random: &mut SplitMix64, features: Features, known: &[String], patter
     if features.within && random.chance(25) {
         pattern.within = Some(if random.chance(50) {
             // In descending order a span of time would bound nothing.
-            pattern.order_by = vec![SortKey {
-                column: ColumnName::unquoted("t"),
-                descending: false,
-                nulls_first: false,
-            }];
+            pattern.order_by =
+                vec![SortKey { column: ColumnName::unquoted("t"), descending: false, nulls_first: false }];
             Within::Time { nanoseconds: random.between(1, 6) * MINUTE }
         } else {
             Within::Rows(random.between(0, 4) as u64)
         });
     }
     use RowsPerMatch::*;
-    pattern.rows_per_match = *random.choose(&[One, One, AllShowEmpty, AllShowEmpty, AllOmitEmpty, AllWithUnmatched]);
+    pattern.rows_per_match =
+        *random.choose(&[One, One, AllShowEmpty, AllShowEmpty, AllOmitEmpty, AllWithUnmatched]);
     pattern.initial = random.chance(5);
-    pattern.after_match = match random.below(if features.skip_to_variable { 6 } else { 4 }) {
+    pattern.after_match = match random.below(if features.skip_to_variable { 5 } else { 4 }) {
         0..=2 => AfterMatchSkip::PastLastRow,
         3 => AfterMatchSkip::ToNextRow,
         _ => AfterMatchSkip::ToVariable {
@@ -184,6 +186,8 @@ impl Parts {
         if depth == 0 {
             return self.leaf(random);
         }
+        // Parts of unequal depth: full trees are too long for small tables.
+        let depth = 1 + random.below(depth);
         match random.below(if self.features.rare_parts { 20 } else { 16 }) {
             0..=6 => {
                 let count = 2 + random.below(2);
@@ -227,7 +231,7 @@ impl Parts {
 
     fn leaf(&mut self, random: &mut SplitMix64) -> PatternNode {
         if self.features.rare_parts {
-            match random.below(30) {
+            match random.below(60) {
                 0 => return PatternNode::Empty,
                 1 => return PatternNode::Anchor(PartitionEdge::Start),
                 2 => return PatternNode::Anchor(PartitionEdge::End),

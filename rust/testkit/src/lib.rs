@@ -25,7 +25,6 @@ mod reference_eval;
 mod reference_function;
 mod reference_output;
 
-
 pub use reference::{ReferenceError, ReferenceMatch, ReferenceOutput, reference_matches, reference_query};
 pub use reference_table::ReferenceTable;
 pub use split_mix::SplitMix64;

@@ -4,8 +4,8 @@
 //! tables of a dozen rows.
 
 use cepheid_ir::{
-    AfterMatchSkip, Contiguity, EmptyMatches, Expr, PartitionEdge, Pattern, PatternError, PatternNode, Quantifier,
-    Selection, SkipRow, Within,
+    AfterMatchSkip, Contiguity, EmptyMatches, Expr, PartitionEdge, Pattern, PatternError, PatternNode,
+    Quantifier, Selection, SkipRow, Within,
 };
 
 use crate::reference_eval::{Scene, evaluate_condition};
@@ -130,11 +130,15 @@ pub(crate) type Found<'a> = Option<Vec<Mark<'a>>>;
 ///
 /// # Errors
 /// Whatever is wrong with the pattern, and the first run-time error that the search meets.
-pub fn reference_matches(pattern: &Pattern, table: &ReferenceTable) -> Result<ReferenceOutput, ReferenceError> {
+pub fn reference_matches(
+    pattern: &Pattern,
+    table: &ReferenceTable,
+) -> Result<ReferenceOutput, ReferenceError> {
     pattern.validate()?;
     refuse_gaps(pattern)?;
     resolve_columns(pattern, table)?;
-    let mut output = ReferenceOutput { columns: reference_output::columns(pattern, table)?, ..Default::default() };
+    let mut output =
+        ReferenceOutput { columns: reference_output::columns(pattern, table)?, ..Default::default() };
     for (ordinal, partition) in partitions(pattern, table)?.iter().enumerate() {
         match_partition(pattern, table, ordinal, partition, &mut output)?;
     }
@@ -171,7 +175,8 @@ fn match_partition(
             members: marks.iter().map(|mark| (mark.variable.to_owned(), partition[mark.position])).collect(),
             excluded: marks.iter().map(|mark| mark.excluded).collect(),
         });
-        let scene = Scene { pattern, table, partition, marks: &marks, seen: marks.len(), match_number: number };
+        let scene =
+            Scene { pattern, table, partition, marks: &marks, seen: marks.len(), match_number: number };
         reference_output::emit_match(&scene, start, output)?;
         matched_up_to = matched_up_to.max(start + marks.len());
         start = next_start(pattern, start, &marks)?;
@@ -187,7 +192,8 @@ fn next_start(pattern: &Pattern, start: usize, marks: &[Mark<'_>]) -> Result<usi
         AfterMatchSkip::ToNextRow => Ok(start + 1),
         AfterMatchSkip::ToVariable { variable, row, strict } => {
             let members = pattern.members(variable);
-            let mut rows = marks.iter().filter(|mark| members.contains(&mark.variable)).map(|mark| mark.position);
+            let mut rows =
+                marks.iter().filter(|mark| members.contains(&mark.variable)).map(|mark| mark.position);
             let target = match row {
                 SkipRow::First => rows.next(),
                 SkipRow::Last => rows.next_back(),
@@ -293,7 +299,8 @@ impl<'a> Search<'a> {
             PatternNode::Quantified { node, quantifier } => match quantifier.max {
                 Some(max) => self.copies(node, quantifier, max, 0, rest),
                 None if quantifier.min == 0 => {
-                    let enter = |search: &mut Self, rest: Rest<'_, 'a>| search.iterations(node, quantifier, 1, rest);
+                    let enter =
+                        |search: &mut Self, rest: Rest<'_, 'a>| search.iterations(node, quantifier, 1, rest);
                     self.prefer(quantifier.greedy, enter, rest)
                 }
                 None => self.iterations(node, quantifier, 1, rest),
@@ -324,14 +331,17 @@ impl<'a> Search<'a> {
 
     fn condition_holds(&self, variable: &str) -> Result<bool, ReferenceError> {
         let Some(condition) = self.pattern.condition(variable) else { return Ok(true) };
-        evaluate_condition(condition, &Scene {
-            pattern: self.pattern,
-            table: self.table,
-            partition: self.partition,
-            marks: &self.marks,
-            seen: self.marks.len(),
-            match_number: self.match_number,
-        })
+        evaluate_condition(
+            condition,
+            &Scene {
+                pattern: self.pattern,
+                table: self.table,
+                partition: self.partition,
+                marks: &self.marks,
+                seen: self.marks.len(),
+                match_number: self.match_number,
+            },
+        )
     }
 
     /// `WITHIN`, as one more condition on the row just taken.
@@ -342,7 +352,9 @@ impl<'a> Search<'a> {
             Some(Within::Rows(rows)) => Ok((position - self.start) as u64 <= rows),
             Some(Within::Time { nanoseconds }) => {
                 let (first, last) = (self.time(self.start)?, self.time(position)?);
-                Ok(matches!((first, last), (Some(first), Some(last)) if last - first < i128::from(nanoseconds)))
+                Ok(
+                    matches!((first, last), (Some(first), Some(last)) if last - first < i128::from(nanoseconds)),
+                )
             }
         }
     }
@@ -366,7 +378,10 @@ impl<'a> Search<'a> {
         enter: impl Fn(&mut Self, Rest<'_, 'a>) -> Result<bool, ReferenceError>,
         rest: Rest<'_, 'a>,
     ) -> Result<bool, ReferenceError> {
-        if greedy { Ok(enter(self, rest)? || rest(self)?) } else { Ok(rest(self)? || enter(self, rest)?) }
+        if greedy && enter(self, rest)? {
+            return Ok(true);
+        }
+        Ok(rest(self)? || (!greedy && enter(self, rest)?))
     }
 
     /// `{min,max}`: copies written out, `X X (X (X)?)?`; `done` of them are behind.
@@ -390,7 +405,11 @@ impl<'a> Search<'a> {
                 search.copies(node, quantifier, max, done + 1, rest)
             })
         };
-        if done < quantifier.min { another(self, rest) } else { self.prefer(quantifier.greedy, another, rest) }
+        if done < quantifier.min {
+            another(self, rest)
+        } else {
+            self.prefer(quantifier.greedy, another, rest)
+        }
     }
 
     /// A loop without upper bound, from its iteration number `iteration` on.
@@ -417,8 +436,9 @@ impl<'a> Search<'a> {
             if empty {
                 return rest(search);
             }
-            let again =
-                |search: &mut Self, rest: Rest<'_, 'a>| search.iterations(node, quantifier, iteration + 1, rest);
+            let again = |search: &mut Self, rest: Rest<'_, 'a>| {
+                search.iterations(node, quantifier, iteration + 1, rest)
+            };
             search.prefer(quantifier.greedy, again, rest)
         })
     }
@@ -456,7 +476,8 @@ fn partitions(pattern: &Pattern, table: &ReferenceTable) -> Result<Vec<Vec<usize
     let cell = |row: usize, column: usize| &table.rows[row][column];
     let mut partitions: Vec<Vec<usize>> = vec![];
     for row in 0..table.rows.len() {
-        let same_key = |other: usize| keys.iter().all(|&key| cell(row, key).total_order(cell(other, key)).is_eq());
+        let same_key =
+            |other: usize| keys.iter().all(|&key| cell(row, key).total_order(cell(other, key)).is_eq());
         match partitions.iter_mut().find(|partition| same_key(partition[0])) {
             Some(partition) => partition.push(row),
             None => partitions.push(vec![row]),

@@ -8,10 +8,14 @@ use crate::reference::ReferenceError;
 use crate::reference_eval::{Scene, compare, evaluate};
 use crate::value::RefValue;
 
-pub(crate) fn evaluate_aggregate(aggregate: &Aggregate, scene: &Scene<'_>) -> Result<RefValue, ReferenceError> {
+pub(crate) fn evaluate_aggregate(
+    aggregate: &Aggregate,
+    scene: &Scene<'_>,
+) -> Result<RefValue, ReferenceError> {
     // Each aggregated row is, for its arguments, the current one.
     let mut rows: Vec<Vec<RefValue>> = vec![];
-    for (index, _) in scene.visible(aggregate.variable.as_deref(), aggregate.semantics, aggregate.tested_row) {
+    for (index, _) in scene.visible(aggregate.variable.as_deref(), aggregate.semantics, aggregate.tested_row)
+    {
         let at_row = Scene { seen: index + 1, ..*scene };
         let mut args = vec![];
         for arg in &aggregate.args {
@@ -19,7 +23,8 @@ pub(crate) fn evaluate_aggregate(aggregate: &Aggregate, scene: &Scene<'_>) -> Re
         }
         let repeated = |earlier: &Vec<RefValue>| {
             earlier.iter().zip(&args).all(|(left, right)| {
-                left.is_null() == right.is_null() && (left.is_null() || left.compare(right) == Ok(Some(Ordering::Equal)))
+                left.is_null() == right.is_null()
+                    && (left.is_null() || left.compare(right) == Ok(Some(Ordering::Equal)))
             })
         };
         if !(aggregate.distinct && rows.iter().any(repeated)) {
@@ -31,7 +36,8 @@ pub(crate) fn evaluate_aggregate(aggregate: &Aggregate, scene: &Scene<'_>) -> Re
 
 fn fold(function: AggregateFunction, rows: &[Vec<RefValue>]) -> Result<RefValue, ReferenceError> {
     use AggregateFunction::*;
-    let present: Vec<&Vec<RefValue>> = rows.iter().filter(|args| !args.last().is_some_and(RefValue::is_null)).collect();
+    let present: Vec<&Vec<RefValue>> =
+        rows.iter().filter(|args| !args.last().is_some_and(RefValue::is_null)).collect();
     let first = || present.iter().map(|args| &args[0]);
     let holds = |value: &RefValue| *value == RefValue::Boolean(true);
     match function {
@@ -66,7 +72,11 @@ fn fold(function: AggregateFunction, rows: &[Vec<RefValue>]) -> Result<RefValue,
                 return Ok(RefValue::Null);
             }
             let variance = squares / freedom as f64;
-            RefValue::Float(if matches!(function, StddevSamp | StddevPop) { variance.sqrt() } else { variance })
+            RefValue::Float(if matches!(function, StddevSamp | StddevPop) {
+                variance.sqrt()
+            } else {
+                variance
+            })
         }
         Count | CountIf | ArrayAgg => unreachable!("answered above"),
     })

@@ -38,7 +38,8 @@ impl<'a> Scene<'a> {
         };
         let count = count - usize::from(tested_row == TestedRow::Excluded && count > 0);
         let members = variable.map(|name| self.pattern.members(name));
-        let belongs = |mark: &Mark<'_>| members.as_ref().is_none_or(|members| members.contains(&mark.variable));
+        let belongs =
+            |mark: &Mark<'_>| members.as_ref().is_none_or(|members| members.contains(&mark.variable));
         self.marks[..count].iter().enumerate().filter(|(_, mark)| belongs(mark)).collect()
     }
 
@@ -122,7 +123,8 @@ pub(crate) fn evaluate(expr: &Expr, scene: &Scene<'_>) -> Result<RefValue, Refer
             match (evaluate(operand, scene)?, evaluate(pattern, scene)?) {
                 (RefValue::Null, _) | (_, RefValue::Null) => RefValue::Null,
                 (RefValue::String(text), RefValue::String(pattern)) => {
-                    let (text, pattern): (Vec<char>, Vec<char>) = (text.chars().collect(), pattern.chars().collect());
+                    let (text, pattern): (Vec<char>, Vec<char>) =
+                        (text.chars().collect(), pattern.chars().collect());
                     RefValue::Boolean(like(&text, &pattern, *escape))
                 }
                 _ => return Err(ReferenceError::TypeMismatch("LIKE".into())),
@@ -246,7 +248,9 @@ pub(crate) fn arithmetic(op: BinaryOp, left: RefValue, right: RefValue) -> Resul
             integers(op, narrow(*left)?, narrow(*right)?).map(|value| Integer(i128::from(value)))
         }
         (Float(_), Integer(_) | Float(_) | Decimal { .. }) | (Integer(_) | Decimal { .. }, Float(_)) => {
-            let (Some(l), Some(r)) = (left.as_float(), right.as_float()) else { return Err(mismatch(&left, &right)) };
+            let (Some(l), Some(r)) = (left.as_float(), right.as_float()) else {
+                return Err(mismatch(&left, &right));
+            };
             Ok(Float(match op {
                 BinaryOp::Add => l + r,
                 BinaryOp::Subtract => l - r,
@@ -266,7 +270,9 @@ pub(crate) fn arithmetic(op: BinaryOp, left: RefValue, right: RefValue) -> Resul
         (Interval { months, nanoseconds }, Timestamp(time)) if op == BinaryOp::Add => {
             shift_time(*time, *months, *nanoseconds)
         }
-        (Interval { months: lm, nanoseconds: ln }, Interval { months: rm, nanoseconds: rn }) if is_sum(op) => {
+        (Interval { months: lm, nanoseconds: ln }, Interval { months: rm, nanoseconds: rn })
+            if is_sum(op) =>
+        {
             Ok(Interval { months: lm + sign(op) * rm, nanoseconds: ln + i64::from(sign(op)) * rn })
         }
         _ => Err(mismatch(&left, &right)),
@@ -360,7 +366,9 @@ fn cast(value: RefValue, to: DataType) -> Result<RefValue, ReferenceError> {
         (_, Null) => Ok(Null),
         (DataType::Float64, String(text)) => text.parse().map(Float).map_err(|_| invalid),
         (DataType::Float64, value) => value.as_float().map(Float).ok_or(invalid),
-        (DataType::Float32, value) => value.as_float().map(|value| Float(f64::from(value as f32))).ok_or(invalid),
+        (DataType::Float32, value) => {
+            value.as_float().map(|value| Float(f64::from(value as f32))).ok_or(invalid)
+        }
         (DataType::Boolean, Boolean(value)) => Ok(Boolean(value)),
         (DataType::Boolean, Integer(value)) => Ok(Boolean(value != 0)),
         (DataType::String, String(text)) => Ok(String(text)),
@@ -370,7 +378,9 @@ fn cast(value: RefValue, to: DataType) -> Result<RefValue, ReferenceError> {
             let days = parse_date(&text).and_then(|days| i32::try_from(days).ok());
             days.map(Date).ok_or(invalid)
         }
-        (DataType::Date, Timestamp(time)) => i32::try_from(time.div_euclid(DAY)).map(Date).map_err(|_| invalid),
+        (DataType::Date, Timestamp(time)) => {
+            i32::try_from(time.div_euclid(DAY)).map(Date).map_err(|_| invalid)
+        }
         (DataType::Timestamp, String(text)) => parse_timestamp(&text).map(Timestamp).ok_or(invalid),
         (DataType::Timestamp, Timestamp(time)) => Ok(Timestamp(time)),
         (DataType::Timestamp, Date(days)) => Ok(Timestamp(i64::from(days) * DAY)),

@@ -45,7 +45,9 @@ fn apply(function: Function, values: &[RefValue]) -> Result<RefValue, ReferenceE
         (Function::Abs, [Float(value)]) => Float(value.abs()),
         (Function::Abs, [Decimal { unscaled, scale }]) => Decimal { unscaled: unscaled.abs(), scale: *scale },
         (Function::Sign, [Integer(value)]) => Integer(value.signum()),
-        (Function::Ceil | Function::Floor | Function::Round | Function::Truncate, [Integer(value)]) => Integer(*value),
+        (Function::Ceil | Function::Floor | Function::Round | Function::Truncate, [Integer(value)]) => {
+            Integer(*value)
+        }
         (Function::Ceil, [Float(value)]) => Float(value.ceil()),
         (Function::Floor, [Float(value)]) => Float(value.floor()),
         (Function::Round, [Float(value)]) => Float(value.round()),
@@ -69,7 +71,9 @@ fn apply(function: Function, values: &[RefValue]) -> Result<RefValue, ReferenceE
         (Function::StartsWith, [String(text), String(part)]) => Boolean(text.starts_with(part.as_str())),
         (Function::EndsWith, [String(text), String(part)]) => Boolean(text.ends_with(part.as_str())),
         (Function::Contains, [String(text), String(part)]) => Boolean(text.contains(part.as_str())),
-        (Function::Replace, [String(text), String(from), String(to)]) => String(text.replace(from.as_str(), to)),
+        (Function::Replace, [String(text), String(from), String(to)]) => {
+            String(text.replace(from.as_str(), to))
+        }
         (Function::Strpos, [String(text), String(part)]) => {
             Integer(text.find(part.as_str()).map_or(0, |byte| text[..byte].chars().count() as i128 + 1))
         }
@@ -86,7 +90,9 @@ fn apply(function: Function, values: &[RefValue]) -> Result<RefValue, ReferenceE
             String(text)
         }
         (Function::Date, [Timestamp(time)]) => Date(time.div_euclid(DAY) as i32),
-        (Function::TotalSeconds, [Interval { months: 0, nanoseconds }]) => Float(*nanoseconds as f64 / SECOND as f64),
+        (Function::TotalSeconds, [Interval { months: 0, nanoseconds }]) => {
+            Float(*nanoseconds as f64 / SECOND as f64)
+        }
         (_, [Timestamp(time)]) => Integer(field(function, *time)?),
         (_, [Date(days)]) => Integer(field(function, i64::from(*days) * DAY)?),
         _ => return Err(unknown(function)),

@@ -29,8 +29,8 @@ fn sources(pattern: &Pattern, table: &ReferenceTable) -> Result<Vec<(String, Sou
     for column in &pattern.partition_by {
         add_input(table.column_index(&column.name, column.quoted)?, &mut columns);
     }
-    let all_input = pattern.output == OutputColumns::Standard && pattern.rows_per_match != RowsPerMatch::One;
-    if all_input {
+    let all_input = pattern.rows_per_match != RowsPerMatch::One;
+    if all_input && pattern.output == OutputColumns::Standard {
         for key in &pattern.order_by {
             add_input(table.column_index(&key.column.name, key.column.quoted)?, &mut columns);
         }
@@ -140,7 +140,9 @@ pub fn reference_query(query: &Query, table: &ReferenceTable) -> Result<Referenc
         for item in &query.select {
             match item {
                 SelectItem::All => values.extend(inner.rows[index].iter().cloned()),
-                SelectItem::Value { value, .. } => values.push(on_row(value, &inner, index, &query.pattern, evaluate)?),
+                SelectItem::Value { value, .. } => {
+                    values.push(on_row(value, &inner, index, &query.pattern, evaluate)?)
+                }
             }
         }
         let mut keys = vec![];
@@ -158,12 +160,13 @@ pub fn reference_query(query: &Query, table: &ReferenceTable) -> Result<Referenc
         keyed.push((keys, values));
     }
     keyed.sort_by(|(left, _), (right, _)| {
-        let compare = |(item, (left, right)): (&cepheid_ir::OrderItem, (&RefValue, &RefValue))| {
-            match (left.is_null(), right.is_null()) {
-                (false, false) if item.descending => right.total_order(left),
-                (true, false) | (false, true) if item.nulls_first => right.total_order(left),
-                _ => left.total_order(right),
-            }
+        let compare = |(item, (left, right)): (&cepheid_ir::OrderItem, (&RefValue, &RefValue))| match (
+            left.is_null(),
+            right.is_null(),
+        ) {
+            (false, false) if item.descending => right.total_order(left),
+            (true, false) | (false, true) if item.nulls_first => right.total_order(left),
+            _ => left.total_order(right),
         };
         let mut orders = query.order_by.iter().zip(left.iter().zip(right)).map(compare);
         orders.find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)

@@ -23,7 +23,8 @@ impl ReferenceTable {
         }
         let folded = name.to_lowercase();
         let fits = |column: &String| !quoted && column.to_lowercase() == folded;
-        let fitting: Vec<usize> = (0..self.columns.len()).filter(|&index| fits(&self.columns[index])).collect();
+        let fitting: Vec<usize> =
+            (0..self.columns.len()).filter(|&index| fits(&self.columns[index])).collect();
         match fitting[..] {
             [index] => Ok(index),
             [] => Err(ReferenceError::UnknownColumn { name: name.to_owned() }),

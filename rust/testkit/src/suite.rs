@@ -226,8 +226,11 @@ impl Case {
         clauses.extend(pieces.within.as_ref().map(|text| format!("WITHIN {text}")));
         clauses.extend(pieces.subset.as_ref().map(|text| format!("SUBSET {text}")));
         if with_define && !pieces.define.is_empty() {
-            let definitions: Vec<String> =
-                pieces.define.iter().map(|(variable, condition)| format!("{variable} AS {condition}")).collect();
+            let definitions: Vec<String> = pieces
+                .define
+                .iter()
+                .map(|(variable, condition)| format!("{variable} AS {condition}"))
+                .collect();
             clauses.push(format!("DEFINE {}", definitions.join(", ")));
         }
         Ok(format!("SELECT * FROM t MATCH_RECOGNIZE (\n  {}\n)", clauses.join("\n  ")))

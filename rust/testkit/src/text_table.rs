@@ -120,7 +120,8 @@ impl TextTable {
         };
         let Some(difference) = differs else { return Ok(()) };
         let show = |names: &[&str], rows: &[Vec<RefValue>]| {
-            let lines = rows.iter().map(|row| row.iter().map(RefValue::to_string).collect::<Vec<_>>().join("  "));
+            let lines =
+                rows.iter().map(|row| row.iter().map(RefValue::to_string).collect::<Vec<_>>().join("  "));
             std::iter::once(names.join("  ")).chain(lines).collect::<Vec<_>>().join("\n    ")
         };
         let found: Vec<&str> = columns.iter().map(String::as_str).collect();
@@ -275,20 +276,20 @@ mod tests {
     fn types_are_inferred_from_the_cells_unless_the_header_names_them() {
         let table = TextTable::parse("a b c d:int32 e\n1 1.5 x 7 '1'\n- 2 '-' - NULL\n").unwrap();
         let types: Vec<&DataType> = table.columns.iter().map(|column| &column.data_type).collect();
-        assert_eq!(types, [
-            &DataType::Int64,
-            &DataType::Float64,
-            &DataType::Utf8,
-            &DataType::Int32,
-            &DataType::Utf8
-        ]);
-        assert_eq!(table.rows[1], [
-            RefValue::Null,
-            RefValue::Float(2.0),
-            RefValue::String("-".into()),
-            RefValue::Null,
-            RefValue::Null
-        ]);
+        assert_eq!(
+            types,
+            [&DataType::Int64, &DataType::Float64, &DataType::Utf8, &DataType::Int32, &DataType::Utf8]
+        );
+        assert_eq!(
+            table.rows[1],
+            [
+                RefValue::Null,
+                RefValue::Float(2.0),
+                RefValue::String("-".into()),
+                RefValue::Null,
+                RefValue::Null
+            ]
+        );
         assert_eq!(ReferenceTable::from_batches(&[table.to_batch().unwrap()]).rows, table.rows);
     }
 

@@ -91,8 +91,12 @@ impl RefValue {
             (Date(l), Date(r)) => l.cmp(r),
             (Time(l), Time(r)) => l.cmp(r),
             (Timestamp(l), Timestamp(r)) => l.cmp(r),
-            (Timestamp(_), String(text)) => return self.compare(&Timestamp(parse_timestamp(text).ok_or(Incomparable)?)),
-            (String(text), Timestamp(_)) => return Timestamp(parse_timestamp(text).ok_or(Incomparable)?).compare(other),
+            (Timestamp(_), String(text)) => {
+                return self.compare(&Timestamp(parse_timestamp(text).ok_or(Incomparable)?));
+            }
+            (String(text), Timestamp(_)) => {
+                return Timestamp(parse_timestamp(text).ok_or(Incomparable)?).compare(other);
+            }
             (Interval { months: 0, nanoseconds: l }, Interval { months: 0, nanoseconds: r }) => l.cmp(r),
             (Interval { months: l, nanoseconds: 0 }, Interval { months: r, nanoseconds: 0 }) => l.cmp(r),
             _ => return Err(Incomparable),
@@ -166,7 +170,11 @@ impl std::fmt::Display for RefValue {
                 let digits = format!("{:0width$}", unscaled.unsigned_abs(), width = scale + 1);
                 let (whole, fraction) = digits.split_at(digits.len() - scale);
                 let sign = if *unscaled < 0 { "-" } else { "" };
-                if scale == 0 { write!(out, "{sign}{whole}") } else { write!(out, "{sign}{whole}.{fraction}") }
+                if scale == 0 {
+                    write!(out, "{sign}{whole}")
+                } else {
+                    write!(out, "{sign}{whole}.{fraction}")
+                }
             }
             Self::String(value) => write!(out, "'{}'", value.replace('\'', "''")),
             Self::Date(days) => {

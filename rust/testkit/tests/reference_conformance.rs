@@ -109,7 +109,8 @@ fn every_case_refuses_a_wrong_answer() {
             Ok(mut answer) => {
                 answer.matches.push(vec![("NO_SUCH_VARIABLE".into(), 0)]);
                 answer.rows.push(vec![cepheid_testkit::RefValue::Boolean(true); answer.columns.len() + 1]);
-                case.check_matches(&answer.matches).is_ok() && case.check_rows(&answer.columns, &answer.rows).is_ok()
+                case.check_matches(&answer.matches).is_ok()
+                    && case.check_rows(&answer.columns, &answer.rows).is_ok()
             }
         };
         assert!(!accepted, "{} accepts a wrong answer", case.name);

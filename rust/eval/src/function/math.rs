@@ -101,7 +101,7 @@ fn decimal_at(unscaled: i128, scale: i8, digits: i64) -> Result<i128, Fault> {
     if digits >= i64::from(scale) {
         return Ok(unscaled);
     }
-    let cut = i64::from(scale) - digits;
+    let cut = i64::from(scale).saturating_sub(digits);
     let Some(unit) = u32::try_from(cut).ok().and_then(decimal::power_of_ten) else { return Ok(0) };
     let rounded = decimal::divide_rounded(unscaled, unit).checked_mul(unit).ok_or(decimal::OVERFLOW)?;
     decimal::within_digits(rounded)
@@ -111,7 +111,7 @@ fn shape_decimal(function: Function, unscaled: i128, scale: i8, digits: i64) -> 
     let one = u32::try_from(scale.max(0)).ok().and_then(decimal::power_of_ten).ok_or(decimal::OVERFLOW)?;
     let below = unscaled.div_euclid(one).checked_mul(one).ok_or(decimal::OVERFLOW)?;
     let result = match function {
-        Function::Abs => unscaled.abs(),
+        Function::Abs => unscaled.checked_abs().ok_or(decimal::OVERFLOW)?,
         Function::Floor => below,
         Function::Ceil if below == unscaled => unscaled,
         Function::Ceil => below.checked_add(one).ok_or(decimal::OVERFLOW)?,

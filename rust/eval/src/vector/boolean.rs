@@ -122,7 +122,7 @@ pub(super) fn case(
         let then = Choice::new(evaluate(then, slots, rows)?, node)?;
         result = choose(holds, &then, &result)?;
     }
-    Ok(result.into_columnar(rows)?)
+    result.into_columnar(rows)
 }
 
 /// COALESCE, every operand over all rows.
@@ -148,7 +148,7 @@ pub(super) fn coalesce(
             None => column,
         };
     }
-    Ok(result.into_columnar(rows)?)
+    result.into_columnar(rows)
 }
 
 /// One of several columns to choose from.

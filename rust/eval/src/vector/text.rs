@@ -1,10 +1,11 @@
-//! LIKE, IN and simple functions over columns of strings.
+//! Membership, LIKE and other predicates, above all of strings.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::DataType;
 use hashbrown::Equivalent;
@@ -40,12 +41,32 @@ pub(super) fn predicate(
     Ok(Some(Arc::new(BooleanArray::new(bits, array.logical_nulls()))))
 }
 
-/// IN over a set of constant strings.
+/// IN over a set of constant strings or integers.
 pub(super) fn among(column: &Columnar, set: &ConstantSet) -> Result<Option<ArrayRef>, EvalError> {
     if set.has_null {
         return Ok(None);
     }
+    if let Columnar::Array(array) = column
+        && let Some(array) = integers(array)?
+    {
+        let values = array.values();
+        let bits =
+            BooleanBuffer::collect_bool(array.len(), |row| set.values.contains(&Value::Integer(values[row])));
+        return Ok(Some(Arc::new(BooleanArray::new(bits, array.nulls().cloned()))));
+    }
     predicate(column, |text| set.values.contains(&Key(text)))
+}
+
+/// The column as int64, if its type is an integer that fits.
+fn integers(array: &ArrayRef) -> Result<Option<Int64Array>, EvalError> {
+    use DataType as T;
+    match array.data_type() {
+        T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32 => {
+            let array = arrow_cast::cast(array, &T::Int64)?;
+            Ok(Some(array.as_primitive::<Int64Type>().clone()))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// A borrowed string that hashes and compares as [`Value::String`].

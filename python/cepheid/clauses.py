@@ -1,0 +1,153 @@
+"""Clauses of a whole pattern: what their arguments mean, and how they are spelled."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from cepheid import nodes
+from cepheid.building import checked_name, operand, parsed
+from cepheid.errors import PatternError
+from cepheid.expr import Expr
+from cepheid.literal import duration_text
+from cepheid.names import nearest_name
+from cepheid.nodes import Node
+from cepheid.spelling import expr_code
+
+RowsPerMatch = Literal["one", "all", "all_omit_empty", "all_with_unmatched"]
+
+ROWS_PER_MATCH = {
+    "one": "one",
+    "all": "all_show_empty",
+    "all_omit_empty": "all_omit_empty",
+    "all_with_unmatched": "all_with_unmatched",
+}
+AFTER_MATCH = ("past_last_row", "to_next_row", "none", "consume")
+# What a clause is called by the method that sets it.
+CLAUSE_METHODS = {"measures": "select", "selection": "matches", "name": "named"}
+UNSET: Any = object()
+
+
+def conditions_node(conditions: tuple[Any, ...], context: str) -> Node:
+    """The node of conditions that must all hold, each an expression or SQL text."""
+    return nodes.conjunction([condition_node(condition, context) for condition in conditions])
+
+
+def condition_node(condition: Any, context: str) -> Node:
+    """The node of a condition: an expression, SQL text, True or False."""
+    if isinstance(condition, str):
+        return parsed(condition, "algebra_condition")
+    if isinstance(condition, (Expr, bool)):
+        return operand(condition)._node
+    raise TypeError(f"{context} is an expression or SQL text, not {type(condition).__name__}")
+
+
+def measure_node(value: Any, context: str) -> Node:
+    """The node of a measure: an expression, SQL text, or a constant."""
+    if isinstance(value, str):
+        return nodes.measure_form(parsed(value, "algebra_measure"), from_text=True)
+    if callable(value) and not isinstance(value, Expr):
+        raise TypeError(f"{context} is an expression or SQL text, not {type(value).__name__}")
+    return nodes.measure_form(operand(value)._node)
+
+
+def references(node: Node) -> Iterator[str]:
+    """The variables that an expression names."""
+    for part in nodes.walk(node):
+        tag = nodes.tag_of(part)
+        if tag in nodes.POINTER_TAGS:
+            name = nodes.pointer_of(part).get("variable")
+        else:
+            name = part["aggregate"].get("variable") if tag == "aggregate" else None
+        if name is not None:
+            yield name
+
+
+def entries(mapping: Any, keywords: dict[str, Any], method: str) -> list[tuple[Any, Any]]:
+    """What a mapping and keywords give together."""
+    if mapping is None:
+        return list(keywords.items())
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"{method}() takes a mapping or keywords, not {type(mapping).__name__}")
+    return [*mapping.items(), *keywords.items()]
+
+
+def column_name(column: Any) -> dict[str, Any]:
+    """The column that a clause names, by name or as ``col.name``."""
+    if isinstance(column, Expr):
+        node = column._node
+        if nodes.tag_of(node) != "column" or nodes.pointer_of(node):
+            raise PatternError(f"{column!r} is no column of the table", code="invalid-expression")
+        return {key: value for key, value in node["column"].items() if key != "at"}
+    return {"name": checked_name(column, "column")}
+
+
+def checked_flags(value: Any, count: int, what: str) -> list[bool]:
+    """One flag a column, from one for all or a list."""
+    if isinstance(value, bool):
+        return [value] * count
+    if not isinstance(value, (list, tuple)) or not all(isinstance(flag, bool) for flag in value):
+        raise TypeError(f"{what} is True, False, or a list of them")
+    if len(value) != count:
+        raise PatternError(f"{what} has {len(value)} flags for {count} columns", code="invalid-clause")
+    return list(value)
+
+
+def invalid_choice(what: str, value: Any, choices: list[Any]) -> PatternError:
+    """The error for a word that is none of those there are."""
+    listed = ", ".join(repr(choice) for choice in choices)
+    names = [choice for choice in choices if isinstance(choice, str)]
+    hint = nearest_name(str(value), names)
+    return PatternError(
+        f"{what} takes {listed}; not {str(value)[:100]!r}", code="invalid-clause", known=names, hint=hint
+    )
+
+
+def clause_code(key: str, value: Any) -> str:
+    """The method call that sets a clause."""
+    match key:
+        case "within":
+            if value is None:
+                return ".within(None)"
+            if "rows" in value:
+                return f".within(rows={value['rows']})"
+            return f".within({duration_text(value['time']['nanoseconds'])!r})"
+        case "partition_by":
+            return f".partition_by({', '.join(map(_name_code, value))})"
+        case "order_by":
+            return f".order_by({', '.join([*(_name_code(key['column']) for key in value), *_flag_code(value)])})"
+        case "measures":
+            codes = {measure["name"]: expr_code(nodes.condition_form(measure["value"])) for measure in value}
+            if all(_is_keyword_argument(name) for name in codes):
+                return f".select({', '.join(f'{name}={code}' for name, code in codes.items())})"
+            return f".select({{{', '.join(f'{name!r}: {code}' for name, code in codes.items())}}})"
+        case "after_match":
+            if isinstance(value, str):
+                return f".after_match({value!r})"
+            target = value["to_variable"]
+            strict = ", strict=True" if target.get("strict") else ""
+            return f".after_match(({'to_' + target['row']!r}, {target['variable']!r}){strict})"
+        case "rows_per_match":
+            name = next(name for name, lowered in ROWS_PER_MATCH.items() if lowered == value)
+            return f".rows_per_match({name!r})"
+        case "selection":
+            return f".matches({value!r})"
+        case "name" | "emit":
+            return f".{CLAUSE_METHODS.get(key, key)}({value!r})" if value is not None else ""
+    return ""
+
+
+def _name_code(column: dict[str, Any]) -> str:
+    return f"col({column['name']!r}, exact=True)" if column.get("quoted") else repr(column["name"])
+
+
+def _flag_code(keys: list[dict[str, Any]]) -> Iterator[str]:
+    for flag in ("descending", "nulls_first"):
+        values = [key.get(flag, False) for key in keys]
+        if any(values):
+            yield f"{flag}={True if all(values) else values}"
+
+
+def _is_keyword_argument(name: str) -> bool:
+    return name.isascii() and name.isidentifier() and not keyword.iskeyword(name) and name != "self"

@@ -1,0 +1,1 @@
+"""The command line: ``cepheid run``, ``cepheid check``, ``cepheid explain``."""

@@ -1,0 +1,26 @@
+"""Names that people type: found without regard to case, and guessed at when they are wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+__all__ = ["nearest_name", "resolve_name"]
+
+
+def resolve_name(name: str, known: Sequence[str]) -> str:
+    """`name` itself if it is known or fits no single other name, else the one that differs only in case."""
+    if name in known:
+        return name
+    folded = name.casefold()
+    fitting = [candidate for candidate in known if candidate.casefold() == folded]
+    return fitting[0] if len(fitting) == 1 else name
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` was perhaps meant to be, if one is near."""
+    # Imported when a name is wrong, which should be seldom.
+    from difflib import get_close_matches
+
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    found = get_close_matches(name[:100].casefold(), by_folded, 1)
+    return by_folded[found[0]] if found else None

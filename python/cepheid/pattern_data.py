@@ -1,0 +1,433 @@
+"""What a pattern is, whoever built it: plain data, compared and hashed by what it says, lowered once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn, Self
+
+from cepheid import nodes
+from cepheid._native import Pattern as NativePattern
+from cepheid.building import checked_name, json_text, not_serialisable, same_data
+from cepheid.clauses import UNSET, clause_code, references
+from cepheid.errors import PatternError
+from cepheid.names import nearest_name, resolve_name
+from cepheid.nodes import Node
+from cepheid.predicate import UserPredicate, predicate_column
+from cepheid.row_pattern import PATTERN_DEPTH_MAX, default_skip, lowered_root, measured
+from cepheid.spelling import NotSpellable, root_code
+
+
+class PatternData:
+    """The tree of a pattern, the conditions of its events, its clauses, and all that can be asked of them."""
+
+    __slots__ = ("_clauses", "_define", "_depth", "_kept", "_root", "_variables")
+
+    _root: Any
+    _define: dict[str, Node]
+    _clauses: dict[str, Any]
+    _variables: tuple[str, ...]
+    _depth: int
+    _kept: dict[str, Any]
+
+    def __init__(self) -> None:
+        raise TypeError("patterns are built with event(), seq(), all_of(), pattern_from_sql() or Pattern.from_dict()")
+
+    @classmethod
+    def _of(
+        cls,
+        root: Any,
+        define: dict[str, Node],
+        variables: tuple[str, ...],
+        depth: int,
+        clauses: dict[str, Any] | None = None,
+    ) -> Self:
+        if depth > PATTERN_DEPTH_MAX:
+            raise PatternError(
+                f"the pattern has more than {PATTERN_DEPTH_MAX} levels of nesting",
+                code="limit-exceeded",
+                limit=PATTERN_DEPTH_MAX,
+            )
+        pattern = object.__new__(cls)
+        for slot, value in (
+            ("_root", root),
+            ("_define", define),
+            ("_variables", variables),
+            ("_depth", depth),
+            ("_clauses", clauses or {}),
+            ("_kept", {}),
+        ):
+            object.__setattr__(pattern, slot, value)
+        return pattern
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("patterns cannot be changed; their methods give new ones")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("patterns cannot be changed; their methods give new ones")
+
+    # What it is.
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The names of its events, in the order in which they are written.
+
+        Example:
+            >>> from cepheid import event
+            >>> (event("a") >> event("b")).variables
+            ('a', 'b')
+        """
+        return self._variables
+
+    @property
+    def name(self) -> str | None:
+        """The rule's name, or None.
+
+        Example:
+            >>> from cepheid import event
+            >>> event("a").name is None
+            True
+        """
+        return self._clauses.get("name")
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what the pattern says, the name apart: the version of the rule, as 64 hex digits.
+
+        Raises:
+            PatternError: The pattern is impossible, or holds a Python function.
+
+        Example:
+            >>> from cepheid import event
+            >>> event("a", "x > 1").fingerprint == event("a", "x>1").named("rule").fingerprint
+            True
+        """
+        return self._serialisable().fingerprint()
+
+    def to_json(self) -> str:
+        """The pattern as JSON, in its one normal spelling, with the version of the format.
+
+        Raises:
+            PatternError: The pattern is impossible, or holds a Python function (code ``not-serialisable``).
+
+        Example:
+            >>> from cepheid import Pattern, event
+            >>> Pattern.from_json(event("a").to_json())
+            event('a')
+        """
+        return self._serialisable().to_json()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The pattern as plain data: what `to_json` gives, parsed.
+
+        Raises:
+            PatternError: The pattern is impossible, or holds a Python function (code ``not-serialisable``).
+
+        Example:
+            >>> from cepheid import event
+            >>> event("a").to_dict()["pattern"]["root"]
+            {'variable': 'a'}
+        """
+        data: dict[str, Any] = json.loads(self.to_json())
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Reads what `to_dict` gave.
+
+        Args:
+            data: The dict.
+
+        Raises:
+            PatternError: It is no pattern (code ``malformed``), of a newer version (code ``wire-version``), or an
+                impossible one.
+
+        Example:
+            >>> from cepheid import Pattern, event
+            >>> Pattern.from_dict(event("a").to_dict()) == event("a")
+            True
+        """
+        if not isinstance(data, Mapping):
+            raise PatternError(f"not a serialised pattern: {type(data).__name__} is no dict", code="malformed")
+        return cls.from_json(json_text(dict(data), "a pattern"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads what `to_json` gave.
+
+        Args:
+            text: The JSON.
+
+        Raises:
+            TypeError: It is no string.
+            PatternError: As for `from_dict`.
+
+        Example:
+            >>> from cepheid import Pattern, event
+            >>> Pattern.from_json(event("a").to_json()).variables
+            ('a',)
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"JSON is text, not {type(text).__name__}")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise PatternError("not a serialised pattern: it holds a lone surrogate", code="malformed") from None
+        return cls._from_native(NativePattern.from_json(text))
+
+    def to_sql(self) -> str:
+        """The pattern as an SQL ``MATCH_RECOGNIZE`` clause.
+
+        Raises:
+            PatternError: The pattern is impossible, or holds a Python function (code ``not-serialisable``).
+
+        Example:
+            >>> import cepheid as cep
+            >>> sql = cep.pattern_from_sql("MATCH_RECOGNIZE (PATTERN (A B) DEFINE B AS x > 1)").to_sql()
+            >>> cep.pattern_from_sql(sql).variables
+            ('A', 'B')
+        """
+        return self._serialisable().to_sql()
+
+    def explain(self, data: Any = None) -> str:
+        """The plan in prose: the strategy and why, its complexity, its bound on state.
+
+        Args:
+            data: A table or an Arrow schema, to have the types of columns checked as well.
+
+        Raises:
+            PatternError: The pattern is impossible.
+            SchemaError: The table does not fit it.
+
+        Example:
+            >>> from cepheid import event
+            >>> print(event("a", "x > 1").explain())  # doctest: +SKIP
+        """
+        from cepheid.input import schema_of
+
+        native, predicates = self._compiled()
+        return native.explain(None if data is None else schema_of(data, predicates))
+
+    def count(self, data: Any, *, event_time: str | None = None) -> int:
+        """The number of matches in a table, none of them built.
+
+        Args:
+            data: As for `cepheid.match`.
+            event_time: As for `cepheid.match`.
+
+        Raises:
+            CepheidError: As for `cepheid.match`.
+
+        Example:
+            >>> from cepheid import event
+            >>> event("a", "x > 1").count({"x": [1, 2, 3]})
+            2
+        """
+        from cepheid.input import table_of
+
+        native, predicates = self._compiled(event_time)
+        return native.count(table_of(data, predicates), event_time=event_time)
+
+    def exists(self, data: Any, *, event_time: str | None = None) -> bool:
+        """Whether a table has a match; the search stops at the first.
+
+        Args:
+            data: As for `cepheid.match`.
+            event_time: As for `cepheid.match`.
+
+        Raises:
+            CepheidError: As for `cepheid.match`.
+
+        Example:
+            >>> from cepheid import event
+            >>> event("a", "x > 5").exists({"x": [1, 2, 3]})
+            False
+        """
+        from cepheid.input import table_of
+
+        native, predicates = self._compiled(event_time)
+        return native.exists(table_of(data, predicates), event_time=event_time)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PatternData):
+            return NotImplemented
+        left, right = self._canonical(), other._canonical()
+        if isinstance(left, str) or isinstance(right, str):
+            return bool(left == right)
+        return same_data(left, right)
+
+    def __hash__(self) -> int:
+        canonical = self._canonical()
+        return hash(canonical if isinstance(canonical, str) else (self._variables, self.name))
+
+    def __repr__(self) -> str:
+        return self._code()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (type(self), self._root, self._define, self._variables, self._depth, self._clauses)
+
+    # Lowering.
+
+    def _with(self, **clauses: Any) -> Self:
+        return self._of(self._root, self._define, self._variables, self._depth, {**self._clauses, **clauses})
+
+    def _names(self) -> list[str]:
+        return [*self._variables, *(subset["name"] for subset in self._clauses.get("subsets", ()))]
+
+    def _known(self, name: Any, who: str, code: str) -> str:
+        checked_name(name, "variable")
+        names = self._names() if code == "unknown-skip-target" else list(self._variables)
+        found = resolve_name(name, names)
+        if found not in names:
+            hint = nearest_name(name, names)
+            listed = ", ".join(f"`{known}`" for known in names[:12]) + (" and more" if len(names) > 12 else "")
+            raise PatternError(
+                f"{who} `{name[:100]}`, which is no variable of the pattern (it has {listed})",
+                code=code,
+                variable=name,
+                known=names,
+                hint=hint,
+            )
+        return found
+
+    def _check_references(self, node: Node, context: str) -> None:
+        for name in references(node):
+            try:
+                self._known(name, f"{context} refers to", "unknown-variable")
+            except PatternError as error:
+                if name not in self._names():
+                    error.context = context
+                    raise
+
+    def _lowered(self) -> dict[str, Any]:
+        """The pattern as the engine reads it, predicates in Python still in place."""
+        if (kept := self._kept.get("lowered")) is not None:
+            return dict(kept)
+        known = self._names()
+        clauses = {key: value for key, value in self._clauses.items() if key != "define" and value is not None}
+        lowered: dict[str, Any] = {
+            "rows_per_match": "one",
+            "after_match": default_skip(clauses.get("selection", "first")),
+            "empty_matches": "excluded",
+            "output": "derived",
+            **clauses,
+            "root": lowered_root(self._root),
+        }
+        define = {variable: nodes.resolve_names(condition, known) for variable, condition in self._define.items()}
+        if lowered["empty_matches"] == "excluded":
+            define = {variable: nodes.normal_condition(node, variable) for variable, node in define.items()}
+        # In the order of the variables, however they were given.
+        lowered["define"] = [
+            {"variable": variable, "condition": define[variable]} for variable in self._variables if variable in define
+        ]
+        lowered["measures"] = [
+            {"name": measure["name"], "value": nodes.resolve_names(measure["value"], known)}
+            for measure in lowered.get("measures", ())
+        ]
+        self._kept["lowered"] = lowered
+        return dict(lowered)
+
+    def _compiled(self, event_time: str | None = None) -> tuple[NativePattern, tuple[UserPredicate, ...]]:
+        """The pattern in the engine, and the predicates whose columns it expects to find."""
+        if event_time is not None:
+            if not isinstance(event_time, str):
+                raise TypeError(f"event_time is the name of a column, not {type(event_time).__name__}")
+            if not self._clauses.get("order_by"):
+                orders: dict[str, PatternData] = self._kept.setdefault("ordered", {})
+                if event_time not in orders:
+                    time = {"column": {"name": checked_name(event_time, "column")}}
+                    orders[event_time] = self._with(order_by=[time])
+                return orders[event_time]._compiled()
+        if "native" not in self._kept:
+            predicates: list[UserPredicate] = []
+            lowered = self._lowered()
+            for key, part in (("define", "condition"), ("measures", "value")):
+                lowered[key] = [{**entry, part: without_predicates(entry[part], predicates)} for entry in lowered[key]]
+            native = NativePattern.from_json(json.dumps({"cepheid_ir": 1, "pattern": lowered}, allow_nan=False))
+            self._kept["native"] = (native, tuple(predicates))
+        compiled: tuple[NativePattern, tuple[UserPredicate, ...]] = self._kept["native"]
+        return compiled
+
+    def _serialisable(self) -> NativePattern:
+        native, predicates = self._compiled()
+        if predicates:
+            raise not_serialisable()
+        return native
+
+    def _canonical(self) -> Any:
+        """What patterns are compared by: the normal JSON, or, of a part that is no pattern yet, the data."""
+        if "canonical" not in self._kept:
+            try:
+                self._kept["canonical"] = self._serialisable().to_json()
+            except PatternError:
+                self._kept["canonical"] = self._lowered()
+        return self._kept["canonical"]
+
+    @classmethod
+    def _from_native(cls, native: NativePattern) -> Self:
+        data = json.loads(native.to_json())["pattern"]
+        root = data.pop("root")
+        define = {entry["variable"]: entry["condition"] for entry in data.pop("define", ())}
+        defaults = {
+            "rows_per_match": "one",
+            "after_match": default_skip(data.get("selection", "first")),
+            "empty_matches": "excluded",
+            "output": "derived",
+        }
+        clauses = {key: value for key, value in data.items() if value != defaults.get(key, UNSET)}
+        variables, depth = measured(root)
+        pattern = cls._of(root, define, variables, depth, clauses)
+        pattern._kept["native"] = (native, ())
+        return pattern
+
+    def _code(self) -> str:
+        lowered = self._lowered()
+        foreign = lowered.keys() & {"subsets", "initial"} or lowered["empty_matches"] != "excluded"
+        try:
+            if foreign or lowered["output"] != "derived":
+                raise NotSpellable
+            define = {entry["variable"]: entry["condition"] for entry in lowered["define"]}
+            code, whole = root_code(lowered["root"], define)
+        except NotSpellable:
+            return self._foreign_code()
+        clauses = "".join(clause_code(key, value) for key, value in self._clauses.items())
+        return code + clauses if whole or not clauses else f"({code}){clauses}"
+
+    def _foreign_code(self) -> str:
+        """A pattern with SQL's meaning: as SQL, if that says it all, else as data."""
+        try:
+            bare = self._with(name=None, emit=None)._serialisable()
+            sql = bare.to_sql()
+            if NativePattern.from_sql(sql).to_json() == bare.to_json():
+                name = f".named({self._clauses['name']!r})" if self._clauses.get("name") else ""
+                emit = f".emit({self._clauses['emit']!r})" if self._clauses.get("emit") else ""
+                return f"cep.pattern_from_sql({sql!r}){name}{emit}"
+            return f"cep.Pattern.from_dict({self.to_dict()!r})"
+        except (PatternError, ValueError) as error:
+            return f"<Pattern that cannot be spelled: {error}>"
+
+
+def without_predicates(node: Node, predicates: list[UserPredicate]) -> Node:
+    """The node with a column in place of every Python predicate, which is added to the list."""
+
+    def column(part: Node) -> Node:
+        if nodes.tag_of(part) != "udf":
+            return part
+        predicate = part["udf"]["predicate"]
+        if predicate not in predicates:
+            predicates.append(predicate)
+        name = predicate_column(predicates.index(predicate))
+        return nodes.with_pointer({"column": {"name": name, "quoted": True}}, nodes.pointer_of(part))
+
+    return nodes.rewrite(node, column)
+
+
+def _unpickle(
+    cls: type[PatternData],
+    root: Any,
+    define: dict[str, Node],
+    variables: tuple[str, ...],
+    depth: int,
+    clauses: dict[str, Any],
+) -> PatternData:
+    return cls._of(root, define, variables, depth, clauses)

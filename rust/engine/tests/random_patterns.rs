@@ -1,0 +1,132 @@
+//! Random patterns over random tables: every strategy against the brute-force definition.
+
+use std::collections::BTreeMap;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type};
+use cepheid_engine::{EngineError, MatchOptions, MatchTable, Strategy, match_table};
+use cepheid_event::Table;
+use cepheid_ir::{Pattern, PatternError};
+use cepheid_testkit::cuts::{Cut, cut};
+use cepheid_testkit::generate_events::{TableShape, random_table};
+use cepheid_testkit::generate_patterns::{Features, random_pattern};
+use cepheid_testkit::text_table::TextTable;
+use cepheid_testkit::{ReferenceError, ReferenceOutput, ReferenceTable, SplitMix64, reference_matches};
+
+/// Families of patterns, so that every strategy gets its share.
+const FAMILIES: [(&str, Features); 8] = [
+    ("sql", Features::SQL),
+    ("algebra", Features::ALGEBRA),
+    ("state-free", Features::STATE_FREE),
+    ("neighbours", Features::NEIGHBOURS),
+    ("exclusive", Features::EXCLUSIVE),
+    ("run-relative", Features::RUN_RELATIVE),
+    ("aggregates", Features::AGGREGATES),
+    ("errors", Features { errors: true, ..Features::SQL }),
+];
+
+/// Cases of each family: 10,000 in all in the deep profile.
+fn cases_a_family() -> u64 {
+    if std::env::var_os("CEPHEID_DEEP").is_some() { 1250 } else { 150 }
+}
+
+/// `(variable, arrival)` of every match that has rows.
+fn members(matches: &MatchTable) -> Vec<Vec<(String, usize)>> {
+    let membership = matches.membership().expect("small enough");
+    let mut found = vec![vec![]; matches.num_matches()];
+    let ordinals = membership.column(0).as_primitive::<Int64Type>();
+    let variables = membership.column(1).as_dictionary::<Int32Type>();
+    let variables = variables.downcast_dict::<arrow_array::StringArray>().expect("names are strings");
+    let rows = membership.column(2).as_primitive::<Int64Type>();
+    for ((ordinal, variable), row) in ordinals.values().iter().zip(variables).zip(rows.values()) {
+        found[*ordinal as usize].push((variable.expect("not null").to_owned(), *row as usize));
+    }
+    found
+}
+
+/// The definition gives matches partition by partition; derived events come in the order of their last rows.
+fn compare(
+    pattern: &Pattern,
+    expected: &Result<ReferenceOutput, ReferenceError>,
+    found: Result<MatchTable, EngineError>,
+) -> Result<(), String> {
+    match (expected, found) {
+        (Err(expected), Err(found)) if expected.code() == found.code() => Ok(()),
+        (Err(expected), Err(found)) => {
+            Err(format!("expected error {}: {expected}, found {}: {found}", expected.code(), found.code()))
+        }
+        (Err(expected), Ok(_)) => Err(format!("expected error {}: {expected}, found matches", expected.code())),
+        (Ok(_), Err(found)) => Err(format!("expected matches, found error {}: {found}", found.code())),
+        (Ok(expected), Ok(found)) => {
+            let mut expected_members: Vec<_> = expected.matches.iter().map(|m| m.members.clone()).collect();
+            let mut found_members = members(&found);
+            let rows = ReferenceTable::from_batches(std::slice::from_ref(found.batch()));
+            let mut table = TextTable { columns: vec![], rows: expected.rows.clone() };
+            let mut found_rows = rows.rows;
+            if pattern.output == cepheid_ir::OutputColumns::Derived {
+                expected_members.sort();
+                found_members.sort();
+                let key = |row: &Vec<_>| format!("{row:?}");
+                table.rows.sort_by_key(key);
+                found_rows.sort_by_key(key);
+            }
+            if expected_members != found_members {
+                return Err(format!("matches differ\n  expected {expected_members:?}\n  found    {found_members:?}"));
+            }
+            let names: Vec<String> = rows.columns;
+            if names != expected.columns {
+                return Err(format!("columns differ: expected {:?}, found {names:?}", expected.columns));
+            }
+            let same = table.rows.len() == found_rows.len()
+                && table.rows.iter().zip(&found_rows).all(|(l, r)| l.iter().zip(r).all(|(l, r)| l.is_same(r)));
+            if same { Ok(()) } else {
+                Err(format!("rows differ\n  expected {:?}\n  found    {found_rows:?}", table.rows))
+            }
+        }
+    }
+}
+
+#[test]
+fn every_strategy_gives_what_the_definition_gives() {
+    let mut ran: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut matched = 0;
+    let mut failures = vec![];
+    let first_seed: u64 = std::env::var("CEPHEID_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    for (family, features) in FAMILIES {
+        for seed in first_seed..first_seed + cases_a_family() {
+            let mut random = SplitMix64::new(seed.wrapping_mul(0x5851_F42D_4C95_7F2D) ^ family.len() as u64);
+            let pattern = random_pattern(&mut random, features);
+            let text = random_table(&mut random, TableShape::default());
+            let batch = text.to_batch().expect("a generated table is well formed");
+            let expected = reference_matches(&pattern, &text.to_reference());
+            matched += expected.as_ref().map_or(0, |output| output.matches.len().min(1));
+            let how = [Cut::Whole, Cut::Every(1), Cut::Every(4), Cut::Random(seed)][seed as usize % 4];
+            let table = Table::new(batch.schema(), cut(&batch, how)).expect("pieces of one table");
+            for strategy in std::iter::once(None).chain(Strategy::ALL.map(Some)) {
+                let options = MatchOptions { strategy, ..MatchOptions::default() };
+                let found = match_table(&pattern, &table, &options);
+                if let (Some(_), Err(EngineError::Pattern(PatternError::Unsupported { .. }))) = (strategy, &found) {
+                    continue;
+                }
+                *ran.entry(strategy.map_or("planner", Strategy::name)).or_default() += 1;
+                if let Err(error) = compare(&pattern, &expected, found) {
+                    let name = strategy.map_or("planner", Strategy::name);
+                    failures.push(format!(
+                        "{family} seed {seed} [{name}]: {error}\n  pattern {}\n  table {:?}",
+                        pattern.to_json(),
+                        text.to_reference()
+                    ));
+                }
+            }
+        }
+    }
+    let cases = FAMILIES.len() * cases_a_family() as usize;
+    println!("{cases} cases, {matched} with matches; ran: {ran:?}");
+    assert!(failures.is_empty(), "{} failures, the first:\n{}", failures.len(), failures[..failures.len().min(40)].join("\n"));
+    assert_eq!(ran["planner"], cases);
+    assert!(matched * 3 > cases, "only {matched} of {cases} cases had a match");
+    for strategy in Strategy::ALL {
+        let runs = ran.get(strategy.name()).copied().unwrap_or(0);
+        assert!(runs * 20 > cases, "{strategy} ran only {runs} of {cases} cases");
+    }
+}

@@ -1,0 +1,65 @@
+"""What a user writes, checked by `mypy --strict` and never run: an error here is a hole in the annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, assert_type
+
+import cepheid as cep
+from cepheid import Expr, Matches, Pattern, col, event, prev
+
+condition: Expr = (col.price > prev(col.price)) & ~(col.volume < 100) | col.name.str.lower().like("a%")
+assert_type(col.price, Expr)
+assert_type(col("price"), Expr)
+assert_type(col.price == 1, Expr)
+assert_type(1 + col.price, Expr)
+assert_type(-col.price, Expr)
+assert_type(abs(col.price), Expr)
+assert_type(cep.ref("a").price.first(2), Expr)
+assert_type(cep.ref("a")["count"], Expr)
+assert_type(cep.ref("a").count(), Expr)
+assert_type(col.time.dt.truncate("hour"), Expr)
+assert_type(cep.when(col.x > 1).then(1).otherwise(None), Expr)
+
+pattern = (
+    cep.seq(event("low", col.price < 10, "volume > 5"), event("rise", condition).one_or_more(), contiguity="strict")
+    .partition_by("symbol", col.venue)
+    .order_by("time", descending=False)
+    .within(timedelta(minutes=5))
+    .select(top=cep.ref("rise").price.max(), low="low.price")
+    .select({"odd name": col.price})
+    .after_match(("to_last", "rise"), strict=True)
+    .rows_per_match("all")
+    .named("rise")
+)
+assert_type(pattern, Pattern)
+assert_type(event("a") >> event("b") | event("c"), Pattern)
+assert_type(Pattern.from_dict(pattern.to_dict()), Pattern)
+assert_type(pattern.fingerprint, str)
+assert_type(pattern.variables, tuple[str, ...])
+
+data: Mapping[str, Any] = {"price": [1.0]}
+matches = cep.match(pattern, data, event_time="time")
+assert_type(matches, Matches)
+assert_type(cep.sql("SELECT ...", trades=data), Matches)
+assert_type(len(matches), int)
+assert_type(pattern.count(data), int)
+assert_type(pattern.exists(data), bool)
+for row in matches:
+    assert_type(row, dict[str, Any])
+
+try:
+    cep.match(pattern, data)
+except cep.PatternError as pattern_error:
+    assert_type(pattern_error.variable, str | None)
+except cep.SqlError as sql_error:
+    assert_type(sql_error.span, tuple[int, int] | None)
+
+# What must be refused; an ignore that is not needed is an error too.
+pattern.after_match(3)  # type: ignore[arg-type]
+pattern.rows_per_match("some")  # type: ignore[arg-type]
+pattern.one_or_more(contiguity="loose")  # type: ignore[arg-type]
+event(1)  # type: ignore[arg-type]
+pattern >> "b"  # type: ignore[operator]
+cep.match(pattern)  # type: ignore[call-arg]

@@ -1,0 +1,70 @@
+"""The package in its process: what importing costs, threads, and the GIL."""
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+import cepheid as cep
+from cepheid import col, event, prev
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+def test_importing_brings_in_no_data_library():
+    code = (
+        "import sys, cepheid; print([m for m in ('numpy', 'pyarrow', 'pandas', 'polars', 'rich') if m in sys.modules])"
+    )
+    assert run(code) == "[]\n"
+
+
+def test_importing_is_quick():
+    code = "import time; a = time.process_time(); import cepheid; print(time.process_time() - a)"
+    # The promise is 60 ms of a release build on a machine at rest; this one may be a debug build on a busy machine, so
+    # processor time is counted, and twice as much allowed. The least of several is what importing itself costs.
+    assert min(float(run(code)) for _ in range(5)) < 0.12
+
+
+def test_every_public_name_is_there_and_star_imports_work():
+    names = {}
+    exec("from cepheid import *", names)
+    assert set(cep.__all__) <= set(names)
+    assert len(cep.__all__) == len(set(cep.__all__))
+
+
+def test_one_pattern_can_be_matched_from_many_threads():
+    pattern = cep.seq(event("a"), event("up", col.x > prev(col.x)).one_or_more(), contiguity="strict").select(
+        x="LAST(up.x)"
+    )
+    data = {"x": np.tile(np.arange(10), 100)}
+    expected = list(cep.match(pattern, data))
+    assert len(expected) == 100
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: list(cep.match(pattern, data)), range(32)))
+    assert all(result == expected for result in results)
+
+
+def test_the_gil_is_free_while_matching():
+    # A stream written in Python is read while another thread holds and waits for the GIL in turn.
+    import pyarrow as pa
+
+    table = pa.table({"x": list(range(100))})
+    reached, release = threading.Event(), threading.Event()
+
+    def batches():
+        yield table.to_batches()[0]
+        reached.set()
+        assert release.wait(10)
+        yield table.to_batches()[0]
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pa.RecordBatchReader.from_batches(table.schema, batches())
+        count = pool.submit(event("a", col.x > 97).count, reader)
+        assert reached.wait(10)
+        assert event("a").count(table) == 100
+        release.set()
+        assert count.result(10) == 4
