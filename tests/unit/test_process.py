@@ -1,5 +1,6 @@
 """The package in its process: what importing costs, threads, and the GIL."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -11,8 +12,12 @@ import cepheid as cep
 from cepheid import col, event, prev
 
 
-def run(code):
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+def run(code, **environment):
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env={**kept, **environment}
+    )
+    return done.stdout
 
 
 def test_importing_brings_in_no_data_library():
@@ -22,11 +27,12 @@ def test_importing_brings_in_no_data_library():
     assert run(code) == "[]\n"
 
 
-def test_importing_is_quick():
+def test_importing_is_quick(tmp_path):
     code = "import time; a = time.process_time(); import cepheid; print(time.process_time() - a)"
-    # The promise is 60 ms of a release build on a machine at rest; this one may be a debug build on a busy machine, so
-    # processor time is counted, and twice as much allowed. The least of several is what importing itself costs.
-    assert min(float(run(code)) for _ in range(5)) < 0.12
+    # As installed: with bytecode, which the first run writes. Processor time and the least of several, as other tests
+    # may keep the machine busy.
+    times_s = [float(run(code, PYTHONPYCACHEPREFIX=str(tmp_path))) for _ in range(6)]
+    assert min(times_s[1:]) < 0.060, times_s
 
 
 def test_every_public_name_is_there_and_star_imports_work():

@@ -40,7 +40,8 @@ pub(crate) fn aggregate_column(
             let found = scene.set.get(index as usize);
             accumulator.clear();
             // Rows of one match stand together in the output.
-            let end = (row..block.end_row).find(|r| scene.output.matches[*r] != index).unwrap_or(block.end_row);
+            let end =
+                (row..block.end_row).find(|r| scene.output.matches[*r] != index).unwrap_or(block.end_row);
             let last = block.rows_of_match(taken, index);
             for output_row in row..end {
                 let seen = match aggregate.semantics {

@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, UInt32Array, new_null_array};
+use arrow_array::{
+    ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, UInt32Array, new_null_array,
+};
+use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_schema::{DataType, Field, Schema};
 use cepheid_eval::{Leaf, TypedExpr};
 use cepheid_event::{EventError, OrderKey, OrderedRows, RowOrder, Table};
@@ -34,7 +37,13 @@ pub(crate) fn derive(
     };
     let matches = order.unwrap_or_else(|| (0..found.matches.len() as u32).collect());
     let output = OutputRows::new(pattern, &rows, &found.matches, &matches);
-    let scene = Scene { table, rows: &rows, set: &found.matches, output: &output, variables: plan.matcher.variables() };
+    let scene = Scene {
+        table,
+        rows: &rows,
+        set: &found.matches,
+        output: &output,
+        variables: plan.matcher.variables(),
+    };
     let batch = scene.batch(plan)?;
     let row_matches = output.matches;
     let origin = Origin {
@@ -218,7 +227,8 @@ impl Scene<'_> {
         if self.output.unmatched == 0 {
             return Ok(values);
         }
-        let unmatched: BooleanArray = self.output.matches.iter().map(|index| Some(*index == UNMATCHED)).collect();
+        let unmatched: BooleanArray =
+            self.output.matches.iter().map(|index| Some(*index == UNMATCHED)).collect();
         Ok(arrow_select::nullif::nullif(&values, &unmatched).map_err(EventError::from)?)
     }
 
@@ -234,22 +244,21 @@ impl Scene<'_> {
                 numbers[index] = number as i64 + 1;
             }
         }
-        let numbers: Int64Array = self
-            .output
-            .matches
-            .iter()
-            .map(|index| (*index != UNMATCHED).then(|| numbers[*index as usize]))
-            .collect();
-        Ok(Arc::new(numbers))
+        let number = |index: &u32| (*index != UNMATCHED).then(|| numbers[*index as usize]);
+        if self.output.unmatched > 0 {
+            return Ok(Arc::new(self.output.matches.iter().map(number).collect::<Int64Array>()));
+        }
+        Ok(Arc::new(Int64Array::from_iter_values(self.output.matches.iter().filter_map(number))))
     }
 
     /// Positions of the first or last rows of matches; NULL for empty and unmatched ones.
     fn edge_positions(&self, last: bool) -> UInt32Array {
         let edge = |index: &u32| {
-            let found = (*index != UNMATCHED).then(|| self.set.get(*index as usize)).filter(|m| !m.is_empty())?;
+            let found =
+                (*index != UNMATCHED).then(|| self.set.get(*index as usize)).filter(|m| !m.is_empty())?;
             Some(if last { found.start + found.rows() - 1 } else { found.start })
         };
-        self.output.matches.iter().map(edge).collect()
+        optional_positions(self.output.matches.iter().map(edge))
     }
 
     /// Names of the variables that rows of the match were mapped to.
@@ -310,8 +319,31 @@ impl Scene<'_> {
             let physical = i64::from(logical).checked_add(at.physical_offset)?;
             u32::try_from(physical).ok().filter(|position| partition.contains(position))
         };
-        (0..self.output.len()).map(resolve).collect()
+        optional_positions((0..self.output.len()).map(resolve))
     }
+}
+
+/// Positions as an array. Arrow's own way from options costs a branch and a bit a row; most have no NULL.
+fn optional_positions(positions: impl ExactSizeIterator<Item = Option<u32>>) -> UInt32Array {
+    let mut missing = vec![];
+    let values: Vec<u32> = positions
+        .enumerate()
+        .map(|(row, position)| {
+            position.unwrap_or_else(|| {
+                missing.push(row);
+                0
+            })
+        })
+        .collect();
+    if missing.is_empty() {
+        return UInt32Array::from(values);
+    }
+    let mut valid = BooleanBufferBuilder::new(values.len());
+    valid.append_n(values.len(), true);
+    for row in missing {
+        valid.set_bit(row, false);
+    }
+    UInt32Array::new(values.into(), Some(NullBuffer::new(valid.finish())))
 }
 
 /// Finds rows of a variable in a match, remembering where it is between rows of one match.

@@ -39,7 +39,12 @@ fn describe(
     strategies: Option<&Strategies>,
 ) -> std::fmt::Result {
     let name = pattern.name.as_deref().unwrap_or("pattern");
-    writeln!(text, "{name}: {} variables, {} places that take a row", automaton.variables.len(), automaton.positions.len())?;
+    writeln!(
+        text,
+        "{name}: {} variables, {} places that take a row",
+        automaton.variables.len(),
+        automaton.positions.len()
+    )?;
     writeln!(text, "  variables: {}", automaton.variables.join(", "))?;
     let columns: Vec<&str> = pattern.partition_by.iter().map(|c| c.name.as_str()).collect();
     match columns.as_slice() {
@@ -65,8 +70,12 @@ fn describe(
     let skip = match &pattern.after_match {
         AfterMatchSkip::PastLastRow => "past its last row".to_owned(),
         AfterMatchSkip::ToNextRow => "at the row after its first".to_owned(),
-        AfterMatchSkip::ToVariable { variable, row: SkipRow::First, .. } => format!("at the first row of {variable}"),
-        AfterMatchSkip::ToVariable { variable, row: SkipRow::Last, .. } => format!("at the last row of {variable}"),
+        AfterMatchSkip::ToVariable { variable, row: SkipRow::First, .. } => {
+            format!("at the first row of {variable}")
+        }
+        AfterMatchSkip::ToVariable { variable, row: SkipRow::Last, .. } => {
+            format!("at the last row of {variable}")
+        }
         AfterMatchSkip::None => "at every row, whatever has matched".to_owned(),
         AfterMatchSkip::Consume => "after every row that completes a match".to_owned(),
     };

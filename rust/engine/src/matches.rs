@@ -71,8 +71,11 @@ impl MatchTable {
             Field::new("variable", dictionary, false),
             Field::new("row", DataType::Int64, false),
         ]);
-        let columns: Vec<ArrayRef> =
-            vec![Arc::new(Int64Array::from(ordinals)), Arc::new(variables), Arc::new(Int64Array::from(arrivals))];
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from(ordinals)),
+            Arc::new(variables),
+            Arc::new(Int64Array::from(arrivals)),
+        ];
         Ok(RecordBatch::try_new(Arc::new(schema), columns).map_err(EventError::from)?)
     }
 

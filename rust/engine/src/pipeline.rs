@@ -13,7 +13,11 @@ use crate::plan::{MatchOptions, Plan};
 ///
 /// # Errors
 /// See [`EngineError`].
-pub fn match_table(pattern: &Pattern, table: &Table, options: &MatchOptions) -> Result<MatchTable, EngineError> {
+pub fn match_table(
+    pattern: &Pattern,
+    table: &Table,
+    options: &MatchOptions,
+) -> Result<MatchTable, EngineError> {
     let plan = Plan::new(pattern, table.schema(), options)?;
     let (rows, found) = find(&plan, table, options, Wanted::All)?;
     derive(&plan, table, rows, found)

@@ -70,8 +70,13 @@ impl Plan {
                 Ok((measure.name.clone(), compiled))
             })
             .collect::<Result<Vec<_>, EngineError>>()?;
-        let plan =
-            Self { matcher: Matcher::compile(&pattern, schema)?, partition_by, order_by, event_time, measures };
+        let plan = Self {
+            matcher: Matcher::compile(&pattern, schema)?,
+            partition_by,
+            order_by,
+            event_time,
+            measures,
+        };
         plan.output_names(schema)?;
         Ok(plan)
     }
@@ -94,7 +99,9 @@ impl Plan {
         let mut taken: Vec<&str> = vec!["match_number", "match_start", "match_end"];
         taken.extend(self.partition_by.iter().map(|column| schema.field(*column).name().as_str()));
         match self.measures.iter().find(|(name, _)| taken.contains(&name.as_str())) {
-            Some((name, _)) => Err(EngineError::Pattern(PatternError::DuplicateMeasure { name: name.clone() })),
+            Some((name, _)) => {
+                Err(EngineError::Pattern(PatternError::DuplicateMeasure { name: name.clone() }))
+            }
             None => Ok(()),
         }
     }

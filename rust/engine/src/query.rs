@@ -93,11 +93,16 @@ fn select(query: &Query, input: &RecordBatch) -> Result<RecordBatch, EngineError
         }
     }
     let options = RecordBatchOptions::new().with_row_count(Some(input.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options).map_err(EventError::from)?)
+    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
+        .map_err(EventError::from)?)
 }
 
 /// Rows in the order asked for; ties as they stand.
-fn sorted(items: &[OrderItem], input: &RecordBatch, output: &RecordBatch) -> Result<UInt32Array, EngineError> {
+fn sorted(
+    items: &[OrderItem],
+    input: &RecordBatch,
+    output: &RecordBatch,
+) -> Result<UInt32Array, EngineError> {
     let mut keys = items
         .iter()
         .map(|item| {
@@ -154,7 +159,8 @@ fn take(batch: &RecordBatch, rows: &UInt32Array) -> Result<RecordBatch, EngineEr
 pub fn find_table<'a>(query: &Query, names: &[&'a str]) -> Option<&'a str> {
     let exact = names.iter().find(|name| **name == query.table);
     let folded = || {
-        let mut fitting = names.iter().filter(|name| !query.table_quoted && name.eq_ignore_ascii_case(&query.table));
+        let mut fitting =
+            names.iter().filter(|name| !query.table_quoted && name.eq_ignore_ascii_case(&query.table));
         fitting.next().filter(|_| fitting.next().is_none())
     };
     exact.or_else(folded).copied()

@@ -47,7 +47,9 @@ fn fold_variables(pattern: &mut Pattern) {
     };
     for definition in &mut pattern.define {
         definition.condition.walk_mut(&mut |expr| match expr {
-            cepheid_ir::Expr::Column { at, .. } | cepheid_ir::Expr::Classifier { at } => fold(&mut at.variable),
+            cepheid_ir::Expr::Column { at, .. } | cepheid_ir::Expr::Classifier { at } => {
+                fold(&mut at.variable)
+            }
             cepheid_ir::Expr::Aggregate(aggregate) => fold(&mut aggregate.variable),
             _ => {}
         });
@@ -78,15 +80,23 @@ fn members(matches: &MatchTable) -> Vec<Vec<(String, usize)>> {
 }
 
 /// Says what is wrong, or whether the strategy ran the case.
-fn check(case: &Case, question: &Question, table: &Table, strategy: Option<Strategy>) -> Result<bool, String> {
+fn check(
+    case: &Case,
+    question: &Question,
+    table: &Table,
+    strategy: Option<Strategy>,
+) -> Result<bool, String> {
     let outcome = run(question, table, strategy);
     if let (Some(_), Err(EngineError::Pattern(PatternError::Unsupported { .. }))) = (strategy, &outcome) {
         return Ok(false);
     }
-    let place = |error: String| format!("{} [{}]: {error}", case.name, strategy.map_or("planner", Strategy::name));
+    let place =
+        |error: String| format!("{} [{}]: {error}", case.name, strategy.map_or("planner", Strategy::name));
     match (&case.error, outcome) {
         (Some(code), Err(error)) if error.code() == code => Ok(true),
-        (Some(code), Err(error)) => Err(place(format!("expected error `{code}`, got `{}`: {error}", error.code()))),
+        (Some(code), Err(error)) => {
+            Err(place(format!("expected error `{code}`, got `{}`: {error}", error.code())))
+        }
         (Some(code), Ok(_)) => Err(place(format!("expected error `{code}`, got matches"))),
         (None, Err(error)) => Err(place(format!("{error}"))),
         (None, Ok(matches)) => {

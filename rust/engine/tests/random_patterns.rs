@@ -55,7 +55,9 @@ fn compare(
         (Err(expected), Err(found)) => {
             Err(format!("expected error {}: {expected}, found {}: {found}", expected.code(), found.code()))
         }
-        (Err(expected), Ok(_)) => Err(format!("expected error {}: {expected}, found matches", expected.code())),
+        (Err(expected), Ok(_)) => {
+            Err(format!("expected error {}: {expected}, found matches", expected.code()))
+        }
         (Ok(_), Err(found)) => Err(format!("expected matches, found error {}: {found}", found.code())),
         (Ok(expected), Ok(found)) => {
             let mut expected_members: Vec<_> = expected.matches.iter().map(|m| m.members.clone()).collect();
@@ -71,15 +73,23 @@ fn compare(
                 found_rows.sort_by_key(key);
             }
             if expected_members != found_members {
-                return Err(format!("matches differ\n  expected {expected_members:?}\n  found    {found_members:?}"));
+                return Err(format!(
+                    "matches differ\n  expected {expected_members:?}\n  found    {found_members:?}"
+                ));
             }
             let names: Vec<String> = rows.columns;
             if names != expected.columns {
                 return Err(format!("columns differ: expected {:?}, found {names:?}", expected.columns));
             }
             let same = table.rows.len() == found_rows.len()
-                && table.rows.iter().zip(&found_rows).all(|(l, r)| l.iter().zip(r).all(|(l, r)| l.is_same(r)));
-            if same { Ok(()) } else {
+                && table
+                    .rows
+                    .iter()
+                    .zip(&found_rows)
+                    .all(|(l, r)| l.iter().zip(r).all(|(l, r)| l.is_same(r)));
+            if same {
+                Ok(())
+            } else {
                 Err(format!("rows differ\n  expected {:?}\n  found    {found_rows:?}", table.rows))
             }
         }
@@ -105,7 +115,9 @@ fn every_strategy_gives_what_the_definition_gives() {
             for strategy in std::iter::once(None).chain(Strategy::ALL.map(Some)) {
                 let options = MatchOptions { strategy, ..MatchOptions::default() };
                 let found = match_table(&pattern, &table, &options);
-                if let (Some(_), Err(EngineError::Pattern(PatternError::Unsupported { .. }))) = (strategy, &found) {
+                if let (Some(_), Err(EngineError::Pattern(PatternError::Unsupported { .. }))) =
+                    (strategy, &found)
+                {
                     continue;
                 }
                 *ran.entry(strategy.map_or("planner", Strategy::name)).or_default() += 1;
@@ -122,7 +134,12 @@ fn every_strategy_gives_what_the_definition_gives() {
     }
     let cases = FAMILIES.len() * cases_a_family() as usize;
     println!("{cases} cases, {matched} with matches; ran: {ran:?}");
-    assert!(failures.is_empty(), "{} failures, the first:\n{}", failures.len(), failures[..failures.len().min(40)].join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} failures, the first:\n{}",
+        failures.len(),
+        failures[..failures.len().min(40)].join("\n")
+    );
     assert_eq!(ran["planner"], cases);
     assert!(matched * 3 > cases, "only {matched} of {cases} cases had a match");
     for strategy in Strategy::ALL {

@@ -4,8 +4,8 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowDictionaryKeyType, ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowDictionaryKeyType, ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, PrimitiveArray};
 use arrow_row::{RowConverter, SortField};
@@ -168,7 +168,8 @@ fn dictionary_ids<C: ArrowDictionaryKeyType>(table: &Table, column: usize) -> Re
         // when it is first met, so that numbers go by first appearance.
         let mut numbers = vec![u32::MAX; values.len()];
         for code in array.keys() {
-            let code = code.map(arrow_buffer::ArrowNativeType::as_usize).filter(|code| values.is_valid(*code));
+            let code =
+                code.map(arrow_buffer::ArrowNativeType::as_usize).filter(|code| values.is_valid(*code));
             let id = match code {
                 None => interner.number(None),
                 Some(code) => {
@@ -212,7 +213,8 @@ fn row_format_ids(table: &Table, columns: &[usize]) -> Result<KeyIds, EventError
 const CHUNK: usize = 1 << 15;
 
 fn row_converter(table: &Table, columns: &[usize], arrays: &[ArrayRef]) -> Result<RowConverter, EventError> {
-    let fields: Vec<SortField> = arrays.iter().map(|array| SortField::new(array.data_type().clone())).collect();
+    let fields: Vec<SortField> =
+        arrays.iter().map(|array| SortField::new(array.data_type().clone())).collect();
     for (column, field) in columns.iter().zip(&fields) {
         if !RowConverter::supports_fields(std::slice::from_ref(field)) {
             let field = table.schema().field(*column);
@@ -229,12 +231,12 @@ fn row_converter(table: &Table, columns: &[usize], arrays: &[ArrayRef]) -> Resul
 /// The same values, with one NaN and one zero, so that equal keys have equal bytes.
 pub(crate) fn comparable(array: &ArrayRef) -> ArrayRef {
     match array.data_type() {
-        DataType::Float64 => {
-            Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(|value| canonical(value, f64::NAN)))
-        }
-        DataType::Float32 => {
-            Arc::new(array.as_primitive::<Float32Type>().unary::<_, Float32Type>(|value| canonical(value, f32::NAN)))
-        }
+        DataType::Float64 => Arc::new(
+            array.as_primitive::<Float64Type>().unary::<_, Float64Type>(|value| canonical(value, f64::NAN)),
+        ),
+        DataType::Float32 => Arc::new(
+            array.as_primitive::<Float32Type>().unary::<_, Float32Type>(|value| canonical(value, f32::NAN)),
+        ),
         _ => Arc::clone(array),
     }
 }

@@ -2,10 +2,10 @@
 
 use std::cmp::Ordering;
 
+use arrow_array::Array;
 use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::Array;
 use arrow_buffer::ScalarBuffer;
 use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{DataType, SortOptions};
@@ -98,7 +98,9 @@ impl RowOrder {
     pub fn compare(&self, left: u32, right: u32) -> Ordering {
         match self {
             Self::Arrival => Ordering::Equal,
-            Self::Integers { values, descending: false } => values[left as usize].cmp(&values[right as usize]),
+            Self::Integers { values, descending: false } => {
+                values[left as usize].cmp(&values[right as usize])
+            }
             Self::Integers { values, descending: true } => values[right as usize].cmp(&values[left as usize]),
             Self::Rows(rows) => rows.row(left as usize).cmp(&rows.row(right as usize)),
         }
@@ -126,7 +128,11 @@ impl RowOrder {
 fn integers(table: &Table, column: usize) -> Result<Option<ScalarBuffer<i64>>, EventError> {
     let wide = matches!(
         table.schema().field(column).data_type(),
-        DataType::Int64 | DataType::Timestamp(..) | DataType::Date64 | DataType::Time64(_) | DataType::Duration(_)
+        DataType::Int64
+            | DataType::Timestamp(..)
+            | DataType::Date64
+            | DataType::Time64(_)
+            | DataType::Duration(_)
     );
     let nulls = table.batches().iter().any(|batch| batch.column(column).null_count() > 0);
     if !wide || nulls {
@@ -136,4 +142,3 @@ fn integers(table: &Table, column: usize) -> Result<Option<ScalarBuffer<i64>>, E
     let plain = arrow_cast::cast(&whole, &DataType::Int64)?;
     Ok(Some(plain.as_primitive::<Int64Type>().values().clone()))
 }
-

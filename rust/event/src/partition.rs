@@ -110,7 +110,12 @@ impl OrderedRows {
     /// Places in the table of many positions; NULL stays NULL.
     pub fn arrivals_of(&self, positions: UInt32Array) -> UInt32Array {
         match &self.arrivals {
-            Some(arrivals) => positions.unary_opt(|position| Some(arrivals[position as usize])),
+            // What a NULL hides is a position like any other (zero, mostly), or there are no rows at all.
+            Some(arrivals) => {
+                let (_, values, nulls) = positions.into_parts();
+                let place = |position: &u32| arrivals.get(*position as usize).copied().unwrap_or(0);
+                UInt32Array::new(values.iter().map(place).collect(), nulls)
+            }
             None => positions,
         }
     }
@@ -151,9 +156,8 @@ impl OrderedRows {
             (Some(low), Some(outside)) => Ok(arrow_select::nullif::nullif(&base.slice(low, rows), &outside)?),
             (None, outside) => {
                 let outside = outside.unwrap_or_else(|| BooleanArray::from(vec![false; rows]));
-                let places: UInt32Array = (0..rows)
-                    .map(|row| (!outside.value(row)).then(|| (low + row as i64) as u32))
-                    .collect();
+                let places: UInt32Array =
+                    (0..rows).map(|row| (!outside.value(row)).then(|| (low + row as i64) as u32)).collect();
                 Ok(arrow_select::take::take(base, &places, None)?)
             }
         }
@@ -174,9 +178,11 @@ impl OrderedRows {
             // Rows of this partition, in three stretches: before, inside, after.
             let first_inside = start.saturating_sub(shift).clamp(position, stop);
             let last_inside = end.saturating_sub(shift).clamp(first_inside, stop);
-            for (rows, leaves) in
-                [(first_inside - position, true), (last_inside - first_inside, false), (stop - last_inside, true)]
-            {
+            for (rows, leaves) in [
+                (first_inside - position, true),
+                (last_inside - first_inside, false),
+                (stop - last_inside, true),
+            ] {
                 mask.append_n(rows as usize, leaves);
                 any |= leaves && rows > 0;
             }

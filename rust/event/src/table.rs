@@ -88,7 +88,8 @@ impl Table {
                 // `interleave` knows no NULL index: an extra source of one NULL row stands for it.
                 let nulls = (rows.null_count() > 0)
                     .then(|| arrow_array::new_null_array(self.schema.field(column).data_type(), 1));
-                let mut sources: Vec<&dyn Array> = batches.iter().map(|b| b.column(column).as_ref()).collect();
+                let mut sources: Vec<&dyn Array> =
+                    batches.iter().map(|b| b.column(column).as_ref()).collect();
                 if let Some(nulls) = &nulls {
                     sources.push(nulls.as_ref());
                 }
@@ -159,7 +160,13 @@ pub fn resolve_column(schema: &Schema, name: &str, quoted: bool) -> Result<usize
 }
 
 fn positions(schema: &Schema, fits: impl Fn(&str) -> bool) -> Vec<usize> {
-    schema.fields().iter().enumerate().filter(|(_, field)| fits(field.name())).map(|(index, _)| index).collect()
+    schema
+        .fields()
+        .iter()
+        .enumerate()
+        .filter(|(_, field)| fits(field.name()))
+        .map(|(index, _)| index)
+        .collect()
 }
 
 /// The name nearest to `name` by edits, without regard to case, if it is near at all.
@@ -167,7 +174,9 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let wanted: Vec<char> = name.to_lowercase().chars().take(64).collect();
     candidates
         .into_iter()
-        .map(|candidate| (edits(&wanted, &candidate.to_lowercase().chars().take(64).collect::<Vec<_>>()), candidate))
+        .map(|candidate| {
+            (edits(&wanted, &candidate.to_lowercase().chars().take(64).collect::<Vec<_>>()), candidate)
+        })
         .filter(|(distance, _)| *distance <= 1 + wanted.len() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -198,8 +207,12 @@ fn same_columns(left: &Schema, right: &Schema) -> bool {
 }
 
 fn describe(schema: &Schema) -> String {
-    let fields: Vec<String> =
-        schema.fields().iter().take(20).map(|field| format!("{}: {}", field.name(), field.data_type())).collect();
+    let fields: Vec<String> = schema
+        .fields()
+        .iter()
+        .take(20)
+        .map(|field| format!("{}: {}", field.name(), field.data_type()))
+        .collect();
     format!("({})", fields.join(", "))
 }
 
@@ -209,10 +222,8 @@ fn describe(schema: &Schema) -> String {
 /// What Arrow refuses.
 pub fn as_int64(array: &dyn Array) -> Result<ArrayRef, EventError> {
     // Arrow casts 32-bit times and dates by way of their own width.
-    let narrow = matches!(
-        array.data_type(),
-        arrow_schema::DataType::Date32 | arrow_schema::DataType::Time32(_)
-    );
+    let narrow =
+        matches!(array.data_type(), arrow_schema::DataType::Date32 | arrow_schema::DataType::Time32(_));
     if narrow {
         let integers = arrow_cast::cast(array, &arrow_schema::DataType::Int32)?;
         return Ok(arrow_cast::cast(&integers, &arrow_schema::DataType::Int64)?);

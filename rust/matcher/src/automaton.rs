@@ -11,9 +11,7 @@
 //! count is written out, the last copy is what repeats, and coming back to it without having taken a row ends that
 //! path. In the algebra (`EmptyMatches::Excluded`) every iteration is fenced, and one that took no row ends its path.
 
-use cepheid_ir::{
-    Contiguity, EmptyMatches, PartitionEdge, Pattern, PatternError, PatternNode, limits,
-};
+use cepheid_ir::{Contiguity, EmptyMatches, PartitionEdge, Pattern, PatternError, PatternNode, limits};
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
@@ -152,7 +150,8 @@ impl Program<'_> {
         }
         match node {
             PatternNode::Variable(name) => {
-                let variable = self.variables.iter().position(|v| v == name).expect("variables() lists every name");
+                let variable =
+                    self.variables.iter().position(|v| v == name).expect("variables() lists every name");
                 let position = self.positions.len() as u32;
                 self.positions.push(Position {
                     variable: variable as VariableId,

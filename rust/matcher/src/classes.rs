@@ -43,7 +43,8 @@ impl<'a> Classes<'a> {
                 }
             }
         }
-        let masks = used.iter().map(|predicate| masks.of[*predicate].as_ref().ok()).collect::<Option<Vec<_>>>()?;
+        let masks =
+            used.iter().map(|predicate| masks.of[*predicate].as_ref().ok()).collect::<Option<Vec<_>>>()?;
         Some(Self {
             words: vec![0; masks.len()],
             masks,

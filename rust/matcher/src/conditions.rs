@@ -41,7 +41,9 @@ impl Conditions {
         for variable in variables {
             let condition = match pattern.condition(variable) {
                 None | Some(Expr::Literal(Literal::Boolean(true))) => Condition::Always,
-                Some(condition) => sorted.sort(name_row_under_test(condition.clone(), variable), variable, schema)?,
+                Some(condition) => {
+                    sorted.sort(name_row_under_test(condition.clone(), variable), variable, schema)?
+                }
             };
             sorted.of.push(condition);
         }

@@ -103,10 +103,12 @@ impl<'a> Layout<'a> {
 fn fixed_variable(part: &PatternNode) -> Option<&str> {
     match part {
         PatternNode::Variable(name) => Some(name),
-        PatternNode::Quantified { node, quantifier } if quantifier.max == Some(quantifier.min) => match &**node {
-            PatternNode::Variable(name) => Some(name),
-            _ => None,
-        },
+        PatternNode::Quantified { node, quantifier } if quantifier.max == Some(quantifier.min) => {
+            match &**node {
+                PatternNode::Variable(name) => Some(name),
+                _ => None,
+            }
+        }
         _ => None,
     }
 }

@@ -100,7 +100,8 @@ impl<'a> ShiftedColumns<'a> {
         if let Some((_, start, base)) = self.bases.iter().find(|(known, ..)| *known == column) {
             return Ok((*start, base.clone()));
         }
-        let reach = self.reach.iter().find(|(known, _)| *known == column).map_or(0..0, |(_, reach)| reach.clone());
+        let reach =
+            self.reach.iter().find(|(known, _)| *known == column).map_or(0..0, |(_, reach)| reach.clone());
         let reading = self.clamped(reach);
         let base = self.rows.read(self.table, column, reading.clone())?;
         self.bases.push((column, reading.start, base.clone()));

@@ -126,7 +126,8 @@ impl Matcher {
         let masks = Masks::evaluate(&self.conditions.predicates, table, rows)?;
         let always = Bits::filled(rows.num_rows(), true);
         let arrival = |position: u32| rows.arrival(position);
-        let mut job = Job { matcher: self, table, rows, masks: &masks, always: &always, arrival: &arrival, options };
+        let mut job =
+            Job { matcher: self, table, rows, masks: &masks, always: &always, arrival: &arrival, options };
         let allowed = |strategy: &Strategy| options.strategy.is_none_or(|only| only == *strategy);
         for strategy in self.plan.accepting.iter().copied().filter(allowed) {
             if let Some(matches) = job.run(strategy)? {
@@ -241,7 +242,9 @@ fn time_bound(pattern: &Pattern, schema: &Schema) -> Result<TimeBound, MatchErro
             let column = resolve_column(schema, &key.column.name, key.column.quoted)?;
             let field = schema.field(column);
             let nanoseconds_per_unit = match field.data_type() {
-                DataType::Timestamp(unit, _) | DataType::Time32(unit) | DataType::Time64(unit)
+                DataType::Timestamp(unit, _)
+                | DataType::Time32(unit)
+                | DataType::Time64(unit)
                 | DataType::Duration(unit) => nanoseconds_per(*unit),
                 DataType::Date32 => 86_400_000_000_000,
                 DataType::Date64 => nanoseconds_per(TimeUnit::Millisecond),
@@ -249,7 +252,8 @@ fn time_bound(pattern: &Pattern, schema: &Schema) -> Result<TimeBound, MatchErro
                     return Err(MatchError::Event(EventError::ColumnType {
                         column: field.name().clone(),
                         found: other.to_string(),
-                        expected: "WITHIN by time needs a timestamp, date or time as the first ORDER BY key".into(),
+                        expected: "WITHIN by time needs a timestamp, date or time as the first ORDER BY key"
+                            .into(),
                     }));
                 }
             };

@@ -4,7 +4,9 @@
 
 use std::ops::Range;
 
-use cepheid_eval::{Accumulator, ColumnReader, EvalError, Leaf, SlotValues, TypedAggregate, TypedExpr, Value};
+use cepheid_eval::{
+    Accumulator, ColumnReader, EvalError, Leaf, SlotValues, TypedAggregate, TypedExpr, Value,
+};
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::{Anchor, Pattern, RowPointer, TestedRow};
 
@@ -407,7 +409,8 @@ impl SlotValues for Slots<'_, '_> {
                 None => Value::Null,
             },
             Source::Classifier(pointer) => {
-                let row = state.resolve_row(pointer, self.tested).and_then(|row| row.checked_sub(state.start));
+                let row =
+                    state.resolve_row(pointer, self.tested).and_then(|row| row.checked_sub(state.start));
                 match row.and_then(|row| state.labels.get(row as usize)) {
                     Some(variable) => state.names[*variable as usize].clone(),
                     None => Value::Null,

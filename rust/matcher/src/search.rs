@@ -75,7 +75,12 @@ impl Skip {
     }
 
     /// The row to go on at. `arrival` is asked for the match's first row when an error must name it.
-    fn next(&self, found: MatchView<'_>, number: u64, arrival: impl Fn(u32) -> u32) -> Result<u32, MatchError> {
+    fn next(
+        &self,
+        found: MatchView<'_>,
+        number: u64,
+        arrival: impl Fn(u32) -> u32,
+    ) -> Result<u32, MatchError> {
         let next_row = found.start + 1;
         match self {
             Self::PastLastRow => Ok((found.start + found.rows()).max(next_row)),
@@ -188,7 +193,11 @@ pub(crate) enum Bound {
     /// `row(last) - row(first)` is at most this.
     Rows(u64),
     /// Times by position (`None`: NULL), ascending within a partition unless NULL, and the exclusive bound.
-    Time { times: Vec<Option<i64>>, span: i128, reached: u32 },
+    Time {
+        times: Vec<Option<i64>>,
+        span: i128,
+        reached: u32,
+    },
 }
 
 impl Bound {
@@ -197,12 +206,10 @@ impl Bound {
     fn limit(&mut self, row: u32, partition_end: u32) -> u32 {
         match self {
             Self::None => partition_end,
-            Self::Rows(rows) => {
-                u32::try_from(*rows).ok().and_then(|rows| row.checked_add(rows)?.checked_add(1)).map_or(
-                    partition_end,
-                    |limit| limit.min(partition_end),
-                )
-            }
+            Self::Rows(rows) => u32::try_from(*rows)
+                .ok()
+                .and_then(|rows| row.checked_add(rows)?.checked_add(1))
+                .map_or(partition_end, |limit| limit.min(partition_end)),
             Self::Time { times, span, reached } => {
                 let Some(first) = times[row as usize] else { return row };
                 let mut limit = (*reached).clamp(row, partition_end);

@@ -26,7 +26,8 @@ pub enum Strategy {
 
 impl Strategy {
     /// Every strategy, in the order in which they are tried.
-    pub const ALL: [Self; 4] = [Self::BitStreams, Self::ReverseAutomaton, Self::StartRuns, Self::Backtracking];
+    pub const ALL: [Self; 4] =
+        [Self::BitStreams, Self::ReverseAutomaton, Self::StartRuns, Self::Backtracking];
 
     /// The name, as in explanations.
     pub fn name(self) -> &'static str {
@@ -44,7 +45,9 @@ impl Strategy {
             Self::BitStreams => "time O(n·p / 64) and O(p) a match; space one bit a row and condition",
             Self::ReverseAutomaton => "time O(n), or O(n·p) where matches overlap; space two bytes a row",
             Self::StartRuns => "time O(p·m) a start row; space p bits and 8 bytes a row of the longest run",
-            Self::Backtracking => "time exponential at worst, cut off by the step limit; space 8 bytes a row of the longest run",
+            Self::Backtracking => {
+                "time exponential at worst, cut off by the step limit; space 8 bytes a row of the longest run"
+            }
         }
     }
 }
@@ -68,7 +71,12 @@ pub struct Plan {
 
 impl Plan {
     /// Weighs every strategy.
-    pub(crate) fn new(pattern: &Pattern, automaton: &Automaton, conditions: &Conditions, skip: &Skip) -> Self {
+    pub(crate) fn new(
+        pattern: &Pattern,
+        automaton: &Automaton,
+        conditions: &Conditions,
+        skip: &Skip,
+    ) -> Self {
         let mut plan = Self { accepting: vec![], reasons: vec![], steps: None };
         let free = conditions.need_no_run();
         let bounded = matches!(pattern.within, Some(Within::Time { .. } | Within::Rows(_)));
@@ -83,7 +91,10 @@ impl Plan {
         } else if !skip.never_looks_back() {
             (false, "matches may overlap")
         } else {
-            (true, "a plain sequence of rows and runs; taken if the data show every run and what follows it to exclude each other")
+            (
+                true,
+                "a plain sequence of rows and runs; taken if the data show every run and what follows it to exclude each other",
+            )
         };
         plan.weigh(Strategy::BitStreams, accepts, reason);
         plan.steps = steps.filter(|_| accepts);
@@ -93,7 +104,11 @@ impl Plan {
         } else if automaton.positions.len() > POSITIONS_MAX {
             (false, format!("the pattern has more than {POSITIONS_MAX} places once counts are written out"))
         } else {
-            (true, "no condition reads the run: what can follow a row does not depend on what came before".to_owned())
+            (
+                true,
+                "no condition reads the run: what can follow a row does not depend on what came before"
+                    .to_owned(),
+            )
         };
         plan.weigh(Strategy::ReverseAutomaton, accepts, &reason);
 

@@ -89,8 +89,8 @@ impl<'a> Backtracking<'a> {
             if steps > self.step_limit {
                 return Err(MatchError::StepLimit { row: (self.arrival)(start.row), limit: self.step_limit });
             }
-            let edge_missed =
-                (target.at_start && row != start.partition.start) || (target.at_end && row != start.partition.end);
+            let edge_missed = (target.at_start && row != start.partition.start)
+                || (target.at_end && row != start.partition.end);
             if edge_missed {
                 continue;
             }

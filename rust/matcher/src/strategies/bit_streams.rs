@@ -41,12 +41,7 @@ pub(crate) fn steps(pattern: &Pattern, variables: &[String]) -> Option<Vec<Step>
     /// More would not pay: each is a pass.
     const STEPS_MAX: usize = 64;
 
-    fn append(
-        node: &PatternNode,
-        excluded: bool,
-        variables: &[String],
-        steps: &mut Vec<Step>,
-    ) -> Option<()> {
+    fn append(node: &PatternNode, excluded: bool, variables: &[String], steps: &mut Vec<Step>) -> Option<()> {
         match node {
             PatternNode::Sequence(parts) => {
                 parts.iter().try_for_each(|part| append(&part.node, excluded, variables, steps))

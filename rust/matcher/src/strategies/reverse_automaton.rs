@@ -74,7 +74,10 @@ pub(crate) struct ReverseAutomaton<'a> {
 /// Known steps from state to state.
 enum Transitions {
     /// `to[state * width + class]`.
-    Table { width: usize, to: Vec<u16> },
+    Table {
+        width: usize,
+        to: Vec<u16>,
+    },
     Map(HashMap<(u16, u32), u16, FixedState>),
 }
 
@@ -155,7 +158,9 @@ impl<'a> ReverseAutomaton<'a> {
                 Transitions::Table { width, to } => to[state as usize * width + class as usize],
                 Transitions::Map(to) => to.get(&(state, class)).copied().unwrap_or(UNKNOWN),
             };
-            state = if known != UNKNOWN { known } else {
+            state = if known != UNKNOWN {
+                known
+            } else {
                 match self.step(state, class) {
                     Some(next) => next,
                     None => return self.run_back_by_sets(),
@@ -232,7 +237,9 @@ impl<'a> ReverseAutomaton<'a> {
     fn first_viable(&self, targets: &[Target], row: u32) -> u32 {
         let viable = self.viable(row);
         for target in targets {
-            if (target.at_start && row != self.partition.start) || (target.at_end && row != self.partition.end) {
+            if (target.at_start && row != self.partition.start)
+                || (target.at_end && row != self.partition.end)
+            {
                 continue;
             }
             match target.step {
@@ -362,7 +369,14 @@ impl Viability {
     }
 
     /// Viable positions of a row of `class`, given those of the next row.
-    fn of_row(&self, automaton: &Automaton, classes: &Classes<'_>, class: u32, next: &[u64], at_end: bool) -> Set {
+    fn of_row(
+        &self,
+        automaton: &Automaton,
+        classes: &Classes<'_>,
+        class: u32,
+        next: &[u64],
+        at_end: bool,
+    ) -> Set {
         let mut set = if at_end { self.last_at_end.clone() } else { self.last_anywhere.clone() };
         for position in members(next) {
             for (word, before) in set.iter_mut().zip(&self.before[position]) {

@@ -40,9 +40,17 @@ impl Tails {
 
     /// Adds the tail whose first row `position` takes, with `label`, before it goes on to `next` at the next row
     /// (`None`: the match ends).
-    pub(crate) fn add(&mut self, position: usize, label: Label, next: Option<usize>) -> Result<(), MatchError> {
+    pub(crate) fn add(
+        &mut self,
+        position: usize,
+        label: Label,
+        next: Option<usize>,
+    ) -> Result<(), MatchError> {
         if self.nodes.len() >= NODES_MAX {
-            return Err(MatchError::TooLarge { what: "shared tails in one partition", limit: NODES_MAX as u64 });
+            return Err(MatchError::TooLarge {
+                what: "shared tails in one partition",
+                limit: NODES_MAX as u64,
+            });
         }
         let rest = next.map_or(NO_TAIL, |next| self.at_next_row[next]);
         let node = match self.nodes.get(rest as usize) {
