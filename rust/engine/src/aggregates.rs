@@ -31,7 +31,7 @@ pub(crate) fn aggregate_column(
         let block = Block::new(scene, &members, row, aggregate)?;
         let mut taken = 0;
         while row < block.end_row {
-            let index = scene.output.matches[row];
+            let index = scene.output.matches.get(row);
             if index == UNMATCHED {
                 values.push(Value::Null);
                 row += 1;
@@ -41,11 +41,11 @@ pub(crate) fn aggregate_column(
             accumulator.clear();
             // Rows of one match stand together in the output.
             let end =
-                (row..block.end_row).find(|r| scene.output.matches[*r] != index).unwrap_or(block.end_row);
+                (row..block.end_row).find(|r| scene.output.matches.get(*r) != index).unwrap_or(block.end_row);
             let last = block.rows_of_match(taken, index);
             for output_row in row..end {
                 let seen = match aggregate.semantics {
-                    Semantics::Running => scene.output.seen[output_row],
+                    Semantics::Running => scene.output.seen(output_row, found),
                     Semantics::Final => found.rows(),
                 };
                 while taken < last && block.positions[taken] < found.start + seen {
@@ -82,14 +82,14 @@ impl Block {
         let mut names: Vec<&str> = vec![];
         let mut last = UNMATCHED;
         while block.end_row < scene.output.len() {
-            let index = scene.output.matches[block.end_row];
+            let index = scene.output.matches.get(block.end_row);
             if index != last && index != UNMATCHED {
                 if block.positions.len() >= BLOCK_ROWS {
                     break;
                 }
                 let found = scene.set.get(index as usize);
                 let mut position = found.start;
-                for segment in found.segments {
+                for segment in found.segments() {
                     let variable = segment.label.variable as usize;
                     if members[variable] {
                         block.positions.extend(position..position + segment.rows);
@@ -155,14 +155,15 @@ fn match_numbers(scene: &Scene<'_>, matches: &[u32]) -> ArrayRef {
 /// COUNT(*) and COUNT(v.*), from segments alone.
 fn counts(scene: &Scene<'_>, members: &[bool], semantics: Semantics) -> ArrayRef {
     let count = |row: usize| {
-        let index = scene.output.matches[row];
+        let index = scene.output.matches.get(row);
         if index == UNMATCHED {
             return None;
         }
         let found = scene.set.get(index as usize);
-        let mut left = if semantics == Semantics::Final { found.rows() } else { scene.output.seen[row] };
+        let mut left =
+            if semantics == Semantics::Final { found.rows() } else { scene.output.seen(row, found) };
         let mut count = 0_i64;
-        for segment in found.segments {
+        for segment in found.segments() {
             let rows = segment.rows.min(left);
             if members[segment.label.variable as usize] {
                 count += i64::from(rows);

@@ -17,7 +17,7 @@ use cepheid_matcher::{Found, MatchSet, MatchView};
 
 use crate::aggregates::aggregate_column;
 use crate::error::EngineError;
-use crate::matches::{MatchTable, Origin, UNMATCHED};
+use crate::matches::{MatchTable, Ordinals, Origin, UNMATCHED};
 use crate::plan::Plan;
 
 /// Makes the output of a pattern's matches.
@@ -35,7 +35,7 @@ pub(crate) fn derive(
         OutputColumns::Standard => None,
         OutputColumns::Derived => Some(by_last_row(plan, table, &rows, &found.matches)?),
     };
-    let matches = order.unwrap_or_else(|| (0..found.matches.len() as u32).collect());
+    let matches = order.map_or(Ordinals::All(found.matches.len() as u32), Ordinals::Listed);
     let output = OutputRows::new(pattern, &rows, &found.matches, &matches);
     let scene = Scene {
         table,
@@ -84,35 +84,64 @@ fn by_last_row(
 /// The rows of the output, in order.
 pub(crate) struct OutputRows {
     /// The match of each; [`UNMATCHED`] for an input row that no match holds.
-    pub(crate) matches: Vec<u32>,
-    /// Position of the input row whose columns it shows.
-    pub(crate) positions: Vec<u32>,
-    /// Rows of the match up to and including the one shown; all of them with one row a match.
-    pub(crate) seen: Vec<u32>,
+    pub(crate) matches: Ordinals,
+    /// Which rows of the matches they show; `None`: one row a match, which shows all of it.
+    shown: Option<Shown>,
     unmatched: usize,
 }
 
+/// One output row a matched row.
+#[derive(Default)]
+struct Shown {
+    matches: Vec<u32>,
+    /// Position of the input row.
+    positions: Vec<u32>,
+    /// Rows of the match up to and including it.
+    seen: Vec<u32>,
+}
+
 impl OutputRows {
-    fn new(pattern: &Pattern, rows: &OrderedRows, set: &MatchSet, order: &[u32]) -> Self {
-        let mut output = Self { matches: vec![], positions: vec![], seen: vec![], unmatched: 0 };
+    fn new(pattern: &Pattern, rows: &OrderedRows, set: &MatchSet, order: &Ordinals) -> Self {
         let mode = pattern.rows_per_match;
+        if mode == RowsPerMatch::One {
+            return Self { matches: order.clone(), shown: None, unmatched: 0 };
+        }
+        let mut shown = Shown::default();
         if mode == RowsPerMatch::AllWithUnmatched {
-            output.add_with_unmatched(rows, set);
-            return output;
+            shown.add_with_unmatched(rows, set);
+        } else {
+            for index in order.iter() {
+                shown.add_match(mode, index, set.get(index as usize));
+            }
         }
-        output.reserve(order.len());
-        for index in order {
-            output.add_match(mode, *index, set.get(*index as usize));
-        }
-        output
+        let unmatched = shown.matches.iter().filter(|index| **index == UNMATCHED).count();
+        let matches = Ordinals::Listed(std::mem::take(&mut shown.matches));
+        Self { matches, shown: Some(shown), unmatched }
     }
 
-    fn reserve(&mut self, rows: usize) {
-        self.matches.reserve_exact(rows);
-        self.positions.reserve_exact(rows);
-        self.seen.reserve_exact(rows);
+    /// Rows of the match that output row `row` has seen, itself included.
+    #[inline]
+    pub(crate) fn seen(&self, row: usize, found: MatchView<'_>) -> u32 {
+        match &self.shown {
+            Some(shown) => shown.seen[row],
+            None => found.rows(),
+        }
     }
 
+    /// Positions of the input rows whose columns are shown.
+    fn positions(&self, set: &MatchSet) -> UInt32Array {
+        match &self.shown {
+            Some(shown) => UInt32Array::from(shown.positions.clone()),
+            None => UInt32Array::from_iter_values(self.matches.iter().map(|index| set.start(index as usize))),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.matches.len()
+    }
+}
+
+impl Shown {
     fn add(&mut self, index: u32, position: u32, seen: u32) {
         self.matches.push(index);
         self.positions.push(position);
@@ -120,15 +149,13 @@ impl OutputRows {
     }
 
     fn add_match(&mut self, mode: RowsPerMatch, index: u32, found: MatchView<'_>) {
-        if mode == RowsPerMatch::One {
-            self.add(index, found.start, found.rows());
-        } else if found.is_empty() {
+        if found.is_empty() {
             if mode != RowsPerMatch::AllOmitEmpty {
                 self.add(index, found.start, 0);
             }
         } else {
             let mut seen = 0;
-            for segment in found.segments {
+            for segment in found.segments() {
                 for _ in 0..segment.rows {
                     seen += 1;
                     if !segment.label.excluded {
@@ -159,11 +186,6 @@ impl OutputRows {
                 self.add(UNMATCHED, position, 0);
             }
         }
-        self.unmatched = self.matches.iter().filter(|index| **index == UNMATCHED).count();
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.matches.len()
     }
 }
 
@@ -228,7 +250,7 @@ impl Scene<'_> {
             return Ok(values);
         }
         let unmatched: BooleanArray =
-            self.output.matches.iter().map(|index| Some(*index == UNMATCHED)).collect();
+            self.output.matches.iter().map(|index| Some(index == UNMATCHED)).collect();
         Ok(arrow_select::nullif::nullif(&values, &unmatched).map_err(EventError::from)?)
     }
 
@@ -244,7 +266,7 @@ impl Scene<'_> {
                 numbers[index] = number as i64 + 1;
             }
         }
-        let number = |index: &u32| (*index != UNMATCHED).then(|| numbers[*index as usize]);
+        let number = |index: u32| (index != UNMATCHED).then(|| numbers[index as usize]);
         if self.output.unmatched > 0 {
             return Ok(Arc::new(self.output.matches.iter().map(number).collect::<Int64Array>()));
         }
@@ -253,9 +275,9 @@ impl Scene<'_> {
 
     /// Positions of the first or last rows of matches; NULL for empty and unmatched ones.
     fn edge_positions(&self, last: bool) -> UInt32Array {
-        let edge = |index: &u32| {
+        let edge = |index: u32| {
             let found =
-                (*index != UNMATCHED).then(|| self.set.get(*index as usize)).filter(|m| !m.is_empty())?;
+                (index != UNMATCHED).then(|| self.set.get(index as usize)).filter(|m| !m.is_empty())?;
             Some(if last { found.start + found.rows() - 1 } else { found.start })
         };
         optional_positions(self.output.matches.iter().map(edge))
@@ -263,12 +285,12 @@ impl Scene<'_> {
 
     /// Names of the variables that rows of the match were mapped to.
     fn classifiers(&self, positions: &UInt32Array) -> ArrayRef {
-        let label = |(index, position): (&u32, Option<u32>)| {
+        let label = |(index, position): (u32, Option<u32>)| {
             // Only rows of a match have a position.
             let position = position?;
-            let found = self.set.get(*index as usize);
+            let found = self.set.get(index as usize);
             let mut left = position.checked_sub(found.start)?;
-            for segment in found.segments {
+            for segment in found.segments() {
                 if left < segment.rows {
                     return Some(self.variables[segment.label.variable as usize].as_str());
                 }
@@ -294,23 +316,25 @@ impl Scene<'_> {
     /// The position that a pointer leads to from every output row.
     fn resolve(&self, pattern: &Pattern, at: &RowPointer) -> UInt32Array {
         let members = at.variable.as_deref().map(|name| self.members(pattern, Some(name)));
+        let whole_match = at.semantics == Semantics::Final || self.output.shown.is_none();
         let mut walk = ScopeWalk::default();
         let resolve = |row: usize| {
-            let index = self.output.matches[row];
+            let index = self.output.matches.get(row);
             if index == UNMATCHED {
                 return None;
             }
             let found = self.set.get(index as usize);
-            let seen = if at.semantics == Semantics::Final { found.rows() } else { self.output.seen[row] };
             let logical = match &members {
                 None => {
+                    let seen = if whole_match { found.rows() } else { self.output.seen(row, found) };
                     let inwards = (at.logical_offset < seen).then_some(at.logical_offset)?;
                     match at.anchor {
                         Anchor::First => found.start + inwards,
                         Anchor::Last => found.start + seen - 1 - inwards,
                     }
                 }
-                Some(members) => walk.find(index, found, seen, members, at)?,
+                Some(members) if whole_match => in_whole_match(found, members, at)?,
+                Some(members) => walk.find(index, found, self.output.seen(row, found), members, at)?,
             };
             if at.physical_offset == 0 {
                 return Some(logical);
@@ -363,14 +387,11 @@ impl ScopeWalk {
         members: &[bool],
         at: &RowPointer,
     ) -> Option<u32> {
-        if seen == found.rows() {
-            return in_whole_match(found, members, at);
-        }
         if self.index != Some(index) {
             self.index = Some(index);
             self.positions.clear();
             let mut position = found.start;
-            for segment in found.segments {
+            for segment in found.segments() {
                 if members[segment.label.variable as usize] {
                     self.positions.extend(position..position + segment.rows);
                 }
@@ -387,12 +408,13 @@ impl ScopeWalk {
 }
 
 /// The row that a pointer leads to over all rows of a match: in time linear in its segments.
+#[inline]
 fn in_whole_match(found: MatchView<'_>, members: &[bool], at: &RowPointer) -> Option<u32> {
     let mut left = at.logical_offset;
     match at.anchor {
         Anchor::First => {
             let mut position = found.start;
-            for segment in found.segments {
+            for segment in found.segments() {
                 if members[segment.label.variable as usize] {
                     if left < segment.rows {
                         return Some(position + left);
@@ -404,7 +426,7 @@ fn in_whole_match(found: MatchView<'_>, members: &[bool], at: &RowPointer) -> Op
         }
         Anchor::Last => {
             let mut end = found.start + found.rows();
-            for segment in found.segments.iter().rev() {
+            for segment in found.segments().rev() {
                 if members[segment.label.variable as usize] {
                     if left < segment.rows {
                         return Some(end - 1 - left);
@@ -437,7 +459,7 @@ impl Columns {
             return Ok(());
         }
         self.inputs.push(column);
-        let positions = UInt32Array::from(scene.output.positions.clone());
+        let positions = scene.output.positions(scene.set);
         self.arrays.push(scene.read(column, &positions)?);
         self.fields.push(Arc::clone(&scene.table.schema().fields()[column]));
         Ok(())

@@ -15,10 +15,39 @@ use crate::error::EngineError;
 pub struct MatchTable {
     pub(crate) batch: RecordBatch,
     pub(crate) origin: Arc<Origin>,
-    /// The matches that the batch's rows come from, each once, in order of first appearance; indices into the set.
-    pub(crate) matches: Vec<u32>,
-    /// `row_matches[r]`: the match that row `r` of the batch comes from; `u32::MAX` for an unmatched row.
-    pub(crate) row_matches: Vec<u32>,
+    /// The matches of this result, in order; indices into the set.
+    pub(crate) matches: Ordinals,
+    /// The match that each row of the batch comes from; [`UNMATCHED`] for an unmatched row.
+    pub(crate) row_matches: Ordinals,
+}
+
+/// Indices of matches: mostly all of them, in order, which need not be written down.
+#[derive(Clone, Debug)]
+pub(crate) enum Ordinals {
+    /// `0..n`
+    All(u32),
+    Listed(Vec<u32>),
+}
+
+impl Ordinals {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::All(count) => *count as usize,
+            Self::Listed(indices) => indices.len(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, place: usize) -> u32 {
+        match self {
+            Self::All(_) => place as u32,
+            Self::Listed(indices) => indices[place],
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = u32> + '_ {
+        (0..self.len()).map(|place| self.get(place))
+    }
 }
 
 /// What matches were found, and in which rows.
@@ -46,14 +75,14 @@ impl MatchTable {
     /// What Arrow refuses.
     pub fn membership(&self) -> Result<RecordBatch, EngineError> {
         let Origin { set, rows, variables, .. } = &*self.origin;
-        let total: usize = self.matches.iter().map(|index| set.get(*index as usize).rows() as usize).sum();
+        let total: usize = self.matches.iter().map(|index| set.get(index as usize).rows() as usize).sum();
         let mut ordinals = Vec::with_capacity(total);
         let mut codes = Vec::with_capacity(total);
         let mut arrivals = Vec::with_capacity(total);
         for (ordinal, index) in self.matches.iter().enumerate() {
-            let found = set.get(*index as usize);
+            let found = set.get(index as usize);
             let mut position = found.start;
-            for segment in found.segments {
+            for segment in found.segments() {
                 for _ in 0..segment.rows {
                     ordinals.push(ordinal as i64);
                     codes.push(i32::from(segment.label.variable));
@@ -91,8 +120,9 @@ impl MatchTable {
 
     /// The same with other rows: `kept[r]` is the row of this result that row `r` of `batch` comes from.
     pub(crate) fn with_rows(&self, batch: RecordBatch, kept: impl Iterator<Item = usize>) -> Self {
-        let row_matches: Vec<u32> = kept.map(|row| self.row_matches[row]).collect();
-        Self { batch, origin: Arc::clone(&self.origin), matches: distinct(&row_matches), row_matches }
+        let row_matches: Vec<u32> = kept.map(|row| self.row_matches.get(row)).collect();
+        let matches = Ordinals::Listed(distinct(&row_matches));
+        Self { batch, origin: Arc::clone(&self.origin), matches, row_matches: Ordinals::Listed(row_matches) }
     }
 }
 

@@ -21,14 +21,21 @@ pub struct Segment {
 }
 
 /// Matches in order of discovery, partition after partition.
+///
+/// A match is a start and the lengths of its segments. Where every match has the same labels (`shape`), they are kept
+/// once; otherwise each length has a label beside it.
 #[derive(Clone, Debug, Default)]
 pub struct MatchSet {
     /// Position of each match's first row (of the row where it was looked for, if it is empty).
     starts: Vec<u32>,
-    /// `segments[ends[i - 1]..ends[i]]` belong to match `i`.
+    lengths: Vec<u32>,
+    /// The labels of every match, if all have the same.
+    shape: Option<Box<[Label]>>,
+    /// Without a shape: `labels[i]` goes with `lengths[i]`.
+    labels: Vec<Label>,
+    /// Without a shape: match `i` owns the segments `ends[i - 1]..ends[i]`.
     ends: Vec<u32>,
-    segments: Vec<Segment>,
-    /// `matches[p]`: number of matches up to and including partition `p`.
+    /// `partitions[p]`: number of matches up to and including partition `p`.
     partitions: Vec<u32>,
 }
 
@@ -37,11 +44,16 @@ pub struct MatchSet {
 pub struct MatchView<'a> {
     /// Position of its first row, or of the row where it was looked for.
     pub start: u32,
-    /// Its rows; none for an empty match.
-    pub segments: &'a [Segment],
+    labels: &'a [Label],
+    lengths: &'a [u32],
 }
 
 impl MatchSet {
+    /// A set of which every match will have these labels, one segment each.
+    pub(crate) fn of_shape(labels: impl Iterator<Item = Label>) -> Self {
+        Self { shape: Some(labels.collect()), ..Self::default() }
+    }
+
     /// Number of matches.
     pub fn len(&self) -> usize {
         self.starts.len()
@@ -53,9 +65,26 @@ impl MatchSet {
     }
 
     /// The `index`-th match.
+    #[inline]
     pub fn get(&self, index: usize) -> MatchView<'_> {
-        let first = if index == 0 { 0 } else { self.ends[index - 1] as usize };
-        MatchView { start: self.starts[index], segments: &self.segments[first..self.ends[index] as usize] }
+        let start = self.starts[index];
+        match &self.shape {
+            Some(shape) => {
+                let first = index * shape.len();
+                MatchView { start, labels: shape, lengths: &self.lengths[first..first + shape.len()] }
+            }
+            None => {
+                let first = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+                let range = first..self.ends[index] as usize;
+                MatchView { start, labels: &self.labels[range.clone()], lengths: &self.lengths[range] }
+            }
+        }
+    }
+
+    /// Position of the first row of the `index`-th match, or of the row where it was looked for.
+    #[inline]
+    pub fn start(&self, index: usize) -> u32 {
+        self.starts[index]
     }
 
     /// All matches.
@@ -73,31 +102,41 @@ impl MatchSet {
 
     /// Number of segments so far: where those of the next match will begin.
     pub(crate) fn open(&self) -> usize {
-        self.segments.len()
+        self.lengths.len()
     }
 
-    /// Adds a row to the match under construction.
+    /// Adds rows to the match under construction, in a set without a shape.
     #[inline]
     pub(crate) fn push_rows(&mut self, open: usize, label: Label, rows: u32) {
-        if self.segments.len() > open
-            && let Some(last) = self.segments.last_mut()
-            && last.label == label
-        {
-            last.rows += rows;
+        debug_assert!(self.shape.is_none(), "labels have been settled beforehand");
+        if self.lengths.len() > open && self.labels.last() == Some(&label) {
+            *self.lengths.last_mut().expect("as many lengths as labels") += rows;
         } else {
-            self.segments.push(Segment { label, rows });
+            self.labels.push(label);
+            self.lengths.push(rows);
         }
+    }
+
+    /// Adds the next segment of the match under construction, in a set with a shape.
+    #[inline]
+    pub(crate) fn push_length(&mut self, rows: u32) {
+        debug_assert!(self.shape.is_some(), "labels must come with the rows");
+        self.lengths.push(rows);
     }
 
     /// Throws away the segments of a match that did not come about.
     pub(crate) fn discard(&mut self, open: usize) {
-        self.segments.truncate(open);
+        self.lengths.truncate(open);
+        self.labels.truncate(open);
     }
 
     /// Completes the match under construction.
+    #[inline]
     pub(crate) fn finish(&mut self, start: u32) {
         self.starts.push(start);
-        self.ends.push(self.segments.len() as u32);
+        if self.shape.is_none() {
+            self.ends.push(self.lengths.len() as u32);
+        }
     }
 
     /// Completes the partition under construction.
@@ -109,14 +148,22 @@ impl MatchSet {
     pub(crate) const SEGMENTS_MAX: usize = u32::MAX as usize;
 }
 
-impl MatchView<'_> {
+impl<'a> MatchView<'a> {
     /// Number of rows.
+    #[inline]
     pub fn rows(&self) -> u32 {
-        self.segments.iter().map(|segment| segment.rows).sum()
+        self.lengths.iter().sum()
     }
 
     /// Whether it has no rows.
     pub fn is_empty(&self) -> bool {
-        self.segments.is_empty()
+        self.lengths.is_empty()
+    }
+
+    /// Its rows, in stretches of one label; none for an empty match.
+    #[inline]
+    pub fn segments(&self) -> impl DoubleEndedIterator<Item = Segment> + use<'a> {
+        let pairs = self.labels.iter().zip(self.lengths);
+        pairs.map(|(label, rows)| Segment { label: *label, rows: *rows })
     }
 }

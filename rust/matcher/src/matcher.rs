@@ -177,7 +177,10 @@ impl Job<'_> {
             Strategy::BitStreams => {
                 let steps = matcher.plan.steps.as_deref().expect("a plan with bit streams has their steps");
                 match BitStreams::new(steps, &matcher.conditions, self.masks, self.always) {
-                    Some(search) => self.search(search).map(Some),
+                    Some(search) => {
+                        let found = search.empty_set();
+                        self.search(search, found).map(Some)
+                    }
                     None => Ok(None),
                 }
             }
@@ -189,12 +192,12 @@ impl Job<'_> {
                 let search =
                     ReverseAutomaton::new(automaton, &matcher.conditions, self.masks, overlapping, bounded);
                 match search {
-                    Some(search) => self.search(search).map(Some),
+                    Some(search) => self.search(search, MatchSet::default()).map(Some),
                     None => Ok(None),
                 }
             }
-            Strategy::StartRuns => self.search(self.backtracking(true)).map(Some),
-            Strategy::Backtracking => self.search(self.backtracking(false)).map(Some),
+            Strategy::StartRuns => self.search(self.backtracking(true), MatchSet::default()).map(Some),
+            Strategy::Backtracking => self.search(self.backtracking(false), MatchSet::default()).map(Some),
         }
     }
 
@@ -213,7 +216,7 @@ impl Job<'_> {
         Backtracking::new(&matcher.automaton, run, remembers, step_limit, self.arrival)
     }
 
-    fn search(&self, mut strategy: impl Search) -> Result<MatchSet, MatchError> {
+    fn search(&self, mut strategy: impl Search, mut found: MatchSet) -> Result<MatchSet, MatchError> {
         let matcher = self.matcher;
         let mut rules = Rules {
             skip: &matcher.skip,
@@ -222,7 +225,6 @@ impl Job<'_> {
             wanted: self.options.wanted,
             arrival: self.arrival,
         };
-        let mut found = MatchSet::default();
         for partition in 0..self.rows.num_partitions() {
             search_partition(&mut strategy, self.rows.partition(partition), &mut rules, &mut found)?;
             if self.options.wanted == Wanted::First && !found.is_empty() {

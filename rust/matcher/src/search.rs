@@ -21,6 +21,13 @@ pub(crate) trait Search {
         from.min(end)
     }
 
+    /// Finds all matches of the partition, of which none may begin before the end of another, in one go. `false`: it
+    /// has not been done, the outer loop is to search row by row.
+    fn search_through(&mut self, partition: &Range<u32>, found: &mut MatchSet) -> bool {
+        let _ = (partition, found);
+        false
+    }
+
     /// Looks for the preferred match that begins at `start`, appends its rows to `found` and says whether there is
     /// one. Of no match, nothing is left behind.
     fn search(&mut self, start: Start<'_>, found: &mut MatchSet) -> Result<bool, MatchError>;
@@ -111,7 +118,7 @@ impl Skip {
 
 fn first_row(found: MatchView<'_>, members: &[VariableId]) -> Option<u32> {
     let mut row = found.start;
-    for segment in found.segments {
+    for segment in found.segments() {
         if members.contains(&segment.label.variable) {
             return Some(row);
         }
@@ -122,7 +129,7 @@ fn first_row(found: MatchView<'_>, members: &[VariableId]) -> Option<u32> {
 
 fn last_row(found: MatchView<'_>, members: &[VariableId]) -> Option<u32> {
     let mut end = found.start + found.rows();
-    for segment in found.segments.iter().rev() {
+    for segment in found.segments().rev() {
         if members.contains(&segment.label.variable) {
             return Some(end - 1);
         }
@@ -148,6 +155,15 @@ pub(crate) fn search_partition<S: Search>(
     found: &mut MatchSet,
 ) -> Result<(), MatchError> {
     strategy.enter(partition.clone())?;
+    let plain = rules.skip.never_looks_back()
+        && !rules.initial
+        && rules.wanted == Wanted::All
+        && matches!(rules.bound, Bound::None);
+    if plain && strategy.search_through(&partition, found) {
+        check_size(found)?;
+        found.finish_partition();
+        return Ok(());
+    }
     let (mut row, mut number) = (partition.start, 1);
     while row < partition.end {
         row = if rules.initial { row } else { strategy.candidate(row, partition.end) };
@@ -157,12 +173,7 @@ pub(crate) fn search_partition<S: Search>(
         let limit = rules.bound.limit(row, partition.end);
         let start = Start { row, limit, partition: &partition, match_number: number };
         if strategy.search(start, found)? {
-            if found.open() > MatchSet::SEGMENTS_MAX {
-                return Err(MatchError::TooLarge {
-                    what: "runs of rows of one variable",
-                    limit: MatchSet::SEGMENTS_MAX as u64,
-                });
-            }
+            check_size(found)?;
             found.finish(row);
             if rules.wanted == Wanted::First {
                 break;
@@ -174,6 +185,14 @@ pub(crate) fn search_partition<S: Search>(
         }
     }
     found.finish_partition();
+    Ok(())
+}
+
+fn check_size(found: &MatchSet) -> Result<(), MatchError> {
+    if found.open() > MatchSet::SEGMENTS_MAX {
+        let limit = MatchSet::SEGMENTS_MAX as u64;
+        return Err(MatchError::TooLarge { what: "runs of rows of one variable", limit });
+    }
     Ok(())
 }
 

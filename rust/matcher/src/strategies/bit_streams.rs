@@ -192,20 +192,44 @@ impl Search for BitStreams<'_> {
         self.starts.next_set(from as usize, end as usize) as u32
     }
 
+    fn search_through(&mut self, partition: &Range<u32>, found: &mut MatchSet) -> bool {
+        let (mut row, end) = (partition.start as usize, partition.end as usize);
+        loop {
+            row = self.starts.next_set(row, end);
+            if row == end {
+                return true;
+            }
+            let start = row as u32;
+            row = self.walk(row, end, found);
+            found.finish(start);
+        }
+    }
+
     #[inline]
     fn search(&mut self, start: Start<'_>, found: &mut MatchSet) -> Result<bool, MatchError> {
         if !self.starts.get(start.row as usize) {
             return Ok(false);
         }
-        let open = found.open();
-        let end = start.partition.end as usize;
-        let mut row = start.row as usize;
+        self.walk(start.row as usize, start.partition.end as usize, found);
+        Ok(true)
+    }
+}
+
+impl BitStreams<'_> {
+    /// An empty set for the matches of this pattern: all have the same labels.
+    pub(crate) fn empty_set(&self) -> MatchSet {
+        MatchSet::of_shape(self.steps.iter().map(|step| step.label))
+    }
+
+    /// Appends the lengths of the match that begins at `row`, and returns the row after it.
+    #[inline]
+    fn walk(&self, mut row: usize, end: usize, found: &mut MatchSet) -> usize {
         for (step, mask) in self.steps.iter().zip(&self.masks) {
             let next = if step.run { mask.next_clear(row, end) } else { row + 1 };
-            found.push_rows(open, step.label, (next - row) as u32);
+            found.push_length((next - row) as u32);
             row = next;
         }
         debug_assert!(row <= end);
-        Ok(true)
+        row
     }
 }
