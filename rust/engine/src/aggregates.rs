@@ -103,7 +103,7 @@ impl Block {
             block.end_row += 1;
         }
         let names = StringArray::from(names);
-        let positions = scene.rows.arrivals_of(UInt32Array::from(block.positions.clone()));
+        let positions = UInt32Array::from(block.positions.clone());
         for arg in &aggregate.args {
             block.args.push(ColumnReader::new(&argument(scene, arg, &positions, &names, &block.matches)?));
         }
@@ -132,8 +132,8 @@ fn argument(
         .iter()
         .map(|leaf| match leaf {
             Leaf::Column { index, .. } => scene
-                .table
-                .gather(*index, rows)
+                .rows
+                .gather(scene.table, *index, rows)
                 .map_err(|error| EvalError::Arrow { reason: error.to_string() }),
             Leaf::Classifier { .. } => Ok(Arc::new(names.clone()) as ArrayRef),
             Leaf::MatchNumber => Ok(match_numbers(scene, matches)),

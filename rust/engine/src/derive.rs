@@ -256,7 +256,7 @@ impl Scene<'_> {
 
     /// The values of a column at positions; NULL where there is none.
     fn read(&self, column: usize, positions: &UInt32Array) -> Result<ArrayRef, EngineError> {
-        Ok(self.table.gather(column, &self.rows.arrivals_of(positions.clone()))?)
+        Ok(self.rows.gather(self.table, column, positions)?)
     }
 
     fn match_numbers(&self) -> Result<ArrayRef, EngineError> {

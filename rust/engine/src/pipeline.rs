@@ -50,7 +50,7 @@ fn find(
     options: &MatchOptions,
     wanted: Wanted,
 ) -> Result<(OrderedRows, Found), EngineError> {
-    let rows = OrderedRows::new(table, &plan.partition_by, &plan.order_by)?;
+    let rows = OrderedRows::new(table, &plan.partition_by, &plan.order_by, &plan.matcher.columns_read())?;
     let find_options = FindOptions {
         wanted,
         step_limit: options.step_limit.unwrap_or(matcher::STEP_LIMIT_DEFAULT),

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array};
-use arrow_buffer::{BooleanBufferBuilder, ScalarBuffer};
+use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array, make_array};
+use arrow_buffer::{BooleanBufferBuilder, Buffer, ScalarBuffer};
+use arrow_data::ArrayData;
 
 use crate::error::EventError;
 use crate::key::key_ids;
@@ -19,25 +20,38 @@ pub struct OrderedRows {
     arrivals: Option<ScalarBuffer<u32>>,
     /// Partition `p` owns the positions `starts[p]..starts[p + 1]`.
     starts: Vec<u32>,
+    /// A column that is read often, by position.
+    hot: Option<(usize, ArrayRef)>,
 }
 
 impl OrderedRows {
     /// Groups and orders.
     ///
+    /// `read_often` names columns that will be read at every position. The first of them that is of 64-bit numbers
+    /// without NULLs is moved into order while the rows are being grouped: writing to as many places as there are
+    /// keys, in turn, is some three times as fast as reading from one end of the table to the other for every key.
+    ///
     /// Cost: O(n) for keys and grouping (a counting sort over dense key ids), and O(m log m) only for partitions
-    /// that did not arrive in order. Space: 4 bytes a row, 8 while grouping; none for a single partition in order.
+    /// that did not arrive in order. Space: 4 bytes a row, 8 while grouping, and 8 for the column that is moved; none
+    /// for rows that arrived grouped and in order.
     ///
     /// # Errors
     /// [`EventError::ColumnType`] for columns that have no equality or order.
-    pub fn new(table: &Table, partition_by: &[usize], order_by: &[OrderKey]) -> Result<Self, EventError> {
+    pub fn new(
+        table: &Table,
+        partition_by: &[usize],
+        order_by: &[OrderKey],
+        read_often: &[usize],
+    ) -> Result<Self, EventError> {
         let rows = u32::try_from(table.num_rows()).expect("a table keeps to ROWS_MAX");
-        let mut ordered = if partition_by.is_empty() {
-            Self { arrivals: None, starts: if rows == 0 { vec![0] } else { vec![0, rows] } }
-        } else {
-            Self::grouped(table, partition_by)?
-        };
         let order = RowOrder::new(table, order_by)?;
-        if !order.arrived_in_order(table.num_rows()) {
+        let in_order = order.arrived_in_order(table.num_rows());
+        let mut ordered = if partition_by.is_empty() {
+            Self { arrivals: None, starts: if rows == 0 { vec![0] } else { vec![0, rows] }, hot: None }
+        } else {
+            Self::grouped(table, partition_by, if in_order { read_often } else { &[] })?
+        };
+        if !in_order {
             let mut arrivals = match ordered.arrivals.take() {
                 Some(arrivals) => arrivals.to_vec(),
                 None => (0..rows).collect(),
@@ -50,7 +64,7 @@ impl OrderedRows {
         Ok(ordered)
     }
 
-    fn grouped(table: &Table, partition_by: &[usize]) -> Result<Self, EventError> {
+    fn grouped(table: &Table, partition_by: &[usize], read_often: &[usize]) -> Result<Self, EventError> {
         let keys = key_ids(table, partition_by)?;
         let mut starts = vec![0_u32; keys.keys as usize + 1];
         for id in &keys.ids {
@@ -61,7 +75,7 @@ impl OrderedRows {
         }
         // Ids go by first appearance: if they never fall, the rows came grouped.
         if keys.ids.is_sorted() {
-            return Ok(Self { arrivals: None, starts });
+            return Ok(Self { arrivals: None, starts, hot: None });
         }
         let mut next = starts.clone();
         let mut arrivals = vec![0_u32; keys.ids.len()];
@@ -70,7 +84,12 @@ impl OrderedRows {
             arrivals[*place as usize] = row as u32;
             *place += 1;
         }
-        Ok(Self { arrivals: Some(arrivals.into()), starts })
+        let movable = |column: &&usize| is_wide_number(table, **column);
+        let hot = read_often
+            .iter()
+            .find(movable)
+            .map(|column| (*column, moved(table, *column, &keys.ids, &starts)));
+        Ok(Self { arrivals: Some(arrivals.into()), starts, hot })
     }
 
     /// Number of partitions; an empty table has none.
@@ -125,12 +144,29 @@ impl OrderedRows {
     /// # Errors
     /// What Arrow refuses.
     pub fn read(&self, table: &Table, column: usize, range: Range<usize>) -> Result<ArrayRef, EventError> {
-        match &self.arrivals {
-            None => table.slice(column, range),
-            Some(arrivals) => {
+        match (&self.arrivals, &self.hot) {
+            (None, _) => table.slice(column, range),
+            (Some(_), Some((hot, values))) if *hot == column => Ok(values.slice(range.start, range.len())),
+            (Some(arrivals), _) => {
                 let indices = UInt32Array::new(arrivals.slice(range.start, range.len()), None);
                 table.gather(column, &indices)
             }
+        }
+    }
+
+    /// The values of `column` at `positions`; NULL gives NULL.
+    ///
+    /// # Errors
+    /// What Arrow refuses.
+    pub fn gather(
+        &self,
+        table: &Table,
+        column: usize,
+        positions: &UInt32Array,
+    ) -> Result<ArrayRef, EventError> {
+        match &self.hot {
+            Some((hot, values)) if *hot == column => Ok(arrow_select::take::take(values, positions, None)?),
+            _ => table.gather(column, &self.arrivals_of(positions.clone())),
         }
     }
 
@@ -191,4 +227,35 @@ impl OrderedRows {
         }
         any.then(|| BooleanArray::new(mask.finish(), None))
     }
+}
+
+/// Whether a column is of 64-bit numbers or times, without NULLs.
+fn is_wide_number(table: &Table, column: usize) -> bool {
+    let data_type = table.schema().field(column).data_type();
+    let wide = data_type.primitive_width() == Some(size_of::<u64>());
+    wide && table.batches().iter().all(|batch| batch.column(column).null_count() == 0)
+}
+
+/// The column by position: `ids[row]` is the row's key, whose positions begin at `starts[id]`.
+fn moved(table: &Table, column: usize, ids: &[u32], starts: &[u32]) -> ArrayRef {
+    let mut next = starts.to_vec();
+    let mut ids = ids.iter();
+    // All 64-bit types are moved as integers, and take their own type again.
+    let mut values = vec![0_u64; ids.len()];
+    for batch in table.batches() {
+        let data = batch.column(column).to_data();
+        let words: &[u64] = data.buffer(0);
+        for (word, id) in words[..data.len()].iter().zip(&mut ids) {
+            let place = &mut next[*id as usize];
+            values[*place as usize] = *word;
+            *place += 1;
+        }
+    }
+    let rows = values.len();
+    let data = ArrayData::builder(table.schema().field(column).data_type().clone())
+        .len(rows)
+        .add_buffer(Buffer::from_vec(values))
+        .build()
+        .expect("one buffer of 64-bit values is what every such type is made of");
+    make_array(data)
 }

@@ -9,7 +9,7 @@ use cepheid_ir::{Pattern, PatternError, Selection, Within};
 
 use crate::automaton::Automaton;
 use crate::bits::Bits;
-use crate::conditions::Conditions;
+use crate::conditions::{Conditions, physical_leaf};
 use crate::error::MatchError;
 use crate::masks::Masks;
 use crate::match_set::MatchSet;
@@ -111,6 +111,19 @@ impl Matcher {
     /// Which strategies can run the pattern, and why.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Columns that are read at every row, the most often read first.
+    pub fn columns_read(&self) -> Vec<usize> {
+        let mut counts: Vec<(usize, usize)> = vec![];
+        for (column, _) in self.conditions.predicates.iter().flat_map(|p| p.leaves()).map(physical_leaf) {
+            match counts.iter_mut().find(|(known, _)| *known == column) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((column, 1)),
+            }
+        }
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        counts.into_iter().map(|(column, _)| column).collect()
     }
 
     /// Finds the matches of a table. `None` if `options` name a strategy that cannot run on these data.
