@@ -234,7 +234,8 @@ impl Scene<'_> {
     }
 
     fn measure(&self, pattern: &Pattern, name: &str, measure: &TypedExpr) -> Result<ArrayRef, EngineError> {
-        let failed = |source| EngineError::Eval { context: format!("measure `{name}`"), source };
+        let failed =
+            |source| EngineError::Eval { context: format!("measure `{name}`"), source: Box::new(source) };
         let slots = measure
             .leaves()
             .iter()

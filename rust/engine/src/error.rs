@@ -21,7 +21,7 @@ pub enum EngineError {
         /// The clause, measure or output column.
         context: String,
         /// What is wrong.
-        source: EvalError,
+        source: Box<EvalError>,
     },
     /// The search stopped.
     #[error(transparent)]

@@ -66,7 +66,8 @@ impl Plan {
             .map(|measure| {
                 let compiled = TypedExpr::compile(&measure.value, schema);
                 let context = || format!("measure `{}`", measure.name);
-                let compiled = compiled.map_err(|source| EngineError::Eval { context: context(), source })?;
+                let compiled = compiled
+                    .map_err(|source| EngineError::Eval { context: context(), source: Box::new(source) })?;
                 Ok((measure.name.clone(), compiled))
             })
             .collect::<Result<Vec<_>, EngineError>>()?;

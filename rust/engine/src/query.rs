@@ -35,7 +35,7 @@ fn refine(query: &Query, matches: &MatchTable) -> Result<MatchTable, EngineError
     let mut kept: UInt32Array = (0..input.num_rows() as u32).collect();
     if let Some(filter) = &query.filter {
         let context = || "WHERE".to_owned();
-        let failed = |source| EngineError::Eval { context: context(), source };
+        let failed = |source| EngineError::Eval { context: context(), source: Box::new(source) };
         let condition = TypedExpr::compile_condition(filter, &input.schema()).map_err(failed)?;
         let mask = condition.evaluate_mask(&leaves(&condition, &input)?, input.num_rows()).map_err(failed)?;
         let mask = BooleanArray::new(mask, None);
@@ -71,7 +71,7 @@ fn leaves(expr: &TypedExpr, batch: &RecordBatch) -> Result<Vec<ArrayRef>, Engine
 }
 
 fn evaluate(expr: &Expr, batch: &RecordBatch, context: &str) -> Result<ArrayRef, EngineError> {
-    let failed = |source| EngineError::Eval { context: context.to_owned(), source };
+    let failed = |source| EngineError::Eval { context: context.to_owned(), source: Box::new(source) };
     let compiled = TypedExpr::compile(expr, &batch.schema()).map_err(failed)?;
     compiled.evaluate_columns(&leaves(&compiled, batch)?, batch.num_rows()).map_err(failed)
 }

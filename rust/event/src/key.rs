@@ -7,7 +7,7 @@ use arrow_array::types::{
     ArrowDictionaryKeyType, ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrayRef, PrimitiveArray};
+use arrow_array::{Array, ArrayRef, ArrowNativeTypeOp, PrimitiveArray};
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::{DataType, TimeUnit};
 use foldhash::fast::FixedState;
@@ -150,8 +150,6 @@ where
     Some((min.into(), max.into()))
 }
 
-use arrow_array::ArrowNativeTypeOp;
-
 fn dictionary_ids<C: ArrowDictionaryKeyType>(table: &Table, column: usize) -> Result<KeyIds, EventError> {
     let mut ids = Vec::with_capacity(table.num_rows());
     let mut interner = Interner::<Option<Box<[u8]>>>::new();
@@ -230,20 +228,20 @@ fn row_converter(table: &Table, columns: &[usize], arrays: &[ArrayRef]) -> Resul
 
 /// The same values, with one NaN and one zero, so that equal keys have equal bytes.
 pub(crate) fn comparable(array: &ArrayRef) -> ArrayRef {
+    // -0.0 + 0.0 is 0.0; a NaN of any sign and payload becomes the one NaN.
     match array.data_type() {
         DataType::Float64 => Arc::new(
-            array.as_primitive::<Float64Type>().unary::<_, Float64Type>(|value| canonical(value, f64::NAN)),
+            array
+                .as_primitive::<Float64Type>()
+                .unary::<_, Float64Type>(|value| if value.is_nan() { f64::NAN } else { value + 0.0 }),
         ),
         DataType::Float32 => Arc::new(
-            array.as_primitive::<Float32Type>().unary::<_, Float32Type>(|value| canonical(value, f32::NAN)),
+            array
+                .as_primitive::<Float32Type>()
+                .unary::<_, Float32Type>(|value| if value.is_nan() { f32::NAN } else { value + 0.0 }),
         ),
         _ => Arc::clone(array),
     }
-}
-
-fn canonical<F: PartialEq + std::ops::Add<Output = F> + Default + Copy>(value: F, nan: F) -> F {
-    // -0.0 + 0.0 is 0.0; a NaN of any sign and payload becomes the one NaN.
-    if value == value { value + F::default() } else { nan }
 }
 
 /// Nanoseconds in one unit of time.

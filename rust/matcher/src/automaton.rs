@@ -109,7 +109,7 @@ impl Automaton {
             if let Instruction::Take(position) = instruction {
                 let mut follow = closure.follow(pc + 1);
                 // A row has been taken: nothing after it is before the first row. After the last row none is left.
-                follow.retain(|t| !t.at_start && !(t.at_end && t.step != Next::Accept));
+                follow.retain(|t| !t.at_start && (!t.at_end || t.step == Next::Accept));
                 edges += follow.len();
                 if edges > EDGES_MAX {
                     return Err(PatternError::LimitExceeded {

@@ -52,8 +52,10 @@ impl Conditions {
 
     fn sort(&mut self, condition: Expr, variable: &str, schema: &Schema) -> Result<Condition, MatchError> {
         let compile = |expr: &Expr| {
-            TypedExpr::compile_condition(expr, schema)
-                .map_err(|source| MatchError::Condition { variable: variable.to_owned(), source })
+            TypedExpr::compile_condition(expr, schema).map_err(|source| MatchError::Condition {
+                variable: variable.to_owned(),
+                source: Box::new(source),
+            })
         };
         let whole = compile(&condition)?;
         if needs_no_run(&condition) {

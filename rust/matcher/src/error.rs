@@ -20,7 +20,7 @@ pub enum MatchError {
         /// The variable.
         variable: String,
         /// What is wrong.
-        source: EvalError,
+        source: Box<EvalError>,
     },
     /// The match holds no row of the variable that the search should go on at.
     #[error(

@@ -263,7 +263,10 @@ impl<'a> RunState<'a> {
 
     #[cold]
     fn fail(&self, variable: VariableId, source: EvalError) -> MatchError {
-        MatchError::Condition { variable: self.variables[variable as usize].clone(), source }
+        MatchError::Condition {
+            variable: self.variables[variable as usize].clone(),
+            source: Box::new(source),
+        }
     }
 
     fn take_in_run(&mut self, variable: VariableId, row: u32) -> Result<bool, MatchError> {
