@@ -8,6 +8,7 @@ use arrow_array::types::{
     Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, ArrowNativeTypeOp, PrimitiveArray};
+use arrow_buffer::ArrowNativeType;
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::{DataType, TimeUnit};
 use foldhash::fast::FixedState;
@@ -106,10 +107,11 @@ where
         // No NULLs and a small span: `numbers[value - low]`.
         let mut numbers = vec![u32::MAX; usize::try_from(high - low + 1).expect("span is at most 2^20")];
         let mut next = 0;
+        let lowest = low as usize;
         for array in arrays() {
             for value in array.values() {
-                let wide: i128 = (*value).into();
-                let slot = &mut numbers[(wide - low) as usize];
+                // Modulo the width of usize: right for every type, as the span is far smaller.
+                let slot = &mut numbers[value.as_usize().wrapping_sub(lowest)];
                 if *slot == u32::MAX {
                     *slot = next;
                     next += 1;
@@ -165,19 +167,20 @@ fn dictionary_ids<C: ArrowDictionaryKeyType>(table: &Table, column: usize) -> Re
         // Dictionaries change from batch to batch, so codes are translated anew for each; a code gets its number
         // when it is first met, so that numbers go by first appearance.
         let mut numbers = vec![u32::MAX; values.len()];
-        for code in array.keys() {
-            let code =
-                code.map(arrow_buffer::ArrowNativeType::as_usize).filter(|code| values.is_valid(*code));
-            let id = match code {
-                None => interner.number(None),
-                Some(code) => {
-                    if numbers[code] == u32::MAX {
-                        numbers[code] = interner.number(Some(rows.row(code).as_ref().into()));
-                    }
-                    numbers[code]
+        let mut number = |code: Option<usize>| match code {
+            None => interner.number(None),
+            Some(code) => {
+                if numbers[code] == u32::MAX {
+                    numbers[code] = interner.number(Some(rows.row(code).as_ref().into()));
                 }
-            };
-            ids.push(id);
+                numbers[code]
+            }
+        };
+        if array.keys().null_count() == 0 && values.null_count() == 0 {
+            ids.extend(array.keys().values().iter().map(|code| number(Some(code.as_usize()))));
+        } else {
+            let valid = |code: C::Native| Some(code.as_usize()).filter(|code| values.is_valid(*code));
+            ids.extend(array.keys().iter().map(|code| number(code.and_then(valid))));
         }
     }
     Ok(KeyIds { ids, keys: interner.next })

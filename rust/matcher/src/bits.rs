@@ -98,6 +98,12 @@ impl Bits {
         end
     }
 
+    /// Number of set rows in `from..end`.
+    pub fn count(&self, from: usize, end: usize) -> usize {
+        let inside = |row: usize| if end - row < 64 { (1_u64 << (end - row)) - 1 } else { u64::MAX };
+        (from..end).step_by(64).map(|row| (self.word_at(row) & inside(row)).count_ones() as usize).sum()
+    }
+
     /// Words of 64 rows from row 0 on, one zero word past the end.
     pub fn words(&self) -> &[u64] {
         &self.words

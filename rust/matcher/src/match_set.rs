@@ -105,6 +105,12 @@ impl MatchSet {
         self.lengths.len()
     }
 
+    /// Makes room for so many more matches at most, in a set with a shape.
+    pub(crate) fn reserve(&mut self, matches: usize) {
+        self.starts.reserve(matches);
+        self.lengths.reserve(matches * self.shape.as_ref().map_or(0, |shape| shape.len()));
+    }
+
     /// Adds rows to the match under construction, in a set without a shape.
     #[inline]
     pub(crate) fn push_rows(&mut self, open: usize, label: Label, rows: u32) {

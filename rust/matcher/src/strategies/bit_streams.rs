@@ -194,6 +194,7 @@ impl Search for BitStreams<'_> {
 
     fn search_through(&mut self, partition: &Range<u32>, found: &mut MatchSet) -> bool {
         let (mut row, end) = (partition.start as usize, partition.end as usize);
+        found.reserve(self.starts.count(row, end));
         loop {
             row = self.starts.next_set(row, end);
             if row == end {
