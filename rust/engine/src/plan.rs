@@ -14,7 +14,7 @@ pub struct MatchOptions {
     /// Column that holds the event time, where the pattern itself names no order.
     pub event_time: Option<String>,
     /// Most search steps from one start row before [`cepheid_matcher::MatchError::StepLimit`], on top of 64 a row of
-    /// the partition; a million by default. Only backtracking counts steps.
+    /// the partition; half a million by default. Only backtracking counts steps.
     pub step_limit: Option<u64>,
     /// Only this strategy may run; for tests and comparisons.
     pub strategy: Option<Strategy>,

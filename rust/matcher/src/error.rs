@@ -48,7 +48,7 @@ pub enum MatchError {
     },
     /// A search took more steps than it may.
     #[error(
-        "the search from row {row} took more than {limit} steps; bound the pattern with WITHIN, make its conditions exclusive, or raise the step limit"
+        "the search from row {row} took more than {limit} steps; bound the pattern with WITHIN, or make its conditions exclude each other"
     )]
     StepLimit {
         /// The row where it began, in arrival order.

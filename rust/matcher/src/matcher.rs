@@ -55,7 +55,7 @@ pub struct FindOptions {
 pub const STEPS_PER_ROW: u64 = 64;
 
 /// The step limit unless another is asked for: some 50 ms of fruitless search.
-pub const STEP_LIMIT_DEFAULT: u64 = 1_000_000;
+pub const STEP_LIMIT_DEFAULT: u64 = 500_000;
 
 impl Default for FindOptions {
     fn default() -> Self {

@@ -12,6 +12,7 @@
 use crate::automaton::{Automaton, Next, Target};
 use crate::error::MatchError;
 use crate::match_set::{Label, MatchSet};
+use crate::matcher::STEPS_PER_ROW;
 use crate::run::RunState;
 use crate::search::{Search, Start};
 
@@ -66,6 +67,8 @@ impl<'a> Backtracking<'a> {
             memory.forget();
         }
         let mut steps = 0_u64;
+        let rows = u64::from(start.partition.end - start.partition.start);
+        let step_limit = self.step_limit.saturating_add(rows * STEPS_PER_ROW);
         loop {
             let depth = self.frames.len() - 1;
             let row = start.row + depth as u32;
@@ -86,8 +89,8 @@ impl<'a> Backtracking<'a> {
                 continue;
             };
             steps += 1;
-            if steps > self.step_limit {
-                return Err(MatchError::StepLimit { row: (self.arrival)(start.row), limit: self.step_limit });
+            if steps > step_limit {
+                return Err(MatchError::StepLimit { row: (self.arrival)(start.row), limit: step_limit });
             }
             let edge_missed = (target.at_start && row != start.partition.start)
                 || (target.at_end && row != start.partition.end);
