@@ -111,6 +111,25 @@ impl MatchSet {
         self.lengths.reserve(matches * self.shape.as_ref().map_or(0, |shape| shape.len()));
     }
 
+    /// When room runs out, makes room for as many matches as the rows to come will bring if they are like the `done`
+    /// rows so far: growing by doubling would hold everything twice for a moment.
+    pub(crate) fn reserve_for_rest(&mut self, done: usize, total: usize) {
+        let used = self.starts.len();
+        let free = self.starts.capacity() - used;
+        if done == 0 || free > used / 16 + 64 {
+            return;
+        }
+        let expected = (used as f64 * (total as f64 / done as f64) * 1.05) as usize + 64;
+        self.starts.reserve_exact(expected - used);
+        let per_match = self.lengths.len() as f64 / used.max(1) as f64;
+        let expected = (expected as f64 * per_match) as usize + 64;
+        self.lengths.reserve_exact(expected.saturating_sub(self.lengths.len()));
+        if self.shape.is_none() {
+            self.labels.reserve_exact(expected.saturating_sub(self.labels.len()));
+            self.ends.reserve_exact(self.starts.capacity() - self.ends.len());
+        }
+    }
+
     /// Adds rows to the match under construction, in a set without a shape.
     #[inline]
     pub(crate) fn push_rows(&mut self, open: usize, label: Label, rows: u32) {

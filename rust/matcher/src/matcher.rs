@@ -239,7 +239,9 @@ impl Job<'_> {
             arrival: self.arrival,
         };
         for partition in 0..self.rows.num_partitions() {
-            search_partition(&mut strategy, self.rows.partition(partition), &mut rules, &mut found)?;
+            let range = self.rows.partition(partition);
+            found.reserve_for_rest(range.start as usize, self.rows.num_rows());
+            search_partition(&mut strategy, range, &mut rules, &mut found)?;
             if self.options.wanted == Wanted::First && !found.is_empty() {
                 break;
             }
