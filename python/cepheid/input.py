@@ -134,12 +134,7 @@ def _from_columns(data: Mapping[Any, Any]) -> pa.Table:
 
     arrays, names = [], []
     for name, values in data.items():
-        if not isinstance(name, str):
-            raise SchemaError(
-                f"a column is named by a string, not {type(name).__name__}: {str(name)[:100]!r}",
-                code="unsupported-input",
-                type_name=type(name).__name__,
-            )
+        _check_name(name)
         if _is_table(values):
             raise SchemaError(
                 f"`{name}` is a table: a mapping of topics to tables cannot be matched by this version; give one table",
@@ -154,6 +149,23 @@ def _from_columns(data: Mapping[Any, Any]) -> pa.Table:
         listed = ", ".join(f"`{name}` has {length}" for name, length in list(lengths.items())[:12])
         raise SchemaError(f"the columns differ in length: {listed}", code="unequal-lengths", known=names)
     return pa.table(arrays, names=names)
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str):
+        raise SchemaError(
+            f"a column is named by a string, not {type(name).__name__}: {str(name)[:100]!r}",
+            code="unsupported-input",
+            type_name=type(name).__name__,
+        )
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise SchemaError(
+            f"the column name {name[:100]!a} is no Unicode text: it holds half a surrogate pair",
+            code="unsupported-input",
+            type_name="str",
+        ) from error
 
 
 def _is_table(values: Any) -> bool:
@@ -215,12 +227,7 @@ def _from_numpy(name: str, values: Any) -> Any:
         values = values.astype(values.dtype.newbyteorder("="))
     kind = values.dtype.kind
     if kind in "mM":
-        unit = np.datetime_data(values.dtype)
-        if kind == "M" and unit == ("D", 1):
-            pass
-        elif unit[1] != 1 or unit[0] not in ("s", "ms", "us", "ns"):
-            # Arrow has seconds and finer.
-            values = values.astype(f"{kind}8[{'s' if unit[0] in ('Y', 'M', 'W', 'D', 'h', 'm', 's') else 'ns'}]")
+        values = _arrow_times(name, values)
     elif kind in "fiu" and values.dtype.itemsize > 8:
         values = values.astype(np.float64)
     elif kind not in "biufUSOTV":
@@ -236,6 +243,39 @@ def _from_numpy(name: str, values: Any) -> Any:
     return pa.array(values, mask=mask)
 
 
+def _arrow_times(name: str, values: Any) -> Any:
+    """Times and spans in a unit that Arrow has: days for dates, seconds and finer for the rest."""
+    import numpy as np
+
+    kind, (unit, count) = values.dtype.kind, np.datetime_data(values.dtype)
+    if kind == "m" and unit in ("Y", "M"):
+        raise SchemaError(
+            f"column `{name}` has spans of {unit}, whose length depends on the calendar; give days or finer",
+            code="unsupported-input",
+            column=name,
+            found=str(values.dtype),
+            type_name="ndarray",
+        )
+    if kind == "M" and (unit, count) == ("D", 1):
+        wanted, fits = values, np.abs(values.astype("int64").astype(float)) < 2**31
+        fits |= np.isnat(values)
+    elif count == 1 and unit in ("s", "ms", "us", "ns"):
+        return values
+    else:
+        wanted = values.astype(f"{kind}8[{'s' if unit in ('Y', 'M', 'W', 'D', 'h', 'm', 's') else 'ns'}]")
+        # NumPy wraps around in silence.
+        fits = (wanted.astype(values.dtype) == values) | np.isnat(values)
+    if not fits.all():
+        raise SchemaError(
+            f"column `{name}` of the NumPy type {values.dtype} has times that Arrow's {wanted.dtype} cannot hold",
+            code="unsupported-input",
+            column=name,
+            found=str(values.dtype),
+            type_name="ndarray",
+        )
+    return wanted
+
+
 def _from_structured(data: Any) -> pa.Table:
     import pyarrow as pa
 
@@ -244,7 +284,7 @@ def _from_structured(data: Any) -> pa.Table:
     if data.ndim != 1:
         raise _unsupported(data, f"it has {data.ndim} dimensions; a table has one")
     names = list(data.dtype.names)
-    return pa.table([_from_numpy(name, data[name]) for name in names], names=names)
+    return pa.table([_column(name, data[name]) for name in names], names=names)
 
 
 def _from_iterable(data: Iterable[Any]) -> pa.Table:
@@ -299,16 +339,16 @@ def _is_event(part: Mapping[Any, Any]) -> bool:
 
 
 def _from_events(events: list[Mapping[Any, Any]]) -> pa.Table:
+    import pyarrow as pa
+
     names: dict[str, None] = {}
     for event in events:
         for name in event:
-            if not isinstance(name, str):
-                raise SchemaError(
-                    f"a column is named by a string, not {type(name).__name__}: {str(name)[:100]!r}",
-                    code="unsupported-input",
-                    type_name=type(name).__name__,
-                )
+            _check_name(name)
             names[name] = None
+    if not names:
+        # Events without fields are rows all the same.
+        return pa.Table.from_batches([pa.RecordBatch.from_struct_array(pa.array(events, pa.struct([])))])
     return _from_columns({name: [event.get(name) for event in events] for name in names})
 
 

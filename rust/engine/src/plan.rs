@@ -18,6 +18,9 @@ pub struct MatchOptions {
     pub step_limit: Option<u64>,
     /// Only this strategy may run; for tests and comparisons.
     pub strategy: Option<Strategy>,
+    /// Asked every few milliseconds by searches that may take long; `true` ends them with
+    /// [`cepheid_matcher::MatchError::Interrupted`].
+    pub interrupted: Option<fn() -> bool>,
 }
 
 /// See the module.

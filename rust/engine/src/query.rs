@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_ord::sort::{SortColumn, lexsort_to_indices};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SortOptions};
+use arrow_schema::{Field, Schema, SortOptions};
 use cepheid_eval::{Leaf, TypedExpr};
 use cepheid_event::{EventError, Table, resolve_column};
 use cepheid_ir::{Expr, OrderItem, Query, SelectItem};
@@ -117,10 +116,8 @@ fn sorted(
                 Some(column) => Arc::clone(output.column(column)),
                 None => evaluate(&item.value, input, "ORDER BY")?,
             };
-            let values = match values.data_type() {
-                DataType::Dictionary(..) => unpack(&values).map_err(EventError::from)?,
-                _ => values,
-            };
+            // Codes of a dictionary need not be in the order of their values, and -0.0 is 0.0.
+            let values = cepheid_event::key::comparable(&values)?;
             let options = SortOptions { descending: item.descending, nulls_first: item.nulls_first };
             Ok(SortColumn { values, options: Some(options) })
         })
@@ -129,18 +126,6 @@ fn sorted(
     let place: UInt32Array = (0..output.num_rows() as u32).collect();
     keys.push(SortColumn { values: Arc::new(place), options: None });
     Ok(lexsort_to_indices(&keys, None).map_err(EventError::from)?)
-}
-
-/// Plain values of a dictionary array: codes need not be in the order of their values.
-fn unpack(values: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    let dictionary = values.as_any_dictionary();
-    let keys: UInt32Array = dictionary
-        .normalized_keys()
-        .into_iter()
-        .enumerate()
-        .map(|(row, key)| dictionary.is_valid(row).then_some(key as u32))
-        .collect();
-    arrow_select::take::take(dictionary.values(), &keys, None)
 }
 
 fn take(batch: &RecordBatch, rows: &UInt32Array) -> Result<RecordBatch, EngineError> {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::{BooleanArray, Int64Array, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_array::{BooleanArray, Int64Array, RecordBatch, TimestampSecondArray};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use cepheid_engine::{EngineError, MatchOptions, run_query};
 use cepheid_event::Table;
 use cepheid_matcher::MatchError;
@@ -66,5 +66,28 @@ fn a_search_without_end_is_a_typed_error() {
             assert_eq!(error.code(), "step-limit");
         }
         other => panic!("expected the step limit, found {other:?}"),
+    }
+}
+
+/// A hundred thousand rows within ten seconds of each other, and the one that would end a match a thousand seconds on.
+#[test]
+fn matches_that_within_cuts_short_take_linear_time() {
+    let seconds = |row: usize| if row + 1 == ROWS { 1_000 } else { 0 };
+    let times: TimestampSecondArray = (0..ROWS).map(|row| Some(seconds(row))).collect();
+    let ends: BooleanArray = (0..ROWS).map(|row| Some(row + 1 == ROWS)).collect();
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("ts", DataType::Timestamp(TimeUnit::Second, None), false),
+        Field::new("b", DataType::Boolean, false),
+    ]));
+    let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(times), Arc::new(ends)]);
+    let table = Table::new(schema, vec![batch.expect("columns of one length")]).expect("one batch");
+    for (pattern, matches) in [("A* A* A* B", 1), ("((A+)+)+ B", 0)] {
+        let text = format!(
+            "SELECT * FROM t MATCH_RECOGNIZE (ORDER BY ts MEASURES COUNT(*) AS n PATTERN ({pattern}) \
+             WITHIN INTERVAL '10' SECOND DEFINE A AS NOT b, B AS b)"
+        );
+        let query = parse_query(&text).expect(&text);
+        let found = run_query(&query, &table, &MatchOptions::default()).expect(&text);
+        assert_eq!((found.num_matches(), found.strategy()), (matches, "reverse automaton"), "{pattern}");
     }
 }

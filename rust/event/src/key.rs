@@ -158,7 +158,7 @@ fn dictionary_ids<C: ArrowDictionaryKeyType>(table: &Table, column: usize) -> Re
     let mut converter = None;
     for batch in table.batches() {
         let array = batch.column(column).as_dictionary::<C>();
-        let values = comparable(array.values());
+        let values = comparable(array.values())?;
         let converter = match &mut converter {
             Some(converter) => converter,
             None => converter.insert(row_converter(table, &[column], std::slice::from_ref(&values))?),
@@ -194,8 +194,10 @@ fn row_format_ids(table: &Table, columns: &[usize]) -> Result<KeyIds, EventError
         // In pieces, so that the row format of the whole table never stands in memory at once.
         for start in (0..batch.num_rows()).step_by(CHUNK) {
             let rows = CHUNK.min(batch.num_rows() - start);
-            let arrays: Vec<ArrayRef> =
-                columns.iter().map(|column| comparable(&batch.column(*column).slice(start, rows))).collect();
+            let arrays = columns
+                .iter()
+                .map(|column| comparable(&batch.column(*column).slice(start, rows)))
+                .collect::<Result<Vec<_>, _>>()?;
             let converter = match &mut converter {
                 Some(converter) => converter,
                 None => converter.insert(row_converter(table, columns, &arrays)?),
@@ -229,10 +231,13 @@ fn row_converter(table: &Table, columns: &[usize], arrays: &[ArrayRef]) -> Resul
     Ok(RowConverter::new(fields)?)
 }
 
-/// The same values, with one NaN and one zero, so that equal keys have equal bytes.
-pub(crate) fn comparable(array: &ArrayRef) -> ArrayRef {
+/// The same values without their encoding, with one NaN and one zero, so that equal keys have equal bytes.
+///
+/// # Errors
+/// What Arrow refuses.
+pub fn comparable(array: &ArrayRef) -> Result<ArrayRef, EventError> {
     // -0.0 + 0.0 is 0.0; a NaN of any sign and payload becomes the one NaN.
-    match array.data_type() {
+    Ok(match array.data_type() {
         DataType::Float64 => Arc::new(
             array
                 .as_primitive::<Float64Type>()
@@ -243,7 +248,20 @@ pub(crate) fn comparable(array: &ArrayRef) -> ArrayRef {
                 .as_primitive::<Float32Type>()
                 .unary::<_, Float32Type>(|value| if value.is_nan() { f32::NAN } else { value + 0.0 }),
         ),
+        DataType::Float16 | DataType::Dictionary(..) | DataType::RunEndEncoded(..) => {
+            comparable(&arrow_cast::cast(array, &comparable_type(array.data_type()))?)?
+        }
         _ => Arc::clone(array),
+    })
+}
+
+/// The type that [`comparable`] gives.
+pub(crate) fn comparable_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Float16 => DataType::Float32,
+        DataType::Dictionary(_, values) => comparable_type(values),
+        DataType::RunEndEncoded(_, values) => comparable_type(values.data_type()),
+        plain => plain.clone(),
     }
 }
 

@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 
 use arrow_array::Array;
-use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_buffer::ScalarBuffer;
@@ -11,7 +10,7 @@ use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{DataType, SortOptions};
 
 use crate::error::EventError;
-use crate::key::comparable;
+use crate::key::{comparable, comparable_type};
 use crate::table::Table;
 
 /// One key of an ordering.
@@ -59,10 +58,7 @@ impl RowOrder {
             .iter()
             .map(|key| {
                 let options = SortOptions { descending: key.descending, nulls_first: key.nulls_first };
-                let data_type = match table.schema().field(key.column).data_type() {
-                    DataType::Dictionary(_, value) => value.as_ref().clone(),
-                    plain => plain.clone(),
-                };
+                let data_type = comparable_type(table.schema().field(key.column).data_type());
                 SortField::new_with_options(data_type, options)
             })
             .collect();
@@ -79,16 +75,8 @@ impl RowOrder {
         let converter = RowConverter::new(fields)?;
         let mut rows = converter.empty_rows(table.num_rows(), table.num_rows() * 9);
         for batch in table.batches() {
-            let arrays: Vec<ArrayRef> = keys
-                .iter()
-                .map(|key| {
-                    let column = batch.column(key.column);
-                    match column.data_type() {
-                        DataType::Dictionary(_, value) => Ok(comparable(&arrow_cast::cast(column, value)?)),
-                        _ => Ok(comparable(column)),
-                    }
-                })
-                .collect::<Result<_, EventError>>()?;
+            let arrays =
+                keys.iter().map(|key| comparable(batch.column(key.column))).collect::<Result<Vec<_>, _>>()?;
             converter.append(&mut rows, &arrays)?;
         }
         Ok(Self::Rows(rows))

@@ -3,15 +3,17 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array, new_empty_array};
-use arrow_schema::{Schema, SchemaRef};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_empty_array};
+use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
 
 use crate::error::EventError;
 
 /// Most rows of one table: row ordinals are 32 bits wide, with the last one kept free.
 pub const ROWS_MAX: usize = u32::MAX as usize - 1;
 
-/// Record batches of one schema, in arrival order. Buffers are shared with whoever made them.
+/// Record batches of one schema, in arrival order. Buffers are shared with whoever made them; only where the
+/// dictionaries of a column have more values together than its code type has codes are the codes made wider.
 #[derive(Clone, Debug)]
 pub struct Table {
     schema: SchemaRef,
@@ -27,6 +29,7 @@ impl Table {
     /// [`EventError::SchemaChanged`] if a batch has other column names or types than `schema`,
     /// [`EventError::TooManyRows`] past [`ROWS_MAX`].
     pub fn new(schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<Self, EventError> {
+        let (schema, batches) = widen_dictionaries(schema, batches)?;
         let mut starts = vec![0];
         let mut kept = Vec::with_capacity(batches.len());
         let mut rows = 0;
@@ -83,7 +86,10 @@ impl Table {
             [] if rows.null_count() == rows.len() => {
                 Ok(arrow_array::new_null_array(self.schema.field(column).data_type(), rows.len()))
             }
-            [batch] => Ok(arrow_select::take::take(batch.column(column), rows, None)?),
+            // `take` knows no NULL index for run-end encoded columns.
+            [batch] if rows.null_count() == 0 || !is_run_end_encoded(batch.column(column)) => {
+                Ok(arrow_select::take::take(batch.column(column), rows, None)?)
+            }
             batches => {
                 // `interleave` knows no NULL index: an extra source of one NULL row stands for it.
                 let nulls = (rows.null_count() > 0)
@@ -229,4 +235,54 @@ pub fn as_int64(array: &dyn Array) -> Result<ArrayRef, EventError> {
         return Ok(arrow_cast::cast(&integers, &arrow_schema::DataType::Int64)?);
     }
     Ok(arrow_cast::cast(array, &arrow_schema::DataType::Int64)?)
+}
+
+fn is_run_end_encoded(array: &ArrayRef) -> bool {
+    matches!(array.data_type(), DataType::RunEndEncoded(..))
+}
+
+/// Dictionaries may change from batch to batch; rows of several batches then need the codes of all of them.
+fn widen_dictionaries(
+    schema: SchemaRef,
+    mut batches: Vec<RecordBatch>,
+) -> Result<(SchemaRef, Vec<RecordBatch>), EventError> {
+    let mut fields: Vec<FieldRef> = schema.fields().iter().cloned().collect();
+    let mut widened = false;
+    for (column, field) in fields.iter_mut().enumerate() {
+        let DataType::Dictionary(code, value) = field.data_type() else { continue };
+        let codes = match **code {
+            DataType::Int8 => 1 << 7,
+            DataType::UInt8 => 1 << 8,
+            DataType::Int16 => 1 << 15,
+            DataType::UInt16 => 1 << 16,
+            _ => continue,
+        };
+        let dictionaries =
+            batches.iter().filter(|batch| batch.schema_ref().fields().len() == schema.fields().len());
+        let dictionaries = dictionaries.filter_map(|batch| batch.column(column).as_any_dictionary_opt());
+        let mut values: Vec<&ArrayRef> = dictionaries.map(|dictionary| dictionary.values()).collect();
+        values.dedup_by(|left, right| Arc::ptr_eq(left, right));
+        if values.iter().map(|values| values.len()).sum::<usize>() > codes && values.len() > 1 {
+            let wide = DataType::Dictionary(Box::new(DataType::Int32), value.clone());
+            *field = Arc::new(field.as_ref().clone().with_data_type(wide));
+            widened = true;
+        }
+    }
+    if !widened {
+        return Ok((schema, batches));
+    }
+    let wide = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
+    for batch in batches.iter_mut().filter(|batch| same_columns(&schema, batch.schema_ref())) {
+        let columns = batch.columns().iter().zip(wide.fields()).map(|(array, field)| {
+            if array.data_type() == field.data_type() {
+                Ok(Arc::clone(array))
+            } else {
+                arrow_cast::cast(array, field.data_type())
+            }
+        });
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        *batch = RecordBatch::try_new_with_options(Arc::clone(&wide), columns, &rows)?;
+    }
+    Ok((wide, batches))
 }

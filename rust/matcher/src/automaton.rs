@@ -329,13 +329,21 @@ impl<'a> Closure<'a> {
         let mut pending = vec![(pc, 0_usize, Vec::<u32>::new())];
         while let Some((mut pc, mut edges, mut open)) = pending.pop() {
             loop {
-                let fresh = if open.is_empty() {
-                    let seen = &mut self.seen[pc * 4 + edges];
-                    std::mem::replace(seen, self.generation) != self.generation
+                // Whoever came here under fewer conditions has seen all there is to see. In a loop that is this very
+                // path, one empty iteration ago.
+                let seen_before = (0..=edges).filter(|fewer| fewer & edges == *fewer).any(|fewer| {
+                    if open.is_empty() {
+                        self.seen[pc * 4 + fewer] == self.generation
+                    } else {
+                        self.seen_open.contains(&(pc, fewer, open.clone()))
+                    }
+                });
+                if open.is_empty() {
+                    self.seen[pc * 4 + edges] = self.generation;
                 } else {
-                    self.seen_open.insert((pc, edges, open.clone()))
-                };
-                if !fresh {
+                    self.seen_open.insert((pc, edges, open.clone()));
+                }
+                if seen_before {
                     break;
                 }
                 let step = match &self.instructions[pc] {

@@ -56,8 +56,11 @@ pub enum MatchError {
         /// The most steps that one search may take.
         limit: u64,
     },
-    /// The matches hold more than can be numbered.
-    #[error("the matches hold more than {limit} {what}; match fewer rows in one call")]
+    /// Whoever asked no longer wants the answer.
+    #[error("matching was interrupted")]
+    Interrupted,
+    /// More than can be numbered, or kept in memory.
+    #[error("more than {limit} {what}; match fewer rows in one call, or bound the pattern with WITHIN")]
     TooLarge {
         /// More of what.
         what: &'static str,
@@ -76,6 +79,7 @@ impl MatchError {
             Self::SkipTargetMissing { .. } => "skip-target-missing",
             Self::SkipTargetIsFirstRow { .. } => "skip-target-is-first-row",
             Self::StepLimit { .. } => "step-limit",
+            Self::Interrupted => "interrupted",
             Self::TooLarge { .. } => "too-large",
         }
     }

@@ -49,6 +49,9 @@ pub struct FindOptions {
     pub step_limit: u64,
     /// Only this strategy may run, for tests.
     pub strategy: Option<Strategy>,
+    /// Asked every few milliseconds by searches that may take long: `true` ends them with
+    /// [`MatchError::Interrupted`].
+    pub interrupted: Option<fn() -> bool>,
 }
 
 /// Steps that every row of a partition adds to the step limit, so that one long match is no offence.
@@ -59,7 +62,7 @@ pub const STEP_LIMIT_DEFAULT: u64 = 500_000;
 
 impl Default for FindOptions {
     fn default() -> Self {
-        Self { wanted: Wanted::All, step_limit: STEP_LIMIT_DEFAULT, strategy: None }
+        Self { wanted: Wanted::All, step_limit: STEP_LIMIT_DEFAULT, strategy: None, interrupted: None }
     }
 }
 
@@ -226,7 +229,8 @@ impl Job<'_> {
         );
         // What remembers is bounded by itself.
         let step_limit = if remembers { u64::MAX } else { self.options.step_limit };
-        Backtracking::new(&matcher.automaton, run, remembers, step_limit, self.arrival)
+        let interrupted = self.options.interrupted;
+        Backtracking::new(&matcher.automaton, run, remembers, step_limit, interrupted, self.arrival)
     }
 
     fn search(&self, mut strategy: impl Search, mut found: MatchSet) -> Result<MatchSet, MatchError> {

@@ -164,6 +164,7 @@ fn match_error(py: Python<'_>, error: &MatchError) -> PyErr {
         MatchError::StepLimit { limit, .. } | MatchError::TooLarge { limit, .. } => {
             Exception::new::<python::StateLimitError>(py, message, error.code()).with("limit", *limit).build()
         }
+        MatchError::Interrupted => pyo3::exceptions::PyKeyboardInterrupt::new_err(()),
         unmapped => internal_error(py, unmapped.to_string()),
     }
 }

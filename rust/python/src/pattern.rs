@@ -78,7 +78,7 @@ pub(crate) fn check_expression(py: Python<'_>, json: &str) -> PyResult<String> {
 }
 
 pub(crate) fn options(event_time: Option<String>) -> MatchOptions {
-    MatchOptions { event_time, ..MatchOptions::default() }
+    MatchOptions { event_time, interrupted: Some(interrupted), ..MatchOptions::default() }
 }
 
 impl From<ir::Pattern> for Pattern {
@@ -91,4 +91,10 @@ impl From<ir::PatternError> for NativeError {
     fn from(error: ir::PatternError) -> Self {
         Self::Pattern(error)
     }
+}
+
+/// Whether a signal such as Ctrl-C has come for Python. Asked every few milliseconds while the GIL is free.
+fn interrupted() -> bool {
+    // The handler has raised here; it is raised again, from `MatchError::Interrupted`, where it can be seen.
+    Python::attach(|py| py.check_signals().is_err())
 }

@@ -29,7 +29,12 @@ pub(crate) struct Backtracking<'a> {
     /// Most steps of one search, on top of what its rows alone account for.
     step_limit: u64,
     arrival: &'a dyn Fn(u32) -> u32,
+    interrupted: Option<fn() -> bool>,
+    steps_to_pause: u32,
 }
+
+/// Steps between two questions whether to go on: some milliseconds.
+const STEPS_BETWEEN_PAUSES: u32 = 1 << 16;
 
 #[derive(Clone, Copy, Debug)]
 struct Frame {
@@ -45,10 +50,12 @@ impl<'a> Backtracking<'a> {
         run: RunState<'a>,
         remembers: bool,
         step_limit: u64,
+        interrupted: Option<fn() -> bool>,
         arrival: &'a dyn Fn(u32) -> u32,
     ) -> Self {
         let memory = remembers.then(|| Memory::new(automaton.positions.len()));
-        Self { automaton, run, frames: vec![], memory, step_limit, arrival }
+        let steps_to_pause = STEPS_BETWEEN_PAUSES;
+        Self { automaton, run, frames: vec![], memory, step_limit, arrival, interrupted, steps_to_pause }
     }
 
     fn targets(&self, position: u32) -> &'a [Target] {
@@ -84,11 +91,18 @@ impl<'a> Backtracking<'a> {
                 self.frames.pop();
                 self.run.give_back(self.automaton.positions[position as usize].variable);
                 if let Some(memory) = &mut self.memory {
-                    memory.remember(position, depth as u32 - 1);
+                    memory.remember(position, depth as u32 - 1)?;
                 }
                 continue;
             };
             steps += 1;
+            self.steps_to_pause -= 1;
+            if self.steps_to_pause == 0 {
+                self.steps_to_pause = STEPS_BETWEEN_PAUSES;
+                if self.interrupted.is_some_and(|interrupted| interrupted()) {
+                    return Err(MatchError::Interrupted);
+                }
+            }
             if steps > step_limit {
                 return Err(MatchError::StepLimit { row: (self.arrival)(start.row), limit: step_limit });
             }
@@ -127,6 +141,9 @@ impl Search for Backtracking<'_> {
     }
 }
 
+/// Most words of what one search remembers: 256 MiB.
+const WORDS_MAX: usize = 1 << 25;
+
 /// Pairs of a position and a row (counted from the start row) from which no match completes.
 struct Memory {
     positions: usize,
@@ -151,8 +168,12 @@ impl Memory {
         (bit / 64, 1 << (bit % 64))
     }
 
-    fn remember(&mut self, position: u32, row: u32) {
+    fn remember(&mut self, position: u32, row: u32) -> Result<(), MatchError> {
         let (word, bit) = self.place(position, row);
+        if word >= WORDS_MAX {
+            let limit = WORDS_MAX as u64 * 64;
+            return Err(MatchError::TooLarge { what: "pairs of a place and a row in one search", limit });
+        }
         if word >= self.failed.len() {
             self.failed.resize((word + 1).next_power_of_two(), 0);
         }
@@ -160,6 +181,7 @@ impl Memory {
             self.touched.push(word);
         }
         self.failed[word] |= bit;
+        Ok(())
     }
 
     fn recalls(&self, position: u32, row: u32) -> bool {

@@ -50,6 +50,12 @@ const ACCEPT: u32 = u32::MAX;
 const NOTHING: u32 = u32::MAX - 1;
 const NOT_CHOSEN: u32 = u32::MAX - 2;
 
+/// No match goes on there.
+const NEVER: u32 = u32::MAX;
+
+/// Most earliest ends of one partition that are kept: 512 MiB. Past it, matches cut short are searched by start runs.
+const ENDS_MAX: usize = 1 << 27;
+
 /// A set of positions.
 type Set = Box<[u64]>;
 
@@ -67,7 +73,10 @@ pub(crate) struct ReverseAutomaton<'a> {
     found: Found,
     partition: Range<u32>,
     tails: Option<Tails>,
-    /// For matches cut off by WITHIN: the preferred one is then another.
+    /// For matches cut off by WITHIN, the preferred one of which is another: `ends[row * positions + position]`,
+    /// worked out for a partition when it is first needed.
+    ends: Vec<u32>,
+    /// The same where that would take too much memory.
     bounded: Option<Backtracking<'a>>,
 }
 
@@ -118,6 +127,7 @@ impl<'a> ReverseAutomaton<'a> {
             found: Found::States(vec![]),
             partition: 0..0,
             tails: overlapping.then(Tails::default),
+            ends: vec![],
             bounded,
         };
         this.add_state(at_end);
@@ -276,6 +286,7 @@ impl<'a> ReverseAutomaton<'a> {
 impl Search for ReverseAutomaton<'_> {
     fn enter(&mut self, partition: Range<u32>) -> Result<(), MatchError> {
         self.partition = partition;
+        self.ends.clear();
         self.run_back();
         if let Some(tails) = self.tails.take() {
             self.tails = Some(self.build_tails(tails)?);
@@ -289,6 +300,10 @@ impl Search for ReverseAutomaton<'_> {
     }
 
     fn search(&mut self, start: Start<'_>, found: &mut MatchSet) -> Result<bool, MatchError> {
+        if !self.ends.is_empty() && start.limit < start.partition.end {
+            // Found once, earliest ends spare a walk that may turn out too long.
+            return self.search_bounded(start, found);
+        }
         let mut choice = self.choose_start(start.row);
         if choice == NOTHING {
             return Ok(false);
@@ -319,11 +334,65 @@ impl Search for ReverseAutomaton<'_> {
 }
 
 impl ReverseAutomaton<'_> {
-    /// The preferred match without WITHIN is too long; what was preferred to it fails with WITHIN as it does without.
+    /// The preferred match without WITHIN is too long. The same search again, in which a choice counts only if some
+    /// match that it leads to ends in time: if the earliest does.
     #[cold]
     fn search_bounded(&mut self, start: Start<'_>, found: &mut MatchSet) -> Result<bool, MatchError> {
-        let bounded = self.bounded.as_mut().expect("only WITHIN makes a limit short of the partition's end");
-        bounded.search(start, found)
+        let positions = self.automaton.positions.len();
+        if (self.partition.len() + 1).saturating_mul(positions) > ENDS_MAX {
+            let bounded =
+                self.bounded.as_mut().expect("only WITHIN makes a limit short of the partition's end");
+            return bounded.search(start, found);
+        }
+        if self.ends.is_empty() {
+            self.find_ends();
+        }
+        let open = found.open();
+        let (mut targets, mut row) = (self.automaton.start.as_slice(), start.row);
+        loop {
+            let index = (row - self.partition.start) as usize;
+            let in_time = |target: &&Target| {
+                let edge_missed = (target.at_start && row != self.partition.start)
+                    || (target.at_end && row != self.partition.end);
+                !edge_missed
+                    && match target.step {
+                        Next::Accept => true,
+                        Next::Take(next) => self.ends[index * positions + next as usize] <= start.limit,
+                    }
+            };
+            match targets.iter().find(in_time).map(|target| target.step) {
+                Some(Next::Accept) => return Ok(true),
+                Some(Next::Take(next)) => {
+                    found.push_rows(open, self.label(next as usize), 1);
+                    targets = &self.automaton.positions[next as usize].follow;
+                    row += 1;
+                }
+                None => {
+                    debug_assert_eq!(found.open(), open, "what begins in time ends in time");
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    /// For every row and position: the row after the earliest end of a match that goes on there.
+    fn find_ends(&mut self) {
+        let positions = self.automaton.positions.len();
+        let (first, last) = (self.partition.start, self.partition.end);
+        self.ends.resize((self.partition.len() + 1) * positions, NEVER);
+        for row in (first..last).rev() {
+            let index = (row - first) as usize;
+            let viable: Vec<usize> = members(self.viable(row)).collect();
+            for position in viable {
+                let end_of = |target: &Target| match target.step {
+                    Next::Accept if target.at_end && row + 1 != last => NEVER,
+                    Next::Accept => row + 1,
+                    Next::Take(next) => self.ends[(index + 1) * positions + next as usize],
+                };
+                let end = self.automaton.positions[position].follow.iter().map(end_of).min();
+                self.ends[index * positions + position] = end.unwrap_or(NEVER);
+            }
+        }
     }
 }
 

@@ -1,0 +1,4 @@
+SELECT * FROM prices MATCH_RECOGNIZE (
+  ALL ROWS PER MATCH
+  PATTERN (^ {- A B+ -} PERMUTE(C, D | E) () $)
+)

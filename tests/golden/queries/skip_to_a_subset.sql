@@ -1,0 +1,5 @@
+SELECT * FROM prices MATCH_RECOGNIZE (
+  AFTER MATCH SKIP TO FIRST LaterRows
+  PATTERN (A B C)
+  SUBSET LaterRows = (B, C)
+)
