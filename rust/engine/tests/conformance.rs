@@ -1,11 +1,11 @@
 //! The conformance suite, run by the planner's choice and by every strategy that accepts a case, however the input is
 //! cut into batches.
 
+mod membership;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type};
 use cepheid_engine::{EngineError, MatchOptions, MatchTable, Strategy, match_table, run_query};
 use cepheid_event::Table;
 use cepheid_ir::{Pattern, PatternError, Query};
@@ -65,20 +65,6 @@ fn run(question: &Question, table: &Table, strategy: Option<Strategy>) -> Result
     }
 }
 
-/// `(variable, arrival)` pairs of every match.
-fn members(matches: &MatchTable) -> Vec<Vec<(String, usize)>> {
-    let membership = matches.membership().expect("small enough");
-    let mut found = vec![vec![]; matches.num_matches()];
-    let ordinals = membership.column(0).as_primitive::<Int64Type>();
-    let variables = membership.column(1).as_dictionary::<Int32Type>();
-    let variables = variables.downcast_dict::<arrow_array::StringArray>().expect("names are strings");
-    let rows = membership.column(2).as_primitive::<Int64Type>();
-    for ((ordinal, variable), row) in ordinals.values().iter().zip(variables).zip(rows.values()) {
-        found[*ordinal as usize].push((variable.expect("not null").to_owned(), *row as usize));
-    }
-    found
-}
-
 /// Says what is wrong, or whether the strategy ran the case.
 fn check(
     case: &Case,
@@ -100,7 +86,7 @@ fn check(
         (Some(code), Ok(_)) => Err(place(format!("expected error `{code}`, got matches"))),
         (None, Err(error)) => Err(place(format!("{error}"))),
         (None, Ok(matches)) => {
-            case.check_matches(&members(&matches)).map_err(place)?;
+            case.check_matches(&membership::members(&matches)).map_err(place)?;
             case.check_output(matches.batch()).map_err(place)?;
             Ok(true)
         }

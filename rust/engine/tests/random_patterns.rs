@@ -1,9 +1,9 @@
 //! Random patterns over random tables: every strategy against the brute-force definition.
 
+mod membership;
+
 use std::collections::BTreeMap;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type};
 use cepheid_engine::{EngineError, MatchOptions, MatchTable, Strategy, match_table};
 use cepheid_event::Table;
 use cepheid_ir::{Pattern, PatternError};
@@ -30,20 +30,6 @@ fn cases_a_family() -> u64 {
     if std::env::var_os("CEPHEID_DEEP").is_some() { 1250 } else { 150 }
 }
 
-/// `(variable, arrival)` of every match that has rows.
-fn members(matches: &MatchTable) -> Vec<Vec<(String, usize)>> {
-    let membership = matches.membership().expect("small enough");
-    let mut found = vec![vec![]; matches.num_matches()];
-    let ordinals = membership.column(0).as_primitive::<Int64Type>();
-    let variables = membership.column(1).as_dictionary::<Int32Type>();
-    let variables = variables.downcast_dict::<arrow_array::StringArray>().expect("names are strings");
-    let rows = membership.column(2).as_primitive::<Int64Type>();
-    for ((ordinal, variable), row) in ordinals.values().iter().zip(variables).zip(rows.values()) {
-        found[*ordinal as usize].push((variable.expect("not null").to_owned(), *row as usize));
-    }
-    found
-}
-
 /// The definition gives matches partition by partition; derived events come in the order of their last rows.
 fn compare(
     pattern: &Pattern,
@@ -61,7 +47,7 @@ fn compare(
         (Ok(_), Err(found)) => Err(format!("expected matches, found error {}: {found}", found.code())),
         (Ok(expected), Ok(found)) => {
             let mut expected_members: Vec<_> = expected.matches.iter().map(|m| m.members.clone()).collect();
-            let mut found_members = members(&found);
+            let mut found_members = membership::members(&found);
             let rows = ReferenceTable::from_batches(std::slice::from_ref(found.batch()));
             let mut table = TextTable { columns: vec![], rows: expected.rows.clone() };
             let mut found_rows = rows.rows;

@@ -84,7 +84,8 @@ pub fn random_pattern(random: &mut SplitMix64, features: Features) -> Pattern {
 }
 
 fn attempt(random: &mut SplitMix64, features: Features) -> Pattern {
-    let mut parts = Parts { features, pool: VARIABLES.to_vec(), in_exclusion: false };
+    let leaves_a_rare_one = if random.chance(15) { 7 } else { 60 };
+    let mut parts = Parts { features, pool: VARIABLES.to_vec(), in_exclusion: false, leaves_a_rare_one };
     let depth = 1 + random.below(features.depth_max);
     let mut root = parts.node(random, depth);
     if features.rare_parts && random.chance(10) {
@@ -179,6 +180,8 @@ struct Parts {
     pool: Vec<&'static str>,
     /// Exclusions are not nested.
     in_exclusion: bool,
+    /// How rare empty parts and anchors are: they mean most where they come in loops, several at a time.
+    leaves_a_rare_one: usize,
 }
 
 impl Parts {
@@ -231,7 +234,7 @@ impl Parts {
 
     fn leaf(&mut self, random: &mut SplitMix64) -> PatternNode {
         if self.features.rare_parts {
-            match random.below(60) {
+            match random.below(self.leaves_a_rare_one) {
                 0 => return PatternNode::Empty,
                 1 => return PatternNode::Anchor(PartitionEdge::Start),
                 2 => return PatternNode::Anchor(PartitionEdge::End),
