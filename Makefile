@@ -38,6 +38,7 @@ build: setup  ## Build the wheel as it is shipped, into dist/
 develop: setup  ## Put a debug build of the package into .venv
 	$(BIN)/maturin develop --profile $(PROFILE) --quiet
 
+test: export CEPHEID_FUZZ_SECONDS ?= 10
 test:  ## Build and run every test
 	$(MAKE) --no-print-directory setup fmt-check clippy rust-test
 	$(MAKE) --no-print-directory python-test
