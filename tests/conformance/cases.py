@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cepheid as cep
 from text_tables import TextTable
+
+import cepheid as cep
 
 FOLDER = Path(__file__).parent
 KEYS = {

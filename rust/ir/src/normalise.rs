@@ -11,11 +11,15 @@ impl Pattern {
     /// - strict sequences inside strict sequences, and alternations inside alternations, are spliced in;
     /// - a part repeated exactly once stands for itself;
     /// - AND inside AND and OR inside OR are spliced in; a chain of one is its operand;
+    /// - conditions stand in the order in which the pattern names their variables;
     /// - in a condition, a pointer to the row under test by way of its own variable becomes the plain one, and
     ///   `Excluded` is dropped where the row under test could not have counted;
     /// - `FINAL` of a `FIRST` without offset is the same row as `RUNNING`, and is written as that.
     pub fn normalise(mut self) -> Self {
         self.root = normal_node(self.root);
+        let variables = self.root.variables().into_iter().map(str::to_owned);
+        let places: std::collections::HashMap<String, usize> = variables.zip(0..).collect();
+        self.define.sort_by_key(|definition| places.get(&definition.variable).copied());
         let mut unions: HashMap<String, HashSet<String>> = HashMap::new();
         for subset in &self.subsets {
             for variable in &subset.variables {

@@ -168,6 +168,8 @@ fn every_clause_has_its_place_in_the_pattern() {
             condition: Expr::binary(BinaryOp::Greater, Expr::column("price"), Expr::literal(10_i64)),
         },
     ];
+    // Conditions come in the order in which the pattern names their variables.
+    expected.define.reverse();
     assert_eq!(pattern, expected);
     assert_eq!((pattern.empty_matches, pattern.output), (EmptyMatches::Allowed, OutputColumns::Standard));
 }
