@@ -5,7 +5,7 @@ use arrow_array::types::{Int32Type, Int64Type};
 use cepheid_engine::MatchTable;
 
 /// `(variable, arrival)` pairs of every match.
-pub fn members(matches: &MatchTable) -> Vec<Vec<(String, usize)>> {
+pub(crate) fn members(matches: &MatchTable) -> Vec<Vec<(String, usize)>> {
     let membership = matches.membership().expect("small enough");
     let mut found = vec![vec![]; matches.num_matches()];
     let ordinals = membership.column(0).as_primitive::<Int64Type>();
