@@ -9,7 +9,7 @@ os.environ.setdefault("CEPHEID_BENCH_THREADS", "1")
 os.environ.setdefault("POLARS_MAX_THREADS", os.environ["CEPHEID_BENCH_THREADS"])
 os.environ.setdefault("OMP_NUM_THREADS", os.environ["CEPHEID_BENCH_THREADS"])
 
-KEPT = ("processor", "machine", "python_version", "python_implementation", "system", "release")
+KEPT = ("processor", "machine", "python_version", "python_implementation", "system")
 
 
 def pytest_benchmark_update_machine_info(config: Any, machine_info: dict[str, Any]) -> None:
