@@ -282,7 +282,7 @@ def variables_of(root: Any) -> list[str]:
 
 
 @st.composite
-def tables(draw: Any, max_rows: int = 40) -> pa.Table:
+def tables(draw: Any, max_rows: int = 30) -> pa.Table:
     row = st.tuples(
         st.sampled_from(["u", "v", None]), st.integers(0, 6), st.sampled_from([*range(6), None]), st.sampled_from("abc")
     )

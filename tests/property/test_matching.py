@@ -60,7 +60,7 @@ def test_matches_are_the_same_however_the_rows_are_cut_into_batches(name: str) -
     seen: Counter[str] = Counter()
 
     @PROFILE
-    @given(table=tables(), places=st.lists(st.integers(0, 40), max_size=6))
+    @given(table=tables(), places=st.lists(st.integers(0, 30), max_size=6))
     def check(table: pa.Table, places: list[int]) -> None:
         pieces = cut(table, places)
         assert pieces.num_rows == table.num_rows
@@ -143,7 +143,7 @@ def test_valleys_are_those_of_a_plain_loop() -> None:
     seen: Counter[str] = Counter()
 
     @PROFILE
-    @given(table=tables(max_rows=80))
+    @given(table=tables(max_rows=50))
     def check(table: pa.Table) -> None:
         expected = [rows for partition in partitions(table) for rows in valleys(partition)]
         matches = cep.match(PATTERNS["bit streams"], table)
@@ -176,7 +176,7 @@ def test_two_rows_are_those_of_a_window_in_duckdb() -> None:
     database = duckdb.connect()
 
     @PROFILE
-    @given(table=tables(max_rows=60))
+    @given(table=tables(max_rows=40))
     def check(table: pa.Table) -> None:
         numbered = table.append_column("arrival", pa.array(range(table.num_rows), pa.int64()))
         database.register("numbered", numbered)

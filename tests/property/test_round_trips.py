@@ -64,4 +64,4 @@ def test_patterns_of_sql_survive_data_json_pickle_repr_and_sql() -> None:
 
     check()
     assert seen["examples"] >= EXAMPLES
-    assert seen["with conditions"] >= EXAMPLES / 8, seen
+    assert seen["with conditions"] >= EXAMPLES / 20, seen
