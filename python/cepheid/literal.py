@@ -244,10 +244,10 @@ _TYPE_NAMES: dict[str, str] = {
     "int64": "int64",
     "bigint": "int64",
     "int": "int64",
-    "uint8": "u_int8",
-    "uint16": "u_int16",
-    "uint32": "u_int32",
-    "uint64": "u_int64",
+    "uint8": "uint8",
+    "uint16": "uint16",
+    "uint32": "uint32",
+    "uint64": "uint64",
     "float32": "float32",
     "float": "float64",
     "real": "float32",
@@ -305,5 +305,4 @@ def data_type_name(node: Any) -> str:
     """The text that `data_type_node` reads back."""
     if isinstance(node, dict):
         return f"decimal({node['decimal']['precision']}, {node['decimal']['scale']})"
-    name = str(node).replace("u_int", "uint")
-    return {"timestamp_tz": "timestamptz", "boolean": "bool"}.get(name, name)
+    return {"timestamp_tz": "timestamptz", "boolean": "bool"}.get(str(node), str(node))

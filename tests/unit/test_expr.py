@@ -295,7 +295,7 @@ def test_wrong_types_are_type_errors(build):
     [("bool", "boolean"), (int, "int64"), (float, "float64"), (str, "string"), (np.dtype("int16"), "int16"),
      (np.float32, "float32"), (pa.string(), "string"), (pa.date32(), "date"), (pa.timestamp("us"), "timestamp"),
      (pa.timestamp("us", tz="UTC"), "timestamp_tz"), (pa.decimal128(5, 1), {"decimal": {"precision": 5, "scale": 1}}),
-     (pa.duration("ns"), "duration"), ("UINT64", "u_int64"), (dt.date, "date"), (pa.float64(), "float64")],
+     (pa.duration("ns"), "duration"), ("UINT64", "uint64"), (dt.date, "date"), (pa.float64(), "float64")],
     ids=str,
 )  # fmt: skip
 def test_casts_take_types_of_other_libraries(given, wanted):

@@ -92,3 +92,20 @@ def test_a_long_search_can_be_interrupted() -> None:
         # Every run is as long as the rest of the table: five billion steps.
         recognise("MEASURES COUNT(*) AS c PATTERN (A+ B) DEFINE A AS x >= FIRST(A.x), B AS x < 0", table)
     timer.join()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGUSR1")
+def test_what_a_signal_handler_raises_is_what_the_caller_gets() -> None:
+    def refuse(_signal: int, _frame: object) -> None:
+        raise TimeoutError("enough")
+
+    table = pa.table({"x": np.ones(100_000, "int64")})
+    before = signal.signal(signal.SIGUSR1, refuse)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
+    try:
+        timer.start()
+        with pytest.raises(TimeoutError, match="enough"):
+            recognise("MEASURES COUNT(*) AS c PATTERN (A+ B) DEFINE A AS x >= FIRST(A.x), B AS x < 0", table)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int64Array, StringArray, UInt32Array};
 use cepheid_eval::{ColumnReader, EvalError, Leaf, TypedAggregate, TypedExpr, Value, values_to_array};
 use cepheid_ir::{AggregateFunction, Pattern, Semantics};
+use cepheid_matcher::VariableId;
 
-use crate::derive::Scene;
+use crate::derive::{Scene, SegmentWalk};
 use crate::matches::UNMATCHED;
 
 /// Rows of matches whose arguments are evaluated at a time.
@@ -26,6 +27,7 @@ pub(crate) fn aggregate_column(
     }
     let mut values = Vec::with_capacity(scene.output.len());
     let mut accumulator = aggregate.accumulator();
+    let mut arguments = Vec::with_capacity(aggregate.args.len());
     let mut row = 0;
     while row < scene.output.len() {
         let block = Block::new(scene, &members, row, aggregate)?;
@@ -38,6 +40,7 @@ pub(crate) fn aggregate_column(
                 continue;
             }
             let found = scene.set.get(index as usize);
+            let rows = found.rows();
             accumulator.clear();
             // Rows of one match stand together in the output.
             let end =
@@ -46,10 +49,12 @@ pub(crate) fn aggregate_column(
             for output_row in row..end {
                 let seen = match aggregate.semantics {
                     Semantics::Running => scene.output.seen(output_row, found),
-                    Semantics::Final => found.rows(),
+                    Semantics::Final => rows,
                 };
                 while taken < last && block.positions[taken] < found.start + seen {
-                    accumulator.push(&block.arguments(taken))?;
+                    arguments.clear();
+                    arguments.extend(block.args.iter().map(|arg| arg.value(taken)));
+                    accumulator.push(&arguments)?;
                     taken += 1;
                 }
                 values.push(accumulator.value()?);
@@ -66,8 +71,9 @@ struct Block {
     /// The first output row that is no longer covered.
     end_row: usize,
     positions: Vec<u32>,
-    /// The match of each position.
+    /// The match, and the variable, of each position.
     matches: Vec<u32>,
+    variables: Vec<VariableId>,
     args: Vec<ColumnReader>,
 }
 
@@ -78,8 +84,8 @@ impl Block {
         first_row: usize,
         aggregate: &TypedAggregate,
     ) -> Result<Self, EvalError> {
-        let mut block = Self { end_row: first_row, positions: vec![], matches: vec![], args: vec![] };
-        let mut names: Vec<&str> = vec![];
+        let mut block =
+            Self { end_row: first_row, positions: vec![], matches: vec![], variables: vec![], args: vec![] };
         let mut last = UNMATCHED;
         while block.end_row < scene.output.len() {
             let index = scene.output.matches.get(block.end_row);
@@ -90,10 +96,9 @@ impl Block {
                 let found = scene.set.get(index as usize);
                 let mut position = found.start;
                 for segment in found.segments() {
-                    let variable = segment.label.variable as usize;
-                    if members[variable] {
+                    if members[segment.label.variable as usize] {
                         block.positions.extend(position..position + segment.rows);
-                        names.resize(block.positions.len(), scene.variables[variable].as_str());
+                        block.variables.resize(block.positions.len(), segment.label.variable);
                     }
                     position += segment.rows;
                 }
@@ -102,75 +107,67 @@ impl Block {
             last = index;
             block.end_row += 1;
         }
-        let names = StringArray::from(names);
         let positions = UInt32Array::from(block.positions.clone());
         for arg in &aggregate.args {
-            block.args.push(ColumnReader::new(&argument(scene, arg, &positions, &names, &block.matches)?));
+            let values = block.argument(scene, arg, &positions)?;
+            block.args.push(ColumnReader::new(&values));
         }
         Ok(block)
+    }
+
+    fn argument(
+        &self,
+        scene: &Scene<'_>,
+        arg: &TypedExpr,
+        positions: &UInt32Array,
+    ) -> Result<ArrayRef, EvalError> {
+        let slots = arg
+            .leaves()
+            .iter()
+            .map(|leaf| match leaf {
+                Leaf::Column { index, .. } => scene
+                    .rows
+                    .gather(scene.table, *index, positions)
+                    .map_err(|error| EvalError::Arrow { reason: error.to_string() }),
+                Leaf::Classifier { .. } => {
+                    let names = self.variables.iter().map(|variable| &scene.variables[*variable as usize]);
+                    Ok(Arc::new(StringArray::from_iter_values(names)) as ArrayRef)
+                }
+                Leaf::MatchNumber => {
+                    let numbers = scene.set.numbers();
+                    let numbers = self.matches.iter().map(|index| numbers[*index as usize]);
+                    Ok(Arc::new(Int64Array::from_iter_values(numbers)) as ArrayRef)
+                }
+                Leaf::Aggregate(_) => unreachable!("validation keeps aggregates out of aggregates"),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        arg.evaluate_columns(&slots, positions.len())
     }
 
     /// One past the last aggregated row of match `index`, whose rows begin at `from`.
     fn rows_of_match(&self, from: usize, index: u32) -> usize {
         (from..self.matches.len()).find(|row| self.matches[*row] != index).unwrap_or(self.matches.len())
     }
-
-    fn arguments(&self, row: usize) -> Vec<Value> {
-        self.args.iter().map(|arg| arg.value(row)).collect()
-    }
-}
-
-fn argument(
-    scene: &Scene<'_>,
-    arg: &TypedExpr,
-    rows: &UInt32Array,
-    names: &StringArray,
-    matches: &[u32],
-) -> Result<ArrayRef, EvalError> {
-    let slots = arg
-        .leaves()
-        .iter()
-        .map(|leaf| match leaf {
-            Leaf::Column { index, .. } => scene
-                .rows
-                .gather(scene.table, *index, rows)
-                .map_err(|error| EvalError::Arrow { reason: error.to_string() }),
-            Leaf::Classifier { .. } => Ok(Arc::new(names.clone()) as ArrayRef),
-            Leaf::MatchNumber => Ok(match_numbers(scene, matches)),
-            Leaf::Aggregate(_) => unreachable!("validation keeps aggregates out of aggregates"),
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    arg.evaluate_columns(&slots, rows.len())
-}
-
-fn match_numbers(scene: &Scene<'_>, matches: &[u32]) -> ArrayRef {
-    let ends: Vec<std::ops::Range<usize>> = scene.set.partitions().collect();
-    let number = |index: &u32| {
-        let partition = ends.partition_point(|range| range.end <= *index as usize);
-        i64::from(*index) - ends[partition].start as i64 + 1
-    };
-    Arc::new(Int64Array::from_iter_values(matches.iter().map(number)))
 }
 
 /// COUNT(*) and COUNT(v.*), from segments alone.
 fn counts(scene: &Scene<'_>, members: &[bool], semantics: Semantics) -> ArrayRef {
+    let mut walk = SegmentWalk::new(members);
+    let mut answered = (None, 0);
     let count = |row: usize| {
         let index = scene.output.matches.get(row);
         if index == UNMATCHED {
             return None;
         }
         let found = scene.set.get(index as usize);
-        let mut left =
-            if semantics == Semantics::Final { found.rows() } else { scene.output.seen(row, found) };
-        let mut count = 0_i64;
-        for segment in found.segments() {
-            let rows = segment.rows.min(left);
-            if members[segment.label.variable as usize] {
-                count += i64::from(rows);
-            }
-            left -= rows;
+        if semantics == Semantics::Running {
+            return Some(i64::from(walk.count(index, found, scene.output.seen(row, found))));
         }
-        Some(count)
+        // Over the whole match, all its output rows have one answer.
+        if answered.0 != Some(index) {
+            answered = (Some(index), walk.count(index, found, found.rows()));
+        }
+        Some(i64::from(answered.1))
     };
     Arc::new((0..scene.output.len()).map(count).collect::<Int64Array>())
 }

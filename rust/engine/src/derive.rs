@@ -9,15 +9,15 @@ use arrow_array::{
     ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, UInt32Array, new_null_array,
 };
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, FieldRef};
 use cepheid_eval::{Leaf, TypedExpr};
 use cepheid_event::{EventError, OrderKey, OrderedRows, RowOrder, Table};
 use cepheid_ir::{Anchor, OutputColumns, Pattern, RowPointer, RowsPerMatch, Semantics};
-use cepheid_matcher::{Found, MatchSet, MatchView};
+use cepheid_matcher::{Found, MatchSet, MatchView, Segment, members};
 
 use crate::aggregates::aggregate_column;
 use crate::error::EngineError;
-use crate::matches::{MatchTable, Ordinals, Origin, UNMATCHED};
+use crate::matches::{MatchTable, Ordinals, Origin, UNMATCHED, batch_of};
 use crate::plan::Plan;
 
 /// Makes the output of a pattern's matches.
@@ -62,22 +62,18 @@ fn by_last_row(
     rows: &OrderedRows,
     set: &MatchSet,
 ) -> Result<Vec<u32>, EngineError> {
-    let ascending: Vec<OrderKey> = plan.order_by.clone();
-    let order = RowOrder::new(table, &ascending)?;
+    let keys: &[OrderKey] = if rows.arrived_in_order() { &[] } else { &plan.order_by };
+    let order = RowOrder::new(table, keys)?;
     let ends: Vec<(u32, u32)> = set
         .iter()
-        .map(|found| {
-            let last = found.start + found.rows().max(1) - 1;
-            (rows.arrival(last), rows.arrival(found.start))
-        })
+        .map(|found| (rows.arrival(found.last().unwrap_or(found.start)), rows.arrival(found.start)))
         .collect();
     let mut matches: Vec<u32> = (0..set.len() as u32).collect();
-    let compare = |left: &u32, right: &u32| {
+    matches.sort_by(|left, right| {
         let (left, right) = (ends[*left as usize], ends[*right as usize]);
         let by_arrival = |left: u32, right: u32| order.compare(left, right).then(left.cmp(&right));
         by_arrival(left.0, right.0).then_with(|| by_arrival(left.1, right.1))
-    };
-    matches.sort_by(compare);
+    });
     Ok(matches)
 }
 
@@ -209,7 +205,7 @@ impl Scene<'_> {
         }
         if derived {
             let nullable = self.output.unmatched > 0;
-            columns.add("match_number", self.match_numbers()?, nullable);
+            columns.add("match_number", self.match_numbers(), nullable);
             for (name, last) in [("match_start", false), ("match_end", true)] {
                 let array = match plan.event_time {
                     Some(column) => self.read(column, &self.edge_positions(last))?,
@@ -230,23 +226,22 @@ impl Scene<'_> {
                 columns.add_input(self, column)?;
             }
         }
-        columns.finish(self.output.len())
+        batch_of(columns.fields, columns.arrays, self.output.len())
     }
 
     fn measure(&self, pattern: &Pattern, name: &str, measure: &TypedExpr) -> Result<ArrayRef, EngineError> {
-        let failed =
-            |source| EngineError::Eval { context: format!("measure `{name}`"), source: Box::new(source) };
+        let failed = || EngineError::in_context(format!("measure `{name}`"));
         let slots = measure
             .leaves()
             .iter()
             .map(|leaf| match leaf {
                 Leaf::Column { index, at, .. } => self.read(*index, &self.resolve(pattern, at)),
-                Leaf::Classifier { at } => Ok(self.classifiers(&self.resolve(pattern, at))),
-                Leaf::MatchNumber => self.match_numbers(),
-                Leaf::Aggregate(aggregate) => aggregate_column(self, pattern, aggregate).map_err(failed),
+                Leaf::Classifier { at } => Ok(self.classifiers(pattern, &self.resolve(pattern, at))),
+                Leaf::MatchNumber => Ok(self.match_numbers()),
+                Leaf::Aggregate(aggregate) => aggregate_column(self, pattern, aggregate).map_err(failed()),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let values = measure.evaluate_columns(&slots, self.output.len()).map_err(failed)?;
+        let values = measure.evaluate_columns(&slots, self.output.len()).map_err(failed())?;
         if self.output.unmatched == 0 {
             return Ok(values);
         }
@@ -260,44 +255,34 @@ impl Scene<'_> {
         Ok(self.rows.gather(self.table, column, positions)?)
     }
 
-    fn match_numbers(&self) -> Result<ArrayRef, EngineError> {
-        let mut numbers = vec![0_i64; self.set.len()];
-        for matches in self.set.partitions() {
-            for (number, index) in matches.enumerate() {
-                numbers[index] = number as i64 + 1;
-            }
-        }
+    fn match_numbers(&self) -> ArrayRef {
+        let numbers = self.set.numbers();
         let number = |index: u32| (index != UNMATCHED).then(|| numbers[index as usize]);
         if self.output.unmatched > 0 {
-            return Ok(Arc::new(self.output.matches.iter().map(number).collect::<Int64Array>()));
+            return Arc::new(self.output.matches.iter().map(number).collect::<Int64Array>());
         }
-        Ok(Arc::new(Int64Array::from_iter_values(self.output.matches.iter().filter_map(number))))
+        Arc::new(Int64Array::from_iter_values(self.output.matches.iter().filter_map(number)))
     }
 
     /// Positions of the first or last rows of matches; NULL for empty and unmatched ones.
     fn edge_positions(&self, last: bool) -> UInt32Array {
         let edge = |index: u32| {
-            let found =
-                (index != UNMATCHED).then(|| self.set.get(index as usize)).filter(|m| !m.is_empty())?;
-            Some(if last { found.start + found.rows() - 1 } else { found.start })
+            let found = (index != UNMATCHED).then(|| self.set.get(index as usize))?;
+            if last { found.last() } else { (!found.is_empty()).then_some(found.start) }
         };
         optional_positions(self.output.matches.iter().map(edge))
     }
 
     /// Names of the variables that rows of the match were mapped to.
-    fn classifiers(&self, positions: &UInt32Array) -> ArrayRef {
+    fn classifiers(&self, pattern: &Pattern, positions: &UInt32Array) -> ArrayRef {
+        let everyone = self.members(pattern, None);
+        let mut walk = SegmentWalk::new(&everyone);
         let label = |(index, position): (u32, Option<u32>)| {
             // Only rows of a match have a position.
             let position = position?;
             let found = self.set.get(index as usize);
-            let mut left = position.checked_sub(found.start)?;
-            for segment in found.segments() {
-                if left < segment.rows {
-                    return Some(self.variables[segment.label.variable as usize].as_str());
-                }
-                left -= segment.rows;
-            }
-            None
+            let segment = walk.find(index, found, position.checked_sub(found.start)?)?;
+            Some(self.variables[segment.label.variable as usize].as_str())
         };
         let names: StringArray = self.output.matches.iter().zip(positions).map(label).collect();
         Arc::new(names)
@@ -305,19 +290,15 @@ impl Scene<'_> {
 
     /// Which variables a name stands for, by id.
     pub(crate) fn members(&self, pattern: &Pattern, name: Option<&str>) -> Vec<bool> {
-        match name {
-            None => vec![true; self.variables.len()],
-            Some(name) => {
-                let members = pattern.members(name);
-                self.variables.iter().map(|variable| members.contains(&variable.as_str())).collect()
-            }
-        }
+        members(pattern, self.variables, name)
     }
 
     /// The position that a pointer leads to from every output row.
     fn resolve(&self, pattern: &Pattern, at: &RowPointer) -> UInt32Array {
         let members = at.variable.as_deref().map(|name| self.members(pattern, Some(name)));
         let whole_match = at.semantics == Semantics::Final || self.output.shown.is_none();
+        // Over the whole match, all its output rows have one answer.
+        let mut answered = (None, None);
         let mut walk = ScopeWalk::default();
         let resolve = |row: usize| {
             let index = self.output.matches.get(row);
@@ -325,17 +306,21 @@ impl Scene<'_> {
                 return None;
             }
             let found = self.set.get(index as usize);
-            let logical = match &members {
-                None => {
-                    let seen = if whole_match { found.rows() } else { self.output.seen(row, found) };
-                    let inwards = (at.logical_offset < seen).then_some(at.logical_offset)?;
-                    match at.anchor {
-                        Anchor::First => found.start + inwards,
-                        Anchor::Last => found.start + seen - 1 - inwards,
-                    }
+            let logical = if !whole_match {
+                let seen = self.output.seen(row, found);
+                match &members {
+                    None => in_stretch(found.start, seen, at)?,
+                    Some(members) => walk.find(index, found, seen, members, at)?,
                 }
-                Some(members) if whole_match => in_whole_match(found, members, at)?,
-                Some(members) => walk.find(index, found, self.output.seen(row, found), members, at)?,
+            } else {
+                if answered.0 != Some(index) {
+                    let answer = match &members {
+                        None => in_stretch(found.start, found.rows(), at),
+                        Some(members) => in_whole_match(found, members, at),
+                    };
+                    answered = (Some(index), answer);
+                }
+                answered.1?
             };
             if at.physical_offset == 0 {
                 return Some(logical);
@@ -369,6 +354,52 @@ fn optional_positions(positions: impl ExactSizeIterator<Item = Option<u32>>) -> 
         valid.set_bit(row, false);
     }
     UInt32Array::new(values.into(), Some(NullBuffer::new(valid.finish())))
+}
+
+/// Finds the segment that holds a row of a match, remembering the last one found: rows are mostly asked for in order,
+/// and the segments of a long match are not to be counted anew for each.
+pub(crate) struct SegmentWalk<'a> {
+    members: &'a [bool],
+    /// The match at hand, and one of its segments.
+    index: Option<u32>,
+    segment: usize,
+    /// Rows of the match before that segment: all of them, and those of `members`.
+    before: u32,
+    members_before: u32,
+}
+
+impl<'a> SegmentWalk<'a> {
+    pub(crate) fn new(members: &'a [bool]) -> Self {
+        Self { members, index: None, segment: 0, before: 0, members_before: 0 }
+    }
+
+    /// The segment of the `row`-th row of the match, from 0.
+    fn find(&mut self, index: u32, found: MatchView<'_>, row: u32) -> Option<Segment> {
+        if self.index != Some(index) || row < self.before {
+            *self = Self { index: Some(index), ..Self::new(self.members) };
+        }
+        while let Some(segment) = found.segment(self.segment) {
+            if row < self.before + segment.rows {
+                return Some(segment);
+            }
+            self.before += segment.rows;
+            self.members_before += if self.is_member(segment) { segment.rows } else { 0 };
+            self.segment += 1;
+        }
+        None
+    }
+
+    fn is_member(&self, segment: Segment) -> bool {
+        self.members[segment.label.variable as usize]
+    }
+
+    /// How many of the match's first `seen` rows are of `members`.
+    pub(crate) fn count(&mut self, index: u32, found: MatchView<'_>, seen: u32) -> u32 {
+        let Some(segment) = seen.checked_sub(1).and_then(|row| self.find(index, found, row)) else {
+            return 0;
+        };
+        self.members_before + if self.is_member(segment) { seen - self.before } else { 0 }
+    }
 }
 
 /// Finds rows of a variable in a match, remembering where it is between rows of one match.
@@ -408,6 +439,16 @@ impl ScopeWalk {
     }
 }
 
+/// The row that a pointer leads to over `rows` rows from `start` on.
+#[inline]
+fn in_stretch(start: u32, rows: u32, at: &RowPointer) -> Option<u32> {
+    let inwards = (at.logical_offset < rows).then_some(at.logical_offset)?;
+    Some(match at.anchor {
+        Anchor::First => start + inwards,
+        Anchor::Last => start + rows - 1 - inwards,
+    })
+}
+
 /// The row that a pointer leads to over all rows of a match: in time linear in its segments.
 #[inline]
 fn in_whole_match(found: MatchView<'_>, members: &[bool], at: &RowPointer) -> Option<u32> {
@@ -443,7 +484,7 @@ fn in_whole_match(found: MatchView<'_>, members: &[bool], at: &RowPointer) -> Op
 
 /// The output's columns, under construction.
 struct Columns {
-    fields: Vec<Arc<Field>>,
+    fields: Vec<FieldRef>,
     arrays: Vec<ArrayRef>,
     /// Input columns that are already there.
     inputs: Vec<usize>,
@@ -464,11 +505,5 @@ impl Columns {
         self.arrays.push(scene.read(column, &positions)?);
         self.fields.push(Arc::clone(&scene.table.schema().fields()[column]));
         Ok(())
-    }
-
-    fn finish(self, rows: usize) -> Result<RecordBatch, EngineError> {
-        let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(rows));
-        let schema = Arc::new(Schema::new(self.fields));
-        Ok(RecordBatch::try_new_with_options(schema, self.arrays, &options).map_err(EventError::from)?)
     }
 }

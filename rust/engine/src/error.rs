@@ -7,7 +7,6 @@ use cepheid_matcher::MatchError;
 
 /// Why a call gave no matches. Nothing has changed: calls are pure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum EngineError {
     /// The pattern says something impossible.
     #[error(transparent)]
@@ -29,6 +28,11 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// Says in which clause, measure or output column an expression failed.
+    pub(crate) fn in_context(context: impl Into<String>) -> impl FnOnce(EvalError) -> Self {
+        |source| Self::Eval { context: context.into(), source: Box::new(source) }
+    }
+
     /// A stable code, the same in every version.
     pub fn code(&self) -> &'static str {
         match self {

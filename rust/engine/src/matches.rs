@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
-use arrow_array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_array::{
+    ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray,
+};
+use arrow_schema::{DataType, Field, FieldRef, Schema};
 use cepheid_event::{EventError, OrderedRows};
 use cepheid_matcher::{MatchSet, Strategy};
 
@@ -95,17 +97,18 @@ impl MatchTable {
         let variables = DictionaryArray::<Int32Type>::try_new(Int32Array::from(codes), Arc::new(names))
             .map_err(EventError::from)?;
         let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-        let schema = Schema::new(vec![
-            Field::new("match", DataType::Int64, false),
-            Field::new("variable", dictionary, false),
-            Field::new("row", DataType::Int64, false),
-        ]);
+        let field = |name, data_type| Arc::new(Field::new(name, data_type, false));
+        let fields = vec![
+            field("match", DataType::Int64),
+            field("variable", dictionary),
+            field("row", DataType::Int64),
+        ];
         let columns: Vec<ArrayRef> = vec![
             Arc::new(Int64Array::from(ordinals)),
             Arc::new(variables),
             Arc::new(Int64Array::from(arrivals)),
         ];
-        Ok(RecordBatch::try_new(Arc::new(schema), columns).map_err(EventError::from)?)
+        batch_of(fields, columns, total)
     }
 
     /// Matches in this result, empty ones included.
@@ -126,8 +129,19 @@ impl MatchTable {
     }
 }
 
+/// A batch of `rows` rows, which it has even without columns.
+pub(crate) fn batch_of(
+    fields: Vec<FieldRef>,
+    columns: Vec<ArrayRef>,
+    rows: usize,
+) -> Result<RecordBatch, EngineError> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let schema = Arc::new(Schema::new(fields));
+    Ok(RecordBatch::try_new_with_options(schema, columns, &options).map_err(EventError::from)?)
+}
+
 /// Matches in order of first appearance.
-pub(crate) fn distinct(row_matches: &[u32]) -> Vec<u32> {
+fn distinct(row_matches: &[u32]) -> Vec<u32> {
     let mut seen = std::collections::HashSet::new();
     let mut last = UNMATCHED;
     let mut found = vec![];

@@ -68,10 +68,8 @@ impl Plan {
             .iter()
             .map(|measure| {
                 let compiled = TypedExpr::compile(&measure.value, schema);
-                let context = || format!("measure `{}`", measure.name);
-                let compiled = compiled
-                    .map_err(|source| EngineError::Eval { context: context(), source: Box::new(source) })?;
-                Ok((measure.name.clone(), compiled))
+                let context = format!("measure `{}`", measure.name);
+                Ok((measure.name.clone(), compiled.map_err(EngineError::in_context(context))?))
             })
             .collect::<Result<Vec<_>, EngineError>>()?;
         let plan = Self {
@@ -104,7 +102,7 @@ impl Plan {
         taken.extend(self.partition_by.iter().map(|column| schema.field(*column).name().as_str()));
         match self.measures.iter().find(|(name, _)| taken.contains(&name.as_str())) {
             Some((name, _)) => {
-                Err(EngineError::Pattern(PatternError::DuplicateMeasure { name: name.clone() }))
+                Err(EngineError::Pattern(PatternError::MeasureNameTaken { name: name.clone() }))
             }
             None => Ok(()),
         }

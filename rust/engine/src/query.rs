@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow_ord::sort::{SortColumn, lexsort_to_indices};
-use arrow_schema::{Field, Schema, SortOptions};
+use arrow_schema::{Field, SortOptions};
+use arrow_select::take::take_record_batch;
 use cepheid_eval::{Leaf, TypedExpr};
 use cepheid_event::{EventError, Table, resolve_column};
 use cepheid_ir::{Expr, OrderItem, Query, SelectItem};
 
 use crate::error::EngineError;
-use crate::matches::MatchTable;
+use crate::matches::{MatchTable, batch_of};
 use crate::pipeline::match_table;
 use crate::plan::MatchOptions;
 
@@ -33,10 +34,10 @@ fn refine(query: &Query, matches: &MatchTable) -> Result<MatchTable, EngineError
     let mut input = matches.batch().clone();
     let mut kept: UInt32Array = (0..input.num_rows() as u32).collect();
     if let Some(filter) = &query.filter {
-        let context = || "WHERE".to_owned();
-        let failed = |source| EngineError::Eval { context: context(), source: Box::new(source) };
-        let condition = TypedExpr::compile_condition(filter, &input.schema()).map_err(failed)?;
-        let mask = condition.evaluate_mask(&leaves(&condition, &input)?, input.num_rows()).map_err(failed)?;
+        let failed = || EngineError::in_context("WHERE");
+        let condition = TypedExpr::compile_condition(filter, &input.schema()).map_err(failed())?;
+        let mask =
+            condition.evaluate_mask(&leaves(&condition, &input)?, input.num_rows()).map_err(failed())?;
         let mask = BooleanArray::new(mask, None);
         input = arrow_select::filter::filter_record_batch(&input, &mask).map_err(EventError::from)?;
         kept = (0..mask.len() as u32).filter(|row| mask.value(*row as usize)).collect();
@@ -44,7 +45,7 @@ fn refine(query: &Query, matches: &MatchTable) -> Result<MatchTable, EngineError
     let mut output = select(query, &input)?;
     if !query.order_by.is_empty() {
         let indices = sorted(&query.order_by, &input, &output)?;
-        output = take(&output, &indices)?;
+        output = take_record_batch(&output, &indices).map_err(EventError::from)?;
         kept = indices.values().iter().map(|row| kept.value(*row as usize)).collect();
     }
     let offset = usize::try_from(query.offset).unwrap_or(usize::MAX).min(output.num_rows());
@@ -70,9 +71,10 @@ fn leaves(expr: &TypedExpr, batch: &RecordBatch) -> Result<Vec<ArrayRef>, Engine
 }
 
 fn evaluate(expr: &Expr, batch: &RecordBatch, context: &str) -> Result<ArrayRef, EngineError> {
-    let failed = |source| EngineError::Eval { context: context.to_owned(), source: Box::new(source) };
-    let compiled = TypedExpr::compile(expr, &batch.schema()).map_err(failed)?;
-    compiled.evaluate_columns(&leaves(&compiled, batch)?, batch.num_rows()).map_err(failed)
+    let compiled = TypedExpr::compile(expr, &batch.schema()).map_err(EngineError::in_context(context))?;
+    compiled
+        .evaluate_columns(&leaves(&compiled, batch)?, batch.num_rows())
+        .map_err(EngineError::in_context(context))
 }
 
 fn select(query: &Query, input: &RecordBatch) -> Result<RecordBatch, EngineError> {
@@ -91,9 +93,7 @@ fn select(query: &Query, input: &RecordBatch) -> Result<RecordBatch, EngineError
             }
         }
     }
-    let options = RecordBatchOptions::new().with_row_count(Some(input.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
-        .map_err(EventError::from)?)
+    batch_of(fields, arrays, input.num_rows())
 }
 
 /// Rows in the order asked for; ties as they stand.
@@ -126,27 +126,4 @@ fn sorted(
     let place: UInt32Array = (0..output.num_rows() as u32).collect();
     keys.push(SortColumn { values: Arc::new(place), options: None });
     Ok(lexsort_to_indices(&keys, None).map_err(EventError::from)?)
-}
-
-fn take(batch: &RecordBatch, rows: &UInt32Array) -> Result<RecordBatch, EngineError> {
-    let arrays = batch
-        .columns()
-        .iter()
-        .map(|column| arrow_select::take::take(column, rows, None))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(EventError::from)?;
-    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-    Ok(RecordBatch::try_new_with_options(batch.schema(), arrays, &options).map_err(EventError::from)?)
-}
-
-/// The table that a name in a query means, out of those that are there.
-/// An exact match wins, then, if the name was not quoted, a unique one without regard to case.
-pub fn find_table<'a>(query: &Query, names: &[&'a str]) -> Option<&'a str> {
-    let exact = names.iter().find(|name| **name == query.table);
-    let folded = || {
-        let mut fitting =
-            names.iter().filter(|name| !query.table_quoted && name.eq_ignore_ascii_case(&query.table));
-        fitting.next().filter(|_| fitting.next().is_none())
-    };
-    exact.or_else(folded).copied()
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{BooleanArray, Int64Array, RecordBatch, TimestampSecondArray};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use cepheid_engine::{EngineError, MatchOptions, run_query};
@@ -89,5 +91,23 @@ fn matches_that_within_cuts_short_take_linear_time() {
         let query = parse_query(&text).expect(&text);
         let found = run_query(&query, &table, &MatchOptions::default()).expect(&text);
         assert_eq!((found.num_matches(), found.strategy()), (matches, "reverse automaton"), "{pattern}");
+    }
+}
+
+/// One match of as many segments as rows: whatever is asked of each row must not walk the segments before it.
+#[test]
+fn labels_and_counts_of_a_long_match_take_linear_time() {
+    let table = equal_rows(ROWS);
+    let text = "SELECT * FROM t MATCH_RECOGNIZE (MEASURES CLASSIFIER() AS label, COUNT(A.*) AS a, FINAL COUNT(B.*) AS b, SUM(A.v) AS s, \
+                FIRST(B.v, 1) AS f, FINAL LAST(A.v) AS l \
+                ALL ROWS PER MATCH PATTERN ((A B)+))";
+    let found = run_query(&parse_query(text).expect(text), &table, &MatchOptions::default()).expect(text);
+    assert_eq!((found.num_matches(), found.batch().num_rows()), (1, ROWS));
+    let label = found.batch().column_by_name("label").expect("a measure").as_string::<i32>();
+    let count = |name| found.batch().column_by_name(name).expect("a measure").as_primitive::<Int64Type>();
+    for row in 0..ROWS {
+        assert_eq!(label.value(row), ["A", "B"][row % 2]);
+        assert_eq!(count("a").value(row), row as i64 / 2 + 1);
+        assert_eq!(count("b").value(row), ROWS as i64 / 2);
     }
 }

@@ -2,12 +2,13 @@
 
 use arrow_array::timezone::Tz;
 use arrow_schema::TimeUnit;
+use cepheid_event::nanoseconds_per;
 use cepheid_ir::BinaryOp;
 
 use crate::decimal;
 use crate::error::Fault;
 use crate::function::temporal::{self, Moment};
-use crate::value::{Value, unit_nanoseconds};
+use crate::value::Value;
 use crate::value_array::rescale_ticks;
 
 pub(crate) const INTEGER_OVERFLOW: Fault = Fault::Overflow("BIGINT");
@@ -155,7 +156,7 @@ fn temporal(op: BinaryOp, left: &Value, right: &Value, zone: Option<&Tz>) -> Res
             let (months, span_ns) = interval_parts(right, subtract)?;
             let moved = temporal::add_months(Moment::from_ticks(*value, *unit), months, zone)?;
             let finer = interval_unit(*unit, span_ns);
-            let span = i64::try_from(span_ns / i128::from(unit_nanoseconds(finer)))
+            let span = i64::try_from(span_ns / i128::from(nanoseconds_per(finer)))
                 .map_err(|_| TIMESTAMP_OVERFLOW)?;
             let value = moved.to_ticks(finer)?.checked_add(span).ok_or(TIMESTAMP_OVERFLOW)?;
             let value = rescale_ticks(value, finer, *unit).ok_or(TIMESTAMP_OVERFLOW)?;
@@ -205,7 +206,7 @@ fn move_by(value: i64, span: i64, subtract: bool) -> Result<i64, Fault> {
 
 /// The unit in which an interval's exact part can be added to a timestamp of `unit` before rounding down again.
 fn interval_unit(unit: TimeUnit, span_ns: i128) -> TimeUnit {
-    if span_ns % i128::from(unit_nanoseconds(unit)) == 0 { unit } else { TimeUnit::Nanosecond }
+    if span_ns % i128::from(nanoseconds_per(unit)) == 0 { unit } else { TimeUnit::Nanosecond }
 }
 
 /// Months and exact nanoseconds, negated if they are to be subtracted.
@@ -213,7 +214,7 @@ fn interval_parts(span: &Value, subtract: bool) -> Result<(i64, i128), Fault> {
     let sign = if subtract { -1 } else { 1 };
     Ok(match span {
         Value::Duration { value, unit } => {
-            (0, i128::from(sign) * i128::from(*value) * i128::from(unit_nanoseconds(*unit)))
+            (0, i128::from(sign) * i128::from(*value) * i128::from(nanoseconds_per(*unit)))
         }
         Value::Interval { months, days, nanoseconds } => {
             let exact = i128::from(*days) * i128::from(DAY_NS) + i128::from(*nanoseconds);

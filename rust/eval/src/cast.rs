@@ -3,6 +3,7 @@
 use arrow_array::timezone::Tz;
 use arrow_cast::parse::{parse_interval_month_day_nano, string_to_datetime};
 use arrow_schema::TimeUnit;
+use cepheid_event::nanoseconds_per;
 use cepheid_ir::DataType;
 use chrono::{NaiveDate, NaiveTime, Timelike, Utc};
 
@@ -11,7 +12,7 @@ use crate::decimal;
 use crate::error::Fault;
 use crate::function::temporal::{Moment, from_clock, on_clock, time_of};
 use crate::types::Class;
-use crate::value::{Value, unit_nanoseconds};
+use crate::value::Value;
 
 /// What to convert to, and the zone on whose clock a timestamp is read.
 #[derive(Clone, Copy, Debug)]
@@ -193,7 +194,7 @@ fn to_time(value: &Value, zone: Option<&Tz>) -> Option<i64> {
 
 fn to_span_ns(value: &Value) -> Option<i64> {
     match value {
-        Value::Duration { value, unit } => value.checked_mul(unit_nanoseconds(*unit)),
+        Value::Duration { value, unit } => value.checked_mul(nanoseconds_per(*unit)),
         Value::Interval { months: 0, days, nanoseconds } => {
             i64::from(*days).checked_mul(DAY_NS)?.checked_add(*nanoseconds)
         }
@@ -249,9 +250,7 @@ pub(crate) fn text_in(value: &Value, zone: Option<&Tz>) -> String {
         },
         Value::Time(nanoseconds) => clock_text(i128::from(*nanoseconds)),
         Value::Timestamp { value, unit, zoned } => timestamp_text(*value, *unit, zoned.then_some(zone)),
-        Value::Duration { value, unit } => {
-            span_text(i128::from(*value) * i128::from(unit_nanoseconds(*unit)))
-        }
+        Value::Duration { value, unit } => span_text(i128::from(*value) * i128::from(nanoseconds_per(*unit))),
         Value::Interval { months, days, nanoseconds } => {
             let exact = i128::from(*days) * i128::from(DAY_NS) + i128::from(*nanoseconds);
             if exact == 0 {

@@ -6,7 +6,6 @@ use cepheid_event::EventError;
 
 /// An expression that does not fit its schema, or a value that an expression cannot take.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum EvalError {
     /// A column name that the schema does not have, or has several times.
     #[error("in `{expression}`: {source}")]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::timezone::Tz;
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
+use cepheid_event::nanoseconds_per;
 use cepheid_ir::Literal;
 use chrono::{NaiveTime, Timelike};
 
@@ -11,7 +12,7 @@ use crate::cast;
 use crate::decimal;
 use crate::function::temporal::{self, Moment};
 use crate::types::{Class, decimal_type};
-use crate::value::{Value, unit_nanoseconds};
+use crate::value::Value;
 
 /// The value and type of a literal that meets nothing.
 pub(crate) fn value_of(literal: &Literal) -> (Value, DataType) {
@@ -95,17 +96,17 @@ pub(crate) fn adapt(value: &Value, meets: &DataType) -> Result<Option<(Value, Da
 /// The span with the coarsest unit that loses nothing, so that a column of seconds plus an hour stays in seconds.
 pub(crate) fn coarsest_span(value: &Value) -> Option<(Value, DataType)> {
     let Value::Duration { value, unit } = value else { return None };
-    let nanoseconds = i128::from(*value) * i128::from(unit_nanoseconds(*unit));
+    let nanoseconds = i128::from(*value) * i128::from(nanoseconds_per(*unit));
     let unit = [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond]
         .into_iter()
-        .find(|unit| nanoseconds % i128::from(unit_nanoseconds(*unit)) == 0)?;
-    let value = i64::try_from(nanoseconds / i128::from(unit_nanoseconds(unit))).ok()?;
+        .find(|unit| nanoseconds % i128::from(nanoseconds_per(*unit)) == 0)?;
+    let value = i64::try_from(nanoseconds / i128::from(nanoseconds_per(unit))).ok()?;
     Some((Value::Duration { value, unit }, DataType::Duration(unit)))
 }
 
 /// `wanted`, or a finer unit if the moment has finer digits.
 fn coarsest(moment: Moment, wanted: TimeUnit) -> TimeUnit {
-    let exact = |unit: &TimeUnit| i64::from(moment.nanosecond) % unit_nanoseconds(*unit) == 0;
+    let exact = |unit: &TimeUnit| i64::from(moment.nanosecond) % nanoseconds_per(*unit) == 0;
     [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond]
         .into_iter()
         .filter(|unit| *unit >= wanted)

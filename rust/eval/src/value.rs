@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 use arrow_schema::TimeUnit;
+use cepheid_event::nanoseconds_per;
 
 use crate::decimal;
 
@@ -137,18 +138,8 @@ impl From<String> for Value {
     }
 }
 
-/// Nanoseconds in one unit.
-pub(crate) const fn unit_nanoseconds(unit: TimeUnit) -> i64 {
-    match unit {
-        TimeUnit::Second => 1_000_000_000,
-        TimeUnit::Millisecond => 1_000_000,
-        TimeUnit::Microsecond => 1_000,
-        TimeUnit::Nanosecond => 1,
-    }
-}
-
 fn nanoseconds(value: i64, unit: TimeUnit) -> i128 {
-    i128::from(value) * i128::from(unit_nanoseconds(unit))
+    i128::from(value) * i128::from(nanoseconds_per(unit))
 }
 
 /// Nanoseconds of an interval whose months are taken for 30 days: for ordering and equality only.

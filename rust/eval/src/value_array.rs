@@ -10,9 +10,11 @@ use arrow_array::{
 use arrow_buffer::{IntervalDayTime, IntervalMonthDayNano, NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 
+use cepheid_event::nanoseconds_per;
+
 use crate::decimal;
 use crate::error::EvalError;
-use crate::value::{Value, unit_nanoseconds};
+use crate::value::Value;
 
 /// An array of `data_type` that holds `values`.
 ///
@@ -268,7 +270,7 @@ fn ticks(value: &Value, unit: TimeUnit) -> Option<i64> {
 
 /// Ticks of one unit in another, rounded down; `None` on overflow.
 pub(crate) fn rescale_ticks(value: i64, from: TimeUnit, to: TimeUnit) -> Option<i64> {
-    let (from_ns, to_ns) = (unit_nanoseconds(from), unit_nanoseconds(to));
+    let (from_ns, to_ns) = (nanoseconds_per(from), nanoseconds_per(to));
     if from_ns >= to_ns {
         value.checked_mul(from_ns / to_ns)
     } else {

@@ -2,7 +2,6 @@
 
 /// A table, or a column of it, that does not fit what is asked of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum EventError {
     /// A column that does not exist.
     #[error("there is no column `{name}`{}; the table has {}", .hint.as_ref().map(|h| format!(" (did you mean `{h}`?)")).unwrap_or_default(), list(.known))]
@@ -50,16 +49,6 @@ pub enum EventError {
         /// How many there may be.
         limit: usize,
     },
-    /// NULL where a value is needed.
-    #[error("column `{column}` is NULL in row {row}; {needed}")]
-    NullValue {
-        /// The column.
-        column: String,
-        /// Ordinal of the row in arrival order.
-        row: usize,
-        /// Why a value is needed, and what to do.
-        needed: String,
-    },
     /// Arrow refused an operation.
     #[error("Arrow: {reason}")]
     Arrow {
@@ -77,7 +66,6 @@ impl EventError {
             Self::ColumnType { .. } => "column-type",
             Self::SchemaChanged { .. } => "schema-changed",
             Self::TooManyRows { .. } => "too-many-rows",
-            Self::NullValue { .. } => "null-value",
             Self::Arrow { .. } => "arrow",
         }
     }
@@ -86,7 +74,7 @@ impl EventError {
     pub fn column(&self) -> Option<&str> {
         match self {
             Self::UnknownColumn { name, .. } | Self::AmbiguousColumn { name, .. } => Some(name),
-            Self::ColumnType { column, .. } | Self::NullValue { column, .. } => Some(column),
+            Self::ColumnType { column, .. } => Some(column),
             _ => None,
         }
     }

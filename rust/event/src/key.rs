@@ -10,7 +10,7 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, ArrowNativeTypeOp, PrimitiveArray};
 use arrow_buffer::ArrowNativeType;
 use arrow_row::{RowConverter, SortField};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::DataType;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -262,15 +262,5 @@ pub(crate) fn comparable_type(data_type: &DataType) -> DataType {
         DataType::Dictionary(_, values) => comparable_type(values),
         DataType::RunEndEncoded(_, values) => comparable_type(values.data_type()),
         plain => plain.clone(),
-    }
-}
-
-/// Nanoseconds in one unit of time.
-pub fn nanoseconds_per(unit: TimeUnit) -> i64 {
-    match unit {
-        TimeUnit::Second => 1_000_000_000,
-        TimeUnit::Millisecond => 1_000_000,
-        TimeUnit::Microsecond => 1_000,
-        TimeUnit::Nanosecond => 1,
     }
 }

@@ -6,8 +6,10 @@ pub mod key;
 pub mod order;
 pub mod partition;
 pub mod table;
+pub mod time;
 
 pub use error::EventError;
 pub use order::{OrderKey, RowOrder};
 pub use partition::OrderedRows;
 pub use table::{Table, resolve_column};
+pub use time::{as_int64, nanoseconds_per};

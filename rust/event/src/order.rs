@@ -12,6 +12,7 @@ use arrow_schema::{DataType, SortOptions};
 use crate::error::EventError;
 use crate::key::{comparable, comparable_type};
 use crate::table::Table;
+use crate::time::as_int64;
 
 /// One key of an ordering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +140,5 @@ fn integers(table: &Table, column: usize) -> Result<Option<ScalarBuffer<i64>>, E
         return Ok(None);
     }
     let whole = table.slice(column, 0..table.num_rows())?;
-    let plain = arrow_cast::cast(&whole, &DataType::Int64)?;
-    Ok(Some(plain.as_primitive::<Int64Type>().values().clone()))
+    Ok(Some(as_int64(&whole)?.as_primitive::<Int64Type>().values().clone()))
 }

@@ -22,6 +22,8 @@ pub struct OrderedRows {
     starts: Vec<u32>,
     /// A column that is read often, by position.
     hot: Option<(usize, ArrayRef)>,
+    /// Whether rows arrived in order, all partitions taken together.
+    arrived_in_order: bool,
 }
 
 impl OrderedRows {
@@ -47,11 +49,13 @@ impl OrderedRows {
         let order = RowOrder::new(table, order_by)?;
         let in_order = order.arrived_in_order(table.num_rows());
         let mut ordered = if partition_by.is_empty() {
-            Self { arrivals: None, starts: if rows == 0 { vec![0] } else { vec![0, rows] }, hot: None }
+            let starts = if rows == 0 { vec![0] } else { vec![0, rows] };
+            Self { arrivals: None, starts, hot: None, arrived_in_order: true }
         } else {
             Self::grouped(table, partition_by, if in_order { read_often } else { &[] })?
         };
         if !in_order {
+            ordered.arrived_in_order = false;
             let mut arrivals = match ordered.arrivals.take() {
                 Some(arrivals) => arrivals.to_vec(),
                 None => (0..rows).collect(),
@@ -75,7 +79,7 @@ impl OrderedRows {
         }
         // Ids go by first appearance: if they never fall, the rows came grouped.
         if keys.ids.is_sorted() {
-            return Ok(Self { arrivals: None, starts, hot: None });
+            return Ok(Self { arrivals: None, starts, hot: None, arrived_in_order: true });
         }
         let mut next = starts.clone();
         let mut arrivals = vec![0_u32; keys.ids.len()];
@@ -89,7 +93,12 @@ impl OrderedRows {
             .iter()
             .find(movable)
             .map(|column| (*column, moved(table, *column, &keys.ids, &starts)));
-        Ok(Self { arrivals: Some(arrivals.into()), starts, hot })
+        Ok(Self { arrivals: Some(arrivals.into()), starts, hot, arrived_in_order: true })
+    }
+
+    /// Whether rows arrived in order, all partitions taken together: then arrival alone tells which of two comes first.
+    pub fn arrived_in_order(&self) -> bool {
+        self.arrived_in_order
     }
 
     /// Number of partitions; an empty table has none.
@@ -105,11 +114,6 @@ impl OrderedRows {
     /// The positions of a partition.
     pub fn partition(&self, partition: usize) -> Range<u32> {
         self.starts[partition]..self.starts[partition + 1]
-    }
-
-    /// `starts[p]..starts[p + 1]` are the positions of partition `p`.
-    pub fn starts(&self) -> &[u32] {
-        &self.starts
     }
 
     /// The partition that holds `position`.

@@ -222,21 +222,6 @@ fn describe(schema: &Schema) -> String {
     format!("({})", fields.join(", "))
 }
 
-/// A time, date or integer column as 64-bit integers of its own unit.
-///
-/// # Errors
-/// What Arrow refuses.
-pub fn as_int64(array: &dyn Array) -> Result<ArrayRef, EventError> {
-    // Arrow casts 32-bit times and dates by way of their own width.
-    let narrow =
-        matches!(array.data_type(), arrow_schema::DataType::Date32 | arrow_schema::DataType::Time32(_));
-    if narrow {
-        let integers = arrow_cast::cast(array, &arrow_schema::DataType::Int32)?;
-        return Ok(arrow_cast::cast(&integers, &arrow_schema::DataType::Int64)?);
-    }
-    Ok(arrow_cast::cast(array, &arrow_schema::DataType::Int64)?)
-}
-
 fn is_run_end_encoded(array: &ArrayRef) -> bool {
     matches!(array.data_type(), DataType::RunEndEncoded(..))
 }

@@ -2,7 +2,6 @@
 
 /// A pattern that says something impossible. Nothing has been read from any table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum PatternError {
     /// `DEFINE` names a variable that does not occur.
     #[error("DEFINE names `{name}`, which the pattern does not use (it uses {})", list(.known))]
@@ -57,6 +56,14 @@ pub enum PatternError {
     /// Two measures share a name.
     #[error("two measures are named `{name}`; rename one")]
     DuplicateMeasure {
+        /// The name.
+        name: String,
+    },
+    /// A measure takes the name of a column that every derived event has.
+    #[error(
+        "measure `{name}` has the name of a partition column or of one that every derived event has; rename it"
+    )]
+    MeasureNameTaken {
         /// The name.
         name: String,
     },
@@ -148,6 +155,7 @@ impl PatternError {
             Self::SubsetNameTaken { .. } => "subset-name-taken",
             Self::EmptyName { .. } => "empty-name",
             Self::DuplicateMeasure { .. } => "duplicate-measure",
+            Self::MeasureNameTaken { .. } => "measure-name-taken",
             Self::InvalidQuantifier { .. } => "invalid-quantifier",
             Self::InvalidWithin => "invalid-within",
             Self::WithinNeedsOrder => "within-needs-order",

@@ -151,12 +151,16 @@ pub enum DataType {
     /// `BIGINT`
     Int64,
     /// `UTINYINT`
+    #[serde(rename = "uint8")]
     UInt8,
     /// `USMALLINT`
+    #[serde(rename = "uint16")]
     UInt16,
     /// `UINTEGER`
+    #[serde(rename = "uint32")]
     UInt32,
     /// `UBIGINT`
+    #[serde(rename = "uint64")]
     UInt64,
     /// `REAL`
     Float32,

@@ -11,6 +11,8 @@
 //! count is written out, the last copy is what repeats, and coming back to it without having taken a row ends that
 //! path. In the algebra (`EmptyMatches::Excluded`) every iteration is fenced, and one that took no row ends its path.
 
+use std::ops::Range;
+
 use cepheid_ir::{Contiguity, EmptyMatches, PartitionEdge, Pattern, PatternError, PatternNode, limits};
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
@@ -38,6 +40,21 @@ pub struct Target {
     pub at_start: bool,
     /// Only after the last row of the partition.
     pub at_end: bool,
+}
+
+impl Target {
+    /// Whether the target is open when the next row is `row` of `partition` (one past its last: there is none).
+    #[inline]
+    pub(crate) fn is_open(&self, row: u32, partition: &Range<u32>) -> bool {
+        (!self.at_start || row == partition.start) && (!self.at_end || row == partition.end)
+    }
+}
+
+/// Which variables a name stands for: itself, the members of a subset, or (`None`) all of them. By [`VariableId`].
+pub fn members(pattern: &Pattern, variables: &[String], name: Option<&str>) -> Vec<bool> {
+    let Some(name) = name else { return vec![true; variables.len()] };
+    let members = pattern.members(name);
+    variables.iter().map(|variable| members.contains(&variable.as_str())).collect()
 }
 
 /// Where a target leads.

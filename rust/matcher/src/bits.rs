@@ -51,13 +51,6 @@ impl Bits {
         self.words[row / 64] >> (row % 64) & 1 != 0
     }
 
-    /// Sets the bit of a row.
-    #[inline]
-    pub fn set(&mut self, row: usize) {
-        debug_assert!(row < self.len);
-        self.words[row / 64] |= 1 << (row % 64);
-    }
-
     /// The bits of the 64 rows from `row` on; rows past the end are clear.
     #[inline]
     pub fn word_at(&self, row: usize) -> u64 {

@@ -20,7 +20,9 @@ pub(crate) struct Classes<'a> {
     /// The 64 rows at hand.
     block: usize,
     words: Vec<u64>,
-    /// Combinations met so far, where there are too many predicates to use the bits themselves.
+    /// Where there are too many predicates to use the bits themselves: those of the row at hand, and the combinations
+    /// met so far.
+    combination: Box<[u64]>,
     met: HashMap<Box<[u64]>, u32, FixedState>,
     combinations: Vec<Box<[u64]>>,
 }
@@ -47,6 +49,7 @@ impl<'a> Classes<'a> {
             used.iter().map(|predicate| masks.of[*predicate].as_ref().ok()).collect::<Option<Vec<_>>>()?;
         Some(Self {
             words: vec![0; masks.len()],
+            combination: vec![0; masks.len().div_ceil(64)].into(),
             masks,
             variables,
             block: usize::MAX,
@@ -78,17 +81,16 @@ impl<'a> Classes<'a> {
             }
             return class;
         }
-        let mut combination = vec![0_u64; self.masks.len().div_ceil(64)];
+        self.combination.fill(0);
         for (place, word) in self.words.iter().enumerate() {
-            combination[place / 64] |= (word >> bit & 1) << (place % 64);
+            self.combination[place / 64] |= (word >> bit & 1) << (place % 64);
         }
-        if let Some(class) = self.met.get(combination.as_slice()) {
+        if let Some(class) = self.met.get(&self.combination) {
             return *class;
         }
-        let combination = combination.into_boxed_slice();
         let class = self.combinations.len() as u32;
-        self.combinations.push(combination.clone());
-        self.met.insert(combination, class);
+        self.combinations.push(self.combination.clone());
+        self.met.insert(self.combination.clone(), class);
         class
     }
 

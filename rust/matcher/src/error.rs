@@ -6,7 +6,6 @@ use cepheid_ir::PatternError;
 
 /// Why matching stopped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum MatchError {
     /// The pattern cannot be run.
     #[error(transparent)]

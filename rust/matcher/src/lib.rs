@@ -21,7 +21,7 @@ mod run;
 mod search;
 mod strategies;
 
-pub use automaton::{Automaton, VariableId};
+pub use automaton::{Automaton, VariableId, members};
 pub use error::MatchError;
 pub use match_set::{Label, MatchSet, MatchView, Segment};
 pub use matcher::{FindOptions, Found, Matcher};

@@ -100,6 +100,11 @@ impl MatchSet {
         })
     }
 
+    /// The number of each match within its partition, from 1.
+    pub fn numbers(&self) -> Vec<i64> {
+        self.partitions().flat_map(|matches| 1..=matches.len() as i64).collect()
+    }
+
     /// Number of segments so far: where those of the next match will begin.
     pub(crate) fn open(&self) -> usize {
         self.lengths.len()
@@ -183,6 +188,18 @@ impl<'a> MatchView<'a> {
     /// Whether it has no rows.
     pub fn is_empty(&self) -> bool {
         self.lengths.is_empty()
+    }
+
+    /// Position of its last row.
+    #[inline]
+    pub fn last(&self) -> Option<u32> {
+        (!self.is_empty()).then(|| self.start + self.rows() - 1)
+    }
+
+    /// The `index`-th stretch of rows of one label.
+    #[inline]
+    pub fn segment(&self, index: usize) -> Option<Segment> {
+        Some(Segment { label: *self.labels.get(index)?, rows: self.lengths[index] })
     }
 
     /// Its rows, in stretches of one label; none for an empty match.

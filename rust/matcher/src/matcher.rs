@@ -1,10 +1,9 @@
 //! A compiled pattern, and how it is run over a table.
 
-use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_schema::{DataType, Schema, TimeUnit};
-use cepheid_event::{EventError, OrderedRows, Table, resolve_column};
+use cepheid_event::{EventError, OrderedRows, Table, as_int64, nanoseconds_per, resolve_column};
 use cepheid_ir::{Pattern, PatternError, Selection, Within};
 
 use crate::automaton::Automaton;
@@ -142,7 +141,7 @@ impl Matcher {
         let masks = Masks::evaluate(&self.conditions.predicates, table, rows)?;
         let always = Bits::filled(rows.num_rows(), true);
         let arrival = |position: u32| rows.arrival(position);
-        let mut job =
+        let job =
             Job { matcher: self, table, rows, masks: &masks, always: &always, arrival: &arrival, options };
         let allowed = |strategy: &Strategy| options.strategy.is_none_or(|only| only == *strategy);
         for strategy in self.plan.accepting.iter().copied().filter(allowed) {
@@ -158,13 +157,8 @@ impl Matcher {
             TimeBound::None => Ok(Bound::None),
             TimeBound::Rows(rows) => Ok(Bound::Rows(rows)),
             TimeBound::Time { column, nanoseconds_per_unit, nanoseconds } => {
-                let mut times = Vec::with_capacity(rows.num_rows());
-                const CHUNK_ROWS: usize = 1 << 16;
-                for start in (0..rows.num_rows()).step_by(CHUNK_ROWS) {
-                    let range = start..(start + CHUNK_ROWS).min(rows.num_rows());
-                    let chunk = rows.read(table, column, range)?;
-                    times.extend(as_integers(chunk.as_ref())?);
-                }
+                let times = as_int64(&rows.read(table, column, 0..rows.num_rows())?)?;
+                let times = times.as_primitive::<Int64Type>().clone();
                 // The bound in the column's own unit, rounded up: `last - first < span` is the same for whole units.
                 let unit = i128::from(nanoseconds_per_unit);
                 let span = (i128::from(nanoseconds) + unit - 1) / unit;
@@ -187,7 +181,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// `None` if the data stand against the strategy.
-    fn run(&mut self, strategy: Strategy) -> Result<Option<MatchSet>, MatchError> {
+    fn run(&self, strategy: Strategy) -> Result<Option<MatchSet>, MatchError> {
         let matcher = self.matcher;
         match strategy {
             Strategy::BitStreams => {
@@ -281,14 +275,4 @@ fn time_bound(pattern: &Pattern, schema: &Schema) -> Result<TimeBound, MatchErro
             Ok(TimeBound::Time { column, nanoseconds_per_unit, nanoseconds })
         }
     }
-}
-
-fn nanoseconds_per(unit: TimeUnit) -> i64 {
-    cepheid_event::key::nanoseconds_per(unit)
-}
-
-/// Times of any unit as integers of that unit.
-fn as_integers(array: &dyn Array) -> Result<Vec<Option<i64>>, EventError> {
-    let integers = cepheid_event::table::as_int64(array)?;
-    Ok(integers.as_primitive::<Int64Type>().iter().collect())
 }

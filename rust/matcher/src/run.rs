@@ -10,7 +10,7 @@ use cepheid_eval::{
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::{Anchor, Pattern, RowPointer, TestedRow};
 
-use crate::automaton::VariableId;
+use crate::automaton::{VariableId, members};
 use crate::bits::Bits;
 use crate::conditions::{Condition, Conditions};
 use crate::error::MatchError;
@@ -99,9 +99,11 @@ pub(crate) struct RunState<'a> {
     tests: Vec<Test<'a>>,
     scopes: Vec<Scope>,
     aggregates: Vec<Rolling>,
+    /// Of the aggregate at hand, kept for its room.
+    arguments: Vec<Value>,
     names: Vec<Value>,
     variables: &'a [String],
-    /// Variables of the run's rows, needed only where a condition asks for a classifier.
+    /// Variables of the run's rows.
     labels: Vec<VariableId>,
     start: u32,
     rows: u32,
@@ -124,6 +126,7 @@ impl<'a> RunState<'a> {
             tests: vec![],
             scopes: vec![],
             aggregates: vec![],
+            arguments: vec![],
             names: variables.iter().map(|name| Value::String(name.as_str().into())).collect(),
             variables,
             labels: vec![],
@@ -174,8 +177,8 @@ impl<'a> RunState<'a> {
     }
 
     fn pointer(&mut self, pattern: &Pattern, at: &RowPointer) -> Pointer {
-        let scope = at.variable.as_ref().map(|name| {
-            let members = self.members(pattern, name);
+        let scope = at.variable.as_deref().map(|name| {
+            let members = members(pattern, self.variables, Some(name));
             match self.scopes.iter().position(|scope| scope.members == members) {
                 Some(scope) => scope,
                 None => {
@@ -193,20 +196,12 @@ impl<'a> RunState<'a> {
         }
     }
 
-    fn members(&self, pattern: &Pattern, name: &str) -> Vec<bool> {
-        let members = pattern.members(name);
-        self.variables.iter().map(|variable| members.contains(&variable.as_str())).collect()
-    }
-
     fn aggregate(&mut self, pattern: &Pattern, aggregate: &TypedAggregate) -> usize {
         if let Some(known) = self.aggregates.iter().position(|rolling| rolling.definition == *aggregate) {
             return known;
         }
         let sources = aggregate.args.iter().map(|arg| self.resolve(pattern, arg)).collect();
-        let members = match &aggregate.variable {
-            Some(name) => self.members(pattern, name),
-            None => vec![true; self.variables.len()],
-        };
+        let members = members(pattern, self.variables, aggregate.variable.as_deref());
         self.aggregates.push(Rolling {
             members,
             includes_tested: aggregate.tested_row == TestedRow::Included,
@@ -275,7 +270,7 @@ impl<'a> RunState<'a> {
         let Test::Row { condition, sources, .. } = &self.tests[variable as usize] else {
             unreachable!("only conditions that read the run come here")
         };
-        let mut slots = Slots { state: self, sources, tested: Some(variable) };
+        let mut slots = Slots { state: self, sources, tested: variable };
         let accepted = condition.evaluate_condition(&mut slots);
         match accepted {
             Ok(true) => {
@@ -318,11 +313,13 @@ impl<'a> RunState<'a> {
                 continue;
             }
             if rolling.failed.is_none() {
-                let outcome = self.arguments(rolling, variable, row);
+                let mut arguments = std::mem::take(&mut self.arguments);
+                let outcome = self.evaluate_arguments(rolling, variable, row, &mut arguments);
                 let rolling = &mut self.aggregates[index];
-                if let Err(error) = outcome.and_then(|args| rolling.accumulator.push(&args)) {
+                if let Err(error) = outcome.and_then(|()| rolling.accumulator.push(&arguments)) {
                     rolling.failed = Some((rolling.rows, error));
                 }
+                self.arguments = arguments;
             }
             self.aggregates[index].rows += 1;
         }
@@ -351,26 +348,29 @@ impl<'a> RunState<'a> {
     }
 
     /// Arguments of an aggregate on the row that is being added.
-    fn arguments(&self, rolling: &Rolling, variable: VariableId, row: u32) -> Result<Vec<Value>, EvalError> {
-        rolling
-            .args
-            .iter()
-            .zip(&rolling.sources)
-            .map(|(arg, sources)| {
-                arg.evaluate_row(&mut |slot: usize| {
-                    Ok(match sources[slot] {
-                        Source::Column(column, _) => self.reader.value(column, row),
-                        Source::Classifier(_) => self.names[variable as usize].clone(),
-                        Source::MatchNumber => Value::Integer(self.match_number as i64),
-                        Source::Aggregate(_) => unreachable!("aggregates do not nest"),
-                    })
+    fn evaluate_arguments(
+        &self,
+        rolling: &Rolling,
+        variable: VariableId,
+        row: u32,
+        arguments: &mut Vec<Value>,
+    ) -> Result<(), EvalError> {
+        arguments.clear();
+        for (arg, sources) in rolling.args.iter().zip(&rolling.sources) {
+            arguments.push(arg.evaluate_row(&mut |slot: usize| {
+                Ok(match sources[slot] {
+                    Source::Column(column, _) => self.reader.value(column, row),
+                    Source::Classifier(_) => self.names[variable as usize].clone(),
+                    Source::MatchNumber => Value::Integer(self.match_number as i64),
+                    Source::Aggregate(_) => unreachable!("aggregates do not nest"),
                 })
-            })
-            .collect()
+            })?);
+        }
+        Ok(())
     }
 
     /// The row that a pointer leads to, if it leads to any.
-    fn resolve_row(&self, pointer: Pointer, tested: Option<VariableId>) -> Option<u32> {
+    fn resolve_row(&self, pointer: Pointer, tested: VariableId) -> Option<u32> {
         let logical = match pointer.scope {
             None => {
                 let rows = self.rows - u32::from(pointer.excluded);
@@ -382,8 +382,7 @@ impl<'a> RunState<'a> {
             }
             Some(scope) => {
                 let scope = &self.scopes[scope];
-                let tested_counts = tested.is_some_and(|variable| scope.members[variable as usize]);
-                let rows = scope.rows.len() - usize::from(pointer.excluded && tested_counts);
+                let rows = scope.rows.len() - usize::from(pointer.excluded && scope.members[tested as usize]);
                 let inwards = pointer.logical_offset as usize;
                 (inwards < rows).then(|| match pointer.anchor {
                     Anchor::First => scope.rows[inwards],
@@ -400,7 +399,7 @@ impl<'a> RunState<'a> {
 struct Slots<'s, 'a> {
     state: &'s RunState<'a>,
     sources: &'s [Source],
-    tested: Option<VariableId>,
+    tested: VariableId,
 }
 
 impl SlotValues for Slots<'_, '_> {

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use arrow_array::{Array, Int64Array};
 use cepheid_ir::{AfterMatchSkip, Pattern, PatternError, SkipRow};
 
-use crate::automaton::VariableId;
+use crate::automaton::members;
 use crate::error::MatchError;
 use crate::match_set::{MatchSet, MatchView};
 
@@ -51,7 +52,7 @@ pub(crate) struct Start<'a> {
 pub(crate) enum Skip {
     PastLastRow,
     ToNextRow,
-    ToVariable { name: String, members: Vec<VariableId>, row: SkipRow, strict: bool },
+    ToVariable { name: String, members: Vec<bool>, row: SkipRow, strict: bool },
 }
 
 impl Skip {
@@ -62,11 +63,7 @@ impl Skip {
             // One preferred match per start row, none of which forgets another: the same as going on at the next row.
             AfterMatchSkip::None => Ok(Self::ToNextRow),
             AfterMatchSkip::ToVariable { variable, row, strict } => {
-                let members = pattern.members(variable);
-                let members = (0..variables.len())
-                    .filter(|v| members.contains(&variables[*v].as_str()))
-                    .map(|v| v as VariableId)
-                    .collect();
+                let members = members(pattern, variables, Some(variable));
                 Ok(Self::ToVariable { name: variable.clone(), members, row: *row, strict: *strict })
             }
             AfterMatchSkip::Consume => Err(PatternError::Unsupported {
@@ -90,7 +87,7 @@ impl Skip {
     ) -> Result<u32, MatchError> {
         let next_row = found.start + 1;
         match self {
-            Self::PastLastRow => Ok((found.start + found.rows()).max(next_row)),
+            Self::PastLastRow => Ok(found.last().map_or(next_row, |last| last + 1)),
             Self::ToNextRow => Ok(next_row),
             Self::ToVariable { name, members, row, strict } => {
                 let target = match row {
@@ -116,10 +113,10 @@ impl Skip {
     }
 }
 
-fn first_row(found: MatchView<'_>, members: &[VariableId]) -> Option<u32> {
+fn first_row(found: MatchView<'_>, members: &[bool]) -> Option<u32> {
     let mut row = found.start;
     for segment in found.segments() {
-        if members.contains(&segment.label.variable) {
+        if members[segment.label.variable as usize] {
             return Some(row);
         }
         row += segment.rows;
@@ -127,10 +124,10 @@ fn first_row(found: MatchView<'_>, members: &[VariableId]) -> Option<u32> {
     None
 }
 
-fn last_row(found: MatchView<'_>, members: &[VariableId]) -> Option<u32> {
+fn last_row(found: MatchView<'_>, members: &[bool]) -> Option<u32> {
     let mut end = found.start + found.rows();
     for segment in found.segments().rev() {
-        if members.contains(&segment.label.variable) {
+        if members[segment.label.variable as usize] {
             return Some(end - 1);
         }
         end -= segment.rows;
@@ -211,9 +208,9 @@ pub(crate) enum Bound {
     None,
     /// `row(last) - row(first)` is at most this.
     Rows(u64),
-    /// Times by position (`None`: NULL), ascending within a partition unless NULL, and the exclusive bound.
+    /// Times by position, ascending within a partition unless NULL, and the exclusive bound in their unit.
     Time {
-        times: Vec<Option<i64>>,
+        times: Int64Array,
         span: i128,
         reached: u32,
     },
@@ -230,12 +227,12 @@ impl Bound {
                 .and_then(|rows| row.checked_add(rows)?.checked_add(1))
                 .map_or(partition_end, |limit| limit.min(partition_end)),
             Self::Time { times, span, reached } => {
-                let Some(first) = times[row as usize] else { return row };
+                let time =
+                    |row: u32| times.is_valid(row as usize).then(|| i128::from(times.value(row as usize)));
+                let Some(first) = time(row) else { return row };
                 let mut limit = (*reached).clamp(row, partition_end);
-                let in_time =
-                    |time: Option<i64>| time.is_some_and(|time| i128::from(time) - i128::from(first) < *span);
                 // What an earlier start reached, a later one reaches too, as times ascend.
-                while limit < partition_end && in_time(times[limit as usize]) {
+                while limit < partition_end && time(limit).is_some_and(|time| time - first < *span) {
                     limit += 1;
                 }
                 *reached = limit;

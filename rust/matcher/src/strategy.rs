@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cepheid_ir::{Pattern, Within};
+use cepheid_ir::Pattern;
 
 use crate::automaton::Automaton;
 use crate::conditions::Conditions;
@@ -79,14 +79,13 @@ impl Plan {
     ) -> Self {
         let mut plan = Self { accepting: vec![], reasons: vec![], steps: None };
         let free = conditions.need_no_run();
-        let bounded = matches!(pattern.within, Some(Within::Time { .. } | Within::Rows(_)));
 
         let steps = bit_streams::steps(pattern, &automaton.variables);
         let (accepts, reason) = if !free {
             (false, "a condition reads the run")
         } else if steps.is_none() {
             (false, "the pattern is no plain sequence of rows and greedy runs")
-        } else if bounded {
+        } else if pattern.within.is_some() {
             (false, "WITHIN cuts runs short")
         } else if !skip.never_looks_back() {
             (false, "matches may overlap")

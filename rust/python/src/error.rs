@@ -1,5 +1,6 @@
 //! Errors: every one becomes an exception of `cepheid.errors`, with its parts as attributes.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cepheid_engine::EngineError;
@@ -68,6 +69,22 @@ pub(crate) fn without_gil<T: Send>(
     }
 }
 
+thread_local! {
+    /// What a signal's handler raised while a search went on, until the search has ended with `Interrupted`.
+    static RAISED: Cell<Option<PyErr>> = const { Cell::new(None) };
+}
+
+/// Whether a signal's handler has raised, Ctrl-C's for one. Asked every few milliseconds while the GIL is free.
+pub(crate) fn interrupted() -> bool {
+    match Python::attach(|py| py.check_signals()) {
+        Ok(()) => false,
+        Err(error) => {
+            RAISED.set(Some(error));
+            true
+        }
+    }
+}
+
 /// `object` cannot be read as Arrow; `cause` says what its own export raised.
 pub(crate) fn unsupported_input(py: Python<'_>, object: &Bound<'_, PyAny>, cause: &PyErr) -> PyErr {
     let type_name = object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
@@ -107,8 +124,19 @@ fn pattern_parts<'py>(exception: Exception<'py>, error: &PatternError) -> Except
         PatternError::DuplicateMeasure { name } => exception.with("context", format!("measure `{name}`")),
         PatternError::LimitExceeded { limit, .. } => exception.with("limit", *limit),
         PatternError::Unsupported { hint, .. } => exception.with("hint", hint),
+        PatternError::MeasureNameTaken { name } => exception.with("context", format!("measure `{name}`")),
         // Their parts are all in the message and, where it is one, in `variable`.
-        _ => exception,
+        PatternError::DuplicateDefinition { .. }
+        | PatternError::DuplicateVariable { .. }
+        | PatternError::SubsetNameTaken { .. }
+        | PatternError::EmptyName { .. }
+        | PatternError::InvalidQuantifier { .. }
+        | PatternError::InvalidWithin
+        | PatternError::WithinNeedsOrder
+        | PatternError::TooFewParts { .. }
+        | PatternError::ConflictingClauses { .. }
+        | PatternError::WireVersion { .. }
+        | PatternError::Malformed { .. } => exception,
     }
 }
 
@@ -129,9 +157,8 @@ fn event_parts<'py>(exception: Exception<'py>, error: &EventError) -> Exception<
         EventError::SchemaChanged { found, expected, .. } => {
             exception.with("found", found).with("expected", expected)
         }
-        EventError::NullValue { row, .. } => exception.with("row", *row),
         // Their parts are all in the message.
-        _ => exception,
+        EventError::TooManyRows { .. } | EventError::Arrow { .. } => exception,
     };
     exception.with("column", error.column())
 }
@@ -142,7 +169,6 @@ fn engine_error(py: Python<'_>, error: &EngineError) -> PyErr {
         EngineError::Event(error) => event_error(py, error),
         EngineError::Eval { context, source } => eval_error(py, error.to_string(), Some(context), source),
         EngineError::Match(error) => match_error(py, error),
-        unmapped => internal_error(py, unmapped.to_string()),
     }
 }
 
@@ -164,8 +190,9 @@ fn match_error(py: Python<'_>, error: &MatchError) -> PyErr {
         MatchError::StepLimit { limit, .. } | MatchError::TooLarge { limit, .. } => {
             Exception::new::<python::StateLimitError>(py, message, error.code()).with("limit", *limit).build()
         }
-        MatchError::Interrupted => pyo3::exceptions::PyKeyboardInterrupt::new_err(()),
-        unmapped => internal_error(py, unmapped.to_string()),
+        MatchError::Interrupted => {
+            RAISED.take().unwrap_or_else(|| pyo3::exceptions::PyKeyboardInterrupt::new_err(()))
+        }
     }
 }
 
@@ -175,6 +202,10 @@ fn eval_error(py: Python<'_>, message: String, context: Option<&str>, error: &Ev
     let code = error.code();
     let exception = match error {
         _ if error.is_data_error() => Exception::new::<python::EvaluationError>(py, message, code),
+        EvalError::InvalidArgument { .. }
+        | EvalError::Overflow { .. }
+        | EvalError::DivisionByZero { .. }
+        | EvalError::InvalidCast { .. } => unreachable!("`{code}` comes of data"),
         EvalError::Column { source, .. } => {
             event_parts(Exception::new::<python::SchemaError>(py, message, code), source)
         }
@@ -191,8 +222,7 @@ fn eval_error(py: Python<'_>, message: String, context: Option<&str>, error: &Ev
         EvalError::InvalidRegex { .. } | EvalError::InvalidCall { .. } => {
             Exception::new::<python::PatternError>(py, message, code)
         }
-        // Arrow's own refusals, and whatever is added before this is taught of it.
-        _ => Exception::new::<python::SchemaError>(py, message, code),
+        EvalError::Arrow { .. } => Exception::new::<python::SchemaError>(py, message, code),
     };
     exception.with("expression", error.expression()).with("context", context).build()
 }

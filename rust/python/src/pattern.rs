@@ -5,7 +5,7 @@ use cepheid_ir as ir;
 use pyo3::prelude::*;
 
 use crate::arrow::{ArrowInput, ArrowSchema};
-use crate::error::{NativeError, without_gil};
+use crate::error::{NativeError, interrupted, without_gil};
 use crate::matches::MatchTable;
 
 /// A validated pattern in its normal spelling; `cepheid.Pattern` keeps one.
@@ -91,10 +91,4 @@ impl From<ir::PatternError> for NativeError {
     fn from(error: ir::PatternError) -> Self {
         Self::Pattern(error)
     }
-}
-
-/// Whether a signal such as Ctrl-C has come for Python. Asked every few milliseconds while the GIL is free.
-fn interrupted() -> bool {
-    // The handler has raised here; it is raised again, from `MatchError::Interrupted`, where it can be seen.
-    Python::attach(|py| py.check_signals().is_err())
 }

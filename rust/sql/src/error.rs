@@ -8,7 +8,6 @@ use crate::span::{Span, position};
 
 /// What kind of mistake it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum SqlErrorKind {
     /// The text does not follow the grammar.
     Syntax,

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use arrow_array::timezone::Tz;
 use arrow_schema::TimeUnit;
+use cepheid_event::nanoseconds_per;
 use cepheid_ir::Function;
 use chrono::{
     DateTime, Datelike, LocalResult, Months, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike,
@@ -11,7 +12,7 @@ use chrono::{
 
 use crate::arithmetic::{DAY_NS, TIMESTAMP_OVERFLOW};
 use crate::error::Fault;
-use crate::value::{Value, unit_nanoseconds};
+use crate::value::Value;
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -25,16 +26,16 @@ pub(crate) struct Moment {
 
 impl Moment {
     pub(crate) fn from_ticks(value: i64, unit: TimeUnit) -> Self {
-        let per_second = 1_000_000_000 / unit_nanoseconds(unit);
-        let rest = value.rem_euclid(per_second) * unit_nanoseconds(unit);
+        let per_second = 1_000_000_000 / nanoseconds_per(unit);
+        let rest = value.rem_euclid(per_second) * nanoseconds_per(unit);
         Self { seconds: value.div_euclid(per_second), nanosecond: rest as u32 }
     }
 
     /// Finer digits are cut off, towards the past.
     pub(crate) fn to_ticks(self, unit: TimeUnit) -> Result<i64, Fault> {
-        let per_second = i128::from(1_000_000_000 / unit_nanoseconds(unit));
+        let per_second = i128::from(1_000_000_000 / nanoseconds_per(unit));
         let ticks = i128::from(self.seconds) * per_second
-            + i128::from(i64::from(self.nanosecond) / unit_nanoseconds(unit));
+            + i128::from(i64::from(self.nanosecond) / nanoseconds_per(unit));
         i64::try_from(ticks).map_err(|_| TIMESTAMP_OVERFLOW)
     }
 
@@ -207,7 +208,7 @@ pub(crate) fn apply(
         Function::AtTimezone => Ok(args[0].clone()),
         Function::TotalSeconds => match &args[0] {
             Value::Duration { value, unit } => {
-                Ok(Value::Float(*value as f64 / (1_000_000_000 / unit_nanoseconds(*unit)) as f64))
+                Ok(Value::Float(*value as f64 / (1_000_000_000 / nanoseconds_per(*unit)) as f64))
             }
             Value::Interval { months: 0, days, nanoseconds } => {
                 Ok(Value::Float(f64::from(*days) * DAY_SECONDS as f64 + *nanoseconds as f64 / 1e9))

@@ -5,6 +5,7 @@ use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, Scalar, StringViewArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::{DataType, TimeUnit};
+use cepheid_event::nanoseconds_per;
 use cepheid_ir::BinaryOp;
 
 use super::Columnar;
@@ -12,7 +13,7 @@ use super::bits::{pack, pack_pairs, some_nulls};
 use crate::column_reader::as_int64;
 use crate::decimal;
 use crate::error::EvalError;
-use crate::value::{Value, unit_nanoseconds};
+use crate::value::Value;
 
 /// `left op right`; `None` if there is no kernel for the types.
 pub(super) fn compare(
@@ -152,7 +153,7 @@ fn numeric(constant: &Value) -> Option<f64> {
 
 /// Ticks of another unit, if nothing is lost.
 fn exact_ticks(value: i64, from: TimeUnit, to: TimeUnit) -> Option<i64> {
-    let (from_ns, to_ns) = (unit_nanoseconds(from), unit_nanoseconds(to));
+    let (from_ns, to_ns) = (nanoseconds_per(from), nanoseconds_per(to));
     if from_ns >= to_ns {
         return value.checked_mul(from_ns / to_ns);
     }

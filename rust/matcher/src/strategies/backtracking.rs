@@ -106,9 +106,7 @@ impl<'a> Backtracking<'a> {
             if steps > step_limit {
                 return Err(MatchError::StepLimit { row: (self.arrival)(start.row), limit: step_limit });
             }
-            let edge_missed = (target.at_start && row != start.partition.start)
-                || (target.at_end && row != start.partition.end);
-            if edge_missed {
+            if !target.is_open(row, start.partition) {
                 continue;
             }
             match target.step {

@@ -137,7 +137,7 @@ impl<'a> BitStreams<'a> {
         let mask = self.masks[step];
         let run = self.steps[step].run;
         let words = first / 64..last.div_ceil(64);
-        // What the addition carries from the word on the right, and that word's lowest mark.
+        // Whether the word on the right hands a mark on, and that word's lowest row that can begin the rest.
         let mut carry = false;
         let mut right = 0_u64;
         for word in words.rev() {
@@ -149,13 +149,12 @@ impl<'a> BitStreams<'a> {
                 inside &= (1_u64 << (last % 64)) - 1;
             }
             let holds = mask.words()[word] & inside;
-            let seeds = if is_last {
-                holds
-            } else {
+            let mut seeds = holds;
+            if !is_last {
                 let rest = self.scratch.words()[word] & inside;
-                holds & (rest >> 1 | right << 63)
-            };
-            right = if is_last { 0 } else { self.scratch.words()[word] & inside & 1 };
+                seeds &= rest >> 1 | right << 63;
+                right = rest & 1;
+            }
             let marks = if run { carry_through(seeds, holds, &mut carry) } else { seeds };
             self.starts.words_mut()[word] = marks;
         }
@@ -168,10 +167,9 @@ fn carry_through(seeds: u64, holds: u64, carry: &mut bool) -> u64 {
     let (seeds, holds) = (seeds.reverse_bits(), holds.reverse_bits());
     // A mark carried in from the right enters at the lowest (reversed) bit.
     let seeds = seeds | (u64::from(*carry) & holds);
-    let (sum, overflow) = seeds.overflowing_add(holds);
     // Bits at which the addition changed something are those that a mark passed through.
-    let reached = (sum ^ holds) & holds | seeds;
-    *carry = overflow || reached >> 63 != 0;
+    let reached = (seeds.wrapping_add(holds) ^ holds) & holds | seeds;
+    *carry = reached >> 63 != 0;
     reached.reverse_bits()
 }
 

@@ -40,6 +40,9 @@ const STATES_MAX: usize = 1 << 14;
 /// Most choices that are kept: a number for each state and position.
 const CHOICES_MAX: usize = 1 << 22;
 
+/// Most words of sets that the rows of one partition may keep: 1 GiB.
+const SET_WORDS_MAX: usize = 1 << 27;
+
 /// The state after the last row of a partition.
 const AT_END: u16 = 0;
 /// A transition that is not known yet.
@@ -153,7 +156,7 @@ impl<'a> ReverseAutomaton<'a> {
     }
 
     /// The pass from right to left.
-    fn run_back(&mut self) {
+    fn run_back(&mut self) -> Result<(), MatchError> {
         let (first, last) = (self.partition.start as usize, self.partition.end as usize);
         let mut states = match std::mem::replace(&mut self.found, Found::Sets(vec![])) {
             Found::States(states) => states,
@@ -179,6 +182,7 @@ impl<'a> ReverseAutomaton<'a> {
             states[row - first] = state;
         }
         self.found = Found::States(states);
+        Ok(())
     }
 
     /// A step taken for the first time; `None` if there is no room for another state.
@@ -201,9 +205,16 @@ impl<'a> ReverseAutomaton<'a> {
     }
 
     /// The same, keeping every row's set: for patterns with too many distinct ones.
-    fn run_back_by_sets(&mut self) {
+    fn run_back_by_sets(&mut self) -> Result<(), MatchError> {
         let (first, last) = (self.partition.start as usize, self.partition.end as usize);
         let words = self.viability.words;
+        if (last - first + 1).saturating_mul(words) > SET_WORDS_MAX {
+            let limit = SET_WORDS_MAX as u64;
+            return Err(MatchError::TooLarge {
+                what: "words of places of the pattern in one partition",
+                limit,
+            });
+        }
         let mut sets = vec![0_u64; (last - first + 1) * words];
         for row in (first..last).rev() {
             let class = self.classes.of(row);
@@ -213,6 +224,7 @@ impl<'a> ReverseAutomaton<'a> {
             before[(row - first) * words..].copy_from_slice(&set);
         }
         self.found = Found::Sets(sets);
+        Ok(())
     }
 
     /// Viable positions of a row.
@@ -247,12 +259,8 @@ impl<'a> ReverseAutomaton<'a> {
     fn first_viable(&self, targets: &[Target], row: u32) -> u32 {
         let viable = self.viable(row);
         for target in targets {
-            if (target.at_start && row != self.partition.start)
-                || (target.at_end && row != self.partition.end)
-            {
-                continue;
-            }
             match target.step {
+                _ if !target.is_open(row, &self.partition) => {}
                 Next::Accept => return ACCEPT,
                 Next::Take(position) if contains(viable, position as usize) => return position,
                 Next::Take(_) => {}
@@ -268,9 +276,11 @@ impl<'a> ReverseAutomaton<'a> {
 
     fn build_tails(&mut self, mut tails: Tails) -> Result<Tails, MatchError> {
         tails.clear(self.automaton.positions.len(), self.partition.len());
+        let mut viable = vec![];
         for row in self.partition.clone().rev() {
-            let viable: Vec<usize> = members(self.viable(row)).collect();
-            for position in viable {
+            viable.clear();
+            viable.extend(members(self.viable(row)));
+            for position in viable.iter().copied() {
                 let next = self.choose(position, row + 1);
                 debug_assert_ne!(next, NOTHING, "a viable position can go on");
                 tails.add(position, self.label(position), (next != ACCEPT).then_some(next as usize))?;
@@ -287,7 +297,7 @@ impl Search for ReverseAutomaton<'_> {
     fn enter(&mut self, partition: Range<u32>) -> Result<(), MatchError> {
         self.partition = partition;
         self.ends.clear();
-        self.run_back();
+        self.run_back()?;
         if let Some(tails) = self.tails.take() {
             self.tails = Some(self.build_tails(tails)?);
         }
@@ -352,9 +362,7 @@ impl ReverseAutomaton<'_> {
         loop {
             let index = (row - self.partition.start) as usize;
             let in_time = |target: &&Target| {
-                let edge_missed = (target.at_start && row != self.partition.start)
-                    || (target.at_end && row != self.partition.end);
-                !edge_missed
+                target.is_open(row, &self.partition)
                     && match target.step {
                         Next::Accept => true,
                         Next::Take(next) => self.ends[index * positions + next as usize] <= start.limit,
@@ -380,12 +388,14 @@ impl ReverseAutomaton<'_> {
         let positions = self.automaton.positions.len();
         let (first, last) = (self.partition.start, self.partition.end);
         self.ends.resize((self.partition.len() + 1) * positions, NEVER);
+        let mut viable = vec![];
         for row in (first..last).rev() {
             let index = (row - first) as usize;
-            let viable: Vec<usize> = members(self.viable(row)).collect();
-            for position in viable {
+            viable.clear();
+            viable.extend(members(self.viable(row)));
+            for position in viable.iter().copied() {
                 let end_of = |target: &Target| match target.step {
-                    Next::Accept if target.at_end && row + 1 != last => NEVER,
+                    Next::Accept if !target.is_open(row + 1, &self.partition) => NEVER,
                     Next::Accept => row + 1,
                     Next::Take(next) => self.ends[(index + 1) * positions + next as usize],
                 };
