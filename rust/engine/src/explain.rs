@@ -90,6 +90,7 @@ fn describe(
         Some(Within::Time { nanoseconds }) => {
             writeln!(text, "  bound: last row less than {} s after the first", nanoseconds as f64 / 1e9)?;
         }
+        Some(Within::Unbounded) => writeln!(text, "  bound: none")?,
         Some(Within::Rows(rows)) => writeln!(text, "  bound: last row at most {rows} rows after the first")?,
         None => writeln!(text, "  bound: none but the partition's end")?,
     }

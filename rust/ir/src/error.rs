@@ -77,6 +77,17 @@ pub enum PatternError {
         /// Upper count.
         max: u32,
     },
+    /// An absent event where none can be.
+    #[error("absent `{variable}`: {problem}")]
+    InvalidAbsence {
+        /// Its variable.
+        variable: String,
+        /// What is wrong and what to do.
+        problem: &'static str,
+    },
+    /// Neighbours may be further apart than the first row from the last.
+    #[error("a gap between neighbours cannot be longer than the window around them; shorten the gap")]
+    GapExceedsWindow,
     /// A bound that nothing fits in.
     #[error("WITHIN must be longer than zero")]
     InvalidWithin,
@@ -157,6 +168,8 @@ impl PatternError {
             Self::DuplicateMeasure { .. } => "duplicate-measure",
             Self::MeasureNameTaken { .. } => "measure-name-taken",
             Self::InvalidQuantifier { .. } => "invalid-quantifier",
+            Self::InvalidAbsence { .. } => "invalid-absence",
+            Self::GapExceedsWindow => "gap-exceeds-window",
             Self::InvalidWithin => "invalid-within",
             Self::WithinNeedsOrder => "within-needs-order",
             Self::TooFewParts { .. } => "too-few-parts",
@@ -177,6 +190,7 @@ impl PatternError {
             | Self::DuplicateVariable { name }
             | Self::UnknownVariable { name, .. }
             | Self::UnknownSkipTarget { name, .. }
+            | Self::InvalidAbsence { variable: name, .. }
             | Self::SubsetNameTaken { name } => Some(name),
             _ => None,
         }

@@ -26,8 +26,9 @@ pub use expr::{Aggregate, Anchor, BinaryOp, CaseBranch, Expr, RowPointer, Semant
 pub use function::{AggregateFunction, Function};
 pub use literal::{DataType, Float, Interval, Literal};
 pub use pattern::{
-    AfterMatchSkip, ColumnName, Contiguity, Definition, EmptyMatches, Measure, OutputColumns, PartitionEdge,
-    Pattern, PatternNode, Quantifier, RowsPerMatch, Selection, SkipRow, SortKey, Step, Subset, Within,
+    AfterMatchSkip, Between, ColumnName, Contiguity, Definition, EmitAt, EmptyMatches, Measure,
+    OutputColumns, PartitionEdge, Pattern, PatternNode, Quantifier, RowsPerMatch, Selection, SkipRow,
+    SortKey, Step, Subset, VariableTopic, Within,
 };
 pub use query::{OrderItem, Query, SelectItem};
 pub use wire::{WIRE_VERSION, expr_from_json, expr_to_json};

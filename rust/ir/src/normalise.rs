@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::expr::{Anchor, Expr, RowPointer, Semantics, TestedRow};
-use crate::pattern::{Contiguity, Pattern, PatternNode, Quantifier, Step};
+use crate::pattern::{Contiguity, Pattern, PatternNode, Quantifier, Selection, Step, Within};
 
 impl Pattern {
     /// Rewrites to the one normal spelling of the same meaning.
@@ -14,12 +14,17 @@ impl Pattern {
     /// - conditions stand in the order in which the pattern names their variables;
     /// - in a condition, a pointer to the row under test by way of its own variable becomes the plain one, and
     ///   `Excluded` is dropped where the row under test could not have counted;
-    /// - `FINAL` of a `FIRST` without offset is the same row as `RUNNING`, and is written as that.
+    /// - `FINAL` of a `FIRST` without offset is the same row as `RUNNING`, and is written as that;
+    /// - a loop that says nothing of greed is greedy where one match is preferred, and a reluctant one says nothing
+    ///   where every match is wanted;
+    /// - topics stand in the order of the variables.
     pub fn normalise(mut self) -> Self {
-        self.root = normal_node(self.root);
+        self.root = normal_node(self.root, self.selection);
+        normal_untils(&mut self.root);
         let variables = self.root.variables().into_iter().map(str::to_owned);
         let places: std::collections::HashMap<String, usize> = variables.zip(0..).collect();
         self.define.sort_by_key(|definition| places.get(&definition.variable).copied());
+        self.topics.sort_by_key(|topic| places.get(&topic.variable).copied());
         let mut unions: HashMap<String, HashSet<String>> = HashMap::new();
         for subset in &self.subsets {
             for variable in &subset.variables {
@@ -50,7 +55,9 @@ impl Pattern {
             .define
             .iter_mut()
             .map(|d| &mut d.condition)
-            .chain(self.measures.iter_mut().map(|m| &mut m.value));
+            .chain(self.measures.iter_mut().map(|m| &mut m.value))
+            .chain(&mut self.having)
+            .chain(self.emit_at.iter_mut().flat_map(|e| &mut e.measures).map(|m| &mut m.value));
         for expression in expressions {
             expression.walk_mut(&mut normal_expr);
         }
@@ -105,7 +112,17 @@ fn splice(args: &mut Vec<Expr>, open: fn(Expr) -> Result<Vec<Expr>, Expr>) {
     }
 }
 
-fn normal_node(node: PatternNode) -> PatternNode {
+fn normal_untils(node: &mut PatternNode) {
+    if let PatternNode::Quantified { quantifier, .. } = node
+        && let Some(until) = &mut quantifier.until
+    {
+        until.walk_mut(&mut normal_expr);
+    }
+    node.children_mut().into_iter().for_each(normal_untils);
+}
+
+fn normal_node(node: PatternNode, selection: Selection) -> PatternNode {
+    let normal_node = |node| normal_node(node, selection);
     match node {
         PatternNode::Sequence(steps) => {
             let mut flat: Vec<Step> = Vec::with_capacity(steps.len());
@@ -149,11 +166,24 @@ fn normal_node(node: PatternNode) -> PatternNode {
         PatternNode::Quantified { node, quantifier } => {
             let node = normal_node(*node);
             match quantifier {
-                Quantifier { min: 1, max: Some(1), .. } => node,
-                quantifier => PatternNode::Quantified { node: Box::new(node), quantifier },
+                Quantifier { min: 1, max: Some(1), until: None, .. } => node,
+                mut quantifier => {
+                    quantifier.greedy = match selection {
+                        Selection::First => Some(quantifier.is_greedy()),
+                        Selection::All => quantifier.greedy.filter(|greedy| *greedy),
+                    };
+                    PatternNode::Quantified { node: Box::new(node), quantifier }
+                }
             }
         }
         PatternNode::Exclusion(node) => PatternNode::Exclusion(Box::new(normal_node(*node))),
-        PatternNode::Variable(_) | PatternNode::Anchor(_) | PatternNode::Empty => node,
+        PatternNode::Bounded { within: Within::Unbounded, node, .. } => normal_node(*node),
+        PatternNode::Bounded { node, within, between } => {
+            PatternNode::Bounded { node: Box::new(normal_node(*node)), within, between }
+        }
+        PatternNode::Variable(_)
+        | PatternNode::Absent { .. }
+        | PatternNode::Anchor(_)
+        | PatternNode::Empty => node,
     }
 }

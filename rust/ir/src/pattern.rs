@@ -50,6 +50,41 @@ pub struct Pattern {
     /// Topic of the derived events; the rule's name by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emit: Option<String>,
+    /// Topics that variables take their rows from; a variable without one takes rows of any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub topics: Vec<VariableTopic>,
+    /// Asked of a finished match: one that it does not hold for is none. Sees the match as a measure does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub having: Option<Expr>,
+    /// Whether runs that the pattern's WITHIN by time ends are reported too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub timeouts: bool,
+    /// Events to derive while a run is still growing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub emit_at: Vec<EmitAt>,
+}
+
+/// Where a variable's rows come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VariableTopic {
+    /// The variable.
+    pub variable: String,
+    /// The topic.
+    pub topic: String,
+}
+
+/// An intermediate output: an event derived whenever a row is accepted for a variable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmitAt {
+    /// The variable.
+    pub variable: String,
+    /// Topic of the derived event.
+    pub topic: String,
+    /// What it reports, over the rows accepted so far, the new one included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measures: Vec<Measure>,
 }
 
 /// A column, by name.
@@ -111,6 +146,26 @@ pub enum PatternNode {
     },
     /// Matched, but left out of the rows that `ALL ROWS PER MATCH` reports.
     Exclusion(Box<PatternNode>),
+    /// No row that satisfies the variable's condition. Its kind is the relation written before it: *strict*: the very
+    /// next row does not satisfy it; otherwise no row does until the next one is accepted.
+    Absent {
+        /// The variable, of which no match has a row.
+        variable: String,
+        /// As the first step: for how long before the first row (without it: ever); as the last: for how long after
+        /// the last row (without it: until the pattern's WITHIN is over). Nanoseconds, more than zero.
+        #[serde(rename = "for_ns", default, skip_serializing_if = "Option::is_none")]
+        for_ns: Option<i64>,
+    },
+    /// A part with a bound on its extent.
+    Bounded {
+        /// The part.
+        node: Box<PatternNode>,
+        /// The bound.
+        within: Within,
+        /// What is measured.
+        #[serde(default, skip_serializing_if = "Between::is_first_to_last")]
+        between: Between,
+    },
     /// The start (`^`) or the end (`$`) of the partition.
     Anchor(PartitionEdge),
     /// No row: always matches.
@@ -158,18 +213,53 @@ pub enum PartitionEdge {
 }
 
 /// How often a part may repeat, and which number is preferred.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quantifier {
     /// Fewest repetitions.
     pub min: u32,
     /// Most repetitions; `None`: without bound.
     pub max: Option<u32>,
-    /// Prefer more repetitions to fewer.
-    pub greedy: bool,
+    /// Under [`Selection::First`]: prefer more repetitions to fewer, as when it is not said. Under
+    /// [`Selection::All`], `Some(true)`: a run that has left the part passes no row over that the part would take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub greedy: Option<bool>,
     /// The relation between one repetition and the next.
     #[serde(default, skip_serializing_if = "Contiguity::is_strict")]
     pub contiguity: Contiguity,
+    /// A condition that ends the repetition: a row that satisfies it is never taken by the part. Of a single event it
+    /// ends a loop that has begun; a group it ends altogether, in any run that is inside it or waits for its first row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Box<Expr>>,
+}
+
+impl Quantifier {
+    /// `min` to `max` times, nothing else said.
+    pub fn new(min: u32, max: Option<u32>) -> Self {
+        Self { min, max, greedy: None, contiguity: Contiguity::Strict, until: None }
+    }
+
+    /// Whether more repetitions are preferred.
+    pub fn is_greedy(&self) -> bool {
+        self.greedy.unwrap_or(true)
+    }
+}
+
+/// Between which rows a bound is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Between {
+    /// The part's first row and each of its others.
+    #[default]
+    FirstToLast,
+    /// Each of the part's rows and the one before; of a single event: its row and the row accepted before it.
+    Neighbours,
+}
+
+impl Between {
+    fn is_first_to_last(&self) -> bool {
+        *self == Self::FirstToLast
+    }
 }
 
 /// A named union of variables.
@@ -264,6 +354,8 @@ pub enum Within {
     },
     /// `row(last) - row(first) <=` this many rows.
     Rows(u64),
+    /// None, and that is meant: a stream may wait for ever.
+    Unbounded,
 }
 
 /// How many matches a start row gives.
@@ -321,20 +413,20 @@ impl PatternNode {
     /// The direct parts, in the order in which they are written.
     pub fn children(&self) -> Vec<&Self> {
         match self {
-            Self::Variable(_) | Self::Anchor(_) | Self::Empty => vec![],
+            Self::Variable(_) | Self::Absent { .. } | Self::Anchor(_) | Self::Empty => vec![],
             Self::Sequence(steps) => steps.iter().map(|step| &step.node).collect(),
             Self::Alternation(parts) | Self::Permute { parts, .. } => parts.iter().collect(),
-            Self::Quantified { node, .. } | Self::Exclusion(node) => vec![node],
+            Self::Quantified { node, .. } | Self::Exclusion(node) | Self::Bounded { node, .. } => vec![node],
         }
     }
 
     /// The direct parts, to be changed in place.
     pub fn children_mut(&mut self) -> Vec<&mut Self> {
         match self {
-            Self::Variable(_) | Self::Anchor(_) | Self::Empty => vec![],
+            Self::Variable(_) | Self::Absent { .. } | Self::Anchor(_) | Self::Empty => vec![],
             Self::Sequence(steps) => steps.iter_mut().map(|step| &mut step.node).collect(),
             Self::Alternation(parts) | Self::Permute { parts, .. } => parts.iter_mut().collect(),
-            Self::Quantified { node, .. } | Self::Exclusion(node) => vec![node],
+            Self::Quantified { node, .. } | Self::Exclusion(node) | Self::Bounded { node, .. } => vec![node],
         }
     }
 
@@ -346,18 +438,40 @@ impl PatternNode {
         }
     }
 
-    /// The variables, each once, in the order of their first appearance.
+    /// The variables, those of absent events too, each once, in the order of their first appearance.
     pub fn variables(&self) -> Vec<&str> {
         let mut names = Vec::new();
         let mut seen = std::collections::HashSet::new();
         self.walk(&mut |node| {
-            if let Self::Variable(name) = node
+            if let Self::Variable(name) | Self::Absent { variable: name, .. } = node
                 && seen.insert(name.as_str())
             {
                 names.push(name.as_str());
             }
         });
         names
+    }
+
+    /// The variables of absent events.
+    pub fn absent_variables(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        self.walk(&mut |node| {
+            if let Self::Absent { variable, .. } = node {
+                names.push(variable.as_str());
+            }
+        });
+        names
+    }
+
+    /// The conditions that end loops, in the order in which they are written.
+    pub fn untils(&self) -> Vec<&Expr> {
+        let mut conditions = Vec::new();
+        self.walk(&mut |node| {
+            if let Self::Quantified { quantifier, .. } = node {
+                conditions.extend(quantifier.until.as_deref());
+            }
+        });
+        conditions
     }
 
     /// Levels of nesting; a variable is 1.
@@ -394,7 +508,16 @@ impl Pattern {
             empty_matches,
             output,
             emit: None,
+            topics: vec![],
+            having: None,
+            timeouts: false,
+            emit_at: vec![],
         }
+    }
+
+    /// The topic that a variable takes its rows from, if it names one.
+    pub fn topic(&self, variable: &str) -> Option<&str> {
+        self.topics.iter().find(|entry| entry.variable == variable).map(|entry| entry.topic.as_str())
     }
 
     /// The variables that a name stands for: itself, or the members of the subset.

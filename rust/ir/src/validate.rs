@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use crate::error::PatternError;
 use crate::expr::{Expr, Semantics, TestedRow};
 use crate::limits;
-use crate::pattern::{AfterMatchSkip, EmptyMatches, Pattern, PatternNode, RowsPerMatch, Within};
+use crate::pattern::{
+    AfterMatchSkip, Between, Contiguity, EmptyMatches, Pattern, PatternNode, RowsPerMatch, Within,
+};
 
 impl Pattern {
     /// Checks everything that can be checked without data.
@@ -21,8 +23,11 @@ impl Pattern {
         subsets_well_named(self)?;
         definitions_match_variables(self)?;
         measures_named_once(self)?;
+        topics_of_variables(self)?;
         skip_target_exists(self)?;
         within_measurable(self)?;
+        bounds_possible(&self.root, self.within)?;
+        absences_possible(self)?;
         clauses_agree(self)?;
         let names = self.names();
         for definition in &self.define {
@@ -32,6 +37,18 @@ impl Pattern {
         for measure in &self.measures {
             let context = format!("measure `{}`", measure.name);
             expression_well_formed(self, &names, &measure.value, &context, Place::Measure)?;
+        }
+        for until in self.root.untils() {
+            expression_well_formed(self, &names, until, "an until condition", Place::Condition)?;
+        }
+        if let Some(having) = &self.having {
+            expression_well_formed(self, &names, having, "HAVING", Place::Measure)?;
+        }
+        for emitted in &self.emit_at {
+            for measure in &emitted.measures {
+                let context = format!("measure `{}` of `{}`", measure.name, emitted.topic);
+                expression_well_formed(self, &names, &measure.value, &context, Place::Measure)?;
+            }
         }
         Ok(())
     }
@@ -65,8 +82,12 @@ fn size_within_limits(pattern: &Pattern) -> Result<(), PatternError> {
     limit("partition columns", pattern.partition_by.len(), limits::CLAUSE_ITEMS_MAX)?;
     limit("order keys", pattern.order_by.len(), limits::CLAUSE_ITEMS_MAX)?;
     limit("single-row steps, counts written out,", expanded_size(&pattern.root)?, limits::STEPS_MAX)?;
+    limit("intermediate outputs", pattern.emit_at.len(), limits::CLAUSE_ITEMS_MAX)?;
+    limit("topics", pattern.topics.len(), limits::VARIABLES_MAX)?;
+    let measures = pattern.emit_at.iter().flat_map(|e| &e.measures).chain(&pattern.measures);
+    let conditions = pattern.define.iter().map(|d| &d.condition);
     let expressions =
-        pattern.define.iter().map(|d| &d.condition).chain(pattern.measures.iter().map(|m| &m.value));
+        conditions.chain(measures.map(|m| &m.value)).chain(pattern.root.untils()).chain(&pattern.having);
     for expression in expressions {
         limit("levels of nesting in an expression", expression.depth(), limits::EXPR_DEPTH_MAX)?;
     }
@@ -109,10 +130,13 @@ fn parts_complete(node: &PatternNode) -> Result<(), PatternError> {
 
 fn names_not_empty(pattern: &Pattern) -> Result<(), PatternError> {
     let variables = pattern.root.variables();
-    let named: [(&'static str, Vec<&str>); 4] = [
+    let emitted = pattern.emit_at.iter().flat_map(|entry| &entry.measures);
+    let topics = pattern.topics.iter().map(|entry| entry.topic.as_str());
+    let named: [(&'static str, Vec<&str>); 5] = [
         ("variable", variables),
+        ("topic", topics.chain(pattern.emit_at.iter().map(|entry| entry.topic.as_str())).collect()),
         ("subset", pattern.subsets.iter().map(|s| s.name.as_str()).collect()),
-        ("measure", pattern.measures.iter().map(|m| m.name.as_str()).collect()),
+        ("measure", pattern.measures.iter().chain(emitted).map(|m| m.name.as_str()).collect()),
         (
             "column",
             pattern
@@ -153,7 +177,7 @@ fn events_named_once(pattern: &Pattern) -> Result<(), PatternError> {
     let mut seen = HashSet::new();
     let mut twice = None;
     pattern.root.walk(&mut |node| {
-        if let PatternNode::Variable(name) = node
+        if let PatternNode::Variable(name) | PatternNode::Absent { variable: name, .. } = node
             && !seen.insert(name)
         {
             twice.get_or_insert_with(|| name.clone());
@@ -204,10 +228,35 @@ fn definitions_match_variables(pattern: &Pattern) -> Result<(), PatternError> {
 }
 
 fn measures_named_once(pattern: &Pattern) -> Result<(), PatternError> {
-    let mut seen = HashSet::new();
-    for measure in &pattern.measures {
-        if !seen.insert(&measure.name) {
-            return Err(PatternError::DuplicateMeasure { name: measure.name.clone() });
+    let lists = pattern.emit_at.iter().map(|emitted| &emitted.measures).chain([&pattern.measures]);
+    for measures in lists {
+        let mut seen = HashSet::new();
+        for measure in measures {
+            if !seen.insert(&measure.name) {
+                return Err(PatternError::DuplicateMeasure { name: measure.name.clone() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Topics and intermediate outputs are of variables that there are.
+fn topics_of_variables(pattern: &Pattern) -> Result<(), PatternError> {
+    let absent = pattern.root.absent_variables();
+    let variables: HashSet<&str> = pattern.root.variables().into_iter().collect();
+    let unknown = |context: String, name: &str| PatternError::UnknownVariable {
+        context,
+        name: name.to_owned(),
+        known: pattern.root.variables().into_iter().map(str::to_owned).collect(),
+    };
+    for entry in &pattern.topics {
+        if !variables.contains(entry.variable.as_str()) {
+            return Err(unknown(format!("topic `{}`", entry.topic), &entry.variable));
+        }
+    }
+    for entry in &pattern.emit_at {
+        if !variables.contains(entry.variable.as_str()) || absent.contains(&entry.variable.as_str()) {
+            return Err(unknown(format!("the intermediate output `{}`", entry.topic), &entry.variable));
         }
     }
     Ok(())
@@ -215,7 +264,9 @@ fn measures_named_once(pattern: &Pattern) -> Result<(), PatternError> {
 
 fn skip_target_exists(pattern: &Pattern) -> Result<(), PatternError> {
     if let AfterMatchSkip::ToVariable { variable, .. } = &pattern.after_match {
-        let known = pattern.known_names();
+        let absent = pattern.root.absent_variables();
+        let mut known = pattern.known_names();
+        known.retain(|name| !absent.contains(&name.as_str()));
         if !known.contains(variable) {
             return Err(PatternError::UnknownSkipTarget { name: variable.clone(), known });
         }
@@ -226,8 +277,131 @@ fn skip_target_exists(pattern: &Pattern) -> Result<(), PatternError> {
 fn within_measurable(pattern: &Pattern) -> Result<(), PatternError> {
     match pattern.within {
         Some(Within::Time { nanoseconds }) if nanoseconds <= 0 => Err(PatternError::InvalidWithin),
-        Some(Within::Time { .. }) if pattern.order_by.is_empty() => Err(PatternError::WithinNeedsOrder),
+        // In the algebra the time may be named when the pattern is run.
+        Some(Within::Time { .. })
+            if pattern.order_by.is_empty() && pattern.empty_matches == EmptyMatches::Allowed =>
+        {
+            Err(PatternError::WithinNeedsOrder)
+        }
         _ => Ok(()),
+    }
+}
+
+/// Bounds of parts; `around`: the bound from first row to last of what they stand in.
+fn bounds_possible(node: &PatternNode, around: Option<Within>) -> Result<(), PatternError> {
+    let mut inside = around;
+    if let PatternNode::Bounded { within, between, .. } = node {
+        if matches!(within, Within::Time { nanoseconds } if *nanoseconds <= 0) {
+            return Err(PatternError::InvalidWithin);
+        }
+        let longer = match (around, within) {
+            (Some(Within::Time { nanoseconds: window }), Within::Time { nanoseconds: gap }) => *gap > window,
+            (Some(Within::Rows(window)), Within::Rows(gap)) => *gap > window,
+            _ => false,
+        };
+        match between {
+            Between::Neighbours if longer => return Err(PatternError::GapExceedsWindow),
+            Between::FirstToLast if !longer => inside = Some(*within),
+            _ => {}
+        }
+    }
+    node.children().into_iter().try_for_each(|child| bounds_possible(child, inside))
+}
+
+/// Absent events stand between steps, or first, or last with a time to be absent for.
+fn absences_possible(pattern: &Pattern) -> Result<(), PatternError> {
+    let refuse = |variable: &str, problem| {
+        Err(PatternError::InvalidAbsence { variable: variable.to_owned(), problem })
+    };
+    let mut found = Ok(());
+    pattern.root.walk(&mut |node| {
+        if found.is_err() {
+            return;
+        }
+        found = match node {
+            PatternNode::Absent { for_ns: Some(nanoseconds), .. } if *nanoseconds <= 0 => {
+                Err(PatternError::InvalidWithin)
+            }
+            PatternNode::Quantified { node, .. } | PatternNode::Exclusion(node)
+                if matches!(**node, PatternNode::Absent { .. }) =>
+            {
+                let PatternNode::Absent { variable, .. } = &**node else { unreachable!("just seen") };
+                refuse(
+                    variable,
+                    "what is not there can be neither repeated nor optional; leave the quantifier out",
+                )
+            }
+            PatternNode::Permute { parts, .. } => {
+                let absent = parts.iter().find_map(|part| match part {
+                    PatternNode::Absent { variable, .. } => Some(variable),
+                    _ => None,
+                });
+                absent.map_or(Ok(()), |variable| {
+                    refuse(variable, "it has no place among parts of any order; put it before or after them")
+                })
+            }
+            PatternNode::Sequence(steps) => {
+                let absent = steps.iter().find_map(|step| match &step.node {
+                    PatternNode::Absent { variable, .. } if step.contiguity == Contiguity::SkipTillAny => {
+                        Some(variable)
+                    }
+                    _ => None,
+                });
+                absent.map_or(Ok(()), |variable| {
+                    refuse(
+                        variable,
+                        "then_any() lets any row lie between, and so cannot forbid one; use then()",
+                    )
+                })
+            }
+            _ => Ok(()),
+        };
+    });
+    found?;
+    let mut last = vec![];
+    trailing(&pattern.root, Contiguity::Strict, &mut last);
+    let bounded = matches!(pattern.within, Some(Within::Time { .. }));
+    for (variable, for_ns, contiguity) in last {
+        if for_ns.is_none() && contiguity != Contiguity::Strict && !bounded {
+            return refuse(
+                variable,
+                "as the last step it needs a time to be absent for: say for_=..., or bound the pattern by within()",
+            );
+        }
+    }
+    match &pattern.root {
+        PatternNode::Absent { variable, .. } => {
+            refuse(variable, "a match needs at least one row that is there")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Collects the absent events that may be the last step; whether the part may be passed without taking a row.
+fn trailing<'a>(
+    node: &'a PatternNode,
+    before: Contiguity,
+    last: &mut Vec<(&'a str, Option<i64>, Contiguity)>,
+) -> bool {
+    match node {
+        PatternNode::Variable(_) => false,
+        PatternNode::Anchor(_) | PatternNode::Empty => true,
+        PatternNode::Absent { variable, for_ns } => {
+            last.push((variable, *for_ns, before));
+            true
+        }
+        PatternNode::Sequence(steps) => steps.iter().enumerate().rev().all(|(place, step)| {
+            trailing(&step.node, if place == 0 { before } else { step.contiguity }, last)
+        }),
+        PatternNode::Alternation(parts) => {
+            // Every alternative is looked at, whatever the others say.
+            parts.iter().fold(false, |empty, part| trailing(part, before, last) | empty)
+        }
+        PatternNode::Permute { parts, contiguity } => {
+            parts.iter().fold(true, |empty, part| trailing(part, *contiguity, last) & empty)
+        }
+        PatternNode::Quantified { node, quantifier } => trailing(node, before, last) | (quantifier.min == 0),
+        PatternNode::Exclusion(node) | PatternNode::Bounded { node, .. } => trailing(node, before, last),
     }
 }
 

@@ -194,8 +194,8 @@ impl Program<'_> {
             PatternNode::Quantified { node, quantifier } => {
                 only_strict(quantifier.contiguity)?;
                 match quantifier.max {
-                    Some(max) => self.bounded(node, quantifier.min, max, quantifier.greedy)?,
-                    None => self.unbounded(node, quantifier.min, quantifier.greedy)?,
+                    Some(max) => self.bounded(node, quantifier.min, max, quantifier.is_greedy())?,
+                    None => self.unbounded(node, quantifier.min, quantifier.is_greedy())?,
                 }
             }
             PatternNode::Exclusion(node) => {
@@ -204,6 +204,8 @@ impl Program<'_> {
                 self.excluded = outside;
             }
             PatternNode::Anchor(edge) => self.instructions.push(Instruction::Edge(*edge)),
+            PatternNode::Absent { .. } => return Err(unsupported("absent()")),
+            PatternNode::Bounded { .. } => return Err(unsupported("within() on a part")),
             PatternNode::Empty => {}
         }
         Ok(())
@@ -291,6 +293,10 @@ fn only_strict(contiguity: Contiguity) -> Result<(), PatternError> {
             hint: "write next() or contiguity=\"strict\"".into(),
         }),
     }
+}
+
+fn unsupported(construct: &str) -> PatternError {
+    PatternError::Unsupported { construct: construct.into(), hint: "leave it out".into() }
 }
 
 /// Every order of the parts, in lexicographic order of their places.

@@ -250,7 +250,7 @@ impl Job<'_> {
 
 fn time_bound(pattern: &Pattern, schema: &Schema) -> Result<TimeBound, MatchError> {
     match pattern.within {
-        None => Ok(TimeBound::None),
+        None | Some(Within::Unbounded) => Ok(TimeBound::None),
         Some(Within::Rows(rows)) => Ok(TimeBound::Rows(rows)),
         Some(Within::Time { nanoseconds }) => {
             let key = pattern.order_by.first().ok_or(PatternError::WithinNeedsOrder)?;

@@ -131,6 +131,8 @@ fn pattern_parts<'py>(exception: Exception<'py>, error: &PatternError) -> Except
         | PatternError::SubsetNameTaken { .. }
         | PatternError::EmptyName { .. }
         | PatternError::InvalidQuantifier { .. }
+        | PatternError::InvalidAbsence { .. }
+        | PatternError::GapExceedsWindow
         | PatternError::InvalidWithin
         | PatternError::WithinNeedsOrder
         | PatternError::TooFewParts { .. }

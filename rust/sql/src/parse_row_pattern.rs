@@ -194,8 +194,9 @@ impl Cursor<'_> {
     }
 
     fn with_preference(&mut self, (min, max): (u32, Option<u32>)) -> Quantifier {
-        let greedy = !self.eat(TokenKind::Question);
-        Quantifier { min, max, greedy, contiguity: Contiguity::Strict }
+        // Greedy is what a quantifier is that says nothing.
+        let greedy = self.eat(TokenKind::Question).then_some(false);
+        Quantifier { greedy, ..Quantifier::new(min, max) }
     }
 
     fn braced_bounds(&mut self) -> Parsed<(u32, Option<u32>)> {

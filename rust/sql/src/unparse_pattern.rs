@@ -101,7 +101,7 @@ fn clauses(pattern: &Pattern) -> Vec<String> {
             clauses.push(format!("WITHIN INTERVAL {}", interval_text(Interval { months: 0, nanoseconds })));
         }
         Some(Within::Rows(rows)) => clauses.push(format!("WITHIN {rows} ROWS")),
-        None => {}
+        Some(Within::Unbounded) | None => {}
     }
     if !pattern.subsets.is_empty() {
         let subset = |subset: &cepheid_ir::Subset| {
@@ -161,6 +161,10 @@ fn write_node(text: &mut String, node: &PatternNode, place: Place) {
     }
     match node {
         PatternNode::Variable(name) => text.push_str(&variable_text(name)),
+        PatternNode::Absent { variable, .. } => {
+            text.push_str(&format!("ABSENT({})", variable_text(variable)));
+        }
+        PatternNode::Bounded { node, .. } => write_node(text, node, needed),
         PatternNode::Empty => text.push_str("()"),
         PatternNode::Anchor(PartitionEdge::Start) => text.push('^'),
         PatternNode::Anchor(PartitionEdge::End) => text.push('$'),
@@ -215,5 +219,5 @@ fn quantifier_text(quantifier: &Quantifier) -> String {
         (min, Some(max)) if min == max => format!("{{{min}}}"),
         (min, Some(max)) => format!("{{{min},{max}}}"),
     };
-    format!("{bounds}{}", if quantifier.greedy { "" } else { "?" })
+    format!("{bounds}{}", if quantifier.is_greedy() { "" } else { "?" })
 }

@@ -20,7 +20,7 @@ fn alt(parts: Vec<PatternNode>) -> PatternNode {
 }
 
 fn repeat(node: PatternNode, min: u32, max: Option<u32>, greedy: bool) -> PatternNode {
-    let quantifier = Quantifier { min, max, greedy, contiguity: Contiguity::Strict };
+    let quantifier = Quantifier { greedy: Some(greedy), ..Quantifier::new(min, max) };
     PatternNode::Quantified { node: Box::new(node), quantifier }
 }
 

@@ -261,9 +261,11 @@ fn node() -> BoxedStrategy<PatternNode> {
         use Contiguity::*;
         prop_oneof![6 => Just(Strict), 1 => Just(SkipTillNext), 1 => Just(SkipTillAny)]
     };
-    let quantifier = (0_u32..4, option::of(0_u32..4), any::<bool>()).prop_map(|(min, more, greedy)| {
-        Quantifier { min, max: more.map(|more| (min + more).max(1)), greedy, contiguity: Contiguity::Strict }
-    });
+    let quantifier =
+        (0_u32..4, option::of(0_u32..4), any::<bool>()).prop_map(|(min, more, greedy)| Quantifier {
+            greedy: greedy.then_some(false),
+            ..Quantifier::new(min, more.map(|more| (min + more).max(1)))
+        });
     leaf.prop_recursive(5, 24, 4, move |inner| {
         prop_oneof![
             4 => vec((contiguity(), inner.clone()), 2..4).prop_map(|steps| {

@@ -213,8 +213,7 @@ impl Parts {
                     (1, Some(3)),
                     (2, Some(3)),
                 ]);
-                let quantifier =
-                    Quantifier { min, max, greedy: random.chance(65), contiguity: Contiguity::Strict };
+                let quantifier = Quantifier { greedy: Some(random.chance(65)), ..Quantifier::new(min, max) };
                 PatternNode::Quantified { node: Box::new(self.node(random, depth - 1)), quantifier }
             }
             16 | 17 => {

@@ -257,6 +257,10 @@ impl<'a> Search<'a> {
             return Err(ReferenceError::TooManySteps);
         }
         match node {
+            PatternNode::Absent { .. } => Err(ReferenceError::Unsupported("absence in row patterns".into())),
+            PatternNode::Bounded { .. } => {
+                Err(ReferenceError::Unsupported("bounds of parts in row patterns".into()))
+            }
             PatternNode::Empty => rest(self),
             PatternNode::Anchor(PartitionEdge::Start) => Ok(self.position() == 0 && rest(self)?),
             PatternNode::Anchor(PartitionEdge::End) => {
@@ -301,7 +305,7 @@ impl<'a> Search<'a> {
                 None if quantifier.min == 0 => {
                     let enter =
                         |search: &mut Self, rest: Rest<'_, 'a>| search.iterations(node, quantifier, 1, rest);
-                    self.prefer(quantifier.greedy, enter, rest)
+                    self.prefer(quantifier.is_greedy(), enter, rest)
                 }
                 None => self.iterations(node, quantifier, 1, rest),
             },
@@ -349,6 +353,7 @@ impl<'a> Search<'a> {
         let position = self.start + self.marks.len() - 1;
         match self.pattern.within {
             None => Ok(true),
+            Some(Within::Unbounded) => Ok(true),
             Some(Within::Rows(rows)) => Ok((position - self.start) as u64 <= rows),
             Some(Within::Time { nanoseconds }) => {
                 let (first, last) = (self.time(self.start)?, self.time(position)?);
@@ -408,7 +413,7 @@ impl<'a> Search<'a> {
         if done < quantifier.min {
             another(self, rest)
         } else {
-            self.prefer(quantifier.greedy, another, rest)
+            self.prefer(quantifier.is_greedy(), another, rest)
         }
     }
 
@@ -439,7 +444,7 @@ impl<'a> Search<'a> {
             let again = |search: &mut Self, rest: Rest<'_, 'a>| {
                 search.iterations(node, quantifier, iteration + 1, rest)
             };
-            search.prefer(quantifier.greedy, again, rest)
+            search.prefer(quantifier.is_greedy(), again, rest)
         })
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn steps(pattern: &Pattern, variables: &[String]) -> Option<Vec<Step>
                     Some(max) if max == quantifier.min => {
                         steps.extend((0..max).map(|_| step(name, excluded, false, variables)));
                     }
-                    None if quantifier.greedy && quantifier.min >= 1 => {
+                    None if quantifier.is_greedy() && quantifier.min >= 1 => {
                         steps.extend((1..quantifier.min).map(|_| step(name, excluded, false, variables)));
                         steps.push(step(name, excluded, true, variables));
                     }
