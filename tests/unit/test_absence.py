@@ -6,7 +6,7 @@ import pytest
 from written_down import check_written_down, refused, root_of
 
 import cepheid as cep
-from cepheid import absent, col, event
+from cepheid import Pattern, absent, col, event
 
 A, B, C, X, Y = (event(name) for name in "abcxy")
 DAY = 86_400_000_000_000
@@ -159,3 +159,39 @@ def test_an_absent_event_has_no_row_to_skip_to_or_to_derive_an_event_at():
 
 def test_two_events_share_no_name_though_one_is_absent():
     assert refused(lambda: A >> absent(event("a"))).code == "duplicate-variable"
+
+
+def test_data_is_held_to_the_same_rules_as_what_is_built():
+    def absent_(name="x", **body):
+        return {"absent": {"variable": name, **body}}
+
+    def sequence(*parts, contiguity="skip_till_next"):
+        return {"sequence": [{"contiguity": contiguity, "node": part} for part in parts]}
+
+    def loop(node, low=0, high=None, contiguity="skip_till_next"):
+        return {"quantified": {"node": node, "quantifier": {"min": low, "max": high, "contiguity": contiguity}}}
+
+    a, c, hour = {"variable": "a"}, {"variable": "c"}, {"for_ns": 3_600_000_000_000}
+    any_ = "skip_till_any"
+    refused_roots = {
+        "repeated": loop(absent_()),
+        "two repeated": loop(sequence(absent_(), absent_("y"))),
+        "bounded": sequence(a, {"bounded": {"node": absent_(), "within": {"rows": 1}}}, c),
+        "then_any": sequence(a, absent_(), c, contiguity=any_),
+        "then_any into a group": sequence(a, loop(sequence(absent_(), c)), contiguity=any_),
+        "then_any into a choice": sequence(a, {"alternation": [absent_(), {"variable": "b"}]}, c, contiguity=any_),
+        "then_any between repetitions": loop(sequence(absent_(), a), contiguity=any_),
+        "of any order": {"permute": {"parts": [a, absent_()], "contiguity": "strict"}},
+        "time between rows": sequence(a, absent_(**hour), c),
+        "time between repetitions": loop(sequence(absent_(**hour), a), 2, 2),
+        "time between parts of any order": {"permute": {"parts": [sequence(absent_(**hour), a), c]}},
+        "time before what is optional": sequence(a, absent_(**hour), loop(c, 0, 1)),
+        "last without a time": sequence(a, absent_()),
+        "last without a time if the rest is passed over": sequence(a, absent_(), loop(c, 0, 1)),
+        "nothing else": sequence(absent_(), absent_("y", **hour)),
+    }
+    assert len(refused_roots) == 15
+    for name, root in refused_roots.items():
+        data = {"cepheid_ir": 1, "pattern": {"root": root, "empty_matches": "excluded", "output": "derived"}}
+        error = refused(lambda data=data: Pattern.from_dict(data))
+        assert (error.code, error.variable) in {("invalid-absence", "x"), ("invalid-absence", "y")}, name

@@ -202,3 +202,12 @@ def test_the_event_time_given_for_matching_orders_what_is_bounded_in_time():
         ordered, _ = pattern.order_by("other")._compiled("ts")
         assert '"name":"other"' in ordered.to_json()
         assert '"ts"' not in ordered.to_json()
+
+
+def test_gaps_in_data_are_held_against_every_window_around_them():
+    gap = bounded({"variable": "a"}, time(2), "neighbours")
+    rows = bounded(gap, {"rows": 5})
+    for root, window in ((gap, time(1)), (rows, time(1)), (bounded(rows, time(1)), None)):
+        pattern = {"root": root, "empty_matches": "excluded", "output": "derived"}
+        data = {"cepheid_ir": 1, "pattern": pattern if window is None else {**pattern, "within": window}}
+        assert refused(lambda data=data: Pattern.from_dict(data)).code == "gap-exceeds-window"
