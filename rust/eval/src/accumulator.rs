@@ -35,9 +35,8 @@ impl Accumulator {
 
     /// Adds one row: one value for each argument.
     ///
-    /// # Errors
-    /// None at present; an overflow shows in [`value`](Self::value), as later rows may bring the sum back into range.
-    pub fn push(&mut self, args: &[Value]) -> Result<(), EvalError> {
+    /// An overflow shows in [`value`](Self::value), as later rows may bring the sum back into range.
+    pub fn push(&mut self, args: &[Value]) {
         let counted = self.fold.counts(args);
         let mut fresh = counted;
         if let Some(seen) = &mut self.seen {
@@ -57,7 +56,6 @@ impl Accumulator {
             }
         }
         self.states.push(next);
-        Ok(())
     }
 
     /// Takes the last row back; nothing if there is none.

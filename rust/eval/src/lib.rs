@@ -8,7 +8,8 @@
 //! - [`TypedExpr::evaluate_row`] and [`TypedExpr::evaluate_condition`]: every slot is a [`Value`], asked for only
 //!   when needed.
 //!
-//! The two give the same values and the same errors: a property test holds them together.
+//! The two give the same values, and columns raise a data error if and only if some row does (where several rows do, not
+//! always that of the first): a property test holds them together.
 #![forbid(unsafe_code)]
 
 pub mod accumulator;
@@ -43,5 +44,5 @@ pub use error::EvalError;
 pub use leaf::{Leaf, SlotValues};
 pub use running_aggregate::RunningAggregate;
 pub use typed::TypedExpr;
-pub use value::{Value, compare_floats, compare_values, equal_values};
+pub use value::{Value, compare_values};
 pub use value_array::values_to_array;

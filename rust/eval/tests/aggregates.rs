@@ -103,7 +103,7 @@ fn every_aggregate_gives_what_its_contract_says() {
         let aggregate = aggregate(function, columns, distinct);
         let (mut accumulator, mut running) = (aggregate.accumulator(), aggregate.running_aggregate());
         for row in &rows {
-            accumulator.push(row).expect("no row fails");
+            accumulator.push(row);
             running.push(row);
         }
         assert_eq!(accumulator.len(), rows.len());
@@ -154,7 +154,7 @@ fn bits(value: Result<Value, cepheid_eval::EvalError>) -> String {
 fn all_at_once(aggregate: &TypedAggregate, rows: &[Vec<Value>]) -> String {
     let mut fresh = aggregate.accumulator();
     for row in rows {
-        fresh.push(row).expect("no row fails");
+        fresh.push(row);
     }
     bits(fresh.value())
 }
@@ -172,7 +172,7 @@ fn taking_rows_back_leaves_no_trace() {
             for _ in 0..300 {
                 if random.chance(60) || rows.is_empty() {
                     let row = random_row(&mut random, columns);
-                    walked.push(&row).expect("no row fails");
+                    walked.push(&row);
                     rows.push(row);
                 } else {
                     walked.pop();
@@ -200,7 +200,7 @@ fn running_aggregates_that_part_know_nothing_of_each_other() {
             let mut random = SplitMix64::new(29);
             let mut runs: Vec<(RunningAggregate, Vec<Vec<Value>>)> =
                 vec![(aggregate.running_aggregate(), vec![])];
-            for _ in 0..300 {
+            for _ in 0..150 {
                 let chosen = random.below(runs.len());
                 match random.below(20) {
                     0..=2 if runs.len() < 8 => runs.push(runs[chosen].clone()),
@@ -222,7 +222,7 @@ fn running_aggregates_that_part_know_nothing_of_each_other() {
             }
         }
     }
-    assert!(checked > AggregateFunction::ALL.len() * 2 * 300 * 3, "only {checked} values compared");
+    assert!(checked > AggregateFunction::ALL.len() * 2 * 150 * 3, "only {checked} values compared");
 }
 
 #[test]
