@@ -6,7 +6,8 @@ use crate::error::PatternError;
 use crate::expr::{Expr, Semantics, TestedRow};
 use crate::limits;
 use crate::pattern::{
-    AfterMatchSkip, Between, Contiguity, EmptyMatches, Pattern, PatternNode, RowsPerMatch, Within,
+    AfterMatchSkip, Between, Contiguity, EmptyMatches, OutputColumns, PartitionEdge, Pattern, PatternNode,
+    RowsPerMatch, Within,
 };
 
 impl Pattern {
@@ -171,7 +172,7 @@ fn quantifiers_possible(root: &PatternNode) -> Result<(), PatternError> {
 
 /// SQL may use a variable in several places of a pattern; in the algebra an event is an object with conditions.
 fn events_named_once(pattern: &Pattern) -> Result<(), PatternError> {
-    if pattern.empty_matches == EmptyMatches::Allowed {
+    if pattern.output == OutputColumns::Standard {
         return Ok(());
     }
     let mut seen = HashSet::new();
@@ -350,7 +351,7 @@ fn absences_possible(pattern: &Pattern) -> Result<(), PatternError> {
                 absent.map_or(Ok(()), |variable| {
                     refuse(
                         variable,
-                        "then_any() lets any row lie between, and so cannot forbid one; use then()",
+                        "skip till any lets any row lie between, and so cannot forbid one; use skip till next",
                     )
                 })
             }
@@ -358,14 +359,33 @@ fn absences_possible(pattern: &Pattern) -> Result<(), PatternError> {
         };
     });
     found?;
-    let mut last = vec![];
-    trailing(&pattern.root, Contiguity::Strict, &mut last);
+    let (mut first, mut last) = (vec![], vec![]);
+    absences_at_edge(&pattern.root, PartitionEdge::Start, Contiguity::Strict, &mut first);
+    absences_at_edge(&pattern.root, PartitionEdge::End, Contiguity::Strict, &mut last);
+    let edges: HashSet<*const PatternNode> =
+        first.iter().chain(&last).map(|edge| std::ptr::from_ref(edge.node)).collect();
+    let present = pattern.root.present_variables();
+    let mut misplaced = None;
+    pattern.root.walk(&mut |node| {
+        let PatternNode::Absent { variable, for_ns } = node else { return };
+        if present.contains(variable.as_str()) {
+            let problem = "it is awaited elsewhere in the pattern; give the absent event a name of its own";
+            misplaced.get_or_insert((variable, problem));
+        } else if for_ns.is_some() && !edges.contains(&std::ptr::from_ref(node)) {
+            let problem =
+                "between two steps it is absent as long as the second is awaited; leave the time out";
+            misplaced.get_or_insert((variable, problem));
+        }
+    });
+    if let Some((variable, problem)) = misplaced {
+        return refuse(variable, problem);
+    }
     let bounded = matches!(pattern.within, Some(Within::Time { .. }));
-    for (variable, for_ns, contiguity) in last {
-        if for_ns.is_none() && contiguity != Contiguity::Strict && !bounded {
+    for edge in last {
+        if edge.for_ns.is_none() && edge.before != Contiguity::Strict && !bounded {
             return refuse(
-                variable,
-                "as the last step it needs a time to be absent for: say for_=..., or bound the pattern by within()",
+                edge.variable,
+                "as the last step it needs a time to be absent for, its own or that of a WITHIN over the pattern",
             );
         }
     }
@@ -377,31 +397,53 @@ fn absences_possible(pattern: &Pattern) -> Result<(), PatternError> {
     }
 }
 
-/// Collects the absent events that may be the last step; whether the part may be passed without taking a row.
-fn trailing<'a>(
+/// An absent event that may be the first or the last step.
+struct EdgeAbsence<'a> {
     node: &'a PatternNode,
+    variable: &'a str,
+    for_ns: Option<i64>,
+    /// The relation written before it.
     before: Contiguity,
-    last: &mut Vec<(&'a str, Option<i64>, Contiguity)>,
+}
+
+/// Collects the absent events that may be the first step, or the last; whether the part may be passed without taking
+/// a row.
+fn absences_at_edge<'a>(
+    node: &'a PatternNode,
+    edge: PartitionEdge,
+    before: Contiguity,
+    found: &mut Vec<EdgeAbsence<'a>>,
 ) -> bool {
     match node {
         PatternNode::Variable(_) => false,
         PatternNode::Anchor(_) | PatternNode::Empty => true,
         PatternNode::Absent { variable, for_ns } => {
-            last.push((variable, *for_ns, before));
+            found.push(EdgeAbsence { node, variable, for_ns: *for_ns, before });
             true
         }
-        PatternNode::Sequence(steps) => steps.iter().enumerate().rev().all(|(place, step)| {
-            trailing(&step.node, if place == 0 { before } else { step.contiguity }, last)
-        }),
+        PatternNode::Sequence(steps) => {
+            let mut passed = |place: usize| {
+                let before = if place == 0 { before } else { steps[place].contiguity };
+                absences_at_edge(&steps[place].node, edge, before, found)
+            };
+            match edge {
+                PartitionEdge::Start => (0..steps.len()).all(&mut passed),
+                PartitionEdge::End => (0..steps.len()).rev().all(&mut passed),
+            }
+        }
         PatternNode::Alternation(parts) => {
             // Every alternative is looked at, whatever the others say.
-            parts.iter().fold(false, |empty, part| trailing(part, before, last) | empty)
+            parts.iter().fold(false, |empty, part| absences_at_edge(part, edge, before, found) | empty)
         }
         PatternNode::Permute { parts, contiguity } => {
-            parts.iter().fold(true, |empty, part| trailing(part, *contiguity, last) & empty)
+            parts.iter().fold(true, |empty, part| absences_at_edge(part, edge, *contiguity, found) & empty)
         }
-        PatternNode::Quantified { node, quantifier } => trailing(node, before, last) | (quantifier.min == 0),
-        PatternNode::Exclusion(node) | PatternNode::Bounded { node, .. } => trailing(node, before, last),
+        PatternNode::Quantified { node, quantifier } => {
+            absences_at_edge(node, edge, before, found) | (quantifier.min == 0)
+        }
+        PatternNode::Exclusion(node) | PatternNode::Bounded { node, .. } => {
+            absences_at_edge(node, edge, before, found)
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod error;
 mod lexer;
 mod lower;
 mod lower_pattern;
+mod parse_bound;
 mod parse_expr;
 mod parse_literal;
 mod parse_primary;
@@ -23,6 +24,7 @@ mod parse_query;
 mod parse_recognition;
 mod parse_row_pattern;
 mod span;
+mod to_sql;
 mod unparse;
 mod unparse_pattern;
 
@@ -30,6 +32,7 @@ use cepheid_ir::{Expr, Pattern, Query};
 
 pub use error::{SqlError, SqlErrorKind};
 pub use span::Span;
+pub use to_sql::pattern_to_sql;
 pub use unparse::unparse_expr;
 pub use unparse_pattern::{unparse_pattern, unparse_query};
 

@@ -1,14 +1,12 @@
 //! Names to the pattern language: which variable, which row, which function.
 
-use std::collections::HashSet;
-
 use cepheid_ir::{
     Aggregate, AggregateFunction, Anchor, BinaryOp, CaseBranch, Expr, Function, Literal, PatternError,
     RowPointer, Semantics, TestedRow, limits,
 };
 
 use crate::Dialect;
-use crate::ast::{Call, Case, Kind, Name, Node, Star};
+use crate::ast::{Call, Case, Kind, Name, Names, Node, Star};
 use crate::error::{Failure, Parsed, SqlErrorKind};
 use crate::span::Span;
 
@@ -19,28 +17,11 @@ const NAVIGATION: &[&str] = &["first", "last", "prev", "next", "classifier", "ma
 pub(crate) struct Scope<'a> {
     pub(crate) dialect: Dialect,
     /// Variables and subsets, in order; `None`: any name will do.
-    pub(crate) variables: Option<&'a Variables>,
+    pub(crate) variables: Option<&'a Names>,
     /// The alias of the matches.
     pub(crate) alias: Option<&'a Name>,
     /// How an error calls the place of the expression.
     pub(crate) context: String,
-}
-
-/// The variables and subsets of a pattern.
-#[derive(Default)]
-pub(crate) struct Variables {
-    pub(crate) ordered: Vec<String>,
-    pub(crate) set: HashSet<String>,
-}
-
-impl Variables {
-    pub(crate) fn insert(&mut self, name: &str) -> bool {
-        let new = self.set.insert(name.to_owned());
-        if new {
-            self.ordered.push(name.to_owned());
-        }
-        new
-    }
 }
 
 /// Lowers a whole expression.
@@ -169,7 +150,7 @@ impl Lowering<'_> {
             _ => qualifier.folded(),
         };
         if let Some(variables) = self.scope.variables
-            && !variables.set.contains(&name)
+            && !variables.contains(&name)
         {
             return Err(unknown_variable(&self.scope.context, name, qualifier.span, variables));
         }
@@ -510,9 +491,9 @@ fn unknown_function(name: &Name) -> Box<Failure> {
 }
 
 /// A name that is no variable of the pattern.
-pub(crate) fn unknown_variable(context: &str, name: String, span: Span, known: &Variables) -> Box<Failure> {
+pub(crate) fn unknown_variable(context: &str, name: String, span: Span, known: &Names) -> Box<Failure> {
     let searched = name.clone();
-    let error =
-        PatternError::UnknownVariable { context: context.to_owned(), name, known: known.ordered.clone() };
-    Failure::pattern(error, span).with_nearest(&searched, known.ordered.iter().map(String::as_str))
+    let context = context.to_owned();
+    let error = PatternError::UnknownVariable { context, name, known: known.listed().to_vec() };
+    Failure::pattern(error, span).with_nearest(&searched, known.iter())
 }

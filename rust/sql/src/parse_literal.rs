@@ -62,18 +62,11 @@ impl Cursor<'_> {
 
     /// `INTERVAL [+ | -] '...' [unit [TO unit]]`; `None`: the word is a name.
     pub(crate) fn interval_literal(&mut self) -> Parsed<Option<Interval>> {
-        let signed = matches!(self.peek_ahead(1).kind, TokenKind::Plus | TokenKind::Minus);
-        let value = self.peek_ahead(1 + usize::from(signed));
-        // `interval - 5` is a subtraction from a column.
-        let is_literal = match value.kind {
-            TokenKind::String => true,
-            TokenKind::Integer | TokenKind::Float => !signed,
-            _ => false,
-        };
-        if !is_literal {
+        if !self.begins_interval(0) {
             return Ok(None);
         }
         self.advance();
+        let signed = matches!(self.peek().kind, TokenKind::Plus | TokenKind::Minus);
         let negative = signed && self.advance().kind == TokenKind::Minus;
         let token = self.advance();
         let is_string = token.kind == TokenKind::String;
@@ -102,6 +95,17 @@ impl Cursor<'_> {
         match (interval.months.checked_neg(), interval.nanoseconds.checked_neg()) {
             (Some(months), Some(nanoseconds)) => Ok(Some(Interval { months, nanoseconds })),
             _ => Err(invalid_literal(token.span, "this interval is out of range".to_owned())),
+        }
+    }
+
+    /// Whether a constant begins with the word `INTERVAL` that is `ahead` of the cursor, and not a name.
+    pub(crate) fn begins_interval(&self, ahead: usize) -> bool {
+        let signed = matches!(self.peek_ahead(ahead + 1).kind, TokenKind::Plus | TokenKind::Minus);
+        match self.peek_ahead(ahead + 1 + usize::from(signed)).kind {
+            TokenKind::String => true,
+            // `interval - 5` is a subtraction from a column.
+            TokenKind::Integer | TokenKind::Float => !signed,
+            _ => false,
         }
     }
 

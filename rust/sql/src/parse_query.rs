@@ -2,9 +2,8 @@
 
 use crate::ast::{Item, Name, Recognition, Select};
 use crate::cursor::Cursor;
-use crate::error::{Failure, Parsed, SqlErrorKind};
+use crate::error::{Failure, Parsed};
 use crate::lexer::TokenKind;
-use crate::span::Span;
 
 /// What cannot stand after the `MATCH_RECOGNIZE` clause, and how it is named in the refusal.
 const BEYOND: &[(&str, &str)] = &[
@@ -204,13 +203,5 @@ impl Cursor<'_> {
         }
         self.expect_word("ONLY")?;
         Ok(count)
-    }
-
-    fn row_count(&mut self) -> Parsed<u64> {
-        let token = self.expect(TokenKind::Integer)?;
-        let span: Span = token.span;
-        self.text_of(span).parse().map_err(|_| {
-            Failure::new(SqlErrorKind::InvalidLiteral, span, "this number of rows does not fit 64 bits")
-        })
     }
 }

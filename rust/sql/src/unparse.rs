@@ -21,13 +21,21 @@ pub fn unparse_expr(expr: &Expr) -> String {
 
 /// A name that is quoted if it must be.
 pub(crate) fn column_text(name: &str, quoted: bool) -> String {
-    if quoted || !is_word(name) || is_reserved(name) { quote(name) } else { name.to_owned() }
+    if quoted || needs_quotes(name) { quote(name) } else { name.to_owned() }
 }
+
+/// Whether a name can only be written in quotes.
+pub(crate) fn needs_quotes(name: &str) -> bool {
+    !is_word(name) || is_reserved(name)
+}
+
+/// Words that a parenthesis behind them makes keywords of a row pattern.
+const PATTERN_WORDS: &[&str] = &["PERMUTE", "ABSENT", "UNTIL"];
 
 /// A variable, quoted unless it is what its own unquoted spelling folds to.
 pub(crate) fn variable_text(name: &str) -> String {
     let folds_to_itself = is_word(name) && name.to_uppercase() == name && !is_reserved(name);
-    if folds_to_itself && name != "PERMUTE" && name != "ABSENT" { name.to_owned() } else { quote(name) }
+    if folds_to_itself && !PATTERN_WORDS.contains(&name) { name.to_owned() } else { quote(name) }
 }
 
 fn quote(name: &str) -> String {

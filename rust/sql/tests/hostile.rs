@@ -99,12 +99,14 @@ fn hostile_depth_in_expressions_is_refused() {
 
 #[test]
 fn hostile_depth_in_patterns_is_refused() {
-    let parts = ["(", "{- ", "PERMUTE(", "(A ", "(A | ", "((A)+ ", "^ (", "PERMUTE(A, "];
+    let parts = ["(", "{- ", "PERMUTE(", "(A ", "(A | ", "((A)+ ", "^ (", "PERMUTE(A, ", "(A -> "];
     for part in parts {
         let code = pattern_code(format!("MATCH_RECOGNIZE (PATTERN ({}", fill(part)));
         assert_eq!(code, "limit-exceeded", "for {part}");
     }
-    assert_eq!(parts.len(), 8);
+    assert_eq!(parts.len(), 9);
+    let code = pattern_code(format!("MATCH_RECOGNIZE (PATTERN (A+ UNTIL ({}", fill("NOT (")));
+    assert_eq!(code, "limit-exceeded");
 }
 
 #[test]
@@ -148,6 +150,13 @@ fn long_patterns_take_time_linear_in_their_length() {
     assert_eq!(pattern_code(clause(format!("PATTERN ({})", "A ".repeat(200_000)))), "parsed");
     assert_eq!(pattern_code(clause(format!("PATTERN ({}A)", "A|".repeat(199_999)))), "parsed");
     assert_eq!(pattern_code(clause(format!("PATTERN ({})", fill("() ")))), "parsed");
+    assert_eq!(pattern_code(clause(format!("PATTERN ({}A)", fill("A WITHIN 5 ROWS -> ")))), "parsed");
+    assert_eq!(pattern_code(clause(format!("PATTERN ({}A)", fill("A{2} [->] UNTIL (x) -> ")))), "parsed");
+    assert_eq!(pattern_code(clause(format!("PATTERN ({}A)", fill("A -> ABSENT(X) -> ")))), "parsed");
+    let absences = fill("ABSENT(X FOR INTERVAL '1' DAY) -> ");
+    assert_eq!(pattern_code(clause(format!("PATTERN ({absences}A)"))), "parsed");
+    assert_eq!(pattern_code(clause(format!("PATTERN (A{})", fill(" WITHIN 5 ROWS")))), "syntax");
+    assert_eq!(pattern_code(clause(format!("PATTERN (A{})", fill(" [->]")))), "syntax");
     let names: String = (0..1024).map(|index| format!("V{index} ")).collect();
     assert_eq!(pattern_code(clause(format!("PATTERN ({names})"))), "parsed");
     assert_eq!(pattern_code(clause(format!("PATTERN ({names} ONE_MORE)"))), "limit-exceeded");
@@ -264,6 +273,14 @@ fn token_soup_never_panics() {
         "$",
         "->",
         "->>",
+        "[",
+        "]",
+        "UNTIL",
+        "FOR",
+        "NEIGHBOURS",
+        "CONSUME",
+        "TIMEOUT",
+        "WITH",
         "1",
         "2.5",
         "'s'",
