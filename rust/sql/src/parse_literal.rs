@@ -143,18 +143,21 @@ impl Cursor<'_> {
                 DataType::Float64
             }
             "DECIMAL" | "NUMERIC" => self.decimal_type()?,
-            "VARCHAR" | "CHAR" | "TEXT" | "STRING" => {
-                self.type_parameters()?;
+            "VARCHAR" => DataType::String,
+            "CHAR" | "TEXT" | "STRING" => {
+                let message = "only VARCHAR takes a length here, and cuts to it; no type pads";
+                self.refuse_type_parameter(None, message)?;
                 DataType::String
             }
             "DATE" => DataType::Date,
             "TIME" => {
-                self.type_parameters()?;
+                self.refuse_type_parameter(Some(9), "a TIME has nanoseconds; TIME(9) is the only precision")?;
                 self.eat_words(&["WITHOUT", "TIME", "ZONE"]);
                 DataType::Time
             }
             "TIMESTAMP" => {
-                self.type_parameters()?;
+                let message = "a TIMESTAMP has microseconds; TIMESTAMP(6) is the only precision";
+                self.refuse_type_parameter(Some(6), message)?;
                 self.eat_words(&["WITHOUT", "TIME", "ZONE"]);
                 if self.eat_words(&["WITH", "TIME", "ZONE"]) {
                     DataType::TimestampTz
@@ -173,6 +176,29 @@ impl Cursor<'_> {
             }
             _ => return Err(unknown_type(self.text_of(token.span), token.span)),
         })
+    }
+
+    /// `(n)` behind VARCHAR: the characters that are kept.
+    pub(crate) fn length(&mut self) -> Parsed<Option<i64>> {
+        let start = self.previous();
+        match self.type_parameters()?[..] {
+            [] => Ok(None),
+            [(length, _)] if i32::try_from(length).is_ok() => Ok(i64::try_from(length).ok()),
+            _ => {
+                let message = format!("VARCHAR takes one length, of at most {} characters", i32::MAX);
+                Err(Failure::new(SqlErrorKind::UnknownType, self.since(start), message))
+            }
+        }
+    }
+
+    /// Refuses what stands in parentheses behind the name of a type unless it says what the type is anyhow.
+    fn refuse_type_parameter(&mut self, own: Option<usize>, message: &str) -> Parsed<()> {
+        let start = self.previous();
+        match self.type_parameters()?[..] {
+            [] => Ok(()),
+            [(parameter, _)] if Some(parameter) == own => Ok(()),
+            _ => Err(Failure::unsupported(self.since(start), message)),
+        }
     }
 
     /// `(n [, m])` behind the name of a type; empty if there is none.
