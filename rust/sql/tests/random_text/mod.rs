@@ -251,6 +251,10 @@ fn flatten(args: &mut Vec<Expr>, open: fn(Expr) -> Result<Vec<Expr>, Expr>) {
     }
 }
 
+fn any_contiguity() -> impl Strategy<Value = Contiguity> {
+    select(&[Contiguity::Strict, Contiguity::SkipTillNext, Contiguity::SkipTillAny][..])
+}
+
 fn contiguity() -> impl Strategy<Value = Contiguity> {
     use Contiguity::*;
     prop_oneof![6 => Just(Strict), 1 => Just(SkipTillNext), 1 => Just(SkipTillAny)]
@@ -337,7 +341,7 @@ fn node() -> BoxedStrategy<PatternNode> {
         prop_oneof![
             4 => steps(inner.clone().boxed()).prop_map(PatternNode::Sequence),
             3 => vec(inner.clone(), 2..4).prop_map(PatternNode::Alternation),
-            1 => (vec(inner.clone(), 2..4), contiguity())
+            1 => (vec(inner.clone(), 2..4), any_contiguity())
                 .prop_map(|(parts, contiguity)| PatternNode::Permute { parts, contiguity }),
             4 => (inner.clone(), quantifier())
                 .prop_map(|(node, quantifier)| PatternNode::Quantified { node: Box::new(node), quantifier }),
