@@ -24,6 +24,28 @@ pub(crate) struct Scope<'a> {
     pub(crate) context: String,
 }
 
+impl Scope<'_> {
+    /// Refuses a qualifier that is not the alias of the matches.
+    pub(crate) fn check_alias(&self, qualifier: &Name) -> Parsed<()> {
+        let fault = |message: String| Failure::new(SqlErrorKind::UnknownAlias, qualifier.span, message);
+        let Some(alias) = self.alias else {
+            let message = "the matches have no alias; add AS m behind MATCH_RECOGNIZE (...), or leave the qualifier out";
+            return Err(fault(message.into()));
+        };
+        let same = if qualifier.quoted || alias.quoted {
+            qualifier.text == alias.text
+        } else {
+            qualifier.text.to_lowercase() == alias.text.to_lowercase()
+        };
+        if same {
+            return Ok(());
+        }
+        let message =
+            format!("`{}` is not the alias of the matches, which is `{}`", qualifier.text, alias.text);
+        Err(fault(message).with_nearest(&qualifier.text, [alias.text.as_str()]))
+    }
+}
+
 /// Lowers a whole expression.
 pub(crate) fn lower_expression(scope: &Scope<'_>, node: Node) -> Parsed<Expr> {
     let span = node.span;
@@ -143,7 +165,7 @@ impl Lowering<'_> {
     fn qualifier(&self, qualifier: Option<&Name>) -> Parsed<Option<String>> {
         let Some(qualifier) = qualifier else { return Ok(None) };
         if self.scope.dialect == Dialect::Outer {
-            return self.check_alias(qualifier).map(|()| None);
+            return self.scope.check_alias(qualifier).map(|()| None);
         }
         let name = match self.scope.dialect {
             Dialect::AlgebraCondition | Dialect::AlgebraMeasure => qualifier.text.clone(),
@@ -155,25 +177,6 @@ impl Lowering<'_> {
             return Err(unknown_variable(&self.scope.context, name, qualifier.span, variables));
         }
         Ok(Some(name))
-    }
-
-    fn check_alias(&self, qualifier: &Name) -> Parsed<()> {
-        let fault = |message: String| Failure::new(SqlErrorKind::UnknownAlias, qualifier.span, message);
-        let Some(alias) = self.scope.alias else {
-            let message = "the matches have no alias; add AS m behind MATCH_RECOGNIZE (...), or leave the qualifier out";
-            return Err(fault(message.into()));
-        };
-        let same = if qualifier.quoted || alias.quoted {
-            qualifier.text == alias.text
-        } else {
-            qualifier.text.to_lowercase() == alias.text.to_lowercase()
-        };
-        if same {
-            return Ok(());
-        }
-        let message =
-            format!("`{}` is not the alias of the matches, which is `{}`", qualifier.text, alias.text);
-        Err(fault(message).with_nearest(&qualifier.text, [alias.text.as_str()]))
     }
 
     fn call(&mut self, call: Call, span: Span) -> Parsed<Expr> {
@@ -189,11 +192,8 @@ impl Lowering<'_> {
                 }
                 if let Some(function) = Function::from_name(name) {
                     refuse_semantics(&call)?;
-                    refuse_star(&call)?;
-                    if let Some(distinct) = call.distinct {
-                        return Err(Failure::invalid(distinct, "DISTINCT has a meaning in aggregates only"));
-                    }
-                    return self.function(function, call.args, span);
+                    check_plain(&call, function.arity(), span)?;
+                    return Ok(Expr::Call { function, args: self.all(call.args)? });
                 }
                 Err(unknown_function(&call.name))
             }

@@ -1,14 +1,14 @@
-//! Clauses to [`Pattern`], and a whole query to [`Query`].
+//! Clauses to [`Pattern`].
 
 use std::collections::HashSet;
 
 use cepheid_ir::{
-    AfterMatchSkip, ColumnName, Contiguity, Definition, EmptyMatches, Expr, Measure, OrderItem, Pattern,
-    PatternError, PatternNode, Query, RowsPerMatch, SelectItem, Selection, SortKey, Subset, TestedRow,
+    AfterMatchSkip, ColumnName, Contiguity, Definition, EmptyMatches, Expr, Measure, Pattern, PatternError,
+    PatternNode, RowsPerMatch, Selection, SortKey, Subset, TestedRow,
 };
 
 use crate::Dialect;
-use crate::ast::{Item, Kind, Name, Names, Node, Recognition, RowPattern, Select, Skip, SortItem};
+use crate::ast::{Name, Names, Node, Recognition, RowPattern, Skip, SortItem};
 use crate::error::{Failure, Parsed};
 use crate::lower::{Scope, lower_expression, unknown_variable};
 use crate::span::Span;
@@ -216,70 +216,4 @@ fn lower_definitions(define: Vec<(Name, Node)>, variables: &Names, names: &Names
         definitions.push(Definition { variable, condition });
     }
     Ok(definitions)
-}
-
-/// The whole query.
-pub(crate) fn lower_select(select: Select) -> Parsed<Query> {
-    let alias = select.alias.as_ref();
-    let pattern = lower_recognition(select.recognition)?;
-    let scope = Scope { dialect: Dialect::Outer, variables: None, alias, context: String::new() };
-    let items = select.items.into_iter().enumerate();
-    let items = items.map(|(index, item)| lower_item(&scope, index, item)).collect::<Parsed<Vec<_>>>()?;
-    let filter = select.filter.map(|filter| lower_expression(&scope, filter)).transpose()?;
-    let order_by = select.order_by.into_iter().map(|item| lower_order_item(&scope, &items, item));
-    Ok(Query {
-        table: select.table.text,
-        table_quoted: select.table.quoted,
-        pattern,
-        order_by: order_by.collect::<Parsed<Vec<_>>>()?,
-        select: items,
-        filter,
-        offset: select.offset,
-        limit: select.limit,
-    })
-}
-
-fn lower_item(scope: &Scope<'_>, index: usize, item: Item) -> Parsed<SelectItem> {
-    match item {
-        Item::All { qualifier } => {
-            if let Some(qualifier) = qualifier {
-                // A column of that qualifier lowers if and only if the qualifier is the alias.
-                let span = qualifier.span;
-                let column = Name { text: "*".into(), quoted: true, span };
-                let kind = Box::new(Kind::Column { qualifier: Some(qualifier), column });
-                lower_expression(scope, Node { kind, span, depth: 1, size: 1 })?;
-            }
-            Ok(SelectItem::All)
-        }
-        Item::Value { value, alias } => {
-            let name = match (&alias, &*value.kind) {
-                (Some(alias), _) => alias.text.clone(),
-                (None, Kind::Column { column, .. }) => column.text.clone(),
-                (None, _) => format!("_col{index}"),
-            };
-            Ok(SelectItem::Value { name, value: lower_expression(scope, value)? })
-        }
-    }
-}
-
-fn lower_order_item(scope: &Scope<'_>, items: &[SelectItem], item: SortItem<Node>) -> Parsed<OrderItem> {
-    let SortItem { value, descending, nulls_first } = item;
-    let value = match &*value.kind {
-        Kind::Literal(cepheid_ir::Literal::Integer(ordinal)) => output_column(items, *ordinal, value.span)?,
-        _ => lower_expression(scope, value)?,
-    };
-    Ok(OrderItem { value, descending, nulls_first })
-}
-
-/// `ORDER BY 2`: the second output column.
-fn output_column(items: &[SelectItem], ordinal: i64, span: Span) -> Parsed<Expr> {
-    let index = usize::try_from(ordinal).ok().and_then(|ordinal| ordinal.checked_sub(1));
-    let counted = index.and_then(|index| items.get(..=index));
-    match counted.map(|items| (items.contains(&SelectItem::All), items.last())) {
-        Some((false, Some(SelectItem::Value { name, .. }))) => {
-            Ok(Expr::Column { name: name.clone(), quoted: true, at: Default::default() })
-        }
-        Some(_) => Err(Failure::unsupported(span, "behind `*` an output column is named, not counted")),
-        None => Err(Failure::invalid(span, format!("there is no output column {ordinal}"))),
-    }
 }

@@ -169,6 +169,28 @@ fn long_patterns_take_time_linear_in_their_length() {
 }
 
 #[test]
+fn long_queries_take_time_linear_in_their_length() {
+    let code = |text: String| {
+        in_small_thread(move || {
+            let start = Instant::now();
+            let code = parse_query(&text).map_or_else(|error| error.code(), |_| "parsed");
+            assert!(start.elapsed() < PATIENCE, "{:?} for {}", start.elapsed(), &text[..40]);
+            code
+        })
+    };
+    let clause = "FROM t MATCH_RECOGNIZE (PATTERN (A))";
+    assert_eq!(code(format!("SELECT {}x {clause}", fill("x,"))), "limit-exceeded");
+    assert_eq!(code(format!("SELECT x {clause} ORDER BY {}1", fill("1,"))), "limit-exceeded");
+    let most = |item: &dyn Fn(usize) -> String| (1..=4096).map(item).collect::<Vec<_>>().join(", ");
+    let names = most(&|index| format!("x AS c{index}"));
+    let last = most(&|_| "4096".to_owned());
+    assert_eq!(code(format!("SELECT {names} {clause} ORDER BY {last}")), "parsed");
+    assert_eq!(code(format!("SELECT {names}, x {clause} ORDER BY {last}")), "limit-exceeded");
+    let before_all = names.replacen("x AS c4096", "*", 1);
+    assert_eq!(code(format!("SELECT {before_all} {clause} ORDER BY {last}")), "unsupported");
+}
+
+#[test]
 fn nested_simple_cases_do_not_multiply() {
     let mut text = "x".to_owned();
     for _ in 0..40 {
