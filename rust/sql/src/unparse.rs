@@ -9,10 +9,14 @@ use crate::cursor::is_reserved;
 use crate::lexer::is_word;
 use crate::parse_expr::Level;
 
-/// The text of an expression; it parses back to the same expression, with these exceptions, which SQL cannot say:
-/// names that need quotes come back quoted, a pointer or aggregate that leaves the row under test out is written like
-/// one that does not (as in the text of the algebra's conditions, where it means just that), and an aggregate over a
-/// variable whose argument reads no column loses the variable.
+/// The text of an expression, to be read in the dialect of the place that it stands in. One that is valid there and in
+/// its normal spelling (no AND in an AND, no chain of one operand) reads back as the same expression, but for what the
+/// text of that place has no form for:
+///
+/// - a column whose name needs quotes reads back as quoted;
+/// - a pointer or aggregate that leaves the row under test out is written like one that does not; read as a condition of
+///   the algebra, or behind UNTIL, the text means just that;
+/// - an aggregate over a variable whose argument reads no column loses the variable.
 pub fn unparse_expr(expr: &Expr) -> String {
     let mut text = String::new();
     Writer { text: &mut text, aggregated: None }.expr(expr, Level::Or);
