@@ -15,8 +15,9 @@ impl Pattern {
     /// - in a condition, a pointer to the row under test by way of its own variable becomes the plain one, and
     ///   `Excluded` is dropped where the row under test could not have counted;
     /// - `FINAL` of a `FIRST` without offset is the same row as `RUNNING`, and is written as that;
-    /// - a loop that says nothing of greed is greedy where one match is preferred, and a reluctant one says nothing
-    ///   where every match is wanted;
+    /// - a loop that says nothing of greed is greedy where one match is preferred; where every match is wanted, saying
+    ///   it means more, and it stays as it was said;
+    /// - in an until condition, where the row under test belongs to no variable, every named row is `Excluded`;
     /// - topics stand in the order of the variables.
     pub fn normalise(mut self) -> Self {
         self.root = normal_node(self.root, self.selection);
@@ -116,7 +117,18 @@ fn normal_untils(node: &mut PatternNode) {
     if let PatternNode::Quantified { quantifier, .. } = node
         && let Some(until) = &mut quantifier.until
     {
-        until.walk_mut(&mut normal_expr);
+        until.walk_mut(&mut |expr| {
+            match expr {
+                Expr::Column { at, .. } | Expr::Classifier { at } if at.variable.is_some() => {
+                    at.tested_row = TestedRow::Excluded;
+                }
+                Expr::Aggregate(aggregate) if aggregate.variable.is_some() => {
+                    aggregate.tested_row = TestedRow::Excluded;
+                }
+                _ => {}
+            }
+            normal_expr(expr);
+        });
     }
     node.children_mut().into_iter().for_each(normal_untils);
 }
@@ -170,7 +182,7 @@ fn normal_node(node: PatternNode, selection: Selection) -> PatternNode {
                 mut quantifier => {
                     quantifier.greedy = match selection {
                         Selection::First => Some(quantifier.is_greedy()),
-                        Selection::All => quantifier.greedy.filter(|greedy| *greedy),
+                        Selection::All => quantifier.greedy,
                     };
                     PatternNode::Quantified { node: Box::new(node), quantifier }
                 }

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
+use crate::absence::absences_possible;
 use crate::error::PatternError;
 use crate::expr::{Expr, Semantics, TestedRow};
 use crate::limits;
 use crate::pattern::{
-    AfterMatchSkip, Between, Contiguity, EmptyMatches, OutputColumns, PartitionEdge, Pattern, PatternNode,
-    RowsPerMatch, Within,
+    AfterMatchSkip, Between, EmptyMatches, OutputColumns, Pattern, PatternNode, RowsPerMatch, Within,
 };
 
 impl Pattern {
@@ -27,7 +27,7 @@ impl Pattern {
         topics_of_variables(self)?;
         skip_target_exists(self)?;
         within_measurable(self)?;
-        bounds_possible(&self.root, self.within)?;
+        bounds_possible(&self.root, Windows::default().inside(self.within))?;
         absences_possible(self)?;
         clauses_agree(self)?;
         let names = self.names();
@@ -288,163 +288,50 @@ fn within_measurable(pattern: &Pattern) -> Result<(), PatternError> {
     }
 }
 
-/// Bounds of parts; `around`: the bound from first row to last of what they stand in.
-fn bounds_possible(node: &PatternNode, around: Option<Within>) -> Result<(), PatternError> {
+/// The bounds from first row to last that hold at a place, the tightest of each unit.
+#[derive(Clone, Copy, Default)]
+struct Windows {
+    nanoseconds: Option<i64>,
+    rows: Option<u64>,
+}
+
+impl Windows {
+    fn inside(self, within: Option<Within>) -> Self {
+        match within {
+            Some(Within::Time { nanoseconds }) => {
+                let tightest = self.nanoseconds.map_or(nanoseconds, |around| around.min(nanoseconds));
+                Self { nanoseconds: Some(tightest), ..self }
+            }
+            Some(Within::Rows(rows)) => {
+                Self { rows: Some(self.rows.map_or(rows, |around| around.min(rows))), ..self }
+            }
+            Some(Within::Unbounded) | None => self,
+        }
+    }
+
+    fn hold(self, gap: Within) -> bool {
+        match gap {
+            Within::Time { nanoseconds } => self.nanoseconds.is_none_or(|window| nanoseconds <= window),
+            Within::Rows(rows) => self.rows.is_none_or(|window| rows <= window),
+            Within::Unbounded => true,
+        }
+    }
+}
+
+/// Bounds of parts; `around`: those that hold for what they stand in.
+fn bounds_possible(node: &PatternNode, around: Windows) -> Result<(), PatternError> {
     let mut inside = around;
     if let PatternNode::Bounded { within, between, .. } = node {
         if matches!(within, Within::Time { nanoseconds } if *nanoseconds <= 0) {
             return Err(PatternError::InvalidWithin);
         }
-        let longer = match (around, within) {
-            (Some(Within::Time { nanoseconds: window }), Within::Time { nanoseconds: gap }) => *gap > window,
-            (Some(Within::Rows(window)), Within::Rows(gap)) => *gap > window,
-            _ => false,
-        };
         match between {
-            Between::Neighbours if longer => return Err(PatternError::GapExceedsWindow),
-            Between::FirstToLast if !longer => inside = Some(*within),
-            _ => {}
+            Between::Neighbours if !around.hold(*within) => return Err(PatternError::GapExceedsWindow),
+            Between::Neighbours => {}
+            Between::FirstToLast => inside = around.inside(Some(*within)),
         }
     }
     node.children().into_iter().try_for_each(|child| bounds_possible(child, inside))
-}
-
-/// Absent events stand between steps, or first, or last with a time to be absent for.
-fn absences_possible(pattern: &Pattern) -> Result<(), PatternError> {
-    let refuse = |variable: &str, problem| {
-        Err(PatternError::InvalidAbsence { variable: variable.to_owned(), problem })
-    };
-    let mut found = Ok(());
-    pattern.root.walk(&mut |node| {
-        if found.is_err() {
-            return;
-        }
-        found = match node {
-            PatternNode::Absent { for_ns: Some(nanoseconds), .. } if *nanoseconds <= 0 => {
-                Err(PatternError::InvalidWithin)
-            }
-            PatternNode::Quantified { node, .. } | PatternNode::Exclusion(node)
-                if matches!(**node, PatternNode::Absent { .. }) =>
-            {
-                let PatternNode::Absent { variable, .. } = &**node else { unreachable!("just seen") };
-                refuse(
-                    variable,
-                    "what is not there can be neither repeated nor optional; leave the quantifier out",
-                )
-            }
-            PatternNode::Permute { parts, .. } => {
-                let absent = parts.iter().find_map(|part| match part {
-                    PatternNode::Absent { variable, .. } => Some(variable),
-                    _ => None,
-                });
-                absent.map_or(Ok(()), |variable| {
-                    refuse(variable, "it has no place among parts of any order; put it before or after them")
-                })
-            }
-            PatternNode::Sequence(steps) => {
-                let absent = steps.iter().find_map(|step| match &step.node {
-                    PatternNode::Absent { variable, .. } if step.contiguity == Contiguity::SkipTillAny => {
-                        Some(variable)
-                    }
-                    _ => None,
-                });
-                absent.map_or(Ok(()), |variable| {
-                    refuse(
-                        variable,
-                        "skip till any lets any row lie between, and so cannot forbid one; use skip till next",
-                    )
-                })
-            }
-            _ => Ok(()),
-        };
-    });
-    found?;
-    let (mut first, mut last) = (vec![], vec![]);
-    absences_at_edge(&pattern.root, PartitionEdge::Start, Contiguity::Strict, &mut first);
-    absences_at_edge(&pattern.root, PartitionEdge::End, Contiguity::Strict, &mut last);
-    let edges: HashSet<*const PatternNode> =
-        first.iter().chain(&last).map(|edge| std::ptr::from_ref(edge.node)).collect();
-    let present = pattern.root.present_variables();
-    let mut misplaced = None;
-    pattern.root.walk(&mut |node| {
-        let PatternNode::Absent { variable, for_ns } = node else { return };
-        if present.contains(variable.as_str()) {
-            let problem = "it is awaited elsewhere in the pattern; give the absent event a name of its own";
-            misplaced.get_or_insert((variable, problem));
-        } else if for_ns.is_some() && !edges.contains(&std::ptr::from_ref(node)) {
-            let problem =
-                "between two steps it is absent as long as the second is awaited; leave the time out";
-            misplaced.get_or_insert((variable, problem));
-        }
-    });
-    if let Some((variable, problem)) = misplaced {
-        return refuse(variable, problem);
-    }
-    let bounded = matches!(pattern.within, Some(Within::Time { .. }));
-    for edge in last {
-        if edge.for_ns.is_none() && edge.before != Contiguity::Strict && !bounded {
-            return refuse(
-                edge.variable,
-                "as the last step it needs a time to be absent for, its own or that of a WITHIN over the pattern",
-            );
-        }
-    }
-    match &pattern.root {
-        PatternNode::Absent { variable, .. } => {
-            refuse(variable, "a match needs at least one row that is there")
-        }
-        _ => Ok(()),
-    }
-}
-
-/// An absent event that may be the first or the last step.
-struct EdgeAbsence<'a> {
-    node: &'a PatternNode,
-    variable: &'a str,
-    for_ns: Option<i64>,
-    /// The relation written before it.
-    before: Contiguity,
-}
-
-/// Collects the absent events that may be the first step, or the last; whether the part may be passed without taking
-/// a row.
-fn absences_at_edge<'a>(
-    node: &'a PatternNode,
-    edge: PartitionEdge,
-    before: Contiguity,
-    found: &mut Vec<EdgeAbsence<'a>>,
-) -> bool {
-    match node {
-        PatternNode::Variable(_) => false,
-        PatternNode::Anchor(_) | PatternNode::Empty => true,
-        PatternNode::Absent { variable, for_ns } => {
-            found.push(EdgeAbsence { node, variable, for_ns: *for_ns, before });
-            true
-        }
-        PatternNode::Sequence(steps) => {
-            let mut passed = |place: usize| {
-                let before = if place == 0 { before } else { steps[place].contiguity };
-                absences_at_edge(&steps[place].node, edge, before, found)
-            };
-            match edge {
-                PartitionEdge::Start => (0..steps.len()).all(&mut passed),
-                PartitionEdge::End => (0..steps.len()).rev().all(&mut passed),
-            }
-        }
-        PatternNode::Alternation(parts) => {
-            // Every alternative is looked at, whatever the others say.
-            parts.iter().fold(false, |empty, part| absences_at_edge(part, edge, before, found) | empty)
-        }
-        PatternNode::Permute { parts, contiguity } => {
-            parts.iter().fold(true, |empty, part| absences_at_edge(part, edge, *contiguity, found) & empty)
-        }
-        PatternNode::Quantified { node, quantifier } => {
-            absences_at_edge(node, edge, before, found) | (quantifier.min == 0)
-        }
-        PatternNode::Exclusion(node) | PatternNode::Bounded { node, .. } => {
-            absences_at_edge(node, edge, before, found)
-        }
-    }
 }
 
 fn clauses_agree(pattern: &Pattern) -> Result<(), PatternError> {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use cepheid_ir::{
     AfterMatchSkip, ColumnName, Contiguity, Definition, EmptyMatches, Expr, Measure, Pattern, PatternError,
-    PatternNode, RowsPerMatch, Selection, SortKey, Subset, TestedRow,
+    PatternNode, RowsPerMatch, Selection, SortKey, Subset,
 };
 
 use crate::Dialect;
@@ -127,18 +127,7 @@ fn lower_untils(
     {
         let context = "the condition of an UNTIL".to_owned();
         let scope = Scope { dialect: Dialect::Condition, variables: Some(names), alias: None, context };
-        let mut condition = lower_expression(&scope, condition)?;
-        // The row under test belongs to no variable here.
-        condition.walk_mut(&mut |expr| match expr {
-            Expr::Column { at, .. } | Expr::Classifier { at } if at.variable.is_some() => {
-                at.tested_row = TestedRow::Excluded;
-            }
-            Expr::Aggregate(aggregate) if aggregate.variable.is_some() => {
-                aggregate.tested_row = TestedRow::Excluded;
-            }
-            _ => {}
-        });
-        quantifier.until = Some(Box::new(condition));
+        quantifier.until = Some(Box::new(lower_expression(&scope, condition)?));
     }
     Ok(())
 }
