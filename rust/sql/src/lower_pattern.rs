@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use cepheid_ir::{
-    AfterMatchSkip, ColumnName, Contiguity, Definition, EmptyMatches, Expr, Measure, Pattern, PatternError,
+    AfterMatchSkip, ColumnName, Contiguity, Definition, EmptyMatches, Measure, Pattern, PatternError,
     PatternNode, RowsPerMatch, Selection, SortKey, Subset,
 };
 

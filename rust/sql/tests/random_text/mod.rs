@@ -322,8 +322,12 @@ fn steps(inner: BoxedStrategy<PatternNode>) -> impl Strategy<Value = Vec<Step>> 
     ];
     let more = vec((absence, contiguity(), inner.clone()), 1..3);
     (inner, more).prop_map(|(first, more)| {
+        // What must not come is no part of its own: something beside it takes rows.
+        let takes_rows = |node: &PatternNode| !node.present_variables().is_empty();
+        let any_row = takes_rows(&first) || more.iter().any(|(_, _, node)| takes_rows(node));
         let mut steps = vec![Step { contiguity: Contiguity::Strict, node: first }];
         for (absence, contiguity, node) in more {
+            let absence = absence.filter(|_| any_row);
             steps.extend(absence.map(|(contiguity, node)| Step { contiguity, node }));
             steps.push(Step { contiguity, node });
         }
