@@ -89,7 +89,11 @@ class Pattern:
         """The wire form."""
 
     def to_sql(self) -> str:
-        """A `MATCH_RECOGNIZE` clause of the same meaning."""
+        """A `MATCH_RECOGNIZE` clause of the same meaning.
+
+        Raises:
+            PatternError: SQL cannot say the pattern (code `unsupported`).
+        """
 
     def fingerprint(self) -> str:
         """SHA-256 of the wire form without the name, in hex."""

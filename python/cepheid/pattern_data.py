@@ -169,20 +169,25 @@ class PatternData:
         return cls._from_native(NativePattern.from_json(text))
 
     def to_sql(self) -> str:
-        """The pattern as an SQL ``MATCH_RECOGNIZE`` clause.
+        """The pattern as an SQL ``MATCH_RECOGNIZE`` clause of the same meaning.
 
-        Of a pattern of the algebra the clause may mean something else: SQL cannot say that the row under test is left
-        out of `ref()`, that empty matches are none, a name and topics, `until`, for how long an event is absent, bounds
-        of parts, `having`, `timeouts` and `emit_at`. `to_json` keeps everything.
+        The rule's name, the topic it emits and the columns that every derived event has are not part of the clause.
+        `to_json` keeps everything.
 
         Raises:
-            PatternError: The pattern is impossible, or holds a Python function (code ``not-serialisable``).
+            PatternError: SQL cannot say the pattern (code ``unsupported``; the message names what: a topic, `having`,
+                `emit_at`, `ref()` to an event in its own condition, ...), it is impossible, or it holds a Python
+                function (code ``not-serialisable``).
 
         Example:
-            >>> import cepheid as cep
-            >>> sql = cep.pattern_from_sql("MATCH_RECOGNIZE (PATTERN (A B) DEFINE B AS x > 1)").to_sql()
-            >>> cep.pattern_from_sql(sql).variables
-            ('A', 'B')
+            >>> from cepheid import event
+            >>> print(event("a", "x > 1").to_sql())
+            MATCH_RECOGNIZE (
+              ONE ROW PER MATCH
+              AFTER MATCH SKIP PAST LAST ROW
+              PATTERN ("a")
+              DEFINE "a" AS x > 1
+            )
         """
         return self._serialisable().to_sql()
 
@@ -412,14 +417,23 @@ class PatternData:
         """A pattern with SQL's meaning: as SQL, if that says it all, else as data."""
         try:
             bare = self._with(name=None, emit=None)._serialisable()
-            sql = bare.to_sql()
-            if NativePattern.from_sql(sql).to_json() == bare.to_json():
-                name = f".named({self._clauses['name']!r})" if self._clauses.get("name") else ""
-                emit = f".emit({self._clauses['emit']!r})" if self._clauses.get("emit") else ""
-                return f"cep.pattern_from_sql({sql!r}){name}{emit}"
-            return f"cep.Pattern.from_dict({self.to_dict()!r})"
+            sql = _sql_of_same_data(bare)
+            if sql is None:
+                return f"cep.Pattern.from_dict({self.to_dict()!r})"
         except (PatternError, ValueError) as error:
             return f"<Pattern that cannot be spelled: {error}>"
+        name = f".named({self._clauses['name']!r})" if self._clauses.get("name") else ""
+        emit = f".emit({self._clauses['emit']!r})" if self._clauses.get("emit") else ""
+        return f"cep.pattern_from_sql({sql!r}){name}{emit}"
+
+
+def _sql_of_same_data(bare: NativePattern) -> str | None:
+    """SQL that is read into just this data, its columns and the quotes of its names included, if there is any."""
+    try:
+        sql = bare.to_sql()
+    except PatternError:
+        return None
+    return sql if NativePattern.from_sql(sql).to_json() == bare.to_json() else None
 
 
 def without_predicates(node: Node, predicates: list[UserPredicate]) -> Node:

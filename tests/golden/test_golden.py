@@ -67,7 +67,7 @@ def test_plans_are_explained_in_the_same_words(name: str) -> None:
 
 
 def test_every_golden_file_is_checked_and_every_strategy_explained() -> None:
-    assert len(QUERIES) == 10
+    assert len(QUERIES) == 13
     assert {path.stem for path in (FOLDER / "queries").glob("*.json")} == {path.stem for path in QUERIES}
     texts = {path.stem: path.read_text("utf-8") for path in (FOLDER / "explained").glob("*.txt")}
     assert set(texts) == set(EXPLAINED)

@@ -3,6 +3,7 @@
 import pytest
 
 import cepheid as cep
+from cepheid import event, ref
 
 QUERY = """
 SELECT m.k, hi - lo AS rise FROM Prices MATCH_RECOGNIZE (
@@ -87,3 +88,44 @@ def test_a_pattern_from_sql_can_be_matched_and_carries_a_name():
     ).named("big")
     assert cep.match(pattern, PRICES).column_names == ["x"]
     assert pattern.count(PRICES) == 2
+
+
+SAID = {
+    "steps with gaps": event("a", "x > 1") >> event("b", "x > a.x"),
+    "skip till any": event("a").then_any(event("b")).within(rows=9).after_match("consume"),
+    "strict": cep.seq(event("a"), event("b", "y = 1").one_or_more(), contiguity="strict"),
+    "clauses": (event("a") >> event("b")).partition_by("k").order_by("t").select(n=ref("b").count()).within("1h"),
+    "names are no part of the clause": (event("a") >> event("b")).named("rule").emit("alerts"),
+}
+UNSAID = {
+    "the condition of `a` leaves the row under test out": event("a", "x > LAST(a.x)").one_or_more(),
+    "a skip to a row that need not be there": (event("a") >> event("b")).after_match(("to_first", "b")),
+    "whether parts without rows match": cep.seq(event("a").optional(), contiguity="strict"),
+}
+
+
+@pytest.mark.parametrize("pattern", SAID.values(), ids=list(SAID))
+def test_sql_of_a_pattern_of_the_algebra_means_the_same(pattern):
+    found = cep.pattern_from_sql(pattern.to_sql()).to_dict()["pattern"]
+    meant = pattern.to_dict()["pattern"]
+    apart = {"name", "emit", "output", "empty_matches"}
+    assert {key: value for key, value in found.items() if key not in apart} == {
+        key: value for key, value in meant.items() if key not in apart
+    }
+
+
+@pytest.mark.parametrize("construct", UNSAID)
+def test_what_sql_cannot_say_is_refused_by_name(construct):
+    pattern = UNSAID[construct]
+    with pytest.raises(cep.PatternError, match=construct) as caught:
+        pattern.to_sql()
+    assert caught.value.code == "unsupported"
+    assert caught.value.hint
+    assert pattern == cep.Pattern.from_json(pattern.to_json())
+
+
+def test_a_pattern_that_sql_cannot_say_is_still_spelled_as_code():
+    data = event("a", "x > LAST(a.x)").one_or_more().to_dict()
+    data["pattern"]["output"] = "standard"
+    pattern = cep.Pattern.from_dict(data)
+    assert eval(repr(pattern), {"cep": cep}) == pattern

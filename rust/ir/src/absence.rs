@@ -13,6 +13,7 @@ pub(crate) fn absences_possible(pattern: &Pattern) -> Result<(), PatternError> {
     });
     found?;
     spans_possible(&pattern.root, Around::default())?;
+    absent_or_present(&pattern.root)?;
     let mut last = vec![];
     trailing(&pattern.root, Contiguity::Strict, &mut last);
     let bounded = matches!(pattern.within, Some(Within::Time { .. }));
@@ -20,7 +21,7 @@ pub(crate) fn absences_possible(pattern: &Pattern) -> Result<(), PatternError> {
         if for_ns.is_none() && contiguity != Contiguity::Strict && !bounded {
             return refuse(
                 variable,
-                "as the last step it needs a time to be absent for: say for_=..., or bound the pattern by within()",
+                "as the last step it needs a time to be absent for; give it one, or bound the pattern by WITHIN, in Python within()",
             );
         }
     }
@@ -32,6 +33,18 @@ pub(crate) fn absences_possible(pattern: &Pattern) -> Result<(), PatternError> {
 
 fn refuse(variable: &str, problem: &'static str) -> Result<(), PatternError> {
     Err(PatternError::InvalidAbsence { variable: variable.to_owned(), problem })
+}
+
+/// SQL may name a variable in several places: no match has rows of one that is absent in any of them.
+fn absent_or_present(root: &PatternNode) -> Result<(), PatternError> {
+    let present = root.present_variables();
+    match root.absent_variables().into_iter().find(|variable| present.contains(variable)) {
+        Some(variable) => refuse(
+            variable,
+            "it is awaited elsewhere in the pattern; give the absent event a name of its own",
+        ),
+        None => Ok(()),
+    }
 }
 
 /// What one part forbids its direct parts.
@@ -53,7 +66,7 @@ fn place_possible(node: &PatternNode) -> Result<(), PatternError> {
             refuse(variable, "what is not there cannot be left out of the rows reported; leave {- -} out")
         }),
         PatternNode::Bounded { node, .. } => alone(node).map_or(Ok(()), |variable| {
-            refuse(variable, "what is not there has no extent to bound; say for_=...")
+            refuse(variable, "what is not there has no extent to bound; give it a time to be absent for")
         }),
         PatternNode::Permute { parts, contiguity } => {
             if let Some(variable) = parts.iter().find_map(alone) {
@@ -77,9 +90,10 @@ fn place_possible(node: &PatternNode) -> Result<(), PatternError> {
 
 fn may_follow(node: &PatternNode, relation: Contiguity) -> Result<(), PatternError> {
     match leading(node) {
-        Some(variable) if relation == Contiguity::SkipTillAny => {
-            refuse(variable, "then_any() lets any row lie between, and so cannot forbid one; use then()")
-        }
+        Some(variable) if relation == Contiguity::SkipTillAny => refuse(
+            variable,
+            "skip till any lets any row lie between, and so cannot forbid one; use skip till next",
+        ),
         _ => Ok(()),
     }
 }
@@ -122,8 +136,8 @@ fn spans_possible(node: &PatternNode, around: Around) -> Result<(), PatternError
         PatternNode::Absent { variable, for_ns: Some(_) } if around.before && around.after => {
             return refuse(
                 variable,
-                "for_ says how long before the first row or after the last; between two rows absence lasts until the \
-                 next one is accepted: leave for_ out",
+                "its time is counted back from the first row or on from the last; between two rows absence lasts until \
+                 the next one is accepted: leave the time out",
             );
         }
         PatternNode::Sequence(steps) => {

@@ -138,6 +138,14 @@ pub enum PatternError {
         /// What to do instead.
         hint: String,
     },
+    /// A pattern that has no SQL text.
+    #[error("SQL cannot say {construct}; {hint}")]
+    NotInSql {
+        /// What it cannot say.
+        construct: String,
+        /// What to do instead.
+        hint: String,
+    },
     /// A serialised pattern of an unknown version.
     #[error("the serialised pattern has version {found}; this version of cepheid reads up to {supported}")]
     WireVersion {
@@ -176,7 +184,7 @@ impl PatternError {
             Self::LimitExceeded { .. } => "limit-exceeded",
             Self::InvalidExpression { .. } => "invalid-expression",
             Self::ConflictingClauses { .. } => "conflicting-clauses",
-            Self::Unsupported { .. } => "unsupported",
+            Self::Unsupported { .. } | Self::NotInSql { .. } => "unsupported",
             Self::WireVersion { .. } => "wire-version",
             Self::Malformed { .. } => "malformed",
         }

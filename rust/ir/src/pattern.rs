@@ -452,6 +452,17 @@ impl PatternNode {
         names
     }
 
+    /// The variables that a match can have rows of.
+    pub fn present_variables(&self) -> std::collections::HashSet<&str> {
+        let mut names = std::collections::HashSet::new();
+        self.walk(&mut |node| {
+            if let Self::Variable(name) = node {
+                names.insert(name.as_str());
+            }
+        });
+        names
+    }
+
     /// The variables of absent events.
     pub fn absent_variables(&self) -> Vec<&str> {
         let mut names = Vec::new();

@@ -6,7 +6,9 @@ use crate::absence::absences_possible;
 use crate::error::PatternError;
 use crate::expr::{Expr, Semantics, TestedRow};
 use crate::limits;
-use crate::pattern::{AfterMatchSkip, Between, EmptyMatches, Pattern, PatternNode, RowsPerMatch, Within};
+use crate::pattern::{
+    AfterMatchSkip, Between, EmptyMatches, OutputColumns, Pattern, PatternNode, RowsPerMatch, Within,
+};
 
 impl Pattern {
     /// Checks everything that can be checked without data.
@@ -170,7 +172,7 @@ fn quantifiers_possible(root: &PatternNode) -> Result<(), PatternError> {
 
 /// SQL may use a variable in several places of a pattern; in the algebra an event is an object with conditions.
 fn events_named_once(pattern: &Pattern) -> Result<(), PatternError> {
-    if pattern.empty_matches == EmptyMatches::Allowed {
+    if pattern.output == OutputColumns::Standard {
         return Ok(());
     }
     let mut seen = HashSet::new();

@@ -123,7 +123,9 @@ fn pattern_parts<'py>(exception: Exception<'py>, error: &PatternError) -> Except
         PatternError::InvalidExpression { context, .. } => exception.with("context", context),
         PatternError::DuplicateMeasure { name } => exception.with("context", format!("measure `{name}`")),
         PatternError::LimitExceeded { limit, .. } => exception.with("limit", *limit),
-        PatternError::Unsupported { hint, .. } => exception.with("hint", hint),
+        PatternError::Unsupported { hint, .. } | PatternError::NotInSql { hint, .. } => {
+            exception.with("hint", hint)
+        }
         PatternError::MeasureNameTaken { name } => exception.with("context", format!("measure `{name}`")),
         // Their parts are all in the message and, where it is one, in `variable`.
         PatternError::DuplicateDefinition { .. }

@@ -31,9 +31,9 @@ impl Pattern {
         without_gil(py, || Ok(self.0.to_json()))
     }
 
-    /// A `MATCH_RECOGNIZE` clause of the same meaning.
+    /// A `MATCH_RECOGNIZE` clause of the same meaning, if there is one.
     fn to_sql(&self, py: Python<'_>) -> PyResult<String> {
-        without_gil(py, || Ok(cepheid_sql::unparse_pattern(&self.0)))
+        without_gil(py, || Ok(cepheid_sql::pattern_to_sql(&self.0)?))
     }
 
     /// SHA-256 of the wire form without the name, in hex.

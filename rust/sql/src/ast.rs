@@ -1,5 +1,7 @@
 //! What was written, with the place of everything that can be at fault; names are not yet resolved.
 
+use std::collections::HashSet;
+
 use cepheid_ir::{
     BinaryOp, DataType, Function, Literal, PatternNode, RowsPerMatch, Semantics, SkipRow, Within,
 };
@@ -18,6 +20,36 @@ impl Name {
     /// The name of a variable: as in Trino, upper case unless it is quoted.
     pub(crate) fn folded(&self) -> String {
         if self.quoted { self.text.clone() } else { self.text.to_uppercase() }
+    }
+}
+
+/// Distinct names of variables and subsets, in the order in which they were first written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    listed: Vec<String>,
+    set: HashSet<String>,
+}
+
+impl Names {
+    /// Whether the name is new.
+    pub(crate) fn insert(&mut self, name: &str) -> bool {
+        let new = self.set.insert(name.to_owned());
+        if new {
+            self.listed.push(name.to_owned());
+        }
+        new
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.set.contains(name)
+    }
+
+    pub(crate) fn listed(&self) -> &[String] {
+        &self.listed
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.listed.iter().map(String::as_str)
     }
 }
 
@@ -152,7 +184,14 @@ pub(crate) struct SortItem<V> {
 pub(crate) enum Skip {
     PastLastRow,
     ToNextRow,
-    To { variable: Name, row: SkipRow },
+    To {
+        variable: Name,
+        row: SkipRow,
+    },
+    /// `NONE`, of event sequences.
+    Nowhere,
+    /// `AFTER MATCH CONSUME`, of event sequences.
+    Consume,
 }
 
 /// A row pattern, its variables in place, and where each was named.
@@ -160,21 +199,32 @@ pub(crate) enum Skip {
 pub(crate) struct RowPattern {
     pub(crate) root: PatternNode,
     pub(crate) span: Span,
-    /// First occurrence of each variable, in order.
-    pub(crate) variables: Vec<(String, Span)>,
+    pub(crate) variables: Names,
+    /// Where each of them stands first.
+    pub(crate) places: Vec<Span>,
+    /// What stands behind `UNTIL`, one entry a quantified part, in the order in which those parts end. A condition can
+    /// name subsets, which come later in the text: it is lowered when all of the clause has been read.
+    pub(crate) untils: Vec<Option<Node>>,
 }
 
 /// `MATCH_RECOGNIZE ( ... )`.
 #[derive(Debug)]
 pub(crate) struct Recognition {
+    pub(crate) pattern: RowPattern,
+    pub(crate) clauses: Clauses,
+}
+
+/// Every clause but `PATTERN`, which alone must be there.
+#[derive(Debug, Default)]
+pub(crate) struct Clauses {
     pub(crate) partition_by: Vec<Name>,
     pub(crate) order_by: Vec<SortItem<Name>>,
     pub(crate) measures: Vec<(Node, Name)>,
     pub(crate) rows_per_match: Option<(RowsPerMatch, Span)>,
+    pub(crate) timeouts: bool,
     pub(crate) skip: Option<Skip>,
     pub(crate) initial: bool,
     pub(crate) all_matches: bool,
-    pub(crate) pattern: RowPattern,
     pub(crate) within: Option<(Within, Span)>,
     pub(crate) subsets: Vec<(Name, Vec<Name>)>,
     pub(crate) define: Vec<(Name, Node)>,

@@ -184,6 +184,7 @@ impl<'t> Cursor<'t> {
             TokenKind::QuotedWord => format!("{} cannot stand here", shortened(self.text_of(token.span))),
             TokenKind::String => "a string cannot stand here".to_owned(),
             TokenKind::Integer | TokenKind::Float => "a number cannot stand here".to_owned(),
+            TokenKind::LeftBracket => "`[` cannot stand here; names are quoted with double quotes".to_owned(),
             kind => format!("{} cannot stand here", kind.describe()),
         };
         let mut failure = Failure::syntax(token.span, found);

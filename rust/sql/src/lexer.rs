@@ -20,6 +20,8 @@ pub(crate) enum TokenKind {
     RightParen,
     LeftBrace,
     RightBrace,
+    LeftBracket,
+    RightBracket,
     /// `{-`
     ExclusionStart,
     /// `-}`
@@ -221,6 +223,8 @@ impl Lexer<'_> {
             ')' => RightParen,
             '{' => LeftBrace,
             '}' => RightBrace,
+            '[' => LeftBracket,
+            ']' => RightBracket,
             ',' => Comma,
             '.' => Dot,
             ';' => Semicolon,
@@ -239,7 +243,7 @@ impl Lexer<'_> {
             other => {
                 let span = Span { start: self.at, end: self.at + other.len_utf8() };
                 let hint = match other {
-                    '`' | '[' | ']' => "; names are quoted with double quotes",
+                    '`' => "; names are quoted with double quotes",
                     ':' => "; a conversion is written CAST(x AS type)",
                     '!' => "; negation is written NOT",
                     '&' => "; a conjunction is written AND",
@@ -268,6 +272,8 @@ impl TokenKind {
             RightParen => "`)`",
             LeftBrace => "`{`",
             RightBrace => "`}`",
+            LeftBracket => "`[`",
+            RightBracket => "`]`",
             ExclusionStart => "`{-`",
             ExclusionEnd => "`-}`",
             Comma => "`,`",

@@ -2,7 +2,7 @@
 //!
 //! A text goes through four hands: `lexer` splits it into tokens, each with its span; the `parse_*` modules, a
 //! recursive-descent parser with operator precedence for expressions, build a tree of what was written; `lower` and
-//! `lower_pattern` resolve its names into `cepheid_ir`; what only the whole pattern shows is checked by
+//! `lower_*` resolve its names into `cepheid_ir`; what only the whole pattern shows is checked by
 //! [`Pattern::validate`]. `unparse_*` goes the other way, and `parse(unparse(x)) == x` for everything SQL can say.
 //!
 //! No text makes the crate panic or exhaust the stack: the limits of `cepheid_ir::limits` are checked while parsing,
@@ -16,6 +16,8 @@ mod error;
 mod lexer;
 mod lower;
 mod lower_pattern;
+mod lower_query;
+mod parse_bound;
 mod parse_expr;
 mod parse_literal;
 mod parse_primary;
@@ -23,6 +25,7 @@ mod parse_query;
 mod parse_recognition;
 mod parse_row_pattern;
 mod span;
+mod to_sql;
 mod unparse;
 mod unparse_pattern;
 
@@ -30,6 +33,7 @@ use cepheid_ir::{Expr, Pattern, Query};
 
 pub use error::{SqlError, SqlErrorKind};
 pub use span::Span;
+pub use to_sql::pattern_to_sql;
 pub use unparse::unparse_expr;
 pub use unparse_pattern::{unparse_pattern, unparse_query};
 
@@ -60,7 +64,7 @@ pub enum Dialect {
 pub fn parse_query(text: &str) -> Result<Query, SqlError> {
     placed(text, || {
         let select = Cursor::new(text)?.query()?;
-        lower_pattern::lower_select(select)
+        lower_query::lower_select(select)
     })
 }
 
@@ -84,7 +88,7 @@ pub fn parse_pattern(text: &str) -> Result<Pattern, SqlError> {
                            put conditions into DEFINE, or run the whole query with cepheid.sql()";
             return Err(Failure::unsupported(span, message));
         }
-        Ok(lower_pattern::lower_select(select)?.pattern)
+        Ok(lower_query::lower_select(select)?.pattern)
     })
 }
 

@@ -1,14 +1,12 @@
 //! Names to the pattern language: which variable, which row, which function.
 
-use std::collections::HashSet;
-
 use cepheid_ir::{
     Aggregate, AggregateFunction, Anchor, BinaryOp, CaseBranch, Expr, Function, Literal, PatternError,
     RowPointer, Semantics, TestedRow, limits,
 };
 
 use crate::Dialect;
-use crate::ast::{Call, Case, Kind, Name, Node, Star};
+use crate::ast::{Call, Case, Kind, Name, Names, Node, Star};
 use crate::error::{Failure, Parsed, SqlErrorKind};
 use crate::span::Span;
 
@@ -19,27 +17,32 @@ const NAVIGATION: &[&str] = &["first", "last", "prev", "next", "classifier", "ma
 pub(crate) struct Scope<'a> {
     pub(crate) dialect: Dialect,
     /// Variables and subsets, in order; `None`: any name will do.
-    pub(crate) variables: Option<&'a Variables>,
+    pub(crate) variables: Option<&'a Names>,
     /// The alias of the matches.
     pub(crate) alias: Option<&'a Name>,
     /// How an error calls the place of the expression.
     pub(crate) context: String,
 }
 
-/// The variables and subsets of a pattern.
-#[derive(Default)]
-pub(crate) struct Variables {
-    pub(crate) ordered: Vec<String>,
-    pub(crate) set: HashSet<String>,
-}
-
-impl Variables {
-    pub(crate) fn insert(&mut self, name: &str) -> bool {
-        let new = self.set.insert(name.to_owned());
-        if new {
-            self.ordered.push(name.to_owned());
+impl Scope<'_> {
+    /// Refuses a qualifier that is not the alias of the matches.
+    pub(crate) fn check_alias(&self, qualifier: &Name) -> Parsed<()> {
+        let fault = |message: String| Failure::new(SqlErrorKind::UnknownAlias, qualifier.span, message);
+        let Some(alias) = self.alias else {
+            let message = "the matches have no alias; add AS m behind MATCH_RECOGNIZE (...), or leave the qualifier out";
+            return Err(fault(message.into()));
+        };
+        let same = if qualifier.quoted || alias.quoted {
+            qualifier.text == alias.text
+        } else {
+            qualifier.text.to_lowercase() == alias.text.to_lowercase()
+        };
+        if same {
+            return Ok(());
         }
-        new
+        let message =
+            format!("`{}` is not the alias of the matches, which is `{}`", qualifier.text, alias.text);
+        Err(fault(message).with_nearest(&qualifier.text, [alias.text.as_str()]))
     }
 }
 
@@ -162,37 +165,18 @@ impl Lowering<'_> {
     fn qualifier(&self, qualifier: Option<&Name>) -> Parsed<Option<String>> {
         let Some(qualifier) = qualifier else { return Ok(None) };
         if self.scope.dialect == Dialect::Outer {
-            return self.check_alias(qualifier).map(|()| None);
+            return self.scope.check_alias(qualifier).map(|()| None);
         }
         let name = match self.scope.dialect {
             Dialect::AlgebraCondition | Dialect::AlgebraMeasure => qualifier.text.clone(),
             _ => qualifier.folded(),
         };
         if let Some(variables) = self.scope.variables
-            && !variables.set.contains(&name)
+            && !variables.contains(&name)
         {
             return Err(unknown_variable(&self.scope.context, name, qualifier.span, variables));
         }
         Ok(Some(name))
-    }
-
-    fn check_alias(&self, qualifier: &Name) -> Parsed<()> {
-        let fault = |message: String| Failure::new(SqlErrorKind::UnknownAlias, qualifier.span, message);
-        let Some(alias) = self.scope.alias else {
-            let message = "the matches have no alias; add AS m behind MATCH_RECOGNIZE (...), or leave the qualifier out";
-            return Err(fault(message.into()));
-        };
-        let same = if qualifier.quoted || alias.quoted {
-            qualifier.text == alias.text
-        } else {
-            qualifier.text.to_lowercase() == alias.text.to_lowercase()
-        };
-        if same {
-            return Ok(());
-        }
-        let message =
-            format!("`{}` is not the alias of the matches, which is `{}`", qualifier.text, alias.text);
-        Err(fault(message).with_nearest(&qualifier.text, [alias.text.as_str()]))
     }
 
     fn call(&mut self, call: Call, span: Span) -> Parsed<Expr> {
@@ -208,11 +192,8 @@ impl Lowering<'_> {
                 }
                 if let Some(function) = Function::from_name(name) {
                     refuse_semantics(&call)?;
-                    refuse_star(&call)?;
-                    if let Some(distinct) = call.distinct {
-                        return Err(Failure::invalid(distinct, "DISTINCT has a meaning in aggregates only"));
-                    }
-                    return self.function(function, call.args, span);
+                    check_plain(&call, function.arity(), span)?;
+                    return Ok(Expr::Call { function, args: self.all(call.args)? });
                 }
                 Err(unknown_function(&call.name))
             }
@@ -510,9 +491,9 @@ fn unknown_function(name: &Name) -> Box<Failure> {
 }
 
 /// A name that is no variable of the pattern.
-pub(crate) fn unknown_variable(context: &str, name: String, span: Span, known: &Variables) -> Box<Failure> {
+pub(crate) fn unknown_variable(context: &str, name: String, span: Span, known: &Names) -> Box<Failure> {
     let searched = name.clone();
-    let error =
-        PatternError::UnknownVariable { context: context.to_owned(), name, known: known.ordered.clone() };
-    Failure::pattern(error, span).with_nearest(&searched, known.ordered.iter().map(String::as_str))
+    let context = context.to_owned();
+    let error = PatternError::UnknownVariable { context, name, known: known.listed().to_vec() };
+    Failure::pattern(error, span).with_nearest(&searched, known.iter())
 }

@@ -348,12 +348,19 @@ impl Cursor<'_> {
 
     /// Refuses a query where a value stands.
     pub(crate) fn refuse_subquery(&self) -> Parsed<()> {
-        if self.at_any_word(&["SELECT", "WITH"]) && self.peek_ahead(1).kind != TokenKind::Dot {
-            let is_query = self.at_word("SELECT") || self.peek_ahead(1).kind == TokenKind::Word;
-            if is_query {
-                return Err(Failure::beyond_one_pattern(self.peek().span, "a subquery"));
-            }
+        let selects = self.at_word("SELECT") && self.peek_ahead(1).kind != TokenKind::Dot;
+        if selects || self.at_with_query() {
+            return Err(Failure::beyond_one_pattern(self.peek().span, "a subquery"));
         }
         Ok(())
+    }
+
+    /// `WITH [RECURSIVE] name AS (...)`: in front of anything else, the word is the name of a column.
+    fn at_with_query(&self) -> bool {
+        let name = 1 + usize::from(self.word_ahead(1, "RECURSIVE"));
+        self.at_word("WITH")
+            && matches!(self.peek_ahead(name).kind, TokenKind::Word | TokenKind::QuotedWord)
+            && self.word_ahead(name + 1, "AS")
+            && self.peek_ahead(name + 2).kind == TokenKind::LeftParen
     }
 }

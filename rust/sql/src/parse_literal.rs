@@ -62,18 +62,11 @@ impl Cursor<'_> {
 
     /// `INTERVAL [+ | -] '...' [unit [TO unit]]`; `None`: the word is a name.
     pub(crate) fn interval_literal(&mut self) -> Parsed<Option<Interval>> {
-        let signed = matches!(self.peek_ahead(1).kind, TokenKind::Plus | TokenKind::Minus);
-        let value = self.peek_ahead(1 + usize::from(signed));
-        // `interval - 5` is a subtraction from a column.
-        let is_literal = match value.kind {
-            TokenKind::String => true,
-            TokenKind::Integer | TokenKind::Float => !signed,
-            _ => false,
-        };
-        if !is_literal {
+        if !self.begins_interval(0) {
             return Ok(None);
         }
         self.advance();
+        let signed = matches!(self.peek().kind, TokenKind::Plus | TokenKind::Minus);
         let negative = signed && self.advance().kind == TokenKind::Minus;
         let token = self.advance();
         let is_string = token.kind == TokenKind::String;
@@ -102,6 +95,17 @@ impl Cursor<'_> {
         match (interval.months.checked_neg(), interval.nanoseconds.checked_neg()) {
             (Some(months), Some(nanoseconds)) => Ok(Some(Interval { months, nanoseconds })),
             _ => Err(invalid_literal(token.span, "this interval is out of range".to_owned())),
+        }
+    }
+
+    /// Whether a constant begins with the word `INTERVAL` that is `ahead` of the cursor, and not a name.
+    pub(crate) fn begins_interval(&self, ahead: usize) -> bool {
+        let signed = matches!(self.peek_ahead(ahead + 1).kind, TokenKind::Plus | TokenKind::Minus);
+        match self.peek_ahead(ahead + 1 + usize::from(signed)).kind {
+            TokenKind::String => true,
+            // `interval - 5` is a subtraction from a column.
+            TokenKind::Integer | TokenKind::Float => !signed,
+            _ => false,
         }
     }
 
@@ -139,18 +143,21 @@ impl Cursor<'_> {
                 DataType::Float64
             }
             "DECIMAL" | "NUMERIC" => self.decimal_type()?,
-            "VARCHAR" | "CHAR" | "TEXT" | "STRING" => {
-                self.type_parameters()?;
+            "VARCHAR" => DataType::String,
+            "CHAR" | "TEXT" | "STRING" => {
+                let message = "only VARCHAR takes a length here, and cuts to it; no type pads";
+                self.refuse_type_parameter(None, message)?;
                 DataType::String
             }
             "DATE" => DataType::Date,
             "TIME" => {
-                self.type_parameters()?;
+                self.refuse_type_parameter(Some(9), "a TIME has nanoseconds; TIME(9) is the only precision")?;
                 self.eat_words(&["WITHOUT", "TIME", "ZONE"]);
                 DataType::Time
             }
             "TIMESTAMP" => {
-                self.type_parameters()?;
+                let message = "a TIMESTAMP has microseconds; TIMESTAMP(6) is the only precision";
+                self.refuse_type_parameter(Some(6), message)?;
                 self.eat_words(&["WITHOUT", "TIME", "ZONE"]);
                 if self.eat_words(&["WITH", "TIME", "ZONE"]) {
                     DataType::TimestampTz
@@ -169,6 +176,29 @@ impl Cursor<'_> {
             }
             _ => return Err(unknown_type(self.text_of(token.span), token.span)),
         })
+    }
+
+    /// `(n)` behind VARCHAR: the characters that are kept.
+    pub(crate) fn length(&mut self) -> Parsed<Option<i64>> {
+        let start = self.previous();
+        match self.type_parameters()?[..] {
+            [] => Ok(None),
+            [(length, _)] if i32::try_from(length).is_ok() => Ok(i64::try_from(length).ok()),
+            _ => {
+                let message = format!("VARCHAR takes one length, of at most {} characters", i32::MAX);
+                Err(Failure::new(SqlErrorKind::UnknownType, self.since(start), message))
+            }
+        }
+    }
+
+    /// Refuses what stands in parentheses behind the name of a type unless it says what the type is anyhow.
+    fn refuse_type_parameter(&mut self, own: Option<usize>, message: &str) -> Parsed<()> {
+        let start = self.previous();
+        match self.type_parameters()?[..] {
+            [] => Ok(()),
+            [(parameter, _)] if Some(parameter) == own => Ok(()),
+            _ => Err(Failure::unsupported(self.since(start), message)),
+        }
     }
 
     /// `(n [, m])` behind the name of a type; empty if there is none.

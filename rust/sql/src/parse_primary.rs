@@ -1,6 +1,6 @@
 //! Operands of expressions: constants, columns, calls, `CASE`, `CAST`, and the functions with a syntax of their own.
 
-use cepheid_ir::{Function, Literal, Semantics};
+use cepheid_ir::{DataType, Function, Literal, Semantics};
 
 use crate::ast::{Call, Case, Kind, Node, Star};
 use crate::cursor::{Cursor, is_reserved};
@@ -277,9 +277,19 @@ impl Cursor<'_> {
     fn cast(&mut self, lenient: bool) -> Parsed<Kind> {
         let operand = self.expression()?;
         self.expect_word("AS")?;
+        let start = self.peek();
         let to = self.data_type()?;
+        let length = if to == DataType::String { self.length()? } else { None };
+        let span = operand.span.to(self.since(start));
         self.expect(TokenKind::RightParen)?;
-        Ok(Kind::Cast { operand, to, lenient })
+        let cast = Kind::Cast { operand, to, lenient };
+        let Some(length) = length else { return Ok(cast) };
+        // As in Trino, a longer string is cut.
+        let mut args = vec![self.node(cast, span)?];
+        for number in [1, length] {
+            args.push(self.node(Kind::Literal(Literal::Integer(number)), span)?);
+        }
+        Ok(Kind::Function { function: Function::Substring, args })
     }
 
     fn extract(&mut self) -> Parsed<Kind> {

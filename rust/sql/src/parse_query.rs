@@ -1,8 +1,10 @@
 //! `SELECT ... FROM table MATCH_RECOGNIZE (...) ...`, and what of SQL lies beyond it.
 
+use cepheid_ir::limits;
+
 use crate::ast::{Item, Name, Recognition, Select};
 use crate::cursor::Cursor;
-use crate::error::{Failure, Parsed, SqlErrorKind};
+use crate::error::{Failure, Parsed};
 use crate::lexer::TokenKind;
 use crate::span::Span;
 
@@ -41,6 +43,7 @@ impl Cursor<'_> {
         let items_start = self.peek();
         let items = self.list(Self::item)?;
         let items_span = self.since(items_start);
+        refuse_too_many("the select list", items.len(), items_span)?;
         if !self.eat_word("FROM") {
             return Err(self.unexpected(&["FROM", "`,`", "an operator"]));
         }
@@ -165,11 +168,13 @@ impl Cursor<'_> {
             select.filter = Some(self.expression()?);
         }
         self.refuse_beyond()?;
+        let start = self.peek();
         if self.eat_words(&["ORDER", "BY"]) {
             select.order_by = self.list(|cursor| {
                 let value = cursor.expression()?;
                 cursor.sort_item(value)
             })?;
+            refuse_too_many("ORDER BY", select.order_by.len(), self.since(start))?;
         }
         let (mut offset, mut limit) = (false, false);
         loop {
@@ -205,12 +210,12 @@ impl Cursor<'_> {
         self.expect_word("ONLY")?;
         Ok(count)
     }
+}
 
-    fn row_count(&mut self) -> Parsed<u64> {
-        let token = self.expect(TokenKind::Integer)?;
-        let span: Span = token.span;
-        self.text_of(span).parse().map_err(|_| {
-            Failure::new(SqlErrorKind::InvalidLiteral, span, "this number of rows does not fit 64 bits")
-        })
+fn refuse_too_many(clause: &str, items: usize, span: Span) -> Parsed<()> {
+    if items > limits::CLAUSE_ITEMS_MAX {
+        let what = format!("{clause} has {items} items");
+        return Err(Failure::limit(span, &what, limits::CLAUSE_ITEMS_MAX));
     }
+    Ok(())
 }

@@ -1,8 +1,8 @@
 //! `MATCH_RECOGNIZE ( ... )`: its clauses, in the standard's order.
 
-use cepheid_ir::{Interval, RowsPerMatch, SkipRow, Within};
+use cepheid_ir::{RowsPerMatch, SkipRow};
 
-use crate::ast::{Name, Node, Recognition, RowPattern, Skip, SortItem};
+use crate::ast::{Clauses, Name, Recognition, RowPattern, Skip, SortItem};
 use crate::cursor::Cursor;
 use crate::error::{Failure, Parsed, SqlErrorKind};
 use crate::lexer::TokenKind;
@@ -43,7 +43,7 @@ impl Clause {
             Self::OrderBy => "ORDER BY",
             Self::Measures => "MEASURES",
             Self::RowsPerMatch => "ONE ROW | ALL ROWS PER MATCH",
-            Self::AfterMatch => "AFTER MATCH SKIP",
+            Self::AfterMatch => "AFTER MATCH",
             Self::Search => "INITIAL | SEEK | ALL MATCHES",
             Self::Pattern => "PATTERN",
             Self::Within => "WITHIN",
@@ -53,24 +53,8 @@ impl Clause {
     }
 }
 
-const ORDER: &str = "PARTITION BY, ORDER BY, MEASURES, ONE ROW or ALL ROWS PER MATCH, AFTER MATCH SKIP, INITIAL or \
-    SEEK, PATTERN, WITHIN, SUBSET, DEFINE";
-
-/// The clauses as far as they have been read.
-#[derive(Default)]
-struct Clauses {
-    partition_by: Vec<Name>,
-    order_by: Vec<SortItem<Name>>,
-    measures: Vec<(Node, Name)>,
-    rows_per_match: Option<(RowsPerMatch, Span)>,
-    skip: Option<Skip>,
-    initial: bool,
-    all_matches: bool,
-    pattern: Option<RowPattern>,
-    within: Option<(Within, Span)>,
-    subsets: Vec<(Name, Vec<Name>)>,
-    define: Vec<(Name, Node)>,
-}
+const ORDER: &str = "PARTITION BY, ORDER BY, MEASURES, ONE ROW or ALL ROWS PER MATCH, AFTER MATCH, INITIAL or SEEK \
+    or ALL MATCHES, PATTERN, WITHIN, SUBSET, DEFINE";
 
 impl Cursor<'_> {
     /// `MATCH_RECOGNIZE ( clauses )`.
@@ -78,6 +62,7 @@ impl Cursor<'_> {
         self.expect_word("MATCH_RECOGNIZE")?;
         self.expect(TokenKind::LeftParen)?;
         let mut clauses = Clauses::default();
+        let mut pattern = None;
         let mut last: Option<Clause> = None;
         while !self.at(TokenKind::RightParen) {
             let Some(clause) = self.clause() else { return Err(self.no_clause(last)) };
@@ -86,26 +71,14 @@ impl Cursor<'_> {
             {
                 return Err(out_of_order(self.peek().span, clause, last));
             }
-            self.clause_body(clause, &mut clauses)?;
+            self.clause_body(clause, &mut clauses, &mut pattern)?;
             last = Some(clause);
         }
-        let Some(pattern) = clauses.pattern else {
+        let Some(pattern) = pattern else {
             return Err(self.no_clause(last));
         };
         self.advance();
-        Ok(Recognition {
-            partition_by: clauses.partition_by,
-            order_by: clauses.order_by,
-            measures: clauses.measures,
-            rows_per_match: clauses.rows_per_match,
-            skip: clauses.skip,
-            initial: clauses.initial,
-            all_matches: clauses.all_matches,
-            pattern,
-            within: clauses.within,
-            subsets: clauses.subsets,
-            define: clauses.define,
-        })
+        Ok(Recognition { pattern, clauses })
     }
 
     /// The clause that begins at the cursor.
@@ -135,7 +108,12 @@ impl Cursor<'_> {
         self.unexpected(&expected)
     }
 
-    fn clause_body(&mut self, clause: Clause, clauses: &mut Clauses) -> Parsed<()> {
+    fn clause_body(
+        &mut self,
+        clause: Clause,
+        clauses: &mut Clauses,
+        pattern: &mut Option<RowPattern>,
+    ) -> Parsed<()> {
         match clause {
             Clause::PartitionBy => {
                 self.expect_words(&["PARTITION", "BY"])?;
@@ -156,7 +134,10 @@ impl Cursor<'_> {
                     Ok((value, cursor.name("the name of the measure")?))
                 })?;
             }
-            Clause::RowsPerMatch => clauses.rows_per_match = Some(self.rows_per_match()?),
+            Clause::RowsPerMatch => {
+                clauses.rows_per_match = Some(self.rows_per_match()?);
+                clauses.timeouts = self.eat_words(&["WITH", "TIMEOUT", "ROWS"]);
+            }
             Clause::AfterMatch => clauses.skip = Some(self.skip()?),
             Clause::Search => {
                 clauses.initial = self.at_word("INITIAL");
@@ -167,9 +148,9 @@ impl Cursor<'_> {
             }
             Clause::Pattern => {
                 self.advance();
-                clauses.pattern = Some(self.row_pattern()?);
+                *pattern = Some(self.row_pattern()?);
             }
-            Clause::Within => clauses.within = Some(self.within()?),
+            Clause::Within => clauses.within = Some(self.within_clause()?),
             Clause::Subset => {
                 self.advance();
                 clauses.subsets = self.list(Self::subset)?;
@@ -241,15 +222,20 @@ impl Cursor<'_> {
             self.eat_words(&["SHOW", "EMPTY", "MATCHES"]);
             RowsPerMatch::AllShowEmpty
         };
-        if self.at_words(&["WITH", "TIMEOUT"]) {
-            let message = "WITH TIMEOUT ROWS needs an event sequence; build the pattern in Python and call .timeouts(True)";
-            return Err(Failure::unsupported(self.peek().span, message));
-        }
         Ok((rows, self.since(start)))
     }
 
     fn skip(&mut self) -> Parsed<Skip> {
-        self.expect_words(&["AFTER", "MATCH", "SKIP"])?;
+        self.expect_words(&["AFTER", "MATCH"])?;
+        if self.eat_word("CONSUME") {
+            return Ok(Skip::Consume);
+        }
+        if !self.eat_word("SKIP") {
+            return Err(self.unexpected(&["SKIP", "CONSUME"]));
+        }
+        if self.eat_word("NONE") {
+            return Ok(Skip::Nowhere);
+        }
         if self.eat_words(&["PAST", "LAST", "ROW"]) {
             return Ok(Skip::PastLastRow);
         }
@@ -257,7 +243,14 @@ impl Cursor<'_> {
             return Ok(Skip::ToNextRow);
         }
         if !self.eat_word("TO") {
-            return Err(self.unexpected(&["PAST LAST ROW", "TO NEXT ROW", "TO FIRST", "TO LAST", "TO"]));
+            return Err(self.unexpected(&[
+                "PAST LAST ROW",
+                "TO NEXT ROW",
+                "TO FIRST",
+                "TO LAST",
+                "TO",
+                "NONE",
+            ]));
         }
         // `TO FIRST PATTERN (...)` skips to a variable named FIRST.
         let names_row = self.at_any_word(&["FIRST", "LAST"])
@@ -283,38 +276,6 @@ impl Cursor<'_> {
         pattern_at(1)
             || (search && pattern_at(2))
             || (self.word_ahead(1, "ALL") && self.word_ahead(2, "MATCHES"))
-    }
-
-    /// `WITHIN INTERVAL '...' unit` or `WITHIN n ROWS`.
-    fn within(&mut self) -> Parsed<(Within, Span)> {
-        let start = self.advance();
-        if self.at(TokenKind::Integer) {
-            let token = self.advance();
-            let rows = self.text_of(token.span).parse().map_err(|_| {
-                Failure::new(
-                    SqlErrorKind::InvalidLiteral,
-                    token.span,
-                    "this number of rows does not fit 64 bits",
-                )
-            })?;
-            if !self.eat_word("ROWS") {
-                self.expect_word("ROW")?;
-            }
-            return Ok((Within::Rows(rows), self.since(start)));
-        }
-        let Some(Interval { months, nanoseconds }) = self.within_interval()? else {
-            return Err(self.unexpected(&["INTERVAL", "a whole number"]));
-        };
-        let span = self.since(start);
-        if months != 0 {
-            let message = "WITHIN needs a span of fixed length; months and years have none, so count days";
-            return Err(Failure::new(SqlErrorKind::InvalidLiteral, span, message));
-        }
-        Ok((Within::Time { nanoseconds }, span))
-    }
-
-    fn within_interval(&mut self) -> Parsed<Option<Interval>> {
-        if self.at_word("INTERVAL") { self.interval_literal() } else { Ok(None) }
     }
 
     fn subset(&mut self) -> Parsed<(Name, Vec<Name>)> {

@@ -1,10 +1,8 @@
 //! The row pattern: a regular expression over variables.
 
-use std::collections::HashSet;
-
 use cepheid_ir::{Contiguity, PartitionEdge, PatternError, PatternNode, Quantifier, Step, limits};
 
-use crate::ast::RowPattern;
+use crate::ast::{Names, Node, RowPattern};
 use crate::cursor::Cursor;
 use crate::error::{Failure, Parsed};
 use crate::lexer::{Token, TokenKind};
@@ -13,8 +11,9 @@ use crate::span::Span;
 /// Names seen so far, and the depth of groups around the cursor.
 #[derive(Default)]
 struct Seen {
-    variables: Vec<(String, Span)>,
-    names: HashSet<String>,
+    variables: Names,
+    places: Vec<Span>,
+    untils: Vec<Option<Node>>,
     depth: usize,
 }
 
@@ -26,7 +25,13 @@ impl Cursor<'_> {
         let root =
             if self.at(TokenKind::RightParen) { PatternNode::Empty } else { self.alternation(&mut seen)? };
         self.group_end(TokenKind::RightParen)?;
-        Ok(RowPattern { root, span: self.since(start), variables: seen.variables })
+        Ok(RowPattern {
+            root,
+            span: self.since(start),
+            variables: seen.variables,
+            places: seen.places,
+            untils: seen.untils,
+        })
     }
 
     fn alternation(&mut self, seen: &mut Seen) -> Parsed<PatternNode> {
@@ -44,7 +49,7 @@ impl Cursor<'_> {
     }
 
     fn sequence(&mut self, seen: &mut Seen) -> Parsed<PatternNode> {
-        let mut steps = vec![Step { contiguity: Contiguity::Strict, node: self.quantified(seen)? }];
+        let mut steps = vec![Step { contiguity: Contiguity::Strict, node: self.step(seen)? }];
         loop {
             let contiguity = match self.peek().kind {
                 TokenKind::Arrow => Contiguity::SkipTillNext,
@@ -55,7 +60,7 @@ impl Cursor<'_> {
             if contiguity != Contiguity::Strict {
                 self.advance();
             }
-            steps.push(Step { contiguity, node: self.quantified(seen)? });
+            steps.push(Step { contiguity, node: self.step(seen)? });
         }
         Ok(match steps.pop() {
             Some(only) if steps.is_empty() => only.node,
@@ -71,9 +76,22 @@ impl Cursor<'_> {
         matches!(self.peek().kind, Word | QuotedWord | LeftParen | ExclusionStart | Caret | Dollar)
     }
 
+    /// A part with its quantifier and its bound.
+    fn step(&mut self, seen: &mut Seen) -> Parsed<PatternNode> {
+        let node = self.quantified(seen)?;
+        self.bounded(node)
+    }
+
     fn quantified(&mut self, seen: &mut Seen) -> Parsed<PatternNode> {
         let node = self.pattern_primary(seen)?;
-        let Some(quantifier) = self.quantifier()? else { return Ok(node) };
+        let Some(quantifier) = self.quantifier()? else {
+            if self.at(TokenKind::LeftBracket) {
+                let message = "a relation in brackets is that between repetitions; it stands behind a quantifier or PERMUTE(...)";
+                return Err(Failure::syntax(self.peek().span, message));
+            }
+            return Ok(node);
+        };
+        seen.untils.push(self.until()?);
         let again = self.peek();
         if matches!(
             again.kind,
@@ -112,29 +130,28 @@ impl Cursor<'_> {
                     return self.permutation(seen);
                 }
                 if opens && self.at_word("ABSENT") {
-                    let message = "ABSENT(...) needs an event sequence; build the pattern with cepheid.absent() in Python";
-                    return Err(Failure::unsupported(token.span, message));
+                    return self.absent(seen);
                 }
-                self.variable(seen)
+                self.variable(seen).map(PatternNode::Variable)
             }
             _ => Err(self.unexpected(&["a variable", "`(`", "`{-`", "`^`", "`$`"])),
         }
     }
 
-    fn variable(&mut self, seen: &mut Seen) -> Parsed<PatternNode> {
+    fn variable(&mut self, seen: &mut Seen) -> Parsed<String> {
         let name = self.name("a variable")?;
         let folded = name.folded();
-        if seen.names.insert(folded.clone()) {
-            if seen.names.len() > limits::VARIABLES_MAX {
+        if seen.variables.insert(&folded) {
+            seen.places.push(name.span);
+            if seen.places.len() > limits::VARIABLES_MAX {
                 return Err(Failure::limit(
                     name.span,
                     "the pattern has too many variables",
                     limits::VARIABLES_MAX,
                 ));
             }
-            seen.variables.push((folded.clone(), name.span));
         }
-        Ok(PatternNode::Variable(folded))
+        Ok(folded)
     }
 
     /// What lies between the token at the cursor and the one that closes it.
@@ -151,7 +168,7 @@ impl Cursor<'_> {
         if self.eat(close) {
             return Ok(());
         }
-        Err(self.unexpected(&["a variable", "a quantifier", "`|`", close.describe()]))
+        Err(self.unexpected(&["a variable", "a quantifier", "`->`", "`|`", close.describe()]))
     }
 
     fn permutation(&mut self, seen: &mut Seen) -> Parsed<PatternNode> {
@@ -167,16 +184,68 @@ impl Cursor<'_> {
             let what = format!("PERMUTE has {} parts", parts.len());
             return Err(Failure::limit(self.since(word), &what, limits::PERMUTE_PARTS_MAX));
         }
+        let contiguity = self.relation()?;
         Ok(match parts.pop() {
             Some(only) if parts.is_empty() => only,
             last => {
                 parts.extend(last);
-                PatternNode::Permute { parts, contiguity: Contiguity::Strict }
+                PatternNode::Permute { parts, contiguity }
             }
         })
     }
 
-    /// `* + ? {n} {n,} {,m} {n,m}`, each reluctant with `?` behind it.
+    /// `ABSENT(v [FOR INTERVAL '...' unit])`.
+    fn absent(&mut self, seen: &mut Seen) -> Parsed<PatternNode> {
+        self.advance();
+        self.advance();
+        let variable = self.variable(seen)?;
+        let mut for_ns = None;
+        if self.at_word("FOR") {
+            let start = self.advance();
+            let nanoseconds = self.span_of_time(start, "FOR", &["INTERVAL"])?;
+            if nanoseconds <= 0 {
+                let problem = "the time to be absent for must be longer than zero";
+                let error = PatternError::InvalidAbsence { variable, problem };
+                return Err(Failure::pattern(error, self.since(start)));
+            }
+            for_ns = Some(nanoseconds);
+        }
+        if !self.eat(TokenKind::RightParen) {
+            return Err(self.unexpected(if for_ns.is_none() { &["FOR", "`)`"] } else { &["`)`"] }));
+        }
+        Ok(PatternNode::Absent { variable, for_ns })
+    }
+
+    /// `[->]` or `[->>]`: the relation between repetitions, or between parts in any order.
+    fn relation(&mut self) -> Parsed<Contiguity> {
+        if !self.eat(TokenKind::LeftBracket) {
+            return Ok(Contiguity::Strict);
+        }
+        let contiguity = match self.peek().kind {
+            TokenKind::Arrow => Contiguity::SkipTillNext,
+            TokenKind::DoubleArrow => Contiguity::SkipTillAny,
+            _ => return Err(self.unexpected(&["`->`", "`->>`"])),
+        };
+        self.advance();
+        self.expect(TokenKind::RightBracket)?;
+        Ok(contiguity)
+    }
+
+    /// `UNTIL (condition)` behind a quantifier.
+    fn until(&mut self) -> Parsed<Option<Node>> {
+        if !self.at_word("UNTIL") || self.peek_ahead(1).kind != TokenKind::LeftParen {
+            return Ok(None);
+        }
+        self.advance();
+        self.advance();
+        let condition = self.expression()?;
+        if !self.eat(TokenKind::RightParen) {
+            return Err(self.unexpected(&["`)`", "an operator"]));
+        }
+        Ok(Some(condition))
+    }
+
+    /// `* + ? {n} {n,} {,m} {n,m}`, each reluctant with `?` behind it, and then perhaps a relation.
     fn quantifier(&mut self) -> Parsed<Option<Quantifier>> {
         let start = self.peek();
         let (min, max) = match start.kind {
@@ -185,18 +254,18 @@ impl Cursor<'_> {
             TokenKind::Question => (0, Some(1)),
             TokenKind::LeftBrace => {
                 let bounds = self.braced_bounds()?;
-                return Ok(Some(self.with_preference(bounds)));
+                return self.with_preference(bounds).map(Some);
             }
             _ => return Ok(None),
         };
         self.advance();
-        Ok(Some(self.with_preference((min, max))))
+        self.with_preference((min, max)).map(Some)
     }
 
-    fn with_preference(&mut self, (min, max): (u32, Option<u32>)) -> Quantifier {
+    fn with_preference(&mut self, (min, max): (u32, Option<u32>)) -> Parsed<Quantifier> {
         // Greedy is what a quantifier is that says nothing.
         let greedy = self.eat(TokenKind::Question).then_some(false);
-        Quantifier { greedy, ..Quantifier::new(min, max) }
+        Ok(Quantifier { greedy, contiguity: self.relation()?, ..Quantifier::new(min, max) })
     }
 
     fn braced_bounds(&mut self) -> Parsed<(u32, Option<u32>)> {

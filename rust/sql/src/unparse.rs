@@ -10,10 +10,14 @@ use crate::cursor::is_reserved;
 use crate::lexer::is_word;
 use crate::parse_expr::Level;
 
-/// The text of an expression; it parses back to the same expression, with these exceptions, which SQL cannot say:
-/// names that need quotes come back quoted, a pointer or aggregate that leaves the row under test out is written like
-/// one that does not (as in the text of the algebra's conditions, where it means just that), and an aggregate over a
-/// variable whose argument reads no column loses the variable.
+/// The text of an expression, to be read in the dialect of the place that it stands in. One that is valid there and in
+/// its normal spelling (no AND in an AND, no chain of one operand) reads back as the same expression, but for what the
+/// text of that place has no form for:
+///
+/// - a column whose name needs quotes reads back as quoted;
+/// - a pointer or aggregate that leaves the row under test out is written like one that does not; read as a condition of
+///   the algebra, or behind UNTIL, the text means just that;
+/// - an aggregate over a variable whose argument reads no column loses the variable.
 pub fn unparse_expr(expr: &Expr) -> String {
     let mut text = String::new();
     Writer { text: &mut text, aggregated: None }.expr(expr, Level::Or);
@@ -22,13 +26,21 @@ pub fn unparse_expr(expr: &Expr) -> String {
 
 /// A name that is quoted if it must be.
 pub(crate) fn column_text(name: &str, quoted: bool) -> String {
-    if quoted || !is_word(name) || is_reserved(name) { quote(name) } else { name.to_owned() }
+    if quoted || needs_quotes(name) { quote(name) } else { name.to_owned() }
 }
+
+/// Whether a name can only be written in quotes.
+pub(crate) fn needs_quotes(name: &str) -> bool {
+    !is_word(name) || is_reserved(name)
+}
+
+/// Words that a parenthesis behind them makes keywords of a row pattern.
+const PATTERN_WORDS: &[&str] = &["PERMUTE", "ABSENT", "UNTIL"];
 
 /// A variable, quoted unless it is what its own unquoted spelling folds to.
 pub(crate) fn variable_text(name: &str) -> String {
     let folds_to_itself = is_word(name) && name.to_uppercase() == name && !is_reserved(name);
-    if folds_to_itself && name != "PERMUTE" && name != "ABSENT" { name.to_owned() } else { quote(name) }
+    if folds_to_itself && !PATTERN_WORDS.contains(&name) { name.to_owned() } else { quote(name) }
 }
 
 fn quote(name: &str) -> String {

@@ -1,21 +1,23 @@
 //! Patterns and queries as SQL text.
 
 use cepheid_ir::{
-    AfterMatchSkip, ColumnName, Contiguity, Expr, Interval, PartitionEdge, Pattern, PatternNode, Quantifier,
-    Query, RowsPerMatch, SelectItem, Selection, SkipRow, Within,
+    AfterMatchSkip, Between, ColumnName, Contiguity, Expr, Interval, PartitionEdge, Pattern, PatternNode,
+    Quantifier, Query, RowsPerMatch, SelectItem, Selection, SkipRow, Within,
 };
 
 use crate::calendar::interval_text;
 use crate::unparse::{column_text, unparse_expr, variable_text};
 
-/// The pattern as a `MATCH_RECOGNIZE (...)` clause, a line a clause. It parses back to the same pattern if SQL can
-/// say it: what belongs to the algebra alone (a name, a topic, `consume`, contiguity inside loops) is left out.
+/// The pattern as a `MATCH_RECOGNIZE (...)` clause, a line a clause. It parses back to the same pattern if SQL can say
+/// all of it; what SQL cannot say is left out, or written as the nearest that it can. [`pattern_to_sql`] tells.
+///
+/// [`pattern_to_sql`]: crate::pattern_to_sql
 pub fn unparse_pattern(pattern: &Pattern) -> String {
     let clauses: Vec<String> = clauses(pattern).into_iter().map(|clause| format!("  {clause}\n")).collect();
     format!("MATCH_RECOGNIZE (\n{})", clauses.concat())
 }
 
-/// The query as SQL text; it parses back to the same query.
+/// The query as SQL text; it parses back to the same query if SQL can say all of its pattern.
 pub fn unparse_query(query: &Query) -> String {
     let items: Vec<String> = query.select.iter().map(select_item).collect();
     let mut text = format!(
@@ -69,15 +71,13 @@ fn clauses(pattern: &Pattern) -> Vec<String> {
         };
         clauses.push(format!("MEASURES {}", list(&pattern.measures, measure)));
     }
-    clauses.push(
-        match pattern.rows_per_match {
-            RowsPerMatch::One => "ONE ROW PER MATCH",
-            RowsPerMatch::AllShowEmpty => "ALL ROWS PER MATCH",
-            RowsPerMatch::AllOmitEmpty => "ALL ROWS PER MATCH OMIT EMPTY MATCHES",
-            RowsPerMatch::AllWithUnmatched => "ALL ROWS PER MATCH WITH UNMATCHED ROWS",
-        }
-        .into(),
-    );
+    let rows = match pattern.rows_per_match {
+        RowsPerMatch::One => "ONE ROW PER MATCH",
+        RowsPerMatch::AllShowEmpty => "ALL ROWS PER MATCH",
+        RowsPerMatch::AllOmitEmpty => "ALL ROWS PER MATCH OMIT EMPTY MATCHES",
+        RowsPerMatch::AllWithUnmatched => "ALL ROWS PER MATCH WITH UNMATCHED ROWS",
+    };
+    clauses.push(format!("{rows}{}", if pattern.timeouts { " WITH TIMEOUT ROWS" } else { "" }));
     match &pattern.after_match {
         AfterMatchSkip::PastLastRow => clauses.push("AFTER MATCH SKIP PAST LAST ROW".into()),
         AfterMatchSkip::ToNextRow => clauses.push("AFTER MATCH SKIP TO NEXT ROW".into()),
@@ -85,7 +85,10 @@ fn clauses(pattern: &Pattern) -> Vec<String> {
             let row = if *row == SkipRow::First { "FIRST" } else { "LAST" };
             clauses.push(format!("AFTER MATCH SKIP TO {row} {}", variable_text(variable)));
         }
-        AfterMatchSkip::None | AfterMatchSkip::Consume => {}
+        // What ALL MATCHES does unless told otherwise.
+        AfterMatchSkip::None if pattern.selection == Selection::All => {}
+        AfterMatchSkip::None => clauses.push("AFTER MATCH SKIP NONE".into()),
+        AfterMatchSkip::Consume => clauses.push("AFTER MATCH CONSUME".into()),
     }
     if pattern.initial {
         clauses.push("INITIAL".into());
@@ -96,13 +99,7 @@ fn clauses(pattern: &Pattern) -> Vec<String> {
     let mut root = String::new();
     write_node(&mut root, &pattern.root, Place::Alternation);
     clauses.push(format!("PATTERN ({root})"));
-    match pattern.within {
-        Some(Within::Time { nanoseconds }) => {
-            clauses.push(format!("WITHIN INTERVAL {}", interval_text(Interval { months: 0, nanoseconds })));
-        }
-        Some(Within::Rows(rows)) => clauses.push(format!("WITHIN {rows} ROWS")),
-        Some(Within::Unbounded) | None => {}
-    }
+    clauses.extend(pattern.within.map(within_text));
     if !pattern.subsets.is_empty() {
         let subset = |subset: &cepheid_ir::Subset| {
             format!(
@@ -120,6 +117,18 @@ fn clauses(pattern: &Pattern) -> Vec<String> {
         clauses.push(format!("DEFINE {}", list(&pattern.define, definition)));
     }
     clauses
+}
+
+fn within_text(within: Within) -> String {
+    match within {
+        Within::Time { nanoseconds } => format!("WITHIN {}", span_text(nanoseconds)),
+        Within::Rows(rows) => format!("WITHIN {rows} ROWS"),
+        Within::Unbounded => "WITHIN UNBOUNDED".into(),
+    }
+}
+
+fn span_text(nanoseconds: i64) -> String {
+    format!("INTERVAL {}", interval_text(Interval { months: 0, nanoseconds }))
 }
 
 fn list<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
@@ -144,6 +153,7 @@ fn direction(descending: bool, nulls_first: bool) -> &'static str {
 enum Place {
     Alternation,
     Sequence,
+    Bounded,
     Quantified,
     Primary,
 }
@@ -152,6 +162,9 @@ fn write_node(text: &mut String, node: &PatternNode, place: Place) {
     let needed = match node {
         PatternNode::Alternation(_) => Place::Alternation,
         PatternNode::Sequence(_) => Place::Sequence,
+        // Without bound, a part needs no word for it.
+        PatternNode::Bounded { within: Within::Unbounded, node, .. } => return write_node(text, node, place),
+        PatternNode::Bounded { .. } => Place::Bounded,
         PatternNode::Quantified { .. } => Place::Quantified,
         _ => Place::Primary,
     };
@@ -161,10 +174,16 @@ fn write_node(text: &mut String, node: &PatternNode, place: Place) {
     }
     match node {
         PatternNode::Variable(name) => text.push_str(&variable_text(name)),
-        PatternNode::Absent { variable, .. } => {
-            text.push_str(&format!("ABSENT({})", variable_text(variable)));
+        PatternNode::Absent { variable, for_ns } => {
+            let time = for_ns.map(|nanoseconds| format!(" FOR {}", span_text(nanoseconds)));
+            text.push_str(&format!("ABSENT({}{})", variable_text(variable), time.unwrap_or_default()));
         }
-        PatternNode::Bounded { node, .. } => write_node(text, node, needed),
+        PatternNode::Bounded { node, within, between } => {
+            write_node(text, node, Place::Quantified);
+            text.push(' ');
+            text.push_str(&within_text(*within));
+            text.push_str(if *between == Between::Neighbours { " BETWEEN NEIGHBOURS" } else { "" });
+        }
         PatternNode::Empty => text.push_str("()"),
         PatternNode::Anchor(PartitionEdge::Start) => text.push('^'),
         PatternNode::Anchor(PartitionEdge::End) => text.push('$'),
@@ -173,10 +192,11 @@ fn write_node(text: &mut String, node: &PatternNode, place: Place) {
             write_node(text, inner, Place::Alternation);
             text.push_str(" -}");
         }
-        PatternNode::Permute { parts, .. } => {
+        PatternNode::Permute { parts, contiguity } => {
             text.push_str("PERMUTE(");
             write_parts(text, parts, ", ", Place::Alternation);
             text.push(')');
+            text.push_str(relation_text(*contiguity));
         }
         PatternNode::Alternation(parts) => write_parts(text, parts, " | ", Place::Sequence),
         PatternNode::Sequence(steps) => {
@@ -188,7 +208,10 @@ fn write_node(text: &mut String, node: &PatternNode, place: Place) {
                         Contiguity::SkipTillAny => " ->> ",
                     });
                 }
-                write_node(text, &step.node, Place::Quantified);
+                // The word for a unit would take a variable called TO, or MINUTE, for its own.
+                let next = steps.get(index + 1);
+                let closed = next.is_some_and(|next| next.contiguity == Contiguity::Strict);
+                write_node(text, &step.node, if closed { Place::Quantified } else { Place::Bounded });
             }
         }
         PatternNode::Quantified { node, quantifier } => {
@@ -219,5 +242,16 @@ fn quantifier_text(quantifier: &Quantifier) -> String {
         (min, Some(max)) if min == max => format!("{{{min}}}"),
         (min, Some(max)) => format!("{{{min},{max}}}"),
     };
-    format!("{bounds}{}", if quantifier.is_greedy() { "" } else { "?" })
+    let reluctant = if quantifier.is_greedy() { "" } else { "?" };
+    let until = quantifier.until.as_ref().map(|condition| format!(" UNTIL ({})", unparse_expr(condition)));
+    format!("{bounds}{reluctant}{}{}", relation_text(quantifier.contiguity), until.unwrap_or_default())
+}
+
+/// The relation between repetitions, or between parts in any order.
+fn relation_text(contiguity: Contiguity) -> &'static str {
+    match contiguity {
+        Contiguity::Strict => "",
+        Contiguity::SkipTillNext => " [->]",
+        Contiguity::SkipTillAny => " [->>]",
+    }
 }

@@ -254,7 +254,24 @@ fn functions_and_their_special_forms() {
             ("IF(x, 1, 2)", case(vec![when(x(), int(1))], Some(int(2)))),
             ("CAST(x AS BIGINT)", cast(x(), DataType::Int64)),
             ("CAST(x AS int)", cast(x(), DataType::Int32)),
-            ("CAST(x AS VARCHAR(10))", cast(x(), DataType::String)),
+            ("CAST(x AS VARCHAR)", cast(x(), DataType::String)),
+            ("CAST(x AS text)", cast(x(), DataType::String)),
+            (
+                "CAST(x AS VARCHAR(10))",
+                call(Function::Substring, vec![cast(x(), DataType::String), int(1), int(10)]),
+            ),
+            (
+                "TRY_CAST(x AS VARCHAR(0))",
+                call(
+                    Function::Substring,
+                    vec![
+                        Expr::Cast { operand: Box::new(x()), to: DataType::String, lenient: true },
+                        int(1),
+                        int(0),
+                    ],
+                ),
+            ),
+            ("CAST(x AS TIME(9))", cast(x(), DataType::Time)),
             ("CAST(x AS DECIMAL(10, 2))", cast(x(), DataType::Decimal { precision: 10, scale: 2 })),
             ("CAST(x AS DECIMAL)", cast(x(), DataType::Decimal { precision: 38, scale: 0 })),
             ("CAST(x AS DOUBLE PRECISION)", cast(x(), DataType::Float64)),
@@ -267,7 +284,7 @@ fn functions_and_their_special_forms() {
                 Expr::Cast { operand: Box::new(x()), to: DataType::Float32, lenient: true },
             ),
         ],
-        29,
+        33,
     );
 }
 

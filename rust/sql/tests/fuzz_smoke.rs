@@ -15,6 +15,11 @@ const CORPUS: &[&str] = &[
      (^ (A | B C{2,3}?)*? PERMUTE(A, \"b\" D) $) WITHIN INTERVAL '1 02:03:04.5' DAY TO SECOND SUBSET U = (A, \"b\") \
      DEFINE A AS x BETWEEN 1 AND 2 OR y NOT IN ('a', 'it''s'), \"b\" AS SUM(A.x * A.y) > COUNT(DISTINCT U.x))",
     "MATCH_RECOGNIZE (ALL MATCHES PATTERN (A -> {- B+ -} ->> C ()) DEFINE B AS CASE x WHEN 1 THEN TRUE ELSE y END)",
+    "MATCH_RECOGNIZE (ORDER BY t ALL ROWS PER MATCH WITH TIMEOUT ROWS AFTER MATCH CONSUME ALL MATCHES PATTERN \
+     (ABSENT(W FOR INTERVAL '1' HOUR) -> A+? [->] UNTIL (A.x > SUM(U.y)) -> ABSENT(X) -> (B ->> C) WITHIN INTERVAL '5' \
+     MINUTE PERMUTE(D, E) [->>]{2} [->] ((F G) WITHIN 5 ROWS BETWEEN NEIGHBOURS) -> ABSENT(Y FOR INTERVAL '24' HOUR)) \
+     WITHIN INTERVAL '2' DAY SUBSET U = (A, B) DEFINE X AS x = 1, C AS C.x > AVG(B.x))",
+    "MATCH_RECOGNIZE (AFTER MATCH SKIP NONE PATTERN (A ABSENT(X) C{3,} [->]) WITHIN UNBOUNDED DEFINE X AS x > 5)",
     "x + y * -2 / 3 % 4 || 'z' = '' AND NOT a.x IS NOT DISTINCT FROM NULL OR x LIKE '%a' ESCAPE '!'",
     "CAST(x AS DECIMAL(10, 2)) >= DECIMAL '1.50' AND TRY_CAST(y AS TIMESTAMP WITH TIME ZONE) < TIMESTAMP '2024-02-29 \
      10:00:00.5+02:00' - INTERVAL '10' MINUTE",
@@ -40,6 +45,13 @@ const INSERTS: &[&str] = &[
     "-}",
     "->",
     "->>",
+    "[->]",
+    "[",
+    "]",
+    "ABSENT(",
+    "UNTIL (",
+    "WITHIN 5 ROWS ",
+    "FOR INTERVAL '1' DAY",
     "|",
     "^",
     "$",

@@ -99,12 +99,14 @@ fn hostile_depth_in_expressions_is_refused() {
 
 #[test]
 fn hostile_depth_in_patterns_is_refused() {
-    let parts = ["(", "{- ", "PERMUTE(", "(A ", "(A | ", "((A)+ ", "^ (", "PERMUTE(A, "];
+    let parts = ["(", "{- ", "PERMUTE(", "(A ", "(A | ", "((A)+ ", "^ (", "PERMUTE(A, ", "(A -> "];
     for part in parts {
         let code = pattern_code(format!("MATCH_RECOGNIZE (PATTERN ({}", fill(part)));
         assert_eq!(code, "limit-exceeded", "for {part}");
     }
-    assert_eq!(parts.len(), 8);
+    assert_eq!(parts.len(), 9);
+    let code = pattern_code(format!("MATCH_RECOGNIZE (PATTERN (A+ UNTIL ({}", fill("NOT (")));
+    assert_eq!(code, "limit-exceeded");
 }
 
 #[test]
@@ -148,6 +150,13 @@ fn long_patterns_take_time_linear_in_their_length() {
     assert_eq!(pattern_code(clause(format!("PATTERN ({})", "A ".repeat(200_000)))), "parsed");
     assert_eq!(pattern_code(clause(format!("PATTERN ({}A)", "A|".repeat(199_999)))), "parsed");
     assert_eq!(pattern_code(clause(format!("PATTERN ({})", fill("() ")))), "parsed");
+    assert_eq!(pattern_code(clause(format!("PATTERN ({}A)", fill("A WITHIN 5 ROWS -> ")))), "parsed");
+    assert_eq!(pattern_code(clause(format!("PATTERN ({}A)", fill("A{2} [->] UNTIL (x) -> ")))), "parsed");
+    assert_eq!(pattern_code(clause(format!("PATTERN ({}A)", fill("A -> ABSENT(X) -> ")))), "parsed");
+    let absences = fill("ABSENT(X FOR INTERVAL '1' DAY) -> ");
+    assert_eq!(pattern_code(clause(format!("PATTERN ({absences}A)"))), "parsed");
+    assert_eq!(pattern_code(clause(format!("PATTERN (A{})", fill(" WITHIN 5 ROWS")))), "syntax");
+    assert_eq!(pattern_code(clause(format!("PATTERN (A{})", fill(" [->]")))), "syntax");
     let names: String = (0..1024).map(|index| format!("V{index} ")).collect();
     assert_eq!(pattern_code(clause(format!("PATTERN ({names})"))), "parsed");
     assert_eq!(pattern_code(clause(format!("PATTERN ({names} ONE_MORE)"))), "limit-exceeded");
@@ -157,6 +166,28 @@ fn long_patterns_take_time_linear_in_their_length() {
     assert_eq!(pattern_code(clause(format!("PATTERN ({names}) DEFINE {}", conditions(900)))), "parsed");
     let columns = (0..4097).map(|index| format!("c{index}")).collect::<Vec<_>>().join(", ");
     assert_eq!(pattern_code(clause(format!("PARTITION BY {columns} PATTERN (A)"))), "limit-exceeded");
+}
+
+#[test]
+fn long_queries_take_time_linear_in_their_length() {
+    let code = |text: String| {
+        in_small_thread(move || {
+            let start = Instant::now();
+            let code = parse_query(&text).map_or_else(|error| error.code(), |_| "parsed");
+            assert!(start.elapsed() < PATIENCE, "{:?} for {}", start.elapsed(), &text[..40]);
+            code
+        })
+    };
+    let clause = "FROM t MATCH_RECOGNIZE (PATTERN (A))";
+    assert_eq!(code(format!("SELECT {}x {clause}", fill("x,"))), "limit-exceeded");
+    assert_eq!(code(format!("SELECT x {clause} ORDER BY {}1", fill("1,"))), "limit-exceeded");
+    let most = |item: &dyn Fn(usize) -> String| (1..=4096).map(item).collect::<Vec<_>>().join(", ");
+    let names = most(&|index| format!("x AS c{index}"));
+    let last = most(&|_| "4096".to_owned());
+    assert_eq!(code(format!("SELECT {names} {clause} ORDER BY {last}")), "parsed");
+    assert_eq!(code(format!("SELECT {names}, x {clause} ORDER BY {last}")), "limit-exceeded");
+    let before_all = names.replacen("x AS c4096", "*", 1);
+    assert_eq!(code(format!("SELECT {before_all} {clause} ORDER BY {last}")), "unsupported");
 }
 
 #[test]
@@ -264,6 +295,14 @@ fn token_soup_never_panics() {
         "$",
         "->",
         "->>",
+        "[",
+        "]",
+        "UNTIL",
+        "FOR",
+        "NEIGHBOURS",
+        "CONSUME",
+        "TIMEOUT",
+        "WITH",
         "1",
         "2.5",
         "'s'",

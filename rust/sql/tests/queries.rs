@@ -68,6 +68,34 @@ fn the_tail_of_the_query_is_kept() {
 }
 
 #[test]
+fn a_counted_column_is_one_that_its_name_finds() {
+    // The code, and the text at fault; `{}` is the clause.
+    let table = [
+        ("SELECT total, 1 AS total FROM t {} ORDER BY 2", "invalid-expression", "2"),
+        ("SELECT total, 1 AS n, 2 AS n FROM t {} ORDER BY 1, 2", "invalid-expression", "2"),
+        ("SELECT total FROM t {} ORDER BY 2", "invalid-expression", "2"),
+        ("SELECT total FROM t {} ORDER BY 0", "invalid-expression", "0"),
+        ("SELECT total FROM t {} ORDER BY -1", "invalid-expression", "-1"),
+        ("SELECT total, * FROM t {} ORDER BY 2", "unsupported", "2"),
+        ("SELECT total, *, total FROM t {} ORDER BY 1", "invalid-expression", "1"),
+    ];
+    for (text, code, place) in table {
+        let text = text.replace("{}", CLAUSE);
+        let error = parse_query(&text).expect_err(&text);
+        assert_eq!(error.code(), code, "for {text}:\n{error}");
+        let span = error.span();
+        assert_eq!(&text[span.start..span.end], place, "for {text}:\n{error}");
+    }
+    assert_eq!(table.len(), 7);
+    let query = parse("SELECT total, 1 AS \"Total\", * FROM t {} ORDER BY 2, 1");
+    let names = query.order_by.iter().map(|item| match &item.value {
+        Expr::Column { name, quoted: true, .. } => name.as_str(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(names.collect::<Vec<_>>(), ["Total", "total"]);
+}
+
+#[test]
 fn limits_have_every_form() {
     let table = [
         ("", 0, None),
