@@ -2,6 +2,7 @@
 //!
 //! - [`reference`]: which rows match, by trying everything in order of preference. Its evaluator, in
 //!   `reference_eval`, is its own: nothing here shares code with the engine.
+//! - [`reference_sequences`]: which events a pattern with gaps, absence and time derives, by growing every run.
 //! - [`suite`]: the cases of `tests/conformance/*.toml`.
 //! - [`generate_patterns`], [`generate_events`]: seeded random patterns and tables, the same on every machine.
 //! - [`cuts`]: ways to cut a table into batches.
@@ -13,6 +14,8 @@ pub mod generate_events;
 pub mod generate_patterns;
 pub mod reference;
 pub mod reference_table;
+pub mod sequence_event;
+pub mod sequence_input;
 pub mod split_mix;
 pub mod suite;
 pub mod text_table;
@@ -24,9 +27,14 @@ mod reference_aggregate;
 mod reference_eval;
 mod reference_function;
 mod reference_output;
+mod sequence_run;
+mod sequence_targets;
+mod sequence_timeline;
 
 pub use reference::{ReferenceError, ReferenceMatch, ReferenceOutput, reference_matches, reference_query};
 pub use reference_table::ReferenceTable;
+pub use sequence_event::{Moment, SequenceEvent, SequenceKind, reference_sequences};
+pub use sequence_input::SequenceInput;
 pub use split_mix::SplitMix64;
 pub use suite::{Case, Mode};
 pub use value::RefValue;
