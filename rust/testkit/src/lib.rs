@@ -5,6 +5,8 @@
 //! - [`reference_sequences`]: which events a pattern with gaps, absence and time derives, by growing every run.
 //! - [`suite`]: the cases of `tests/conformance/*.toml`.
 //! - [`generate_patterns`], [`generate_events`]: seeded random patterns and tables, the same on every machine.
+//! - [`generate_sequences`], [`generate_streams`]: the same for event sequences; [`sequence_constructs`] counts what
+//!   a sample holds.
 //! - [`cuts`]: ways to cut a table into batches.
 #![forbid(unsafe_code)]
 
@@ -12,8 +14,11 @@ pub mod arrow_values;
 pub mod cuts;
 pub mod generate_events;
 pub mod generate_patterns;
+pub mod generate_sequences;
+pub mod generate_streams;
 pub mod reference;
 pub mod reference_table;
+pub mod sequence_constructs;
 pub mod sequence_event;
 pub mod sequence_input;
 pub mod split_mix;
