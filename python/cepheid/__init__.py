@@ -51,7 +51,7 @@ from cepheid.functions import (
     round,
     when,
 )
-from cepheid.pattern import Pattern, all_of, event, seq
+from cepheid.pattern import Pattern, absent, all_of, event, seq
 from cepheid.predicate import udf
 from cepheid.result import Matches
 from cepheid.sql import pattern_from_sql, sql
@@ -73,6 +73,7 @@ __all__ = [
     "StoreError",
     "__version__",
     "abs",
+    "absent",
     "all_of",
     "classifier",
     "coalesce",

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from cepheid import nodes
+from cepheid.bounds import bound_code
 from cepheid.building import checked_name, operand, parsed
 from cepheid.errors import PatternError
 from cepheid.expr import Expr
-from cepheid.literal import duration_text
-from cepheid.names import nearest_name
 from cepheid.nodes import Node
 from cepheid.spelling import expr_code
 
@@ -50,6 +49,31 @@ def measure_node(value: Any, context: str) -> Node:
     if callable(value) and not isinstance(value, Expr):
         raise TypeError(f"{context} is an expression or SQL text, not {type(value).__name__}")
     return nodes.measure_form(operand(value)._node)
+
+
+def finished_condition_node(condition: Any, context: str) -> Node:
+    """The node of a condition on a finished match: an expression, SQL text, True or False."""
+    if not isinstance(condition, (Expr, str, bool)):
+        raise TypeError(f"{context} is an expression or SQL text, not {type(condition).__name__}")
+    return measure_node(condition, context)
+
+
+def chosen_measures(method: str, measures: tuple[Any, ...], named: dict[str, Any]) -> list[tuple[Any, Any]]:
+    """Measures by name, from mappings, expressions with an alias, and keywords."""
+    chosen: list[tuple[Any, Any]] = []
+    for measure in measures:
+        if isinstance(measure, Mapping):
+            chosen.extend(measure.items())
+        elif isinstance(measure, Expr):
+            if measure._alias is None:
+                raise PatternError(
+                    f'the measure {measure!r} has no name; write {method}(name=...) or .alias("name")',
+                    code="empty-name",
+                )
+            chosen.append((measure._alias, measure))
+        else:
+            raise TypeError(f"{method}() takes name=expression, not {type(measure).__name__}")
+    return [*chosen, *named.items()]
 
 
 def references(node: Node) -> Iterator[str]:
@@ -94,34 +118,17 @@ def checked_flags(value: Any, count: int, what: str) -> list[bool]:
     return list(value)
 
 
-def invalid_choice(what: str, value: Any, choices: list[Any]) -> PatternError:
-    """The error for a word that is none of those there are."""
-    listed = ", ".join(repr(choice) for choice in choices)
-    names = [choice for choice in choices if isinstance(choice, str)]
-    hint = nearest_name(str(value), names)
-    return PatternError(
-        f"{what} takes {listed}; not {str(value)[:100]!r}", code="invalid-clause", known=names, hint=hint
-    )
-
-
 def clause_code(key: str, value: Any) -> str:
     """The method call that sets a clause."""
     match key:
         case "within":
-            if value is None:
-                return ".within(None)"
-            if "rows" in value:
-                return f".within(rows={value['rows']})"
-            return f".within({duration_text(value['time']['nanoseconds'])!r})"
+            return "".join(bound_code(kind, value[kind]) for kind in value)
         case "partition_by":
             return f".partition_by({', '.join(map(_name_code, value))})"
         case "order_by":
             return f".order_by({', '.join([*(_name_code(key['column']) for key in value), *_flag_code(value)])})"
         case "measures":
-            codes = {measure["name"]: expr_code(nodes.condition_form(measure["value"])) for measure in value}
-            if all(_is_keyword_argument(name) for name in codes):
-                return f".select({', '.join(f'{name}={code}' for name, code in codes.items())})"
-            return f".select({{{', '.join(f'{name!r}: {code}' for name, code in codes.items())}}})"
+            return f".select({_measures_code(value)})"
         case "after_match":
             if isinstance(value, str):
                 return f".after_match({value!r})"
@@ -133,9 +140,29 @@ def clause_code(key: str, value: Any) -> str:
             return f".rows_per_match({name!r})"
         case "selection":
             return f".matches({value!r})"
+        case "having":
+            return f".having({expr_code(nodes.condition_form(value))})"
+        case "timeouts":
+            return ".timeouts(True)" if value else ""
+        case "emit_at":
+            return "".join(map(_emit_at_code, value))
         case "name" | "emit":
             return f".{CLAUSE_METHODS.get(key, key)}({value!r})" if value is not None else ""
     return ""
+
+
+def _measures_code(measures: list[dict[str, Any]]) -> str:
+    codes = {measure["name"]: expr_code(nodes.condition_form(measure["value"])) for measure in measures}
+    if all(_is_keyword_argument(name) for name in codes):
+        return ", ".join(f"{name}={code}" for name, code in codes.items())
+    return f"{{{', '.join(f'{name!r}: {code}' for name, code in codes.items())}}}"
+
+
+def _emit_at_code(entry: dict[str, Any]) -> str:
+    arguments = [repr(entry["variable"]), repr(entry["topic"])]
+    if measures := entry.get("measures"):
+        arguments.append(_measures_code(measures))
+    return f".emit_at({', '.join(arguments)})"
 
 
 def _name_code(column: dict[str, Any]) -> str:

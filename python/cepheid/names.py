@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-__all__ = ["nearest_name", "resolve_name"]
+from cepheid.errors import PatternError
+
+__all__ = ["invalid_choice", "nearest_name", "resolve_name"]
 
 
 def resolve_name(name: str, known: Sequence[str]) -> str:
@@ -24,3 +27,13 @@ def nearest_name(name: str, known: Iterable[str]) -> str | None:
     by_folded = {candidate.casefold(): candidate for candidate in known}
     found = get_close_matches(name[:100].casefold(), by_folded, 1)
     return by_folded[found[0]] if found else None
+
+
+def invalid_choice(what: str, value: Any, choices: list[Any]) -> PatternError:
+    """The error for a word that is none of those there are."""
+    listed = ", ".join(repr(choice) for choice in choices)
+    names = [choice for choice in choices if isinstance(choice, str)]
+    hint = nearest_name(str(value), names)
+    return PatternError(
+        f"{what} takes {listed}; not {str(value)[:100]!r}", code="invalid-clause", known=names, hint=hint
+    )

@@ -228,8 +228,11 @@ def normal_condition(node: Node, variable: str) -> Node:
     return rewrite(node, normal)
 
 
-def marked_condition(node: Node, variable: str) -> Node:
-    """The inverse of `normal_condition`: every row of another variable is one accepted before."""
+def marked_condition(node: Node, variable: str | None) -> Node:
+    """The inverse of `normal_condition`: every row of another variable is one accepted before.
+
+    `variable` is None where the row under test belongs to none.
+    """
 
     def marked(part: Node) -> Node:
         tag = tag_of(part)

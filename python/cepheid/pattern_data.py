@@ -3,60 +3,53 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Self
 
 from cepheid import nodes
 from cepheid._native import Pattern as NativePattern
+from cepheid.bounds import opened, whole_root
 from cepheid.building import checked_name, json_text, not_serialisable, same_data
 from cepheid.clauses import UNSET, clause_code, references
 from cepheid.errors import PatternError
 from cepheid.names import nearest_name, resolve_name
 from cepheid.nodes import Node
 from cepheid.predicate import UserPredicate, predicate_column
-from cepheid.row_pattern import PATTERN_DEPTH_MAX, default_skip, lowered_root, measured
-from cepheid.spelling import NotSpellable, root_code
+from cepheid.root_spelling import NotSpellable, root_code
+from cepheid.row_pattern import (
+    PATTERN_DEPTH_MAX,
+    Body,
+    default_skip,
+    lowered_root,
+    measured,
+    with_untils,
+    without_plain_greed,
+)
 
 
 class PatternData:
     """The tree of a pattern, the conditions of its events, its clauses, and all that can be asked of them."""
 
-    __slots__ = ("_clauses", "_define", "_depth", "_kept", "_root", "_variables")
+    __slots__ = ("_body", "_clauses", "_kept")
 
-    _root: Any
-    _define: dict[str, Node]
+    _body: Body
+    # As the engine reads them, but for `within`, which is a `Bounds`, and `define`, which says that there was one.
     _clauses: dict[str, Any]
-    _variables: tuple[str, ...]
-    _depth: int
     _kept: dict[str, Any]
 
     def __init__(self) -> None:
         raise TypeError("patterns are built with event(), seq(), all_of(), pattern_from_sql() or Pattern.from_dict()")
 
     @classmethod
-    def _of(
-        cls,
-        root: Any,
-        define: dict[str, Node],
-        variables: tuple[str, ...],
-        depth: int,
-        clauses: dict[str, Any] | None = None,
-    ) -> Self:
-        if depth > PATTERN_DEPTH_MAX:
+    def _of(cls, body: Body, clauses: dict[str, Any] | None = None) -> Self:
+        if body.depth > PATTERN_DEPTH_MAX:
             raise PatternError(
                 f"the pattern has more than {PATTERN_DEPTH_MAX} levels of nesting",
                 code="limit-exceeded",
                 limit=PATTERN_DEPTH_MAX,
             )
         pattern = object.__new__(cls)
-        for slot, value in (
-            ("_root", root),
-            ("_define", define),
-            ("_variables", variables),
-            ("_depth", depth),
-            ("_clauses", clauses or {}),
-            ("_kept", {}),
-        ):
+        for slot, value in (("_body", body), ("_clauses", clauses or {}), ("_kept", {})):
             object.__setattr__(pattern, slot, value)
         return pattern
 
@@ -70,14 +63,14 @@ class PatternData:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The names of its events, in the order in which they are written.
+        """The names of its events, absent ones too, in the order in which they are written.
 
         Example:
             >>> from cepheid import event
             >>> (event("a") >> event("b")).variables
             ('a', 'b')
         """
-        return self._variables
+        return self._body.variables
 
     @property
     def name(self) -> str | None:
@@ -261,31 +254,31 @@ class PatternData:
 
     def __hash__(self) -> int:
         canonical = self._canonical()
-        return hash(canonical if isinstance(canonical, str) else (self._variables, self.name))
+        return hash(canonical if isinstance(canonical, str) else (self.variables, self.name))
 
     def __repr__(self) -> str:
         return self._code()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (type(self), self._root, self._define, self._variables, self._depth, self._clauses)
+        return _unpickle, (type(self), self._body, self._clauses)
 
     # Lowering.
 
     def _with(self, **clauses: Any) -> Self:
-        return self._of(self._root, self._define, self._variables, self._depth, {**self._clauses, **clauses})
+        return self._of(self._body, {**self._clauses, **clauses})
 
     def _names(self) -> list[str]:
-        return [*self._variables, *(subset["name"] for subset in self._clauses.get("subsets", ()))]
+        return [*self.variables, *(subset["name"] for subset in self._clauses.get("subsets", ()))]
 
-    def _known(self, name: Any, who: str, code: str) -> str:
+    def _known(self, name: Any, who: str, code: str, names: list[str]) -> str:
+        """One of the names, as it is written in the pattern."""
         checked_name(name, "variable")
-        names = self._names() if code == "unknown-skip-target" else list(self._variables)
         found = resolve_name(name, names)
         if found not in names:
             hint = nearest_name(name, names)
             listed = ", ".join(f"`{known}`" for known in names[:12]) + (" and more" if len(names) > 12 else "")
             raise PatternError(
-                f"{who} `{name[:100]}`, which is no variable of the pattern (it has {listed})",
+                f"{who} `{name[:100]}`, which is no variable of the pattern (it has {listed or 'none'})",
                 code=code,
                 variable=name,
                 known=names,
@@ -294,40 +287,49 @@ class PatternData:
         return found
 
     def _check_references(self, node: Node, context: str) -> None:
+        names = self._names()
         for name in references(node):
             try:
-                self._known(name, f"{context} refers to", "unknown-variable")
+                self._known(name, f"{context} refers to", "unknown-variable", names)
             except PatternError as error:
-                if name not in self._names():
-                    error.context = context
-                    raise
+                error.context = context
+                raise
 
-    def _lowered(self) -> dict[str, Any]:
-        """The pattern as the engine reads it, predicates in Python still in place."""
-        if (kept := self._kept.get("lowered")) is not None:
+    def _lowered(self, *, spelled: bool = False) -> dict[str, Any]:
+        """The pattern as the engine reads it, predicates in Python still in place.
+
+        `spelled`: for its code, greed stays as it was said, and bounds are left to the clause.
+        """
+        kept_as = "spelled" if spelled else "lowered"
+        if (kept := self._kept.get(kept_as)) is not None:
             return dict(kept)
         known = self._names()
         clauses = {key: value for key, value in self._clauses.items() if key != "define" and value is not None}
+        bounds = clauses.pop("within", {})
+        selection = clauses.get("selection", "first")
+        root, within = lowered_root(self._body.root, known, None if spelled else selection), None
+        if not spelled:
+            root, within = whole_root(root, bounds)
         lowered: dict[str, Any] = {
             "rows_per_match": "one",
-            "after_match": default_skip(clauses.get("selection", "first")),
+            "after_match": default_skip(selection),
             "empty_matches": "excluded",
             "output": "derived",
             **clauses,
-            "root": lowered_root(self._root),
+            "root": root,
         }
-        define = {variable: nodes.resolve_names(condition, known) for variable, condition in self._define.items()}
+        if within is not None:
+            lowered["within"] = within
+        define = {name: nodes.resolve_names(condition, known) for name, condition in self._body.define.items()}
         if lowered["empty_matches"] == "excluded":
             define = {variable: nodes.normal_condition(node, variable) for variable, node in define.items()}
         # In the order of the variables, however they were given.
-        lowered["define"] = [
-            {"variable": variable, "condition": define[variable]} for variable in self._variables if variable in define
-        ]
-        lowered["measures"] = [
-            {"name": measure["name"], "value": nodes.resolve_names(measure["value"], known)}
-            for measure in lowered.get("measures", ())
-        ]
-        self._kept["lowered"] = lowered
+        lowered["define"] = [{"variable": name, "condition": define[name]} for name in self.variables if name in define]
+        topics = self._body.topics
+        if topics:
+            lowered["topics"] = [{"variable": v, "topic": topics[v]} for v in self.variables if v in topics]
+        lowered = with_measures(lowered, lambda node: nodes.resolve_names(node, known))
+        self._kept[kept_as] = lowered
         return dict(lowered)
 
     def _compiled(self, event_time: str | None = None) -> tuple[NativePattern, tuple[UserPredicate, ...]]:
@@ -344,8 +346,12 @@ class PatternData:
         if "native" not in self._kept:
             predicates: list[UserPredicate] = []
             lowered = self._lowered()
-            for key, part in (("define", "condition"), ("measures", "value")):
-                lowered[key] = [{**entry, part: without_predicates(entry[part], predicates)} for entry in lowered[key]]
+            lowered["define"] = [
+                {**entry, "condition": without_predicates(entry["condition"], predicates)}
+                for entry in lowered["define"]
+            ]
+            lowered["root"] = with_untils(lowered["root"], lambda node: without_predicates(node, predicates))
+            lowered = with_measures(lowered, lambda node: without_predicates(node, predicates))
             native = NativePattern.from_json(json.dumps({"cepheid_ir": 1, "pattern": lowered}, allow_nan=False))
             self._kept["native"] = (native, tuple(predicates))
         compiled: tuple[NativePattern, tuple[UserPredicate, ...]] = self._kept["native"]
@@ -369,28 +375,33 @@ class PatternData:
     @classmethod
     def _from_native(cls, native: NativePattern) -> Self:
         data = json.loads(native.to_json())["pattern"]
-        root = data.pop("root")
+        root, bounds = opened(data.pop("root"), data.pop("within", None))
         define = {entry["variable"]: entry["condition"] for entry in data.pop("define", ())}
+        topics = {entry["variable"]: entry["topic"] for entry in data.pop("topics", ())}
+        selection = data.get("selection", "first")
+        if selection == "first":
+            root = without_plain_greed(root)
         defaults = {
             "rows_per_match": "one",
-            "after_match": default_skip(data.get("selection", "first")),
+            "after_match": default_skip(selection),
             "empty_matches": "excluded",
             "output": "derived",
         }
         clauses = {key: value for key, value in data.items() if value != defaults.get(key, UNSET)}
-        variables, depth = measured(root)
-        pattern = cls._of(root, define, variables, depth, clauses)
+        if bounds:
+            clauses["within"] = bounds
+        pattern = cls._of(measured(root, define, topics), clauses)
         pattern._kept["native"] = (native, ())
         return pattern
 
     def _code(self) -> str:
-        lowered = self._lowered()
+        lowered = self._lowered(spelled=True)
         foreign = lowered.keys() & {"subsets", "initial"} or lowered["empty_matches"] != "excluded"
         try:
             if foreign or lowered["output"] != "derived":
                 raise NotSpellable
             define = {entry["variable"]: entry["condition"] for entry in lowered["define"]}
-            code, whole = root_code(lowered["root"], define)
+            code, whole = root_code(lowered["root"], define, self._body.topics)
         except NotSpellable:
             return self._foreign_code()
         clauses = "".join(clause_code(key, value) for key, value in self._clauses.items())
@@ -425,12 +436,19 @@ def without_predicates(node: Node, predicates: list[UserPredicate]) -> Node:
     return nodes.rewrite(node, column)
 
 
-def _unpickle(
-    cls: type[PatternData],
-    root: Any,
-    define: dict[str, Node],
-    variables: tuple[str, ...],
-    depth: int,
-    clauses: dict[str, Any],
-) -> PatternData:
-    return cls._of(root, define, variables, depth, clauses)
+def with_measures(lowered: dict[str, Any], change: Callable[[Node], Node]) -> dict[str, Any]:
+    """The lowered pattern with every expression about a match changed: measures, intermediate ones too, and HAVING."""
+
+    def changed(measures: Any) -> list[dict[str, Any]]:
+        return [{**measure, "value": change(measure["value"])} for measure in measures]
+
+    lowered = {**lowered, "measures": changed(lowered.get("measures", ()))}
+    if "having" in lowered:
+        lowered["having"] = change(lowered["having"])
+    if "emit_at" in lowered:
+        lowered["emit_at"] = [{**entry, "measures": changed(entry.get("measures", ()))} for entry in lowered["emit_at"]]
+    return lowered
+
+
+def _unpickle(cls: type[PatternData], body: Body, clauses: dict[str, Any]) -> PatternData:
+    return cls._of(body, clauses)

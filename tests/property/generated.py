@@ -77,32 +77,66 @@ def algebra_patterns(draw: Any) -> Pattern:
     parts = []
     for place, name in enumerate(names):
         found = draw(st.lists(conditions(names[: place + 1]), max_size=2))
-        parts.append(quantified(draw, event(name, *found)))
-    while len(parts) > 1:
-        right, left = parts.pop(), parts.pop()
-        how = draw(st.sampled_from(["then", "next", "then_any", "or", "all_of", "seq"]))
+        single = event(name, *found, topic=draw(st.sampled_from([None, None, None, "t", "a.b"])))
+        if place and draw(st.integers(0, 4)) == 0:
+            parts.append(cep.absent(single))
+        else:
+            parts.append(quantified(draw, single, names[: place + 1]))
+    whole = parts.pop(0)
+    while parts:
+        whole = joined(draw, whole, parts.pop(0))
+        if draw(st.booleans()):
+            whole = quantified(draw, whole, names)
+    # Last without a time to be absent for, an absent event cannot stand.
+    last = event("the end") if not draw(st.booleans()) else cep.absent(event("the end"), for_="1h")
+    return with_clauses(draw, whole.then(last), names)
+
+
+def joined(draw: Any, left: Pattern, right: Pattern) -> Pattern:
+    """The two in one of the ways there are; one that lets no absent event stand gives way to `then`."""
+    how = draw(st.sampled_from(["then", "next", "then_any", "or", "all_of", "seq"]))
+    try:
         match how:
             case "or":
-                joined = left | right
+                return left | right
             case "all_of":
-                joined = cep.all_of(left, right, contiguity=draw(st.sampled_from([None, *CONTIGUITIES])))
+                return cep.all_of(left, right, contiguity=draw(st.sampled_from([None, *CONTIGUITIES])))
             case "seq":
-                joined = cep.seq(left, right, contiguity=draw(st.sampled_from(CONTIGUITIES)))
+                return cep.seq(left, right, contiguity=draw(st.sampled_from(CONTIGUITIES)))
             case _:
-                joined = getattr(left, how)(right)
-        parts.append(quantified(draw, joined))
-    return with_clauses(draw, parts[0], names)
+                made: Pattern = getattr(left, how)(right)
+                return made
+    except cep.PatternError as error:
+        assert error.code == "invalid-absence", error
+        return left.then(right)
 
 
-def quantified(draw: Any, part: Pattern) -> Pattern:
-    how = draw(st.sampled_from([None, None, "times", "at_least", "one_or_more", "zero_or_more", "optional"]))
+def quantified(draw: Any, part: Pattern, names: list[str]) -> Pattern:
+    how = draw(st.sampled_from([None, None, "times", "at_least", "one_or_more", "zero_or_more", "optional", "within"]))
     if how is None:
         return part
-    given: dict[str, Any] = {"greedy": draw(st.booleans())}
+    if how == "within":
+        return bounded(draw, part)
+    given: dict[str, Any] = {"greedy": draw(st.sampled_from([None, True, False]))}
     if how != "optional":
-        given["contiguity"] = draw(st.sampled_from([None, *CONTIGUITIES]))
+        given["contiguity"] = draw(st.sampled_from([None, "strict", "skip_till_next"]))
+        given["until"] = draw(st.none() | conditions(names))
     counts = {"times": (draw(st.integers(0, 2)), draw(st.integers(2, 4))), "at_least": (draw(st.integers(0, 4)),)}
-    return getattr(part, how)(*counts.get(how, ()), **given)
+    made: Pattern = getattr(part, how)(*counts.get(how, ()), **given)
+    return made
+
+
+def bounded(draw: Any, part: Pattern) -> Pattern:
+    """The part with bounds, whose gaps are shorter than their windows."""
+    said: list[dict[str, Any]] = [
+        {"span": draw(st.sampled_from(["10m", "1h30m", None, dt.timedelta(hours=1)]))},
+        {"rows": draw(st.integers(9, 10**6))},
+        {"span": draw(st.sampled_from(["1s", dt.timedelta(microseconds=1)])), "between": "neighbours"},
+        {"rows": draw(st.integers(0, 9)), "between": "neighbours"},
+    ]
+    for bound in draw(st.lists(st.sampled_from(said), max_size=4)):
+        part = part.within(**bound)
+    return part
 
 
 def with_clauses(draw: Any, pattern: Pattern, names: list[str]) -> Pattern:
@@ -110,15 +144,22 @@ def with_clauses(draw: Any, pattern: Pattern, names: list[str]) -> Pattern:
         pattern = pattern.partition_by("p", "a column")
     if draw(st.booleans()):
         pattern = pattern.order_by("t", "x", descending=[draw(st.booleans()), draw(st.booleans())])
-        pattern = pattern.within(draw(st.sampled_from(["10m", "1h30m", None, dt.timedelta(microseconds=1)])))
-    elif draw(st.booleans()):
-        pattern = pattern.within(rows=draw(st.integers(0, 10**6)))
+    if draw(st.booleans()):
+        pattern = bounded(draw, pattern)
+    if draw(st.booleans()):
+        pattern = pattern.having(draw(conditions(names)))
+    if draw(st.booleans()):
+        pattern = pattern.timeouts(draw(st.booleans()))
+    if draw(st.booleans()):
+        present = sorted(set(pattern.variables) - pattern._body.absent)
+        if present:
+            pattern = pattern.emit_at(draw(st.sampled_from(present)), "raised", n=ref(names[0]).count())
     if draw(st.booleans()):
         name = draw(st.sampled_from(names))
         pattern = pattern.select({"n": ref(name).count(), "the last": ref(name).x, "const": cep.lit(Decimal("1.50"))})
     if draw(st.booleans()):
         pattern = pattern.matches("all")
-    skips = ["past_last_row", "to_next_row", "none", "consume", ("to_first", names[0]), ("to_last", names[-1])]
+    skips = ["past_last_row", "to_next_row", "none", "consume", ("to_first", names[0]), ("to_last", names[0])]
     if draw(st.booleans()):
         pattern = pattern.after_match(draw(st.sampled_from(skips)))
     if draw(st.booleans()):

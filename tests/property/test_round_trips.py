@@ -41,11 +41,16 @@ def test_patterns_of_the_algebra_survive_data_json_pickle_and_repr() -> None:
     def check(pattern: Pattern) -> None:
         check_round_trips(pattern)
         seen["examples"] += 1
-        seen["larger"] += len(pattern.variables) > 1
+        seen["larger"] += len(pattern.variables) > 2
+        text = pattern.to_json()
+        for word in ("absent", "bounded", "until", "topics", "having", "emit_at", "timeouts"):
+            seen[word] += f'"{word}"' in text
 
     check()
     assert seen["examples"] >= EXAMPLES
     assert seen["larger"] >= EXAMPLES / 4, seen
+    for word in ("absent", "bounded", "until", "topics", "having", "emit_at", "timeouts"):
+        assert seen[word] >= EXAMPLES / 20, seen
 
 
 def test_patterns_of_sql_survive_data_json_pickle_repr_and_sql() -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, assert_type
 
 import cepheid as cep
-from cepheid import Expr, Matches, Pattern, col, event, prev
+from cepheid import Expr, Matches, Pattern, absent, col, event, prev
 
 condition: Expr = (col.price > prev(col.price)) & ~(col.volume < 100) | col.name.str.lower().like("a%")
 assert_type(col.price, Expr)
@@ -34,6 +34,11 @@ pattern = (
     .named("rise")
 )
 assert_type(pattern, Pattern)
+assert_type(absent(event("x", topic="t"), for_=timedelta(hours=1)), Pattern)
+assert_type(event("a").times(1, 3, greedy=None, until="x > 1").within("1m", between="neighbours"), Pattern)
+assert_type(pattern.within(None).within(rows=3), Pattern)
+assert_type(pattern.having(condition).timeouts(True).matches("all").after_match("consume"), Pattern)
+assert_type(pattern.emit_at("rise", "risen", cep.ref("rise").price.alias("top"), n=cep.ref("rise").count()), Pattern)
 assert_type(event("a") >> event("b") | event("c"), Pattern)
 assert_type(Pattern.from_dict(pattern.to_dict()), Pattern)
 assert_type(pattern.fingerprint, str)
@@ -60,6 +65,9 @@ except cep.SqlError as sql_error:
 pattern.after_match(3)  # type: ignore[arg-type]
 pattern.rows_per_match("some")  # type: ignore[arg-type]
 pattern.one_or_more(contiguity="loose")  # type: ignore[arg-type]
+pattern.within("1m", between="rows")  # type: ignore[arg-type]
+pattern.one_or_more(greedy="yes")  # type: ignore[arg-type]
+absent("x")  # type: ignore[arg-type]
 event(1)  # type: ignore[arg-type]
 pattern >> "b"  # type: ignore[operator]
 cep.match(pattern)  # type: ignore[call-arg]

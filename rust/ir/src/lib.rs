@@ -17,6 +17,7 @@ pub mod literal;
 pub mod pattern;
 pub mod query;
 
+mod absence;
 mod normalise;
 mod validate;
 mod wire;

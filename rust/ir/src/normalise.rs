@@ -17,6 +17,7 @@ impl Pattern {
     /// - `FINAL` of a `FIRST` without offset is the same row as `RUNNING`, and is written as that;
     /// - a loop that says nothing of greed is greedy where one match is preferred, and a reluctant one says nothing
     ///   where every match is wanted;
+    /// - in an until condition, where the row under test belongs to no variable, every named row is `Excluded`;
     /// - topics stand in the order of the variables.
     pub fn normalise(mut self) -> Self {
         self.root = normal_node(self.root, self.selection);
@@ -116,7 +117,18 @@ fn normal_untils(node: &mut PatternNode) {
     if let PatternNode::Quantified { quantifier, .. } = node
         && let Some(until) = &mut quantifier.until
     {
-        until.walk_mut(&mut normal_expr);
+        until.walk_mut(&mut |expr| {
+            match expr {
+                Expr::Column { at, .. } | Expr::Classifier { at } if at.variable.is_some() => {
+                    at.tested_row = TestedRow::Excluded;
+                }
+                Expr::Aggregate(aggregate) if aggregate.variable.is_some() => {
+                    aggregate.tested_row = TestedRow::Excluded;
+                }
+                _ => {}
+            }
+            normal_expr(expr);
+        });
     }
     node.children_mut().into_iter().for_each(normal_untils);
 }

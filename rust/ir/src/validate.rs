@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
+use crate::absence::absences_possible;
 use crate::error::PatternError;
 use crate::expr::{Expr, Semantics, TestedRow};
 use crate::limits;
-use crate::pattern::{
-    AfterMatchSkip, Between, Contiguity, EmptyMatches, Pattern, PatternNode, RowsPerMatch, Within,
-};
+use crate::pattern::{AfterMatchSkip, Between, EmptyMatches, Pattern, PatternNode, RowsPerMatch, Within};
 
 impl Pattern {
     /// Checks everything that can be checked without data.
@@ -26,7 +25,7 @@ impl Pattern {
         topics_of_variables(self)?;
         skip_target_exists(self)?;
         within_measurable(self)?;
-        bounds_possible(&self.root, self.within)?;
+        bounds_possible(&self.root, Windows::default().inside(self.within))?;
         absences_possible(self)?;
         clauses_agree(self)?;
         let names = self.names();
@@ -287,122 +286,50 @@ fn within_measurable(pattern: &Pattern) -> Result<(), PatternError> {
     }
 }
 
-/// Bounds of parts; `around`: the bound from first row to last of what they stand in.
-fn bounds_possible(node: &PatternNode, around: Option<Within>) -> Result<(), PatternError> {
+/// The bounds from first row to last that hold at a place, the tightest of each unit.
+#[derive(Clone, Copy, Default)]
+struct Windows {
+    nanoseconds: Option<i64>,
+    rows: Option<u64>,
+}
+
+impl Windows {
+    fn inside(self, within: Option<Within>) -> Self {
+        match within {
+            Some(Within::Time { nanoseconds }) => {
+                let tightest = self.nanoseconds.map_or(nanoseconds, |around| around.min(nanoseconds));
+                Self { nanoseconds: Some(tightest), ..self }
+            }
+            Some(Within::Rows(rows)) => {
+                Self { rows: Some(self.rows.map_or(rows, |around| around.min(rows))), ..self }
+            }
+            Some(Within::Unbounded) | None => self,
+        }
+    }
+
+    fn hold(self, gap: Within) -> bool {
+        match gap {
+            Within::Time { nanoseconds } => self.nanoseconds.is_none_or(|window| nanoseconds <= window),
+            Within::Rows(rows) => self.rows.is_none_or(|window| rows <= window),
+            Within::Unbounded => true,
+        }
+    }
+}
+
+/// Bounds of parts; `around`: those that hold for what they stand in.
+fn bounds_possible(node: &PatternNode, around: Windows) -> Result<(), PatternError> {
     let mut inside = around;
     if let PatternNode::Bounded { within, between, .. } = node {
         if matches!(within, Within::Time { nanoseconds } if *nanoseconds <= 0) {
             return Err(PatternError::InvalidWithin);
         }
-        let longer = match (around, within) {
-            (Some(Within::Time { nanoseconds: window }), Within::Time { nanoseconds: gap }) => *gap > window,
-            (Some(Within::Rows(window)), Within::Rows(gap)) => *gap > window,
-            _ => false,
-        };
         match between {
-            Between::Neighbours if longer => return Err(PatternError::GapExceedsWindow),
-            Between::FirstToLast if !longer => inside = Some(*within),
-            _ => {}
+            Between::Neighbours if !around.hold(*within) => return Err(PatternError::GapExceedsWindow),
+            Between::Neighbours => {}
+            Between::FirstToLast => inside = around.inside(Some(*within)),
         }
     }
     node.children().into_iter().try_for_each(|child| bounds_possible(child, inside))
-}
-
-/// Absent events stand between steps, or first, or last with a time to be absent for.
-fn absences_possible(pattern: &Pattern) -> Result<(), PatternError> {
-    let refuse = |variable: &str, problem| {
-        Err(PatternError::InvalidAbsence { variable: variable.to_owned(), problem })
-    };
-    let mut found = Ok(());
-    pattern.root.walk(&mut |node| {
-        if found.is_err() {
-            return;
-        }
-        found = match node {
-            PatternNode::Absent { for_ns: Some(nanoseconds), .. } if *nanoseconds <= 0 => {
-                Err(PatternError::InvalidWithin)
-            }
-            PatternNode::Quantified { node, .. } | PatternNode::Exclusion(node)
-                if matches!(**node, PatternNode::Absent { .. }) =>
-            {
-                let PatternNode::Absent { variable, .. } = &**node else { unreachable!("just seen") };
-                refuse(
-                    variable,
-                    "what is not there can be neither repeated nor optional; leave the quantifier out",
-                )
-            }
-            PatternNode::Permute { parts, .. } => {
-                let absent = parts.iter().find_map(|part| match part {
-                    PatternNode::Absent { variable, .. } => Some(variable),
-                    _ => None,
-                });
-                absent.map_or(Ok(()), |variable| {
-                    refuse(variable, "it has no place among parts of any order; put it before or after them")
-                })
-            }
-            PatternNode::Sequence(steps) => {
-                let absent = steps.iter().find_map(|step| match &step.node {
-                    PatternNode::Absent { variable, .. } if step.contiguity == Contiguity::SkipTillAny => {
-                        Some(variable)
-                    }
-                    _ => None,
-                });
-                absent.map_or(Ok(()), |variable| {
-                    refuse(
-                        variable,
-                        "then_any() lets any row lie between, and so cannot forbid one; use then()",
-                    )
-                })
-            }
-            _ => Ok(()),
-        };
-    });
-    found?;
-    let mut last = vec![];
-    trailing(&pattern.root, Contiguity::Strict, &mut last);
-    let bounded = matches!(pattern.within, Some(Within::Time { .. }));
-    for (variable, for_ns, contiguity) in last {
-        if for_ns.is_none() && contiguity != Contiguity::Strict && !bounded {
-            return refuse(
-                variable,
-                "as the last step it needs a time to be absent for: say for_=..., or bound the pattern by within()",
-            );
-        }
-    }
-    match &pattern.root {
-        PatternNode::Absent { variable, .. } => {
-            refuse(variable, "a match needs at least one row that is there")
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Collects the absent events that may be the last step; whether the part may be passed without taking a row.
-fn trailing<'a>(
-    node: &'a PatternNode,
-    before: Contiguity,
-    last: &mut Vec<(&'a str, Option<i64>, Contiguity)>,
-) -> bool {
-    match node {
-        PatternNode::Variable(_) => false,
-        PatternNode::Anchor(_) | PatternNode::Empty => true,
-        PatternNode::Absent { variable, for_ns } => {
-            last.push((variable, *for_ns, before));
-            true
-        }
-        PatternNode::Sequence(steps) => steps.iter().enumerate().rev().all(|(place, step)| {
-            trailing(&step.node, if place == 0 { before } else { step.contiguity }, last)
-        }),
-        PatternNode::Alternation(parts) => {
-            // Every alternative is looked at, whatever the others say.
-            parts.iter().fold(false, |empty, part| trailing(part, before, last) | empty)
-        }
-        PatternNode::Permute { parts, contiguity } => {
-            parts.iter().fold(true, |empty, part| trailing(part, *contiguity, last) & empty)
-        }
-        PatternNode::Quantified { node, quantifier } => trailing(node, before, last) | (quantifier.min == 0),
-        PatternNode::Exclusion(node) | PatternNode::Bounded { node, .. } => trailing(node, before, last),
-    }
 }
 
 fn clauses_agree(pattern: &Pattern) -> Result<(), PatternError> {

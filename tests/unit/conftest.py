@@ -1,0 +1,6 @@
+"""Lets the unit tests share `written_down.py`, whichever way pytest imports them."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
