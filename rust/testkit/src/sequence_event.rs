@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use cepheid_ir::{EmptyMatches, Expr, Measure, Pattern, PatternError, PatternNode};
+use cepheid_ir::{EmptyMatches, Expr, Measure, Pattern, PatternNode};
 
 use crate::reference::ReferenceError;
 use crate::reference_eval::{Scene, evaluate};
@@ -83,7 +83,6 @@ pub fn reference_sequences(
 ) -> Result<Vec<SequenceEvent>, ReferenceError> {
     pattern.validate()?;
     refuse_undefined(pattern)?;
-    refuse_timed_absence_between(&pattern.root, false, false)?;
     let rows = merge(pattern, input)?;
     resolve_columns(pattern, &rows)?;
     let topics: Vec<String> = input.topics.iter().map(|(name, _)| name.clone()).collect();
@@ -185,37 +184,6 @@ fn can_be_empty(node: &PatternNode) -> bool {
         PatternNode::Permute { parts, .. } => parts.iter().all(can_be_empty),
         PatternNode::Quantified { node, quantifier } => quantifier.min == 0 || can_be_empty(node),
         PatternNode::Exclusion(node) | PatternNode::Bounded { node, .. } => can_be_empty(node),
-    }
-}
-
-/// `for_` says how long a time before the first row or after the last is; between two rows it has no meaning.
-/// `before`, `after`: whether a run can have rows before the part, after it.
-fn refuse_timed_absence_between(node: &PatternNode, before: bool, after: bool) -> Result<(), ReferenceError> {
-    let takes_rows = |node: &PatternNode| node.variables().len() > node.absent_variables().len();
-    match node {
-        PatternNode::Absent { variable, for_ns: Some(_) } if before && after => {
-            Err(ReferenceError::Pattern(PatternError::InvalidAbsence {
-                variable: variable.clone(),
-                problem: "for_ has no meaning between two rows; leave it out",
-            }))
-        }
-        PatternNode::Sequence(steps) => steps.iter().enumerate().try_for_each(|(place, step)| {
-            let before = before || steps[..place].iter().any(|step| takes_rows(&step.node));
-            let after = after || steps[place + 1..].iter().any(|step| takes_rows(&step.node));
-            refuse_timed_absence_between(&step.node, before, after)
-        }),
-        PatternNode::Permute { parts, .. } => parts.iter().enumerate().try_for_each(|(place, part)| {
-            let others = parts.iter().enumerate().any(|(other, part)| other != place && takes_rows(part));
-            refuse_timed_absence_between(part, before || others, after || others)
-        }),
-        PatternNode::Quantified { node, quantifier } => {
-            let again = quantifier.max != Some(1) && takes_rows(node);
-            refuse_timed_absence_between(node, before || again, after || again)
-        }
-        node => node
-            .children()
-            .into_iter()
-            .try_for_each(|child| refuse_timed_absence_between(child, before, after)),
     }
 }
 

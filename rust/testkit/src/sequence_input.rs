@@ -116,6 +116,14 @@ pub(crate) fn merge(pattern: &Pattern, input: &SequenceInput) -> Result<MergedRo
     Ok(MergedRows { table, origins, times, partitions })
 }
 
+/// The rows that the pattern sees, as (topic, row) ordinals, in their order: what a [`Moment`](crate::Moment) counts.
+///
+/// # Errors
+/// As [`reference_sequences`](crate::reference_sequences).
+pub fn row_order(pattern: &Pattern, input: &SequenceInput) -> Result<Vec<(usize, usize)>, ReferenceError> {
+    Ok(merge(pattern, input)?.origins)
+}
+
 /// A pattern that names topics sees the rows of those alone, unless one of its variables takes rows of any.
 fn sees(pattern: &Pattern, topic: &str) -> bool {
     let mut any = false;
