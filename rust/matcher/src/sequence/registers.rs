@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use cepheid_eval::{Accumulator, EvalError, TypedAggregate, TypedExpr, Value};
+use cepheid_eval::{RunningAggregate, EvalError, TypedAggregate, TypedExpr, Value};
 use cepheid_ir::Anchor;
 
 use super::compile::SequenceMatcher;
@@ -55,7 +55,7 @@ struct Look {
 
 #[derive(Clone, Debug)]
 struct FoldState {
-    accumulator: Accumulator,
+    aggregate: RunningAggregate,
     /// Why the arguments of a row could not be taken: an error only if the aggregate is then asked for.
     failed: Option<EvalError>,
 }
@@ -67,7 +67,7 @@ impl Registers {
             folds: matcher
                 .folds
                 .iter()
-                .map(|fold| FoldState { accumulator: fold.definition.accumulator(), failed: None })
+                .map(|fold| FoldState { aggregate: fold.definition.running_aggregate(), failed: None })
                 .collect(),
             opened: vec![(0, 0); matcher.automaton.bounds.len()],
         }
@@ -109,7 +109,7 @@ impl Registers {
         }
         for (fold, state) in matcher.folds.iter().zip(&mut self.folds) {
             if fold.members[variable as usize] && state.failed.is_none() {
-                state.failed = push(fold, &mut state.accumulator, matcher, variable, row, rows).err();
+                state.failed = push(fold, &mut state.aggregate, matcher, variable, row, rows).err();
             }
         }
     }
@@ -157,11 +157,11 @@ impl Registers {
             return Err(error.clone());
         }
         match tested {
-            None => state.accumulator.value(),
+            None => state.aggregate.value(),
             Some((variable, row, rows)) => {
-                let mut accumulator = state.accumulator.clone();
-                push(fold, &mut accumulator, matcher, variable, row, rows)?;
-                accumulator.value()
+                let mut aggregate = state.aggregate.clone();
+                push(fold, &mut aggregate, matcher, variable, row, rows)?;
+                aggregate.value()
             }
         }
     }
@@ -169,7 +169,7 @@ impl Registers {
 
 fn push(
     fold: &Fold,
-    accumulator: &mut Accumulator,
+    aggregate: &mut RunningAggregate,
     matcher: &SequenceMatcher,
     variable: VariableId,
     row: u32,
@@ -182,5 +182,6 @@ fn push(
             arg.evaluate_row(&mut |slot: usize| Ok(matcher.looked(sources[slot], variable, row, rows)))?,
         );
     }
-    accumulator.push(&arguments)
+    aggregate.push(&arguments);
+    Ok(())
 }
