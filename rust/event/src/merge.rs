@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_empty_array, new_null_array};
+use arrow_array::{
+    Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array, new_empty_array, new_null_array,
+};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
 use arrow_select::concat::concat;
 use arrow_select::interleave::interleave;
+use arrow_select::take::take;
 
 use crate::error::EventError;
 use crate::table::{describe, nearest, resolve_column, same_columns};
@@ -362,7 +365,7 @@ fn gather_scattered(
             })
         })
         .collect();
-    let Some(missing) = &missing else { return Ok(interleave(&arrays, places)?) };
+    let Some(missing) = &missing else { return interleaved(&arrays, places) };
     let nothing = (arrays.len(), 0);
     arrays.push(missing.as_ref());
     let places: Vec<(usize, usize)> = places
@@ -372,7 +375,27 @@ fn gather_scattered(
             number => (number, *row),
         })
         .collect();
-    Ok(interleave(&arrays, &places)?)
+    interleaved(&arrays, &places)
+}
+
+/// The values at `places`, each an array and a row of it.
+fn interleaved(arrays: &[&dyn Array], places: &[(usize, usize)]) -> Result<ArrayRef, EventError> {
+    // For every dictionary `interleave` asks all places which of its values they use: with many dictionaries it is less
+    // work to put the arrays together whole.
+    let rows: usize = arrays.iter().map(|array| array.len()).sum();
+    let asked = places.len().saturating_mul(arrays.len());
+    if matches!(arrays[0].data_type(), DataType::Dictionary(..)) && asked / 4 > rows {
+        let mut starts = Vec::with_capacity(arrays.len());
+        let mut start = 0;
+        for array in arrays {
+            starts.push(start);
+            start += array.len() as u64;
+        }
+        let rows =
+            UInt64Array::from_iter_values(places.iter().map(|(array, row)| starts[*array] + *row as u64));
+        return Ok(take(&concat(arrays)?, &rows, None)?);
+    }
+    Ok(interleave(arrays, places)?)
 }
 
 /// The type in the merged schema of a column of type `data_type`.

@@ -44,10 +44,7 @@ impl ReorderBuffer {
     ) -> Result<Prepared, EventError> {
         let watermark = clock.watermark;
         let mut taken = vec![];
-        let counts = match watermark {
-            Some(watermark) => self.runs.up_to(Some(watermark)),
-            None => self.runs.up_to(Some(i64::MIN)).iter().map(|_| 0).collect(),
-        };
+        let counts = self.runs.up_to(watermark);
         let rows = match (watermark, topic) {
             (None, _) => MergedBatch::empty(columns),
             (Some(watermark), topic) if counts.iter().all(|count| *count == 0) && are_in_order(judged) => {

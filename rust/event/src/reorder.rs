@@ -270,9 +270,7 @@ impl ReorderBuffer {
     pub fn prepare_flush(&self) -> Result<Prepared, EventError> {
         let mut clock = self.clock.clone();
         let seen = clock.sources.iter().filter_map(|source| source.greatest).max();
-        let counts = self.runs.up_to(None);
-        let waiting = self.runs.first(&counts).map(|place| place.time).max();
-        if let Some(last) = clock.watermark.max(seen).max(waiting) {
+        if let Some(last) = clock.watermark.max(seen).max(self.runs.last_time()) {
             clock.advance_to(last);
         }
         let mut prepared = self.prepared(clock, None, &self.columns, &[], vec![])?;
@@ -410,6 +408,19 @@ pub(crate) fn insert_places(runs: &mut Runs, topic: u16, chunk: &Chunk, watermar
 
 /// The rows of a pushed batch that wait. Shared where most of them do, copied where few do.
 fn waiting_chunk(batch: &Judged, watermark: Option<i64>) -> Result<Option<Chunk>, EventError> {
+    let chunk = |first: usize, waiting: usize| {
+        let all = batch.times.len() - first;
+        let arrival = batch.first + first as u64;
+        Chunk::consecutive(batch.batch.slice(first, all), batch.times.slice(first, all), arrival, waiting)
+    };
+    if batch.verdict.in_order {
+        let first = watermark.map_or(0, |watermark| batch.times.partition_point(|time| *time <= watermark));
+        if first == batch.times.len() {
+            return Ok(None);
+        }
+        let chunk = chunk(first, batch.times.len() - first);
+        return if chunk.is_sparse() { chunk.only_waiting(watermark).map(Some) } else { Ok(Some(chunk)) };
+    }
     let waits = |time: i64| watermark.is_none_or(|watermark| time > watermark);
     let mut late = batch.verdict.late.iter().copied().peekable();
     let mut rows: Vec<u32> = vec![];
@@ -423,13 +434,7 @@ fn waiting_chunk(batch: &Judged, watermark: Option<i64>) -> Result<Option<Chunk>
         }
     }
     let Some(first) = rows.first().map(|row| *row as usize) else { return Ok(None) };
-    let (all, waiting) = (batch.times.len() - first, rows.len());
-    let chunk = Chunk::consecutive(
-        batch.batch.slice(first, all),
-        batch.times.slice(first, all),
-        batch.first + first as u64,
-        waiting,
-    );
+    let chunk = chunk(first, rows.len());
     // A late row beyond the watermark must not be taken for one that waits.
     if late_waits || chunk.is_sparse() {
         rows.iter_mut().for_each(|row| *row -= first as u32);

@@ -62,13 +62,18 @@ impl Runs {
         self.last_used = run;
     }
 
-    /// How many places of each run have a time up to and including `time`; all of them for `None`.
+    /// How many places of each run have a time up to and including `time`; none of them for `None`.
     pub(crate) fn up_to(&self, time: Option<i64>) -> Vec<usize> {
         let ready = |run: &Run| {
-            let places = &run.places[run.head..];
-            time.map_or(places.len(), |time| places.partition_point(|place| place.time <= time))
+            let reached = |place: &Place| time.is_some_and(|time| place.time <= time);
+            run.places[run.head..].partition_point(reached)
         };
         self.runs.iter().map(ready).collect()
+    }
+
+    /// The time of the last place of all.
+    pub(crate) fn last_time(&self) -> Option<i64> {
+        self.runs.first().map(|run| run.last().time)
     }
 
     /// The first `counts[r]` places of each run r, run after run.
@@ -132,18 +137,19 @@ mod tests {
         for (arrival, time) in [5, 1, 6, 2, 7, 3].into_iter().enumerate() {
             runs.insert(place(time, arrival as u64));
         }
+        assert_eq!(runs.up_to(None), [0, 0]);
         let counts = runs.up_to(Some(3));
         let mut given: Vec<i64> = runs.first(&counts).map(|place| place.time).collect();
         given.sort_unstable();
         assert_eq!(given, [1, 2, 3]);
         runs.remove(&counts);
         runs.insert(place(4, 6));
-        let counts = runs.up_to(None);
+        let counts = runs.up_to(runs.last_time());
         let mut rest: Vec<i64> = runs.first(&counts).map(|place| place.time).collect();
         rest.sort_unstable();
         assert_eq!(rest, [4, 5, 6, 7]);
         runs.remove(&counts);
-        assert_eq!(runs.up_to(None), Vec::<usize>::new());
+        assert_eq!((runs.up_to(Some(i64::MAX)), runs.last_time()), (vec![], None));
         assert_eq!(size_of::<Place>(), 24);
     }
 }

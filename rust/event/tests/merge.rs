@@ -148,6 +148,8 @@ fn rows_of_every_type_are_gathered_whichever_way_they_lie() {
         vec![segment(2, 2, 1), segment(2, 0, 1)],
         // As blocks: sixteen rows and more to a segment, on average.
         vec![segment(3, 0, 60), segment(4, 3, 40), segment(0, 1, 1)],
+        // So scattered that dictionaries are put together whole.
+        (0..200).map(|row| segment(row % 3, row / 3 % 3, 1)).collect(),
     ];
     let many =
         |batch: &RecordBatch| arrow_select::concat::concat_batches(&batch.schema(), vec![batch; 20]).unwrap();
@@ -172,7 +174,7 @@ fn rows_of_every_type_are_gathered_whichever_way_they_lie() {
             }
         }
     }
-    assert_eq!(compared, (2 + 3 + 5 + 2 + 101) * 8);
+    assert_eq!(compared, (2 + 3 + 5 + 2 + 101 + 200) * 8);
 }
 
 #[test]
