@@ -1,5 +1,6 @@
 //! One schema over the topics of a stream, and batches of it made from theirs.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::{
@@ -28,6 +29,7 @@ pub const TOPICS_MAX: usize = u16::MAX as usize;
 #[derive(Clone, Debug)]
 pub struct MergedSchema {
     topics: Vec<Topic>,
+    numbers: HashMap<String, u16>,
     /// Topics in the order in which their schemas came, which is what decides the order of the columns.
     order: Vec<u16>,
     schema: SchemaRef,
@@ -94,7 +96,7 @@ pub struct Segment {
 impl Default for MergedSchema {
     /// No topics.
     fn default() -> Self {
-        Self { topics: vec![], order: vec![], schema: Arc::new(Schema::empty()) }
+        Self { topics: vec![], numbers: HashMap::new(), order: vec![], schema: Arc::new(Schema::empty()) }
     }
 }
 
@@ -123,8 +125,10 @@ impl MergedSchema {
         if self.topics.len() >= TOPICS_MAX {
             return Err(EventError::TooManyTopics { limit: TOPICS_MAX });
         }
+        let topic = self.topics.len() as u16;
         self.topics.push(Topic { name: name.to_owned(), columns: None });
-        Ok((self.topics.len() - 1) as u16)
+        self.numbers.insert(name.to_owned(), topic);
+        Ok(topic)
     }
 
     /// Says what columns a topic has; what is there keeps its place. A topic's schema is set once.
@@ -173,7 +177,7 @@ impl MergedSchema {
 
     /// The number of a topic.
     pub fn topic(&self, name: &str) -> Option<u16> {
-        self.topics.iter().position(|topic| topic.name == name).map(|topic| topic as u16)
+        self.numbers.get(name).copied()
     }
 
     /// A topic's name.
@@ -236,7 +240,7 @@ impl MergedSchema {
 
     fn unknown_column(&self, name: &str) -> EventError {
         let mut known: Vec<String> = self.schema.fields().iter().map(|field| field.name().clone()).collect();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         known.retain(|name| seen.insert(name.clone()));
         EventError::UnknownColumn {
             name: name.to_owned(),
