@@ -215,6 +215,9 @@ fn match_error(py: Python<'_>, error: &MatchError) -> PyErr {
         MatchError::StepLimit { limit, .. } | MatchError::TooLarge { limit, .. } => {
             Exception::new::<python::StateLimitError>(py, message, error.code()).with("limit", *limit).build()
         }
+        MatchError::StateLimit { limit, .. } | MatchError::RunLimit { limit, .. } => {
+            Exception::new::<python::StateLimitError>(py, message, error.code()).with("limit", *limit).build()
+        }
         MatchError::Interrupted => {
             RAISED.take().unwrap_or_else(|| pyo3::exceptions::PyKeyboardInterrupt::new_err(()))
         }
