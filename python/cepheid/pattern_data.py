@@ -172,7 +172,8 @@ class PatternData:
         """The pattern as an SQL ``MATCH_RECOGNIZE`` clause.
 
         Of a pattern of the algebra the clause may mean something else: SQL cannot say that the row under test is left
-        out of `ref()`, that empty matches are none, or a name and a topic. `to_json` keeps everything.
+        out of `ref()`, that empty matches are none, a name and topics, `until`, for how long an event is absent, bounds
+        of parts, `having`, `timeouts` and `emit_at`. `to_json` keeps everything.
 
         Raises:
             PatternError: The pattern is impossible, or holds a Python function (code ``not-serialisable``).

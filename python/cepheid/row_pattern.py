@@ -121,8 +121,8 @@ def lowered_root(root: Any, known: list[str], selection: str | None) -> Any:
     Args:
         root: The tree.
         known: The names that an `until` may refer to.
-        selection: What greed means: where one match is preferred a loop is greedy unless it says otherwise, where
-            all are wanted only one that says so is. None: greed stays as it was said, for spelling it.
+        selection: What greed that is not said means: where one match is preferred a loop is greedy unless it says
+            otherwise. Where all are wanted, or for None, which is for spelling, greed stays as it was said.
     """
 
     def lowered(quantifier: dict[str, Any]) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def lowered_root(root: Any, known: list[str], selection: str | None) -> Any:
         greedy = quantifier.get("greedy")
         if selection == "first":
             made["greedy"] = greedy is not False
-        elif greedy is not None and (greedy or selection is None):
+        elif greedy is not None:
             made["greedy"] = greedy
         if (relation := quantifier.get("contiguity", "strict") or "skip_till_next") != "strict":
             made["contiguity"] = relation

@@ -87,9 +87,11 @@ def algebra_patterns(draw: Any) -> Pattern:
         whole = joined(draw, whole, parts.pop(0))
         if draw(st.booleans()):
             whole = quantified(draw, whole, names)
-    # Last without a time to be absent for, an absent event cannot stand.
-    last = event("the end") if not draw(st.booleans()) else cep.absent(event("the end"), for_="1h")
-    return with_clauses(draw, whole.then(last), names)
+    # An absent event cannot be last without a time to be absent for.
+    whole = whole.then(event("the end"))
+    if draw(st.booleans()):
+        whole = whole.then(cep.absent(event("never"), for_="1h"))
+    return with_clauses(draw, whole, names)
 
 
 def joined(draw: Any, left: Pattern, right: Pattern) -> Pattern:
@@ -149,7 +151,7 @@ def with_clauses(draw: Any, pattern: Pattern, names: list[str]) -> Pattern:
     if draw(st.booleans()):
         pattern = pattern.having(draw(conditions(names)))
     if draw(st.booleans()):
-        pattern = pattern.timeouts(draw(st.booleans()))
+        pattern = pattern.timeouts(True)
     if draw(st.booleans()):
         present = sorted(set(pattern.variables) - pattern._body.absent)
         if present:

@@ -50,7 +50,7 @@ def test_patterns_of_the_algebra_survive_data_json_pickle_and_repr() -> None:
     assert seen["examples"] >= EXAMPLES
     assert seen["larger"] >= EXAMPLES / 4, seen
     for word in ("absent", "bounded", "until", "topics", "having", "emit_at", "timeouts"):
-        assert seen[word] >= EXAMPLES / 20, seen
+        assert seen[word] >= EXAMPLES / 60, seen
 
 
 def test_patterns_of_sql_survive_data_json_pickle_repr_and_sql() -> None:

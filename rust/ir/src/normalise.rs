@@ -15,8 +15,8 @@ impl Pattern {
     /// - in a condition, a pointer to the row under test by way of its own variable becomes the plain one, and
     ///   `Excluded` is dropped where the row under test could not have counted;
     /// - `FINAL` of a `FIRST` without offset is the same row as `RUNNING`, and is written as that;
-    /// - a loop that says nothing of greed is greedy where one match is preferred, and a reluctant one says nothing
-    ///   where every match is wanted;
+    /// - a loop that says nothing of greed is greedy where one match is preferred; where every match is wanted, saying
+    ///   it means more, and it stays as it was said;
     /// - in an until condition, where the row under test belongs to no variable, every named row is `Excluded`;
     /// - topics stand in the order of the variables.
     pub fn normalise(mut self) -> Self {
@@ -182,7 +182,7 @@ fn normal_node(node: PatternNode, selection: Selection) -> PatternNode {
                 mut quantifier => {
                     quantifier.greedy = match selection {
                         Selection::First => Some(quantifier.is_greedy()),
-                        Selection::All => quantifier.greedy.filter(|greedy| *greedy),
+                        Selection::All => quantifier.greedy,
                     };
                     PatternNode::Quantified { node: Box::new(node), quantifier }
                 }
