@@ -17,6 +17,7 @@ mod python {
     pyo3::import_exception!(cepheid.errors, EvaluationError);
     pyo3::import_exception!(cepheid.errors, MatchError);
     pyo3::import_exception!(cepheid.errors, StateLimitError);
+    pyo3::import_exception!(cepheid.errors, StoreError);
     pyo3::import_exception!(cepheid.errors, LateEventError);
     pyo3::import_exception!(cepheid.errors, SqlError);
     pyo3::import_exception!(cepheid.errors, InternalError);
