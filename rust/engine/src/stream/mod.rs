@@ -43,6 +43,8 @@ pub enum LatePolicy {
 pub struct EngineOptions {
     /// The column of event time, in every topic.
     pub event_time: String,
+    /// Topics in the order in which rows of equal time are ranked; those that rules name beside them come behind.
+    pub topics: Vec<String>,
     /// How far behind the greatest time seen of its source a row may come; `None`: only `advance_to` moves the clock.
     pub lateness_ns: Option<u64>,
     /// What becomes of rows that come later.
@@ -140,9 +142,15 @@ impl Engine {
             dropped: 0,
             named: 0,
         };
+        // Known beforehand for their order only: a topic that no rule reads is not waited for.
+        for topic in engine.options.topics.clone() {
+            engine.buffer.add_source(&topic)?;
+        }
         for rule in rules {
             engine.add(rule)?;
         }
+        engine.unlisten()?;
+        engine.backlog.clear();
         Ok(engine)
     }
 
