@@ -21,7 +21,7 @@ pub(crate) fn absences_possible(pattern: &Pattern) -> Result<(), PatternError> {
         if for_ns.is_none() && contiguity != Contiguity::Strict && !bounded {
             return refuse(
                 variable,
-                "as the last step it needs a time to be absent for, its own or that of a WITHIN over the pattern",
+                "as the last step it needs a time to be absent for; give it one, or bound the pattern by WITHIN, in Python within()",
             );
         }
     }
