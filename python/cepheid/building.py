@@ -26,7 +26,8 @@ def parsed(text: str, dialect: str) -> Node:
         text.encode()
     except UnicodeEncodeError:
         raise SqlError("the text holds a lone surrogate, which is no Unicode text") from None
-    return json.loads(_native.parse_expression(text, dialect))
+    node = json.loads(_native.parse_expression(text, dialect))
+    return nodes.accepted_before(node) if dialect == "algebra_condition" else node
 
 
 def column(name: str, *, exact: bool = False, at: dict[str, Any] | None = None) -> Expr:

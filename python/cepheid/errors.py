@@ -139,7 +139,7 @@ class SchemaError(CepheidError):
 
     Attributes:
         column: The column at fault, or None.
-        known: The columns that there are; empty where that says nothing.
+        known: The columns, or the topics, that there are; empty where that says nothing.
         found: The type that was found, or None.
         expected: What was needed, or None.
         row: The row at fault, in arrival order from 0, or None.
@@ -225,9 +225,34 @@ class MatchError(CepheidError):
 
 
 class LateEventError(CepheidError):
-    """An event behind the watermark, where late events are errors."""
+    """An event behind the watermark, where late events are errors. Nothing of what was pushed with it has been taken.
+
+    Attributes:
+        topic: The topic that it was pushed to, or None.
+        row: Its place among the rows pushed, from 0, or None.
+        event_time: Its time, in nanoseconds since 1970, or None.
+        watermark: What it is behind, in nanoseconds since 1970, or None; equal to `event_time` where the clock was moved
+            by hand or the input flushed, for then a row of that very time is late too.
+    """
 
     default_code = "late-event"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        topic: str | None = None,
+        row: int | None = None,
+        event_time: int | None = None,
+        watermark: int | None = None,
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.topic = topic
+        self.row = row
+        self.event_time = event_time
+        self.watermark = watermark
 
 
 class StateLimitError(CepheidError):

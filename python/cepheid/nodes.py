@@ -189,6 +189,23 @@ def condition_form(node: Node) -> Node:
     return rewrite(node, accepted)
 
 
+def accepted_before(node: Node) -> Node:
+    """The node with every row that is found by its place among the accepted ones marked as one accepted before.
+
+    In text the parser marks what is said of a variable; this is the same of all rows: ``FIRST(x)``, ``COUNT(*)``.
+    """
+
+    def marked(part: Node) -> Node:
+        tag = tag_of(part)
+        if tag in POINTER_TAGS and pointer_of(part).keys() & {"anchor", "logical_offset"}:
+            return with_pointer(part, {**pointer_of(part), "tested_row": "excluded"})
+        if tag == "aggregate":
+            return {"aggregate": {**part["aggregate"], "tested_row": "excluded"}}
+        return part
+
+    return rewrite(node, marked)
+
+
 def resolve_names(node: Node, known: list[str]) -> Node:
     """Variables by the names the pattern gives them: as written, else the only one that differs but in case."""
 

@@ -19,7 +19,13 @@ MAY_USE = {
     "testkit": {"ir", "event"},
 }
 # Tests may look further than what they test: the definition is put to the SQL text, the engine to the definition.
-TESTS_MAY_USE = {"testkit": {"sql"}, "engine": {"sql", "testkit"}, "matcher": {"testkit", "sql"}, "python": set()}
+TESTS_MAY_USE = {
+    "event": {"testkit"},
+    "testkit": {"sql"},
+    "engine": {"sql", "testkit"},
+    "matcher": {"testkit", "sql"},
+    "python": set(),
+}
 
 
 def crates() -> dict[str, dict[str, set[str]]]:

@@ -179,6 +179,10 @@ CONDITIONS = {
     "COUNT(b.x) < 3": ref("b").x.count() < 3,
     "COUNT(DISTINCT b.x) < 3": ref("b").x.n_unique() < 3,
     "AVG(a.x) + MIN(b.x) > MAX(a.x)": ref("a").x.avg() + ref("b").x.min() > ref("a").x.max(),
+    # Of all rows accepted so far, whichever event they are of.
+    "x > FIRST(x)": col.x > col.x.first(),
+    "x > LAST(x, 1)": col.x > col.x.last(1),
+    "SUM(x) > 9 AND COUNT(*) < 3": (col.x.sum() > 9) & (cep.count() < 3),
     # Columns that are named like methods.
     'a."count" > 1': ref("a")["count"] > 1,
     "a.sum > b.last": ref("a")["sum"] > ref("b")["last"],

@@ -26,7 +26,7 @@ pub(crate) fn aggregate_column(
         return Ok(counts(scene, &members, aggregate.semantics));
     }
     let mut values = Vec::with_capacity(scene.output.len());
-    let mut accumulator = aggregate.accumulator();
+    let mut running = aggregate.running_aggregate();
     let mut arguments = Vec::with_capacity(aggregate.args.len());
     let mut row = 0;
     while row < scene.output.len() {
@@ -41,7 +41,7 @@ pub(crate) fn aggregate_column(
             }
             let found = scene.set.get(index as usize);
             let rows = found.rows();
-            accumulator.clear();
+            running.clear();
             // Rows of one match stand together in the output.
             let end =
                 (row..block.end_row).find(|r| scene.output.matches.get(*r) != index).unwrap_or(block.end_row);
@@ -54,10 +54,10 @@ pub(crate) fn aggregate_column(
                 while taken < last && block.positions[taken] < found.start + seen {
                     arguments.clear();
                     arguments.extend(block.args.iter().map(|arg| arg.value(taken)));
-                    accumulator.push(&arguments)?;
+                    running.push(&arguments);
                     taken += 1;
                 }
-                values.push(accumulator.value()?);
+                values.push(running.value()?);
             }
             taken = last;
             row = end;

@@ -13,46 +13,54 @@ use arrow_schema::{DataType, Field, FieldRef};
 use cepheid_eval::{Leaf, TypedExpr};
 use cepheid_event::{EventError, OrderKey, OrderedRows, RowOrder, Table};
 use cepheid_ir::{Anchor, OutputColumns, Pattern, RowPointer, RowsPerMatch, Semantics};
-use cepheid_matcher::{Found, MatchSet, MatchView, Segment, members};
+use cepheid_matcher::{MatchSet, MatchView, Segment, members};
 
 use crate::aggregates::aggregate_column;
 use crate::error::EngineError;
 use crate::matches::{MatchTable, Ordinals, Origin, UNMATCHED, batch_of};
-use crate::plan::Plan;
+use crate::plan::{Measures, Plan};
 
 /// Makes the output of a pattern's matches.
 ///
 /// # Errors
 /// Data errors of measures, and what Arrow refuses.
-pub(crate) fn derive(
+pub(crate) fn derive(deriving: &Deriving<'_>, origin: Origin) -> Result<MatchTable, EngineError> {
+    let set = &origin.set;
+    let matches = deriving.order.clone().map_or(Ordinals::All(set.len() as u32), Ordinals::Listed);
+    let output = OutputRows::new(deriving.plan.pattern(), &origin.rows, set, &matches);
+    let scene = Scene {
+        table: deriving.table,
+        rows: &origin.rows,
+        set,
+        output: &output,
+        variables: &origin.variables,
+    };
+    let batch = scene.batch(deriving)?;
+    let row_matches = output.matches;
+    Ok(MatchTable { batch, origin: Arc::new(origin), matches, row_matches })
+}
+
+/// What is to be made of matches.
+pub(crate) struct Deriving<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) measures: &'a Measures,
+    /// The input, behind its own columns perhaps others that measures read.
+    pub(crate) table: &'a Table,
+    /// The matches in order, if that is not the order of the set.
+    pub(crate) order: Option<Vec<u32>>,
+}
+
+/// The matches that a search found, in the order in which they are to come out.
+pub(crate) fn order_of(
     plan: &Plan,
     table: &Table,
-    rows: OrderedRows,
-    found: Found,
-) -> Result<MatchTable, EngineError> {
-    let pattern = plan.pattern();
-    let order = match pattern.output {
-        OutputColumns::Standard => None,
-        OutputColumns::Derived => Some(by_last_row(plan, table, &rows, &found.matches)?),
-    };
-    let matches = order.map_or(Ordinals::All(found.matches.len() as u32), Ordinals::Listed);
-    let output = OutputRows::new(pattern, &rows, &found.matches, &matches);
-    let scene = Scene {
-        table,
-        rows: &rows,
-        set: &found.matches,
-        output: &output,
-        variables: plan.matcher.variables(),
-    };
-    let batch = scene.batch(plan)?;
-    let row_matches = output.matches;
-    let origin = Origin {
-        variables: plan.matcher.variables().to_vec(),
-        set: found.matches,
-        rows,
-        strategy: found.strategy,
-    };
-    Ok(MatchTable { batch, origin: Arc::new(origin), matches, row_matches })
+    rows: &OrderedRows,
+    set: &MatchSet,
+) -> Result<Option<Vec<u32>>, EngineError> {
+    match plan.pattern().output {
+        OutputColumns::Standard => Ok(None),
+        OutputColumns::Derived => by_last_row(plan, table, rows, set).map(Some),
+    }
 }
 
 /// Matches in order of their last row, then of their first, over all partitions.
@@ -62,7 +70,7 @@ fn by_last_row(
     rows: &OrderedRows,
     set: &MatchSet,
 ) -> Result<Vec<u32>, EngineError> {
-    let keys: &[OrderKey] = if rows.arrived_in_order() { &[] } else { &plan.order_by };
+    let keys: &[OrderKey] = if rows.arrived_in_order() { &[] } else { &plan.outputs.order_by };
     let order = RowOrder::new(table, keys)?;
     let ends: Vec<(u32, u32)> = set
         .iter()
@@ -195,34 +203,35 @@ pub(crate) struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    fn batch(&self, plan: &Plan) -> Result<RecordBatch, EngineError> {
-        let pattern = plan.pattern();
+    fn batch(&self, deriving: &Deriving<'_>) -> Result<RecordBatch, EngineError> {
+        let (pattern, outputs) = (deriving.plan.pattern(), &deriving.plan.outputs);
         let derived = pattern.output == OutputColumns::Derived;
         let all_rows = pattern.rows_per_match != RowsPerMatch::One;
         let mut columns = Columns { fields: vec![], arrays: vec![], inputs: vec![] };
-        for column in &plan.partition_by {
+        for column in &outputs.partition_by {
             columns.add_input(self, *column)?;
         }
         if derived {
             let nullable = self.output.unmatched > 0;
             columns.add("match_number", self.match_numbers(), nullable);
             for (name, last) in [("match_start", false), ("match_end", true)] {
-                let array = match plan.event_time {
+                let array = match outputs.event_time {
                     Some(column) => self.read(column, &self.edge_positions(last))?,
                     None => new_null_array(&DataType::Null, self.output.len()),
                 };
                 columns.add(name, array, true);
             }
         } else if all_rows {
-            for key in &plan.order_by {
+            for key in &outputs.order_by {
                 columns.add_input(self, key.column)?;
             }
         }
-        for (name, measure) in &plan.measures {
+        for (name, measure) in deriving.measures {
             columns.add(name, self.measure(pattern, name, measure)?, true);
         }
         if all_rows {
-            for column in 0..self.table.schema().fields().len() {
+            // Behind the input's own columns stand those that only measures read.
+            for column in 0..self.table.schema().fields().len() - outputs.shifted.len() {
                 columns.add_input(self, column)?;
             }
         }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use arrow_schema::Schema;
 use cepheid_ir::{AfterMatchSkip, EmptyMatches, Pattern, RowsPerMatch, SkipRow, Within};
-use cepheid_matcher::{Automaton, Plan as Strategies};
+use cepheid_matcher::{Automaton, Plan as Strategies, Strategy};
 
 use crate::error::EngineError;
 use crate::plan::{MatchOptions, Plan};
@@ -19,8 +19,7 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
     let written = match schema {
         Some(schema) => {
             let plan = Plan::new(pattern, schema, &MatchOptions::default())?;
-            let matcher = plan.matcher();
-            describe(&mut text, plan.pattern(), matcher.automaton(), Some(matcher.plan()))
+            describe(&mut text, plan.pattern(), plan.automaton(), Some(plan.strategies()))
         }
         None => {
             pattern.validate()?;
@@ -36,7 +35,7 @@ fn describe(
     text: &mut String,
     pattern: &Pattern,
     automaton: &Automaton,
-    strategies: Option<&Strategies>,
+    strategies: Option<Option<&Strategies>>,
 ) -> std::fmt::Result {
     let name = pattern.name.as_deref().unwrap_or("pattern");
     writeln!(
@@ -96,6 +95,11 @@ fn describe(
     }
     let Some(strategies) = strategies else {
         return writeln!(text, "  strategy: chosen when a table's column types are known");
+    };
+    let Some(strategies) = strategies else {
+        let only = Strategy::Sequences;
+        writeln!(text, "  strategy: {only}; {}", only.cost())?;
+        return writeln!(text, "    the pattern says more than a row pattern: runs wait for what comes next");
     };
     let preferred = strategies.preferred();
     writeln!(text, "  strategy: {preferred}; {}", preferred.cost())?;

@@ -6,6 +6,7 @@
 
 mod aggregates;
 mod derive;
+mod sequences;
 
 pub mod error;
 pub mod explain;

@@ -59,6 +59,19 @@ pub(crate) struct Origin {
     pub(crate) rows: OrderedRows,
     pub(crate) variables: Vec<String>,
     pub(crate) strategy: Strategy,
+    /// Where rows come from, if that is not just their place in the table.
+    pub(crate) labels: Option<RowLabels>,
+}
+
+/// Where the rows of a table come from.
+#[derive(Debug)]
+pub(crate) struct RowLabels {
+    /// Names of topics; of a single one without a name, none.
+    pub(crate) topics: Vec<String>,
+    /// `topic_of[a]`: the topic of the row with arrival `a`, as an index into `topics`.
+    pub(crate) topic_of: Vec<u16>,
+    /// `arrival_of[a]`: its ordinal within the topic.
+    pub(crate) arrival_of: Vec<u64>,
 }
 
 /// Row of the output that comes from no match.
@@ -71,16 +84,18 @@ impl MatchTable {
     }
 
     /// `(match: int64, variable: dictionary of utf8, row: int64)`, one row a matched row: `match` is the ordinal of
-    /// the match within this result, `row` that of the input row in arrival order.
+    /// the match within this result, `row` that of the input row in arrival order. Where rows come from named topics,
+    /// also `topic` (dictionary of utf8), and `row` counts the rows of the topic.
     ///
     /// # Errors
     /// What Arrow refuses.
     pub fn membership(&self) -> Result<RecordBatch, EngineError> {
-        let Origin { set, rows, variables, .. } = &*self.origin;
+        let Origin { set, rows, variables, labels, .. } = &*self.origin;
         let total: usize = self.matches.iter().map(|index| set.get(index as usize).rows() as usize).sum();
         let mut ordinals = Vec::with_capacity(total);
         let mut codes = Vec::with_capacity(total);
         let mut arrivals = Vec::with_capacity(total);
+        let mut topics = vec![];
         for (ordinal, index) in self.matches.iter().enumerate() {
             let found = set.get(index as usize);
             let mut position = found.start;
@@ -88,26 +103,41 @@ impl MatchTable {
                 for _ in 0..segment.rows {
                     ordinals.push(ordinal as i64);
                     codes.push(i32::from(segment.label.variable));
-                    arrivals.push(i64::from(rows.arrival(position)));
+                    let arrival = rows.arrival(position);
+                    match labels {
+                        Some(labels) => {
+                            arrivals.push(labels.arrival_of[arrival as usize] as i64);
+                            topics.push(i32::from(labels.topic_of[arrival as usize]));
+                        }
+                        None => arrivals.push(i64::from(arrival)),
+                    }
                     position += 1;
                 }
             }
         }
-        let names = StringArray::from_iter_values(variables);
-        let variables = DictionaryArray::<Int32Type>::try_new(Int32Array::from(codes), Arc::new(names))
-            .map_err(EventError::from)?;
-        let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        let named = |codes: Vec<i32>, names: &[String]| -> Result<ArrayRef, EngineError> {
+            let names = StringArray::from_iter_values(names);
+            let column = DictionaryArray::<Int32Type>::try_new(Int32Array::from(codes), Arc::new(names));
+            Ok(Arc::new(column.map_err(EventError::from)?))
+        };
+        let dictionary = || DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
         let field = |name, data_type| Arc::new(Field::new(name, data_type, false));
-        let fields = vec![
+        let mut fields = vec![
             field("match", DataType::Int64),
-            field("variable", dictionary),
+            field("variable", dictionary()),
             field("row", DataType::Int64),
         ];
-        let columns: Vec<ArrayRef> = vec![
+        let mut columns: Vec<ArrayRef> = vec![
             Arc::new(Int64Array::from(ordinals)),
-            Arc::new(variables),
+            named(codes, variables)?,
             Arc::new(Int64Array::from(arrivals)),
         ];
+        if let Some(labels) = labels
+            && !labels.topics.is_empty()
+        {
+            fields.push(field("topic", dictionary()));
+            columns.push(named(topics, &labels.topics)?);
+        }
         batch_of(fields, columns, total)
     }
 

@@ -2,12 +2,14 @@
 
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::Pattern;
-use cepheid_matcher::{FindOptions, Found, Wanted, matcher};
+use cepheid_matcher::sequence::FoundKind;
+use cepheid_matcher::{FindOptions, Found, Matcher, Wanted, matcher};
 
-use crate::derive::derive;
+use crate::derive::{Deriving, derive, order_of};
 use crate::error::EngineError;
-use crate::matches::MatchTable;
-use crate::plan::{MatchOptions, Plan};
+use crate::matches::{MatchTable, Origin};
+use crate::plan::{MatchOptions, Matching, Plan};
+use crate::sequences::{find_sequences, match_sequences};
 
 /// Matches one table, the whole input.
 ///
@@ -19,8 +21,12 @@ pub fn match_table(
     options: &MatchOptions,
 ) -> Result<MatchTable, EngineError> {
     let plan = Plan::new(pattern, table.schema(), options)?;
-    let (rows, found) = find(&plan, table, options, Wanted::All)?;
-    derive(&plan, table, rows, found)
+    let Matching::Search(matcher) = &plan.matching else { return match_sequences(&plan, table, options) };
+    let (rows, found) = find(&plan, matcher, table, options, Wanted::All)?;
+    let order = order_of(&plan, table, &rows, &found.matches)?;
+    let variables = plan.automaton().variables.clone();
+    let origin = Origin { set: found.matches, rows, variables, strategy: found.strategy, labels: None };
+    derive(&Deriving { plan: &plan, measures: &plan.outputs.measures, table, order }, origin)
 }
 
 /// The number of matches, empty ones included; none of them is built.
@@ -29,8 +35,16 @@ pub fn match_table(
 /// See [`EngineError`].
 pub fn count_matches(pattern: &Pattern, table: &Table, options: &MatchOptions) -> Result<u64, EngineError> {
     let plan = Plan::new(pattern, table.schema(), options)?;
-    let (_, found) = find(&plan, table, options, Wanted::All)?;
-    Ok(found.matches.len() as u64)
+    match &plan.matching {
+        Matching::Search(matcher) => {
+            let (_, found) = find(&plan, matcher, table, options, Wanted::All)?;
+            Ok(found.matches.len() as u64)
+        }
+        Matching::Sequences(matcher) => {
+            let found = find_sequences(matcher, &plan.outputs, table, options, Wanted::All)?;
+            Ok(found.found.found.iter().filter(|entry| entry.kind == FoundKind::Match).count() as u64)
+        }
+    }
 }
 
 /// Whether there is a match; stops at the first.
@@ -39,25 +53,35 @@ pub fn count_matches(pattern: &Pattern, table: &Table, options: &MatchOptions) -
 /// See [`EngineError`].
 pub fn exists_match(pattern: &Pattern, table: &Table, options: &MatchOptions) -> Result<bool, EngineError> {
     let plan = Plan::new(pattern, table.schema(), options)?;
-    let (_, found) = find(&plan, table, options, Wanted::First)?;
-    Ok(!found.matches.is_empty())
+    match &plan.matching {
+        Matching::Search(matcher) => {
+            let (_, found) = find(&plan, matcher, table, options, Wanted::First)?;
+            Ok(!found.matches.is_empty())
+        }
+        Matching::Sequences(matcher) => {
+            let found = find_sequences(matcher, &plan.outputs, table, options, Wanted::First)?;
+            Ok(found.found.found.iter().any(|entry| entry.kind == FoundKind::Match))
+        }
+    }
 }
 
 /// Groups and orders the rows, then searches every partition.
 fn find(
     plan: &Plan,
+    matcher: &Matcher,
     table: &Table,
     options: &MatchOptions,
     wanted: Wanted,
 ) -> Result<(OrderedRows, Found), EngineError> {
-    let rows = OrderedRows::new(table, &plan.partition_by, &plan.order_by, &plan.matcher.columns_read())?;
+    let rows =
+        OrderedRows::new(table, &plan.outputs.partition_by, &plan.outputs.order_by, &matcher.columns_read())?;
     let find_options = FindOptions {
         wanted,
         step_limit: options.step_limit.unwrap_or(matcher::STEP_LIMIT_DEFAULT),
         strategy: options.strategy,
         interrupted: options.interrupted,
     };
-    match plan.matcher.find(table, &rows, find_options)? {
+    match matcher.find(table, &rows, find_options)? {
         Some(found) => Ok((rows, found)),
         None => Err(EngineError::Pattern(cepheid_ir::PatternError::Unsupported {
             construct: "the pattern, on these data,".into(),

@@ -1,10 +1,16 @@
 //! A pattern compiled against a schema: everything that can be settled before a row is read.
 
-use arrow_schema::Schema;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use cepheid_eval::TypedExpr;
 use cepheid_event::{OrderKey, resolve_column};
-use cepheid_ir::{ColumnName, OutputColumns, Pattern, PatternError, SortKey};
-use cepheid_matcher::{Matcher, Strategy};
+use cepheid_ir::{
+    AfterMatchSkip, ColumnName, Expr, Measure, OutputColumns, Pattern, PatternError, RowsPerMatch, Selection,
+    SortKey,
+};
+use cepheid_matcher::sequence::SequenceMatcher;
+use cepheid_matcher::{Automaton, Matcher, Strategy};
 
 use crate::error::EngineError;
 
@@ -26,13 +32,37 @@ pub struct MatchOptions {
 /// See the module.
 #[derive(Debug)]
 pub struct Plan {
-    pub(crate) matcher: Matcher,
+    pattern: Pattern,
+    automaton: Automaton,
+    pub(crate) matching: Matching,
+    pub(crate) outputs: Outputs,
+}
+
+/// How a pattern is matched.
+#[derive(Debug)]
+pub(crate) enum Matching {
+    /// By searching partitions of a table.
+    Search(Box<Matcher>),
+    /// By runs that wait.
+    Sequences(Box<SequenceMatcher>),
+}
+
+/// What is reported of matches.
+#[derive(Debug)]
+pub(crate) struct Outputs {
     pub(crate) partition_by: Vec<usize>,
     pub(crate) order_by: Vec<OrderKey>,
     /// The column of `match_start` and `match_end`.
     pub(crate) event_time: Option<usize>,
-    pub(crate) measures: Vec<(String, TypedExpr)>,
+    pub(crate) measures: Measures,
+    /// Of the pattern's intermediate outputs.
+    pub(crate) emitted: Vec<Measures>,
+    /// Columns read at rows beside those of a match, as `(column, rows on)`: they stand behind the input's own.
+    pub(crate) shifted: Vec<(usize, i64)>,
 }
+
+/// Measures by name.
+pub(crate) type Measures = Vec<(String, TypedExpr)>;
 
 impl Plan {
     /// Validates and compiles.
@@ -63,48 +93,150 @@ impl Plan {
             Some(name) => Some(resolve_column(schema, name, false)?),
             None => order_by.first().map(|key| key.column),
         };
-        let measures = pattern
-            .measures
-            .iter()
-            .map(|measure| {
-                let compiled = TypedExpr::compile(&measure.value, schema);
-                let context = format!("measure `{}`", measure.name);
-                Ok((measure.name.clone(), compiled.map_err(EngineError::in_context(context))?))
-            })
-            .collect::<Result<Vec<_>, EngineError>>()?;
-        let plan = Self {
-            matcher: Matcher::compile(&pattern, schema)?,
-            partition_by,
-            order_by,
-            event_time,
-            measures,
+        let automaton = Automaton::compile(&pattern)?;
+        let waits =
+            needs_runs_that_wait(&pattern, &automaton) || options.strategy == Some(Strategy::Sequences);
+        let mut shifted = vec![];
+        let measures = compile_measures(&pattern.measures, schema, waits.then_some(&mut shifted))?;
+        let mut emitted = vec![];
+        for entry in &pattern.emit_at {
+            emitted.push(compile_measures(&entry.measures, schema, waits.then_some(&mut shifted))?);
+        }
+        let matching = if waits {
+            if pattern.rows_per_match == RowsPerMatch::AllWithUnmatched {
+                return Err(EngineError::Pattern(PatternError::Unsupported {
+                    construct: "rows that are in no match, of an event sequence,".into(),
+                    hint: "use rows_per_match(\"all\")".into(),
+                }));
+            }
+            let ascending = pattern.order_by.first().is_some_and(|key| !key.descending);
+            Matching::Sequences(Box::new(SequenceMatcher::compile(&pattern, schema, ascending)?))
+        } else {
+            Matching::Search(Box::new(Matcher::compile(&pattern, schema)?))
         };
+        let outputs = Outputs { partition_by, order_by, event_time, measures, emitted, shifted };
+        let plan = Self { pattern, automaton, matching, outputs };
         plan.output_names(schema)?;
         Ok(plan)
     }
 
     /// The pattern, in its normal spelling.
     pub fn pattern(&self) -> &Pattern {
-        self.matcher.pattern()
+        &self.pattern
     }
 
-    /// The matcher.
-    pub fn matcher(&self) -> &Matcher {
-        &self.matcher
+    /// The automaton.
+    pub fn automaton(&self) -> &Automaton {
+        &self.automaton
+    }
+
+    /// Which strategies a search can choose from; `None` for patterns that only runs that wait can match.
+    pub fn strategies(&self) -> Option<&cepheid_matcher::Plan> {
+        match &self.matching {
+            Matching::Search(matcher) => Some(matcher.plan()),
+            Matching::Sequences(_) => None,
+        }
     }
 
     /// Names of the output columns before the measures; a measure may not take one of them.
     fn output_names(&self, schema: &Schema) -> Result<(), EngineError> {
-        if self.pattern().output == OutputColumns::Standard {
+        if self.pattern.output == OutputColumns::Standard {
             return Ok(());
         }
         let mut taken: Vec<&str> = vec!["match_number", "match_start", "match_end"];
-        taken.extend(self.partition_by.iter().map(|column| schema.field(*column).name().as_str()));
-        match self.measures.iter().find(|(name, _)| taken.contains(&name.as_str())) {
+        taken.extend(self.outputs.partition_by.iter().map(|column| schema.field(*column).name().as_str()));
+        let mut measures = self.outputs.emitted.iter().flatten().chain(&self.outputs.measures);
+        match measures.find(|(name, _)| taken.contains(&name.as_str())) {
             Some((name, _)) => {
                 Err(EngineError::Pattern(PatternError::MeasureNameTaken { name: name.clone() }))
             }
             None => Ok(()),
         }
     }
+}
+
+/// Whether a pattern says more than a search from start row to start row can answer.
+fn needs_runs_that_wait(pattern: &Pattern, automaton: &Automaton) -> bool {
+    !automaton.is_row_pattern()
+        || pattern.selection == Selection::All
+        || pattern.after_match == AfterMatchSkip::Consume
+        || pattern.having.is_some()
+        || pattern.timeouts
+        || !pattern.emit_at.is_empty()
+}
+
+/// Compiles measures. With a list of shifted columns, what is read beside a row is read from one of these instead.
+fn compile_measures(
+    measures: &[Measure],
+    schema: &Schema,
+    mut shifted: Option<&mut Vec<(usize, i64)>>,
+) -> Result<Measures, EngineError> {
+    let mut compiled = vec![];
+    for measure in measures {
+        let mut value = measure.value.clone();
+        if let Some(shifted) = &mut shifted {
+            move_navigation(&mut value, schema, shifted)?;
+        }
+        let extended;
+        let schema = match &shifted {
+            Some(shifted) => {
+                extended = with_shifted(schema, shifted);
+                &extended
+            }
+            None => schema,
+        };
+        let context = format!("measure `{}`", measure.name);
+        let typed = TypedExpr::compile(&value, schema).map_err(EngineError::in_context(context))?;
+        compiled.push((measure.name.clone(), typed));
+    }
+    Ok(compiled)
+}
+
+/// `PREV` and `NEXT` of a row become columns of that row.
+fn move_navigation(
+    value: &mut Expr,
+    schema: &Schema,
+    shifted: &mut Vec<(usize, i64)>,
+) -> Result<(), EngineError> {
+    let mut failed = None;
+    value.walk_mut(&mut |expr| {
+        let Expr::Column { name, quoted, at } = expr else { return };
+        if at.physical_offset == 0 {
+            return;
+        }
+        match resolve_column(schema, name, *quoted) {
+            Ok(column) => {
+                let entry = (column, at.physical_offset);
+                if !shifted.contains(&entry) {
+                    shifted.push(entry);
+                }
+                *name = shifted_name(schema.field(column).name(), at.physical_offset);
+                *quoted = true;
+                at.physical_offset = 0;
+            }
+            Err(error) => failed = Some(error),
+        }
+    });
+    failed.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// A name that no input column has.
+fn shifted_name(column: &str, shift: i64) -> String {
+    format!("\u{0}{shift:+} {column}")
+}
+
+/// The schema with shifted columns behind its own.
+pub(crate) fn with_shifted(schema: &Schema, shifted: &[(usize, i64)]) -> Schema {
+    let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+    for (column, shift) in shifted {
+        let field = schema.field(*column);
+        let data_type: DataType = field.data_type().clone();
+        fields.push(Arc::new(Field::new(shifted_name(field.name(), *shift), data_type, true)));
+    }
+    Schema::new(fields)
+}
+
+/// As [`with_shifted`], shared.
+pub(crate) fn schema_with_shifted(schema: &SchemaRef, shifted: &[(usize, i64)]) -> SchemaRef {
+    if shifted.is_empty() { Arc::clone(schema) } else { Arc::new(with_shifted(schema, shifted)) }
 }

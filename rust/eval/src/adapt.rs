@@ -1,4 +1,4 @@
-//! How the operands of one operation are brought together: constants adapt, narrower types widen.
+//! How the operands of one operation are brought together: literals adapt, narrower types widen.
 
 use std::sync::Arc;
 
@@ -8,13 +8,14 @@ use crate::cast;
 use crate::compile::{cast_node, finish, mismatch};
 use crate::error::EvalError;
 use crate::literal;
-use crate::typed::{Kind, Node, Reads};
+use crate::typed::{Kind, Node};
 use crate::types::{Class, common, decoded};
 use crate::value::Value;
 
-/// A constant span beside a timestamp or another span takes the coarsest unit that holds it.
+/// A literal span beside a timestamp or another span takes the coarsest unit that holds it.
 pub(crate) fn coarsen_span(node: &mut Node, beside: &Node) {
-    if let Kind::Constant(value) = &node.kind
+    if node.is_literal
+        && let Kind::Constant(value) = &node.kind
         && matches!(Class::of(&beside.data_type), Class::Timestamp { .. } | Class::Duration(_))
         && let Some((value, data_type)) = literal::coarsest_span(value)
     {
@@ -23,7 +24,8 @@ pub(crate) fn coarsen_span(node: &mut Node, beside: &Node) {
     }
 }
 
-/// Adapts a constant to what it meets: see [`literal::adapt`].
+/// Adapts literals to what they meet: see [`literal::adapt`]. Constants that were worked out keep their type, so that
+/// what can be worked out beforehand never decides what an expression means.
 pub(crate) fn adapt_pair(left: &mut Node, right: &mut Node, text: &Arc<str>) -> Result<(), EvalError> {
     adapt_to(left, &right.data_type, text)?;
     adapt_to(right, &left.data_type, text)
@@ -31,7 +33,7 @@ pub(crate) fn adapt_pair(left: &mut Node, right: &mut Node, text: &Arc<str>) -> 
 
 /// One side of [`adapt_pair`].
 pub(crate) fn adapt_to(node: &mut Node, meets: &DataType, text: &Arc<str>) -> Result<(), EvalError> {
-    let Kind::Constant(value) = &node.kind else { return Ok(()) };
+    let (true, Kind::Constant(value)) = (node.is_literal, &node.kind) else { return Ok(()) };
     let adapted = literal::adapt(value, meets).map_err(|wanted| EvalError::InvalidLiteral {
         expression: text.to_string(),
         text: cast::to_text(value),
@@ -53,8 +55,7 @@ pub(crate) fn widen_date(left: &mut Node, right: &mut Node) -> Result<(), EvalEr
         _ => return Ok(()),
     };
     let text = node.text.clone();
-    let bare =
-        Node { kind: Kind::Constant(Value::Null), data_type: DataType::Null, reads: Reads::Nothing, text };
+    let bare = finish(Kind::Constant(Value::Null), DataType::Null, text);
     let date = std::mem::replace(node, bare);
     let text = date.text.clone();
     *node = cast_node(date, cepheid_ir::DataType::Timestamp, false, text)?;
@@ -71,7 +72,7 @@ pub(crate) fn make_comparable(left: &mut Node, right: &mut Node, text: &Arc<str>
 pub(crate) fn unify(nodes: &mut Vec<Node>, text: &Arc<str>, expected: &str) -> Result<DataType, EvalError> {
     let columns: Option<DataType> = nodes
         .iter()
-        .filter(|node| !matches!(node.kind, Kind::Constant(_)))
+        .filter(|node| !node.is_literal)
         .map(|node| decoded(&node.data_type))
         .reduce(|left, right| common(&left, &right).unwrap_or(left));
     if let Some(columns) = &columns {
@@ -89,9 +90,9 @@ pub(crate) fn unify(nodes: &mut Vec<Node>, text: &Arc<str>, expected: &str) -> R
     Ok(data_type)
 }
 
-/// A constant number takes the width of the columns beside it, if they can hold it.
+/// A literal number takes the width of the columns beside it, if they can hold it.
 fn narrow_constant(node: &mut Node, columns: &DataType) {
-    let Kind::Constant(value) = &node.kind else { return };
+    let (true, Kind::Constant(value)) = (node.is_literal, &node.kind) else { return };
     let narrow = match (value, columns) {
         (Value::Integer(_), columns) if Class::of(columns) == Class::Integer => true,
         (Value::Float(value), DataType::Float32) => f64::from(*value as f32) == *value || value.is_nan(),

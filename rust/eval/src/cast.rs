@@ -1,11 +1,11 @@
 //! Conversions of single values: what CAST means, and values as text.
 
 use arrow_array::timezone::Tz;
-use arrow_cast::parse::{parse_interval_month_day_nano, string_to_datetime};
+use arrow_cast::parse::parse_interval_month_day_nano;
 use arrow_schema::TimeUnit;
 use cepheid_event::nanoseconds_per;
 use cepheid_ir::DataType;
-use chrono::{NaiveDate, NaiveTime, Timelike, Utc};
+use cepheid_ir::temporal_text::{SECOND_NS, ZoneText, read_date, read_time, read_timestamp};
 
 use crate::arithmetic::{DAY_NS, float_to_integer};
 use crate::decimal;
@@ -85,20 +85,16 @@ pub(crate) fn apply(value: &Value, target: &CastTarget) -> Result<Value, Fault> 
         DataType::Float64 => to_float(value).map(Value::Float),
         DataType::Decimal { precision, scale } => to_decimal(value, precision, scale),
         DataType::String => Some(Value::String(text_in(value, zone).into())),
-        DataType::Date => to_moment(value, None)
-            .and_then(|moment| Some(Value::Date(i32::try_from(on_clock(moment, zone).ok()?.days()).ok()?))),
+        DataType::Date => to_date(value, zone).map(Value::Date),
         DataType::Time => to_time(value, zone).map(Value::Time),
-        DataType::Timestamp => to_moment(value, None).and_then(|moment| {
-            let value = on_clock(moment, zone).ok()?.to_ticks(TimeUnit::Microsecond).ok()?;
+        DataType::Timestamp => to_clock(value, zone).and_then(|moment| {
+            let value = moment.to_ticks(TimeUnit::Microsecond).ok()?;
             Some(Value::Timestamp { value, unit: TimeUnit::Microsecond, zoned: false })
         }),
-        DataType::TimestampTz => {
-            let utc = "UTC".parse::<Tz>().ok();
-            to_moment(value, utc.as_ref()).and_then(|moment| {
-                let value = moment.to_ticks(TimeUnit::Microsecond).ok()?;
-                Some(Value::Timestamp { value, unit: TimeUnit::Microsecond, zoned: true })
-            })
-        }
+        DataType::TimestampTz => to_instant(value).and_then(|moment| {
+            let value = moment.to_ticks(TimeUnit::Microsecond).ok()?;
+            Some(Value::Timestamp { value, unit: TimeUnit::Microsecond, zoned: true })
+        }),
         DataType::Duration => {
             to_span_ns(value).map(|value| Value::Duration { value, unit: TimeUnit::Nanosecond })
         }
@@ -161,22 +157,42 @@ fn to_float(value: &Value) -> Option<f64> {
 }
 
 fn to_decimal(value: &Value, precision: u8, scale: i8) -> Option<Value> {
-    let (unscaled, from) = match value {
-        Value::Boolean(value) => (i128::from(*value), 0),
-        Value::Float(value) => decimal::parse(&format!("{value:?}"))?,
-        Value::String(text) => decimal::parse(text)?,
-        other => other.as_decimal()?,
+    let unscaled = match value {
+        Value::Boolean(value) => decimal::rescale(i128::from(*value), 0, scale).ok()?,
+        Value::Float(value) => decimal::parse_rounded(&format!("{value:?}"), scale)?,
+        Value::String(text) => decimal::parse_rounded(text, scale)?,
+        other => {
+            let (unscaled, from) = other.as_decimal()?;
+            decimal::rescale(unscaled, from, scale).ok()?
+        }
     };
-    let unscaled = decimal::rescale(unscaled, from, scale).ok()?;
     let limit = decimal::power_of_ten(u32::from(precision))?;
     (unscaled.unsigned_abs() < limit.unsigned_abs()).then_some(Value::Decimal { unscaled, scale })
 }
 
-fn to_moment(value: &Value, zone: Option<&Tz>) -> Option<Moment> {
+fn to_date(value: &Value, zone: Option<&Tz>) -> Option<i32> {
     match value {
-        Value::Date(days) => from_clock(Moment::from_days(*days), zone).ok(),
+        Value::String(text) => read_date(text),
+        other => i32::try_from(to_clock(other, zone)?.days()).ok(),
+    }
+}
+
+/// What a clock without a zone reads: of an instant, the clock of `zone`.
+fn to_clock(value: &Value, zone: Option<&Tz>) -> Option<Moment> {
+    match value {
+        Value::Date(days) => Some(Moment::from_days(*days)),
+        Value::Timestamp { value, unit, .. } => on_clock(Moment::from_ticks(*value, *unit), zone).ok(),
+        Value::String(text) => parse_local(text),
+        _ => None,
+    }
+}
+
+/// The instant; where there is no zone, that of a clock in UTC.
+fn to_instant(value: &Value) -> Option<Moment> {
+    match value {
+        Value::Date(days) => Some(Moment::from_days(*days)),
         Value::Timestamp { value, unit, .. } => Some(Moment::from_ticks(*value, *unit)),
-        Value::String(text) => parse_timestamp(text, zone),
+        Value::String(text) => parse_instant(text, None),
         _ => None,
     }
 }
@@ -184,11 +200,8 @@ fn to_moment(value: &Value, zone: Option<&Tz>) -> Option<Moment> {
 fn to_time(value: &Value, zone: Option<&Tz>) -> Option<i64> {
     match value {
         Value::Time(value) => Some(*value),
-        Value::String(text) => {
-            let time = text.parse::<NaiveTime>().ok()?;
-            Some(i64::from(time.num_seconds_from_midnight()) * 1_000_000_000 + i64::from(time.nanosecond()))
-        }
-        other => Some(time_of(on_clock(to_moment(other, None)?, zone).ok()?.civil().ok()?)),
+        Value::String(text) => read_time(text),
+        other => Some(time_of(to_clock(other, zone)?.civil().ok()?)),
     }
 }
 
@@ -203,20 +216,21 @@ fn to_span_ns(value: &Value) -> Option<i64> {
     }
 }
 
-/// Reads `YYYY-MM-DD`, as days since 1970-01-01.
-pub(crate) fn parse_date(text: &str) -> Option<i32> {
-    const EPOCH: NaiveDate = NaiveDate::from_ymd_opt(1970, 1, 1).expect("1970 began on a day");
-    let date = text.parse::<NaiveDate>().ok()?;
-    i32::try_from(date.signed_duration_since(EPOCH).num_days()).ok()
+/// Reads a date with or without a time, as what a clock shows. A zone would make it an instant, so there is none.
+pub(crate) fn parse_local(text: &str) -> Option<Moment> {
+    let read = read_timestamp(text).filter(|read| read.zone.is_none())?;
+    Moment::from_clock_reading(read.days, read.time_ns)
 }
 
-/// Reads a date with or without a time, and with or without an offset: without, on the clock of `zone`.
-pub(crate) fn parse_timestamp(text: &str, zone: Option<&Tz>) -> Option<Moment> {
-    let civil = match zone {
-        Some(zone) => string_to_datetime(zone, text).ok()?.naive_utc(),
-        None => string_to_datetime(&Utc, text).ok()?.naive_utc(),
-    };
-    Some(Moment::from_civil(civil))
+/// Reads a date with or without a time, and with or without a zone: without, on the clock of `zone`, or in UTC.
+pub(crate) fn parse_instant(text: &str, zone: Option<&Tz>) -> Option<Moment> {
+    let read = read_timestamp(text)?;
+    let local = Moment::from_clock_reading(read.days, read.time_ns)?;
+    match read.zone {
+        None => from_clock(local, zone).ok(),
+        Some(ZoneText::Offset(ahead_ns)) => local.earlier_by_seconds(ahead_ns / SECOND_NS),
+        Some(ZoneText::Named(name)) => from_clock(local, Some(&name.parse().ok()?)).ok(),
+    }
 }
 
 /// Reads `10 minutes`, `1 day 2 hours` and the like, as nanoseconds; months have no fixed length.

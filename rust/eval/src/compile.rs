@@ -18,7 +18,7 @@ use crate::leaf::Leaf;
 use crate::literal;
 use crate::row;
 use crate::typed::{ConstantSet, Kind, LikeSource, Node, Reads, TypedExpr};
-use crate::types::{Class, computed, decimal_type, decoded};
+use crate::types::{Class, computed, decimal_type, decoded, equates};
 use crate::value::Value;
 
 /// See [`TypedExpr::compile`].
@@ -33,6 +33,10 @@ pub(crate) fn compile(expr: &Expr, schema: &Schema) -> Result<(Node, Vec<Leaf>),
 pub(crate) fn expect_condition(node: &Node) -> Result<(), EvalError> {
     expect(&node.text, "a condition must be boolean", &[node], |class| class == Class::Boolean)
 }
+
+/// An operand that meets several others meets each of them twice: what it becomes at the last, as a date becomes a
+/// timestamp, the first has to follow.
+const MEETINGS: usize = 2;
 
 pub(crate) struct Compiler<'a> {
     pub(crate) schema: &'a Schema,
@@ -77,13 +81,10 @@ pub(crate) fn constant_fault(fault: Fault, text: &Arc<str>) -> EvalError {
 
 /// The zone of a timestamp operand, which must be one that is known.
 pub(crate) fn zone_of(node: &Node) -> Result<Option<Tz>, EvalError> {
-    match &node.data_type {
-        DataType::Timestamp(_, Some(zone)) => match zone.parse() {
-            Ok(zone) => Ok(Some(zone)),
-            Err(_) => Err(mismatch(&node.text, format!("`{zone}` is not a known time zone"), &[node])),
-        },
-        DataType::Dictionary(..) => Ok(literal::zone_of(&node.data_type)),
-        _ => Ok(None),
+    let DataType::Timestamp(_, Some(zone)) = decoded(&node.data_type) else { return Ok(None) };
+    match zone.parse() {
+        Ok(zone) => Ok(Some(zone)),
+        Err(_) => Err(mismatch(&node.text, format!("`{zone}` is not a known time zone"), &[node])),
     }
 }
 
@@ -93,7 +94,7 @@ pub(crate) fn finish(kind: Kind, data_type: DataType, text: Arc<str>) -> Node {
         Kind::Slot(index) => Reads::One(index),
         _ => kind.operands().iter().fold(Reads::Nothing, |reads, node| reads.and(node.reads)),
     };
-    let mut node = Node { kind, data_type, reads, text };
+    let mut node = Node { kind, data_type, reads, text, is_literal: false };
     if reads == Reads::Nothing
         && !matches!(node.kind, Kind::Constant(_))
         && let Ok(value) = row::evaluate(&node, &mut |_: usize| Ok(Value::Null))
@@ -122,7 +123,7 @@ impl Compiler<'_> {
         match expr {
             Expr::Literal(literal) => {
                 let (value, data_type) = literal::value_of(literal);
-                Ok(finish(Kind::Constant(value), data_type, text))
+                Ok(Node { is_literal: true, ..finish(Kind::Constant(value), data_type, text) })
             }
             Expr::Column { name, quoted, at } => {
                 let leaf = self.column(name, *quoted, at, &text)?;
@@ -185,7 +186,10 @@ impl Compiler<'_> {
             Class::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
             _ => computed(&operand.data_type),
         };
-        Ok(finish(Kind::Negate(operand), data_type, text))
+        // `-1.5` is as much a literal as `1.5`, unless the minus overflows.
+        let is_literal = operand.is_literal;
+        let node = finish(Kind::Negate(operand), data_type, text);
+        Ok(Node { is_literal: is_literal && matches!(node.kind, Kind::Constant(_)), ..node })
     }
 
     #[inline(never)]
@@ -213,8 +217,10 @@ impl Compiler<'_> {
         let mut operand = self.boxed(operand)?;
         let mut low = self.boxed(low)?;
         let mut high = self.boxed(high)?;
-        make_comparable(&mut operand, &mut low, &text)?;
-        make_comparable(&mut operand, &mut high, &text)?;
+        for _ in 0..MEETINGS {
+            make_comparable(&mut operand, &mut low, &text)?;
+            make_comparable(&mut operand, &mut high, &text)?;
+        }
         for bound in [&low, &high] {
             if !Class::of(&operand.data_type).orders(Class::of(&bound.data_type)) {
                 return Err(mismatch(&text, "BETWEEN takes values that have an order", &[&operand, bound]));
@@ -333,10 +339,13 @@ impl Compiler<'_> {
     fn membership(&mut self, operand: &Expr, list: &[Expr], text: Arc<str>) -> Result<Node, EvalError> {
         let mut operand = self.boxed(operand)?;
         let mut list = self.all(list)?;
-        for element in &mut list {
-            make_comparable(&mut operand, element, &text)?;
-            let (l, r) = (Class::of(&operand.data_type), Class::of(&element.data_type));
-            if !l.equates(r) {
+        for _ in 0..MEETINGS {
+            for element in &mut list {
+                make_comparable(&mut operand, element, &text)?;
+            }
+        }
+        for element in &list {
+            if !equates(&operand.data_type, &element.data_type) {
                 return Err(mismatch(
                     &text,
                     "IN takes values that compare with each other",
@@ -404,14 +413,17 @@ pub(crate) fn cast_node(
 
 fn binary(op: BinaryOp, mut left: Node, mut right: Node, text: Arc<str>) -> Result<Node, EvalError> {
     if op == BinaryOp::Concat {
-        let operands = [as_string(left, &text)?, as_string(right, &text)?];
-        return Ok(finish(Kind::Concat(Box::new(operands)), DataType::Utf8, text));
+        return crate::compile_call::call(Function::Concat, vec![left, right], text);
     }
     if op.is_comparison() {
         make_comparable(&mut left, &mut right, &text)?;
-        let (l, r) = (Class::of(&left.data_type), Class::of(&right.data_type));
         let equality = matches!(op, BinaryOp::Equal | BinaryOp::NotEqual | BinaryOp::IsDistinctFrom);
-        if !(l.orders(r) || equality && l.equates(r)) {
+        let defined = if equality {
+            equates(&left.data_type, &right.data_type)
+        } else {
+            Class::of(&left.data_type).orders(Class::of(&right.data_type))
+        };
+        if !defined {
             let expected = format!("`{}` takes two values of one kind", op.symbol());
             return Err(mismatch(&text, expected, &[&left, &right]));
         }
@@ -463,9 +475,12 @@ pub(crate) fn arithmetic(
         (number, Class::Duration(_)) if op == Multiply && number.is_number() => {
             Some(decoded(&right.data_type))
         }
-        (Class::Null, Class::Duration(_) | Class::Interval) if op == Add => Some(decoded(&right.data_type)),
-        (Class::Null, _) if op == Add || op == Subtract => Some(decoded(&right.data_type)),
-        (_, Class::Null) if op == Add || op == Subtract => Some(decoded(&left.data_type)),
+        (Class::Null, other) if other.is_temporal() && (op == Add || op == Subtract) => {
+            Some(decoded(&right.data_type))
+        }
+        (other, Class::Null) if other.is_temporal() && (op == Add || op == Subtract) => {
+            Some(decoded(&left.data_type))
+        }
         (Class::Date, Class::Date) if op == Subtract => Some(DataType::Int64),
         (Class::Time, Class::Time) if op == Subtract => Some(DataType::Duration(TimeUnit::Nanosecond)),
         (Class::Timestamp { unit: l, zoned: lz }, Class::Timestamp { unit: r, zoned: rz })

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use arrow_schema::{DataType, TimeUnit};
 use cepheid_ir::{BinaryOp, Function};
 
-use crate::adapt::{adapt_pair, make_comparable, unify};
+use crate::adapt::{make_comparable, unify};
 use crate::compile::{arithmetic, as_string, constant_fault, expect, finish, mismatch, zone_of};
 use crate::error::EvalError;
 use crate::function::temporal::DateUnit;
 use crate::function::text::compile_regex;
 use crate::function::{Call, Family, family_of};
 use crate::typed::{Kind, Node};
-use crate::types::{Class, computed, decoded};
+use crate::types::{Class, computed, decoded, equates};
 use crate::value::Value;
 
 /// What an error says about a wrong number of arguments.
@@ -66,7 +66,7 @@ pub(crate) fn call(function: Function, mut args: Vec<Node>, text: Arc<str>) -> R
                     return Err(mismatch(&text, "two arguments", &[]));
                 };
                 make_comparable(left, right, &text)?;
-                if !Class::of(&left.data_type).equates(Class::of(&right.data_type)) {
+                if !equates(&left.data_type, &right.data_type) {
                     return Err(mismatch(&text, "nullif takes two values of one kind", &[left, right]));
                 }
                 decoded(&left.data_type)
@@ -155,7 +155,6 @@ fn temporal_type(call: &mut Call, args: &mut [Node], text: &Arc<str>) -> Result<
         }
         DateDiff => {
             let [_, from, to] = args else { return Err(mismatch(text, "three arguments", &[])) };
-            adapt_pair(from, to, text)?;
             make_comparable(from, to, text)?;
             expect(text, "date_diff takes dates or timestamps", &[from, to], |class| {
                 is_timestamp(class) || class == Class::Date

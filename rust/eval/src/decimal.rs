@@ -8,7 +8,7 @@ use crate::error::Fault;
 
 /// Most digits of a decimal.
 pub(crate) const DIGITS_MAX: u8 = 38;
-/// Fewest digits after the point that a quotient or an average is worked out to.
+/// Fewest digits after the point that a quotient is worked out to.
 pub(crate) const QUOTIENT_SCALE_MIN: i8 = 6;
 
 pub(crate) const OVERFLOW: Fault = Fault::Overflow("DECIMAL(38)");
@@ -151,8 +151,15 @@ pub(crate) fn to_text(unscaled: i128, scale: i8) -> String {
     format!("{}{whole}.{fraction}", if unscaled < 0 { "-" } else { "" })
 }
 
-/// Reads `[+-]digits[.digits][e[+-]digits]` exactly.
-pub(crate) fn parse(text: &str) -> Option<(i128, i8)> {
+/// The parts of `[+-]digits[.digits][e[+-]digits]`.
+struct Spelling<'t> {
+    negative: bool,
+    whole: &'t str,
+    fraction: &'t str,
+    exponent: i32,
+}
+
+fn spelling(text: &str) -> Option<Spelling<'_>> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
         None => (text, 0),
@@ -163,14 +170,43 @@ pub(crate) fn parse(text: &str) -> Option<(i128, i8)> {
         _ => (false, mantissa),
     };
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-    if whole.len() + fraction.len() == 0 || fraction.len() > 100 {
+    let mut digits = whole.bytes().chain(fraction.bytes());
+    let spelled = whole.len() + fraction.len() > 0 && digits.all(|digit| digit.is_ascii_digit());
+    spelled.then_some(Spelling { negative, whole, fraction, exponent })
+}
+
+/// Reads a number, rounded half away from zero to `scale` digits after the point. However many digits the text has,
+/// those beyond the scale do no harm; `None` if there are more than 38 before.
+pub(crate) fn parse_rounded(text: &str, scale: i8) -> Option<i128> {
+    let Spelling { negative, whole, fraction, exponent } = spelling(text)?;
+    let digits: Vec<u8> = whole
+        .bytes()
+        .chain(fraction.bytes())
+        .map(|digit| digit - b'0')
+        .skip_while(|digit| *digit == 0)
+        .collect();
+    // Digits that stand before the last one kept; less than none if the number begins further down.
+    let kept = digits.len() as i64 - fraction.len() as i64 + i64::from(exponent) + i64::from(scale);
+    if digits.is_empty() || kept < 0 {
+        return Some(0);
+    }
+    let kept = usize::try_from(kept).ok().filter(|kept| *kept <= usize::from(DIGITS_MAX))?;
+    let mut unscaled: i128 = 0;
+    for place in 0..kept {
+        unscaled = unscaled * 10 + i128::from(digits.get(place).copied().unwrap_or(0));
+    }
+    unscaled += i128::from(digits.get(kept).is_some_and(|digit| *digit >= 5));
+    within_digits(if negative { -unscaled } else { unscaled }).ok()
+}
+
+/// Reads `[+-]digits[.digits][e[+-]digits]` exactly; `None` if 38 digits cannot hold it.
+pub(crate) fn parse(text: &str) -> Option<(i128, i8)> {
+    let Spelling { negative, whole, fraction, exponent } = spelling(text)?;
+    if fraction.len() > 100 {
         return None;
     }
     let mut unscaled: i128 = 0;
     for digit in whole.bytes().chain(fraction.bytes()) {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
         unscaled = unscaled.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
     }
     let mut scale = (fraction.len() as i32).checked_sub(exponent)?;

@@ -8,13 +8,16 @@
 //! - [`TypedExpr::evaluate_row`] and [`TypedExpr::evaluate_condition`]: every slot is a [`Value`], asked for only
 //!   when needed.
 //!
-//! The two give the same values and the same errors: a property test holds them together.
+//! The two give the same values, and columns raise a data error if and only if some row does (where several rows do, not
+//! always that of the first): a property test holds them together.
 #![forbid(unsafe_code)]
 
+pub mod accumulator;
 pub mod aggregate;
 pub mod column_reader;
 pub mod error;
 pub mod leaf;
+pub mod running_aggregate;
 pub mod typed;
 pub mod value;
 pub mod value_array;
@@ -26,17 +29,20 @@ mod compile;
 mod compile_call;
 mod decimal;
 mod display;
+mod fold;
 mod function;
 mod literal;
 mod row;
 mod types;
 mod vector;
 
-pub use aggregate::{Accumulator, TypedAggregate};
+pub use accumulator::Accumulator;
+pub use aggregate::TypedAggregate;
 pub use column_reader::{ColumnReader, read_value};
 pub use display::expression_text;
 pub use error::EvalError;
 pub use leaf::{Leaf, SlotValues};
+pub use running_aggregate::RunningAggregate;
 pub use typed::TypedExpr;
-pub use value::{Value, compare_floats, compare_values, equal_values};
+pub use value::{Value, compare_values};
 pub use value_array::values_to_array;

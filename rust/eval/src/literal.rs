@@ -6,12 +6,12 @@ use arrow_array::timezone::Tz;
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use cepheid_event::nanoseconds_per;
 use cepheid_ir::Literal;
-use chrono::{NaiveTime, Timelike};
+use cepheid_ir::temporal_text::{read_date, read_time};
 
 use crate::cast;
 use crate::decimal;
 use crate::function::temporal::{self, Moment};
-use crate::types::{Class, decimal_type};
+use crate::types::{Class, decimal_type, decoded};
 use crate::value::Value;
 
 /// The value and type of a literal that meets nothing.
@@ -58,18 +58,19 @@ pub(crate) fn adapt(value: &Value, meets: &DataType) -> Result<Option<(Value, Da
                 .map(|(unscaled, scale)| (Value::Decimal { unscaled, scale }, decimal_type(scale))))
         }
         (Value::String(text), Class::Date) => {
-            let days = cast::parse_date(text).ok_or("date")?;
+            let days = read_date(text).ok_or("date")?;
             Ok(Some((Value::Date(days), DataType::Date32)))
         }
         (Value::String(text), Class::Time) => {
-            let time = text.trim().parse::<NaiveTime>().map_err(|_| "time")?;
-            let nanoseconds =
-                i64::from(time.num_seconds_from_midnight()) * 1_000_000_000 + i64::from(time.nanosecond());
+            let nanoseconds = read_time(text).ok_or("time")?;
             Ok(Some((Value::Time(nanoseconds), DataType::Time64(TimeUnit::Nanosecond))))
         }
         (Value::String(text), Class::Timestamp { unit, zoned }) => {
-            let zone = zone_of(meets);
-            let moment = cast::parse_timestamp(text, zone.as_ref()).ok_or("timestamp")?;
+            let moment = if zoned {
+                cast::parse_instant(text, zone_of(meets).as_ref()).ok_or("timestamp")?
+            } else {
+                cast::parse_local(text).ok_or("timestamp without a time zone")?
+            };
             let unit = coarsest(moment, unit);
             let value = moment.to_ticks(unit).map_err(|_| "timestamp in range")?;
             Ok(Some((Value::Timestamp { value, unit, zoned }, timestamp_type(unit, meets))))
@@ -115,19 +116,11 @@ fn coarsest(moment: Moment, wanted: TimeUnit) -> TimeUnit {
 }
 
 fn timestamp_type(unit: TimeUnit, like: &DataType) -> DataType {
-    let zone = match like {
-        DataType::Dictionary(_, values) => return timestamp_type(unit, values),
-        DataType::Timestamp(_, zone) => zone.clone(),
-        _ => None,
-    };
+    let zone = if let DataType::Timestamp(_, zone) = decoded(like) { zone } else { None };
     DataType::Timestamp(unit, zone)
 }
 
 /// The zone of a timestamp type; `None` also for a zone that is not known.
 pub(crate) fn zone_of(data_type: &DataType) -> Option<Tz> {
-    match data_type {
-        DataType::Timestamp(_, Some(zone)) => zone.parse().ok(),
-        DataType::Dictionary(_, values) => zone_of(values),
-        _ => None,
-    }
+    if let DataType::Timestamp(_, Some(zone)) = decoded(data_type) { zone.parse().ok() } else { None }
 }

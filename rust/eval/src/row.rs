@@ -62,7 +62,6 @@ pub(crate) fn evaluate(node: &Node, slots: &mut dyn SlotValues) -> Result<Value,
         | Kind::Like { operand, pattern: LikeSource::Constant(_) }
         // The list is in the set.
         | Kind::In { operand, constants: Some(_), .. } => strict(node, &[evaluate(operand, slots)?]),
-        Kind::Concat(operands) => strict_of(node, &**operands, slots),
         Kind::Between(operands) => strict_of(node, &**operands, slots),
         Kind::Call { args, .. } => strict_of(node, args, slots),
         Kind::Like { operand, pattern: LikeSource::Dynamic { pattern, .. } } => {
@@ -128,10 +127,6 @@ fn strict_or_fault(node: &Node, operands: &[Value]) -> Result<Value, Fault> {
             arithmetic::apply(*op, &operands[0], &operands[1], zone.as_ref())
         }
         Kind::Compare { op, .. } => Ok(compare(*op, &operands[0], &operands[1])),
-        Kind::Concat(_) => match (&operands[0], &operands[1]) {
-            (Value::String(left), Value::String(right)) => Ok(Value::from([&**left, &**right].concat())),
-            _ => Ok(Value::Null),
-        },
         Kind::Not(_) => Ok(match operands[0] {
             Value::Boolean(value) => Value::Boolean(!value),
             _ => Value::Null,

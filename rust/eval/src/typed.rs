@@ -58,8 +58,9 @@ impl TypedExpr {
         &self.source
     }
 
-    /// The type of the result. A bare column keeps its exact type; strings otherwise are Utf8, integers Int64,
-    /// floats Float64, decimals Decimal128 with 38 digits.
+    /// The type of the result. A bare column keeps its exact type, and a cast has the type that it names; what passes
+    /// one of several values on (CASE, COALESCE, GREATEST and their like) has the type that holds them all, with
+    /// strings as Utf8. Arithmetic gives Int64, Float64 or Decimal128 with 38 digits.
     pub fn data_type(&self) -> &DataType {
         &self.root.data_type
     }
@@ -67,11 +68,6 @@ impl TypedExpr {
     /// The distinct leaves; slot `i` holds the values of `leaves()[i]`.
     pub fn leaves(&self) -> &[Leaf] {
         &self.leaves
-    }
-
-    /// The slot, if the expression is nothing but a leaf.
-    pub fn as_slot(&self) -> Option<usize> {
-        if let Kind::Slot(index) = self.root.kind { Some(index) } else { None }
     }
 
     /// The value, if the expression reads nothing and raises nothing.
@@ -124,6 +120,8 @@ pub(crate) struct Node {
     pub(crate) reads: Reads,
     /// The expression in short, for errors.
     pub(crate) text: Arc<str>,
+    /// Whether it was written as a constant, rather than worked out to be one.
+    pub(crate) is_literal: bool,
 }
 
 /// The slots that a tree reads.
@@ -159,7 +157,6 @@ pub(crate) enum Kind {
         op: BinaryOp,
         operands: Box<[Node; 2]>,
     },
-    Concat(Box<[Node; 2]>),
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
@@ -216,9 +213,7 @@ impl Kind {
             | Self::IsNull(operand)
             | Self::Widen(operand)
             | Self::Cast { operand, .. } => vec![operand],
-            Self::Arithmetic { operands, .. } | Self::Compare { operands, .. } | Self::Concat(operands) => {
-                operands.iter().collect()
-            }
+            Self::Arithmetic { operands, .. } | Self::Compare { operands, .. } => operands.iter().collect(),
             Self::And(operands) | Self::Or(operands) | Self::Coalesce(operands) => operands.iter().collect(),
             Self::In { operand, list, .. } => std::iter::once(&**operand).chain(list).collect(),
             Self::Between(operands) => operands.iter().collect(),

@@ -60,13 +60,13 @@ impl Class {
         matches!(self, Self::Integer | Self::Decimal(_))
     }
 
-    pub(crate) fn is_span(self) -> bool {
-        matches!(self, Self::Duration(_) | Self::Interval)
+    /// A point in time, or a span of it.
+    pub(crate) fn is_temporal(self) -> bool {
+        self.is_span() || matches!(self, Self::Date | Self::Time | Self::Timestamp { .. })
     }
 
-    /// Whether `=` is defined between the two.
-    pub(crate) fn equates(self, other: Self) -> bool {
-        self.orders(other) || matches!((self, other), (Self::Opaque, Self::Opaque) | (Self::List, Self::List))
+    pub(crate) fn is_span(self) -> bool {
+        matches!(self, Self::Duration(_) | Self::Interval)
     }
 
     /// Whether `<` is defined between the two.
@@ -80,6 +80,19 @@ impl Class {
             (Boolean, Boolean) | (String, String) | (Date, Date) | (Time, Time) => true,
             _ => false,
         }
+    }
+}
+
+/// Whether `=` is defined between values of the two types: those that have an order, lists of such, and values that
+/// only pass through, with values of the very same type.
+pub(crate) fn equates(left: &DataType, right: &DataType) -> bool {
+    let (left, right) = (decoded(left), decoded(right));
+    match (&left, &right) {
+        (DataType::List(l), DataType::List(r)) => equates(l.data_type(), r.data_type()),
+        _ => match (Class::of(&left), Class::of(&right)) {
+            (Class::Opaque, Class::Opaque) => left == right,
+            (l, r) => l.orders(r),
+        },
     }
 }
 

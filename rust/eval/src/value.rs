@@ -149,7 +149,7 @@ fn interval_nanoseconds(months: i32, days: i32, nanoseconds: i64) -> i128 {
 }
 
 /// Floats in total order: NaN equals itself and is greater than everything, `-0.0` equals `0.0`.
-pub fn compare_floats(left: f64, right: f64) -> Ordering {
+pub(crate) fn compare_floats(left: f64, right: f64) -> Ordering {
     left.partial_cmp(&right).unwrap_or_else(|| left.is_nan().cmp(&right.is_nan()))
 }
 
@@ -157,7 +157,7 @@ pub fn compare_floats(left: f64, right: f64) -> Ordering {
 ///
 /// Integers and decimals compare exactly; with a float on either side both are taken as float64. Timestamps and
 /// durations compare exactly whatever their units. Strings compare bytewise, FALSE is less than TRUE, lists compare
-/// element by element. Opaque values are equal or not, which gives [`Ordering::Equal`] or `None`: see [`equal_values`].
+/// element by element. Opaque values are equal or not, which gives [`Ordering::Equal`] or `None`.
 pub fn compare_values(left: &Value, right: &Value) -> Option<Ordering> {
     use Value::*;
     Some(match (left, right) {
@@ -209,7 +209,7 @@ fn compare_or_null(left: &Value, right: &Value) -> Option<Ordering> {
 }
 
 /// Whether two values that are not NULL are equal in SQL.
-pub fn equal_values(left: &Value, right: &Value) -> bool {
+pub(crate) fn equal_values(left: &Value, right: &Value) -> bool {
     compare_values(left, right) == Some(Ordering::Equal)
 }
 

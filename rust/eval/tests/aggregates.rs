@@ -1,10 +1,11 @@
-//! What every aggregate gives, and that taking a row back leaves no trace.
+//! What every aggregate gives, that taking a row back leaves no trace, and that clones part for good.
 
 use std::collections::HashSet;
 
 use arrow_schema::{DataType, Field, Schema};
-use cepheid_eval::{Accumulator, Leaf, TypedExpr, Value};
+use cepheid_eval::{Leaf, RunningAggregate, TypedAggregate, TypedExpr, Value};
 use cepheid_ir::{Aggregate, AggregateFunction, Expr};
+use cepheid_testkit::SplitMix64;
 
 fn schema() -> Schema {
     Schema::new(vec![
@@ -16,7 +17,7 @@ fn schema() -> Schema {
     ])
 }
 
-fn accumulator(function: AggregateFunction, columns: &[&str], distinct: bool) -> (Accumulator, DataType) {
+fn aggregate(function: AggregateFunction, columns: &[&str], distinct: bool) -> TypedAggregate {
     let aggregate = Aggregate {
         function,
         args: columns.iter().map(|column| Expr::column(*column)).collect(),
@@ -27,7 +28,8 @@ fn accumulator(function: AggregateFunction, columns: &[&str], distinct: bool) ->
     };
     let typed = TypedExpr::compile(&Expr::Aggregate(aggregate), &schema()).expect("a well-typed aggregate");
     let [Leaf::Aggregate(aggregate)] = typed.leaves() else { panic!("one leaf") };
-    (aggregate.accumulator(), typed.data_type().clone())
+    assert_eq!(typed.data_type(), &aggregate.data_type);
+    aggregate.clone()
 }
 
 fn null() -> Value {
@@ -36,6 +38,10 @@ fn null() -> Value {
 
 fn integers(values: &[i64]) -> Vec<Vec<Value>> {
     values.iter().map(|value| vec![Value::Integer(*value)]).collect()
+}
+
+fn ranked(rows: &[(&str, i64)]) -> Vec<Vec<Value>> {
+    rows.iter().map(|(x, by)| vec![Value::from(*x), Value::Integer(*by)]).collect()
 }
 
 fn dec(unscaled: i128) -> Value {
@@ -87,20 +93,25 @@ fn every_aggregate_gives_what_its_contract_says() {
         (BoolOr, &["b"], false, booleans, Ok(true.into())),
         (MinBy, &["s", "i"], false, by.clone(), Ok(null())),
         (MaxBy, &["s", "i"], false, by, Ok("b".into())),
+        // Rows of one x and several y are not the same row.
+        (MinBy, &["s", "i"], true, ranked(&[("a", 3), ("b", 2), ("a", 1)]), Ok("a".into())),
+        (MaxBy, &["s", "i"], true, ranked(&[("a", 1), ("b", 2), ("a", 3)]), Ok("a".into())),
     ];
     let mut covered = HashSet::new();
     let count = cases.len();
     for (function, columns, distinct, rows, expected) in cases {
-        let (mut accumulator, _) = accumulator(function, columns, distinct);
+        let aggregate = aggregate(function, columns, distinct);
+        let (mut accumulator, mut running) = (aggregate.accumulator(), aggregate.running_aggregate());
         for row in &rows {
-            accumulator.push(row).expect("no row fails");
+            accumulator.push(row);
+            running.push(row);
         }
         assert_eq!(accumulator.len(), rows.len());
-        let found = accumulator.value().map_err(|error| error.code());
-        assert_eq!(found, expected, "{function:?} of {rows:?}");
+        assert_eq!(accumulator.value().map_err(|error| error.code()), expected, "{function:?} of {rows:?}");
+        assert_eq!(running.value().map_err(|error| error.code()), expected, "{function:?} of {rows:?}");
         covered.insert(function);
     }
-    assert_eq!(count, 27);
+    assert_eq!(count, 29);
     let missing: Vec<_> =
         AggregateFunction::ALL.iter().filter(|function| !covered.contains(function)).collect();
     assert!(missing.is_empty(), "no example of {missing:?}");
@@ -110,49 +121,64 @@ fn list(values: &[Value]) -> Value {
     Value::List(values.into())
 }
 
+/// Columns that `function` takes.
+fn columns_of(function: AggregateFunction) -> &'static [&'static str] {
+    use AggregateFunction::*;
+    match function {
+        CountIf | BoolAnd | BoolOr => &["b"],
+        MinBy | MaxBy => &["f", "i"],
+        _ => &["f"],
+    }
+}
+
+/// A row of few distinct values, for the columns of [`columns_of`].
+fn random_row(random: &mut SplitMix64, columns: &[&str]) -> Vec<Value> {
+    let draw = random.below(7);
+    let first = match draw {
+        0 => Value::Null,
+        _ if columns == ["b"] => Value::Boolean(draw.is_multiple_of(2)),
+        _ => Value::Float(draw as f64 * 0.1),
+    };
+    let mut row = vec![first];
+    if columns.len() == 2 {
+        row.push(if random.chance(9) { Value::Null } else { Value::Integer(random.between(0, 5)) });
+    }
+    row
+}
+
+/// Bit for bit: a state is brought back or copied, never worked out by subtraction.
+fn bits(value: Result<Value, cepheid_eval::EvalError>) -> String {
+    format!("{value:?}")
+}
+
+fn all_at_once(aggregate: &TypedAggregate, rows: &[Vec<Value>]) -> String {
+    let mut fresh = aggregate.accumulator();
+    for row in rows {
+        fresh.push(row);
+    }
+    bits(fresh.value())
+}
+
 #[test]
 fn taking_rows_back_leaves_no_trace() {
     let mut checked = 0;
     for function in AggregateFunction::ALL {
-        use AggregateFunction::*;
-        let columns: &[&str] = match function {
-            CountIf | BoolAnd | BoolOr => &["b"],
-            MinBy | MaxBy => &["f", "i"],
-            _ => &["f"],
-        };
+        let columns = columns_of(*function);
         for distinct in [false, true] {
-            let (mut walked, _) = accumulator(*function, columns, distinct);
+            let aggregate = aggregate(*function, columns, distinct);
+            let mut walked = aggregate.accumulator();
             let mut rows: Vec<Vec<Value>> = Vec::new();
-            let mut state = 17u64;
+            let mut random = SplitMix64::new(17);
             for _ in 0..300 {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                let draw = state >> 40;
-                if draw % 5 < 3 || rows.is_empty() {
-                    let value = match draw % 7 {
-                        0 => Value::Null,
-                        n if columns == ["b"] => Value::Boolean(n % 2 == 0),
-                        n => Value::Float(n as f64 * 0.1),
-                    };
-                    let mut row = vec![value];
-                    if columns.len() == 2 {
-                        row.push(if draw.is_multiple_of(11) {
-                            Value::Null
-                        } else {
-                            Value::Integer(draw as i64 % 6)
-                        });
-                    }
-                    walked.push(&row).expect("no row fails");
+                if random.chance(60) || rows.is_empty() {
+                    let row = random_row(&mut random, columns);
+                    walked.push(&row);
                     rows.push(row);
                 } else {
                     walked.pop();
                     rows.pop();
                 }
-                let (mut fresh, _) = accumulator(*function, columns, distinct);
-                for row in &rows {
-                    fresh.push(row).expect("no row fails");
-                }
-                // Bit for bit: the state before is brought back, not worked out by subtraction.
-                assert_eq!(format!("{:?}", walked.value()), format!("{:?}", fresh.value()), "{function:?}");
+                assert_eq!(bits(walked.value()), all_at_once(&aggregate, &rows), "{function:?}");
                 checked += 1;
             }
             walked.clear();
@@ -162,6 +188,54 @@ fn taking_rows_back_leaves_no_trace() {
         }
     }
     assert_eq!(checked, AggregateFunction::ALL.len() * 2 * 300);
+}
+
+#[test]
+fn running_aggregates_that_part_know_nothing_of_each_other() {
+    let mut checked = 0;
+    for function in AggregateFunction::ALL {
+        let columns = columns_of(*function);
+        for distinct in [false, true] {
+            let aggregate = aggregate(*function, columns, distinct);
+            let mut random = SplitMix64::new(29);
+            let mut runs: Vec<(RunningAggregate, Vec<Vec<Value>>)> =
+                vec![(aggregate.running_aggregate(), vec![])];
+            for _ in 0..150 {
+                let chosen = random.below(runs.len());
+                match random.below(20) {
+                    0..=2 if runs.len() < 8 => runs.push(runs[chosen].clone()),
+                    3 if runs.len() > 1 => drop(runs.swap_remove(chosen)),
+                    4 if random.chance(10) => {
+                        runs[chosen].0.clear();
+                        runs[chosen].1.clear();
+                    }
+                    _ => {
+                        let row = random_row(&mut random, columns);
+                        runs[chosen].0.push(&row);
+                        runs[chosen].1.push(row);
+                    }
+                }
+                for (running, rows) in &runs {
+                    assert_eq!(bits(running.value()), all_at_once(&aggregate, rows), "{function:?}");
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert!(checked > AggregateFunction::ALL.len() * 2 * 150 * 3, "only {checked} values compared");
+}
+
+#[test]
+fn a_list_of_a_million_rows_is_dropped_without_recursion() {
+    let mut running = aggregate(AggregateFunction::ArrayAgg, &["i"], false).running_aggregate();
+    for row in 0..1_000_000 {
+        running.push(&[Value::Integer(row)]);
+    }
+    let branch = running.clone();
+    drop(running);
+    let Ok(Value::List(values)) = branch.value() else { panic!("a list") };
+    assert_eq!(values.len(), 1_000_000);
+    assert_eq!(values[999_999], Value::Integer(999_999));
 }
 
 #[test]
@@ -178,6 +252,6 @@ fn result_types_follow_the_arguments() {
         (MinBy, &["s", "i"], DataType::Utf8),
     ];
     for (function, columns, expected) in cases {
-        assert_eq!(accumulator(function, columns, false).1, expected, "{function:?} of {columns:?}");
+        assert_eq!(aggregate(function, columns, false).data_type, expected, "{function:?} of {columns:?}");
     }
 }

@@ -17,7 +17,22 @@ fn schema() -> Schema {
         Field::new("zoned", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
         Field::new("lost", DataType::Timestamp(TimeUnit::Microsecond, Some("Atlantis".into())), true),
         Field::new("pair", DataType::Struct(vec![Field::new("x", DataType::Int32, true)].into()), true),
+        Field::new("bytes", DataType::Binary, true),
+        Field::new("numbers", DataType::new_list(DataType::Int32, true), true),
+        Field::new("words", DataType::new_list(DataType::Utf8, true), true),
+        Field::new(
+            "lost_runs",
+            run_ends_of(DataType::Timestamp(TimeUnit::Second, Some("Atlantis".into()))),
+            true,
+        ),
     ])
+}
+
+fn run_ends_of(values: DataType) -> DataType {
+    DataType::RunEndEncoded(
+        Field::new("run_ends", DataType::Int32, false).into(),
+        Field::new("values", values, true).into(),
+    )
 }
 
 fn col(name: &str) -> Expr {
@@ -63,6 +78,53 @@ fn what_does_not_compile_names_the_expression_and_the_types() {
         (call(Function::Sqrt, vec![col("name")]), "type-mismatch", "`sqrt(name)`: sqrt takes numbers"),
         (call(Function::Sqrt, vec![]), "invalid-call", "`sqrt()`: sqrt takes 1 argument"),
         (call(Function::Hour, vec![col("lost")]), "type-mismatch", "`Atlantis` is not a known time zone"),
+        (
+            call(Function::Hour, vec![col("lost_runs")]),
+            "type-mismatch",
+            "`Atlantis` is not a known time zone",
+        ),
+        (
+            binary(BinaryOp::Equal, col("pair"), col("bytes")),
+            "type-mismatch",
+            "`pair = bytes`: `=` takes two values of one kind",
+        ),
+        (binary(BinaryOp::NotEqual, col("numbers"), col("words")), "type-mismatch", "`numbers <> words`"),
+        (
+            Expr::In { operand: Box::new(col("bytes")), list: vec![col("pair")] },
+            "type-mismatch",
+            "IN takes values that compare with each other",
+        ),
+        (call(Function::Nullif, vec![col("pair"), col("bytes")]), "type-mismatch", "`nullif(pair, bytes)`"),
+        (
+            binary(BinaryOp::Add, Expr::Literal(Literal::Null), Expr::literal("a")),
+            "type-mismatch",
+            "`NULL + 'a'`",
+        ),
+        (
+            binary(BinaryOp::Subtract, Expr::literal(true), Expr::Literal(Literal::Null)),
+            "type-mismatch",
+            "`TRUE - NULL`",
+        ),
+        (
+            binary(BinaryOp::Less, col("at"), Expr::literal("2024-01-01 00:00:00+02:00")),
+            "invalid-literal",
+            "is not a timestamp without a time zone",
+        ),
+        (
+            binary(BinaryOp::Equal, col("at"), Expr::literal("2024-01-01 23:59:60")),
+            "invalid-literal",
+            "23:59:60",
+        ),
+        // A string that was worked out is a string, whether or not it could be worked out beforehand.
+        (
+            binary(
+                BinaryOp::Less,
+                col("at"),
+                binary(BinaryOp::Concat, Expr::literal("2024-01-"), Expr::literal("01")),
+            ),
+            "type-mismatch",
+            "`at < ('2024-01-' || '01')`",
+        ),
         (
             call(Function::DateTrunc, vec![Expr::literal("fortnight"), col("at")]),
             "invalid-call",
@@ -112,7 +174,7 @@ fn what_does_not_compile_names_the_expression_and_the_types() {
         assert!(!error.is_data_error(), "{error}");
         codes.insert(code);
     }
-    assert_eq!((count, codes.len()), (19, 5));
+    assert_eq!((count, codes.len()), (29, 5));
 }
 
 #[test]
@@ -184,4 +246,56 @@ fn the_deepest_expressions_of_every_kind_fit_a_thread_of_two_mebibytes() {
 fn equal_leaves_share_a_slot() {
     let expr = binary(BinaryOp::Greater, binary(BinaryOp::Add, col("price"), col("PRICE")), col("price"));
     assert_eq!(compile(&expr).expect("well typed").leaves().len(), 1);
+}
+
+#[test]
+fn equality_is_defined_for_what_only_passes_through_and_for_lists() {
+    let accepted = [("pair", "pair"), ("bytes", "bytes"), ("numbers", "numbers")];
+    for (left, right) in accepted {
+        assert!(compile(&binary(BinaryOp::Equal, col(left), col(right))).is_ok(), "{left} = {right}");
+    }
+    assert!(compile(&binary(BinaryOp::Equal, col("pair"), Expr::Literal(Literal::Null))).is_ok());
+}
+
+#[test]
+fn what_can_be_folded_decides_no_type() {
+    // In each pair the one is folded, the other reads a column; a literal alone takes the type of what it meets.
+    let decimal = |unscaled| Expr::Literal(Literal::Decimal { unscaled, scale: 2 });
+    let folded = binary(BinaryOp::Add, Expr::literal(0.5), Expr::literal(1.0));
+    let read = binary(BinaryOp::Add, col("price"), Expr::literal(1.0));
+    let type_of = |expr: &Expr| compile(expr).expect("well typed").data_type().clone();
+    for operand in [folded, read] {
+        assert_eq!(type_of(&binary(BinaryOp::Add, decimal(150), operand)), DataType::Float64);
+    }
+    let negative = Expr::Negate(Box::new(Expr::literal(1.5)));
+    for literal in [Expr::literal(1.5), negative] {
+        assert_eq!(type_of(&binary(BinaryOp::Add, decimal(150), literal)), DataType::Decimal128(38, 2));
+    }
+}
+
+#[test]
+fn strings_past_the_limit_are_refused_before_they_are_made() {
+    let concat = |left, right| binary(BinaryOp::Concat, left, right);
+    let name = || col("name");
+    let cases = [
+        // 30 MB three times over: the second `||` is refused.
+        (concat(concat(name(), name()), name()), 30_000_000),
+        (call(Function::Concat, vec![name(), name(), name()]), 30_000_000),
+        // The square of the length.
+        (call(Function::RegexpReplace, vec![name(), Expr::literal("."), name()]), 9_000),
+        (
+            call(Function::RegexpReplace, vec![name(), Expr::literal(".+"), Expr::literal("$0$0$0")]),
+            30_000_000,
+        ),
+        (call(Function::Replace, vec![name(), Expr::literal("a"), name()]), 9_000),
+    ];
+    assert_eq!(cases.len(), 5);
+    for (expr, bytes) in cases {
+        let typed = compile(&expr).expect("well typed");
+        let text = Value::from("a".repeat(bytes));
+        let error = typed.evaluate_row(&mut |_: usize| Ok(text.clone())).expect_err("too long");
+        assert_eq!(error.code(), "invalid-argument", "{error}");
+        assert!(error.to_string().contains("would be longer than 67108864 bytes"), "{error}");
+        assert!(typed.evaluate_row(&mut |_: usize| Ok(Value::from("aa"))).is_ok());
+    }
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use arrow_array::types::Int8Type;
-use arrow_array::{Array, ArrayRef, BooleanArray, DictionaryArray, Int8Array, NullArray, StringArray};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, DictionaryArray, Int8Array, NullArray, StringArray, TimestampSecondArray,
+};
 use arrow_buffer::BooleanBuffer;
-use arrow_schema::{DataType, Field, Schema};
-use cepheid_eval::{EvalError, Leaf, TypedExpr, Value, read_value};
-use cepheid_ir::{Aggregate, AggregateFunction, BinaryOp, Expr, Function, RowPointer};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use cepheid_eval::{EvalError, Leaf, TypedExpr, Value, expression_text, read_value};
+use cepheid_ir::{Aggregate, AggregateFunction, BinaryOp, Expr, Function, Literal, RowPointer};
 
 fn schema() -> Schema {
     let dictionary = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8));
@@ -64,7 +66,7 @@ fn each_row_of_a_column_is_a_leaf_of_its_own() {
     for price in [3, 4] {
         let arg =
             aggregate.args[0].evaluate_row(&mut |_: usize| Ok(Value::Integer(price))).expect("no overflow");
-        accumulator.push(&[arg]).expect("never fails");
+        accumulator.push(&[arg]);
     }
     assert_eq!(accumulator.value(), Ok(Value::Integer(14)));
 }
@@ -168,4 +170,103 @@ fn constants_fill_as_many_rows_as_asked() {
     let column = yes.evaluate_columns(&[], 2).expect("constant");
     assert_eq!(column.as_ref(), &BooleanArray::from(vec![true, true]) as &dyn Array);
     assert_eq!(yes.evaluate_columns(&[], 0).expect("constant").len(), 0);
+}
+
+#[test]
+fn a_zone_under_an_encoding_is_still_its_zone() {
+    let zoned: ArrayRef = Arc::new(
+        TimestampSecondArray::from(vec![Some(0), Some(0), None, Some(1_720_000_000)])
+            .with_timezone("Europe/Berlin"),
+    );
+    let field = |name: &str, data_type: DataType, nullable| Arc::new(Field::new(name, data_type, nullable));
+    let plain = zoned.data_type().clone();
+    let encodings = [
+        plain.clone(),
+        DataType::Dictionary(Box::new(DataType::Int8), Box::new(plain.clone())),
+        DataType::RunEndEncoded(field("run_ends", DataType::Int32, false), field("values", plain, true)),
+    ];
+    let call = |function, args| Expr::Call { function, args };
+    let literal = Expr::literal("2024-07-03 11:46:40");
+    let mut checked = 0;
+    for encoding in encodings {
+        let schema = Schema::new(vec![Field::new("t", encoding.clone(), true)]);
+        let column = arrow_cast::cast(&zoned, &encoding).expect("an encoding");
+        let t = || Expr::column("t");
+        let day = call(Function::DateTrunc, vec![Expr::literal("day"), t()]);
+        let text = |operand| Expr::Cast {
+            operand: Box::new(operand),
+            to: cepheid_ir::DataType::String,
+            lenient: false,
+        };
+        let expected: [(Expr, [Value; 4]); 3] = [
+            (call(Function::Hour, vec![t()]), [1.into(), 1.into(), Value::Null, 11.into()]),
+            (
+                text(day),
+                [
+                    "1970-01-01 00:00:00 Europe/Berlin".into(),
+                    "1970-01-01 00:00:00 Europe/Berlin".into(),
+                    Value::Null,
+                    "2024-07-03 00:00:00 Europe/Berlin".into(),
+                ],
+            ),
+            // The string is read on the clock of the column's zone.
+            (
+                Expr::binary(BinaryOp::Equal, t(), literal.clone()),
+                [false.into(), false.into(), Value::Null, true.into()],
+            ),
+        ];
+        for (expr, expected) in expected {
+            let typed = TypedExpr::compile(&expr, &schema).expect("well typed");
+            let found = typed.evaluate_columns(std::slice::from_ref(&column), 4).expect("nothing fails");
+            for (row, expected) in expected.iter().enumerate() {
+                assert_eq!(
+                    &read_value(found.as_ref(), row),
+                    expected,
+                    "{encoding}: {}",
+                    expression_text(&expr)
+                );
+                checked += 1;
+            }
+        }
+    }
+    assert_eq!(checked, 3 * 3 * 4);
+}
+
+#[test]
+fn a_constant_finer_than_the_column_lies_between_its_values() {
+    let schema = Schema::new(vec![Field::new("t", DataType::Timestamp(TimeUnit::Second, None), true)]);
+    let column: ArrayRef =
+        Arc::new(TimestampSecondArray::from(vec![Some(-2), Some(-1), Some(0), Some(1), None]));
+    let mut checked = 0;
+    for nanoseconds in [-1_500_000_000, -1, 1, 500_000_000, 1_000_000_000] {
+        for op in [
+            BinaryOp::Equal,
+            BinaryOp::NotEqual,
+            BinaryOp::Less,
+            BinaryOp::LessOrEqual,
+            BinaryOp::Greater,
+            BinaryOp::GreaterOrEqual,
+            BinaryOp::IsDistinctFrom,
+        ] {
+            let constant = || Expr::Literal(Literal::Timestamp { nanoseconds, zoned: false });
+            for expr in [
+                Expr::binary(op, Expr::column("t"), constant()),
+                Expr::binary(op, constant(), Expr::column("t")),
+            ] {
+                let typed = TypedExpr::compile(&expr, &schema).expect("well typed");
+                let found = typed.evaluate_columns(std::slice::from_ref(&column), 5).expect("nothing fails");
+                for row in 0..5 {
+                    let by_row = typed.evaluate_row(&mut |_: usize| Ok(read_value(column.as_ref(), row)));
+                    assert_eq!(
+                        Ok(read_value(found.as_ref(), row)),
+                        by_row,
+                        "{} at {row}",
+                        expression_text(&expr)
+                    );
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(checked, 5 * 7 * 2 * 5);
 }

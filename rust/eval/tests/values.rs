@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::builder::{Int32Builder, ListBuilder};
 use arrow_array::types::Int32Type;
 use arrow_array::*;
+use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
 use cepheid_eval::{ColumnReader, Value, compare_values, read_value, values_to_array};
 use std::cmp::Ordering;
@@ -44,6 +45,10 @@ fn all_types() -> Vec<DataType> {
         T::List(Arc::new(Field::new_list_field(T::Int32, true))),
         T::Dictionary(Box::new(T::Int8), Box::new(T::Utf8)),
         T::Dictionary(Box::new(T::UInt32), Box::new(T::Int64)),
+        T::RunEndEncoded(
+            Field::new("run_ends", T::Int32, false).into(),
+            Field::new("values", T::Utf8, true).into(),
+        ),
     ];
     for unit in units {
         types.push(T::Duration(unit));
@@ -73,6 +78,7 @@ fn value_of(data_type: &DataType) -> Value {
         T::Interval(IntervalUnit::MonthDayNano) => Value::Interval { months: 1, days: 2, nanoseconds: 3 },
         T::List(_) => Value::List([Value::Integer(1), Value::Null].as_slice().into()),
         T::Dictionary(_, values) => value_of(values),
+        T::RunEndEncoded(_, values) => value_of(values.data_type()),
         _ => Value::Integer(100),
     }
 }
@@ -96,14 +102,15 @@ fn values_of_every_type_survive_an_array() {
         }
         assert_eq!(values_to_array(&[], &data_type).expect("nothing fits anything").len(), 0);
     }
-    assert_eq!(checked, 43 * 3);
+    assert_eq!(checked, 44 * 3);
 }
 
 #[test]
-fn structs_and_binaries_pass_through() {
+fn structs_binaries_lists_and_runs_pass_through() {
     let field = Arc::new(Field::new("x", DataType::Int32, true));
     let numbers: ArrayRef = Arc::new(Int32Array::from(vec![Some(1), None, Some(3)]));
-    let structs: ArrayRef = Arc::new(StructArray::new(vec![field].into(), vec![numbers], None));
+    let valid = Some(NullBuffer::from(vec![true, false, true]));
+    let structs: ArrayRef = Arc::new(StructArray::new(vec![field].into(), vec![numbers], valid));
     let binaries: ArrayRef = Arc::new(BinaryArray::from(vec![Some(b"a".as_slice()), None, Some(b"bc")]));
     let mut lists = ListBuilder::new(Int32Builder::new());
     lists.append_value([Some(1), None]);
@@ -117,16 +124,24 @@ fn structs_and_binaries_pass_through() {
         )
         .expect("ends ascend"),
     );
-    for (array, copies) in [(structs, true), (binaries, true), (lists, true), (runs, false)] {
+    let mut checked = 0;
+    for (array, runs) in [(structs, false), (binaries, false), (lists, false), (runs, true)] {
         let reader = ColumnReader::new(&array);
         let values: Vec<Value> = (0..3).map(|row| reader.value(row)).collect();
         assert_eq!(values[0], read_value(array.as_ref(), 0));
-        assert_eq!(values[1] == values[0], !copies, "{}", array.data_type());
-        let back = values_to_array(&values, array.data_type());
-        if copies {
-            assert_eq!(&back.expect("values of the type"), &array);
-        }
+        assert_eq!(values[1] == values[0], runs, "{}", array.data_type());
+        assert_eq!(values.iter().position(Value::is_null), Some(if runs { 2 } else { 1 }));
+        let back = values_to_array(&values, array.data_type()).expect("values of the type");
+        assert_eq!(back.data_type(), array.data_type());
+        let reader = ColumnReader::new(&back);
+        let again: Vec<Value> = (0..3).map(|row| reader.value(row)).collect();
+        assert_eq!(again, values, "{}", array.data_type());
+        // Sliced in the middle of a run.
+        let rest = ColumnReader::new(&back.slice(1, 2));
+        assert_eq!([rest.value(0), rest.value(1)], values[1..], "{}", array.data_type());
+        checked += 1;
     }
+    assert_eq!(checked, 4);
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! What can be wrong with a table.
+//! What can be wrong with a table, or with a batch of a stream.
 
-/// A table, or a column of it, that does not fit what is asked of it.
+/// A table, a batch of a stream, or a column of it, that does not fit what is asked of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
     /// A column that does not exist.
@@ -49,6 +49,84 @@ pub enum EventError {
         /// How many there may be.
         limit: usize,
     },
+    /// A row of a stream without an event time.
+    #[error(
+        "column `{column}` is NULL in row {row}; every event needs a time: fill it in or leave the row out"
+    )]
+    NullTime {
+        /// The column of the event time.
+        column: String,
+        /// The row's place among those pushed, from 0.
+        row: usize,
+    },
+    /// An event time that 64 bits of nanoseconds do not hold.
+    #[error(
+        "column `{column}` has the time {value} {unit} in row {row}, which is beyond 64 bits of nanoseconds (the years \
+         1677 to 2262); mend the value or leave the row out"
+    )]
+    TimeOverflow {
+        /// The column of the event time.
+        column: String,
+        /// The row's place among those pushed, from 0.
+        row: usize,
+        /// The value, in the column's unit.
+        value: i64,
+        /// That unit.
+        unit: &'static str,
+    },
+    /// A late row, where those are errors.
+    #[error(
+        "row {row} of topic `{topic}` is late: its time {time} is behind the watermark {watermark} (nanoseconds since \
+         1970); allow more lateness, or let late events be set aside instead of refused"
+    )]
+    LateRow {
+        /// The topic it was pushed to.
+        topic: String,
+        /// The row's place among those pushed, from 0.
+        row: usize,
+        /// Its event time, in nanoseconds.
+        time: i64,
+        /// The watermark that it is behind, in nanoseconds; equal to `time` if the clock was moved by hand or flushed.
+        watermark: i64,
+    },
+    /// A topic that nobody reads.
+    #[error("there is no topic `{topic}`{}; the topics are {}", .hint.as_ref().map(|h| format!(" (did you mean `{h}`?)")).unwrap_or_default(), list(.known))]
+    UnknownTopic {
+        /// The topic asked for.
+        topic: String,
+        /// The nearest topic there is.
+        hint: Option<String>,
+        /// The topics there are.
+        known: Vec<String>,
+    },
+    /// A column of a topic whose columns are not known yet.
+    #[error(
+        "the columns of topic `{topic}` are not known before its first batch; push a batch of it first, an empty one will do"
+    )]
+    SchemaUnknown {
+        /// The topic.
+        topic: String,
+    },
+    /// A column asked of all topics at once, which not all of those that have it mean alike.
+    #[error("column `{column}` is not the same in all topics ({}); name the topic, or give it one spelling and one type", .found.join(", "))]
+    TopicsDisagree {
+        /// The column asked for.
+        column: String,
+        /// What it is in each topic that has it: topic, name and type.
+        found: Vec<String>,
+    },
+    /// More topics than one stream takes.
+    #[error("more than {limit} topics in one stream; split the rules among several engines")]
+    TooManyTopics {
+        /// How many there may be.
+        limit: usize,
+    },
+    /// A saved state that contradicts itself.
+    #[error("the saved state of the stream contradicts itself: {reason}; restore from another snapshot")]
+    InvalidState {
+        /// How.
+        reason: String,
+    },
     /// Arrow refused an operation.
     #[error("Arrow: {reason}")]
     Arrow {
@@ -66,6 +144,14 @@ impl EventError {
             Self::ColumnType { .. } => "column-type",
             Self::SchemaChanged { .. } => "schema-changed",
             Self::TooManyRows { .. } => "too-many-rows",
+            Self::NullTime { .. } => "null-time",
+            Self::TimeOverflow { .. } => "time-overflow",
+            Self::LateRow { .. } => "late-event",
+            Self::UnknownTopic { .. } => "unknown-topic",
+            Self::SchemaUnknown { .. } => "schema-unknown",
+            Self::TopicsDisagree { .. } => "topics-disagree",
+            Self::TooManyTopics { .. } => "too-many-topics",
+            Self::InvalidState { .. } => "invalid-state",
             Self::Arrow { .. } => "arrow",
         }
     }
@@ -74,7 +160,10 @@ impl EventError {
     pub fn column(&self) -> Option<&str> {
         match self {
             Self::UnknownColumn { name, .. } | Self::AmbiguousColumn { name, .. } => Some(name),
-            Self::ColumnType { column, .. } => Some(column),
+            Self::ColumnType { column, .. }
+            | Self::NullTime { column, .. }
+            | Self::TimeOverflow { column, .. }
+            | Self::TopicsDisagree { column, .. } => Some(column),
             _ => None,
         }
     }

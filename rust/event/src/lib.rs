@@ -1,15 +1,31 @@
-//! Events in Arrow form: what a table of them is, how rows are grouped by key and put in order.
+//! Events in Arrow form: what a table of them is, how rows are grouped by key and put in order, and how those of a stream
+//! are released in the order of their times.
 #![forbid(unsafe_code)]
 
 pub mod error;
 pub mod key;
+pub mod late;
+pub mod merge;
 pub mod order;
 pub mod partition;
+pub mod release;
+pub mod reorder;
+pub mod state;
 pub mod table;
 pub mod time;
+pub mod watermark;
+
+mod held;
+mod runs;
 
 pub use error::EventError;
+pub use late::LateRows;
+pub use merge::{MergedBatch, MergedSchema};
 pub use order::{OrderKey, RowOrder};
 pub use partition::OrderedRows;
+pub use release::Released;
+pub use reorder::{Prepared, ReorderBuffer, SourceStats};
+pub use state::{ReorderState, TopicState};
 pub use table::{Table, resolve_column};
-pub use time::{as_int64, nanoseconds_per};
+pub use time::{as_int64, event_times, nanoseconds_per};
+pub use watermark::{Clock, SourceClock, TimePolicy};

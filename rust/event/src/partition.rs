@@ -68,6 +68,17 @@ impl OrderedRows {
         Ok(ordered)
     }
 
+    /// Groups given as such: partition `p` holds the rows of the table with the arrivals `starts[p]..starts[p + 1]` of
+    /// `arrivals`, in that order. A row may stand in several.
+    pub fn of_groups(arrivals: Vec<u32>, starts: Vec<u32>) -> Self {
+        debug_assert_eq!(
+            starts.last().map(|end| *end as usize),
+            Some(arrivals.len()),
+            "starts end where rows do"
+        );
+        Self { arrivals: Some(arrivals.into()), starts, hot: None, arrived_in_order: false }
+    }
+
     fn grouped(table: &Table, partition_by: &[usize], read_often: &[usize]) -> Result<Self, EventError> {
         let keys = key_ids(table, partition_by)?;
         let mut starts = vec![0_u32; keys.keys as usize + 1];

@@ -203,7 +203,8 @@ fn edits(left: &[char], right: &[char]) -> usize {
     row[right.len()]
 }
 
-fn same_columns(left: &Schema, right: &Schema) -> bool {
+/// Whether names and types are the same, in the same order.
+pub(crate) fn same_columns(left: &Schema, right: &Schema) -> bool {
     left.fields().len() == right.fields().len()
         && left
             .fields()
@@ -212,7 +213,8 @@ fn same_columns(left: &Schema, right: &Schema) -> bool {
             .all(|(l, r)| Arc::ptr_eq(l, r) || (l.name() == r.name() && l.data_type() == r.data_type()))
 }
 
-fn describe(schema: &Schema) -> String {
+/// Names and types in words, the first twenty.
+pub(crate) fn describe(schema: &Schema) -> String {
     let fields: Vec<String> = schema
         .fields()
         .iter()

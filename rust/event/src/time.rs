@@ -1,6 +1,9 @@
 //! Time in Arrow's units.
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef};
+use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, TimeUnit};
 
 use crate::error::EventError;
@@ -26,4 +29,131 @@ pub fn as_int64(array: &dyn Array) -> Result<ArrayRef, EventError> {
         return Ok(arrow_cast::cast(&integers, &DataType::Int64)?);
     }
     Ok(arrow_cast::cast(array, &DataType::Int64)?)
+}
+
+/// Nanoseconds in one step of a type that can be an event time, and the step's name; `None` for other types.
+/// Integers count as nanoseconds.
+fn event_time_step(data_type: &DataType) -> Option<(i64, &'static str)> {
+    let unit = |unit: TimeUnit| {
+        let name = match unit {
+            TimeUnit::Second => "s",
+            TimeUnit::Millisecond => "ms",
+            TimeUnit::Microsecond => "us",
+            TimeUnit::Nanosecond => "ns",
+        };
+        (nanoseconds_per(unit), name)
+    };
+    match data_type {
+        DataType::Int32 | DataType::Int64 => Some((1, "ns")),
+        DataType::Timestamp(of, _) | DataType::Time32(of) | DataType::Time64(of) | DataType::Duration(of) => {
+            Some(unit(*of))
+        }
+        DataType::Date32 => Some((86_400 * nanoseconds_per(TimeUnit::Second), "days")),
+        DataType::Date64 => Some(unit(TimeUnit::Millisecond)),
+        _ => None,
+    }
+}
+
+/// Says whether a column can be the event time of a stream.
+///
+/// # Errors
+/// [`EventError::ColumnType`] if it cannot.
+pub fn check_event_time(column: &str, data_type: &DataType) -> Result<(), EventError> {
+    match event_time_step(data_type) {
+        Some(_) => Ok(()),
+        None => Err(EventError::ColumnType {
+            column: column.to_owned(),
+            found: data_type.to_string(),
+            expected: "an event time is a timestamp, a date, a time, a duration, or an int32 or int64 of nanoseconds"
+                .into(),
+        }),
+    }
+}
+
+/// The event times of a column in nanoseconds, one a row. Shared with the column if it has 64 bits of nanoseconds.
+///
+/// `rows_before` is added to the row that an error names.
+///
+/// Cost: O(rows), in vectors.
+///
+/// # Errors
+/// [`EventError::ColumnType`] for a type that is no time, [`EventError::NullTime`], [`EventError::TimeOverflow`].
+pub fn event_times(
+    column: &str,
+    array: &ArrayRef,
+    rows_before: usize,
+) -> Result<ScalarBuffer<i64>, EventError> {
+    check_event_time(column, array.data_type())?;
+    let (step, unit) = event_time_step(array.data_type()).expect("checked above");
+    if let Some(row) =
+        (array.null_count() > 0).then(|| (0..array.len()).find(|row| array.is_null(*row))).flatten()
+    {
+        return Err(EventError::NullTime { column: column.to_owned(), row: rows_before + row });
+    }
+    let integers = as_int64(array)?;
+    let values = integers.as_primitive::<Int64Type>().values();
+    if step == 1 {
+        return Ok(values.clone());
+    }
+    let (least, most) = (i64::MIN / step, i64::MAX / step);
+    if let Some(row) = values.iter().position(|value| *value < least || *value > most) {
+        return Err(EventError::TimeOverflow {
+            column: column.to_owned(),
+            row: rows_before + row,
+            value: values[row],
+            unit,
+        });
+    }
+    Ok(values.iter().map(|value| value * step).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{
+        Date32Array, Date64Array, DurationMillisecondArray, Int32Array, Int64Array, StringArray,
+        Time32SecondArray, TimestampMicrosecondArray, TimestampNanosecondArray, TimestampSecondArray,
+    };
+
+    use super::*;
+
+    #[test]
+    fn every_kind_of_time_becomes_nanoseconds() {
+        let cases: Vec<(ArrayRef, i64)> = vec![
+            (Arc::new(Int32Array::from(vec![-7])), -7),
+            (Arc::new(Int64Array::from(vec![i64::MIN])), i64::MIN),
+            (Arc::new(TimestampSecondArray::from(vec![3]).with_timezone("Europe/Paris")), 3_000_000_000),
+            (Arc::new(TimestampMicrosecondArray::from(vec![-3])), -3_000),
+            (Arc::new(TimestampNanosecondArray::from(vec![i64::MAX])), i64::MAX),
+            (Arc::new(Date32Array::from(vec![2])), 172_800_000_000_000),
+            (Arc::new(Date64Array::from(vec![2])), 2_000_000),
+            (Arc::new(Time32SecondArray::from(vec![1])), 1_000_000_000),
+            (Arc::new(DurationMillisecondArray::from(vec![5])), 5_000_000),
+        ];
+        for (array, expected) in &cases {
+            assert_eq!(event_times("t", array, 0).unwrap().as_ref(), [*expected], "{}", array.data_type());
+        }
+        assert_eq!(cases.len(), 9);
+    }
+
+    #[test]
+    fn nanoseconds_are_shared_not_copied() {
+        let array: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![1, 2, 3]).slice(1, 2));
+        let times = event_times("t", &array, 0).unwrap();
+        assert_eq!(times.as_ref(), [2, 3]);
+        assert_eq!(times.inner().as_ptr(), array.to_data().buffers()[0].as_ptr());
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused_with_its_row() {
+        let late: ArrayRef = Arc::new(TimestampSecondArray::from(vec![0, i64::MAX / 1_000_000_000 + 1]));
+        let error = event_times("t", &late, 10).unwrap_err();
+        assert!(matches!(error, EventError::TimeOverflow { row: 11, unit: "s", .. }), "{error}");
+        let null: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None]));
+        let error = event_times("t", &null, 10).unwrap_err();
+        assert_eq!(error, EventError::NullTime { column: "t".into(), row: 11 });
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
+        assert_eq!(event_times("t", &text, 0).unwrap_err().code(), "column-type");
+    }
 }

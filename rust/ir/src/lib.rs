@@ -4,6 +4,7 @@
 //! crate knows no Arrow, does no I/O and runs nothing: what can be said about a pattern without data is said here.
 //!
 //! - [`pattern`]: which rows, in which order, what to report. [`expr`]: conditions and measures.
+//! - [`temporal_text`]: dates and times as text.
 //! - [`validate`](Pattern::validate): every rule that can be checked without data.
 //! - [`normalise`](Pattern::normalise): one spelling for each meaning.
 //! - [`wire`](Pattern::to_json): versioned JSON and the fingerprint.
@@ -16,6 +17,7 @@ pub mod limits;
 pub mod literal;
 pub mod pattern;
 pub mod query;
+pub mod temporal_text;
 
 mod absence;
 mod normalise;

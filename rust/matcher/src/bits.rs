@@ -34,6 +34,14 @@ impl Bits {
         clear_from(&mut self.words, self.len);
     }
 
+    /// Sets every bit that is set in another bitmap of as many rows.
+    pub fn unite(&mut self, other: &Self) {
+        debug_assert_eq!(self.len, other.len, "bitmaps of one table");
+        for (word, more) in self.words.iter_mut().zip(&other.words) {
+            *word |= more;
+        }
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.len

@@ -55,6 +55,28 @@ pub enum MatchError {
         /// The most steps that one search may take.
         limit: u64,
     },
+    /// State grew past what it may take.
+    #[error(
+        "matching needs {bytes} bytes of state at row {row}; the limit is {limit}; bound the pattern with WITHIN, or raise the limit"
+    )]
+    StateLimit {
+        /// The row, in the order of all rows.
+        row: u64,
+        /// Bytes needed.
+        bytes: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// One start row has more ways of going on than can be followed.
+    #[error(
+        "more than {limit} ways go on from row {row}; bound the pattern with WITHIN, or make its conditions exclude each other"
+    )]
+    RunLimit {
+        /// The row, in the order of all rows.
+        row: u64,
+        /// Most ways.
+        limit: usize,
+    },
     /// Whoever asked no longer wants the answer.
     #[error("matching was interrupted")]
     Interrupted,
@@ -78,6 +100,8 @@ impl MatchError {
             Self::SkipTargetMissing { .. } => "skip-target-missing",
             Self::SkipTargetIsFirstRow { .. } => "skip-target-is-first-row",
             Self::StepLimit { .. } => "step-limit",
+            Self::StateLimit { .. } => "state-limit",
+            Self::RunLimit { .. } => "run-limit",
             Self::Interrupted => "interrupted",
             Self::TooLarge { .. } => "too-large",
         }

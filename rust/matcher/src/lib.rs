@@ -19,6 +19,7 @@ mod classes;
 mod facts;
 mod run;
 mod search;
+pub mod sequence;
 mod strategies;
 
 pub use automaton::{Automaton, VariableId, members};

@@ -1,6 +1,7 @@
 //! Matches, compactly: where each begins and which variables its rows were mapped to, run-length coded.
 
-use crate::automaton::VariableId;
+use crate::automaton::{Automaton, VariableId};
+use crate::sequence::{FoundSequence, FoundSequences};
 
 /// What a row of a match was mapped to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +38,8 @@ pub struct MatchSet {
     ends: Vec<u32>,
     /// `partitions[p]`: number of matches up to and including partition `p`.
     partitions: Vec<u32>,
+    /// Numbers within the partition, where they are not the order of the set.
+    given_numbers: Option<Vec<i64>>,
 }
 
 /// One match.
@@ -100,8 +103,33 @@ impl MatchSet {
         })
     }
 
+    /// Event sequences, each as a partition of its own whose rows stand one behind the other.
+    pub fn of_sequences<'a>(
+        found: impl Iterator<Item = &'a FoundSequence>,
+        all: &FoundSequences,
+        automaton: &Automaton,
+    ) -> Self {
+        let mut set = Self { given_numbers: Some(vec![]), ..Self::default() };
+        let mut start = 0;
+        for entry in found {
+            let open = set.open();
+            for place in all.places_of(entry) {
+                let position = &automaton.positions[*place as usize];
+                set.push_rows(open, Label { variable: position.variable, excluded: position.excluded }, 1);
+            }
+            set.finish(start);
+            set.finish_partition();
+            set.given_numbers.get_or_insert_default().push(entry.number as i64);
+            start += (entry.end - entry.start) as u32;
+        }
+        set
+    }
+
     /// The number of each match within its partition, from 1.
     pub fn numbers(&self) -> Vec<i64> {
+        if let Some(numbers) = &self.given_numbers {
+            return numbers.clone();
+        }
         self.partitions().flat_map(|matches| 1..=matches.len() as i64).collect()
     }
 

@@ -78,15 +78,10 @@ impl Matcher {
     /// Compiles a pattern, which must have passed [`Pattern::validate`].
     ///
     /// # Errors
-    /// [`MatchError::Pattern`] for constructs that cannot be run yet, [`MatchError::Condition`] and
+    /// [`MatchError::Pattern`] past limits, [`MatchError::Condition`] and
     /// [`MatchError::Event`] for names and types that do not fit the schema.
     pub fn compile(pattern: &Pattern, schema: &Schema) -> Result<Self, MatchError> {
-        if pattern.selection == Selection::All {
-            return Err(MatchError::Pattern(PatternError::Unsupported {
-                construct: "matches(\"all\") (ALL MATCHES)".into(),
-                hint: "use matches(\"first\")".into(),
-            }));
-        }
+        debug_assert!(pattern.selection == Selection::First, "the rest is for sequences");
         let automaton = Automaton::compile(pattern)?;
         let conditions = Conditions::compile(pattern, &automaton.variables, schema)?;
         let skip = Skip::new(pattern, &automaton.variables)?;
@@ -208,6 +203,8 @@ impl Job<'_> {
             }
             Strategy::StartRuns => self.search(self.backtracking(true), MatchSet::default()).map(Some),
             Strategy::Backtracking => self.search(self.backtracking(false), MatchSet::default()).map(Some),
+            // Not a search: see `crate::sequence`.
+            Strategy::Sequences => Ok(None),
         }
     }
 

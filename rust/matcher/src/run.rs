@@ -316,8 +316,9 @@ impl<'a> RunState<'a> {
                 let mut arguments = std::mem::take(&mut self.arguments);
                 let outcome = self.evaluate_arguments(rolling, variable, row, &mut arguments);
                 let rolling = &mut self.aggregates[index];
-                if let Err(error) = outcome.and_then(|()| rolling.accumulator.push(&arguments)) {
-                    rolling.failed = Some((rolling.rows, error));
+                match outcome {
+                    Ok(()) => rolling.accumulator.push(&arguments),
+                    Err(error) => rolling.failed = Some((rolling.rows, error)),
                 }
                 self.arguments = arguments;
             }

@@ -66,9 +66,10 @@ impl Skip {
                 let members = members(pattern, variables, Some(variable));
                 Ok(Self::ToVariable { name: variable.clone(), members, row: *row, strict: *strict })
             }
+            // Searches go from start row to start row; to forget what has not begun has no meaning for them.
             AfterMatchSkip::Consume => Err(PatternError::Unsupported {
-                construct: "after_match(\"consume\")".into(),
-                hint: "use \"past_last_row\"".into(),
+                construct: "after_match(\"consume\") in a search".into(),
+                hint: "let the planner choose the strategy".into(),
             }),
         }
     }

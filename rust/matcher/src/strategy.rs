@@ -22,12 +22,14 @@ pub enum Strategy {
     StartRuns,
     /// A search from every start row under a step limit.
     Backtracking,
+    /// Runs that wait, row by row.
+    Sequences,
 }
 
 impl Strategy {
     /// Every strategy, in the order in which they are tried.
-    pub const ALL: [Self; 4] =
-        [Self::BitStreams, Self::ReverseAutomaton, Self::StartRuns, Self::Backtracking];
+    pub const ALL: [Self; 5] =
+        [Self::BitStreams, Self::ReverseAutomaton, Self::StartRuns, Self::Backtracking, Self::Sequences];
 
     /// The name, as in explanations.
     pub fn name(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Strategy {
             Self::ReverseAutomaton => "reverse automaton",
             Self::StartRuns => "start runs",
             Self::Backtracking => "backtracking",
+            Self::Sequences => "waiting runs",
         }
     }
 
@@ -47,6 +50,9 @@ impl Strategy {
             Self::StartRuns => "time O(p·m) a start row; space p bits and 8 bytes a row of the longest run",
             Self::Backtracking => {
                 "time exponential at worst, cut off by the step limit; space 8 bytes a row of the longest run"
+            }
+            Self::Sequences => {
+                "time O(w) a row that a condition accepts, w runs that wait for it; space some 110 bytes a run and 24 a row taken"
             }
         }
     }

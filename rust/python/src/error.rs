@@ -17,6 +17,7 @@ mod python {
     pyo3::import_exception!(cepheid.errors, EvaluationError);
     pyo3::import_exception!(cepheid.errors, MatchError);
     pyo3::import_exception!(cepheid.errors, StateLimitError);
+    pyo3::import_exception!(cepheid.errors, LateEventError);
     pyo3::import_exception!(cepheid.errors, SqlError);
     pyo3::import_exception!(cepheid.errors, InternalError);
 }
@@ -145,6 +146,14 @@ fn pattern_parts<'py>(exception: Exception<'py>, error: &PatternError) -> Except
 }
 
 fn event_error(py: Python<'_>, error: &EventError) -> PyErr {
+    if let EventError::LateRow { topic, row, time, watermark } = error {
+        return Exception::new::<python::LateEventError>(py, error.to_string(), error.code())
+            .with("topic", topic)
+            .with("row", *row)
+            .with("event_time", *time)
+            .with("watermark", *watermark)
+            .build();
+    }
     let exception = Exception::new::<python::SchemaError>(py, error.to_string(), error.code());
     event_parts(exception, error).build()
 }
@@ -161,8 +170,20 @@ fn event_parts<'py>(exception: Exception<'py>, error: &EventError) -> Exception<
         EventError::SchemaChanged { found, expected, .. } => {
             exception.with("found", found).with("expected", expected)
         }
-        // Their parts are all in the message.
-        EventError::TooManyRows { .. } | EventError::Arrow { .. } => exception,
+        EventError::NullTime { row, .. } | EventError::TimeOverflow { row, .. } => {
+            exception.with("row", *row)
+        }
+        EventError::UnknownTopic { hint, known, .. } => {
+            exception.with("known", known).with("hint", hint.as_deref())
+        }
+        EventError::TopicsDisagree { found, .. } => exception.with("found", found.join(", ")),
+        // Their parts are all in the message, or, of a late row, in an exception of another class.
+        EventError::TooManyRows { .. }
+        | EventError::LateRow { .. }
+        | EventError::SchemaUnknown { .. }
+        | EventError::TooManyTopics { .. }
+        | EventError::InvalidState { .. }
+        | EventError::Arrow { .. } => exception,
     };
     exception.with("column", error.column())
 }
@@ -192,6 +213,9 @@ fn match_error(py: Python<'_>, error: &MatchError) -> PyErr {
                 .build()
         }
         MatchError::StepLimit { limit, .. } | MatchError::TooLarge { limit, .. } => {
+            Exception::new::<python::StateLimitError>(py, message, error.code()).with("limit", *limit).build()
+        }
+        MatchError::StateLimit { limit, .. } | MatchError::RunLimit { limit, .. } => {
             Exception::new::<python::StateLimitError>(py, message, error.code()).with("limit", *limit).build()
         }
         MatchError::Interrupted => {

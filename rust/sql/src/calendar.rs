@@ -3,9 +3,7 @@
 //! Every function reads its whole text or fails with what is wrong.
 
 use cepheid_ir::Interval;
-
-pub(crate) const SECOND_NS: i64 = 1_000_000_000;
-pub(crate) const DAY_NS: i64 = 86_400 * SECOND_NS;
+use cepheid_ir::temporal_text::{self, DAY_NS, EPOCH_DAYS, ERA_DAYS, SECOND_NS, Scan, ZoneText};
 
 type Read<T> = Result<T, String>;
 
@@ -41,156 +39,46 @@ pub(crate) fn unit(word: &str) -> Option<(usize, Unit)> {
     Some((position, UNITS[position].1))
 }
 
-struct Scan<'t> {
-    rest: &'t str,
-}
-
-impl<'t> Scan<'t> {
-    fn eat(&mut self, c: char) -> bool {
-        match self.rest.strip_prefix(c) {
-            Some(rest) => {
-                self.rest = rest;
-                true
-            }
-            None => false,
-        }
-    }
-
-    fn sign(&mut self) -> i128 {
-        if self.eat('-') {
-            -1
-        } else {
-            self.eat('+');
-            1
-        }
-    }
-
-    fn digits(&mut self) -> &'t str {
-        let length = self.rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.rest.len());
-        let (digits, rest) = self.rest.split_at(length);
-        self.rest = rest;
-        digits
-    }
-
-    /// A number of at least `least` and at most `most` digits.
-    fn number(&mut self, least: usize, most: usize) -> Option<i64> {
-        let digits = self.digits();
-        if digits.len() < least || digits.len() > most { None } else { digits.parse().ok() }
-    }
-
-    /// The digits behind a point, as nanoseconds of a second.
-    fn fraction_ns(&mut self) -> Option<i64> {
-        if !self.eat('.') {
-            return Some(0);
-        }
-        let digits = self.digits();
-        if digits.is_empty() || digits.len() > 9 {
-            return None;
-        }
-        let scale = 10_i64.pow(9 - u32::try_from(digits.len()).ok()?);
-        Some(digits.parse::<i64>().ok()? * scale)
-    }
-
-    fn date(&mut self) -> Option<i64> {
-        let sign = if self.eat('-') { -1 } else { 1 };
-        let year = self.number(4, 7)? * sign;
-        let month = self.eat('-').then(|| self.number(1, 2))??;
-        let day = self.eat('-').then(|| self.number(1, 2))??;
-        ((1..=12).contains(&month) && (1..=days_in_month(year, month)).contains(&day))
-            .then(|| days_from_civil(year, month, day))
-    }
-
-    /// `HH:MM[:SS[.fraction]]` as nanoseconds since midnight.
-    fn time(&mut self) -> Option<i64> {
-        let hour = self.number(1, 2).filter(|hour| *hour < 24)?;
-        let minute = self.eat(':').then(|| self.number(2, 2))?.filter(|minute| *minute < 60)?;
-        let mut nanoseconds = (hour * 60 + minute) * 60 * SECOND_NS;
-        if self.eat(':') {
-            let second = self.number(2, 2).filter(|second| *second < 60)?;
-            nanoseconds += second * SECOND_NS + self.fraction_ns()?;
-        }
-        Some(nanoseconds)
-    }
-
-    /// `Z`, `UTC`, `+02:00` and the like, as nanoseconds ahead of UTC.
-    fn zone(&mut self) -> Option<i64> {
-        self.rest = self.rest.trim_start();
-        for name in ["Z", "z", "UTC", "utc", "GMT"] {
-            if self.rest == name {
-                self.rest = "";
-                return Some(0);
-            }
-        }
-        let sign = match self.rest.chars().next()? {
-            '+' => 1,
-            '-' => -1,
-            _ => return None,
-        };
-        self.rest = &self.rest[1..];
-        let digits = self.digits();
-        let (hours, minutes) = match digits.len() {
-            1 | 2 => (digits.parse::<i64>().ok()?, if self.eat(':') { self.number(2, 2)? } else { 0 }),
-            4 => (digits[..2].parse().ok()?, digits[2..].parse().ok()?),
-            _ => return None,
-        };
-        (hours < 24 && minutes < 60).then_some(sign * (hours * 60 + minutes) * 60 * SECOND_NS)
-    }
-}
-
-/// `YYYY-MM-DD` as days since 1970-01-01.
+/// See [`temporal_text::read_date`].
 pub(crate) fn read_date(text: &str) -> Read<i32> {
-    let mut scan = Scan { rest: text.trim() };
-    let days = scan.date().filter(|_| scan.rest.is_empty()).and_then(|days| i32::try_from(days).ok());
-    days.ok_or_else(|| format!("{text:?} is no date; write it as '2024-12-31'"))
+    temporal_text::read_date(text).ok_or_else(|| format!("{text:?} is no date; write it as '2024-12-31'"))
 }
 
-/// `HH:MM[:SS[.fraction]]` as nanoseconds since midnight.
+/// See [`temporal_text::read_time`].
 pub(crate) fn read_time(text: &str) -> Read<i64> {
-    let mut scan = Scan { rest: text.trim() };
-    scan.time()
-        .filter(|_| scan.rest.is_empty())
+    temporal_text::read_time(text)
         .ok_or_else(|| format!("{text:?} is no time of day; write it as '23:59:59.5'"))
 }
 
-/// `YYYY-MM-DD[ HH:MM[:SS[.fraction]][ zone]]` as nanoseconds since 1970, and whether a zone was given.
+/// A timestamp as nanoseconds since 1970, and whether a zone was given: see [`temporal_text::read_timestamp`].
 pub(crate) fn read_timestamp(text: &str) -> Read<(i64, bool)> {
-    let malformed = || format!("{text:?} is no timestamp; write it as '2024-12-31 23:59:59.5'");
-    let mut scan = Scan { rest: text.trim() };
-    let days = scan.date().ok_or_else(malformed)?;
-    let mut time = 0;
-    if scan.eat('T') || scan.eat('t') || scan.rest.starts_with(' ') {
-        scan.rest = scan.rest.trim_start();
-        time = scan.time().ok_or_else(malformed)?;
-    }
-    let mut nanoseconds = i128::from(days) * i128::from(DAY_NS) + i128::from(time);
-    let zoned = !scan.rest.is_empty();
-    if zoned {
-        let zone = scan.rest.trim();
-        if zone.starts_with(|c: char| c.is_alphabetic()) && scan.zone().is_none() {
+    let read = temporal_text::read_timestamp(text)
+        .ok_or_else(|| format!("{text:?} is no timestamp; write it as '2024-12-31 23:59:59.5'"))?;
+    let offset_ns = match read.zone {
+        None => 0,
+        Some(ZoneText::Offset(offset_ns)) => offset_ns,
+        Some(ZoneText::Named(zone)) => {
             return Err(format!(
                 "the zone {zone:?} is not read in a constant; give an offset such as '+02:00', or UTC"
             ));
-        } else if !zone.starts_with(|c: char| c.is_alphabetic()) {
-            nanoseconds -= i128::from(scan.zone().ok_or_else(malformed)?);
         }
-        if !scan.rest.is_empty() {
-            return Err(malformed());
-        }
-    }
+    };
+    let nanoseconds =
+        i128::from(read.days) * i128::from(DAY_NS) + i128::from(read.time_ns) - i128::from(offset_ns);
     let nanoseconds = i64::try_from(nanoseconds)
         .map_err(|_| format!("{text:?} is out of range; timestamps reach from 1677-09-21 to 2262-04-11"))?;
-    Ok((nanoseconds, zoned))
+    Ok((nanoseconds, read.zone.is_some()))
 }
 
 /// `count` units, as of `INTERVAL '1.5' HOUR`.
 pub(crate) fn read_count(text: &str, unit: Unit) -> Read<Interval> {
-    let mut scan = Scan { rest: text.trim() };
+    let mut scan = Scan::new(text);
     let interval = count(&mut scan, unit)?;
-    if scan.rest.is_empty() { Ok(interval) } else { Err(format!("{text:?} is no count of units")) }
+    if scan.rest().is_empty() { Ok(interval) } else { Err(format!("{text:?} is no count of units")) }
 }
 
 fn count(scan: &mut Scan<'_>, unit: Unit) -> Read<Interval> {
-    let text = scan.rest;
+    let text = scan.rest();
     let malformed = || format!("{text:?} does not begin with a count of units");
     let too_large = || format!("{text:?} is out of range for an interval");
     let sign = scan.sign();
@@ -227,23 +115,23 @@ fn count(scan: &mut Scan<'_>, unit: Unit) -> Read<Interval> {
 pub(crate) fn read_counts(text: &str) -> Read<Interval> {
     let hint =
         || format!("{text:?} is no interval; write it as INTERVAL '10' MINUTE or INTERVAL '1 day 12 hours'");
-    let mut scan = Scan { rest: text.trim() };
+    let mut scan = Scan::new(text);
     let mut total: Option<Interval> = None;
-    while !scan.rest.is_empty() {
-        let at = scan.rest;
+    while !scan.rest().is_empty() {
+        let at = scan.rest();
         scan.sign();
         scan.digits();
         if scan.eat('.') {
             scan.digits();
         }
-        let after_count = scan.rest.trim_start();
+        let after_count = scan.rest().trim_start();
         let length = after_count.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after_count.len());
         let (_, unit) = unit(&after_count[..length]).ok_or_else(hint)?;
-        let mut number = Scan { rest: at };
+        let mut number = Scan::new(at);
         let part = count(&mut number, unit)?;
         let added = sum(total.unwrap_or_default(), part);
         total = Some(added.ok_or_else(|| format!("{text:?} is out of range for an interval"))?);
-        scan.rest = after_count[length..].trim_start();
+        scan.resume(after_count[length..].trim_start());
     }
     total.ok_or_else(hint)
 }
@@ -253,14 +141,18 @@ pub(crate) fn read_counts(text: &str) -> Read<Interval> {
 pub(crate) fn read_fields(text: &str, from: usize, to: usize) -> Read<Interval> {
     let (first, last) = (UNITS[from].0, UNITS[to].0);
     let malformed = || format!("{text:?} is no interval {first} TO {last}");
-    let mut scan = Scan { rest: text.trim() };
+    let mut scan = Scan::new(text);
     let sign = scan.sign();
     if (first, last) == ("YEAR", "MONTH") {
         let years = scan.number(1, 9).ok_or_else(malformed)?;
         let months = scan.eat('-').then(|| scan.number(1, 2)).flatten().filter(|months| *months < 12);
         let total = sign * i128::from(years * 12 + months.ok_or_else(malformed)?);
         let months = i32::try_from(total).map_err(|_| malformed())?;
-        return if scan.rest.is_empty() { Ok(Interval { months, nanoseconds: 0 }) } else { Err(malformed()) };
+        return if scan.rest().is_empty() {
+            Ok(Interval { months, nanoseconds: 0 })
+        } else {
+            Err(malformed())
+        };
     }
     const FIELDS: [(&str, i64); 4] = [("DAY", i64::MAX), ("HOUR", 24), ("MINUTE", 60), ("SECOND", 60)];
     let place = |name: &str| FIELDS.iter().position(|(field, _)| *field == name);
@@ -286,7 +178,7 @@ pub(crate) fn read_fields(text: &str, from: usize, to: usize) -> Read<Interval> 
             total += i128::from(scan.fraction_ns().ok_or_else(malformed)?);
         }
     }
-    if !scan.rest.is_empty() {
+    if !scan.rest().is_empty() {
         return Err(malformed());
     }
     let nanoseconds =
@@ -301,30 +193,7 @@ fn sum(left: Interval, right: Interval) -> Option<Interval> {
     })
 }
 
-fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        _ => 31,
-    }
-}
-
-/// Days of 400 years of the Gregorian calendar.
-const ERA_DAYS: i64 = 146_097;
-/// Days from 0000-03-01 to 1970-01-01.
-const EPOCH_DAYS: i64 = 719_468;
-
-/// Days since 1970-01-01 of a day of the proleptic Gregorian calendar.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    // Years are counted from March, so that a leap day is the last of its year.
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * ERA_DAYS + of_era * 365 + of_era / 4 - of_era / 100 + day_of_year - EPOCH_DAYS
-}
-
-/// The day that [`days_from_civil`] counts, as `YYYY-MM-DD`.
+/// The day that [`temporal_text::days_from_civil`] counts, as `YYYY-MM-DD`.
 pub(crate) fn date_text(days: i64) -> String {
     let shifted = days + EPOCH_DAYS;
     let (era, of_era) = (shifted.div_euclid(ERA_DAYS), shifted.rem_euclid(ERA_DAYS));

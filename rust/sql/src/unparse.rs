@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use cepheid_ir::temporal_text::DAY_NS;
 use cepheid_ir::{Aggregate, Anchor, BinaryOp, Expr, Float, Literal, RowPointer, Semantics};
 
-use crate::calendar::{DAY_NS, date_text, interval_text, time_text};
+use crate::calendar::{date_text, interval_text, time_text};
 use crate::cursor::is_reserved;
 use crate::lexer::is_word;
 use crate::parse_expr::Level;

@@ -2,16 +2,25 @@
 //!
 //! - [`reference`]: which rows match, by trying everything in order of preference. Its evaluator, in
 //!   `reference_eval`, is its own: nothing here shares code with the engine.
-//! - [`suite`]: the cases of `tests/conformance/*.toml`.
+//! - [`reference_sequences`]: which events a pattern with gaps, absence and time derives, by growing every run.
+//! - [`suite`]: the cases of `tests/conformance/*.toml`; [`sequence_suite`]: those of `tests/conformance/sequences`.
 //! - [`generate_patterns`], [`generate_events`]: seeded random patterns and tables, the same on every machine.
+//! - [`generate_sequences`], [`generate_streams`]: the same for event sequences; [`sequence_constructs`] counts what
+//!   a sample holds.
 //! - [`cuts`]: ways to cut a table into batches.
 #![forbid(unsafe_code)]
 
 pub mod cuts;
 pub mod generate_events;
 pub mod generate_patterns;
+pub mod generate_sequences;
+pub mod generate_streams;
 pub mod reference;
 pub mod reference_table;
+pub mod sequence_constructs;
+pub mod sequence_event;
+pub mod sequence_input;
+pub mod sequence_suite;
 pub mod split_mix;
 pub mod suite;
 pub mod text_table;
@@ -24,9 +33,15 @@ mod reference_aggregate;
 mod reference_eval;
 mod reference_function;
 mod reference_output;
+mod sequence_run;
+mod sequence_targets;
+mod sequence_timeline;
 
 pub use reference::{ReferenceError, ReferenceMatch, ReferenceOutput, reference_matches, reference_query};
 pub use reference_table::ReferenceTable;
+pub use sequence_event::{Moment, SequenceEvent, SequenceKind, reference_sequences};
+pub use sequence_input::{SequenceInput, row_order};
+pub use sequence_suite::SequenceCase;
 pub use split_mix::SplitMix64;
 pub use suite::{Case, Mode};
 pub use value::RefValue;

@@ -1,8 +1,8 @@
 //! Functions of numbers.
 
-use cepheid_ir::{BinaryOp, Function};
+use cepheid_ir::Function;
 
-use crate::arithmetic::{self, INTEGER_OVERFLOW, integer};
+use crate::arithmetic::{INTEGER_OVERFLOW, integer};
 use crate::decimal;
 use crate::error::Fault;
 use crate::value::Value;
@@ -12,7 +12,6 @@ pub(crate) fn apply(function: Function, args: &[Value]) -> Result<Value, Fault> 
     use Function::*;
     match function {
         Pi => Ok(Value::Float(std::f64::consts::PI)),
-        Mod => arithmetic::apply(BinaryOp::Modulo, &args[0], &args[1], None),
         Abs | Ceil | Floor | Round | Truncate | Sign => {
             let digits = args.get(1).map(integer).transpose()?.unwrap_or(0);
             match &args[0] {

@@ -43,6 +43,17 @@ impl Moment {
         Self { seconds: i64::from(days) * DAY_SECONDS, nanosecond: 0 }
     }
 
+    /// `time_ns` nanoseconds after a midnight; `None` out of range.
+    pub(crate) fn from_clock_reading(days: i64, time_ns: i64) -> Option<Self> {
+        let seconds = days.checked_mul(DAY_SECONDS)?.checked_add(time_ns.div_euclid(1_000_000_000))?;
+        Some(Self { seconds, nanosecond: time_ns.rem_euclid(1_000_000_000) as u32 })
+    }
+
+    /// So many seconds before; `None` out of range.
+    pub(crate) fn earlier_by_seconds(self, seconds: i64) -> Option<Self> {
+        Some(Self { seconds: self.seconds.checked_sub(seconds)?, ..self })
+    }
+
     pub(crate) fn days(self) -> i64 {
         self.seconds.div_euclid(DAY_SECONDS)
     }

@@ -4,7 +4,6 @@ use cepheid_ir::Function;
 use regex::{Regex, RegexBuilder};
 
 use crate::arithmetic::integer;
-use crate::cast::to_text;
 use crate::error::Fault;
 use crate::value::Value;
 
@@ -36,7 +35,7 @@ pub(crate) fn compile_regex(pattern: &str) -> Result<Regex, Fault> {
 /// `function(args)`; no argument is NULL; `regex` is the compiled second argument if that is constant.
 pub(crate) fn apply(function: Function, regex: Option<&Regex>, args: &[Value]) -> Result<Value, Fault> {
     if function == Function::Concat {
-        return bounded(args.iter().map(to_text).collect::<String>());
+        return concat(args);
     }
     let s = string(&args[0]);
     let part = |position: usize| args.get(position).map_or("", string);
@@ -70,11 +69,19 @@ fn string(value: &Value) -> &str {
     if let Value::String(text) = value { text } else { "" }
 }
 
-fn bounded(text: String) -> Result<Value, Fault> {
-    if text.len() > RESULT_BYTES_MAX {
+/// Refuses a string of `bytes` bytes, which has not been made yet, if that is too long.
+fn check_length(bytes: usize) -> Result<(), Fault> {
+    if bytes > RESULT_BYTES_MAX {
         return Err(Fault::Argument(format!("the string would be longer than {RESULT_BYTES_MAX} bytes")));
     }
-    Ok(text.into())
+    Ok(())
+}
+
+/// The compiler has made strings of everything.
+fn concat(args: &[Value]) -> Result<Value, Fault> {
+    let parts: Vec<&str> = args.iter().map(string).collect();
+    check_length(parts.iter().map(|part| part.len()).sum())?;
+    Ok(parts.concat().into())
 }
 
 /// Byte offset of the character at `index`; the length of `s` past its end.
@@ -108,11 +115,8 @@ fn position(s: &str, part: &str) -> i64 {
 }
 
 fn replace(s: &str, from: &str, to: &str) -> Result<Value, Fault> {
-    // The result is measured before it is made.
     let count = s.matches(from).count();
-    if count.saturating_mul(to.len()) > RESULT_BYTES_MAX {
-        return Err(Fault::Argument(format!("the string would be longer than {RESULT_BYTES_MAX} bytes")));
-    }
+    check_length((s.len() - count * from.len()).saturating_add(count.saturating_mul(to.len())))?;
     Ok(s.replace(from, to).into())
 }
 
@@ -178,6 +182,100 @@ fn with_regex(
                 regex.captures(s).and_then(|captures| captures.get(group).map(|found| found.as_str()));
             Ok(found.map_or(Value::Null, Value::from))
         }
-        _ => bounded(regex.replace_all(s, third.map_or("", string)).into_owned()),
+        _ => replace_matches(regex, s, third.map_or("", string)),
+    }
+}
+
+/// A piece of what takes the place of a match.
+enum Piece<'t> {
+    Text(&'t str),
+    Group(&'t str),
+}
+
+/// What [`Regex::replace_all`] gives, measured piece by piece, so that no string past the limit is made.
+fn replace_matches(regex: &Regex, s: &str, to: &str) -> Result<Value, Fault> {
+    let pieces = pieces(to);
+    let mut result = String::new();
+    let mut copied = 0;
+    for captures in regex.captures_iter(s) {
+        let Some(whole) = captures.get(0) else { continue };
+        append(&mut result, &s[copied..whole.start()])?;
+        for piece in &pieces {
+            let text = match piece {
+                Piece::Text(text) => text,
+                Piece::Group(name) => {
+                    let group = match name.parse() {
+                        Ok(index) => captures.get(index),
+                        Err(_) => captures.name(name),
+                    };
+                    group.map_or("", |group| group.as_str())
+                }
+            };
+            append(&mut result, text)?;
+        }
+        copied = whole.end();
+    }
+    append(&mut result, &s[copied..])?;
+    Ok(result.into())
+}
+
+fn append(result: &mut String, part: &str) -> Result<(), Fault> {
+    check_length(result.len() + part.len())?;
+    result.push_str(part);
+    Ok(())
+}
+
+/// `$1`, `$name` and `${name}` are groups, `$$` is a dollar sign, and so is one before anything else.
+fn pieces(to: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = to;
+    while let Some(dollar) = rest.find('$') {
+        pieces.push(Piece::Text(&rest[..dollar]));
+        let after = &rest[dollar + 1..];
+        let braced = after.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+        let bare = after
+            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+            .map_or((after, ""), |end| after.split_at(end));
+        rest = if let Some(after) = after.strip_prefix('$') {
+            pieces.push(Piece::Text("$"));
+            after
+        } else if let Some((name, after)) = braced {
+            pieces.push(Piece::Group(name));
+            after
+        } else if !bare.0.is_empty() {
+            pieces.push(Piece::Group(bare.0));
+            bare.1
+        } else {
+            pieces.push(Piece::Text("$"));
+            after
+        };
+    }
+    pieces.push(Piece::Text(rest));
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matches_are_replaced_as_the_regex_crate_replaces_them() {
+        let regexes = ["(a)(?P<name>b)?", "b*", "", "(?P<a1>.)(.)", "x"];
+        let replacements = [
+            "", "-", "$1", "<$name>", "${name}x", "$1x", "$$1", "$", "$$", "a$", "$-", "${", "${}", "$0$0",
+            "$9", "é$1é",
+        ];
+        let mut checked = 0;
+        for regex in regexes {
+            let regex = compile_regex(regex).expect("a regular expression");
+            for to in replacements {
+                for s in ["", "ab", "aab-b", "日本ab"] {
+                    let expected = regex.replace_all(s, to).into_owned();
+                    assert_eq!(replace_matches(&regex, s, to), Ok(expected.into()), "{regex} {to} {s}");
+                    checked += 1;
+                }
+            }
+        }
+        assert_eq!(checked, 5 * 16 * 4);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, Float64Array, Int64Array};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, Float64Array, Int64Array, PrimitiveArray};
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 use arrow_schema::{DataType, TimeUnit};
 use cepheid_ir::BinaryOp;
@@ -19,10 +19,9 @@ use crate::value::Value;
 use crate::value_array::rescale_ticks;
 
 /// An operand ready for a loop.
-enum Operand<A> {
-    Column(A),
-    Constant(i64),
-    ConstantFloat(f64),
+enum Operand<T: ArrowPrimitiveType> {
+    Column(PrimitiveArray<T>),
+    Constant(T::Native),
 }
 
 /// `left op right` in `data_type`.
@@ -79,10 +78,10 @@ fn from_ticks(ticks: Int64Array, data_type: &DataType) -> Result<ArrayRef, EvalE
     Ok(arrow_array::make_array(ticks.into_data().into_builder().data_type(data_type.clone()).build()?))
 }
 
-fn float_operand(operand: &Columnar) -> Result<Option<Operand<Float64Array>>, EvalError> {
+fn float_operand(operand: &Columnar) -> Result<Option<Operand<Float64Type>>, EvalError> {
     use DataType as T;
     Ok(match operand {
-        Columnar::Constant(value) => value.as_float().map(Operand::ConstantFloat),
+        Columnar::Constant(value) => value.as_float().map(Operand::Constant),
         Columnar::Array(array) => {
             let array = super::decoded_array(array)?;
             match array.data_type() {
@@ -106,7 +105,7 @@ fn float_operand(operand: &Columnar) -> Result<Option<Operand<Float64Array>>, Ev
     })
 }
 
-fn integer_operand(operand: &Columnar) -> Result<Option<Operand<Int64Array>>, EvalError> {
+fn integer_operand(operand: &Columnar) -> Result<Option<Operand<Int64Type>>, EvalError> {
     use DataType as T;
     Ok(match operand {
         Columnar::Constant(Value::Integer(value)) => Some(Operand::Constant(*value)),
@@ -125,7 +124,7 @@ fn integer_operand(operand: &Columnar) -> Result<Option<Operand<Int64Array>>, Ev
     })
 }
 
-fn ticks_operand(operand: &Columnar, unit: TimeUnit) -> Option<Operand<Int64Array>> {
+fn ticks_operand(operand: &Columnar, unit: TimeUnit) -> Option<Operand<Int64Type>> {
     match operand {
         Columnar::Constant(
             Value::Timestamp { value, unit: from, .. } | Value::Duration { value, unit: from },
@@ -140,7 +139,7 @@ fn ticks_operand(operand: &Columnar, unit: TimeUnit) -> Option<Operand<Int64Arra
     }
 }
 
-fn of_floats(op: BinaryOp, left: Operand<Float64Array>, right: Operand<Float64Array>) -> Option<ArrayRef> {
+fn of_floats(op: BinaryOp, left: Operand<Float64Type>, right: Operand<Float64Type>) -> Option<ArrayRef> {
     let (values, nulls): (Vec<f64>, _) = match (&left, &right) {
         (Operand::Column(l), Operand::Column(r)) => (
             match op {
@@ -152,11 +151,11 @@ fn of_floats(op: BinaryOp, left: Operand<Float64Array>, right: Operand<Float64Ar
             },
             NullBuffer::union(some_nulls(l.nulls()), some_nulls(r.nulls())),
         ),
-        (Operand::Column(l), Operand::ConstantFloat(c)) => {
+        (Operand::Column(l), Operand::Constant(c)) => {
             let c = *c;
             (map_floats(op, l.values(), |v| (v, c)), l.nulls().cloned())
         }
-        (Operand::ConstantFloat(c), Operand::Column(r)) => {
+        (Operand::Constant(c), Operand::Column(r)) => {
             let c = *c;
             (map_floats(op, r.values(), |v| (c, v)), r.nulls().cloned())
         }
@@ -193,7 +192,7 @@ fn zip<T: Copy>(left: &[T], right: &[T], f: impl Fn(T, T) -> T) -> Vec<T> {
     left.iter().zip(right).map(|(l, r)| f(*l, *r)).collect()
 }
 
-fn of_integers(op: BinaryOp, left: Operand<Int64Array>, right: Operand<Int64Array>) -> Option<Int64Array> {
+fn of_integers(op: BinaryOp, left: Operand<Int64Type>, right: Operand<Int64Type>) -> Option<Int64Array> {
     let (values, nulls) = match (&left, &right) {
         (Operand::Column(l), Operand::Column(r)) => {
             let pairs = l.values().iter().copied().zip(r.values().iter().copied());

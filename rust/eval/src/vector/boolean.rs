@@ -8,7 +8,7 @@ use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_select::zip::zip;
 
 use super::bits::some_nulls;
-use super::{Columnar, evaluate, mask_of};
+use super::{Columnar, evaluate};
 use crate::error::EvalError;
 use crate::typed::Node;
 use crate::value::Value;
@@ -180,7 +180,6 @@ impl Choice {
 
 fn choose(holds: BooleanBuffer, then: &Choice, otherwise: &Choice) -> Result<Choice, EvalError> {
     let holds = BooleanArray::new(holds, None);
-    debug_assert_eq!(mask_of(&holds).len(), holds.len());
     let chosen = match (then, otherwise) {
         (Choice::Column(t), Choice::Column(o)) => zip(&holds, t, o),
         (Choice::Column(t), Choice::Scalar(o)) => zip(&holds, t, &Scalar::new(Arc::clone(o))),

@@ -5,7 +5,6 @@ use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, Scalar, StringViewArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::{DataType, TimeUnit};
-use cepheid_event::nanoseconds_per;
 use cepheid_ir::BinaryOp;
 
 use super::Columnar;
@@ -14,6 +13,7 @@ use crate::column_reader::as_int64;
 use crate::decimal;
 use crate::error::EvalError;
 use crate::value::Value;
+use crate::value_array::rescale_ticks;
 
 /// `left op right`; `None` if there is no kernel for the types.
 pub(super) fn compare(
@@ -94,17 +94,16 @@ fn constant_bits(
             Value::Unsigned(c) => Some(against(op, array.as_primitive::<UInt64Type>().values(), *c)),
             _ => integers!(UInt64Type),
         },
-        T::Float32 => numeric(constant)
+        T::Float32 => constant
+            .as_float()
             .map(|c| floats_against(op, array.as_primitive::<Float32Type>().values(), f64::from, c)),
-        T::Float64 => numeric(constant)
+        T::Float64 => constant
+            .as_float()
             .map(|c| floats_against(op, array.as_primitive::<Float64Type>().values(), |v| v, c)),
         T::Decimal128(_, scale) => {
-            let c = match constant {
-                Value::Integer(_) | Value::Unsigned(_) | Value::Decimal { .. } => constant.as_decimal(),
-                _ => None,
-            };
             // Finer digits than the column's would be rounded away.
-            let exact = c
+            let exact = constant
+                .as_decimal()
                 .filter(|(_, from)| from <= scale)
                 .and_then(|(c, from)| decimal::rescale(c, from, *scale).ok());
             exact.map(|c| against(op, array.as_primitive::<Decimal128Type>().values(), c))
@@ -118,13 +117,20 @@ fn constant_bits(
             _ => None,
         },
         T::Timestamp(unit, _) | T::Duration(unit) => {
-            let c = match constant {
-                Value::Timestamp { value, unit: from, .. } | Value::Duration { value, unit: from } => {
-                    exact_ticks(*value, *from, *unit)
-                }
-                _ => None,
+            let (Value::Timestamp { value, unit: from, .. } | Value::Duration { value, unit: from }) =
+                constant
+            else {
+                return Ok(None);
             };
-            c.map(|c| against(op, as_int64(array).values(), c))
+            let values = as_int64(array);
+            rescale_ticks(*value, *from, *unit).map(|floor| {
+                // A constant between two ticks of the column is none of its values.
+                if rescale_ticks(floor, *unit, *from) == Some(*value) {
+                    against(op, values.values(), floor)
+                } else {
+                    against_between(op, values.values(), floor)
+                }
+            })
         }
         T::Utf8 | T::LargeUtf8 | T::Utf8View => match constant {
             Value::String(text) => {
@@ -145,19 +151,6 @@ fn constant_bits(
         },
         _ => None,
     })
-}
-
-fn numeric(constant: &Value) -> Option<f64> {
-    constant.as_float()
-}
-
-/// Ticks of another unit, if nothing is lost.
-fn exact_ticks(value: i64, from: TimeUnit, to: TimeUnit) -> Option<i64> {
-    let (from_ns, to_ns) = (nanoseconds_per(from), nanoseconds_per(to));
-    if from_ns >= to_ns {
-        return value.checked_mul(from_ns / to_ns);
-    }
-    (value % (to_ns / from_ns) == 0).then_some(value / (to_ns / from_ns))
 }
 
 fn pairs(op: BinaryOp, left: &ArrayRef, right: &ArrayRef) -> Result<Option<BooleanArray>, EvalError> {
@@ -233,6 +226,17 @@ fn against<T: Copy + Ord>(op: BinaryOp, values: &[T], c: T) -> BooleanBuffer {
         BinaryOp::Greater => pack(values, |v| v > c),
         BinaryOp::GreaterOrEqual => pack(values, |v| v >= c),
         _ => pack(values, |v| v != c),
+    }
+}
+
+/// Against a constant between `floor` and the next value.
+#[inline]
+fn against_between<T: Copy + Ord>(op: BinaryOp, values: &[T], floor: T) -> BooleanBuffer {
+    match op {
+        BinaryOp::Equal => BooleanBuffer::new_unset(values.len()),
+        BinaryOp::Less | BinaryOp::LessOrEqual => pack(values, |v| v <= floor),
+        BinaryOp::Greater | BinaryOp::GreaterOrEqual => pack(values, |v| v > floor),
+        _ => BooleanBuffer::new_set(values.len()),
     }
 }
 

@@ -6,6 +6,7 @@ use arrow_array::types::{Int8Type, Int32Type};
 use arrow_array::*;
 use arrow_schema::{DataType, TimeUnit};
 use cepheid_ir::{BinaryOp, CaseBranch, Expr, Float, Function, Interval, Literal};
+use cepheid_testkit::SplitMix64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -34,24 +35,16 @@ const CLASSES: [Class; 10] = [
     Class::Duration,
 ];
 
-/// A small generator of numbers (SplitMix64), so that a failure is reproduced by its seed.
-pub(crate) struct Generator(u64);
+/// What is generated depends on a seed alone, so that a failure is reproduced by its seed.
+pub(crate) struct Generator(SplitMix64);
 
 impl Generator {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        Self(SplitMix64::new(seed))
     }
 
     fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
+        self.0.below(limit)
     }
 
     fn one_in(&mut self, odds: usize) -> bool {
@@ -59,7 +52,7 @@ impl Generator {
     }
 
     fn pick<T: Clone>(&mut self, among: &[T]) -> T {
-        among[self.below(among.len())].clone()
+        self.0.choose(among).clone()
     }
 
     pub(crate) fn any_class(&mut self) -> Class {

@@ -1,0 +1,212 @@
+//! Event sequences in a table: the same matcher that runs over streams, over rows that are all there.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_schema::{DataType, TimeUnit};
+use cepheid_event::{EventError, OrderKey, OrderedRows, RowOrder, Table, as_int64, nanoseconds_per};
+use cepheid_matcher::sequence::{
+    Chunk, FoundKind, FoundSequence, FoundSequences, NO_TIME, SequenceLimits, SequenceMatcher,
+};
+use cepheid_matcher::{MatchSet, Strategy, Wanted};
+
+use crate::derive::{Deriving, derive};
+use crate::error::EngineError;
+use crate::matches::{MatchTable, Origin, RowLabels};
+use crate::plan::{MatchOptions, Matching, Measures, Outputs, Plan, schema_with_shifted};
+
+/// What was found in a table, and where its rows are.
+pub(crate) struct FoundInTable {
+    pub(crate) found: FoundSequences,
+    /// `arrivals[o]`: the row in place `o` of the order of all rows; `None`: rows arrived in order.
+    pub(crate) arrivals: Option<Vec<u32>>,
+    pub(crate) rows: OrderedRows,
+}
+
+/// Finds event sequences in a table.
+pub(crate) fn find_sequences(
+    matcher: &SequenceMatcher,
+    outputs: &Outputs,
+    table: &Table,
+    options: &MatchOptions,
+    wanted: Wanted,
+) -> Result<FoundInTable, EngineError> {
+    let rows = OrderedRows::new(table, &outputs.partition_by, &outputs.order_by, &[])?;
+    let times = match outputs.order_by.first() {
+        Some(key) if !key.descending => event_times(table, key.column)?,
+        _ => vec![],
+    };
+    let arrivals = order_of_all(table, &outputs.order_by)?;
+    let ordinals = arrivals.as_ref().map_or(vec![], |arrivals| {
+        let mut ordinals = vec![0; arrivals.len()];
+        for (ordinal, arrival) in arrivals.iter().enumerate() {
+            ordinals[*arrival as usize] = ordinal as u64;
+        }
+        ordinals
+    });
+    let chunk = Chunk { table, rows: &rows, times: &times, ordinals: &ordinals, fresh_from: 0 };
+    let mut found = FoundSequences::default();
+    let limits = SequenceLimits { bytes: None, interrupted: options.interrupted };
+    let is_match = |entry: &FoundSequence| entry.kind == FoundKind::Match;
+    matcher.match_table(chunk, limits, &mut found, |found| {
+        wanted == Wanted::First && found.found.iter().any(is_match)
+    })?;
+    Ok(FoundInTable { found, arrivals, rows })
+}
+
+/// Event times in nanoseconds; NULL is [`NO_TIME`]. A column that is no time counts as nanoseconds if it is of whole
+/// numbers; of any other the order alone matters, and no bound can be measured in it.
+pub(crate) fn event_times(table: &Table, column: usize) -> Result<Vec<i64>, EngineError> {
+    let Some(unit) = nanoseconds_per_tick(table.schema().field(column).data_type()) else {
+        return Ok(vec![]);
+    };
+    let mut times = Vec::with_capacity(table.num_rows());
+    for batch in table.batches() {
+        let ticks = as_int64(batch.column(column))?;
+        let ticks = ticks.as_primitive::<Int64Type>();
+        for row in 0..ticks.len() {
+            if ticks.is_null(row) {
+                times.push(NO_TIME);
+                continue;
+            }
+            let time = ticks.value(row).checked_mul(unit).filter(|time| *time < NO_TIME - 1);
+            let Some(time) = time else {
+                return Err(EventError::ColumnType {
+                    column: table.schema().field(column).name().clone(),
+                    found: format!("a time past the year 2262 in row {}", times.len()),
+                    expected: "event times are counted in nanoseconds of 64 bits; put a nearer one, or NULL"
+                        .into(),
+                }
+                .into());
+            };
+            times.push(time);
+        }
+    }
+    Ok(times)
+}
+
+fn nanoseconds_per_tick(data_type: &DataType) -> Option<i64> {
+    Some(match data_type {
+        DataType::Timestamp(unit, _)
+        | DataType::Time32(unit)
+        | DataType::Time64(unit)
+        | DataType::Duration(unit) => nanoseconds_per(*unit),
+        DataType::Date32 => 86_400_000_000_000,
+        DataType::Date64 => nanoseconds_per(TimeUnit::Millisecond),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => 1,
+        _ => return None,
+    })
+}
+
+/// Arrivals in order; `None`: rows arrived in order.
+fn order_of_all(table: &Table, keys: &[OrderKey]) -> Result<Option<Vec<u32>>, EngineError> {
+    let order = RowOrder::new(table, keys)?;
+    if order.arrived_in_order(table.num_rows()) {
+        return Ok(None);
+    }
+    let mut arrivals: Vec<u32> = (0..table.num_rows() as u32).collect();
+    arrivals.sort_by(|left, right| order.compare(*left, *right));
+    Ok(Some(arrivals))
+}
+
+/// The matches of a table, as a table.
+pub(crate) fn match_sequences(
+    plan: &Plan,
+    table: &Table,
+    options: &MatchOptions,
+) -> Result<MatchTable, EngineError> {
+    let Matching::Sequences(matcher) = &plan.matching else { unreachable!("asked for sequences") };
+    let FoundInTable { mut found, arrivals, rows } =
+        find_sequences(matcher, &plan.outputs, table, options, Wanted::All)?;
+    let table = with_shifted_columns(table, &rows, &plan.outputs.shifted)?;
+    if plan.pattern().output == cepheid_ir::OutputColumns::Standard {
+        // SQL's rows stand partition by partition, as other strategies find them.
+        found.found.sort_by_key(|entry| (entry.partition, found.rows[entry.start], entry.number));
+    } else {
+        found.sort(matcher.variable_of());
+    }
+    let matches: Vec<FoundSequence> =
+        found.found.iter().filter(|entry| entry.kind == FoundKind::Match).copied().collect();
+    let arrival = |ordinal: u64| match &arrivals {
+        Some(arrivals) => arrivals[ordinal as usize],
+        None => ordinal as u32,
+    };
+    derive_sequences(plan, &plan.outputs.measures, &found, &matches, &table, &arrival, None)
+}
+
+/// Output rows of some of what was found. `arrival` tells where in `table` a row stands.
+pub(crate) fn derive_sequences(
+    plan: &Plan,
+    measures: &Measures,
+    all: &FoundSequences,
+    found: &[FoundSequence],
+    table: &Table,
+    arrival: &dyn Fn(u64) -> u32,
+    labels: Option<RowLabels>,
+) -> Result<MatchTable, EngineError> {
+    // Rows of one match are put one behind the other, as a partition: output needs nothing else to be contiguous.
+    let mut arrivals = vec![];
+    let mut starts = vec![0_u32];
+    for entry in found {
+        arrivals.extend(all.rows_of(entry).iter().map(|row| arrival(*row)));
+        starts.push(arrivals.len() as u32);
+    }
+    let set = MatchSet::of_sequences(found.iter(), all, plan.automaton());
+    let rows = OrderedRows::of_groups(arrivals, starts);
+    let deriving = Deriving { plan, measures, table, order: None };
+    let origin = Origin {
+        set,
+        rows,
+        variables: plan.automaton().variables.clone(),
+        strategy: Strategy::Sequences,
+        labels,
+    };
+    derive(&deriving, origin)
+}
+
+/// The table with columns behind its own that hold what stands some rows on in the same partition.
+fn with_shifted_columns(
+    table: &Table,
+    rows: &OrderedRows,
+    shifted: &[(usize, i64)],
+) -> Result<Table, EngineError> {
+    if shifted.is_empty() {
+        return Ok(table.clone());
+    }
+    let schema = schema_with_shifted(table.schema(), shifted);
+    let columns = shifted_by_arrival(table, rows, shifted)?;
+    let mut batches = vec![];
+    let mut start = 0;
+    for batch in table.batches() {
+        let mut arrays: Vec<ArrayRef> = batch.columns().to_vec();
+        arrays.extend(columns.iter().map(|column| column.slice(start, batch.num_rows())));
+        start += batch.num_rows();
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), arrays, &options);
+        batches.push(batch.map_err(EventError::from)?);
+    }
+    Ok(Table::new(schema, batches)?)
+}
+
+/// Shifted columns, by arrival.
+pub(crate) fn shifted_by_arrival(
+    table: &Table,
+    rows: &OrderedRows,
+    shifted: &[(usize, i64)],
+) -> Result<Vec<ArrayRef>, EngineError> {
+    let all = 0..rows.num_rows();
+    let mut places = vec![0_u32; rows.num_rows()];
+    for place in 0..rows.num_rows() as u32 {
+        places[rows.arrival(place) as usize] = place;
+    }
+    let places = UInt32Array::from(places);
+    let mut columns = vec![];
+    for (column, shift) in shifted {
+        let base = rows.read(table, *column, all.clone())?;
+        let moved = rows.shifted(&base, 0, all.clone(), *shift)?;
+        columns.push(arrow_select::take::take(&moved, &places, None).map_err(EventError::from)?);
+    }
+    Ok(columns)
+}

@@ -1,0 +1,31 @@
+//! Event sequences: runs that wait, over a stream or over a table.
+//!
+//! The general strategy. It takes every pattern but those that look ahead, row by row, and keeps between rows exactly the
+//! runs that can still become matches: what it did with a row is never done again, however the input is cut.
+//!
+//! - Time: a row costs nothing if it satisfies no condition of the pattern and no run waits for the very next row;
+//!   else O(w) for w runs of its partition that wait for something the row satisfies. Under `"all"` runs are as many as
+//!   the matches they can still become.
+//! - Space: some 110 bytes a run, 32 a row that a run has taken and does not share.
+//! - Meaning: `docs/developers/decisions/0005-the-meaning-of-event-sequences.md`.
+//!
+//! The files: [`compile`] settles what can be settled without rows, [`tests`] asks conditions of a row, [`registers`] is
+//! what a run remembers for them, [`state`] the runs and their links, [`step`] what a row does to a run, [`clock`] what
+//! time does, [`decide`] which complete runs are matches.
+
+mod clock;
+mod compile;
+mod decide;
+mod found;
+mod registers;
+mod slab;
+mod state;
+mod step;
+mod tests;
+mod wait;
+
+pub use compile::SequenceMatcher;
+pub use found::{FoundKind, FoundSequence, FoundSequences, Moment};
+pub use state::SequenceState;
+pub use step::SequenceLimits;
+pub use tests::{Chunk, NO_TIME};

@@ -1,0 +1,563 @@
+//! Runs, the start rows they began at, and the partitions they are of: entries of slabs, linked by number.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::compile::SequenceMatcher;
+use super::registers::Registers;
+use super::slab::{NONE, Slab};
+use super::wait::Waits;
+
+/// A row that runs have taken, and what they took before it. Runs share what they have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node {
+    /// The row, in the order of all rows.
+    pub(crate) row: u64,
+    /// The row before it, or [`NONE`].
+    pub(crate) parent: u32,
+    /// The place that took it.
+    pub(crate) place: u32,
+    /// Runs, matches and nodes that hold on to it.
+    pub(crate) holders: u32,
+}
+
+/// One way of going on from a start row.
+#[derive(Clone, Debug)]
+pub(crate) struct Thread {
+    pub(crate) node: u32,
+    /// What it waits for.
+    pub(crate) wait: u32,
+    /// Position and time of the last row taken.
+    pub(crate) last_position: u64,
+    pub(crate) last_time: i64,
+    /// Of the rows taken and their variables: equal for equal memberships.
+    pub(crate) hash: u64,
+    pub(crate) registers: Option<Box<Registers>>,
+}
+
+/// A complete run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Complete {
+    pub(crate) node: u32,
+    /// What `having` says of it.
+    pub(crate) holds: bool,
+}
+
+/// What grows from a start row: under `"all"` one run; under `"first"` all of them, most preferred first.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) start: u32,
+    pub(crate) thread: Thread,
+    /// Less preferred threads.
+    pub(crate) others: Vec<Thread>,
+    /// The preferred one of the complete runs, less preferred than every thread.
+    pub(crate) complete: Option<Complete>,
+    /// Neighbours in the list of runs that wait for the same.
+    pub(crate) bucket: u32,
+    pub(crate) bucket_prev: u32,
+    pub(crate) bucket_next: u32,
+    /// Neighbours in the list of runs of one start row.
+    pub(crate) start_prev: u32,
+    pub(crate) start_next: u32,
+    /// Tells the run's present timer from those it has left behind. 0: the run is no more.
+    pub(crate) stamp: u64,
+}
+
+/// A row at which runs began.
+#[derive(Clone, Debug)]
+pub(crate) struct Start {
+    pub(crate) row: u64,
+    pub(crate) position: u64,
+    pub(crate) time: i64,
+    pub(crate) partition: u32,
+    /// The first of its runs, and how many there are.
+    pub(crate) runs: u32,
+    pub(crate) alive: u32,
+    pub(crate) prev: u32,
+    pub(crate) next: u32,
+    /// Matches that are known, but may still be forgotten, in the order in which they are to be considered.
+    pub(crate) known: VecDeque<u32>,
+}
+
+/// The bucket of runs with several threads.
+pub(crate) const MIXED: u32 = u32::MAX - 1;
+
+/// Rows of one key.
+#[derive(Clone, Debug)]
+pub(crate) struct Partition {
+    /// Rows matched so far.
+    pub(crate) position: u64,
+    pub(crate) first_start: u32,
+    pub(crate) last_start: u32,
+    /// What runs wait for, and the first run of each.
+    pub(crate) buckets: Vec<(u32, u32)>,
+    /// Matches so far.
+    pub(crate) matches: u64,
+    /// Matches known that may still be forgotten.
+    pub(crate) known: u32,
+    /// `seen[l]`: time of the last row that satisfied the `l`-th leading absence.
+    pub(crate) seen: Vec<Option<i64>>,
+    /// The last rows, for whoever looks back at them.
+    pub(crate) tail: Vec<u64>,
+    /// When the partition is to be looked after without a row of its own.
+    pub(crate) wake: Option<i64>,
+    /// Whether it is in the queue of those whose expired runs are to be cleared away.
+    pub(crate) queued: bool,
+}
+
+impl Partition {
+    pub(crate) fn new(matcher: &SequenceMatcher) -> Self {
+        Self {
+            position: 0,
+            first_start: NONE,
+            last_start: NONE,
+            buckets: vec![],
+            matches: 0,
+            known: 0,
+            seen: vec![None; matcher.leading.len()],
+            tail: vec![],
+            wake: None,
+            queued: false,
+        }
+    }
+}
+
+/// A moment at which a run has to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Timer {
+    pub(crate) at: i64,
+    pub(crate) run: u32,
+    pub(crate) stamp: u64,
+}
+
+/// Everything that a sequence matcher keeps between rows.
+///
+/// Between [`begin`](Self::begin) and [`commit`](Self::commit) or [`roll_back`](Self::roll_back) it can be put back as
+/// it was, at the cost of one copy of each run touched.
+#[derive(Clone, Debug, Default)]
+pub struct SequenceState {
+    pub(crate) nodes: Slab<Node>,
+    pub(crate) runs: Slab<Run>,
+    pub(crate) starts: Slab<Start>,
+    pub(crate) partitions: Slab<Partition>,
+    /// Complete runs waiting to be told whether they are matches: node, verdict of `having`.
+    pub(crate) known: Slab<Complete>,
+    pub(crate) keys: HashMap<Box<[u8]>, u32, FixedState>,
+    pub(crate) waits: Waits,
+    /// `timers[p]`: of partition `p`. What they point to may be gone: the stamp tells.
+    pub(crate) timers: Vec<BinaryHeap<Reverse<Timer>>>,
+    /// Partitions to be looked after at a time.
+    pub(crate) wakes: BinaryHeap<Reverse<(i64, u32)>>,
+    /// Partitions with runs that will have expired, and when.
+    pub(crate) expiring: VecDeque<(i64, u32)>,
+    pub(crate) stamps: u64,
+    /// Bytes of registers and thread lists.
+    pub(crate) loose_bytes: usize,
+    /// Rows that were looked at, and runs that a row or a deadline was put to: counts of work, for tests and statistics.
+    pub(crate) rows_visited: u64,
+    pub(crate) runs_visited: u64,
+    /// Keys found idle since the last sweep.
+    pub(crate) idle: usize,
+    undo: Option<Undo>,
+}
+
+/// What slabs do not remember themselves.
+#[derive(Clone, Debug, Default)]
+struct Undo {
+    keys: Vec<Box<[u8]>>,
+    timers: Vec<(u32, Timer)>,
+    wakes: Vec<(i64, u32)>,
+    loose_bytes: usize,
+    rows_visited: u64,
+    runs_visited: u64,
+}
+
+impl SequenceState {
+    /// Runs alive; under `"first"` those of one start row are one.
+    pub fn live_runs(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Partitions that something is kept of.
+    pub fn partitions(&self) -> usize {
+        self.partitions.len()
+    }
+
+    /// Rows looked at so far.
+    pub fn rows_visited(&self) -> u64 {
+        self.rows_visited
+    }
+
+    /// Runs that a row or a deadline was put to so far.
+    pub fn runs_visited(&self) -> u64 {
+        self.runs_visited
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.nodes.bytes()
+            + self.runs.bytes()
+            + self.starts.bytes()
+            + self.partitions.bytes()
+            + self.keys.capacity() * 48
+            + self.timers.iter().map(|heap| heap.capacity() * size_of::<Timer>()).sum::<usize>()
+            + self.wakes.capacity() * 16
+            + self.expiring.capacity() * 16
+            + self.loose_bytes
+    }
+
+    /// Calls `visit` with every row that is still needed, some of them several times.
+    pub fn rows_needed(&self, visit: &mut dyn FnMut(u64)) {
+        for (_, partition) in self.keys.iter() {
+            let partition = self.partitions.get(*partition);
+            partition.tail.iter().copied().for_each(&mut *visit);
+            let mut start = partition.first_start;
+            while start != NONE {
+                let entry = self.starts.get(start);
+                for known in &entry.known {
+                    self.walk(self.known.get(*known).node, visit);
+                }
+                let mut run = entry.runs;
+                while run != NONE {
+                    let entry = self.runs.get(run);
+                    for thread in std::iter::once(&entry.thread).chain(&entry.others) {
+                        self.walk(thread.node, visit);
+                    }
+                    if let Some(complete) = &entry.complete {
+                        self.walk(complete.node, visit);
+                    }
+                    run = entry.start_next;
+                }
+                start = entry.next;
+            }
+        }
+    }
+
+    fn walk(&self, mut node: u32, visit: &mut dyn FnMut(u64)) {
+        while node != NONE {
+            let entry = self.nodes.get(node);
+            visit(entry.row);
+            node = entry.parent;
+        }
+    }
+
+    /// Begins to remember how things were.
+    pub fn begin(&mut self) {
+        self.nodes.begin();
+        self.runs.begin();
+        self.starts.begin();
+        self.partitions.begin();
+        self.known.begin();
+        self.undo = Some(Undo {
+            loose_bytes: self.loose_bytes,
+            rows_visited: self.rows_visited,
+            runs_visited: self.runs_visited,
+            ..Undo::default()
+        });
+    }
+
+    /// Lets what has been done stand.
+    pub fn commit(&mut self) {
+        self.nodes.commit();
+        self.runs.commit();
+        self.starts.commit();
+        self.partitions.commit();
+        self.known.commit();
+        self.undo = None;
+    }
+
+    /// Takes back what has been done since [`begin`](Self::begin).
+    pub fn roll_back(&mut self) {
+        self.nodes.roll_back();
+        self.runs.roll_back();
+        self.starts.roll_back();
+        self.partitions.roll_back();
+        self.known.roll_back();
+        let Some(undo) = self.undo.take() else { return };
+        for key in undo.keys {
+            self.keys.remove(&key);
+        }
+        // Timers set since then point to stamps that are no more, or will never be: they may stay.
+        for (partition, timer) in undo.timers {
+            self.timers[partition as usize].push(Reverse(timer));
+        }
+        self.wakes.extend(undo.wakes.into_iter().map(Reverse));
+        self.loose_bytes = undo.loose_bytes;
+        self.rows_visited = undo.rows_visited;
+        self.runs_visited = undo.runs_visited;
+    }
+
+    /// The partition of a key, which is made if there is none.
+    pub(crate) fn partition_of(&mut self, matcher: &SequenceMatcher, key: &[u8]) -> u32 {
+        if let Some(known) = self.keys.get(key) {
+            return *known;
+        }
+        let id = self.add_partition(matcher);
+        let key: Box<[u8]> = key.into();
+        if let Some(undo) = &mut self.undo {
+            undo.keys.push(key.clone());
+        }
+        self.keys.insert(key, id);
+        id
+    }
+
+    pub(crate) fn add_partition(&mut self, matcher: &SequenceMatcher) -> u32 {
+        let id = self.partitions.insert(Partition::new(matcher));
+        if matcher.uses_timers && self.timers.len() <= id as usize {
+            self.timers.resize_with(id as usize + 1, BinaryHeap::new);
+        }
+        id
+    }
+
+    /// The next timer of a partition that still means something.
+    pub(crate) fn next_timer(&mut self, partition: u32) -> Option<Timer> {
+        let heap = self.timers.get_mut(partition as usize)?;
+        while let Some(Reverse(timer)) = heap.peek() {
+            if self.runs.get(timer.run).stamp == timer.stamp {
+                return Some(*timer);
+            }
+            // Out of date; but not if what has happened since should be taken back.
+            if let Some(undo) = &mut self.undo {
+                undo.timers.push((partition, *timer));
+            }
+            heap.pop();
+        }
+        None
+    }
+
+    /// Takes the next timer off.
+    pub(crate) fn pop_timer(&mut self, partition: u32) {
+        if let Some(Reverse(timer)) = self.timers[partition as usize].pop()
+            && let Some(undo) = &mut self.undo
+        {
+            undo.timers.push((partition, timer));
+        }
+    }
+
+    /// Takes off the next partition that is to be looked after at `time` or before.
+    pub(crate) fn pop_wake(&mut self, time: i64) -> Option<u32> {
+        loop {
+            let Reverse((at, partition)) = *self.wakes.peek().filter(|wake| wake.0.0 <= time)?;
+            self.wakes.pop();
+            if let Some(undo) = &mut self.undo {
+                undo.wakes.push((at, partition));
+            }
+            if self.partitions.get(partition).wake == Some(at) {
+                self.partitions.get_mut(partition).wake = None;
+                return Some(partition);
+            }
+        }
+    }
+
+    pub(crate) fn next_stamp(&mut self) -> u64 {
+        self.stamps += 1;
+        self.stamps
+    }
+
+    // Nodes.
+
+    pub(crate) fn hold(&mut self, node: u32) {
+        if node != NONE {
+            self.nodes.get_mut(node).holders += 1;
+        }
+    }
+
+    /// Lets go of a node, and of what only it held on to.
+    pub(crate) fn release(&mut self, mut node: u32) {
+        while node != NONE {
+            let entry = self.nodes.get_mut(node);
+            entry.holders -= 1;
+            if entry.holders > 0 {
+                return;
+            }
+            let parent = entry.parent;
+            self.nodes.remove(node);
+            node = parent;
+        }
+    }
+
+    // Links.
+
+    /// Puts a run among those that wait for the same.
+    pub(crate) fn link_bucket(&mut self, partition: u32, run: u32) {
+        let entry = self.runs.get(run);
+        let bucket = if entry.others.is_empty() { entry.thread.wait } else { MIXED };
+        let buckets = &mut self.partitions.get_mut(partition).buckets;
+        let place = match buckets.iter().position(|(wait, _)| *wait == bucket) {
+            Some(place) => place,
+            None => {
+                buckets.push((bucket, NONE));
+                buckets.len() - 1
+            }
+        };
+        let head = std::mem::replace(&mut buckets[place].1, run);
+        if head != NONE {
+            self.runs.get_mut(head).bucket_prev = run;
+        }
+        let entry = self.runs.get_mut(run);
+        entry.bucket = bucket;
+        entry.bucket_prev = NONE;
+        entry.bucket_next = head;
+    }
+
+    /// Takes a run out of the bucket it is in.
+    pub(crate) fn unlink_bucket(&mut self, partition: u32, run: u32) {
+        let entry = self.runs.get(run);
+        let (bucket, prev, next) = (entry.bucket, entry.bucket_prev, entry.bucket_next);
+        if next != NONE {
+            self.runs.get_mut(next).bucket_prev = prev;
+        }
+        if prev != NONE {
+            self.runs.get_mut(prev).bucket_next = next;
+            return;
+        }
+        let buckets = &mut self.partitions.get_mut(partition).buckets;
+        if let Some(place) = buckets.iter().position(|(wait, _)| *wait == bucket) {
+            if next == NONE {
+                buckets.swap_remove(place);
+            } else {
+                buckets[place].1 = next;
+            }
+        }
+    }
+
+    /// Begins a list of runs at a row.
+    pub(crate) fn add_start(&mut self, partition: u32, row: u64, position: u64, time: i64) -> u32 {
+        let entry = self.partitions.get(partition);
+        let prev = entry.last_start;
+        let start = self.starts.insert(Start {
+            row,
+            position,
+            time,
+            partition,
+            runs: NONE,
+            alive: 0,
+            prev,
+            next: NONE,
+            known: VecDeque::new(),
+        });
+        if prev != NONE {
+            self.starts.get_mut(prev).next = start;
+        }
+        let entry = self.partitions.get_mut(partition);
+        entry.last_start = start;
+        if prev == NONE {
+            entry.first_start = start;
+        }
+        start
+    }
+
+    /// Adds a run to the list of its start row, in no bucket yet.
+    pub(crate) fn add_run(&mut self, start: u32, thread: Thread, others: Vec<Thread>) -> u32 {
+        let head = self.starts.get(start).runs;
+        self.loose_bytes += loose_bytes(&thread) + others.iter().map(loose_bytes).sum::<usize>();
+        let stamp = self.next_stamp();
+        let run = self.runs.insert(Run {
+            start,
+            thread,
+            others,
+            complete: None,
+            bucket: NONE,
+            bucket_prev: NONE,
+            bucket_next: NONE,
+            start_prev: NONE,
+            start_next: head,
+            stamp,
+        });
+        if head != NONE {
+            self.runs.get_mut(head).start_prev = run;
+        }
+        let entry = self.starts.get_mut(start);
+        entry.runs = run;
+        entry.alive += 1;
+        run
+    }
+
+    /// Ends a run that is in no bucket any more, and lets go of what it holds.
+    pub(crate) fn end_run(&mut self, run: u32) {
+        let entry = self.runs.get_mut(run);
+        entry.stamp = 0;
+        let (start, prev, next) = (entry.start, entry.start_prev, entry.start_next);
+        let complete = entry.complete.take();
+        let others = std::mem::take(&mut entry.others);
+        let node = std::mem::replace(&mut entry.thread.node, NONE);
+        let loose = loose_bytes(&entry.thread) + others.iter().map(loose_bytes).sum::<usize>();
+        entry.thread.registers = None;
+        self.loose_bytes -= loose;
+        self.release(node);
+        for thread in others {
+            self.release(thread.node);
+        }
+        if let Some(complete) = complete {
+            self.release(complete.node);
+        }
+        if next != NONE {
+            self.runs.get_mut(next).start_prev = prev;
+        }
+        if prev == NONE {
+            self.starts.get_mut(start).runs = next;
+        } else {
+            self.runs.get_mut(prev).start_next = next;
+        }
+        self.starts.get_mut(start).alive -= 1;
+        self.runs.remove(run);
+    }
+
+    /// Ends a start row's runs and forgets its matches, and then the row itself.
+    pub(crate) fn end_start(&mut self, start: u32) {
+        let partition = self.starts.get(start).partition;
+        loop {
+            let run = self.starts.get(start).runs;
+            if run == NONE {
+                break;
+            }
+            self.unlink_bucket(partition, run);
+            self.end_run(run);
+        }
+        while let Some(known) = self.starts.get_mut(start).known.pop_front() {
+            let node = self.known.get(known).node;
+            self.release(node);
+            self.known.remove(known);
+            self.partitions.get_mut(partition).known -= 1;
+        }
+        self.unlink_start(start);
+    }
+
+    /// Forgets a start row that nothing is left of.
+    pub(crate) fn unlink_start(&mut self, start: u32) {
+        let entry = self.starts.get(start);
+        let (partition, prev, next) = (entry.partition, entry.prev, entry.next);
+        if next != NONE {
+            self.starts.get_mut(next).prev = prev;
+        } else {
+            self.partitions.get_mut(partition).last_start = prev;
+        }
+        if prev != NONE {
+            self.starts.get_mut(prev).next = next;
+        } else {
+            self.partitions.get_mut(partition).first_start = next;
+        }
+        self.starts.get_mut(start).partition = NONE;
+        self.starts.remove(start);
+    }
+
+    /// The rows of a run, first to last, with the places that took them.
+    pub(crate) fn members(&self, mut node: u32) -> Vec<(u64, u32)> {
+        let mut members = vec![];
+        while node != NONE {
+            let entry = self.nodes.get(node);
+            members.push((entry.row, entry.place));
+            node = entry.parent;
+        }
+        members.reverse();
+        members
+    }
+}
+
+/// Bytes of a thread that its entry does not show.
+pub(crate) fn loose_bytes(thread: &Thread) -> usize {
+    thread.registers.as_ref().map_or(0, |registers| registers.bytes())
+}

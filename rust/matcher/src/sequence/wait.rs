@@ -1,0 +1,94 @@
+//! What runs wait for: sets of targets, numbered as they come up.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::compile::SequenceMatcher;
+use crate::automaton::{Next, Target, Way};
+
+/// The place of a run that has taken no row.
+pub(crate) const START: u32 = u32::MAX;
+
+/// Targets that a run may wait for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct WaitKey {
+    /// The place that took the run's last row, or [`START`].
+    pub(crate) place: u32,
+    /// Those of its targets that are still waited for, in order of preference.
+    pub(crate) targets: Vec<u32>,
+    /// Guards of the (one) target that have been lifted.
+    pub(crate) lifted: u32,
+}
+
+/// A set of targets, and what about a row can matter to whoever waits for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Wait {
+    pub(crate) key: WaitKey,
+    /// Any row matters: one of the targets is strict, or is asked of every row.
+    pub(crate) every_row: bool,
+    /// Neither the time nor the place of the last row taken matters.
+    pub(crate) memoryless: bool,
+    /// Predicates of which one must hold for a row to matter.
+    pub(crate) predicates: Vec<usize>,
+}
+
+/// All sets of targets met so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waits {
+    all: Vec<Wait>,
+    known: HashMap<WaitKey, u32, FixedState>,
+}
+
+impl Waits {
+    #[inline]
+    pub(crate) fn get(&self, id: u32) -> &Wait {
+        &self.all[id as usize]
+    }
+
+    /// The number of a set.
+    pub(crate) fn number(&mut self, matcher: &SequenceMatcher, key: WaitKey) -> u32 {
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        let mut wait = Wait { key: key.clone(), every_row: false, memoryless: true, predicates: vec![] };
+        for index in &key.targets {
+            let target = matcher.targets(key.place)[*index as usize];
+            wait.concern(matcher, target);
+        }
+        let id = self.all.len() as u32;
+        self.all.push(wait);
+        self.known.insert(key, id);
+        id
+    }
+}
+
+impl Wait {
+    fn concern(&mut self, matcher: &SequenceMatcher, target: Target) {
+        let way: &Way = &matcher.automaton.ways[target.way as usize];
+        let mut asked: Vec<usize> = vec![];
+        match target.step {
+            Next::Take(place) => {
+                self.every_row |= way.relation == cepheid_ir::Contiguity::Strict;
+                asked.push(matcher.automaton.positions[place as usize].variable as usize);
+            }
+            Next::Accept => self.memoryless &= way.absences.iter().all(|absence| absence.for_ns.is_none()),
+        }
+        self.every_row |= way.absences.iter().any(|absence| absence.strict);
+        self.memoryless &= !self.every_row;
+        asked.extend(way.absences.iter().map(|absence| absence.variable as usize));
+        asked.extend(way.ends.iter().filter_map(|of| matcher.until_test(*of)));
+        for guard in &way.guards {
+            asked.extend(matcher.until_test(guard.of));
+            let heads =
+                guard.heads.iter().map(|head| matcher.automaton.positions[*head as usize].variable as usize);
+            asked.extend(heads);
+        }
+        for test in asked {
+            match matcher.tests[test].predicate() {
+                Some(predicate) if !self.predicates.contains(&predicate) => self.predicates.push(predicate),
+                Some(_) => {}
+                None => self.every_row = true,
+            }
+        }
+    }
+}

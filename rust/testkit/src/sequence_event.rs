@@ -1,0 +1,209 @@
+//! What an event sequence pattern derives from a closed input: the definition that the matcher is held to.
+//!
+//! `docs/developers/decisions/0005-the-meaning-of-event-sequences.md` read aloud: every run of every start row, row by
+//! row and deadline by deadline. The number of runs is exponential; meant for inputs of a dozen rows.
+
+use std::cmp::Ordering;
+
+use cepheid_ir::{EmptyMatches, Expr, Measure, Pattern, PatternNode};
+
+use crate::reference::ReferenceError;
+use crate::reference_eval::{Scene, evaluate};
+use crate::sequence_input::{MergedRows, SequenceInput, merge};
+use crate::sequence_run::Setting;
+use crate::sequence_timeline::{Derived, simulate};
+use crate::value::RefValue;
+
+/// What an event is derived from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SequenceKind {
+    /// A match.
+    Match,
+    /// A run that the pattern's WITHIN has ended.
+    Timeout,
+    /// Rows accepted so far, for the entry of this ordinal in the pattern's `emit_at`.
+    Emitted(usize),
+}
+
+/// When something is decided: at a row, at a deadline, or at the end of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The row's event time or the deadline; `None` where it is NULL or there is none.
+    pub time: Option<i128>,
+    /// The row's place in the order of all rows that the pattern sees; `None` for a deadline.
+    pub row: Option<usize>,
+    /// Whether only the end of the input decides.
+    pub end_of_input: bool,
+}
+
+impl Ord for Moment {
+    /// A deadline comes before every row of its time. Rows of NULL time stand where the order of rows has put them.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_end = self.end_of_input.cmp(&other.end_of_input);
+        by_end.then_with(|| match (self.row, other.row) {
+            (Some(left), Some(right)) => left.cmp(&right),
+            _ => {
+                let nulls_last = |moment: &Self| (moment.time.is_none(), moment.time);
+                nulls_last(self).cmp(&nulls_last(other)).then(self.row.cmp(&other.row))
+            }
+        })
+    }
+}
+
+impl PartialOrd for Moment {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// One derived event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SequenceEvent {
+    /// From what.
+    pub kind: SequenceKind,
+    /// When it is decided.
+    pub moment: Moment,
+    /// Ordinal of its partition, in the order of the partitions' first rows.
+    pub partition: usize,
+    /// Ordinal of a match among those of its partition, from 1; 0 for everything else.
+    pub number: i64,
+    /// Variable, topic ordinal, and row ordinal in that topic of each row, in the order of rows.
+    pub members: Vec<(String, usize, usize)>,
+    /// The measures, over all of `members`: those of the pattern, or of its `emit_at`.
+    pub values: Vec<RefValue>,
+}
+
+/// Everything that the pattern derives from the input, in order of decision.
+///
+/// # Errors
+/// What is wrong with the pattern or the columns it reads, and the first run-time error.
+pub fn reference_sequences(
+    pattern: &Pattern,
+    input: &SequenceInput,
+) -> Result<Vec<SequenceEvent>, ReferenceError> {
+    pattern.validate()?;
+    refuse_undefined(pattern)?;
+    let rows = merge(pattern, input)?;
+    resolve_columns(pattern, &rows)?;
+    let topics: Vec<String> = input.topics.iter().map(|(name, _)| name.clone()).collect();
+    let variables = pattern.root.variables();
+    let mut found: Vec<(SortKey, usize, Derived<'_>)> = vec![];
+    for (ordinal, partition) in rows.partitions.iter().enumerate() {
+        let setting = Setting { pattern, rows: &rows, partition, topics: &topics };
+        for derived in simulate(setting)? {
+            found.push((SortKey::of(&derived, partition, &variables), ordinal, derived));
+        }
+    }
+    found.sort_by(|(left, ..), (right, ..)| left.cmp(right));
+    let mut numbers = vec![0; rows.partitions.len()];
+    let mut events = vec![];
+    for (_, ordinal, derived) in found {
+        let number = if derived.kind == SequenceKind::Match {
+            numbers[ordinal] += 1;
+            numbers[ordinal]
+        } else {
+            0
+        };
+        let partition = &rows.partitions[ordinal];
+        let measures: &[Measure] = match derived.kind {
+            SequenceKind::Emitted(entry) => &pattern.emit_at[entry].measures,
+            _ => &pattern.measures,
+        };
+        let scene = Scene {
+            pattern,
+            table: &rows.table,
+            partition,
+            marks: &derived.marks,
+            seen: derived.marks.len(),
+            match_number: number,
+        };
+        let mut values = vec![];
+        for measure in measures {
+            values.push(evaluate(&measure.value, &scene)?);
+        }
+        let members = derived.marks.iter().map(|mark| {
+            let (topic, row) = rows.origins[partition[mark.position]];
+            (mark.variable.to_owned(), topic, row)
+        });
+        events.push(SequenceEvent {
+            kind: derived.kind,
+            moment: derived.moment,
+            partition: ordinal,
+            number,
+            members: members.collect(),
+            values,
+        });
+    }
+    Ok(events)
+}
+
+/// The order of derived events: the moment, last row, first row, membership; kinds are topics of their own.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct SortKey {
+    moment: Moment,
+    last: usize,
+    first: usize,
+    /// Place of each row in the order of all rows, and of its variable in the pattern.
+    members: Vec<(usize, usize)>,
+    kind: SequenceKind,
+}
+
+impl SortKey {
+    fn of(derived: &Derived<'_>, partition: &[usize], variables: &[&str]) -> Self {
+        let place = |name: &str| variables.iter().position(|variable| *variable == name);
+        let members: Vec<(usize, usize)> = derived
+            .marks
+            .iter()
+            .map(|mark| (partition[mark.position], place(mark.variable).expect("a variable of the pattern")))
+            .collect();
+        let (first, last) = (members[0].0, members[members.len() - 1].0);
+        Self { moment: derived.moment, last, first, members, kind: derived.kind }
+    }
+}
+
+/// What the rules leave open.
+fn refuse_undefined(pattern: &Pattern) -> Result<(), ReferenceError> {
+    let mut empty_parts = can_be_empty(&pattern.root);
+    pattern.root.walk(&mut |node| {
+        if let PatternNode::Quantified { node, .. } = node {
+            empty_parts |= can_be_empty(node);
+        }
+    });
+    if empty_parts && pattern.empty_matches == EmptyMatches::Allowed {
+        return Err(ReferenceError::Unsupported("empty matches and iterations of event sequences".into()));
+    }
+    Ok(())
+}
+
+fn can_be_empty(node: &PatternNode) -> bool {
+    match node {
+        PatternNode::Variable(_) => false,
+        PatternNode::Absent { .. } | PatternNode::Anchor(_) | PatternNode::Empty => true,
+        PatternNode::Sequence(steps) => steps.iter().all(|step| can_be_empty(&step.node)),
+        PatternNode::Alternation(parts) => parts.iter().any(can_be_empty),
+        PatternNode::Permute { parts, .. } => parts.iter().all(can_be_empty),
+        PatternNode::Quantified { node, quantifier } => quantifier.min == 0 || can_be_empty(node),
+        PatternNode::Exclusion(node) | PatternNode::Bounded { node, .. } => can_be_empty(node),
+    }
+}
+
+/// A missing column is an error even where no row would read it.
+fn resolve_columns(pattern: &Pattern, rows: &MergedRows) -> Result<(), ReferenceError> {
+    if rows.table.columns.is_empty() {
+        return Ok(());
+    }
+    let conditions = pattern.define.iter().map(|definition| &definition.condition);
+    let emitted = pattern.emit_at.iter().flat_map(|entry| &entry.measures);
+    let measures = pattern.measures.iter().chain(emitted).map(|measure| &measure.value);
+    let mut resolved = Ok(());
+    for expression in conditions.chain(measures).chain(pattern.root.untils()).chain(&pattern.having) {
+        expression.walk(&mut |expr| {
+            if let Expr::Column { name, quoted, .. } = expr
+                && resolved.is_ok()
+            {
+                resolved = rows.table.column_index(name, *quoted).map(|_| ());
+            }
+        });
+    }
+    resolved
+}

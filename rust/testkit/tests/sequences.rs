@@ -1,0 +1,13 @@
+//! What event sequences mean, worked out by hand from the rules, and what the reference makes of them.
+
+mod sequences {
+    mod absence;
+    mod bounds;
+    mod contiguity;
+    mod loops;
+    mod notation;
+    mod selection;
+    mod strict;
+    mod time;
+    mod topics;
+}
