@@ -29,6 +29,8 @@ pub struct Features {
     pub labels: bool,
     /// Conditions that may divide by zero.
     pub errors: bool,
+    /// Skip modes other than PAST LAST ROW and TO NEXT ROW, some of which end in an error.
+    pub skip_to_variable: bool,
 }
 
 impl Features {
@@ -41,6 +43,7 @@ impl Features {
         aggregates: true,
         labels: true,
         errors: false,
+        skip_to_variable: true,
     };
     /// Everything of the algebra but errors in conditions.
     pub const ALGEBRA: Self = Self { algebra: true, ..Self::SQL };
@@ -152,7 +155,7 @@ fn clauses(random: &mut SplitMix64, features: Features, known: &[String], patter
     pattern.rows_per_match =
         *random.choose(&[One, One, AllShowEmpty, AllShowEmpty, AllOmitEmpty, AllWithUnmatched]);
     pattern.initial = random.chance(5);
-    pattern.after_match = match random.below(5) {
+    pattern.after_match = match random.below(if features.skip_to_variable { 5 } else { 4 }) {
         0..=2 => AfterMatchSkip::PastLastRow,
         3 => AfterMatchSkip::ToNextRow,
         _ => AfterMatchSkip::ToVariable {

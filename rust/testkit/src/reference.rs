@@ -32,6 +32,8 @@ pub struct ReferenceOutput {
 /// One match.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReferenceMatch {
+    /// Arrival ordinal of the row at which the search began.
+    pub start: usize,
     /// Variable and arrival ordinal of each row, in the order of the partition, rows inside exclusions included.
     pub members: Vec<(String, usize)>,
 }
@@ -160,6 +162,7 @@ fn match_partition(
         };
         number += 1;
         output.matches.push(ReferenceMatch {
+            start: partition[start],
             members: marks.iter().map(|mark| (mark.variable.to_owned(), partition[mark.position])).collect(),
         });
         let scene =
