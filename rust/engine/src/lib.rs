@@ -8,6 +8,8 @@ mod aggregates;
 mod derive;
 mod sequences;
 
+pub mod stream;
+
 pub mod error;
 pub mod explain;
 pub mod matches;
@@ -22,3 +24,4 @@ pub use matches::MatchTable;
 pub use pipeline::{count_matches, exists_match, match_table};
 pub use plan::{MatchOptions, Plan};
 pub use query::run_query;
+pub use stream::{DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, RuleStats};

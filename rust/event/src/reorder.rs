@@ -376,6 +376,11 @@ impl ReorderBuffer {
 }
 
 impl Prepared {
+    /// The merged columns as they will be, if this is a push.
+    pub fn columns(&self) -> Option<&MergedSchema> {
+        self.pushed.as_ref().map(|pushed| &*pushed.columns)
+    }
+
     /// What will be let out.
     pub fn released(&self) -> &Released {
         &self.released

@@ -426,8 +426,17 @@ impl<'a> Wait<'a> {
                 return Ok(true);
             }
         }
-        // Bounds by rows: at the first row beyond. Those by time have been seen to by the clock.
-        Ok(self.target.variable.is_some() && !self.is_in_bounds(setting, run, position))
+        Ok(self.target.variable.is_some() && self.is_beyond_rows(setting, run, position))
+    }
+
+    /// Whether a row is the first beyond a bound by rows. Bounds by time have been seen to by the clock.
+    fn is_beyond_rows(&self, setting: &Setting<'a>, run: &Run<'a>, position: usize) -> bool {
+        let whole = setting.pattern.within.zip(run.first());
+        let parts = self.bases(run).filter_map(|(within, from, _)| Some((within, from?)));
+        let beyond = |(within, from): (Within, usize)| {
+            matches!(within, Within::Rows(_)) && !setting.is_within(within, from, position)
+        };
+        whole.into_iter().chain(parts).any(beyond)
     }
 
     fn fits(&self, setting: &Setting<'a>, run: &Run<'a>, position: usize) -> Result<bool, ReferenceError> {

@@ -176,6 +176,18 @@ impl SequenceMatcher {
         &self.variable_of
     }
 
+    /// Columns that are read at every row.
+    pub fn columns_read(&self) -> Vec<usize> {
+        let mut columns: Vec<usize> = vec![];
+        for (column, _) in self.predicates.iter().flat_map(|predicate| predicate.leaves()).map(physical_leaf)
+        {
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+        columns
+    }
+
     /// How many rows before a row conditions read.
     pub fn rows_before(&self) -> u64 {
         let shifts = self.projection.iter().map(|(_, shift)| *shift);

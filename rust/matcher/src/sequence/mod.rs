@@ -17,7 +17,9 @@ mod clock;
 mod compile;
 mod decide;
 mod found;
+mod rebuild;
 mod registers;
+mod save;
 mod slab;
 mod state;
 mod step;
@@ -26,6 +28,7 @@ mod wait;
 
 pub use compile::SequenceMatcher;
 pub use found::{FoundKind, FoundSequence, FoundSequences, Moment};
+pub use save::SavedRuns;
 pub use state::SequenceState;
 pub use step::SequenceLimits;
-pub use tests::{Chunk, NO_TIME};
+pub use tests::{Asked, Chunk, NO_TIME};

@@ -159,6 +159,8 @@ pub struct SequenceState {
     /// Rows that were looked at, and runs that a row or a deadline was put to: counts of work, for tests and statistics.
     pub(crate) rows_visited: u64,
     pub(crate) runs_visited: u64,
+    /// Whether rows are kept for conditions that look back at them.
+    pub(crate) keeps_tails: bool,
     /// Keys found idle since the last sweep.
     pub(crate) idle: usize,
     undo: Option<Undo>,
@@ -242,6 +244,16 @@ impl SequenceState {
             visit(entry.row);
             node = entry.parent;
         }
+    }
+
+    /// Whether no row that has been matched is needed any more.
+    pub fn needs_no_rows(&self) -> bool {
+        self.nodes.len() == 0 && !self.keeps_tails
+    }
+
+    /// The last rows of a key, for whoever looks back at them.
+    pub fn tail(&self, key: &[u8]) -> &[u64] {
+        self.keys.get(key).map_or(&[], |partition| &self.partitions.get(*partition).tail)
     }
 
     /// Begins to remember how things were.
