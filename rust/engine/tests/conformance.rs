@@ -77,7 +77,7 @@ fn comes_from_matching(error: &EngineError) -> bool {
     match error {
         EngineError::Match(_) => true,
         EngineError::Eval { source, .. } => source.is_data_error(),
-        EngineError::Pattern(_) | EngineError::Event(_) => false,
+        _ => false,
     }
 }
 
