@@ -206,15 +206,11 @@ impl Engine {
 
     fn listen(&mut self, rule: &Rule) -> Result<(), EngineError> {
         for topic in rule.topics.iter().flatten() {
-            if !self.listens(topic) {
+            if !self.buffer.listens(topic) {
                 self.buffer.add_source(topic)?;
             }
         }
         Ok(())
-    }
-
-    fn listens(&self, topic: &str) -> bool {
-        self.buffer.stats().iter().any(|source| source.topic == topic && source.active)
     }
 
     /// Stops waiting for topics that no rule reads any more.
@@ -242,7 +238,7 @@ impl Engine {
     ) -> Result<Vec<(String, DerivedTable)>, EngineError> {
         let topic = self.topic_of_push(topic)?;
         let any = self.rules.is_empty() || self.rules.iter().any(|rule| rule.topics.is_none());
-        let new = any && !self.listens(&topic);
+        let new = any && !self.buffer.listens(&topic);
         if new {
             self.buffer.add_source(&topic)?;
         }
@@ -353,10 +349,10 @@ impl Engine {
         prepared: &Prepared,
         undo: &mut Undo,
     ) -> Result<Vec<(String, DerivedTable)>, EngineError> {
-        let columns = prepared.columns().unwrap_or_else(|| self.buffer.columns()).clone();
-        let names: Vec<String> =
-            (0..columns.num_topics() as u16).map(|topic| columns.topic_name(topic).to_owned()).collect();
-        let shown = if names.iter().all(String::is_empty) { vec![] } else { names };
+        let columns = Arc::clone(prepared.columns().unwrap_or_else(|| self.buffer.columns()));
+        let topics = (0..columns.num_topics() as u16).map(|topic| columns.topic_name(topic));
+        let named = topics.clone().any(|topic| !topic.is_empty());
+        let shown: Vec<String> = if named { topics.map(str::to_owned).collect() } else { vec![] };
         let backlog = std::mem::take(&mut self.backlog);
         let mut parts = vec![];
         let mut outcome = Ok(());
@@ -447,8 +443,11 @@ impl Engine {
             self.history.clear();
         } else if self.history.is_full() {
             let needed = self.rows_needed();
-            let columns = self.buffer.columns().clone();
+            let columns = Arc::clone(self.buffer.columns());
             self.history.keep(&columns, needed)?;
+        } else {
+            let columns = Arc::clone(self.buffer.columns());
+            self.history.join(&columns)?;
         }
         Ok(())
     }
