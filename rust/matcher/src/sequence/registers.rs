@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use cepheid_eval::{RunningAggregate, EvalError, TypedAggregate, TypedExpr, Value};
+use cepheid_eval::{EvalError, RunningAggregate, TypedAggregate, TypedExpr, Value};
 use cepheid_ir::Anchor;
 
 use super::compile::SequenceMatcher;
