@@ -1,12 +1,11 @@
 //! The order of the stages from a table to its matches, and nothing else.
 //!
 //! [`plan`] compiles a pattern against a schema; [`pipeline`] runs the stages; [`derive`](mod@derive) makes output
-//! columns of matches; [`query`] does what an outer `SELECT` asks of them.
+//! columns of matches; [`query`] does what an outer `SELECT` asks of them; [`sequences`] runs event sequences over a table.
 #![forbid(unsafe_code)]
 
 mod aggregates;
 mod derive;
-mod sequences;
 
 pub mod stream;
 
@@ -16,12 +15,15 @@ pub mod matches;
 pub mod pipeline;
 pub mod plan;
 pub mod query;
+pub mod sequences;
 
 pub use cepheid_matcher::Strategy;
+pub use cepheid_matcher::sequence::{FoundKind, Moment};
 pub use error::EngineError;
 pub use explain::explain;
 pub use matches::MatchTable;
 pub use pipeline::{count_matches, exists_match, match_table};
 pub use plan::{MatchOptions, Plan};
 pub use query::run_query;
+pub use sequences::{SequenceFound, match_events};
 pub use stream::{DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, RuleStats};

@@ -7,8 +7,9 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_schema::{DataType, TimeUnit};
 use cepheid_event::{EventError, OrderKey, OrderedRows, RowOrder, Table, as_int64, nanoseconds_per};
+use cepheid_ir::Pattern;
 use cepheid_matcher::sequence::{
-    Chunk, FoundKind, FoundSequence, FoundSequences, NO_TIME, SequenceLimits, SequenceMatcher,
+    Chunk, FoundKind, FoundSequence, FoundSequences, Moment, NO_TIME, SequenceLimits, SequenceMatcher,
 };
 use cepheid_matcher::{MatchSet, Strategy, Wanted};
 
@@ -134,6 +135,55 @@ pub(crate) fn match_sequences(
         None => ordinal as u32,
     };
     derive_sequences(plan, &plan.outputs.measures, &found, &matches, &table, &arrival, None)
+}
+
+/// Something that a pattern derives from a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SequenceFound {
+    /// From what.
+    pub kind: FoundKind,
+    /// When it is decided. Its row counts rows in the order that the pattern gives them.
+    pub moment: Moment,
+    /// Ordinal of a match among those of its partition, from 1; 0 for everything else.
+    pub number: u64,
+    /// The variable and the arrival of each row, in the order of rows.
+    pub members: Vec<(String, u32)>,
+}
+
+/// Everything that a pattern derives from a table, the whole input, in the order in which it is decided: matches,
+/// timeouts and intermediate outputs. Runs that wait find it, whatever the planner would choose.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn match_events(
+    pattern: &Pattern,
+    table: &Table,
+    options: &MatchOptions,
+) -> Result<Vec<SequenceFound>, EngineError> {
+    let options = MatchOptions { strategy: Some(Strategy::Sequences), ..options.clone() };
+    let plan = Plan::new(pattern, table.schema(), &options)?;
+    let Matching::Sequences(matcher) = &plan.matching else { unreachable!("asked for sequences") };
+    let FoundInTable { mut found, arrivals, .. } =
+        find_sequences(matcher, &plan.outputs, table, &options, Wanted::All)?;
+    let variable_of = matcher.variable_of();
+    found.sort(variable_of);
+    let member = |row: &u64, place: &u32| {
+        let variable = variable_of[*place as usize] as usize;
+        let arrival = arrivals.as_ref().map_or(*row as u32, |arrivals| arrivals[*row as usize]);
+        (plan.automaton().variables[variable].clone(), arrival)
+    };
+    let derived = found.found.iter().map(|entry| SequenceFound {
+        kind: entry.kind,
+        moment: entry.moment,
+        number: entry.number,
+        members: found
+            .rows_of(entry)
+            .iter()
+            .zip(&found.places[entry.start..entry.end])
+            .map(|(row, place)| member(row, place))
+            .collect(),
+    });
+    Ok(derived.collect())
 }
 
 /// Output rows of some of what was found. `arrival` tells where in `table` a row stands.

@@ -440,7 +440,7 @@ impl<'a> Search<'a> {
 }
 
 /// The orders of `count` things, lexicographically.
-fn permutations(count: usize) -> Vec<Vec<usize>> {
+pub(crate) fn permutations(count: usize) -> Vec<Vec<usize>> {
     fn extend(chosen: &mut Vec<usize>, count: usize, all: &mut Vec<Vec<usize>>) {
         if chosen.len() == count {
             all.push(chosen.clone());

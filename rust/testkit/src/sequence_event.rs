@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use cepheid_ir::{EmptyMatches, Expr, Measure, Pattern, PatternNode};
+use cepheid_ir::{AfterMatchSkip, EmptyMatches, Expr, Measure, Pattern, PatternNode};
 
 use crate::reference::ReferenceError;
 use crate::reference_eval::{Scene, evaluate};
@@ -87,23 +87,27 @@ pub fn reference_sequences(
     resolve_columns(pattern, &rows)?;
     let topics: Vec<String> = input.topics.iter().map(|(name, _)| name.clone()).collect();
     let variables = pattern.root.variables();
-    let mut found: Vec<(SortKey, usize, Derived<'_>)> = vec![];
+    // Matches that forget others are numbered in the order in which they are considered, others as they come out.
+    let considered = !matches!(pattern.after_match, AfterMatchSkip::None | AfterMatchSkip::Consume);
+    let mut found: Vec<(SortKey, usize, Derived<'_>, i64)> = vec![];
     for (ordinal, partition) in rows.partitions.iter().enumerate() {
         let setting = Setting { pattern, rows: &rows, partition, topics: &topics };
-        for derived in simulate(setting)? {
-            found.push((SortKey::of(&derived, partition, &variables), ordinal, derived));
+        let derived = simulate(setting)?.into_iter();
+        let mut in_turn: Vec<_> = derived
+            .map(|derived| (SortKey::of(&derived, partition, &variables), ordinal, derived, 0))
+            .collect();
+        if !considered {
+            in_turn.sort_by(|(left, ..), (right, ..)| left.cmp(right));
         }
+        let matches = in_turn.iter_mut().filter(|(_, _, derived, _)| derived.kind == SequenceKind::Match);
+        for ((.., number), ordinal) in matches.zip(1..) {
+            *number = ordinal;
+        }
+        found.extend(in_turn);
     }
     found.sort_by(|(left, ..), (right, ..)| left.cmp(right));
-    let mut numbers = vec![0; rows.partitions.len()];
     let mut events = vec![];
-    for (_, ordinal, derived) in found {
-        let number = if derived.kind == SequenceKind::Match {
-            numbers[ordinal] += 1;
-            numbers[ordinal]
-        } else {
-            0
-        };
+    for (_, ordinal, derived, number) in found {
         let partition = &rows.partitions[ordinal];
         let measures: &[Measure] = match derived.kind {
             SequenceKind::Emitted(entry) => &pattern.emit_at[entry].measures,

@@ -77,6 +77,12 @@ impl<'a> Setting<'a> {
         self.rows.times[self.partition[position]]
     }
 
+    /// Whether one of the items, which stand in order of preference, leaves those behind it no chance.
+    pub(crate) fn is_decided(&self, items: &[Item<'a>]) -> bool {
+        let complete = items.iter().any(|item| matches!(item, Item::Complete(_)));
+        complete && self.pattern.selection == Selection::First
+    }
+
     fn holds(&self, condition: &Expr, marks: &[Mark<'a>]) -> Result<bool, ReferenceError> {
         let scene = Scene {
             pattern: self.pattern,
@@ -180,6 +186,9 @@ pub(crate) fn begin<'a>(
         }
         if !forbidden && wait.fits(setting, &before, position)? {
             items.extend(before.take(setting, &wait, position, accepted)?);
+            if setting.is_decided(&items) {
+                break;
+            }
         }
     }
     Ok(items)
@@ -248,6 +257,9 @@ impl<'a> Run<'a> {
         let mut items = vec![];
         for (wait, _) in alive.iter().zip(&fitting).filter(|(_, fits)| **fits) {
             items.extend(self.take(setting, wait, position, accepted)?);
+            if setting.is_decided(&items) {
+                break;
+            }
         }
         let taken = fitting.contains(&true);
         let mut kept = vec![];
@@ -426,17 +438,15 @@ impl<'a> Wait<'a> {
                 return Ok(true);
             }
         }
-        Ok(self.target.variable.is_some() && self.is_beyond_rows(setting, run, position))
-    }
-
-    /// Whether a row is the first beyond a bound by rows. Bounds by time have been seen to by the clock.
-    fn is_beyond_rows(&self, setting: &Setting<'a>, run: &Run<'a>, position: usize) -> bool {
+        // Bounds by rows: at the first row beyond. Those by time have been seen to by the clock. A row that cannot begin
+        // a part, for want of a time, is passed over.
+        let measured = self.bases(run).filter_map(|(within, from, _)| Some((within, from?)));
         let whole = setting.pattern.within.zip(run.first());
-        let parts = self.bases(run).filter_map(|(within, from, _)| Some((within, from?)));
-        let beyond = |(within, from): (Within, usize)| {
-            matches!(within, Within::Rows(_)) && !setting.is_within(within, from, position)
-        };
-        whole.into_iter().chain(parts).any(beyond)
+        let beyond = whole
+            .into_iter()
+            .chain(measured)
+            .any(|(within, from)| !setting.is_within(within, from, position));
+        Ok(self.target.variable.is_some() && beyond)
     }
 
     fn fits(&self, setting: &Setting<'a>, run: &Run<'a>, position: usize) -> Result<bool, ReferenceError> {

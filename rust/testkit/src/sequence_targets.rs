@@ -9,7 +9,7 @@ use cepheid_ir::{
     Between, Contiguity, Expr, PartitionEdge, Pattern, PatternNode, Quantifier, Selection, Within,
 };
 
-use crate::reference::ReferenceError;
+use crate::reference::{ReferenceError, permutations};
 
 /// What remains to be matched, nearest first.
 pub(crate) type Rest<'a> = Option<Rc<Link<'a>>>;
@@ -214,6 +214,20 @@ impl Derivation {
                 }
                 Ok(())
             }
+            PatternNode::Permute { parts, contiguity: Contiguity::Strict } => {
+                // As in SQL, every order is an alternative of its own.
+                for order in permutations(parts.len()) {
+                    let mut rest = next.clone();
+                    for (place, &part) in order.iter().enumerate().rev() {
+                        rest = push(Frame::Part(&parts[part]), rest);
+                        if place > 0 {
+                            rest = push(Frame::Relation(Contiguity::Strict), rest);
+                        }
+                    }
+                    self.derive(&rest, way.clone(), found)?;
+                }
+                Ok(())
+            }
             PatternNode::Permute { parts, contiguity } => {
                 let left = (0..parts.len()).collect();
                 let any = Frame::AnyOrder { parts, left, contiguity: *contiguity };
@@ -287,12 +301,18 @@ impl Derivation {
             }
         }
         if self.selection == Selection::All && quantifier.greedy == Some(true) {
-            let inside = node.variables();
+            // Events are told apart by where they are written: a name may stand in several places.
+            let mut inside = vec![];
+            node.walk(&mut |part| {
+                if let PatternNode::Variable(name) = part {
+                    inside.push(name.as_ptr());
+                }
+            });
             let lifted_by = quantifier.until.as_deref();
             let guards: Vec<Guard<'_>> =
                 another.iter().filter_map(|target| target.guard(lifted_by)).collect();
             for target in &mut leaving {
-                if target.variable.is_some_and(|variable| !inside.contains(&variable)) {
+                if target.variable.is_some_and(|variable| !inside.contains(&variable.as_ptr())) {
                     target.guards.extend(guards.iter().cloned());
                 }
             }
@@ -326,11 +346,12 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Whether a part is one event: bounds and exclusions around it change nothing about that.
+/// Whether a part is one event: bounds and exclusions around it, and its being optional, change nothing about that.
 fn is_single_event(node: &PatternNode) -> bool {
     match node {
         PatternNode::Variable(_) => true,
         PatternNode::Bounded { node, .. } | PatternNode::Exclusion(node) => is_single_event(node),
+        PatternNode::Quantified { node, quantifier } => quantifier.max == Some(1) && is_single_event(node),
         _ => false,
     }
 }

@@ -125,10 +125,7 @@ impl<'a> Timeline<'a> {
             }
             start.keep(self.setting.pattern.selection, items, moment)?;
         }
-        // One moment: what consume forgets is forgotten once everything that the row completes is known.
-        if self.setting.pattern.after_match != AfterMatchSkip::Consume {
-            self.consider(moment)?;
-        }
+        // One moment: what a match forgets is forgotten once everything that the row completes is known.
         for start in &mut self.starts {
             let (mut items, mut accepted) = (vec![], vec![]);
             for item in std::mem::take(&mut start.items) {
@@ -136,13 +133,16 @@ impl<'a> Timeline<'a> {
                     Item::Complete(_) => items.push(item),
                     Item::Waiting(run) => items.extend(run.step(&self.setting, position, &mut accepted)?),
                 }
+                if self.setting.is_decided(&items) {
+                    break;
+                }
             }
             start.keep(self.setting.pattern.selection, items, moment)?;
-            report_accepted(accepted, moment, &mut self.derived);
+            report_accepted(self.setting.pattern.selection, accepted, moment, &mut self.derived);
         }
         let mut accepted = vec![];
         let items = begin(&self.setting, position, &mut accepted)?;
-        report_accepted(accepted, moment, &mut self.derived);
+        report_accepted(self.setting.pattern.selection, accepted, moment, &mut self.derived);
         let mut start = Start { position, items: vec![], complete: vec![], seen: BTreeSet::new() };
         start.keep(self.setting.pattern.selection, items, moment)?;
         self.starts.push(start);
@@ -352,11 +352,18 @@ fn distinct<'a>(runs: &mut Vec<Vec<Mark<'a>>>) {
     });
 }
 
-/// Intermediate outputs of the runs of one start row at one row: each distinct set of pairs once.
-fn report_accepted<'a>(accepted: Vec<Accepted<'a>>, moment: Moment, derived: &mut Vec<Derived<'a>>) {
+/// Intermediate outputs of the runs of one start row, in order of preference, at one row: under `"first"` the most
+/// preferred of each kind, under `"all"` each distinct set of pairs.
+fn report_accepted<'a>(
+    selection: Selection,
+    accepted: Vec<Accepted<'a>>,
+    moment: Moment,
+    derived: &mut Vec<Derived<'a>>,
+) {
     let mut seen = BTreeSet::new();
     for Accepted { marks, emitted } in accepted {
-        if seen.insert((emitted, pairs(&marks))) {
+        let told_apart = if selection == Selection::First { vec![] } else { pairs(&marks) };
+        if seen.insert((emitted, told_apart)) {
             derived.push(Derived { kind: SequenceKind::Emitted(emitted), moment, marks });
         }
     }

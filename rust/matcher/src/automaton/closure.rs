@@ -124,7 +124,7 @@ impl Closure<'_> {
                         continue;
                     }
                     Instruction::Loop(choice) => {
-                        let (inside, outside) = self.branches(choice, &met);
+                        let (inside, outside) = self.branches(choice, &open, &met);
                         let (first, second) = if choice.prefers_inside {
                             ((choice.inside, inside), (choice.outside, outside))
                         } else {
@@ -200,25 +200,25 @@ impl Closure<'_> {
     }
 
     /// What has been met inside a loop and behind it.
-    fn branches(&self, choice: &LoopChoice, met: &Met) -> (Met, Met) {
+    fn branches(&self, choice: &LoopChoice, open: &[u32], met: &Met) -> (Met, Met) {
         let (mut inside, mut outside) = (met.clone(), met.clone());
         if choice.goes_on && self.has_absences {
             // An absence that the loop could be left for is in force while it goes on.
-            for absence in self.open_absences(choice.outside, met.relation) {
+            for absence in self.open_absences(choice.outside, open, met.relation) {
                 insert(&mut inside.absences, absence);
             }
         }
         if choice.guards {
-            let heads = self.heads(choice.inside);
+            let heads = self.heads(choice.inside, open);
             insert(&mut outside.guards, Guard { of: choice.of, heads });
         }
         (inside, outside)
     }
 
     /// Places that may take the next row from here.
-    fn heads(&self, from: usize) -> Vec<u32> {
+    fn heads(&self, from: usize, open: &[u32]) -> Vec<u32> {
         let mut found = vec![];
-        self.explore(from, Contiguity::Strict, &mut |instruction, _| {
+        self.explore(from, open, Contiguity::Strict, &mut |instruction, _| {
             if let Instruction::Take(position) = instruction {
                 insert(&mut found, *position);
             }
@@ -228,9 +228,9 @@ impl Closure<'_> {
     }
 
     /// Open absences that can be reached from here without a row.
-    fn open_absences(&self, from: usize, relation: Contiguity) -> Vec<Absence> {
+    fn open_absences(&self, from: usize, open: &[u32], relation: Contiguity) -> Vec<Absence> {
         let mut found = vec![];
-        self.explore(from, relation, &mut |instruction, relation| {
+        self.explore(from, open, relation, &mut |instruction, relation| {
             if let Instruction::Absent(variable, _) = instruction
                 && relation != Contiguity::Strict
             {
@@ -241,13 +241,20 @@ impl Closure<'_> {
         found
     }
 
-    /// Visits every instruction that can be reached without taking a row, with the relation in force there.
-    fn explore(&self, from: usize, relation: Contiguity, visit: &mut dyn FnMut(&Instruction, Contiguity)) {
-        let mut seen: HashSet<(usize, Contiguity), FixedState> =
+    /// Visits every instruction that can be reached without taking a row, with the relation in force there. `open`:
+    /// iterations begun since the last row, which cannot end without one.
+    fn explore(
+        &self,
+        from: usize,
+        open: &[u32],
+        relation: Contiguity,
+        visit: &mut dyn FnMut(&Instruction, Contiguity),
+    ) {
+        let mut seen: HashSet<(usize, Vec<u32>, Contiguity), FixedState> =
             HashSet::with_hasher(FixedState::with_seed(0));
-        let mut pending = vec![(from, relation)];
-        while let Some((pc, mut relation)) = pending.pop() {
-            if !seen.insert((pc, relation)) {
+        let mut pending = vec![(from, open.to_vec(), relation)];
+        while let Some((pc, mut open, relation)) = pending.pop() {
+            if !seen.insert((pc, open.clone(), relation)) {
                 continue;
             }
             let instruction = &self.instructions[pc];
@@ -255,17 +262,22 @@ impl Closure<'_> {
             match instruction {
                 Instruction::Take(_) | Instruction::Accept => {}
                 Instruction::Split(first, second) => {
-                    pending.extend([(*first, relation), (*second, relation)])
+                    pending.extend([(*first, open.clone(), relation), (*second, open, relation)]);
                 }
                 Instruction::Loop(choice) => {
-                    pending.extend([(choice.inside, relation), (choice.outside, relation)]);
+                    pending
+                        .extend([(choice.inside, open.clone(), relation), (choice.outside, open, relation)]);
                 }
-                Instruction::Jump(target) => pending.push((*target, relation)),
+                Instruction::Jump(target) => pending.push((*target, open, relation)),
                 Instruction::Relate(contiguity) | Instruction::Repeat(_, contiguity) => {
-                    relation = *contiguity;
-                    pending.push((pc + 1, relation));
+                    pending.push((pc + 1, open, *contiguity));
                 }
-                _ => pending.push((pc + 1, relation)),
+                Instruction::Open(fence) => {
+                    open.push(*fence);
+                    pending.push((pc + 1, open, relation));
+                }
+                Instruction::Close(fence) if open.contains(fence) => {}
+                _ => pending.push((pc + 1, open, relation)),
             }
         }
     }
@@ -287,9 +299,15 @@ impl Closure<'_> {
             let ends = place.loops.iter().copied();
             way.ends = ends.filter(|of| !self.single[*of as usize] || met.repeated.contains(of)).collect();
             way.guards = met.guards;
-            way.guards.retain(|guard| !guard.heads.contains(position));
+            // Another repetition of what the loop stands in may lead back into it: that is no way out.
+            let leads_in = |head: &u32| self.positions[*head as usize].origin == place.origin;
+            way.guards.retain(|guard| !guard.heads.iter().any(leads_in));
         }
-        if first || *step == Next::Accept {
+        let waits_for_the_end = *step == Next::Accept && way.absences.iter().any(|absence| !absence.strict);
+        if waits_for_the_end && way.relation == Contiguity::Strict {
+            // An end is related to no row: strict, written behind its absences, says nothing.
+            way.relation = Contiguity::SkipTillNext;
+        } else if first || *step == Next::Accept && !waits_for_the_end {
             way.relation = Contiguity::Strict;
         }
         if let Some(known) = self.known_ways.get(&way) {

@@ -29,6 +29,8 @@ pub type VariableId = u16;
 pub struct Position {
     /// The variable whose condition the row must satisfy.
     pub variable: VariableId,
+    /// Which event of the pattern as it is written: places that repetitions have made copies of share it.
+    pub origin: u32,
     /// Whether the place lies in an exclusion `{- -}`.
     pub excluded: bool,
     /// What may come next, in order of preference.

@@ -5,6 +5,9 @@ use cepheid_ir::{
     limits,
 };
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
 use super::{Loop, PartBound, Position, VariableId};
 
 /// One instruction.
@@ -60,6 +63,8 @@ pub(super) struct Program {
     relaxed: bool,
     all: bool,
     excluded: bool,
+    /// Events as they are written, numbered.
+    origins: HashMap<*const PatternNode, u32, FixedState>,
     fences: u32,
     /// Loops with an ending condition, and bounded parts, around the part at hand.
     loops_around: Vec<u32>,
@@ -80,6 +85,7 @@ impl Program {
             relaxed: says_more_than_a_row_pattern(&pattern.root),
             all: pattern.selection == Selection::All,
             excluded: false,
+            origins: HashMap::with_hasher(FixedState::with_seed(0)),
             fences: 0,
             loops_around: vec![],
             bounds_around: vec![],
@@ -105,8 +111,11 @@ impl Program {
         match node {
             PatternNode::Variable(name) => {
                 let position = self.positions.len() as u32;
+                let origins = self.origins.len() as u32;
+                let origin = *self.origins.entry(std::ptr::from_ref(node)).or_insert(origins);
                 self.positions.push(Position {
                     variable: self.variable(name),
+                    origin,
                     excluded: self.excluded,
                     follow: vec![],
                     loops: self.loops_around.clone(),
@@ -124,11 +133,12 @@ impl Program {
             }
             PatternNode::Alternation(parts) => {
                 let parts: Vec<Vec<&PatternNode>> = parts.iter().map(|part| vec![part]).collect();
-                self.alternatives(&parts, Contiguity::Strict)?;
+                self.alternatives(&parts)?;
             }
-            PatternNode::Permute { parts, contiguity } => {
-                self.alternatives(&permutations(parts), *contiguity)?
+            PatternNode::Permute { parts, contiguity: Contiguity::Strict } => {
+                self.alternatives(&permutations(parts))?
             }
+            PatternNode::Permute { parts, contiguity } => self.any_order(parts, *contiguity)?,
             PatternNode::Quantified { node, quantifier } => self.quantified(node, quantifier)?,
             PatternNode::Absent { variable, for_ns } => {
                 let variable = self.variable(variable);
@@ -154,18 +164,44 @@ impl Program {
         Ok(())
     }
 
-    /// Alternatives, each a sequence of parts, the earlier preferred.
-    fn alternatives(
-        &mut self,
-        alternatives: &[Vec<&PatternNode>],
-        contiguity: Contiguity,
-    ) -> Result<(), PatternError> {
+    /// Parts in any order, with gaps: after each of them a run waits for every one that is left, so that ways which
+    /// differ only in the order of what is behind them go on as one.
+    fn any_order(&mut self, parts: &[PatternNode], contiguity: Contiguity) -> Result<(), PatternError> {
+        let all = (1_usize << parts.len()) - 1;
+        // `entries[done]`: where the choice stands that is left when the parts in the set `done` are behind.
+        let mut entries = Vec::with_capacity(all + 1);
+        let mut exits = vec![];
+        for done in 0..all {
+            entries.push(self.instructions.len());
+            let left: Vec<usize> = (0..parts.len()).filter(|part| done & (1 << part) == 0).collect();
+            for (place, part) in left.iter().enumerate() {
+                let split = (place + 1 < left.len()).then(|| self.reserve());
+                self.node(&parts[*part])?;
+                let done = done | 1 << part;
+                if done != all {
+                    self.relate(contiguity);
+                }
+                exits.push((self.reserve(), done));
+                if let Some(split) = split {
+                    self.instructions[split] = Instruction::Split(split + 1, self.instructions.len());
+                }
+            }
+        }
+        entries.push(self.instructions.len());
+        for (exit, done) in exits {
+            self.instructions[exit] = Instruction::Jump(entries[done]);
+        }
+        Ok(())
+    }
+
+    /// Alternatives, each a strict sequence of parts, the earlier preferred.
+    fn alternatives(&mut self, alternatives: &[Vec<&PatternNode>]) -> Result<(), PatternError> {
         let mut exits = vec![];
         for (index, parts) in alternatives.iter().enumerate() {
             let split = (index + 1 < alternatives.len()).then(|| self.reserve());
             for (place, part) in parts.iter().enumerate() {
                 if place > 0 {
-                    self.relate(contiguity);
+                    self.relate(Contiguity::Strict);
                 }
                 self.node(part)?;
             }
@@ -303,7 +339,7 @@ impl Program {
 fn is_single(node: &PatternNode) -> bool {
     match node {
         PatternNode::Variable(_) => true,
-        PatternNode::Bounded { node, .. } => is_single(node),
+        PatternNode::Bounded { node, .. } | PatternNode::Exclusion(node) => is_single(node),
         PatternNode::Quantified { node, quantifier } => quantifier.max == Some(1) && is_single(node),
         _ => false,
     }

@@ -195,9 +195,12 @@ impl Work<'_> {
     /// Lets everything happen in the partition that is due at `time` or before, each thing at its own time.
     pub(crate) fn fire_until(&mut self, time: i64) -> Result<(), MatchError> {
         let windowed = self.matcher.within_ns.is_some();
-        if time == NO_TIME || !(windowed || self.matcher.uses_timers) {
+        if !(windowed || self.matcher.uses_timers) {
             return Ok(());
         }
+        // A row without a time stands behind every time there is.
+        let time = time.min(NO_TIME - 1);
+        self.fired = i64::MIN;
         loop {
             let timer = if self.matcher.uses_timers { self.state.next_timer(self.partition) } else { None };
             let window = self.window_end();
@@ -210,6 +213,7 @@ impl Work<'_> {
             if due > time {
                 return Ok(());
             }
+            self.fired = due;
             if self.matcher.uses_timers {
                 while let Some(timer) = self.state.next_timer(self.partition)
                     && timer.at <= due
@@ -264,7 +268,8 @@ impl Work<'_> {
             let mut reached = false;
             for target_index in &key.targets {
                 let target = self.matcher.targets(key.place)[*target_index as usize];
-                if self.deadline(thread, target).is_none_or(|at| at > timer.at) {
+                let due = self.deadline(thread, target).is_some_and(|at| at <= timer.at);
+                if !due || target.step == Next::Accept && self.awaits_a_row(thread, target) {
                     kept.push(*target_index);
                 } else if target.step == Next::Accept {
                     reached = true;
@@ -318,6 +323,12 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Whether the end, due or not, cannot be reached before another row has come: it is to decide a strict absence.
+    fn awaits_a_row(&self, thread: &Thread, target: Target) -> bool {
+        let absences = &self.matcher.automaton.ways[target.way as usize].absences;
+        self.is_fresh(thread) && absences.iter().any(|absence| absence.strict)
+    }
+
     /// When a thread's wait for a target ends, or comes to its end, apart from the pattern's WITHIN.
     fn deadline(&self, thread: &Thread, target: Target) -> Option<i64> {
         if target.step == Next::Accept {
@@ -347,7 +358,9 @@ impl Work<'_> {
             let key = &self.state.waits.get(thread.wait).key;
             for index in &key.targets {
                 let target = self.matcher.targets(key.place)[*index as usize];
-                if let Some(deadline) = self.deadline(thread, target) {
+                if let Some(deadline) = self.deadline(thread, target)
+                    && deadline > self.fired
+                {
                     at = Some(at.map_or(deadline, |known| known.min(deadline)));
                 }
             }
@@ -409,11 +422,21 @@ impl Work<'_> {
                 |absence: &crate::automaton::Absence| !absence.strict && absence.for_ns.is_none();
             // An absence for a longer time than the window has left ends unmatched with it.
             target.step == Next::Accept
+                && !self.awaits_a_row(thread, target)
                 && absences.iter().any(until_window)
                 && absences.iter().all(|absence| match absence.for_ns {
                     Some(span) => self.end_of_window(thread, span),
                     None => true,
                 })
+        })
+    }
+
+    /// Whether a thread waits for the end with nothing having come.
+    fn ends_with_the_input(&self, thread: &Thread) -> bool {
+        let key = &self.state.waits.get(thread.wait).key;
+        key.targets.iter().any(|index| {
+            let target = self.matcher.targets(key.place)[*index as usize];
+            target.step == Next::Accept && !self.awaits_a_row(thread, target)
         })
     }
 
@@ -433,7 +456,18 @@ impl Work<'_> {
                 if run == NONE {
                     break;
                 }
-                if let Some(complete) = self.state.runs.get(run).complete {
+                // The end counts as every deadline, those that no clock reaches included.
+                let entry = self.state.runs.get(run);
+                let ending = std::iter::once(&entry.thread)
+                    .chain(&entry.others)
+                    .find(|thread| self.ends_with_the_input(thread))
+                    .map(|thread| (thread.node, thread.hash, thread.registers.clone()));
+                let complete = entry.complete;
+                if let Some((node, hash, registers)) = ending {
+                    let holds = self.having(registers.as_deref())?;
+                    self.state.hold(node);
+                    self.complete(start, Complete { node, holds }, hash);
+                } else if let Some(complete) = complete {
                     self.state.hold(complete.node);
                     self.complete(start, complete, 0);
                 }

@@ -116,7 +116,10 @@ impl SequenceMatcher {
             all: pattern.selection == Selection::All,
             ambiguous: is_ambiguous(&automaton),
             mergeable: false,
-            uses_timers: trailing_for || ((prunes || waits_complete) && part_times),
+            // Under `"all"` a run that only stops waiting is seen by nobody, unless matches wait for it or its end is
+            // itself reported.
+            uses_timers: trailing_for
+                || part_times && (prunes || pattern.selection == Selection::First || pattern.timeouts),
             window_shows: pattern.timeouts || trailing_within || waits_complete,
             predicates: conditions.predicates.clone(),
             tests: vec![],
@@ -472,5 +475,31 @@ impl SequenceMatcher {
                 let part = &self.automaton.bounds[*bound as usize];
                 part.between == Between::FirstToLast || !part.single || allows(part.within, last)
             })
+    }
+
+    /// Whether the parts that a row would be the first of can begin at its time: a row without one is beyond every
+    /// bound by time, its own included.
+    pub(crate) fn may_open(&self, target: Target, time: i64) -> bool {
+        time != super::tests::NO_TIME
+            || !self.automaton.ways[target.way as usize].opens.iter().any(|bound| {
+                let part = &self.automaton.bounds[*bound as usize];
+                part.between == Between::FirstToLast && matches!(part.within, Within::Time { .. })
+            })
+    }
+
+    /// Whether a target is out of reach from the start, because its bound is counted from a row without a time.
+    pub(crate) fn is_out_of_reach(&self, target: Target, last_time: i64) -> bool {
+        if last_time != super::tests::NO_TIME || target.step == Next::Accept {
+            return false;
+        }
+        let way = &self.automaton.ways[target.way as usize];
+        let from_last = |bound: &u32, opens: bool| {
+            let part = &self.automaton.bounds[*bound as usize];
+            part.between == Between::Neighbours
+                && matches!(part.within, Within::Time { .. })
+                && (!opens || part.single)
+        };
+        way.continues.iter().any(|bound| from_last(bound, false))
+            || way.opens.iter().any(|bound| from_last(bound, true))
     }
 }

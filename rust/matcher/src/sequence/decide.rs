@@ -41,10 +41,11 @@ impl Work<'_> {
         }
         self.touched = touched;
         self.seen.clear();
+        self.twins.clear();
         Ok(())
     }
 
-    /// Of equal memberships from one start row, keeps the first.
+    /// Of equal memberships from one start row, keeps the one that came about in the preferred way.
     fn drop_doubles(&mut self, completions: &mut Vec<Completion>) {
         if !self.matcher.all || !self.matcher.ambiguous {
             return;
@@ -52,16 +53,21 @@ impl Work<'_> {
         let mut kept: Vec<Completion> = vec![];
         for completion in completions.drain(..) {
             let known = self.state.members(completion.complete.node);
-            let same = |other: &&Completion| {
+            let same = |other: &Completion| {
                 other.start == completion.start
                     && other.hash == completion.hash
                     && self.memberships(&self.state.members(other.complete.node)) == self.memberships(&known)
             };
-            if kept.iter().rev().find(same).is_some() {
-                self.state.release(completion.complete.node);
-            } else {
+            let Some(place) = kept.iter().rposition(same) else {
                 kept.push(completion);
-            }
+                continue;
+            };
+            let other = self.state.members(kept[place].complete.node);
+            let given_up = match self.preference(&known, &other) {
+                std::cmp::Ordering::Less => std::mem::replace(&mut kept[place], completion),
+                _ => completion,
+            };
+            self.state.release(given_up.complete.node);
         }
         *completions = kept;
     }
@@ -136,7 +142,7 @@ impl Work<'_> {
     }
 
     /// Which of two runs from one start row is preferred: `Less`, the left one.
-    fn preference(&self, left: &[(u64, u32)], right: &[(u64, u32)]) -> std::cmp::Ordering {
+    pub(crate) fn preference(&self, left: &[(u64, u32)], right: &[(u64, u32)]) -> std::cmp::Ordering {
         use std::cmp::Ordering;
         let common = left.iter().zip(right).take_while(|(l, r)| l == r).count();
         let before = if common == 0 { super::wait::START } else { left[common - 1].1 };

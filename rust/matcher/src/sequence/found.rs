@@ -92,12 +92,7 @@ impl FoundSequences {
     pub fn sort(&mut self, variable_of: &[VariableId]) {
         let (rows, places) = (&self.rows, &self.places);
         let key = |entry: &FoundSequence| {
-            (
-                entry.moment,
-                rows[entry.start..entry.end].last().copied(),
-                rows.get(entry.start).copied(),
-                entry.kind,
-            )
+            (entry.moment, rows[entry.start..entry.end].last().copied(), rows.get(entry.start).copied())
         };
         let mut found = std::mem::take(&mut self.found);
         found.sort_by(|left, right| {
@@ -107,7 +102,7 @@ impl FoundSequences {
                         places[entry.start..entry.end].iter().map(|place| variable_of[*place as usize]);
                     rows[entry.start..entry.end].iter().copied().zip(variables).collect::<Vec<_>>()
                 };
-                members(left).cmp(&members(right))
+                members(left).cmp(&members(right)).then(left.kind.cmp(&right.kind))
             })
         });
         self.found = found;

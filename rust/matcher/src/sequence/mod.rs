@@ -10,13 +10,15 @@
 //! - Meaning: `docs/developers/decisions/0005-the-meaning-of-event-sequences.md`.
 //!
 //! The files: [`compile`] settles what can be settled without rows, [`tests`] asks conditions of a row, [`registers`] is
-//! what a run remembers for them, [`state`] the runs and their links, [`step`] what a row does to a run, [`clock`] what
-//! time does, [`decide`] which complete runs are matches.
+//! what a run remembers for them, [`state`] the runs and their links, [`step`] the way of a row through them,
+//! [`weigh`] what it may do to a run, [`grow`] what becomes of runs that take it, [`clock`] what time does, [`decide`]
+//! which complete runs are matches.
 
 mod clock;
 mod compile;
 mod decide;
 mod found;
+mod grow;
 mod rebuild;
 mod registers;
 mod save;
@@ -25,6 +27,7 @@ mod state;
 mod step;
 mod tests;
 mod wait;
+mod weigh;
 
 pub use compile::SequenceMatcher;
 pub use found::{FoundKind, FoundSequence, FoundSequences, Moment};

@@ -92,6 +92,8 @@ pub(crate) struct Partition {
     pub(crate) position: u64,
     pub(crate) first_start: u32,
     pub(crate) last_start: u32,
+    /// The first start row that the pattern's WITHIN by rows has not ended.
+    pub(crate) first_within: u32,
     /// What runs wait for, and the first run of each.
     pub(crate) buckets: Vec<(u32, u32)>,
     /// Matches so far.
@@ -114,6 +116,7 @@ impl Partition {
             position: 0,
             first_start: NONE,
             last_start: NONE,
+            first_within: NONE,
             buckets: vec![],
             matches: 0,
             known: 0,
@@ -459,6 +462,9 @@ impl SequenceState {
         if prev == NONE {
             entry.first_start = start;
         }
+        if entry.first_within == NONE {
+            entry.first_within = start;
+        }
         start
     }
 
@@ -542,6 +548,9 @@ impl SequenceState {
     pub(crate) fn unlink_start(&mut self, start: u32) {
         let entry = self.starts.get(start);
         let (partition, prev, next) = (entry.partition, entry.prev, entry.next);
+        if self.partitions.get(partition).first_within == start {
+            self.partitions.get_mut(partition).first_within = next;
+        }
         if next != NONE {
             self.starts.get_mut(next).prev = prev;
         } else {

@@ -1,22 +1,16 @@
-//! What a row does to runs.
+//! The way of a row through the runs of its partition.
 
-use cepheid_ir::Contiguity;
 use foldhash::fast::FixedState;
-use hashbrown::HashSet;
-use std::hash::{BuildHasher, Hash, Hasher};
+use hashbrown::{HashMap, HashSet};
 
 use super::compile::SequenceMatcher;
-use super::found::{FoundKind, FoundSequences, Moment};
-use super::registers::Registers;
+use super::found::{FoundSequences, Moment};
 use super::slab::NONE;
-use super::state::{Complete, MIXED, Node, SequenceState, Thread};
-use super::tests::{Asked, time_between};
+use super::state::{Complete, MIXED, SequenceState, Thread};
+use super::tests::Asked;
 use super::wait::WaitKey;
 use crate::automaton::{Next, Target};
 use crate::error::MatchError;
-
-/// Most threads of one start row.
-const THREADS_MAX: usize = 10_000;
 
 /// Rows between two looks at limits.
 const ROWS_BETWEEN_PAUSES: u32 = 1 << 10;
@@ -80,10 +74,14 @@ pub(crate) struct Work<'a> {
     /// Runs in no bucket yet.
     pub(crate) loose: Vec<u32>,
     scratch: Vec<u32>,
-    moves: Vec<Move>,
-    kept: Vec<u32>,
-    /// Memberships met at this moment, where several ways may lead to one: start, hash, what it waits for or is.
-    pub(crate) seen: HashSet<(u32, u64, u32), FixedState>,
+    pub(crate) moves: Vec<Move>,
+    pub(crate) kept: Vec<u32>,
+    /// Intermediate outputs of this moment that might come up again: start, and what they are of.
+    pub(crate) seen: HashSet<(u32, u64), FixedState>,
+    /// Where several ways may lead to one membership, those met at this moment: start, hash, place; and their last node.
+    pub(crate) twins: HashMap<(u32, u64, u32), u32, FixedState>,
+    /// Deadlines of the partition up to this time have fired.
+    pub(crate) fired: i64,
     rows_to_pause: u32,
     next_pause: u64,
 }
@@ -110,6 +108,8 @@ impl<'a> Work<'a> {
             moves: vec![],
             kept: vec![],
             seen: HashSet::with_hasher(FixedState::with_seed(0)),
+            twins: HashMap::with_hasher(FixedState::with_seed(0)),
+            fired: i64::MIN,
             rows_to_pause: ROWS_BETWEEN_PAUSES,
             next_pause,
         }
@@ -117,6 +117,11 @@ impl<'a> Work<'a> {
 
     pub(crate) fn shown_partition(&self) -> u32 {
         self.ordinal.unwrap_or(self.partition)
+    }
+
+    /// Whether no row has come since a thread took its last one: nothing strict is decided then.
+    pub(crate) fn is_fresh(&self, thread: &Thread) -> bool {
+        self.state.partitions.get(self.partition).position == thread.last_position + 1
     }
 
     /// Matches rows of the partition that stand at `places` of the chunk.
@@ -127,7 +132,8 @@ impl<'a> Work<'a> {
             if let Some(relevant) = &asked.relevant
                 && !self.every_row_matters()
             {
-                place = relevant.next_set(place as usize, places.end as usize) as u32;
+                let next = relevant.next_set(place as usize, places.end as usize) as u32;
+                place = next.min(self.first_place_beyond(base, &places));
                 if place == places.end {
                     break;
                 }
@@ -139,11 +145,68 @@ impl<'a> Work<'a> {
                 position: base + u64::from(place - places.start),
                 time: asked.chunk.time(arrival),
             };
+            self.state.partitions.get_mut(self.partition).position = at.position;
             self.fire_until(at.time)?;
             self.row(asked, at)?;
             place += 1;
         }
-        self.state.partitions.get_mut(self.partition).position += u64::from(places.end - places.start);
+        self.state.partitions.get_mut(self.partition).position = base + u64::from(places.end - places.start);
+        Ok(())
+    }
+
+    /// Where in `places`, the first of which is the partition's row `base`, the pattern's WITHIN by rows next ends
+    /// something; their end if nowhere.
+    fn first_place_beyond(&self, base: u64, places: &std::ops::Range<u32>) -> u32 {
+        let start = self.state.partitions.get(self.partition).first_within;
+        let (Some(rows), true) = (self.matcher.within_rows, start != NONE) else { return places.end };
+        let beyond = self.state.starts.get(start).position.saturating_add(rows).saturating_add(1);
+        let ahead = beyond.saturating_sub(base).min(u64::from(places.end - places.start));
+        places.start + ahead as u32
+    }
+
+    /// Ends what began too many rows ago. An end that waits for time to pass takes no row, and waits on.
+    fn end_by_rows(&mut self, at: At) -> Result<(), MatchError> {
+        let Some(rows) = self.matcher.within_rows else { return Ok(()) };
+        loop {
+            let start = self.state.partitions.get(self.partition).first_within;
+            if start == NONE || at.position - self.state.starts.get(start).position <= rows {
+                return Ok(());
+            }
+            let next = self.state.starts.get(start).next;
+            self.state.partitions.get_mut(self.partition).first_within = next;
+            let mut run = self.state.starts.get(start).runs;
+            while run != NONE {
+                let next = self.state.runs.get(run).start_next;
+                self.state.runs_visited += 1;
+                self.keep_ends(run)?;
+                run = next;
+            }
+        }
+    }
+
+    /// Leaves a run waiting for ends alone.
+    fn keep_ends(&mut self, run: u32) -> Result<(), MatchError> {
+        let (mut moves, mut ends) = (vec![], vec![]);
+        let threads = 1 + self.state.runs.get(run).others.len();
+        for index in 0..threads {
+            let entry = self.state.runs.get(run);
+            let thread = if index == 0 { &entry.thread } else { &entry.others[index - 1] };
+            let key = &self.state.waits.get(thread.wait).key;
+            let targets = self.matcher.targets(key.place);
+            let is_end = |index: &u32| targets[*index as usize].step == Next::Accept;
+            let kept: Vec<u32> = key.targets.iter().copied().filter(is_end).collect();
+            if !kept.is_empty() {
+                let key = WaitKey { targets: kept, ..key.clone() };
+                moves.push(Move::Stay(self.state.waits.number(self.matcher, key)));
+            }
+            ends.push(moves.len());
+        }
+        if !self.matcher.all {
+            return self.apply(run, &moves, &ends, None);
+        }
+        if moves.is_empty() {
+            self.end(run);
+        }
         Ok(())
     }
 
@@ -155,6 +218,8 @@ impl<'a> Work<'a> {
     fn row(&mut self, asked: &Asked<'_>, at: At) -> Result<(), MatchError> {
         self.pause(at)?;
         self.state.rows_visited += 1;
+        self.end_by_rows(at)?;
+        self.link_loose();
         let mut scratch = std::mem::take(&mut self.scratch);
         for (wait, head) in &self.state.partitions.get(self.partition).buckets {
             let affected = *wait == MIXED || {
@@ -210,543 +275,6 @@ impl<'a> Work<'a> {
                 Err(MatchError::StateLimit { row: at.row, bytes: self.state.bytes(), limit })
             }
             _ => Ok(()),
-        }
-    }
-
-    // A run of one thread that waits for one target.
-
-    fn step_one(&mut self, run: u32, asked: &Asked<'_>, at: At) -> Result<(), MatchError> {
-        let mut moves = std::mem::take(&mut self.moves);
-        moves.clear();
-        let entry = self.state.runs.get(run);
-        let (start, wait) = (entry.start, entry.thread.wait);
-        self.weigh(run, 0, asked, at, &mut moves)?;
-        let stays = moves.iter().find_map(|m| if let Move::Stay(wait) = m { Some(*wait) } else { None });
-        for next in &moves {
-            match next {
-                Move::Take(target) => {
-                    let thread = self.state.runs.get(run).thread.clone();
-                    self.state.hold(thread.node);
-                    self.take(start, thread, *target, asked, at)?;
-                }
-                Move::Reach => {
-                    let (node, hash) = {
-                        let thread = &self.state.runs.get(run).thread;
-                        (thread.node, thread.hash)
-                    };
-                    let holds = self.having(self.state.runs.get(run).thread.registers.as_deref())?;
-                    self.state.hold(node);
-                    self.complete(start, Complete { node, holds }, hash);
-                }
-                Move::Stay(_) => {}
-            }
-        }
-        self.moves = moves;
-        match stays {
-            Some(new) if new == wait => {}
-            Some(new) => {
-                self.state.unlink_bucket(self.partition, run);
-                self.state.runs.get_mut(run).thread.wait = new;
-                self.loose.push(run);
-            }
-            None => self.end(run),
-        }
-        Ok(())
-    }
-
-    /// Gives up a run that is in a bucket.
-    pub(crate) fn end(&mut self, run: u32) {
-        self.touched.push(self.state.runs.get(run).start);
-        self.state.unlink_bucket(self.partition, run);
-        self.state.end_run(run);
-    }
-
-    /// The thread, whose node is held for this, takes the row; new runs wait for each target that can follow.
-    fn take(
-        &mut self,
-        start: u32,
-        thread: Thread,
-        target: Target,
-        asked: &Asked<'_>,
-        at: At,
-    ) -> Result<(), MatchError> {
-        let (child, place) = self.grown(thread, target, asked, at);
-        if !self.first_of_its_kind(start, &child, place) {
-            self.state.release(child.node);
-            return Ok(());
-        }
-        // Two places of one variable are one intermediate output.
-        if !self.matcher.ambiguous || self.seen.insert((start, child.hash, NONE)) {
-            self.emit(place, child.node, at);
-        }
-        for (index, next) in self.matcher.targets(place).iter().enumerate() {
-            if next.step == Next::Accept && self.matcher.automaton.ways[next.way as usize].absences.is_empty()
-            {
-                let holds = self.having(child.registers.as_deref())?;
-                self.state.hold(child.node);
-                self.complete(start, Complete { node: child.node, holds }, child.hash);
-                continue;
-            }
-            let key = WaitKey { place, targets: vec![index as u32], lifted: 0 };
-            let wait = self.state.waits.number(self.matcher, key);
-            self.state.hold(child.node);
-            let run = self.state.add_run(start, Thread { wait, ..child.clone() }, vec![]);
-            self.loose.push(run);
-        }
-        self.state.release(child.node);
-        Ok(())
-    }
-
-    /// Whether a membership has not been met at this row, where several ways may lead to one.
-    fn first_of_its_kind(&mut self, start: u32, child: &Thread, place: u32) -> bool {
-        if !self.matcher.ambiguous {
-            return true;
-        }
-        // Of two equal memberships at different places, or in parts begun at different rows, each goes on in its own
-        // way: they are told apart until complete.
-        let mut hasher = FixedState::with_seed(2).build_hasher();
-        (child.hash, child.registers.as_ref().map(|registers| &registers.opened)).hash(&mut hasher);
-        self.seen.insert((start, hasher.finish(), place))
-    }
-
-    pub(crate) fn complete(&mut self, start: u32, complete: Complete, hash: u64) {
-        self.completions.push(Completion { start, complete, hash });
-    }
-
-    // A run of all that grows from one start row.
-
-    fn step_all(&mut self, run: u32, asked: &Asked<'_>, at: At) -> Result<(), MatchError> {
-        let threads = 1 + self.state.runs.get(run).others.len();
-        let mut moves = std::mem::take(&mut self.moves);
-        moves.clear();
-        let mut ends = Vec::new();
-        for index in 0..threads {
-            self.weigh(run, index, asked, at, &mut moves)?;
-            ends.push(moves.len());
-            if moves.last() == Some(&Move::Reach) {
-                break;
-            }
-        }
-        let result = self.apply(run, &moves, &ends, Some((asked, at)));
-        self.moves = moves;
-        result
-    }
-
-    /// Lets the threads of a run go the ways that `moves` says: those of thread `i` end at `ends[i]`, threads without
-    /// an entry are given up.
-    pub(crate) fn apply(
-        &mut self,
-        run: u32,
-        moves: &[Move],
-        ends: &[usize],
-        row: Option<(&Asked<'_>, At)>,
-    ) -> Result<(), MatchError> {
-        let entry = self.state.runs.get(run);
-        if entry.others.is_empty() && *moves == [Move::Stay(entry.thread.wait)] {
-            return Ok(());
-        }
-        let start = entry.start;
-        self.state.unlink_bucket(self.partition, run);
-        let old_bytes = self.bytes_of(run);
-        let entry = self.state.runs.get_mut(run);
-        let mut complete = entry.complete.take();
-        let mut threads = std::mem::take(&mut entry.others);
-        threads.insert(0, entry.thread.clone());
-        // From here on the run holds nothing: what is kept is put back.
-        entry.thread.node = NONE;
-        entry.thread.registers = None;
-        let mut new: Vec<Thread> = vec![];
-        let mut begin = 0;
-        let mut ended = false;
-        let mut given_up = vec![];
-        for (index, thread) in threads.into_iter().enumerate() {
-            if ended || index >= ends.len() {
-                given_up.push(thread.node);
-                continue;
-            }
-            let own = &moves[begin..ends[index]];
-            begin = ends[index];
-            for next in own {
-                match next {
-                    Move::Stay(wait) => {
-                        self.state.hold(thread.node);
-                        self.add_thread(&mut new, Thread { wait: *wait, ..thread.clone() });
-                    }
-                    Move::Reach => {
-                        let holds = self.having(thread.registers.as_deref())?;
-                        self.state.hold(thread.node);
-                        given_up
-                            .extend(complete.replace(Complete { node: thread.node, holds }).map(|c| c.node));
-                        ended = true;
-                    }
-                    Move::Take(target) => {
-                        let (asked, at) = row.expect("only a row is taken");
-                        self.state.hold(thread.node);
-                        let (child, place) = self.grown(thread.clone(), *target, asked, at);
-                        self.emit(place, child.node, at);
-                        if let Some(done) = self.grow_first(&mut new, child, place)? {
-                            given_up.extend(complete.replace(done).map(|c| c.node));
-                            ended = true;
-                        }
-                    }
-                }
-                if ended {
-                    break;
-                }
-            }
-            given_up.push(thread.node);
-        }
-        for node in given_up {
-            self.state.release(node);
-        }
-        if new.len() > THREADS_MAX {
-            return Err(MatchError::RunLimit { row: self.state.starts.get(start).row, limit: THREADS_MAX });
-        }
-        self.put_back(run, new, complete, old_bytes);
-        Ok(())
-    }
-
-    fn bytes_of(&self, run: u32) -> usize {
-        let entry = self.state.runs.get(run);
-        std::iter::once(&entry.thread).chain(&entry.others).map(super::state::loose_bytes).sum()
-    }
-
-    fn put_back(&mut self, run: u32, mut new: Vec<Thread>, complete: Option<Complete>, old_bytes: usize) {
-        let start = self.state.runs.get(run).start;
-        self.state.loose_bytes -= old_bytes;
-        if new.is_empty() {
-            if let Some(complete) = complete {
-                self.complete(start, complete, 0);
-            }
-            self.touched.push(start);
-            self.state.end_run(run);
-            return;
-        }
-        self.state.loose_bytes += new.iter().map(super::state::loose_bytes).sum::<usize>();
-        let others = new.split_off(1);
-        let entry = self.state.runs.get_mut(run);
-        entry.thread = new.pop().expect("not empty");
-        entry.others = others;
-        entry.complete = complete;
-        self.loose.push(run);
-    }
-
-    /// A thread that has taken its last row waits for everything that can follow, up to the end if that can.
-    fn grow_first(
-        &mut self,
-        new: &mut Vec<Thread>,
-        child: Thread,
-        place: u32,
-    ) -> Result<Option<Complete>, MatchError> {
-        let targets = self.matcher.targets(place);
-        let end = targets.iter().position(|target| {
-            target.step == Next::Accept
-                && self.matcher.automaton.ways[target.way as usize].absences.is_empty()
-        });
-        let waited = end.unwrap_or(targets.len());
-        let mut complete = None;
-        if end.is_some() {
-            let holds = self.having(child.registers.as_deref())?;
-            self.state.hold(child.node);
-            complete = Some(Complete { node: child.node, holds });
-        }
-        if waited > 0 {
-            let key = WaitKey { place, targets: (0..waited as u32).collect(), lifted: 0 };
-            let wait = self.state.waits.number(self.matcher, key);
-            self.add_thread(new, Thread { wait, ..child });
-        } else {
-            self.state.release(child.node);
-        }
-        Ok(complete)
-    }
-
-    /// Adds a thread unless a preferred one has the same future.
-    fn add_thread(&mut self, new: &mut Vec<Thread>, thread: Thread) {
-        let mergeable = self.matcher.mergeable;
-        let memoryless = mergeable && self.state.waits.get(thread.wait).memoryless;
-        let opened = |thread: &Thread| thread.registers.as_ref().map(|registers| registers.opened.clone());
-        let twin = new.iter().any(|known| {
-            known.wait == thread.wait
-                && (memoryless
-                    || known.last_position == thread.last_position
-                        && (mergeable || known.hash == thread.hash && opened(known) == opened(&thread)))
-        });
-        if twin { self.state.release(thread.node) } else { new.push(thread) }
-    }
-
-    // Both.
-
-    /// The thread, whose node is held for this, with one row more; and the place that took it.
-    fn grown(&mut self, thread: Thread, target: Target, asked: &Asked<'_>, at: At) -> (Thread, u32) {
-        let Next::Take(place) = target.step else { unreachable!("the end takes no row") };
-        let matcher = self.matcher;
-        let variable = matcher.variable_of[place as usize];
-        let mut hasher = FixedState::with_seed(1).build_hasher();
-        (thread.hash, at.row, variable).hash(&mut hasher);
-        let needs_registers = !matcher.lookbacks.is_empty()
-            || !matcher.folds.is_empty()
-            || !matcher.automaton.bounds.is_empty();
-        let mut registers = thread.registers;
-        if needs_registers {
-            let registers = registers.get_or_insert_with(|| Box::new(Registers::new(matcher)));
-            registers.take(matcher, variable, at.place, asked);
-            for bound in &matcher.automaton.ways[target.way as usize].opens {
-                registers.opened[*bound as usize] = (at.time, at.position);
-            }
-        }
-        // The new node holds on to the old one instead of the thread.
-        let node = self.state.nodes.insert(Node { row: at.row, parent: thread.node, place, holders: 1 });
-        let child = Thread {
-            node,
-            wait: NONE,
-            last_position: at.position,
-            last_time: at.time,
-            hash: hasher.finish(),
-            registers,
-        };
-        (child, place)
-    }
-
-    fn emit(&mut self, place: u32, node: u32, at: At) {
-        let variable = self.matcher.variable_of[place as usize];
-        for output in &self.matcher.emitted[variable as usize] {
-            let members = self.state.members(node);
-            let partition = self.shown_partition();
-            self.found.push(
-                FoundKind::Emitted(*output),
-                Moment::row(at.time, at.row),
-                partition,
-                0,
-                &members,
-            );
-        }
-    }
-
-    fn begin_runs(&mut self, asked: &Asked<'_>, at: At) -> Result<(), MatchError> {
-        let matcher = self.matcher;
-        if matcher.pattern.initial && at.position > 0 {
-            return Ok(());
-        }
-        let mut start = NONE;
-        let mut new: Vec<Thread> = vec![];
-        let mut complete = None;
-        for target in &matcher.automaton.start {
-            let Next::Take(place) = target.step else { continue };
-            if target.at_start && at.position > 0 || !self.may_begin(*target, at) {
-                continue;
-            }
-            if !self.fits_place(place, None, asked, at)? {
-                continue;
-            }
-            if start == NONE {
-                start = self.state.add_start(self.partition, at.row, at.position, at.time);
-                self.touched.push(start);
-            }
-            let root = Thread {
-                node: NONE,
-                wait: NONE,
-                last_position: u64::MAX,
-                last_time: at.time,
-                hash: 0,
-                registers: None,
-            };
-            if matcher.all {
-                self.take(start, root, *target, asked, at)?;
-                continue;
-            }
-            let (child, place) = self.grown(root, *target, asked, at);
-            self.emit(place, child.node, at);
-            complete = self.grow_first(&mut new, child, place)?;
-            if complete.is_some() {
-                break;
-            }
-        }
-        if matcher.all || start == NONE {
-            return Ok(());
-        }
-        if new.is_empty() {
-            if let Some(complete) = complete {
-                self.complete(start, complete, 0);
-            }
-            return Ok(());
-        }
-        let others = new.split_off(1);
-        let run = self.state.add_run(start, new.pop().expect("not empty"), others);
-        self.state.runs.get_mut(run).complete = complete;
-        self.loose.push(run);
-        Ok(())
-    }
-
-    /// Whether nothing has come before that must not have.
-    fn may_begin(&self, target: Target, at: At) -> bool {
-        let partition = self.state.partitions.get(self.partition);
-        self.matcher.automaton.ways[target.way as usize].absences.iter().all(|absence| {
-            let index = self.matcher.leading.iter().position(|variable| *variable == absence.variable);
-            let seen = index.and_then(|index| partition.seen[index]);
-            match (seen, absence.for_ns) {
-                (None, _) => true,
-                (Some(_), None) => false,
-                (Some(seen), Some(span)) => time_between(seen, at.time).is_some_and(|gap| gap >= span),
-            }
-        })
-    }
-
-    /// Whether the row satisfies the condition of a place, and none that ends a loop around it.
-    fn fits_place(
-        &self,
-        place: u32,
-        registers: Option<&Registers>,
-        asked: &Asked<'_>,
-        at: At,
-    ) -> Result<bool, MatchError> {
-        let position = &self.matcher.automaton.positions[place as usize];
-        if !asked.holds(position.variable as usize, Some(position.variable), at.place, registers)? {
-            return Ok(false);
-        }
-        for of in &position.loops {
-            if self.until_holds(*of, registers, asked, at)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn until_holds(
-        &self,
-        of: u32,
-        registers: Option<&Registers>,
-        asked: &Asked<'_>,
-        at: At,
-    ) -> Result<bool, MatchError> {
-        match self.matcher.until_test(of) {
-            Some(test) => asked.holds(test, None, at.place, registers),
-            None => Ok(false),
-        }
-    }
-
-    /// Adds the moves of one thread of a run.
-    fn weigh(
-        &mut self,
-        run: u32,
-        index: usize,
-        asked: &Asked<'_>,
-        at: At,
-        moves: &mut Vec<Move>,
-    ) -> Result<(), MatchError> {
-        let matcher = self.matcher;
-        let mut kept = std::mem::take(&mut self.kept);
-        kept.clear();
-        let entry = self.state.runs.get(run);
-        let thread = if index == 0 { &entry.thread } else { &entry.others[index - 1] };
-        let start = self.state.starts.get(entry.start);
-        let wait = self.state.waits.get(thread.wait);
-        let key = &wait.key;
-        let mut lifted = key.lifted;
-        let immediate = at.position == thread.last_position + 1;
-        let registers = thread.registers.as_deref();
-        let in_window = matcher
-            .within_ns
-            .is_none_or(|span| time_between(start.time, at.time).is_some_and(|gap| gap < span))
-            && matcher.within_rows.is_none_or(|rows| at.position - start.position <= rows);
-        let targets = matcher.targets(key.place);
-        let first_move = moves.len();
-        let mut reached = false;
-        if in_window {
-            for target_index in &key.targets {
-                let target = targets[*target_index as usize];
-                let way = &matcher.automaton.ways[target.way as usize];
-                let (mut fits, mut lost) = (false, false);
-                if let Next::Take(place) = target.step {
-                    let opened = registers.map_or(&[][..], |registers| &registers.opened);
-                    let allowed = way.opens.is_empty() && way.continues.is_empty()
-                        || matcher.bounds_allow(
-                            target,
-                            opened,
-                            (thread.last_time, thread.last_position),
-                            (at.time, at.position),
-                        );
-                    // Times and positions only grow: a bound that is over stays over.
-                    lost |= !allowed;
-                    fits = allowed && self.fits_place(place, registers, asked, at)?;
-                }
-                let mut forbidden = false;
-                for absence in &way.absences {
-                    if (absence.strict && !immediate) || lost {
-                        continue;
-                    }
-                    let holds = asked.holds(
-                        absence.variable as usize,
-                        Some(absence.variable),
-                        at.place,
-                        registers,
-                    )?;
-                    lost |= holds && (absence.strict || !fits);
-                    forbidden |= holds;
-                }
-                for of in &way.ends {
-                    lost = lost || self.until_holds(*of, registers, asked, at)?;
-                }
-                for (bit, guard) in way.guards.iter().enumerate() {
-                    if lost || lifted & (1 << bit) != 0 {
-                        continue;
-                    }
-                    if self.until_holds(guard.of, registers, asked, at)? {
-                        lifted |= 1 << bit;
-                        continue;
-                    }
-                    for head in &guard.heads {
-                        lost = lost || self.fits_place(*head, registers, asked, at)?;
-                    }
-                }
-                if lost {
-                    continue;
-                }
-                match target.step {
-                    Next::Take(_) => {
-                        if fits {
-                            moves.push(Move::Take(target));
-                        }
-                        if way.relation != Contiguity::Strict && !forbidden {
-                            kept.push(*target_index);
-                        }
-                    }
-                    Next::Accept if way.absences.iter().all(|absence| absence.strict) => {
-                        reached = true;
-                        break;
-                    }
-                    Next::Accept => kept.push(*target_index),
-                }
-            }
-        }
-        if moves.len() > first_move {
-            // A row that fits is not passed over by whoever waits for the next that does.
-            kept.retain(|index| {
-                let target = targets[*index as usize];
-                let relation = matcher.automaton.ways[target.way as usize].relation;
-                target.step == Next::Accept || relation == Contiguity::SkipTillAny
-            });
-        }
-        if !kept.is_empty() {
-            let wait = if kept == key.targets && lifted == key.lifted {
-                thread.wait
-            } else {
-                let key = WaitKey { place: key.place, targets: kept.clone(), lifted };
-                self.state.waits.number(matcher, key)
-            };
-            moves.push(Move::Stay(wait));
-        }
-        if reached {
-            moves.push(Move::Reach);
-        }
-        self.kept = kept;
-        Ok(())
-    }
-
-    /// Whether a finished match is one.
-    pub(crate) fn having(&self, registers: Option<&Registers>) -> Result<bool, MatchError> {
-        match self.matcher.having {
-            Some(test) => super::tests::holds_of_match(self.matcher, test, registers),
-            None => Ok(true),
         }
     }
 

@@ -78,6 +78,10 @@ impl Wait {
         match target.step {
             Next::Take(place) => {
                 self.every_row |= way.relation == cepheid_ir::Contiguity::Strict;
+                // The first row beyond a bound by rows ends the wait, whatever it is.
+                self.every_row |= way.continues.iter().chain(&way.opens).any(|bound| {
+                    matches!(matcher.automaton.bounds[*bound as usize].within, cepheid_ir::Within::Rows(_))
+                });
                 asked.push(matcher.automaton.positions[place as usize].variable as usize);
             }
             Next::Accept => self.memoryless &= way.absences.iter().all(|absence| absence.for_ns.is_none()),
