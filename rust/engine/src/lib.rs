@@ -21,7 +21,9 @@ pub use cepheid_matcher::Strategy;
 pub use error::EngineError;
 pub use explain::explain;
 pub use matches::MatchTable;
-pub use pipeline::{count_matches, exists_match, match_table};
+pub use pipeline::{count_matches, exists_match, match_outputs, match_table};
 pub use plan::{MatchOptions, Plan};
 pub use query::run_query;
-pub use stream::{DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, RuleStats};
+pub use stream::{
+    DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, RuleStats, TopicOutputs, match_topics,
+};

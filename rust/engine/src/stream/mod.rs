@@ -5,15 +5,16 @@
 //! tables ([`derived`]); only then is all of it made to stand. After an error the engine is as it was before the call.
 
 mod binding;
-mod derived;
+pub(crate) mod derived;
 mod history;
 mod rule;
 mod snapshot;
+mod tables;
 
 use std::sync::Arc;
 
 use arrow_array::{Int64Array, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use cepheid_event::{
     EventError, LateRows, MergedBatch, Prepared, Released, ReorderBuffer, SourceStats, TimePolicy,
 };
@@ -24,6 +25,7 @@ pub use self::derived::DerivedTable;
 use self::derived::by_topic;
 use self::history::History;
 use self::rule::{Compiled, Rule, Surroundings};
+pub use self::tables::{TopicOutputs, match_topics};
 use crate::error::EngineError;
 
 /// What becomes of late rows. They are counted in any case.
@@ -235,13 +237,15 @@ impl Engine {
         let topic = self.topic_of_push(topic)?;
         let any = self.rules.is_empty() || self.rules.iter().any(|rule| rule.topics.is_none());
         let new = any && !self.listens(&topic);
-        if new {
-            self.buffer.add_source(&topic)?;
+        if !new {
+            return self.push_to(&topic, batches, now_ns);
         }
+        let before = self.buffer.clone();
+        self.buffer.add_source(&topic)?;
         let pushed = self.push_to(&topic, batches, now_ns);
-        if new && pushed.is_err() {
-            // Nothing has come of the topic, so nothing is waited for either.
-            self.buffer.remove_source(&topic)?;
+        if pushed.is_err() {
+            // Nothing has come of the topic, so nothing is known of it either.
+            self.buffer = before;
         }
         pushed
     }
@@ -275,6 +279,12 @@ impl Engine {
             [only] if !any => Ok(only.clone()),
             _ => Err(EngineError::TopicNeeded { known }),
         }
+    }
+
+    /// The columns of a topic, which may be left out as for [`push`](Self::push); `None` before its first batch.
+    pub fn topic_schema(&self, topic: Option<&str>) -> Option<&SchemaRef> {
+        let columns = self.buffer.columns();
+        columns.topic_schema(columns.topic(&self.topic_of_push(topic).ok()?)?)
     }
 
     /// Moves the clock: rows and deadlines up to and including `time_ns` are dealt with; rows at or before it are late

@@ -11,7 +11,7 @@ use cepheid_matcher::sequence::{
 };
 use cepheid_matcher::{Automaton, MatchError, Strategy};
 
-use super::binding::{Binding, topics_read};
+use super::binding::{Binding, topics_read, without_added};
 use super::derived::{DerivedTable, Part};
 use super::history::History;
 use crate::error::EngineError;
@@ -72,11 +72,11 @@ impl Rule {
         shards: usize,
     ) -> Result<Self, EngineError> {
         let fingerprint = pattern.fingerprint();
+        pattern.validate()?;
         let mut pattern = pattern;
         for key in pattern.order_by.drain(..).collect::<Vec<_>>() {
             check_order(&key, event_time)?;
         }
-        pattern.validate()?;
         let pattern = pattern.normalise();
         refuse_what_looks_around(&pattern)?;
         let automaton = Automaton::compile(&pattern)?;
@@ -423,7 +423,7 @@ impl Rule {
             let table = DerivedTable {
                 membership: matches.membership()?,
                 matches: matches.num_matches(),
-                batch: matches.batch,
+                batch: without_added(matches.batch)?,
             };
             parts.push(Part { topic, rule, table, order, event_of });
         }
