@@ -43,6 +43,7 @@ class Engine:
         rules: Sequence[Pattern],
         event_time: str,
         *,
+        topics: Sequence[str],
         lateness_ns: int | None,
         late: str,
         idle_ns: int | None,

@@ -15,6 +15,7 @@ from cepheid.engine_options import (
     checked_count,
     checked_late,
     checked_rule,
+    checked_topics,
     memory_bytes,
     named_rules,
     optional_span_ns,
@@ -58,6 +59,8 @@ class Engine:
         future: A row that is dated further ahead of the clock than this moves no watermark, so that one broken clock
             does not make the rows of all others late. None: no guard.
         clock: Gives the time for that: a function that returns a datetime. None: the system's clock.
+        topics: The order in which rows of equal time go, of different topics; by default that in which the rules name
+            them.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -95,12 +98,14 @@ class Engine:
         memory_limit: int | str | None = None,
         future: Span | None = "1h",
         clock: Callable[[], dt.datetime] | None = None,
+        topics: Sequence[str] = (),
     ) -> None:
         compiled = _compiled(rules)
         self._clock = checked_clock(clock)
         self._native = NativeEngine(
             [native for _, native, _ in compiled],
             checked_name(event_time, "column"),
+            topics=checked_topics(topics),
             lateness_ns=optional_span_ns(lateness, "lateness"),
             late=checked_late(late),
             idle_ns=optional_span_ns(idle, "idle"),

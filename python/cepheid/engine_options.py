@@ -14,7 +14,16 @@ from cepheid.event_time import span_ns, time_ns
 from cepheid.names import invalid_choice
 from cepheid.pattern import Pattern
 
-__all__ = ["LATE", "checked_clock", "checked_count", "checked_late", "memory_bytes", "named_rules", "optional_span_ns"]
+__all__ = [
+    "LATE",
+    "checked_clock",
+    "checked_count",
+    "checked_late",
+    "checked_topics",
+    "memory_bytes",
+    "named_rules",
+    "optional_span_ns",
+]
 
 LATE = ("side_output", "drop", "error")
 
@@ -67,6 +76,13 @@ def checked_late(late: Any) -> str:
     if late not in LATE:
         raise invalid_choice("late", late, list(LATE))
     return late
+
+
+def checked_topics(topics: Any) -> list[str]:
+    """Names of topics."""
+    if isinstance(topics, (str, bytes)) or not isinstance(topics, Iterable):
+        raise TypeError(f"topics is a list of names, not {type(topics).__name__}")
+    return [checked_name(topic, "topic") for topic in topics]
 
 
 def checked_count(value: Any, what: str) -> int | None:

@@ -24,7 +24,7 @@ def match(pattern: Pattern, data: Any, *, event_time: str | None = None) -> Matc
         data: The table: an Arrow table (pyarrow, Polars, pandas, DuckDB, nanoarrow: anything with
             ``__arrow_c_stream__`` or ``__arrow_c_array__``), a dict of NumPy arrays or lists, a NumPy structured
             array, a list of dicts, or an iterable of these. Buffers are shared. Or several: a mapping of topics to
-            such tables, each with columns of its own. Their rows are merged by event time; rows of equal time go in
+            such tables, each with columns of its own; one that is not there has no rows. They are merged by event time; rows of equal time go in
             the order of the topics, then by arrival.
         event_time: The column of the event time, where the pattern has no `Pattern.order_by`: rows are then put in
             its order.
@@ -38,7 +38,7 @@ def match(pattern: Pattern, data: Any, *, event_time: str | None = None) -> Matc
         PatternError: The pattern is impossible, or more than this version can match (code ``unsupported``); or there
             are several topics, and no event time is named (code ``within-needs-order``).
         SchemaError: The data cannot be read as a table, or a column is missing or of another type; a topic is given
-            that the pattern does not read, or the other way round (code ``unknown-topic``).
+            that the pattern does not read, in place of one that it does (code ``unknown-topic``).
         EvaluationError: A value led to an overflow, a division by zero, or a failed conversion.
         MatchError: A strict skip target has no row, or is the first row of the match.
         StateLimitError: The search passed its limit of steps.
@@ -130,22 +130,17 @@ def _check_topics(pattern: Pattern, given: list[Any]) -> None:
                 type_name=type(topic).__name__,
             )
     everywhere = any(variable not in read for variable in pattern.variables)
-    unread = [topic for topic in given if topic not in read.values() and not everywhere]
-    if unread:
-        known = list(dict.fromkeys(read.values()))
-        hint = nearest_name(unread[0], known)
+    known = list(dict.fromkeys(read.values()))
+    unread = [topic for topic in given if topic not in known and not everywhere]
+    missing = [topic for topic in known if topic not in given]
+    # Rows of topics that nobody reads are not there; but where one that is read is missing, its name was meant.
+    if unread and missing:
+        hint = nearest_name(unread[0], missing)
         meant = f" (did you mean `{hint}`?)" if hint else ""
         raise SchemaError(
-            f"no event of the pattern is of topic `{unread[0]}`{meant}; it reads {_listed(known)}",
+            f"no event of the pattern is of topic `{unread[0]}`{meant}; of those that it reads, {_listed(missing)} "
+            f"{'was' if len(missing) == 1 else 'were'} not given",
             code="unknown-topic",
             known=known,
             hint=hint,
-        )
-    missing = [topic for topic in dict.fromkeys(read.values()) if topic not in given]
-    if missing:
-        raise SchemaError(
-            f"the pattern reads the topic `{missing[0]}`, of which no table was given (there are {_listed(given)}); "
-            "give an empty one if it has no rows",
-            code="unknown-topic",
-            known=given,
         )

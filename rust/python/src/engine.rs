@@ -92,12 +92,13 @@ fn patterns(rules: &[PyRef<'_, Pattern>]) -> Vec<ir::Pattern> {
 impl Engine {
     /// An engine that has seen nothing. Spans are in nanoseconds.
     #[new]
-    #[pyo3(signature = (rules, event_time, *, lateness_ns, late, idle_ns, future_ns, threads, memory_limit))]
+    #[pyo3(signature = (rules, event_time, *, topics, lateness_ns, late, idle_ns, future_ns, threads, memory_limit))]
     #[allow(clippy::too_many_arguments, reason = "keywords, of which each is one option")]
     fn new(
         py: Python<'_>,
         rules: Vec<PyRef<'_, Pattern>>,
         event_time: String,
+        topics: Vec<String>,
         lateness_ns: Option<u64>,
         late: &str,
         idle_ns: Option<u64>,
@@ -114,6 +115,7 @@ impl Engine {
         let rules = patterns(&rules);
         let options = EngineOptions {
             event_time,
+            topics,
             lateness_ns,
             late,
             idle_ns,

@@ -12,9 +12,13 @@ use crate::error::EngineError;
 /// Rows kept before it is asked which are still needed.
 const ROWS_FREE: usize = 1 << 13;
 
+/// Chunks of more rows than this are left alone.
+const ROWS_JOINED_MAX: usize = 1 << 15;
+
 /// See the module.
 ///
-/// - Time: amortised O(1) a row: what is kept is gone through when it has doubled.
+/// - Time: amortised O(1) a row for being gone through when rows have doubled, and O(log n) for the joining of chunks
+///   that came a few rows at a time, so that there are never more than O(log n) of them.
 /// - Space: at most twice the rows needed, and 8,192.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
@@ -38,6 +42,13 @@ impl Chunk {
         match &self.ordinals {
             Some(ordinals) => *ordinals.last().expect("no chunk is empty"),
             None => self.first + self.rows.num_rows() as u64 - 1,
+        }
+    }
+
+    fn ordinals(&self) -> Box<dyn Iterator<Item = u64> + '_> {
+        match &self.ordinals {
+            Some(ordinals) => Box::new(ordinals.iter().copied()),
+            None => Box::new(self.first..self.first + self.rows.num_rows() as u64),
         }
     }
 
@@ -142,6 +153,23 @@ impl History {
             topic: pick(&places, |chunk, row| self.chunks[chunk].rows.topic[row]),
             arrival: pick(&places, |chunk, row| self.chunks[chunk].rows.arrival[row]),
         })
+    }
+
+    /// Joins small chunks at the end, as a binary counter carries.
+    pub(crate) fn join(&mut self, columns: &MergedSchema) -> Result<(), EngineError> {
+        while let [.., left, right] = self.chunks.as_slice()
+            && left.rows.num_rows() <= ROWS_JOINED_MAX
+            && left.rows.num_rows() <= right.rows.num_rows() * 2
+        {
+            let ordinals: Vec<u64> = left.ordinals().chain(right.ordinals()).collect();
+            let from = self.chunks.len() - 2;
+            let pair = Self { chunks: self.chunks.split_off(from), ..Self::default() };
+            let rows = pair.gather(columns, &ordinals)?;
+            let first = ordinals[0];
+            let gapless = *ordinals.last().expect("not empty") - first + 1 == ordinals.len() as u64;
+            self.chunks.push(Chunk { first, ordinals: (!gapless).then_some(ordinals), rows });
+        }
+        Ok(())
     }
 
     /// Whether it is time to ask what is needed.

@@ -45,6 +45,8 @@ pub enum LatePolicy {
 pub struct EngineOptions {
     /// The column of event time, in every topic.
     pub event_time: String,
+    /// Topics in the order in which rows of equal time are ranked; those that rules name beside them come behind.
+    pub topics: Vec<String>,
     /// How far behind the greatest time seen of its source a row may come; `None`: only `advance_to` moves the clock.
     pub lateness_ns: Option<u64>,
     /// What becomes of rows that come later.
@@ -142,9 +144,15 @@ impl Engine {
             dropped: 0,
             named: 0,
         };
+        // Known beforehand for their order only: a topic that no rule reads is not waited for.
+        for topic in engine.options.topics.clone() {
+            engine.buffer.add_source(&topic)?;
+        }
         for rule in rules {
             engine.add(rule)?;
         }
+        engine.unlisten()?;
+        engine.backlog.clear();
         Ok(engine)
     }
 
@@ -200,15 +208,11 @@ impl Engine {
 
     fn listen(&mut self, rule: &Rule) -> Result<(), EngineError> {
         for topic in rule.topics.iter().flatten() {
-            if !self.listens(topic) {
+            if !self.buffer.listens(topic) {
                 self.buffer.add_source(topic)?;
             }
         }
         Ok(())
-    }
-
-    fn listens(&self, topic: &str) -> bool {
-        self.buffer.stats().iter().any(|source| source.topic == topic && source.active)
     }
 
     /// Stops waiting for topics that no rule reads any more.
@@ -236,7 +240,7 @@ impl Engine {
     ) -> Result<Vec<(String, DerivedTable)>, EngineError> {
         let topic = self.topic_of_push(topic)?;
         let any = self.rules.is_empty() || self.rules.iter().any(|rule| rule.topics.is_none());
-        let new = any && !self.listens(&topic);
+        let new = any && !self.buffer.listens(&topic);
         if !new {
             return self.push_to(&topic, batches, now_ns);
         }
@@ -355,10 +359,10 @@ impl Engine {
         prepared: &Prepared,
         undo: &mut Undo,
     ) -> Result<Vec<(String, DerivedTable)>, EngineError> {
-        let columns = prepared.columns().unwrap_or_else(|| self.buffer.columns()).clone();
-        let names: Vec<String> =
-            (0..columns.num_topics() as u16).map(|topic| columns.topic_name(topic).to_owned()).collect();
-        let shown = if names.iter().all(String::is_empty) { vec![] } else { names };
+        let columns = Arc::clone(prepared.columns().unwrap_or_else(|| self.buffer.columns()));
+        let topics = (0..columns.num_topics() as u16).map(|topic| columns.topic_name(topic));
+        let named = topics.clone().any(|topic| !topic.is_empty());
+        let shown: Vec<String> = if named { topics.map(str::to_owned).collect() } else { vec![] };
         let backlog = std::mem::take(&mut self.backlog);
         let mut parts = vec![];
         let mut outcome = Ok(());
@@ -394,7 +398,7 @@ impl Engine {
             columns,
             history: &self.history,
             event_time: &self.options.event_time,
-            limits: self.limits()?,
+            limits: self.limits(rows.num_rows() > 0)?,
             topic_names,
         };
         for (index, rule) in self.rules.iter_mut().enumerate() {
@@ -409,10 +413,10 @@ impl Engine {
         Ok(())
     }
 
-    fn limits(&self) -> Result<SequenceLimits, EngineError> {
+    /// `grows`: rows are to be matched. The passing of time alone is never refused, as it is what lets state go.
+    fn limits(&self, grows: bool) -> Result<SequenceLimits, EngineError> {
         let bytes = match self.options.memory_limit {
-            None => None,
-            Some(limit) => {
+            Some(limit) if grows => {
                 let held = self.buffer.bytes() + self.history.bytes();
                 let rules: usize = self.rules.iter().map(Rule::bytes).sum();
                 if held + rules > limit {
@@ -426,6 +430,7 @@ impl Engine {
                 }
                 Some(limit - held)
             }
+            _ => None,
         };
         Ok(SequenceLimits { bytes, interrupted: self.options.interrupted })
     }
@@ -449,8 +454,11 @@ impl Engine {
             self.history.clear();
         } else if self.history.is_full() {
             let needed = self.rows_needed();
-            let columns = self.buffer.columns().clone();
+            let columns = Arc::clone(self.buffer.columns());
             self.history.keep(&columns, needed)?;
+        } else {
+            let columns = Arc::clone(self.buffer.columns());
+            self.history.join(&columns)?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{RecordBatch, UInt32Array};
 use arrow_buffer::ScalarBuffer;
+use cepheid_eval::Value;
 use cepheid_event::{EventError, MergedBatch, MergedSchema, OrderedRows, PartitionKeys, Table};
 use cepheid_ir::{Expr, Pattern, PatternError, SortKey, Within};
 use cepheid_matcher::sequence::{
@@ -298,7 +299,14 @@ impl Input {
         let values = columns.iter().map(|column| {
             let name = self.table.schema().field(*column).name();
             let value = cepheid_eval::read_value(self.table.batches()[batch].column(*column).as_ref(), row);
-            format!("{name} = {value:?}")
+            match value {
+                Value::Integer(number) => format!("{name} = {number}"),
+                Value::Unsigned(number) => format!("{name} = {number}"),
+                Value::Boolean(truth) => format!("{name} = {truth}"),
+                Value::String(text) => format!("{name} = '{text}'"),
+                Value::Null => format!("{name} = NULL"),
+                other => format!("{name} = {other:?}"),
+            }
         });
         values.collect::<Vec<_>>().join(", ")
     }

@@ -177,6 +177,7 @@ impl Engine {
         };
         let options = EngineOptions {
             event_time: body.event_time.clone(),
+            topics: vec![],
             lateness_ns: body.lateness_ns,
             late,
             idle_ns: body.idle_ns,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use cepheid_event::Table;
+use cepheid_event::{EventError, Table};
 use cepheid_ir::{Pattern, Within};
 use cepheid_matcher::sequence::{FoundSequences, SequenceState};
 
@@ -75,7 +75,10 @@ impl Engine {
 
     /// The columns of its only rule's matches, without rows.
     fn no_matches(&self) -> Result<DerivedTable, EngineError> {
-        let compiled = self.rules[0].compiled.as_ref().expect("every topic has sent its columns");
+        let Some(compiled) = &self.rules[0].compiled else {
+            let topic = self.rules[0].topics.iter().flatten().next().cloned().unwrap_or_default();
+            return Err(EventError::SchemaUnknown { topic }.into());
+        };
         let table = Table::new(Arc::clone(&compiled.binding.schema), vec![])?;
         let (found, measures) = (FoundSequences::default(), &compiled.plan.outputs.measures);
         let none = derive_sequences(&compiled.plan, measures, &found, &[], &table, &|row| row as u32, None)?;
