@@ -26,7 +26,12 @@ fn payments(rows: usize, cards: u64) -> RecordBatch {
         if draw % 100 == 0 { 1000.0 + (draw % 977) as f64 } else { (draw % 9700) as f64 / 10.0 + 10.0 }
     };
     batch(vec![
-        ("ts", Arc::new(TimestampNanosecondArray::from_iter_values((0..rows as i64).map(|row| row * SECOND / 1000)))),
+        (
+            "ts",
+            Arc::new(TimestampNanosecondArray::from_iter_values(
+                (0..rows as i64).map(|row| row * SECOND / 1000),
+            )),
+        ),
         ("card", Arc::new(Int64Array::from_iter_values((0..rows).map(card)))),
         ("amount", Arc::new(Float64Array::from_iter_values((0..rows).map(amount)))),
     ])
@@ -36,12 +41,21 @@ fn payments(rows: usize, cards: u64) -> RecordBatch {
 fn trades(rows: usize, symbols: u64) -> RecordBatch {
     let codes = (0..rows).map(|row| (noise(row as u64) % symbols) as i32);
     let names = StringArray::from_iter_values((0..symbols).map(|symbol| format!("S{symbol}")));
-    let symbol =
-        DictionaryArray::<Int32Type>::new(codes.collect::<Vec<i32>>().into(), Arc::new(names));
+    let symbol = DictionaryArray::<Int32Type>::new(codes.collect::<Vec<i32>>().into(), Arc::new(names));
     batch(vec![
-        ("ts", Arc::new(TimestampNanosecondArray::from_iter_values((0..rows as i64).map(|row| row * SECOND / 1000)))),
+        (
+            "ts",
+            Arc::new(TimestampNanosecondArray::from_iter_values(
+                (0..rows as i64).map(|row| row * SECOND / 1000),
+            )),
+        ),
         ("symbol", Arc::new(symbol)),
-        ("price", Arc::new(Float64Array::from_iter_values((0..rows).map(|row| (noise(row as u64 ^ 7) % 1000) as f64)))),
+        (
+            "price",
+            Arc::new(Float64Array::from_iter_values(
+                (0..rows).map(|row| (noise(row as u64 ^ 7) % 1000) as f64),
+            )),
+        ),
     ])
 }
 
@@ -83,11 +97,7 @@ fn three_steps() -> Pattern {
 }
 
 fn engine(pattern: &Pattern) -> Engine {
-    let options = EngineOptions {
-        event_time: "ts".into(),
-        lateness_ns: Some(0),
-        ..EngineOptions::default()
-    };
+    let options = EngineOptions { event_time: "ts".into(), lateness_ns: Some(0), ..EngineOptions::default() };
     Engine::new(vec![pattern.clone()], options).expect("a rule")
 }
 
@@ -108,8 +118,11 @@ fn streams(criterion: &mut Criterion) {
     let rows = 1 << 20;
     let cards = payments(rows, 100_000);
     let symbols = trades(rows, 500);
-    let patterns =
-        [("fraud, all small", fraud(1000), &cards), ("fraud, few small", fraud(60), &cards), ("three steps", three_steps(), &symbols)];
+    let patterns = [
+        ("fraud, all small", fraud(1000), &cards),
+        ("fraud, few small", fraud(60), &cards),
+        ("three steps", three_steps(), &symbols),
+    ];
     for (name, pattern, rows) in &patterns {
         for at_once in [1 << 20, 1 << 16, 1 << 13] {
             let (engine, matches) = pushed(pattern, rows, at_once);
