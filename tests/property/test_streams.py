@@ -1,4 +1,4 @@
-"""A stream derives what the whole table does: however rows arrive, are cut into pushes, moved between engines, or spread
+"""A stream derives what the whole table does: however rows arrive, are cut into pushes, move between engines, or spread
 over threads."""
 
 from __future__ import annotations
