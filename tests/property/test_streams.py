@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import cepheid as cep
 from cepheid import Pattern, absent, col, event, ref
 
+# Times are whole microseconds.
 LATENESS = 6
 KINDS = "abcd"
 RELATIONS = ["strict", "skip_till_next", "skip_till_any"]
@@ -88,8 +89,8 @@ def patterns(draw: Any, *, topics: bool = False) -> Pattern:
         whole = getattr(whole, relation)(following)
     if draw(st.integers(0, 3)) == 0:
         gone = event("gone", col.kind == draw(st.sampled_from(KINDS)))
-        whole = whole.then(absent(gone, for_=f"{draw(st.integers(1, 6))}ns"))
-    whole = whole.within(f"{draw(st.integers(2, 12))}ns").select(n=ref("o").count(), last=ref(names[-1]).x, k="kind")
+        whole = whole.then(absent(gone, for_=f"{draw(st.integers(1, 6))}us"))
+    whole = whole.within(f"{draw(st.integers(2, 12))}us").select(n=ref("o").count(), last=ref(names[-1]).x, k="kind")
     if draw(st.booleans()):
         whole = whole.partition_by("key")
     if draw(st.booleans()):
@@ -127,7 +128,9 @@ class Collected:
             assert self.rows[topic] == matches.rows.to_pylist()
 
 
-SCHEMA = pa.schema({"ts": pa.int64(), "key": pa.int64(), "kind": pa.string(), "x": pa.int64(), "topic": pa.string()})
+SCHEMA = pa.schema(
+    {"ts": pa.timestamp("us"), "key": pa.int64(), "kind": pa.string(), "x": pa.int64(), "topic": pa.string()}
+)
 
 
 def table_of(rows: list[dict[str, Any]]) -> pa.Table:
@@ -151,7 +154,8 @@ def run(pattern: Pattern, stream: Stream, lateness: str | None, *, topics: bool 
             collected.add(engine.push(table_of(rows)))
         if lateness is None and rows:
             # Nothing behind this time will come: every later row arrives at its own time or after.
-            collected.add(engine.advance_to(max(row["ts"] for row in stream.rows[:start]) - LATENESS - 1))
+            last = max(row["ts"] for row in stream.rows[:start])
+            collected.add(engine.advance_to((last - LATENESS - 1) * 1000))
         if number in stream.restarts:
             engine = cep.Engine.restore(engine.snapshot(), pattern, threads=stream.restarts[number])
     collected.add(engine.flush())
@@ -162,7 +166,7 @@ def test_a_stream_derives_what_the_whole_table_does() -> None:
     seen: Counter[str] = Counter()
 
     @PROFILE
-    @given(patterns(), streams(), st.sampled_from([f"{LATENESS}ns", "1m", None]))
+    @given(patterns(), streams(), st.sampled_from([f"{LATENESS}us", "1m", None]))
     def check(pattern: Pattern, stream: Stream, lateness: str | None) -> None:
         whole = cep.match(pattern, table_of(stream.rows), event_time="ts").derived
         run(pattern, stream, lateness).same_as(whole)
@@ -210,7 +214,7 @@ def test_an_engine_goes_on_after_an_error_as_if_it_had_not_been() -> None:
     @PROFILE
     @given(patterns(), streams(), st.integers(0, 12), st.sampled_from(wrong))
     def check(pattern: Pattern, stream: Stream, when: int, broken: pa.Table) -> None:
-        engine = cep.Engine(pattern, lateness=f"{LATENESS}ns", future=None)
+        engine = cep.Engine(pattern, lateness=f"{LATENESS}us", future=None)
         collected, start = Collected(), 0
         for number, size in enumerate([*stream.pushes, len(stream.rows)]):
             collected.add(engine.push(table_of(stream.rows[start : start + size])))
