@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from benches.peers import load_peers
 from benches.resources import measure_resources
 from benches.workload import load_workloads
 
@@ -51,7 +52,7 @@ def main() -> int:
         status = pytest.main([*options, "--benchmark-disable-gc", "-p", "no:cacheprovider"], plugins=[skipped])
         if not raw.exists() or not raw.stat().st_size:
             return int(status) or 1
-        record = to_record(json.loads(raw.read_text("utf-8")), skipped.reasons)
+        record = to_record(json.loads(raw.read_text("utf-8")), skipped.reasons, load_peers()[1])
     record["resources"] = measure_resources([] if arguments.k else load_workloads())
     RECORDS.mkdir(exist_ok=True)
     path = RECORDS / f"{record['date'].replace(':', '')}.json"
@@ -61,7 +62,7 @@ def main() -> int:
     return int(status)
 
 
-def to_record(raw: dict[str, Any], skipped: list[str]) -> dict[str, Any]:
+def to_record(raw: dict[str, Any], skipped: list[str], absent: dict[str, str]) -> dict[str, Any]:
     """Of pytest-benchmark's file, what a reader wants to know."""
     versions = {}
     for package in PACKAGES:
@@ -85,6 +86,7 @@ def to_record(raw: dict[str, Any], skipped: list[str]) -> dict[str, Any]:
         "versions": versions,
         "times": times,
         "not_timed": skipped,
+        "absent": absent,
     }
 
 
@@ -106,6 +108,8 @@ def as_table(record: dict[str, Any]) -> str:
             workload = ""
     if record["not_timed"]:
         lines += ["", "not timed:", *(f"  {reason}" for reason in record["not_timed"])]
+    if record.get("absent"):
+        lines += ["", "absent:", *(f"  {peer}: {reason}" for peer, reason in record["absent"].items())]
     resources = record.get("resources", {})
     if resources:
         wheel = resources["wheel_bytes"]

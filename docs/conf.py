@@ -17,5 +17,3 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 nitpicky = False
-# Links that leave docs/ for files of the repository are right there, but are no pages of the site.
-suppress_warnings = ["myst.xref_missing", "toc.not_included"]

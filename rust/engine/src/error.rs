@@ -22,6 +22,79 @@ pub enum EngineError {
         /// What is wrong.
         source: Box<EvalError>,
     },
+    /// State would grow past what an engine may take. Nothing has been lost: the engine is as it was before the call.
+    #[error(
+        "rule `{rule}` needs {bytes} bytes of state{}{}; the limit is {limit}; bound the rule with within(...), push fewer rows at a time, or raise memory_limit",
+        if key.is_empty() { String::new() } else { format!(" at the key {key}") },
+        time_ns.map_or_else(String::new, |time| format!(", at event time {time} ns"))
+    )]
+    StateLimit {
+        /// The rule; of rows that wait to be matched, what holds them.
+        rule: String,
+        /// The key whose row could not be matched.
+        key: String,
+        /// The row's event time.
+        time_ns: Option<i64>,
+        /// Bytes needed.
+        bytes: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// Two rules emit one topic, with different columns.
+    #[error(
+        "rules `{}` and `{}` both emit `{topic}`, the one ({}), the other ({}); give one of them another topic with emit(...), or the same measures",
+        rules[0], rules[1], schemas[0], schemas[1]
+    )]
+    TopicConflict {
+        /// The topic.
+        topic: String,
+        /// The rules.
+        rules: [String; 2],
+        /// The columns of each.
+        schemas: [String; 2],
+    },
+    /// Two rules have one name.
+    #[error("two rules are named `{name}`; name each with named(...), or replace() the one there is")]
+    DuplicateRule {
+        /// The name.
+        name: String,
+    },
+    /// No rule has the name.
+    #[error("there is no rule `{name}` (there are {})", if known.is_empty() { "none".to_owned() } else { known.join(", ") })]
+    UnknownRule {
+        /// The name.
+        name: String,
+        /// Rules that there are.
+        known: Vec<String>,
+    },
+    /// Rows of which topic?
+    #[error("say which topic the rows are of: push(rows, topic=...); the rules read {}", known.join(", "))]
+    TopicNeeded {
+        /// Topics that rules read.
+        known: Vec<String>,
+    },
+    /// Bytes that are no snapshot, or a damaged one.
+    #[error("not a snapshot of an engine: {reason}")]
+    InvalidSnapshot {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A snapshot of a newer version.
+    #[error("the snapshot has version {found}; this version of cepheid reads up to {supported}")]
+    SnapshotVersion {
+        /// Its version.
+        found: u32,
+        /// The newest that can be read.
+        supported: u32,
+    },
+    /// The rules given are not those of the snapshot.
+    #[error(
+        "{reason}; restore a snapshot with the rules that it was taken of, then add(), replace() or remove()"
+    )]
+    SnapshotRules {
+        /// What differs.
+        reason: String,
+    },
     /// The search stopped.
     #[error(transparent)]
     Match(MatchError),
@@ -39,6 +112,14 @@ impl EngineError {
             Self::Pattern(error) => error.code(),
             Self::Event(error) => error.code(),
             Self::Eval { source, .. } => source.code(),
+            Self::StateLimit { .. } => "state-limit",
+            Self::TopicConflict { .. } => "topic-conflict",
+            Self::DuplicateRule { .. } => "duplicate-rule",
+            Self::UnknownRule { .. } => "unknown-rule",
+            Self::TopicNeeded { .. } => "topic-needed",
+            Self::InvalidSnapshot { .. } => "invalid-snapshot",
+            Self::SnapshotVersion { .. } => "snapshot-version",
+            Self::SnapshotRules { .. } => "snapshot-rules",
             Self::Match(error) => error.code(),
         }
     }

@@ -7,6 +7,8 @@
 mod aggregates;
 mod derive;
 
+pub mod stream;
+
 pub mod error;
 pub mod explain;
 pub mod matches;
@@ -24,3 +26,4 @@ pub use pipeline::{count_matches, exists_match, match_table};
 pub use plan::{MatchOptions, Plan};
 pub use query::run_query;
 pub use sequences::{SequenceFound, match_events};
+pub use stream::{DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, RuleStats};

@@ -146,6 +146,14 @@ impl MatchTable {
         self.matches.len()
     }
 
+    /// Of each row, the event that it is of; `None`: row r is event r.
+    pub(crate) fn row_events(&self) -> Option<Vec<u32>> {
+        match &self.row_matches {
+            Ordinals::All(_) => None,
+            Ordinals::Listed(matches) => Some(matches.clone()),
+        }
+    }
+
     /// Name of the strategy that ran.
     pub fn strategy(&self) -> &'static str {
         self.origin.strategy.name()

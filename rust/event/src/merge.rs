@@ -180,6 +180,11 @@ impl MergedSchema {
         self.numbers.get(name).copied()
     }
 
+    /// How many topics there are, their schemas known or not.
+    pub fn num_topics(&self) -> usize {
+        self.topics.len()
+    }
+
     /// A topic's name.
     pub fn topic_name(&self, topic: u16) -> &str {
         &self.topics[topic as usize].name

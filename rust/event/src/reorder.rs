@@ -324,8 +324,13 @@ impl ReorderBuffer {
     }
 
     /// The columns of what is released. They grow when a topic's first batch comes.
-    pub fn columns(&self) -> &MergedSchema {
+    pub fn columns(&self) -> &Arc<MergedSchema> {
         &self.columns
+    }
+
+    /// Whether a topic is listened to.
+    pub fn listens(&self, topic: &str) -> bool {
+        self.columns.topic(topic).is_some_and(|number| self.clock.sources[number as usize].active)
     }
 
     /// The clock.
@@ -376,6 +381,11 @@ impl ReorderBuffer {
 }
 
 impl Prepared {
+    /// The merged columns as they will be, if this is a push.
+    pub fn columns(&self) -> Option<&Arc<MergedSchema>> {
+        self.pushed.as_ref().map(|pushed| &pushed.columns)
+    }
+
     /// What will be let out.
     pub fn released(&self) -> &Released {
         &self.released

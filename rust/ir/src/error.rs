@@ -88,6 +88,11 @@ pub enum PatternError {
     /// Neighbours may be further apart than the first row from the last.
     #[error("a gap between neighbours cannot be longer than the window around them; shorten the gap")]
     GapExceedsWindow,
+    /// A stream may have to keep runs for ever.
+    #[error(
+        "in a stream this pattern may wait for ever; bound it with within(...), or say within(None) if that is meant"
+    )]
+    UnboundedWait,
     /// A bound that nothing fits in.
     #[error("WITHIN must be longer than zero")]
     InvalidWithin,
@@ -178,6 +183,7 @@ impl PatternError {
             Self::InvalidQuantifier { .. } => "invalid-quantifier",
             Self::InvalidAbsence { .. } => "invalid-absence",
             Self::GapExceedsWindow => "gap-exceeds-window",
+            Self::UnboundedWait => "unbounded-wait",
             Self::InvalidWithin => "invalid-within",
             Self::WithinNeedsOrder => "within-needs-order",
             Self::TooFewParts { .. } => "too-few-parts",

@@ -17,6 +17,7 @@ mod python {
     pyo3::import_exception!(cepheid.errors, EvaluationError);
     pyo3::import_exception!(cepheid.errors, MatchError);
     pyo3::import_exception!(cepheid.errors, StateLimitError);
+    pyo3::import_exception!(cepheid.errors, StoreError);
     pyo3::import_exception!(cepheid.errors, LateEventError);
     pyo3::import_exception!(cepheid.errors, SqlError);
     pyo3::import_exception!(cepheid.errors, InternalError);
@@ -136,6 +137,7 @@ fn pattern_parts<'py>(exception: Exception<'py>, error: &PatternError) -> Except
         | PatternError::InvalidQuantifier { .. }
         | PatternError::InvalidAbsence { .. }
         | PatternError::GapExceedsWindow
+        | PatternError::UnboundedWait
         | PatternError::InvalidWithin
         | PatternError::WithinNeedsOrder
         | PatternError::TooFewParts { .. }
@@ -194,6 +196,22 @@ fn engine_error(py: Python<'_>, error: &EngineError) -> PyErr {
         EngineError::Event(error) => event_error(py, error),
         EngineError::Eval { context, source } => eval_error(py, error.to_string(), Some(context), source),
         EngineError::Match(error) => match_error(py, error),
+        EngineError::StateLimit { limit, .. } => {
+            Exception::new::<python::StateLimitError>(py, error.to_string(), error.code())
+                .with("limit", *limit)
+                .build()
+        }
+        EngineError::DuplicateRule { .. } | EngineError::UnknownRule { .. } => {
+            Exception::new::<python::PatternError>(py, error.to_string(), error.code()).build()
+        }
+        EngineError::TopicConflict { .. } | EngineError::TopicNeeded { .. } => {
+            Exception::new::<python::SchemaError>(py, error.to_string(), error.code()).build()
+        }
+        EngineError::InvalidSnapshot { .. }
+        | EngineError::SnapshotVersion { .. }
+        | EngineError::SnapshotRules { .. } => {
+            Exception::new::<python::StoreError>(py, error.to_string(), error.code()).build()
+        }
     }
 }
 

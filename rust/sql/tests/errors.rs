@@ -293,6 +293,49 @@ fn sql_beyond_one_pattern_is_refused_with_a_way_out() {
 }
 
 #[test]
+fn what_messages_advise_is_read() {
+    use Dialect::{Condition, Measure};
+    // The mistake, a part of the message, and what it tells people to write.
+    let table = [
+        (Measure, "FINAL PREV(x)", "PREV(FINAL LAST(x))", "PREV(FINAL LAST(x))"),
+        (Measure, "SUM(x) FILTER (WHERE y)", "CASE WHEN condition THEN x END", "SUM(CASE WHEN y THEN x END)"),
+        (Measure, "COUNT(*) FILTER (WHERE y)", "COUNT_IF", "COUNT_IF(y)"),
+        (Condition, "TRIM(BOTH 'a' FROM x)", "REGEXP_REPLACE", "REGEXP_REPLACE(x, '^a+|a+$', '')"),
+        (Condition, "TRIM(LEADING FROM x)", "LTRIM", "LTRIM(x) = RTRIM(x)"),
+        (Condition, "x = NOT y", "in parentheses", "x = (NOT y)"),
+        (Condition, "1 < x < 2", "join two with AND", "1 < x AND x < 2"),
+        (Condition, "x::int", "CAST(x AS type)", "CAST(x AS int)"),
+        (Condition, "x & y", "AND", "x AND y"),
+        (Condition, "NOT x ! y", "NOT", "NOT y"),
+        (Condition, "9223372036854775808", "DECIMAL '...'", "DECIMAL '9223372036854775808'"),
+        (Condition, "9223372036854775808", "with a point", "9223372036854775808.0"),
+        (Condition, "INTERVAL 'x'", "INTERVAL '1 day 12 hours'", "INTERVAL '1 day 12 hours'"),
+        (
+            Condition,
+            "TIMESTAMP '2024-01-01 10:00 Europe/Rome'",
+            "'+02:00'",
+            "TIMESTAMP '2024-01-01 10:00+02:00'",
+        ),
+        (Condition, "a.when", "\"when\"", "a.\"when\""),
+        (
+            Condition,
+            "CAST(x AS INTERVAL YEAR TO MONTH)",
+            "INTERVAL DAY TO SECOND",
+            "CAST(x AS INTERVAL DAY TO SECOND)",
+        ),
+        (Condition, "CAST(x AS TIMESTAMP(3))", "TIMESTAMP(6)", "CAST(x AS TIMESTAMP(6))"),
+        (Condition, "CAST(x AS TIME(3))", "TIME(9)", "CAST(x AS TIME(9))"),
+        (Condition, "CAST(x AS CHAR(3))", "VARCHAR", "CAST(x AS VARCHAR(3))"),
+    ];
+    for (dialect, mistake, part, advised) in table {
+        let error = parse_expression(mistake, dialect).expect_err(mistake);
+        assert!(error.message().contains(part), "for {mistake}:\n{error}");
+        assert!(parse_expression(advised, dialect).is_ok(), "{advised} is advised for {mistake}");
+    }
+    assert_eq!(table.len(), 19);
+}
+
+#[test]
 fn an_error_gives_its_parts() {
     let error = parse_query("SELECT x.total\nFROM t MATCH_RECOGNIZE (PATTERN (A)) AS m").unwrap_err();
     assert_eq!((error.code(), error.line(), error.column()), ("unknown-alias", 1, 8));

@@ -19,7 +19,7 @@ use crate::value::RefValue;
 ///
 /// # Panics
 /// For a type that no generator and no case makes.
-pub fn values_to_array(values: &[RefValue], data_type: &DataType) -> ArrayRef {
+pub(crate) fn values_to_array(values: &[RefValue], data_type: &DataType) -> ArrayRef {
     macro_rules! integers {
         ($array:ty) => {
             Arc::new(
@@ -103,7 +103,7 @@ fn text(value: &RefValue) -> Option<&str> {
 ///
 /// # Panics
 /// For a type that the reference has no value for.
-pub fn value_at(array: &dyn Array, row: usize) -> RefValue {
+fn value_at(array: &dyn Array, row: usize) -> RefValue {
     if array.is_null(row) {
         return RefValue::Null;
     }

@@ -1,6 +1,7 @@
 //! Ways to cut a table into batches. What a pattern finds must not depend on them.
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
 
 use crate::split_mix::SplitMix64;
 
@@ -53,20 +54,9 @@ pub fn cut(table: &RecordBatch, how: Cut) -> Vec<RecordBatch> {
 
 /// Rows `start..start + length` as a slice of fresh arrays that hold other rows before and after them.
 fn padded(table: &RecordBatch, start: usize, length: usize) -> RecordBatch {
-    let schema = table.schema();
-    let order: Vec<usize> =
-        std::iter::once(table.num_rows() - 1).chain(start..start + length).chain([0]).collect();
-    let columns: Vec<ArrayRef> = table
-        .columns()
-        .iter()
-        .zip(schema.fields())
-        .map(|(column, field)| {
-            let values: Vec<_> =
-                order.iter().map(|&row| crate::arrow_values::value_at(column, row)).collect();
-            crate::arrow_values::values_to_array(&values, field.data_type())
-        })
-        .collect();
-    RecordBatch::try_new(schema, columns).expect("the columns are those of the table").slice(1, length)
+    let (first, last) = (table.slice(0, 1), table.slice(table.num_rows() - 1, 1));
+    let pieces = [last, table.slice(start, length), first];
+    concat_batches(&table.schema(), &pieces).expect("pieces of one table").slice(1, length)
 }
 
 #[cfg(test)]

@@ -6,23 +6,18 @@ use crate::split_mix::SplitMix64;
 use crate::text_table::{TextColumn, TextTable};
 use crate::value::RefValue;
 
-/// What a table may hold.
-#[derive(Clone, Copy, Debug)]
-pub struct TableShape {
-    /// Most rows.
-    pub rows_max: usize,
-    /// Most partitions.
-    pub partitions_max: usize,
-    /// Whether values and keys may be NULL.
-    pub nulls: bool,
-    /// Whether times may be NULL too; `WITHIN` by time asks for none.
-    pub null_times: bool,
-}
+/// Most rows of a random table.
+const ROWS_MAX: usize = 14;
+/// Most partitions.
+const PARTITIONS_MAX: usize = 3;
 
-impl Default for TableShape {
-    fn default() -> Self {
-        Self { rows_max: 14, partitions_max: 3, nulls: true, null_times: false }
-    }
+/// Whether times may be NULL, as keys and values may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NullTimes {
+    /// No: `WITHIN` by time asks for none.
+    Never,
+    /// Now and then.
+    Sometimes,
 }
 
 /// Strings of column `k`.
@@ -33,11 +28,11 @@ pub(crate) const MINUTE: i64 = 60_000_000_000;
 /// A table with the columns that [`random_pattern`](crate::generate_patterns::random_pattern) reads: `p` (string, the
 /// key), `t` (timestamp in whole minutes, not in order), `v` (int64), `w` (float64, halves), `k` (string of one
 /// letter; a dictionary in every second table).
-pub fn random_table(random: &mut SplitMix64, shape: TableShape) -> TextTable {
+pub fn random_table(random: &mut SplitMix64, null_times: NullTimes) -> TextTable {
     // Mostly long tables; short and empty ones now and then.
-    let least = if random.chance(80) { shape.rows_max / 2 } else { 0 };
-    let rows = least + random.below(shape.rows_max - least + 1);
-    let partitions = 1 + random.below(shape.partitions_max);
+    let least = if random.chance(80) { ROWS_MAX / 2 } else { 0 };
+    let rows = least + random.below(ROWS_MAX - least + 1);
+    let partitions = 1 + random.below(PARTITIONS_MAX);
     let letters = 2 + random.below(LETTERS.len() - 1);
     let widest = *random.choose(&[1, 2, 4, 6]);
     let ordered = random.chance(60);
@@ -48,14 +43,18 @@ pub fn random_table(random: &mut SplitMix64, shape: TableShape) -> TextTable {
         let cell = |null_percent: usize, value: RefValue, random: &mut SplitMix64| {
             if random.chance(null_percent) { RefValue::Null } else { value }
         };
-        let nulls = if shape.nulls { 12 } else { 0 };
+        let nulls = 12;
         let key = RefValue::String(["x", "y", "z"][random.below(partitions).min(2)].to_owned());
         let integer = RefValue::Integer(random.between(-1, widest).into());
         let half = RefValue::Float(random.between(-2, widest) as f64 / 2.0);
         let letter = RefValue::String(LETTERS[random.below(letters)].to_owned());
         table.rows.push(vec![
             cell(nulls, key, random),
-            cell(if shape.null_times { 10 } else { 0 }, RefValue::Timestamp(time * MINUTE), random),
+            cell(
+                if null_times == NullTimes::Sometimes { 10 } else { 0 },
+                RefValue::Timestamp(time * MINUTE),
+                random,
+            ),
             cell(nulls, integer, random),
             cell(nulls, half, random),
             cell(nulls, letter, random),

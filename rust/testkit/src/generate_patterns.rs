@@ -29,14 +29,8 @@ pub struct Features {
     pub labels: bool,
     /// Conditions that may divide by zero.
     pub errors: bool,
-    /// PERMUTE, anchors, exclusions and empty parts.
-    pub rare_parts: bool,
     /// Skip modes other than PAST LAST ROW and TO NEXT ROW, some of which end in an error.
     pub skip_to_variable: bool,
-    /// `WITHIN` by time or rows.
-    pub within: bool,
-    /// Deepest nesting of the row pattern.
-    pub depth_max: usize,
 }
 
 impl Features {
@@ -49,10 +43,7 @@ impl Features {
         aggregates: true,
         labels: true,
         errors: false,
-        rare_parts: true,
         skip_to_variable: true,
-        within: true,
-        depth_max: 3,
     };
     /// Everything of the algebra but errors in conditions.
     pub const ALGEBRA: Self = Self { algebra: true, ..Self::SQL };
@@ -69,6 +60,8 @@ impl Features {
     pub const AGGREGATES: Self = Self { aggregates: true, ..Self::RUN_RELATIVE };
 }
 
+/// Deepest nesting of a row pattern.
+const DEPTH_MAX: usize = 3;
 const VARIABLES: [&str; 4] = ["A", "B", "C", "D"];
 
 /// A valid pattern in normal spelling.
@@ -86,9 +79,9 @@ pub fn random_pattern(random: &mut SplitMix64, features: Features) -> Pattern {
 fn attempt(random: &mut SplitMix64, features: Features) -> Pattern {
     let leaves_a_rare_one = if random.chance(15) { 7 } else { 60 };
     let mut parts = Parts { features, pool: VARIABLES.to_vec(), in_exclusion: false, leaves_a_rare_one };
-    let depth = 1 + random.below(features.depth_max);
+    let depth = 1 + random.below(DEPTH_MAX);
     let mut root = parts.node(random, depth);
-    if features.rare_parts && random.chance(10) {
+    if random.chance(10) {
         let edge = if random.chance(50) { PartitionEdge::Start } else { PartitionEdge::End };
         let mut anchored = vec![PatternNode::Anchor(edge), root];
         if edge == PartitionEdge::End {
@@ -148,7 +141,7 @@ fn clauses(random: &mut SplitMix64, features: Features, known: &[String], patter
         2 if !features.algebra => pattern.order_by = vec![by("v", random)],
         _ => pattern.order_by = vec![by("t", random)],
     }
-    if features.within && random.chance(25) {
+    if random.chance(25) {
         pattern.within = Some(if random.chance(50) {
             // In descending order a span of time would bound nothing.
             pattern.order_by =
@@ -191,7 +184,7 @@ impl Parts {
         }
         // Parts of unequal depth: full trees are too long for small tables.
         let depth = 1 + random.below(depth);
-        match random.below(if self.features.rare_parts { 20 } else { 16 }) {
+        match random.below(20) {
             0..=6 => {
                 let count = 2 + random.below(2);
                 PatternNode::strict_sequence((0..count).map(|_| self.node(random, depth - 1)).collect())
@@ -232,13 +225,11 @@ impl Parts {
     }
 
     fn leaf(&mut self, random: &mut SplitMix64) -> PatternNode {
-        if self.features.rare_parts {
-            match random.below(self.leaves_a_rare_one) {
-                0 => return PatternNode::Empty,
-                1 => return PatternNode::Anchor(PartitionEdge::Start),
-                2 => return PatternNode::Anchor(PartitionEdge::End),
-                _ => {}
-            }
+        match random.below(self.leaves_a_rare_one) {
+            0 => return PatternNode::Empty,
+            1 => return PatternNode::Anchor(PartitionEdge::Start),
+            2 => return PatternNode::Anchor(PartitionEdge::End),
+            _ => {}
         }
         if self.pool.is_empty() {
             return PatternNode::Empty;

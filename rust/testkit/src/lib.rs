@@ -10,7 +10,6 @@
 //! - [`cuts`]: ways to cut a table into batches.
 #![forbid(unsafe_code)]
 
-pub mod arrow_values;
 pub mod cuts;
 pub mod generate_events;
 pub mod generate_patterns;
@@ -27,6 +26,7 @@ pub mod suite;
 pub mod text_table;
 pub mod value;
 
+mod arrow_values;
 mod calendar;
 mod generate_conditions;
 mod reference_aggregate;

@@ -32,16 +32,10 @@ pub struct ReferenceOutput {
 /// One match.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReferenceMatch {
-    /// Ordinal of its partition, by first appearance.
-    pub partition: usize,
-    /// Ordinal within its partition, from 1.
-    pub number: i64,
     /// Arrival ordinal of the row at which the search began.
     pub start: usize,
-    /// Variable and arrival ordinal of each row, in the order of the partition.
+    /// Variable and arrival ordinal of each row, in the order of the partition, rows inside exclusions included.
     pub members: Vec<(String, usize)>,
-    /// Whether each of `members` stands inside an exclusion.
-    pub excluded: Vec<bool>,
 }
 
 /// Why there is no answer.
@@ -139,8 +133,8 @@ pub fn reference_matches(
     resolve_columns(pattern, table)?;
     let mut output =
         ReferenceOutput { columns: reference_output::columns(pattern, table)?, ..Default::default() };
-    for (ordinal, partition) in partitions(pattern, table)?.iter().enumerate() {
-        match_partition(pattern, table, ordinal, partition, &mut output)?;
+    for partition in partitions(pattern, table)? {
+        match_partition(pattern, table, &partition, &mut output)?;
     }
     Ok(output)
 }
@@ -149,7 +143,6 @@ pub fn reference_matches(
 fn match_partition(
     pattern: &Pattern,
     table: &ReferenceTable,
-    ordinal: usize,
     partition: &[usize],
     output: &mut ReferenceOutput,
 ) -> Result<(), ReferenceError> {
@@ -169,11 +162,8 @@ fn match_partition(
         };
         number += 1;
         output.matches.push(ReferenceMatch {
-            partition: ordinal,
-            number,
             start: partition[start],
             members: marks.iter().map(|mark| (mark.variable.to_owned(), partition[mark.position])).collect(),
-            excluded: marks.iter().map(|mark| mark.excluded).collect(),
         });
         let scene =
             Scene { pattern, table, partition, marks: &marks, seen: marks.len(), match_number: number };
@@ -491,13 +481,7 @@ fn partitions(pattern: &Pattern, table: &ReferenceTable) -> Result<Vec<Vec<usize
     for partition in &mut partitions {
         partition.sort_by(|&left, &right| {
             let compare = |(column, key): &(usize, &cepheid_ir::SortKey)| {
-                let (left, right) = (cell(left, *column), cell(right, *column));
-                // Where NULLs go does not depend on the direction.
-                match (left.is_null(), right.is_null()) {
-                    (false, false) if key.descending => right.total_order(left),
-                    (true, false) | (false, true) if key.nulls_first => right.total_order(left),
-                    _ => left.total_order(right),
-                }
+                cell(left, *column).sort_order(cell(right, *column), key.descending, key.nulls_first)
             };
             order.iter().map(compare).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
         });

@@ -6,6 +6,7 @@ use cepheid_ir::{Aggregate, AggregateFunction};
 
 use crate::reference::ReferenceError;
 use crate::reference_eval::{Scene, compare, evaluate};
+use crate::reference_function::float;
 use crate::value::RefValue;
 
 pub(crate) fn evaluate_aggregate(
@@ -80,10 +81,6 @@ fn fold(function: AggregateFunction, rows: &[Vec<RefValue>]) -> Result<RefValue,
         }
         Count | CountIf | ArrayAgg => unreachable!("answered above"),
     })
-}
-
-fn float(value: &RefValue) -> Result<f64, ReferenceError> {
-    value.as_float().ok_or_else(|| ReferenceError::TypeMismatch(format!("{value} is no number")))
 }
 
 /// In row order; every partial sum must fit.

@@ -107,7 +107,7 @@ fn narrow(value: i128) -> Result<i128, ReferenceError> {
     i64::try_from(value).map(i128::from).map_err(|_| ReferenceError::Overflow)
 }
 
-fn float(value: &RefValue) -> Result<f64, ReferenceError> {
+pub(crate) fn float(value: &RefValue) -> Result<f64, ReferenceError> {
     value.as_float().ok_or_else(|| ReferenceError::TypeMismatch(format!("{value} is no number")))
 }
 

@@ -160,13 +160,8 @@ pub fn reference_query(query: &Query, table: &ReferenceTable) -> Result<Referenc
         keyed.push((keys, values));
     }
     keyed.sort_by(|(left, _), (right, _)| {
-        let compare = |(item, (left, right)): (&cepheid_ir::OrderItem, (&RefValue, &RefValue))| match (
-            left.is_null(),
-            right.is_null(),
-        ) {
-            (false, false) if item.descending => right.total_order(left),
-            (true, false) | (false, true) if item.nulls_first => right.total_order(left),
-            _ => left.total_order(right),
+        let compare = |(item, (left, right)): (&cepheid_ir::OrderItem, (&RefValue, &RefValue))| {
+            left.sort_order(right, item.descending, item.nulls_first)
         };
         let mut orders = query.order_by.iter().zip(left.iter().zip(right)).map(compare);
         orders.find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)

@@ -366,3 +366,42 @@ where
     let shown: Vec<String> = events.map(one).collect();
     if shown.is_empty() { "nothing".into() } else { shown.join(" ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(expected: &str) -> Result<Vec<SequenceCase>, String> {
+        let text =
+            "[[test]]\nname = \"x\"\npattern = ''\nir = ''\nevents.l = \"k\\na\"\nevents.r = \"k\\nb\\nb\"\n";
+        parse("file", &format!("{text}{expected}"))
+    }
+
+    #[test]
+    fn rows_and_moments_are_read() {
+        let read = r#"derived = [{ kind = "match", rows = { a = ["l:0"], b = ["r:0", "r:1"] }, at = "r:1" }, { kind = "up", rows = {}, at = "1970-01-01T00:00:01" }]"#;
+        let derived = case(read).unwrap().remove(0).derived.unwrap();
+        let row = |topic: &str, row| RowName { topic: topic.into(), row };
+        assert_eq!(derived[0].rows["b"], [row("r", 0), row("r", 1)]);
+        assert_eq!(derived[0].at, Some(Decision::Row(row("r", 1))));
+        assert_eq!(derived[1].at, Some(Decision::Deadline(1_000_000_000)));
+    }
+
+    #[test]
+    fn cases_that_say_too_much_or_too_little_are_refused() {
+        let refused = [
+            "",
+            "derived = []\nerror = \"x\"",
+            r#"derived = [{ kind = "match", rows = { a = ["l:1"] } }]"#,
+            r#"derived = [{ kind = "match", rows = { a = [0] } }]"#,
+            r#"derived = [{ kind = "match", rows = { a = ["l"] } }]"#,
+            "derived = []\noutput = \"m\\n1\"",
+            "derived = []\nmatches = []",
+        ];
+        for text in refused {
+            assert!(case(text).is_err(), "{text}");
+        }
+        assert!(case("derived = []").is_ok());
+        assert!(case("error = \"x\"").is_ok());
+    }
+}

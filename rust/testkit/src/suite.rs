@@ -34,7 +34,7 @@ pub struct Case {
     /// The file it stands in, without folder and extension: the construct.
     pub construct: String,
     /// The rule that it shows.
-    pub rule: Option<String>,
+    rule: Option<String>,
     /// Which meaning.
     pub mode: Mode,
     /// The input.
@@ -131,7 +131,7 @@ pub fn load(folder: &Path) -> Result<Vec<Case>, String> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn parse(construct: &str, text: &str) -> Result<Vec<Case>, String> {
+fn parse(construct: &str, text: &str) -> Result<Vec<Case>, String> {
     let file: File = toml::from_str(text).map_err(|error| format!("{construct}: {error}"))?;
     let place = |name: &str, error: String| format!("{construct}: {name}: {error}");
     file.test
@@ -194,13 +194,21 @@ impl Case {
         Ok(case)
     }
 
+    /// The name and the rule, for a message.
+    fn named(&self) -> String {
+        match &self.rule {
+            Some(rule) => format!("{} ({rule})", self.name),
+            None => self.name.clone(),
+        }
+    }
+
     /// The whole query, over a table `t`.
     pub fn sql_text(&self) -> String {
         self.pieces_text(true).expect("read() has tried it")
     }
 
     /// The conditions of the variables as written, for a case in pieces: names as in SQL text, quoted or not.
-    pub fn conditions(&self) -> Option<&BTreeMap<String, String>> {
+    fn conditions(&self) -> Option<&BTreeMap<String, String>> {
         match &self.query {
             QueryText::Whole(_) => None,
             QueryText::Pieces(pieces) => Some(&pieces.define),
@@ -298,7 +306,7 @@ impl Case {
         if *expected == found {
             return Ok(());
         }
-        Err(format!("{}: matches differ\n  expected: {expected:?}\n  found:    {found:?}", self.name))
+        Err(format!("{}: matches differ\n  expected: {expected:?}\n  found:    {found:?}", self.named()))
     }
 
     /// Compares output rows. Says yes where the case expects no output in particular.
@@ -307,7 +315,7 @@ impl Case {
     /// Both, where they differ.
     pub fn check_rows(&self, columns: &[String], rows: &[Vec<RefValue>]) -> Result<(), String> {
         let Some(expected) = &self.output else { return Ok(()) };
-        expected.check(columns, rows).map_err(|error| format!("{}: {error}", self.name))
+        expected.check(columns, rows).map_err(|error| format!("{}: {error}", self.named()))
     }
 
     /// As [`check_rows`](Self::check_rows) over Arrow, types that the expectation names included.
@@ -316,7 +324,7 @@ impl Case {
     /// Both, where they differ.
     pub fn check_output(&self, batch: &RecordBatch) -> Result<(), String> {
         let Some(expected) = &self.output else { return Ok(()) };
-        expected.check_batch(batch).map_err(|error| format!("{}: {error}", self.name))
+        expected.check_batch(batch).map_err(|error| format!("{}: {error}", self.named()))
     }
 }
 

@@ -103,6 +103,15 @@ impl RefValue {
         }))
     }
 
+    /// The order of one key of an `ORDER BY`: where NULLs go does not depend on the direction.
+    pub(crate) fn sort_order(&self, other: &Self, descending: bool, nulls_first: bool) -> Ordering {
+        match (self.is_null(), other.is_null()) {
+            (false, false) if descending => other.total_order(self),
+            (true, false) | (false, true) if nulls_first => other.total_order(self),
+            _ => self.total_order(other),
+        }
+    }
+
     /// The order of `ORDER BY` and of grouping, where NULL is a value (the greatest) like any other.
     pub(crate) fn total_order(&self, other: &Self) -> Ordering {
         match (self.is_null(), other.is_null()) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cepheid_ir::{EmptyMatches, Expr, RowsPerMatch};
-use cepheid_testkit::generate_events::{TableShape, random_table};
+use cepheid_testkit::generate_events::{NullTimes, random_table};
 use cepheid_testkit::generate_patterns::{Features, random_pattern};
 use cepheid_testkit::{ReferenceError, SplitMix64, reference_matches};
 
@@ -27,7 +27,7 @@ fn random_patterns_match_often_enough_to_test_something() {
         for seed in 0..SEEDS {
             let mut random = SplitMix64::new(seed);
             let pattern = random_pattern(&mut random, features);
-            let table = random_table(&mut random, TableShape::default());
+            let table = random_table(&mut random, NullTimes::Never);
             let outcome = match reference_matches(&pattern, &table.to_reference()) {
                 Ok(output) if output.matches.iter().any(|found| !found.members.is_empty()) => {
                     longest = longest
@@ -78,15 +78,18 @@ fn features_keep_their_promise() {
 #[test]
 fn the_same_seed_makes_the_same_pattern_and_table() {
     let mut kinds = std::collections::HashSet::new();
+    let mut null_times = 0;
     for seed in 0..100 {
         let (mut left, mut right) = (SplitMix64::new(seed), SplitMix64::new(seed));
         let (pattern, again) =
             (random_pattern(&mut left, Features::SQL), random_pattern(&mut right, Features::SQL));
         assert_eq!(pattern, again);
-        let shape = TableShape { null_times: true, ..Default::default() };
-        assert_eq!(random_table(&mut left, shape).rows, random_table(&mut right, shape).rows);
+        let table = random_table(&mut left, NullTimes::Sometimes);
+        assert_eq!(table.rows, random_table(&mut right, NullTimes::Sometimes).rows);
+        null_times += table.rows.iter().filter(|row| row[1].is_null()).count();
         kinds.insert(format!("{:?}", pattern.rows_per_match));
         assert!(pattern.rows_per_match != RowsPerMatch::AllWithUnmatched || pattern.validate().is_ok());
     }
     assert_eq!(kinds.len(), 4);
+    assert!(null_times > 50, "only {null_times} times are NULL");
 }

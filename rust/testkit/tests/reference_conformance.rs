@@ -1,11 +1,12 @@
 //! The reference gives the answers that the suite's authors worked out by hand.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use cepheid_ir::{Pattern, Query};
 use cepheid_sql::{Dialect, SqlError, parse_expression, parse_pattern, parse_query};
 use cepheid_testkit::suite::{self, Case, Mode};
-use cepheid_testkit::{ReferenceError, ReferenceMatch, reference_matches, reference_query};
+use cepheid_testkit::{RefValue, ReferenceError, ReferenceMatch, reference_matches, reference_query};
 
 /// Fewest cases that the suite may have: a guard against reading the wrong folder.
 const CASES_MIN: usize = 250;
@@ -42,7 +43,7 @@ impl Failure {
 struct Answer {
     matches: Vec<Vec<(String, usize)>>,
     columns: Vec<String>,
-    rows: Vec<Vec<cepheid_testkit::RefValue>>,
+    rows: Vec<Vec<RefValue>>,
 }
 
 fn answer(case: &Case) -> Result<Answer, Failure> {
@@ -97,26 +98,60 @@ fn the_reference_gives_the_answers_worked_out_by_hand() {
     assert!(failures.is_empty(), "{} of {} cases:\n{}", failures.len(), cases.len(), failures.join("\n"));
 }
 
+/// The case with one part of its expectation changed, for each part that it has.
+fn changed(case: &Case) -> Vec<(&'static str, Case)> {
+    let mut changed = vec![];
+    let mut change = |part, edit: &dyn Fn(&mut Case)| {
+        let mut other = case.clone();
+        edit(&mut other);
+        changed.push((part, other));
+    };
+    if case.error.is_some() {
+        change("error", &|case| case.error = Some("no-such-code".into()));
+        change("no error", &|case| case.error = None);
+    } else {
+        change("an error", &|case| case.error = Some("syntax".into()));
+    }
+    if let Some(matches) = &case.matches {
+        let row = BTreeMap::from([("NO_SUCH_VARIABLE".to_owned(), vec![0])]);
+        change("one match more", &|case| case.matches.iter_mut().for_each(|m| m.push(row.clone())));
+        if !matches.is_empty() {
+            change("one match fewer", &|case| case.matches.iter_mut().for_each(|m| drop(m.pop())));
+            change("another row", &|case| case.matches.iter_mut().for_each(|m| m[0] = row.clone()));
+        }
+    }
+    if let Some(output) = &case.output {
+        let width = output.columns.len();
+        change("one row more", &|case| {
+            case.output.iter_mut().for_each(|output| output.rows.push(vec![RefValue::Null; width]));
+        });
+        if !output.rows.is_empty() {
+            change("one row fewer", &|case| case.output.iter_mut().for_each(|o| drop(o.rows.pop())));
+        }
+        if width > 0 && !output.rows.is_empty() {
+            change("another value", &|case| {
+                if let Some(output) = &mut case.output {
+                    let cell = &mut output.rows[0][width - 1];
+                    *cell = if cell.is_null() { RefValue::Integer(i128::MAX) } else { RefValue::Null };
+                }
+            });
+        }
+    }
+    changed
+}
+
 /// An expectation that any answer would meet is no expectation.
 #[test]
 fn every_case_refuses_a_wrong_answer() {
-    let mut refused = 0;
     let cases = cases();
-    for case in &cases {
-        let accepted = match answer(case) {
-            // A case that expects an error gets a wrong code elsewhere: here, any answer at all is the wrong one.
-            Err(_) => case.error.is_none(),
-            Ok(mut answer) => {
-                answer.matches.push(vec![("NO_SUCH_VARIABLE".into(), 0)]);
-                answer.rows.push(vec![cepheid_testkit::RefValue::Boolean(true); answer.columns.len() + 1]);
-                case.check_matches(&answer.matches).is_ok()
-                    && case.check_rows(&answer.columns, &answer.rows).is_ok()
-            }
-        };
-        assert!(!accepted, "{} accepts a wrong answer", case.name);
-        refused += 1;
+    let mut refused: BTreeMap<&str, usize> = BTreeMap::new();
+    for (part, case) in cases.iter().flat_map(changed) {
+        assert!(check(&case).is_err(), "{} accepts {part}", case.name);
+        *refused.entry(part).or_default() += 1;
     }
-    assert_eq!(refused, cases.len());
+    assert_eq!(refused["an error"] + refused["error"], cases.len());
+    assert_eq!(refused.len(), 9, "{refused:?}");
+    assert!(refused.values().all(|count| *count >= 10), "{refused:?}");
 }
 
 /// The tables survive the way through Arrow, by which the engine sees them.

@@ -3,6 +3,8 @@
 mod sequences {
     mod absence;
     mod bounds;
+    mod causality;
+    mod closed_form;
     mod contiguity;
     mod loops;
     mod notation;

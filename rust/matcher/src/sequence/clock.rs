@@ -2,6 +2,8 @@
 
 use std::cmp::Reverse;
 
+use cepheid_event::PartitionKeys;
+
 use super::compile::SequenceMatcher;
 use super::found::{FoundKind, FoundSequences, Moment};
 use super::slab::NONE;
@@ -13,23 +15,34 @@ use crate::automaton::{Next, Target};
 use crate::error::MatchError;
 
 impl SequenceMatcher {
-    /// Matches the rows of a chunk. `key_of(p)`: what tells the chunk's partition `p` from others, for ever.
+    /// Asks the conditions that read nothing but rows of every row of a chunk.
+    ///
+    /// # Errors
+    /// What Arrow refuses.
+    pub fn ask<'a>(&'a self, chunk: Chunk<'a>) -> Result<Asked<'a>, MatchError> {
+        Asked::new(self, chunk)
+    }
+
+    /// Matches the rows of a chunk that belong to a shard, out of so many. Shards may be worked on at once.
     ///
     /// # Errors
     /// See [`MatchError`]. The state is then to be rolled back.
     pub fn push(
         &self,
         state: &mut SequenceState,
-        chunk: Chunk<'_>,
-        key_of: &mut dyn FnMut(usize, &mut Vec<u8>),
+        asked: &Asked<'_>,
+        keys: &PartitionKeys,
+        (shard, shards): (usize, usize),
         limits: SequenceLimits,
         found: &mut FoundSequences,
     ) -> Result<(), MatchError> {
-        let asked = Asked::new(self, chunk)?;
+        let chunk = asked.chunk;
         let tail = self.rows_before() as usize;
-        let mut key = vec![];
         let mut work = Work::new(self, state, found, limits);
         for partition in 0..chunk.rows.num_partitions() {
+            if shards > 1 && keys.shard(partition, shards) != shard {
+                continue;
+            }
             let mut places = chunk.rows.partition(partition);
             // Rows that have been matched before stand first.
             while places.start < places.end && chunk.rows.arrival(places.start) < chunk.fresh_from {
@@ -38,11 +51,10 @@ impl SequenceMatcher {
             if places.is_empty() {
                 continue;
             }
-            key.clear();
-            key_of(partition, &mut key);
-            work.partition = work.state.partition_of(self, &key);
-            work.rows(&asked, places.clone())?;
+            work.partition = work.state.partition_of(self, keys.get(partition));
+            work.rows(asked, places.clone())?;
             if tail > 0 {
+                work.state.keeps_tails = true;
                 let entry = work.state.partitions.get_mut(work.partition);
                 let ordinals = places.map(|place| chunk.ordinal(chunk.rows.arrival(place)));
                 entry.tail.extend(ordinals);
@@ -469,7 +481,8 @@ impl Work<'_> {
     /// Sees to it that the partition is looked after when something is due.
     pub(crate) fn sleep(&mut self) {
         let timer = if self.matcher.uses_timers { self.state.next_timer(self.partition) } else { None };
-        let shows = self.matcher.window_shows || self.state.partitions.get(self.partition).known > 0;
+        let entry = self.state.partitions.get(self.partition);
+        let shows = self.matcher.window_shows || entry.known > 0 || entry.complete > 0;
         let window = if shows { self.window_end() } else { None };
         let due = match (timer.map(|timer| timer.at), window) {
             (Some(timer), Some(window)) => Some(timer.min(window)),

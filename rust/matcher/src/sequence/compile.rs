@@ -44,7 +44,7 @@ pub struct SequenceMatcher {
     pub(crate) mergeable: bool,
     /// Runs have deadlines other than the end of the pattern's WITHIN, and these can be seen.
     pub(crate) uses_timers: bool,
-    /// What happens at the end of the WITHIN can be seen even if nothing waits for it.
+    /// What happens at the end of the WITHIN can be seen even if nothing complete waits for it.
     pub(crate) window_shows: bool,
     /// While compiling: the expression at hand is asked of a finished match.
     finished: bool,
@@ -177,6 +177,18 @@ impl SequenceMatcher {
     /// `variable_of()[p]`: the variable of place p.
     pub fn variable_of(&self) -> &[VariableId] {
         &self.variable_of
+    }
+
+    /// Columns that are read at every row.
+    pub fn columns_read(&self) -> Vec<usize> {
+        let mut columns: Vec<usize> = vec![];
+        for (column, _) in self.predicates.iter().flat_map(|predicate| predicate.leaves()).map(physical_leaf)
+        {
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+        columns
     }
 
     /// How many rows before a row conditions read.

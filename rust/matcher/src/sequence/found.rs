@@ -76,6 +76,18 @@ impl FoundSequences {
         &self.places[entry.start..entry.end]
     }
 
+    /// Adds what was found elsewhere.
+    pub fn append(&mut self, other: Self) {
+        let offset = self.rows.len();
+        self.rows.extend(other.rows);
+        self.places.extend(other.places);
+        self.found.extend(other.found.into_iter().map(|entry| FoundSequence {
+            start: entry.start + offset,
+            end: entry.end + offset,
+            ..entry
+        }));
+    }
+
     /// Puts them in order: by moment, last row, first row, kind, membership. `variable_of[p]` is the variable of place p.
     pub fn sort(&mut self, variable_of: &[VariableId]) {
         let (rows, places) = (&self.rows, &self.places);

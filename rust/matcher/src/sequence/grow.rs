@@ -12,11 +12,16 @@ use super::state::{Complete, Node, Thread};
 use super::step::{At, Completion, Move, Work};
 use super::tests::{Asked, NO_TIME};
 use super::wait::WaitKey;
-use crate::automaton::{Next, Target};
+use crate::automaton::{Next, Target, VariableId};
 use crate::error::MatchError;
 
 /// Most threads of one start row.
 const THREADS_MAX: usize = 10_000;
+
+/// The hash of rows taken and their variables, of one row more.
+pub(crate) fn membership_hash(before: u64, row: u64, variable: VariableId) -> u64 {
+    FixedState::with_seed(1).hash_one((before, row, variable))
+}
 
 impl Work<'_> {
     // A run of one thread that waits for one target.
@@ -178,8 +183,8 @@ impl Work<'_> {
         let start = entry.start;
         self.state.unlink_bucket(self.partition, run);
         let old_bytes = self.bytes_of(run);
+        let mut complete = self.state.take_complete(run);
         let entry = self.state.runs.get_mut(run);
-        let mut complete = entry.complete.take();
         let mut threads = std::mem::take(&mut entry.others);
         threads.insert(0, entry.thread.clone());
         // From here on the run holds nothing: what is kept is put back.
@@ -257,7 +262,9 @@ impl Work<'_> {
         let entry = self.state.runs.get_mut(run);
         entry.thread = new.pop().expect("not empty");
         entry.others = others;
-        entry.complete = complete;
+        if let Some(complete) = complete {
+            self.state.set_complete(run, complete);
+        }
         self.loose.push(run);
     }
 
@@ -314,7 +321,7 @@ impl Work<'_> {
         let Next::Take(place) = target.step else { unreachable!("the end takes no row") };
         let matcher = self.matcher;
         let variable = matcher.variable_of[place as usize];
-        let hash = FixedState::with_seed(1).hash_one((thread.hash, at.row, variable));
+        let hash = membership_hash(thread.hash, at.row, variable);
         let needs_registers = !matcher.lookbacks.is_empty()
             || !matcher.folds.is_empty()
             || !matcher.automaton.bounds.is_empty();
@@ -413,7 +420,9 @@ impl Work<'_> {
         }
         let others = new.split_off(1);
         let run = self.state.add_run(start, new.pop().expect("not empty"), others);
-        self.state.runs.get_mut(run).complete = complete;
+        if let Some(complete) = complete {
+            self.state.set_complete(run, complete);
+        }
         self.loose.push(run);
         Ok(())
     }

@@ -19,7 +19,9 @@ mod compile;
 mod decide;
 mod found;
 mod grow;
+mod rebuild;
 mod registers;
+mod save;
 mod slab;
 mod state;
 mod step;
@@ -29,6 +31,7 @@ mod weigh;
 
 pub use compile::SequenceMatcher;
 pub use found::{FoundKind, FoundSequence, FoundSequences, Moment};
+pub use save::SavedRuns;
 pub use state::SequenceState;
 pub use step::SequenceLimits;
-pub use tests::{Chunk, NO_TIME};
+pub use tests::{Asked, Chunk, NO_TIME};

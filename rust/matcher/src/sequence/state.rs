@@ -100,6 +100,8 @@ pub(crate) struct Partition {
     pub(crate) matches: u64,
     /// Matches known that may still be forgotten.
     pub(crate) known: u32,
+    /// Runs that are complete and wait for preferred ones.
+    pub(crate) complete: u32,
     /// `seen[l]`: time of the last row that satisfied the `l`-th leading absence.
     pub(crate) seen: Vec<Option<i64>>,
     /// The last rows, for whoever looks back at them.
@@ -120,6 +122,7 @@ impl Partition {
             buckets: vec![],
             matches: 0,
             known: 0,
+            complete: 0,
             seen: vec![None; matcher.leading.len()],
             tail: vec![],
             wake: None,
@@ -162,6 +165,8 @@ pub struct SequenceState {
     /// Rows that were looked at, and runs that a row or a deadline was put to: counts of work, for tests and statistics.
     pub(crate) rows_visited: u64,
     pub(crate) runs_visited: u64,
+    /// Whether rows are kept for conditions that look back at them.
+    pub(crate) keeps_tails: bool,
     /// Keys found idle since the last sweep.
     pub(crate) idle: usize,
     undo: Option<Undo>,
@@ -245,6 +250,16 @@ impl SequenceState {
             visit(entry.row);
             node = entry.parent;
         }
+    }
+
+    /// Whether no row that has been matched is needed any more.
+    pub fn needs_no_rows(&self) -> bool {
+        self.nodes.len() == 0 && !self.keeps_tails
+    }
+
+    /// The last rows of a key, for whoever looks back at them.
+    pub fn tail(&self, key: &[u8]) -> &[u64] {
+        self.keys.get(key).map_or(&[], |partition| &self.partitions.get(*partition).tail)
     }
 
     /// Begins to remember how things were.
@@ -482,12 +497,30 @@ impl SequenceState {
         run
     }
 
+    /// Gives a run the complete one that it would be if nothing preferred came of it.
+    pub(crate) fn set_complete(&mut self, run: u32, complete: Complete) {
+        let start = self.runs.get(run).start;
+        let partition = self.starts.get(start).partition;
+        self.partitions.get_mut(partition).complete += 1;
+        let before = self.runs.get_mut(run).complete.replace(complete);
+        debug_assert!(before.is_none(), "a run has one complete run at most");
+    }
+
+    /// Takes it away.
+    pub(crate) fn take_complete(&mut self, run: u32) -> Option<Complete> {
+        let entry = self.runs.get(run);
+        let start = entry.start;
+        entry.complete?;
+        let partition = self.starts.get(start).partition;
+        self.partitions.get_mut(partition).complete -= 1;
+        self.runs.get_mut(run).complete.take()
+    }
+
     /// Ends a run that is in no bucket any more, and lets go of what it holds.
     pub(crate) fn end_run(&mut self, run: u32) {
         let entry = self.runs.get_mut(run);
         entry.stamp = 0;
         let (start, prev, next) = (entry.start, entry.start_prev, entry.start_next);
-        let complete = entry.complete.take();
         let others = std::mem::take(&mut entry.others);
         let node = std::mem::replace(&mut entry.thread.node, NONE);
         let loose = loose_bytes(&entry.thread) + others.iter().map(loose_bytes).sum::<usize>();
@@ -497,7 +530,7 @@ impl SequenceState {
         for thread in others {
             self.release(thread.node);
         }
-        if let Some(complete) = complete {
+        if let Some(complete) = self.take_complete(run) {
             self.release(complete.node);
         }
         if next != NONE {

@@ -90,7 +90,7 @@ impl Chunk<'_> {
 }
 
 /// A chunk made ready to be asked.
-pub(crate) struct Asked<'a> {
+pub struct Asked<'a> {
     pub(crate) matcher: &'a SequenceMatcher,
     pub(crate) chunk: Chunk<'a>,
     masks: Masks,

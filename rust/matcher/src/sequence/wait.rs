@@ -45,6 +45,15 @@ impl Waits {
         &self.all[id as usize]
     }
 
+    /// Numbers the same sets for another compilation of the pattern.
+    pub(crate) fn rebind(&mut self, matcher: &SequenceMatcher) {
+        let keys: Vec<WaitKey> = self.all.drain(..).map(|wait| wait.key).collect();
+        self.known.clear();
+        for key in keys {
+            self.number(matcher, key);
+        }
+    }
+
     /// The number of a set.
     pub(crate) fn number(&mut self, matcher: &SequenceMatcher, key: WaitKey) -> u32 {
         if let Some(known) = self.known.get(&key) {

@@ -1,7 +1,7 @@
 //! Of patterns without gaps the two definitions of this crate say the same.
 
 use cepheid_ir::{OutputColumns, PatternNode};
-use cepheid_testkit::generate_events::{TableShape, random_table};
+use cepheid_testkit::generate_events::{NullTimes, random_table};
 use cepheid_testkit::generate_patterns::{Features, random_pattern};
 use cepheid_testkit::{
     ReferenceError, SequenceInput, SequenceKind, SplitMix64, reference_matches, reference_sequences,
@@ -16,7 +16,7 @@ fn strict_patterns_match_as_the_definition_of_row_patterns_says() {
         let mut random = SplitMix64::new(seed);
         let features = Features { labels: false, skip_to_variable: seed % 2 == 0, ..Features::ALGEBRA };
         let pattern = random_pattern(&mut random, features);
-        let table = random_table(&mut random, TableShape::default()).to_reference();
+        let table = random_table(&mut random, NullTimes::Never).to_reference();
         let mut anchored = pattern.output == OutputColumns::Standard;
         pattern.root.walk(&mut |node| anchored |= matches!(node, PatternNode::Anchor(_)));
         // Descending clocks are left out, and what every later pattern would be told by the number of a match.

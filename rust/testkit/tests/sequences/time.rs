@@ -68,5 +68,13 @@ fn emit_at_of_a_loop_reports_every_acceptance() {
 #[test]
 fn emit_at_tells_equal_sets_once() {
     let nested = times(times(event("a"), 1, None, Then), 1, None, Then);
-    check(&all(nested).emit_at("a"), "a@0", &["a0 @0", "raised a0 @0"]);
+    let expected = ["a0", "raised a0", "a0 a1", "raised a0 a1", "a1", "raised a1"];
+    check(&all(nested).emit_at("a"), "a a", &expected);
+}
+
+#[test]
+fn a_match_forgets_once_its_moment_has_completed_everything() {
+    let pattern = all(seq(many(event("a")), [(Next, absent("x"))])).emit_at("a").after(PastLastRow);
+    // Row 1 decides that the run of row 0 is complete, and is taken by the other one of row 0 in the same moment.
+    check(&pattern, "a a b", &["raised a0 @0", "a0 @1", "raised a0 a1 @1", "raised a1 @1", "a1 @2"]);
 }

@@ -1,0 +1,254 @@
+//! A rule's pattern, bound to the merged columns of the topics that it reads.
+//!
+//! Each variable's conditions and references mean the columns of its own topic. Bound, they name columns of the one
+//! schema that all topics share, and a variable with a topic asks for it as a first condition.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, TimestampNanosecondArray, UInt16Array};
+use arrow_buffer::ScalarBuffer;
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use cepheid_event::{EventError, MergedSchema};
+use cepheid_ir::{BinaryOp, ColumnName, Expr, Literal, Pattern, SortKey};
+
+use crate::error::EngineError;
+
+/// Column that holds the number of a row's topic; no input column has such a name.
+const TOPIC: &str = "\u{0}topic";
+/// Column that holds event times where topics have no such column in common.
+const TIME: &str = "\u{0}time";
+
+/// Topics whose rows a pattern sees: those it names, or, if some variable names none, all.
+pub(crate) fn topics_read(pattern: &Pattern) -> Option<Vec<String>> {
+    let mut topics: Vec<String> = vec![];
+    for variable in pattern.root.variables() {
+        let topic = pattern.topic(variable)?;
+        if !topics.iter().any(|known| known == topic) {
+            topics.push(topic.to_owned());
+        }
+    }
+    Some(topics)
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Binding {
+    /// The pattern, over `schema`.
+    pub(crate) pattern: Pattern,
+    /// The merged columns, each under a name of its own, then the topic and the time.
+    pub(crate) schema: SchemaRef,
+    /// Name of the column of event time.
+    pub(crate) event_time: String,
+    /// How many merged columns there were.
+    pub(crate) merged: usize,
+}
+
+impl Binding {
+    /// Binds a pattern. `topics`: those it reads, `None` for all.
+    ///
+    /// # Errors
+    /// [`EngineError::Event`] for columns that the topics do not have, or not as one.
+    pub(crate) fn new(
+        pattern: &Pattern,
+        topics: Option<&[String]>,
+        columns: &MergedSchema,
+        event_time: &str,
+    ) -> Result<Self, EngineError> {
+        let names = own_names(columns.schema());
+        let mut fields: Vec<Arc<Field>> = columns
+            .schema()
+            .fields()
+            .iter()
+            .zip(&names)
+            .map(|(field, name)| Arc::new(field.as_ref().clone().with_name(name)))
+            .collect();
+        fields.push(Arc::new(Field::new(TOPIC, DataType::UInt16, false)));
+        fields.push(Arc::new(Field::new(TIME, DataType::Timestamp(TimeUnit::Nanosecond, None), false)));
+        let binder = Binder { original: pattern, topics, columns, names: &names };
+        let mut bound = pattern.clone();
+        for column in &mut bound.partition_by {
+            *column = binder.shared(column)?;
+        }
+        let time = ColumnName::unquoted(event_time);
+        let event_time = binder.shared(&time).map_or_else(|_| TIME.to_owned(), |column| column.name);
+        // Rows come in order of time; ties by topic and arrival.
+        let column = ColumnName { name: event_time.clone(), quoted: true };
+        bound.order_by = vec![SortKey { column, descending: false, nulls_first: false }];
+        for definition in &mut bound.define {
+            binder.bind(&mut definition.condition, pattern.topic(&definition.variable))?;
+        }
+        binder.ask_for_topics(&mut bound)?;
+        bind_untils(&mut bound.root, &binder)?;
+        if let Some(having) = &mut bound.having {
+            binder.bind(having, None)?;
+        }
+        let emitted = bound.emit_at.iter_mut().flat_map(|entry| &mut entry.measures);
+        for measure in emitted.chain(&mut bound.measures) {
+            binder.bind(&mut measure.value, None)?;
+        }
+        Ok(Self { pattern: bound, schema: Arc::new(Schema::new(fields)), event_time, merged: names.len() })
+    }
+
+    /// Rows of the merged schema as rows of the bound one.
+    pub(crate) fn table_batch(
+        &self,
+        batch: &RecordBatch,
+        topic: &ScalarBuffer<u16>,
+        time: &ScalarBuffer<i64>,
+    ) -> Result<RecordBatch, EngineError> {
+        let mut arrays: Vec<ArrayRef> = batch.columns()[..self.merged].to_vec();
+        arrays.push(Arc::new(UInt16Array::new(topic.clone(), None)));
+        arrays.push(Arc::new(TimestampNanosecondArray::new(time.clone(), None)));
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let bound = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options);
+        Ok(bound.map_err(EventError::from)?)
+    }
+}
+
+/// Names that tell columns apart: of several of one name, the first keeps it.
+fn own_names(schema: &Schema) -> Vec<String> {
+    let mut taken: HashSet<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    let mut seen = HashSet::new();
+    let mut names = vec![];
+    for field in schema.fields() {
+        let mut name = field.name().clone();
+        if !seen.insert(name.clone()) {
+            let mut number = 2;
+            while !taken.insert(format!("{name} ({}, {number})", field.data_type())) {
+                number += 1;
+            }
+            name = format!("{name} ({}, {number})", field.data_type());
+        }
+        names.push(name);
+    }
+    names
+}
+
+fn bind_untils(node: &mut cepheid_ir::PatternNode, binder: &Binder<'_>) -> Result<(), EngineError> {
+    if let cepheid_ir::PatternNode::Quantified { quantifier, .. } = node
+        && let Some(until) = &mut quantifier.until
+    {
+        binder.bind(until, None)?;
+    }
+    node.children_mut().into_iter().try_for_each(|child| bind_untils(child, binder))
+}
+
+struct Binder<'a> {
+    original: &'a Pattern,
+    topics: Option<&'a [String]>,
+    columns: &'a MergedSchema,
+    names: &'a [String],
+}
+
+impl Binder<'_> {
+    /// Binds an expression whose bare columns are of `topic`, or of any.
+    fn bind(&self, expr: &mut Expr, topic: Option<&str>) -> Result<(), EngineError> {
+        match expr {
+            Expr::Column { name, quoted, at } => {
+                let topic = match &at.variable {
+                    Some(variable) => self.topic_of(variable),
+                    None => topic,
+                };
+                match self.column(topic, name, *quoted)? {
+                    Some(column) => (*name, *quoted) = (self.names[column].clone(), true),
+                    // Nothing has come of the topic yet, so no row of it can be meant.
+                    None => *expr = Expr::Literal(Literal::Null),
+                }
+                Ok(())
+            }
+            Expr::Aggregate(aggregate) => {
+                let topic = aggregate.variable.as_deref().and_then(|variable| self.topic_of(variable));
+                aggregate.args.iter_mut().try_for_each(|arg| self.bind(arg, topic))
+            }
+            other => other.children_mut().into_iter().try_for_each(|child| self.bind(child, topic)),
+        }
+    }
+
+    /// The topic that a variable's rows are of, or those of all variables that a subset unites.
+    fn topic_of(&self, name: &str) -> Option<&str> {
+        let mut topics =
+            self.original.members(name).into_iter().map(|variable| self.original.topic(variable));
+        let first = topics.next()??;
+        topics.all(|topic| topic == Some(first)).then(|| {
+            let owner = self.original.topics.iter().find(|entry| entry.topic == first);
+            owner.map(|entry| entry.topic.as_str())
+        })?
+    }
+
+    /// The merged column of a name; `None` if the topic's columns are not known yet.
+    fn column(&self, topic: Option<&str>, name: &str, quoted: bool) -> Result<Option<usize>, EngineError> {
+        if let Some(topic) = topic {
+            return match self.columns.column(topic, name, quoted) {
+                Ok(column) => Ok(Some(column)),
+                Err(EventError::SchemaUnknown { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+            };
+        }
+        let Some(topics) = self.topics else { return Ok(Some(self.columns.any_topic(name, quoted)?)) };
+        // Of several topics, all that have it must mean one column.
+        let known: Vec<(String, SchemaRef)> = topics
+            .iter()
+            .filter_map(|topic| {
+                let number = self.columns.topic(topic)?;
+                Some((topic.clone(), Arc::clone(self.columns.topic_schema(number)?)))
+            })
+            .collect();
+        let own = MergedSchema::new(&known)?;
+        own.any_topic(name, quoted)?;
+        for (topic, _) in &known {
+            match self.columns.column(topic, name, quoted) {
+                Ok(column) => return Ok(Some(column)),
+                Err(EventError::UnknownColumn { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The column of a name that every topic has.
+    fn shared(&self, column: &ColumnName) -> Result<ColumnName, EngineError> {
+        let found = self.column(None, &column.name, column.quoted)?;
+        let numbers = (0..).map_while(|number| {
+            self.columns.order().get(number).map(|topic| self.columns.topic_name(*topic).to_owned())
+        });
+        for topic in numbers.collect::<Vec<_>>() {
+            if self.topics.is_none_or(|topics| topics.contains(&topic)) {
+                self.columns.column(&topic, &column.name, column.quoted)?;
+            }
+        }
+        let name = found.map_or_else(|| column.name.clone(), |column| self.names[column].clone());
+        Ok(ColumnName { name, quoted: true })
+    }
+
+    /// A variable with a topic takes rows of it only.
+    fn ask_for_topics(&self, bound: &mut Pattern) -> Result<(), EngineError> {
+        if self.topics.is_some_and(|topics| topics.len() == 1) {
+            return Ok(());
+        }
+        for entry in &self.original.topics {
+            let asked = match self.columns.topic(&entry.topic) {
+                Some(number) if self.columns.topic_schema(number).is_some() => {
+                    let column = Expr::Column { name: TOPIC.into(), quoted: true, at: Default::default() };
+                    Expr::binary(BinaryOp::Equal, column, Expr::literal(i64::from(number)))
+                }
+                _ => Expr::literal(false),
+            };
+            let definition = bound.define.iter_mut().find(|known| known.variable == entry.variable);
+            match definition {
+                Some(definition) => {
+                    let mut conjuncts = vec![asked];
+                    match std::mem::replace(&mut definition.condition, Expr::Literal(Literal::Null)) {
+                        Expr::And(more) => conjuncts.extend(more),
+                        one => conjuncts.push(one),
+                    }
+                    definition.condition = Expr::And(conjuncts);
+                }
+                None => bound
+                    .define
+                    .push(cepheid_ir::Definition { variable: entry.variable.clone(), condition: asked }),
+            }
+        }
+        Ok(())
+    }
+}

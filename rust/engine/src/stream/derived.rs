@@ -1,0 +1,132 @@
+//! What a call derives, topic by topic.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_select::concat::concat_batches;
+use arrow_select::interleave::interleave_record_batch;
+use cepheid_event::EventError;
+use cepheid_matcher::sequence::Moment;
+
+use crate::error::EngineError;
+
+/// Derived events of one topic, or late rows.
+#[derive(Clone, Debug)]
+pub struct DerivedTable {
+    /// One row an event, or, where the rule says so, one a row of it.
+    pub batch: RecordBatch,
+    /// The rows of each, as [`crate::MatchTable::membership`] has them; of late rows none.
+    pub membership: RecordBatch,
+    /// How many events there are; of late rows none.
+    pub matches: usize,
+}
+
+/// What one rule derives for one topic.
+pub(crate) struct Part {
+    pub(crate) topic: String,
+    /// Which rule.
+    pub(crate) rule: usize,
+    pub(crate) table: DerivedTable,
+    /// Of each event: when it was decided, its last row and its first.
+    pub(crate) order: Vec<(Moment, Option<u64>, Option<u64>)>,
+    /// `event_of[r]`: the event that row r of the table is of; `None`: row r is event r.
+    pub(crate) event_of: Option<Vec<u32>>,
+}
+
+/// Brings parts together, topics in the order in which they first come.
+pub(crate) fn by_topic(
+    parts: Vec<Part>,
+    names: &[String],
+) -> Result<Vec<(String, DerivedTable)>, EngineError> {
+    let mut topics: Vec<(String, Vec<Part>)> = vec![];
+    for part in parts {
+        match topics.iter_mut().find(|(topic, _)| *topic == part.topic) {
+            Some((_, parts)) => parts.push(part),
+            None => topics.push((part.topic.clone(), vec![part])),
+        }
+    }
+    topics
+        .into_iter()
+        .map(|(topic, mut parts)| {
+            let table = if parts.len() == 1 { parts.remove(0).table } else { merged(&topic, &parts, names)? };
+            Ok((topic, table))
+        })
+        .collect()
+}
+
+/// Events of several rules in one topic: in order of their moments, then of rows, then of rules.
+fn merged(topic: &str, parts: &[Part], names: &[String]) -> Result<DerivedTable, EngineError> {
+    let first = &parts[0];
+    for part in parts {
+        let (found, expected) = (part.table.batch.schema(), first.table.batch.schema());
+        let same = found.fields().len() == expected.fields().len()
+            && found
+                .fields()
+                .iter()
+                .zip(expected.fields())
+                .all(|(l, r)| l.name() == r.name() && l.data_type() == r.data_type());
+        if !same {
+            let describe = |schema: &arrow_schema::Schema| {
+                let fields =
+                    schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type()));
+                fields.collect::<Vec<_>>().join(", ")
+            };
+            return Err(EngineError::TopicConflict {
+                topic: topic.to_owned(),
+                rules: [names[first.rule].clone(), names[part.rule].clone()],
+                schemas: [describe(&expected), describe(&found)],
+            });
+        }
+    }
+    let mut events: Vec<(usize, usize)> = vec![];
+    for (index, part) in parts.iter().enumerate() {
+        events.extend((0..part.order.len()).map(|event| (index, event)));
+    }
+    events.sort_by_key(|(part, event)| (parts[*part].order[*event], parts[*part].rule, *event));
+    // The rows of each event, in the order of events.
+    let rows_of = |part: &Part, event: usize| -> Vec<usize> {
+        match &part.event_of {
+            None => vec![event],
+            Some(event_of) => (0..event_of.len()).filter(|row| event_of[*row] as usize == event).collect(),
+        }
+    };
+    let mut places = vec![];
+    let mut ordinals: Vec<Vec<i64>> = parts.iter().map(|part| vec![0; part.order.len()]).collect();
+    for (ordinal, (part, event)) in events.iter().enumerate() {
+        ordinals[*part][*event] = ordinal as i64;
+        places.extend(rows_of(&parts[*part], *event).into_iter().map(|row| (*part, row)));
+    }
+    let expected = first.table.batch.schema();
+    let batches: Vec<RecordBatch> = parts
+        .iter()
+        .map(|part| {
+            let options = RecordBatchOptions::new().with_row_count(Some(part.table.batch.num_rows()));
+            RecordBatch::try_new_with_options(
+                Arc::clone(&expected),
+                part.table.batch.columns().to_vec(),
+                &options,
+            )
+        })
+        .collect::<Result<_, _>>()
+        .map_err(EventError::from)?;
+    let sources: Vec<&RecordBatch> = batches.iter().collect();
+    let batch = interleave_record_batch(&sources, &places).map_err(EventError::from)?;
+    let mut memberships = vec![];
+    for (part, ordinals) in parts.iter().zip(&ordinals) {
+        let own = part.table.membership.column(0).as_primitive::<Int64Type>();
+        let renumbered: Int64Array =
+            own.values().iter().map(|event| ordinals[*event as usize]).collect::<Vec<_>>().into();
+        let mut columns: Vec<ArrayRef> = part.table.membership.columns().to_vec();
+        columns[0] = Arc::new(renumbered);
+        memberships
+            .push(RecordBatch::try_new(part.table.membership.schema(), columns).map_err(EventError::from)?);
+    }
+    let all = concat_batches(&memberships[0].schema(), &memberships).map_err(EventError::from)?;
+    let own = all.column(0).as_primitive::<Int64Type>();
+    let mut order: Vec<u32> = (0..own.len() as u32).collect();
+    order.sort_by_key(|row| own.value(*row as usize));
+    let membership = arrow_select::take::take_record_batch(&all, &UInt32Array::from(order));
+    Ok(DerivedTable { batch, membership: membership.map_err(EventError::from)?, matches: events.len() })
+}

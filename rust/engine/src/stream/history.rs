@@ -1,0 +1,191 @@
+//! Rows that have been matched and are still needed: by runs alive, and by conditions that look back.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_buffer::ScalarBuffer;
+use arrow_select::interleave::interleave;
+use cepheid_event::{EventError, MergedBatch, MergedSchema};
+
+use crate::error::EngineError;
+
+/// Rows kept before it is asked which are still needed.
+const ROWS_FREE: usize = 1 << 13;
+
+/// Chunks of more rows than this are left alone.
+const ROWS_JOINED_MAX: usize = 1 << 15;
+
+/// See the module.
+///
+/// - Time: amortised O(1) a row for being gone through when rows have doubled, and O(log n) for the joining of chunks
+///   that came a few rows at a time, so that there are never more than O(log n) of them.
+/// - Space: at most twice the rows needed, and 8,192.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History {
+    chunks: Vec<Chunk>,
+    rows: usize,
+    /// Rows at which it is gone through.
+    limit: usize,
+}
+
+/// Rows in order.
+#[derive(Clone, Debug)]
+struct Chunk {
+    first: u64,
+    /// Their places in the order of all rows; `None`: one after the other from `first`.
+    ordinals: Option<Vec<u64>>,
+    rows: MergedBatch,
+}
+
+impl Chunk {
+    fn last(&self) -> u64 {
+        match &self.ordinals {
+            Some(ordinals) => *ordinals.last().expect("no chunk is empty"),
+            None => self.first + self.rows.num_rows() as u64 - 1,
+        }
+    }
+
+    fn ordinals(&self) -> Box<dyn Iterator<Item = u64> + '_> {
+        match &self.ordinals {
+            Some(ordinals) => Box::new(ordinals.iter().copied()),
+            None => Box::new(self.first..self.first + self.rows.num_rows() as u64),
+        }
+    }
+
+    fn find(&self, ordinal: u64) -> usize {
+        match &self.ordinals {
+            Some(ordinals) => ordinals.binary_search(&ordinal).expect("a row that is needed is kept"),
+            None => (ordinal - self.first) as usize,
+        }
+    }
+}
+
+impl History {
+    /// Adds rows with places from `first` on.
+    pub(crate) fn push(&mut self, first: u64, rows: MergedBatch) {
+        if rows.num_rows() > 0 {
+            self.rows += rows.num_rows();
+            self.chunks.push(Chunk { first, ordinals: None, rows });
+        }
+    }
+
+    /// Takes back the rows with places from `first` on.
+    pub(crate) fn pop(&mut self, first: u64) {
+        while self.chunks.last().is_some_and(|chunk| chunk.first >= first) {
+            self.rows -= self.chunks.pop().expect("just seen").rows.num_rows();
+        }
+    }
+
+    /// Rows with given places.
+    pub(crate) fn restored(ordinals: Vec<u64>, rows: MergedBatch) -> Self {
+        if ordinals.is_empty() {
+            return Self::default();
+        }
+        let (count, first) = (ordinals.len(), ordinals[0]);
+        Self { chunks: vec![Chunk { first, ordinals: Some(ordinals), rows }], rows: count, limit: count * 2 }
+    }
+
+    /// Bytes held: what slices span, not what they were cut from.
+    pub(crate) fn bytes(&self) -> usize {
+        let bytes_of = |batch: &RecordBatch| -> usize {
+            let sizes = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size());
+            sizes.map(|size| size.unwrap_or(0)).sum()
+        };
+        self.chunks
+            .iter()
+            .map(|chunk| bytes_of(&chunk.rows.batch) + chunk.rows.num_rows() * 18)
+            .sum::<usize>()
+    }
+
+    /// Whether the row in a place is kept.
+    pub(crate) fn contains(&self, ordinal: u64) -> bool {
+        let chunk = self.chunks.partition_point(|chunk| chunk.last() < ordinal);
+        self.chunks.get(chunk).is_some_and(|chunk| match &chunk.ordinals {
+            Some(ordinals) => ordinals.binary_search(&ordinal).is_ok(),
+            None => ordinal >= chunk.first,
+        })
+    }
+
+    /// The rows in these places, which are ascending and all kept.
+    pub(crate) fn gather(
+        &self,
+        columns: &MergedSchema,
+        ordinals: &[u64],
+    ) -> Result<MergedBatch, EngineError> {
+        let mut places = Vec::with_capacity(ordinals.len());
+        let mut chunk = 0;
+        for ordinal in ordinals {
+            while self.chunks[chunk].last() < *ordinal {
+                chunk += 1;
+            }
+            places.push((chunk, self.chunks[chunk].find(*ordinal)));
+        }
+        let mut arrays: Vec<ArrayRef> = vec![];
+        for (index, field) in columns.schema().fields().iter().enumerate() {
+            let sources: Vec<ArrayRef> = self
+                .chunks
+                .iter()
+                .map(|chunk| match chunk.rows.batch.columns().get(index) {
+                    Some(column) => Arc::clone(column),
+                    // From before the topic that has the column was known.
+                    None => new_null_array(field.data_type(), chunk.rows.num_rows()),
+                })
+                .collect();
+            let sources: Vec<&dyn Array> = sources.iter().map(AsRef::as_ref).collect();
+            arrays.push(if sources.is_empty() {
+                new_null_array(field.data_type(), 0)
+            } else {
+                interleave(&sources, &places).map_err(EventError::from)?
+            });
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(columns.schema()), arrays, &options)
+            .map_err(EventError::from)?;
+        fn pick<T: arrow_buffer::ArrowNativeType>(
+            places: &[(usize, usize)],
+            column: impl Fn(usize, usize) -> T,
+        ) -> ScalarBuffer<T> {
+            places.iter().map(|(chunk, row)| column(*chunk, *row)).collect()
+        }
+        Ok(MergedBatch {
+            batch,
+            time: pick(&places, |chunk, row| self.chunks[chunk].rows.time[row]),
+            topic: pick(&places, |chunk, row| self.chunks[chunk].rows.topic[row]),
+            arrival: pick(&places, |chunk, row| self.chunks[chunk].rows.arrival[row]),
+        })
+    }
+
+    /// Joins small chunks at the end, as a binary counter carries.
+    pub(crate) fn join(&mut self, columns: &MergedSchema) -> Result<(), EngineError> {
+        while let [.., left, right] = self.chunks.as_slice()
+            && left.rows.num_rows() <= ROWS_JOINED_MAX
+            && left.rows.num_rows() <= right.rows.num_rows() * 2
+        {
+            let ordinals: Vec<u64> = left.ordinals().chain(right.ordinals()).collect();
+            let from = self.chunks.len() - 2;
+            let pair = Self { chunks: self.chunks.split_off(from), ..Self::default() };
+            let rows = pair.gather(columns, &ordinals)?;
+            let first = ordinals[0];
+            let gapless = *ordinals.last().expect("not empty") - first + 1 == ordinals.len() as u64;
+            self.chunks.push(Chunk { first, ordinals: (!gapless).then_some(ordinals), rows });
+        }
+        Ok(())
+    }
+
+    /// Whether it is time to ask what is needed.
+    pub(crate) fn is_full(&self) -> bool {
+        self.rows > self.limit.max(ROWS_FREE)
+    }
+
+    /// Keeps only the rows in these places, ascending.
+    pub(crate) fn keep(&mut self, columns: &MergedSchema, needed: Vec<u64>) -> Result<(), EngineError> {
+        let kept = self.gather(columns, &needed)?;
+        *self = Self::restored(needed, kept);
+        Ok(())
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,547 @@
+//! An engine: rules over streams of events, fed batch by batch.
+//!
+//! A call has three parts, and the first two change nothing that cannot be put back: the reorder buffer says which rows
+//! are released ([`cepheid_event::ReorderBuffer`]), every rule matches them ([`rule`]) and what it finds is made into
+//! tables ([`derived`]); only then is all of it made to stand. After an error the engine is as it was before the call.
+
+mod binding;
+mod derived;
+mod history;
+mod rule;
+mod snapshot;
+
+use std::sync::Arc;
+
+use arrow_array::{Int64Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
+use cepheid_event::{
+    EventError, LateRows, MergedBatch, Prepared, Released, ReorderBuffer, SourceStats, TimePolicy,
+};
+use cepheid_ir::Pattern;
+use cepheid_matcher::sequence::{FoundSequences, SequenceLimits, SequenceState};
+
+pub use self::derived::DerivedTable;
+use self::derived::by_topic;
+use self::history::History;
+use self::rule::{Compiled, Rule, Surroundings};
+use crate::error::EngineError;
+
+/// What becomes of late rows. They are counted in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LatePolicy {
+    /// They come out beside the derived events, as topic `late`, or `<topic>.late`.
+    #[default]
+    SideOutput,
+    /// Nothing.
+    Drop,
+    /// A call that brings one fails, and changes nothing.
+    Error,
+}
+
+/// How an engine is to run.
+#[derive(Clone, Debug, Default)]
+pub struct EngineOptions {
+    /// The column of event time, in every topic.
+    pub event_time: String,
+    /// Topics in the order in which rows of equal time are ranked; those that rules name beside them come behind.
+    pub topics: Vec<String>,
+    /// How far behind the greatest time seen of its source a row may come; `None`: only `advance_to` moves the clock.
+    pub lateness_ns: Option<u64>,
+    /// What becomes of rows that come later.
+    pub late: LatePolicy,
+    /// A source further behind than this does not hold the clock back.
+    pub idle_ns: Option<u64>,
+    /// A row further ahead of now than this moves no clock.
+    pub future_ns: Option<u64>,
+    /// Threads that rules with keys are matched on; `None`: one.
+    pub threads: Option<usize>,
+    /// Most bytes of state.
+    pub memory_limit: Option<usize>,
+    /// Asked now and then; `true` ends a call.
+    pub interrupted: Option<fn() -> bool>,
+}
+
+/// What is known of an engine.
+#[derive(Clone, Debug)]
+pub struct EngineStats {
+    /// Rows that came.
+    pub rows: u64,
+    /// Late ones among them.
+    pub late: u64,
+    /// Late ones that came out nowhere.
+    pub dropped: u64,
+    /// Rows ahead of the guard.
+    pub future: u64,
+    /// Rows that wait for the clock.
+    pub waiting: usize,
+    /// Runs alive, of all rules.
+    pub live_runs: usize,
+    /// Bytes of state: rows that wait, rows that runs need, and runs.
+    pub bytes: usize,
+    /// Rows up to this time have been matched.
+    pub watermark_ns: Option<i64>,
+    /// Source by source.
+    pub sources: Vec<SourceStats>,
+    /// Rule by rule.
+    pub rules: Vec<RuleStats>,
+}
+
+/// What is known of a rule.
+#[derive(Clone, Debug)]
+pub struct RuleStats {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub fingerprint: String,
+    /// Runs alive.
+    pub live_runs: usize,
+    /// Keys that something is kept of.
+    pub keys: usize,
+    /// Matches so far.
+    pub matches: u64,
+    /// Rows that were looked at.
+    pub rows_visited: u64,
+    /// Runs that a row or a deadline was put to.
+    pub runs_visited: u64,
+    /// Bytes of its runs.
+    pub bytes: usize,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Engine {
+    options: EngineOptions,
+    buffer: ReorderBuffer,
+    rules: Vec<Rule>,
+    history: History,
+    /// Place of the next row in the order of all rows.
+    next: u64,
+    /// Released when a source was removed, and not yet matched.
+    backlog: Vec<Released>,
+    dropped: u64,
+    /// Rules so far, for the names of those without one.
+    named: usize,
+}
+
+impl Engine {
+    /// An engine without rows.
+    ///
+    /// # Errors
+    /// [`EngineError::Pattern`] for a rule that is impossible or that a stream cannot answer,
+    /// [`EngineError::DuplicateRule`].
+    pub fn new(rules: Vec<Pattern>, options: EngineOptions) -> Result<Self, EngineError> {
+        let policy =
+            TimePolicy { lateness: options.lateness_ns, idle: options.idle_ns, future: options.future_ns };
+        let mut engine = Self {
+            buffer: ReorderBuffer::new(options.event_time.as_str(), policy),
+            options,
+            rules: vec![],
+            history: History::default(),
+            next: 0,
+            backlog: vec![],
+            dropped: 0,
+            named: 0,
+        };
+        // Known beforehand for their order only: a topic that no rule reads is not waited for.
+        for topic in engine.options.topics.clone() {
+            engine.buffer.add_source(&topic)?;
+        }
+        for rule in rules {
+            engine.add(rule)?;
+        }
+        engine.unlisten()?;
+        engine.backlog.clear();
+        Ok(engine)
+    }
+
+    /// Names of the rules, in the order in which they were added.
+    pub fn rules(&self) -> Vec<String> {
+        self.rules.iter().map(|rule| rule.name.clone()).collect()
+    }
+
+    /// Adds a rule: it sees the rows released from now on.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn add(&mut self, rule: Pattern) -> Result<(), EngineError> {
+        let shards = self.options.threads.unwrap_or(1);
+        let rule = Rule::new(rule, self.named + 1, &self.options.event_time, shards)?;
+        if self.rules.iter().any(|known| known.name == rule.name) {
+            return Err(EngineError::DuplicateRule { name: rule.name });
+        }
+        self.listen(&rule)?;
+        self.named += 1;
+        self.rules.push(rule);
+        Ok(())
+    }
+
+    /// Puts a rule in the place of another, whose runs are forgotten; it keeps the name.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownRule`], and those of [`new`](Self::new).
+    pub fn replace(&mut self, name: &str, rule: Pattern) -> Result<(), EngineError> {
+        let place = self.place_of(name)?;
+        let shards = self.options.threads.unwrap_or(1);
+        let mut rule = Rule::new(rule, self.named + 1, &self.options.event_time, shards)?;
+        name.clone_into(&mut rule.name);
+        self.listen(&rule)?;
+        self.rules[place] = rule;
+        self.unlisten()
+    }
+
+    /// Removes a rule and its runs.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownRule`].
+    pub fn remove(&mut self, name: &str) -> Result<(), EngineError> {
+        let place = self.place_of(name)?;
+        self.rules.remove(place);
+        self.unlisten()
+    }
+
+    fn place_of(&self, name: &str) -> Result<usize, EngineError> {
+        let place = self.rules.iter().position(|rule| rule.name == name);
+        place.ok_or_else(|| EngineError::UnknownRule { name: name.to_owned(), known: self.rules() })
+    }
+
+    fn listen(&mut self, rule: &Rule) -> Result<(), EngineError> {
+        for topic in rule.topics.iter().flatten() {
+            if !self.buffer.listens(topic) {
+                self.buffer.add_source(topic)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops waiting for topics that no rule reads any more.
+    fn unlisten(&mut self) -> Result<(), EngineError> {
+        let sources = self.buffer.stats();
+        for source in sources.iter().filter(|source| source.active) {
+            if !self.rules.is_empty() && !self.rules.iter().any(|rule| rule.reads(&source.topic)) {
+                let released = self.buffer.remove_source(&source.topic)?;
+                self.backlog.push(released);
+            }
+        }
+        Ok(())
+    }
+
+    /// Feeds rows of a topic, which may be left out where the rules read one topic or name none. `now_ns`: the time of
+    /// the clock on the wall, for the guard against rows ahead of it.
+    ///
+    /// # Errors
+    /// [`EngineError`]; the engine is then as it was.
+    pub fn push(
+        &mut self,
+        topic: Option<&str>,
+        batches: &[RecordBatch],
+        now_ns: Option<i64>,
+    ) -> Result<Vec<(String, DerivedTable)>, EngineError> {
+        let topic = self.topic_of_push(topic)?;
+        let any = self.rules.is_empty() || self.rules.iter().any(|rule| rule.topics.is_none());
+        let new = any && !self.buffer.listens(&topic);
+        if new {
+            self.buffer.add_source(&topic)?;
+        }
+        let pushed = self.push_to(&topic, batches, now_ns);
+        if new && pushed.is_err() {
+            // Nothing has come of the topic, so nothing is waited for either.
+            self.buffer.remove_source(&topic)?;
+        }
+        pushed
+    }
+
+    fn push_to(
+        &mut self,
+        topic: &str,
+        batches: &[RecordBatch],
+        now_ns: Option<i64>,
+    ) -> Result<Vec<(String, DerivedTable)>, EngineError> {
+        let prepared = self.buffer.prepare(topic, batches, now_ns)?;
+        if self.options.late == LatePolicy::Error {
+            prepared.refuse_late()?;
+        }
+        self.run(prepared)
+    }
+
+    fn topic_of_push(&self, topic: Option<&str>) -> Result<String, EngineError> {
+        if let Some(topic) = topic {
+            return Ok(topic.to_owned());
+        }
+        let mut known: Vec<String> = vec![];
+        for topic in self.rules.iter().flat_map(|rule| rule.topics.iter().flatten()) {
+            if !known.contains(topic) {
+                known.push(topic.clone());
+            }
+        }
+        let any = self.rules.iter().any(|rule| rule.topics.is_none());
+        match known.as_slice() {
+            [] => Ok(String::new()),
+            [only] if !any => Ok(only.clone()),
+            _ => Err(EngineError::TopicNeeded { known }),
+        }
+    }
+
+    /// Moves the clock: rows and deadlines up to and including `time_ns` are dealt with; rows at or before it are late
+    /// from then on. Going backwards does nothing.
+    ///
+    /// # Errors
+    /// [`EngineError`]; the engine is then as it was.
+    pub fn advance_to(&mut self, time_ns: i64) -> Result<Vec<(String, DerivedTable)>, EngineError> {
+        let prepared = self.buffer.prepare_advance(time_ns)?;
+        self.run(prepared)
+    }
+
+    /// Ends the input: every row is matched, every deadline reached, and nothing waits any longer.
+    ///
+    /// # Errors
+    /// [`EngineError`]; the engine is then as it was.
+    pub fn flush(&mut self) -> Result<Vec<(String, DerivedTable)>, EngineError> {
+        let prepared = self.buffer.prepare_flush()?;
+        self.run(prepared)
+    }
+
+    /// Matches what a change of the buffer releases, and makes the change if all went well.
+    fn run(&mut self, prepared: Prepared) -> Result<Vec<(String, DerivedTable)>, EngineError> {
+        let first = self.next;
+        let mut undo = Undo {
+            first,
+            compiled: self.rules.iter().map(|_| None).collect(),
+            matches: self.rules.iter().map(|rule| rule.matches).collect(),
+        };
+        for rule in &mut self.rules {
+            rule.shards.iter_mut().for_each(SequenceState::begin);
+        }
+        match self.derive(&prepared, &mut undo) {
+            Ok(derived) => {
+                let released = self.buffer.commit(prepared);
+                self.backlog.clear();
+                if self.options.late == LatePolicy::Drop {
+                    self.dropped +=
+                        released.late.iter().map(|late| late.batch.num_rows() as u64).sum::<u64>();
+                }
+                for rule in &mut self.rules {
+                    rule.shards.iter_mut().for_each(SequenceState::commit);
+                }
+                self.tidy(released.watermark)?;
+                Ok(derived)
+            }
+            Err(error) => {
+                self.roll_back(undo);
+                Err(error)
+            }
+        }
+    }
+
+    fn roll_back(&mut self, undo: Undo) {
+        self.next = undo.first;
+        self.history.pop(undo.first);
+        for ((rule, before), matches) in self.rules.iter_mut().zip(undo.compiled).zip(undo.matches) {
+            if let Some((compiled, shards)) = before {
+                (rule.compiled, rule.shards) = (compiled, shards);
+            }
+            rule.shards.iter_mut().for_each(SequenceState::roll_back);
+            rule.matches = matches;
+        }
+    }
+
+    fn derive(
+        &mut self,
+        prepared: &Prepared,
+        undo: &mut Undo,
+    ) -> Result<Vec<(String, DerivedTable)>, EngineError> {
+        let columns = Arc::clone(prepared.columns().unwrap_or_else(|| self.buffer.columns()));
+        let topics = (0..columns.num_topics() as u16).map(|topic| columns.topic_name(topic));
+        let named = topics.clone().any(|topic| !topic.is_empty());
+        let shown: Vec<String> = if named { topics.map(str::to_owned).collect() } else { vec![] };
+        let backlog = std::mem::take(&mut self.backlog);
+        let mut parts = vec![];
+        let mut outcome = Ok(());
+        for released in backlog.iter().chain([prepared.released()]) {
+            outcome = self.match_released(released, &columns, &shown, undo, &mut parts);
+            if outcome.is_err() {
+                break;
+            }
+        }
+        self.backlog = backlog;
+        outcome?;
+        let rules = self.rules();
+        let mut derived = by_topic(parts, &rules)?;
+        if self.options.late == LatePolicy::SideOutput {
+            derived.extend(late_tables(&prepared.released().late, &columns)?);
+        }
+        Ok(derived)
+    }
+
+    fn match_released(
+        &mut self,
+        released: &Released,
+        columns: &cepheid_event::MergedSchema,
+        topic_names: &[String],
+        undo: &mut Undo,
+        parts: &mut Vec<derived::Part>,
+    ) -> Result<(), EngineError> {
+        let rows: &MergedBatch = &released.rows;
+        let first = self.next;
+        self.next += rows.num_rows() as u64;
+        self.history.push(first, rows.clone());
+        let around = Surroundings {
+            columns,
+            history: &self.history,
+            event_time: &self.options.event_time,
+            limits: self.limits()?,
+            topic_names,
+        };
+        for (index, rule) in self.rules.iter_mut().enumerate() {
+            if rule.is_out_of_date(columns) {
+                undo.compiled[index].get_or_insert_with(|| (rule.compiled.clone(), rule.shards.clone()));
+            }
+            rule.compile(&around)?;
+            let found: FoundSequences =
+                rule.advance(rows, first, released.watermark, released.ended, &around)?;
+            parts.extend(rule.derive(&found, index, &around)?);
+        }
+        Ok(())
+    }
+
+    fn limits(&self) -> Result<SequenceLimits, EngineError> {
+        let bytes = match self.options.memory_limit {
+            None => None,
+            Some(limit) => {
+                let held = self.buffer.bytes() + self.history.bytes();
+                let rules: usize = self.rules.iter().map(Rule::bytes).sum();
+                if held + rules > limit {
+                    return Err(EngineError::StateLimit {
+                        rule: if rules > held { self.greediest_rule() } else { "(rows that wait)".into() },
+                        key: String::new(),
+                        time_ns: self.buffer.clock().watermark(),
+                        bytes: held + rules,
+                        limit,
+                    });
+                }
+                Some(limit - held)
+            }
+        };
+        Ok(SequenceLimits { bytes, interrupted: self.options.interrupted })
+    }
+
+    fn greediest_rule(&self) -> String {
+        let greediest = self.rules.iter().max_by_key(|rule| rule.bytes());
+        greediest.map_or_else(String::new, |rule| rule.name.clone())
+    }
+
+    /// Lets go of what nothing needs any more.
+    fn tidy(&mut self, watermark: Option<i64>) -> Result<(), EngineError> {
+        for rule in &mut self.rules {
+            let Some(compiled) = rule.compiled.clone() else { continue };
+            for shard in &mut rule.shards {
+                if let Some(watermark) = watermark {
+                    compiled.matcher().clear_expired(shard, watermark);
+                }
+            }
+        }
+        if self.rules.iter().all(|rule| rule.shards.iter().all(SequenceState::needs_no_rows)) {
+            self.history.clear();
+        } else if self.history.is_full() {
+            let needed = self.rows_needed();
+            let columns = Arc::clone(self.buffer.columns());
+            self.history.keep(&columns, needed)?;
+        } else {
+            let columns = Arc::clone(self.buffer.columns());
+            self.history.join(&columns)?;
+        }
+        Ok(())
+    }
+
+    /// Places of the rows that some rule still needs, ascending.
+    fn rows_needed(&self) -> Vec<u64> {
+        let mut needed = vec![];
+        for rule in &self.rules {
+            rule.rows_needed(&mut needed);
+        }
+        needed.sort_unstable();
+        needed.dedup();
+        needed
+    }
+
+    /// What is known of it.
+    pub fn stats(&self) -> EngineStats {
+        let sources = self.buffer.stats();
+        let rules: Vec<RuleStats> = self
+            .rules
+            .iter()
+            .map(|rule| {
+                let sum = |count: fn(&SequenceState) -> usize| rule.shards.iter().map(count).sum::<usize>();
+                RuleStats {
+                    name: rule.name.clone(),
+                    fingerprint: rule.fingerprint.clone(),
+                    live_runs: sum(SequenceState::live_runs),
+                    keys: sum(SequenceState::partitions),
+                    matches: rule.matches,
+                    rows_visited: rule.shards.iter().map(SequenceState::rows_visited).sum(),
+                    runs_visited: rule.shards.iter().map(SequenceState::runs_visited).sum(),
+                    bytes: rule.bytes(),
+                }
+            })
+            .collect();
+        EngineStats {
+            rows: sources.iter().map(|source| source.rows).sum(),
+            late: sources.iter().map(|source| source.late).sum(),
+            dropped: self.dropped,
+            future: sources.iter().map(|source| source.future).sum(),
+            waiting: self.buffer.waiting(),
+            live_runs: rules.iter().map(|rule| rule.live_runs).sum(),
+            bytes: self.buffer.bytes()
+                + self.history.bytes()
+                + rules.iter().map(|rule| rule.bytes).sum::<usize>(),
+            watermark_ns: self.buffer.clock().watermark(),
+            sources,
+            rules,
+        }
+    }
+}
+
+/// How rules were before a call.
+struct Undo {
+    first: u64,
+    /// Of rules that were compiled anew.
+    compiled: Vec<Option<(Option<Arc<Compiled>>, Vec<SequenceState>)>>,
+    matches: Vec<u64>,
+}
+
+/// Late rows, topic by topic, in their own columns.
+fn late_tables(
+    late: &[LateRows],
+    columns: &cepheid_event::MergedSchema,
+) -> Result<Vec<(String, DerivedTable)>, EngineError> {
+    let mut tables: Vec<(String, DerivedTable)> = vec![];
+    for rows in late {
+        let topic = columns.topic_name(rows.topic);
+        let name = if topic.is_empty() { "late".to_owned() } else { format!("{topic}.late") };
+        match tables.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, table)) => {
+                let schema = table.batch.schema();
+                let both = arrow_select::concat::concat_batches(&schema, [&table.batch, &rows.batch]);
+                table.batch = both.map_err(EventError::from)?;
+            }
+            None => {
+                let table =
+                    DerivedTable { batch: rows.batch.clone(), membership: no_membership(), matches: 0 };
+                tables.push((name, table));
+            }
+        }
+    }
+    Ok(tables)
+}
+
+fn no_membership() -> RecordBatch {
+    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let fields = vec![
+        Field::new("match", DataType::Int64, false),
+        Field::new("variable", dictionary.clone(), false),
+        Field::new("row", DataType::Int64, false),
+    ];
+    let empty = Arc::new(Int64Array::from(Vec::<i64>::new()));
+    let columns: Vec<arrow_array::ArrayRef> =
+        vec![empty.clone(), arrow_array::new_empty_array(&dictionary), empty];
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("three empty columns")
+}

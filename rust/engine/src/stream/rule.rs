@@ -1,0 +1,505 @@
+//! One rule of an engine: its pattern compiled for the topics there are, and its state, in shards by key.
+
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, UInt32Array};
+use arrow_buffer::ScalarBuffer;
+use cepheid_event::{EventError, MergedBatch, MergedSchema, OrderedRows, PartitionKeys, Table};
+use cepheid_ir::{Expr, Pattern, PatternError, SortKey, Within};
+use cepheid_matcher::sequence::{
+    Chunk, FoundKind, FoundSequence, FoundSequences, SequenceLimits, SequenceMatcher, SequenceState,
+};
+use cepheid_matcher::{Automaton, MatchError, Strategy};
+
+use super::binding::{Binding, topics_read};
+use super::derived::{DerivedTable, Part};
+use super::history::History;
+use crate::error::EngineError;
+use crate::matches::RowLabels;
+use crate::plan::{MatchOptions, Matching, Measures, Plan};
+use crate::sequences::derive_sequences;
+
+/// A chunk of fewer rows than this is matched on one thread: starting others costs more.
+const ROWS_A_THREAD_MIN: usize = 1 << 12;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) name: String,
+    pub(crate) pattern: Pattern,
+    /// Topics it reads; `None`: all.
+    pub(crate) topics: Option<Vec<String>>,
+    pub(crate) fingerprint: String,
+    pub(crate) shards: Vec<SequenceState>,
+    pub(crate) matches: u64,
+    pub(crate) compiled: Option<Arc<Compiled>>,
+}
+
+/// A pattern compiled for the columns that were known.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub(crate) binding: Binding,
+    pub(crate) plan: Plan,
+    /// How many of the topics read had sent something.
+    known: usize,
+}
+
+impl Compiled {
+    pub(crate) fn matcher(&self) -> &SequenceMatcher {
+        match &self.plan.matching {
+            Matching::Sequences(matcher) => matcher,
+            Matching::Search(_) => unreachable!("compiled for runs that wait"),
+        }
+    }
+}
+
+/// What rules share while a call is worked on.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) columns: &'a MergedSchema,
+    pub(crate) history: &'a History,
+    pub(crate) event_time: &'a str,
+    pub(crate) limits: SequenceLimits,
+    /// Names of topics, if there are any but the one without a name.
+    pub(crate) topic_names: &'a [String],
+}
+
+impl Rule {
+    /// Checks a pattern. `number`: which rule it is, for one without a name.
+    pub(crate) fn new(
+        pattern: Pattern,
+        number: usize,
+        event_time: &str,
+        shards: usize,
+    ) -> Result<Self, EngineError> {
+        let fingerprint = pattern.fingerprint();
+        let mut pattern = pattern;
+        for key in pattern.order_by.drain(..).collect::<Vec<_>>() {
+            check_order(&key, event_time)?;
+        }
+        pattern.validate()?;
+        let pattern = pattern.normalise();
+        refuse_what_looks_around(&pattern)?;
+        let automaton = Automaton::compile(&pattern)?;
+        if pattern.within.is_none() && may_wait_for_ever(&automaton) {
+            return Err(PatternError::UnboundedWait.into());
+        }
+        let name = pattern.name.clone().unwrap_or_else(|| format!("rule-{number}"));
+        let topics = topics_read(&pattern);
+        // Without keys there is one partition, and nothing to share out.
+        let shards = if pattern.partition_by.is_empty() { 1 } else { shards.max(1) };
+        Ok(Self {
+            name,
+            topics,
+            fingerprint,
+            shards: (0..shards).map(|_| SequenceState::default()).collect(),
+            matches: 0,
+            compiled: None,
+            pattern,
+        })
+    }
+
+    /// Topic of its matches.
+    pub(crate) fn emits(&self) -> &str {
+        self.pattern.emit.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Whether rows of a topic concern it.
+    pub(crate) fn reads(&self, topic: &str) -> bool {
+        self.topics.as_ref().is_none_or(|topics| topics.iter().any(|known| known == topic))
+    }
+
+    /// How many of the topics that it reads have sent something.
+    fn topics_known(&self, columns: &MergedSchema) -> usize {
+        columns.order().iter().filter(|topic| self.reads(columns.topic_name(**topic))).count()
+    }
+
+    /// Whether topics that it reads have become known since it was compiled.
+    pub(crate) fn is_out_of_date(&self, columns: &MergedSchema) -> bool {
+        let known = self.topics_known(columns);
+        known > 0 && self.compiled.as_ref().is_none_or(|compiled| compiled.known != known)
+    }
+
+    /// Compiles it, unless it is compiled for the topics there are.
+    pub(crate) fn compile(&mut self, around: &Surroundings<'_>) -> Result<(), EngineError> {
+        if !self.is_out_of_date(around.columns) {
+            return Ok(());
+        }
+        let columns = around.columns;
+        let known = self.topics_known(columns);
+        let binding = Binding::new(&self.pattern, self.topics.as_deref(), columns, around.event_time)?;
+        let options = MatchOptions {
+            event_time: Some(binding.event_time.clone()),
+            strategy: Some(Strategy::Sequences),
+            ..MatchOptions::default()
+        };
+        let plan = Plan::new(&binding.pattern, &binding.schema, &options)?;
+        let compiled = Arc::new(Compiled { binding, plan, known });
+        if self.compiled.is_some() {
+            self.rebuild(&compiled, around)?;
+        }
+        self.compiled = Some(compiled);
+        Ok(())
+    }
+
+    /// Makes what runs remember fit another compilation.
+    pub(crate) fn rebuild(
+        &mut self,
+        compiled: &Compiled,
+        around: &Surroundings<'_>,
+    ) -> Result<(), EngineError> {
+        let mut needed = vec![];
+        self.rows_needed(&mut needed);
+        needed.sort_unstable();
+        needed.dedup();
+        let rows = around.history.gather(around.columns, &needed)?;
+        let batch = compiled.binding.table_batch(&rows.batch, &rows.topic, &rows.time)?;
+        let table = Table::new(Arc::clone(&compiled.binding.schema), vec![batch])?;
+        for shard in &mut self.shards {
+            compiled.matcher().rebuild(shard, &table, &needed)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn rows_needed(&self, needed: &mut Vec<u64>) {
+        for shard in &self.shards {
+            shard.rows_needed(&mut |row| needed.push(row));
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.shards.iter().map(SequenceState::bytes).sum()
+    }
+
+    /// Matches released rows, the first of which stands at `first` in the order of all rows, then moves the clock to
+    /// the watermark, or to the end.
+    pub(crate) fn advance(
+        &mut self,
+        rows: &MergedBatch,
+        first: u64,
+        watermark: Option<i64>,
+        ended: bool,
+        around: &Surroundings<'_>,
+    ) -> Result<FoundSequences, EngineError> {
+        let Some(compiled) = self.compiled.clone() else { return Ok(FoundSequences::default()) };
+        let matcher = compiled.matcher();
+        let own = self.own_rows(rows, first, around)?;
+        let count = self.shards.len();
+        let few = own.ordinals.len() < ROWS_A_THREAD_MIN;
+        let clock = |state: &mut SequenceState, found: &mut FoundSequences| {
+            if let Some(watermark) = watermark {
+                matcher.advance(state, watermark, around.limits, found)?;
+            }
+            if ended { matcher.finish(state, around.limits, found) } else { Ok(()) }
+        };
+        let (outcome, input) = if own.ordinals.is_empty() {
+            (self.each_shard(few, |_, state, found| clock(state, found)), None)
+        } else {
+            let input = self.input(&compiled, own, around)?;
+            let asked = matcher.ask(input.chunk())?;
+            let (asked, keys) = (&asked, &input.keys);
+            let outcome = self.each_shard(few, |shard, state, found| {
+                matcher.push(state, asked, keys, (shard, count), around.limits, found)?;
+                clock(state, found)
+            });
+            (outcome, Some(input))
+        };
+        let mut found = outcome.map_err(|error| self.told(error, &compiled, input.as_ref()))?;
+        found.sort(matcher.variable_of());
+        self.matches += found.found.iter().filter(|entry| entry.kind == FoundKind::Match).count() as u64;
+        Ok(found)
+    }
+
+    /// An error with what the matcher does not know: the rule and the key.
+    fn told(&self, error: MatchError, compiled: &Compiled, input: Option<&Input>) -> EngineError {
+        match (error, input) {
+            (MatchError::StateLimit { row, bytes, limit }, Some(input)) => EngineError::StateLimit {
+                rule: self.name.clone(),
+                key: input.key_text(&compiled.plan.outputs.partition_by, row),
+                time_ns: input.time_of(row),
+                bytes,
+                limit,
+            },
+            (error, _) => error.into(),
+        }
+    }
+
+    /// Runs something on every shard, at once unless there is little to do, and puts together what is found.
+    fn each_shard(
+        &mut self,
+        few: bool,
+        work: impl Fn(usize, &mut SequenceState, &mut FoundSequences) -> Result<(), MatchError> + Sync,
+    ) -> Result<FoundSequences, MatchError> {
+        let work = &work;
+        let run = |(shard, state): (usize, &mut SequenceState)| {
+            let mut found = FoundSequences::default();
+            work(shard, state, &mut found).map(|()| found)
+        };
+        let outcomes: Vec<Result<FoundSequences, MatchError>> = if few || self.shards.len() == 1 {
+            self.shards.iter_mut().enumerate().map(run).collect()
+        } else {
+            std::thread::scope(|scope| {
+                let handles: Vec<_> =
+                    self.shards.iter_mut().enumerate().map(|shard| scope.spawn(move || run(shard))).collect();
+                let joined = handles
+                    .into_iter()
+                    .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                joined.collect()
+            })
+        };
+        let mut all = FoundSequences::default();
+        for outcome in outcomes {
+            all.append(outcome?);
+        }
+        Ok(all)
+    }
+}
+
+/// Rows that concern a rule.
+struct OwnRows {
+    batch: RecordBatch,
+    time: ScalarBuffer<i64>,
+    topic: ScalarBuffer<u16>,
+    ordinals: Vec<u64>,
+}
+
+/// A chunk, and what it borrows from.
+struct Input {
+    table: Table,
+    rows: OrderedRows,
+    times: Vec<i64>,
+    ordinals: Vec<u64>,
+    fresh_from: u32,
+    keys: PartitionKeys,
+}
+
+impl Input {
+    fn chunk(&self) -> Chunk<'_> {
+        Chunk {
+            table: &self.table,
+            rows: &self.rows,
+            times: &self.times,
+            ordinals: &self.ordinals,
+            fresh_from: self.fresh_from,
+        }
+    }
+
+    fn place_of(&self, ordinal: u64) -> Option<usize> {
+        self.ordinals.iter().position(|known| *known == ordinal)
+    }
+
+    fn time_of(&self, ordinal: u64) -> Option<i64> {
+        self.place_of(ordinal).map(|place| self.times[place])
+    }
+
+    /// The key of a row, as text for people.
+    fn key_text(&self, columns: &[usize], ordinal: u64) -> String {
+        let Some(place) = self.place_of(ordinal) else { return String::new() };
+        let (batch, row) = self.table.locate(place);
+        let values = columns.iter().map(|column| {
+            let name = self.table.schema().field(*column).name();
+            let value = cepheid_eval::read_value(self.table.batches()[batch].column(*column).as_ref(), row);
+            format!("{name} = {value:?}")
+        });
+        values.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Rule {
+    /// The rows of the topics that it reads.
+    fn own_rows(
+        &self,
+        rows: &MergedBatch,
+        first: u64,
+        around: &Surroundings<'_>,
+    ) -> Result<OwnRows, EngineError> {
+        let reads: Vec<bool> = (0..around.columns.num_topics() as u16)
+            .map(|topic| self.reads(around.columns.topic_name(topic)))
+            .collect();
+        if reads.iter().all(|reads| *reads) {
+            let ordinals = (first..first + rows.num_rows() as u64).collect();
+            let (batch, time, topic) = (rows.batch.clone(), rows.time.clone(), rows.topic.clone());
+            return Ok(OwnRows { batch, time, topic, ordinals });
+        }
+        let kept: Vec<u32> =
+            (0..rows.num_rows() as u32).filter(|row| reads[rows.topic[*row as usize] as usize]).collect();
+        let time = kept.iter().map(|row| rows.time[*row as usize]).collect();
+        let topic = kept.iter().map(|row| rows.topic[*row as usize]).collect();
+        let ordinals = kept.iter().map(|row| first + u64::from(*row)).collect();
+        let batch = arrow_select::take::take_record_batch(&rows.batch, &UInt32Array::from(kept));
+        Ok(OwnRows { batch: batch.map_err(EventError::from)?, time, topic, ordinals })
+    }
+
+    /// Groups rows by key, with the rows before them that conditions look back at.
+    fn input(
+        &self,
+        compiled: &Compiled,
+        own: OwnRows,
+        around: &Surroundings<'_>,
+    ) -> Result<Input, EngineError> {
+        let binding = &compiled.binding;
+        let partition_by = &compiled.plan.outputs.partition_by;
+        let fresh = binding.table_batch(&own.batch, &own.topic, &own.time)?;
+        let grouped =
+            |batches: Vec<RecordBatch>| -> Result<(Table, OrderedRows, PartitionKeys), EngineError> {
+                let table = Table::new(Arc::clone(&binding.schema), batches)?;
+                let rows = OrderedRows::new(&table, partition_by, &[], &compiled.matcher().columns_read())?;
+                let keys = PartitionKeys::new(&table, &rows, partition_by)?;
+                Ok((table, rows, keys))
+            };
+        let (table, rows, keys) = grouped(vec![fresh.clone()])?;
+        let mut before = vec![];
+        if compiled.matcher().rows_before() > 0 {
+            for partition in 0..rows.num_partitions() {
+                let shard = keys.shard(partition, self.shards.len());
+                before.extend_from_slice(self.shards[shard].tail(keys.get(partition)));
+            }
+        }
+        let mut times = own.time.to_vec();
+        let mut ordinals = own.ordinals;
+        if before.is_empty() {
+            return Ok(Input { table, rows, times, ordinals, fresh_from: 0, keys });
+        }
+        before.sort_unstable();
+        let context = around.history.gather(around.columns, &before)?;
+        let context_batch = binding.table_batch(&context.batch, &context.topic, &context.time)?;
+        times.splice(0..0, context.time.iter().copied());
+        let fresh_from = before.len() as u32;
+        ordinals.splice(0..0, before);
+        let (table, rows, keys) = grouped(vec![context_batch, fresh])?;
+        Ok(Input { table, rows, times, ordinals, fresh_from, keys })
+    }
+
+    /// What was found, topic by topic.
+    pub(crate) fn derive(
+        &self,
+        found: &FoundSequences,
+        rule: usize,
+        around: &Surroundings<'_>,
+    ) -> Result<Vec<Part>, EngineError> {
+        let Some(compiled) = &self.compiled else { return Ok(vec![]) };
+        let outputs = &compiled.plan.outputs;
+        let mut parts = vec![];
+        let mut kinds: Vec<(FoundKind, String, &Measures)> = vec![
+            (FoundKind::Match, self.emits().to_owned(), &outputs.measures),
+            (FoundKind::Timeout, format!("{}.timeout", self.emits()), &outputs.measures),
+        ];
+        for (index, measures) in outputs.emitted.iter().enumerate() {
+            kinds.push((
+                FoundKind::Emitted(index as u16),
+                self.pattern.emit_at[index].topic.clone(),
+                measures,
+            ));
+        }
+        for (kind, topic, measures) in kinds {
+            let entries: Vec<FoundSequence> =
+                found.found.iter().filter(|entry| entry.kind == kind).copied().collect();
+            if entries.is_empty() {
+                continue;
+            }
+            let mut needed: Vec<u64> =
+                entries.iter().flat_map(|entry| found.rows_of(entry)).copied().collect();
+            needed.sort_unstable();
+            needed.dedup();
+            let rows = around.history.gather(around.columns, &needed)?;
+            let batch = compiled.binding.table_batch(&rows.batch, &rows.topic, &rows.time)?;
+            let table = Table::new(Arc::clone(&compiled.binding.schema), vec![batch])?;
+            let labels = RowLabels {
+                topics: around.topic_names.to_vec(),
+                topic_of: rows.topic.to_vec(),
+                arrival_of: rows.arrival.to_vec(),
+            };
+            let arrival =
+                |ordinal: u64| needed.binary_search(&ordinal).expect("every row has been gathered") as u32;
+            let matches =
+                derive_sequences(&compiled.plan, measures, found, &entries, &table, &arrival, Some(labels))?;
+            let order = entries
+                .iter()
+                .map(|entry| {
+                    let rows = found.rows_of(entry);
+                    (entry.moment, rows.last().copied(), rows.first().copied())
+                })
+                .collect();
+            let event_of = matches.row_events();
+            let table = DerivedTable {
+                membership: matches.membership()?,
+                matches: matches.num_matches(),
+                batch: matches.batch,
+            };
+            parts.push(Part { topic, rule, table, order, event_of });
+        }
+        Ok(parts)
+    }
+}
+
+fn check_order(key: &SortKey, event_time: &str) -> Result<(), EngineError> {
+    let same = if key.column.quoted {
+        key.column.name == event_time
+    } else {
+        key.column.name.eq_ignore_ascii_case(event_time)
+    };
+    if same && !key.descending {
+        return Ok(());
+    }
+    Err(EngineError::Pattern(PatternError::Unsupported {
+        construct: format!(
+            "rows of a stream in another order than that of their event time (`{}`)",
+            key.column.name
+        ),
+        hint: format!("order by `{event_time}` alone, ascending, or leave the order out"),
+    }))
+}
+
+/// A stream keeps no rows but those of runs, and does not know those to come.
+fn refuse_what_looks_around(pattern: &Pattern) -> Result<(), EngineError> {
+    let refuse = |construct: &str, hint: &str| {
+        Err(EngineError::Pattern(PatternError::Unsupported {
+            construct: construct.into(),
+            hint: hint.into(),
+        }))
+    };
+    let conditions = pattern.define.iter().map(|definition| &definition.condition);
+    let (mut ahead, mut beside) = (false, false);
+    for condition in conditions.chain(pattern.root.untils()) {
+        condition.walk(&mut |expr| {
+            if let Expr::Column { at, .. } | Expr::Classifier { at } = expr {
+                ahead |= at.physical_offset > 0;
+                beside |= at.physical_offset != 0 && !at.is_physical();
+            }
+        });
+    }
+    let emitted = pattern.emit_at.iter().flat_map(|entry| &entry.measures);
+    for measure in emitted.chain(&pattern.measures).map(|measure| &measure.value).chain(&pattern.having) {
+        measure.walk(&mut |expr| {
+            if let Expr::Column { at, .. } | Expr::Classifier { at } = expr {
+                beside |= at.physical_offset != 0;
+            }
+        });
+    }
+    if ahead {
+        return refuse("next_() (NEXT) in a stream", "make the next row an event of the pattern");
+    }
+    if beside {
+        return refuse(
+            "prev() or next_() of a row that was taken before, in a stream,",
+            "make that row an event of the pattern",
+        );
+    }
+    Ok(())
+}
+
+/// Whether a run may wait without end for a row that never comes.
+fn may_wait_for_ever(automaton: &Automaton) -> bool {
+    let waits = |target: &cepheid_matcher::automaton::Target| {
+        let way = &automaton.ways[target.way as usize];
+        let bounded = way.continues.iter().chain(&way.opens).any(|bound| {
+            let bound = &automaton.bounds[*bound as usize];
+            !matches!(bound.within, Within::Unbounded)
+                && (way.continues.iter().any(|b| automaton.bounds[*b as usize].between == bound.between)
+                    || bound.single)
+        });
+        target.step != cepheid_matcher::automaton::Next::Accept
+            && way.relation != cepheid_ir::Contiguity::Strict
+            && !bounded
+    };
+    automaton.positions.iter().any(|position| position.follow.iter().any(waits))
+}

@@ -1,0 +1,412 @@
+//! An engine as bytes, and back.
+//!
+//! A snapshot is a head (eight letters, the version, the length of what follows when unpacked, and its checksum) and a
+//! body (postcard, packed with zstd): the settings, the rows that wait, the rows that runs still need, and the runs of
+//! each rule by key. Rows are Arrow IPC. What runs remember of their rows is not in it: it follows from these.
+
+use std::io::{Cursor, Read};
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{Schema, SchemaRef};
+use cepheid_event::{
+    EventError, MergedBatch, ReorderBuffer, ReorderState, SourceClock, TimePolicy, TopicState, shard_of,
+};
+use cepheid_ir::Pattern;
+use cepheid_matcher::sequence::{SavedRuns, SequenceLimits};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::history::History;
+use super::rule::Surroundings;
+use super::{Engine, EngineOptions, LatePolicy};
+use crate::error::EngineError;
+
+const LETTERS: &[u8; 8] = b"CEPHSNAP";
+/// The newest version, and the one that is written.
+const SNAPSHOT_VERSION: u32 = 1;
+const HEAD_BYTES: usize = 8 + 4 + 8 + 32;
+/// Packed bytes are at most this many times as long when unpacked: more is no snapshot, but an attack.
+const UNPACKED_TIMES_MAX: u64 = 4096;
+
+#[derive(Serialize, Deserialize)]
+struct Body {
+    event_time: String,
+    lateness_ns: Option<u64>,
+    late: u8,
+    idle_ns: Option<u64>,
+    future_ns: Option<u64>,
+    next: u64,
+    dropped: u64,
+    named: u64,
+    watermark: Option<i64>,
+    closed: Option<i64>,
+    schema_order: Vec<u16>,
+    topics: Vec<SavedTopic>,
+    /// Rows that runs need: their places (as differences), and the rows.
+    ordinals: Vec<u64>,
+    topic_of: Vec<u16>,
+    arrival: Vec<u64>,
+    time: Vec<i64>,
+    rows: Option<Vec<u8>>,
+    rules: Vec<SavedRule>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedTopic {
+    name: String,
+    active: bool,
+    greatest: Option<i64>,
+    awaited_since: Option<i64>,
+    rows: u64,
+    late: u64,
+    future: u64,
+    /// Arrow IPC without rows.
+    schema: Option<Vec<u8>>,
+    waiting: Option<Vec<u8>>,
+    arrival: Vec<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedRule {
+    name: String,
+    fingerprint: String,
+    matches: u64,
+    runs: SavedRuns,
+}
+
+fn refuse<T>(reason: impl Into<String>) -> Result<T, EngineError> {
+    Err(EngineError::InvalidSnapshot { reason: reason.into() })
+}
+
+impl Engine {
+    /// The engine as bytes: with the same rules, [`restore`](Self::restore) goes on exactly where it stands.
+    ///
+    /// # Errors
+    /// What Arrow refuses.
+    pub fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
+        let state = self.buffer.state()?;
+        let needed = self.rows_needed();
+        let rows = self.history.gather(self.buffer.columns(), &needed)?;
+        let mut topics = vec![];
+        for topic in state.topics {
+            topics.push(SavedTopic {
+                name: topic.name,
+                active: topic.clock.active,
+                greatest: topic.clock.greatest,
+                awaited_since: topic.clock.awaited_since,
+                rows: topic.rows,
+                late: topic.late,
+                future: topic.future,
+                schema: topic.schema.as_ref().map(|schema| to_ipc(schema, None)).transpose()?,
+                waiting: topic.waiting.as_ref().map(|rows| to_ipc(&rows.schema(), Some(rows))).transpose()?,
+                arrival: differences(&topic.arrival),
+            });
+        }
+        let rules = self
+            .rules
+            .iter()
+            .map(|rule| {
+                let mut runs = SavedRuns::default();
+                rule.shards.iter().for_each(|shard| shard.save(&mut runs));
+                SavedRule {
+                    name: rule.name.clone(),
+                    fingerprint: rule.fingerprint.clone(),
+                    matches: rule.matches,
+                    runs,
+                }
+            })
+            .collect();
+        let mut time = rows.time.to_vec();
+        for place in (1..time.len()).rev() {
+            time[place] = time[place].wrapping_sub(time[place - 1]);
+        }
+        let body = Body {
+            event_time: self.options.event_time.clone(),
+            lateness_ns: self.options.lateness_ns,
+            late: self.options.late as u8,
+            idle_ns: self.options.idle_ns,
+            future_ns: self.options.future_ns,
+            next: self.next,
+            dropped: self.dropped,
+            named: self.named as u64,
+            watermark: state.watermark,
+            closed: state.closed,
+            schema_order: state.schema_order,
+            topics,
+            ordinals: differences(&needed),
+            topic_of: rows.topic.to_vec(),
+            arrival: rows.arrival.to_vec(),
+            time,
+            rows: (!needed.is_empty())
+                .then(|| to_ipc(&rows.batch.schema(), Some(&rows.batch)))
+                .transpose()?,
+            rules,
+        };
+        let plain = postcard::to_stdvec(&body).expect("plain data can be written");
+        let packed = zstd::bulk::compress(&plain, 3).expect("memory can be written to");
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + packed.len());
+        bytes.extend_from_slice(LETTERS);
+        bytes.extend_from_slice(&SNAPSHOT_VERSION.to_le_bytes());
+        bytes.extend_from_slice(&(plain.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(&Sha256::digest(&packed));
+        bytes.extend_from_slice(&packed);
+        Ok(bytes)
+    }
+
+    /// An engine that goes on where a snapshot was taken. The rules must be those that it was taken of; `threads` and
+    /// `memory_limit` need not be the same.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidSnapshot`], [`EngineError::SnapshotVersion`], [`EngineError::SnapshotRules`].
+    pub fn restore(
+        bytes: &[u8],
+        rules: Vec<Pattern>,
+        threads: Option<usize>,
+        memory_limit: Option<usize>,
+        interrupted: Option<fn() -> bool>,
+    ) -> Result<Self, EngineError> {
+        let body = unpacked(bytes)?;
+        let late = match body.late {
+            0 => LatePolicy::SideOutput,
+            1 => LatePolicy::Drop,
+            2 => LatePolicy::Error,
+            _ => return refuse("its settings are none"),
+        };
+        let options = EngineOptions {
+            event_time: body.event_time.clone(),
+            topics: vec![],
+            lateness_ns: body.lateness_ns,
+            late,
+            idle_ns: body.idle_ns,
+            future_ns: body.future_ns,
+            threads,
+            memory_limit,
+            interrupted,
+        };
+        let mut engine = Self::new(rules, options)?;
+        engine.take_buffer(&body)?;
+        engine.take_history(&body)?;
+        (engine.next, engine.dropped) = (body.next, body.dropped);
+        engine.named = engine.named.max(body.named as usize);
+        engine.take_rules(body.rules)?;
+        Ok(engine)
+    }
+
+    fn take_buffer(&mut self, body: &Body) -> Result<(), EngineError> {
+        let mut topics = vec![];
+        for topic in &body.topics {
+            let schema = topic.schema.as_deref().map(schema_of).transpose()?;
+            let waiting = topic.waiting.as_deref().map(from_ipc).transpose()?;
+            topics.push(TopicState {
+                name: topic.name.clone(),
+                clock: SourceClock {
+                    active: topic.active,
+                    greatest: topic.greatest,
+                    awaited_since: topic.awaited_since,
+                },
+                rows: topic.rows,
+                late: topic.late,
+                future: topic.future,
+                schema,
+                waiting,
+                arrival: sums(&topic.arrival)?,
+            });
+        }
+        let (watermark, closed) = (body.watermark, body.closed);
+        let state = ReorderState { watermark, closed, topics, schema_order: body.schema_order.clone() };
+        let policy = TimePolicy { lateness: body.lateness_ns, idle: body.idle_ns, future: body.future_ns };
+        self.buffer = match ReorderBuffer::from_state(body.event_time.as_str(), policy, state) {
+            Ok(buffer) => buffer,
+            Err(EventError::InvalidState { reason }) => return refuse(reason),
+            Err(error) => return refuse(error.to_string()),
+        };
+        Ok(())
+    }
+
+    fn take_history(&mut self, body: &Body) -> Result<(), EngineError> {
+        let ordinals = sums(&body.ordinals)?;
+        let count = ordinals.len();
+        let columns = self.buffer.columns();
+        let topics = columns.num_topics();
+        let fits = body.topic_of.len() == count
+            && body.arrival.len() == count
+            && body.time.len() == count
+            && ordinals.windows(2).all(|pair| pair[0] < pair[1])
+            && ordinals.last().is_none_or(|last| *last < body.next)
+            && body.topic_of.iter().all(|topic| (*topic as usize) < topics)
+            && body.rows.is_some() == (count > 0);
+        if !fits {
+            return refuse("its rows do not go together");
+        }
+        let Some(rows) = &body.rows else { return Ok(()) };
+        let batch = from_ipc(rows)?;
+        let same = batch.num_rows() == count
+            && batch.num_columns() <= columns.schema().fields().len()
+            && batch
+                .schema()
+                .fields()
+                .iter()
+                .zip(columns.schema().fields())
+                .all(|(l, r)| l.data_type() == r.data_type() && l.name() == r.name());
+        if !same {
+            return refuse("its rows are of other columns than its topics");
+        }
+        let mut time = body.time.clone();
+        for place in 1..time.len() {
+            time[place] = time[place].wrapping_add(time[place - 1]);
+        }
+        let rows = MergedBatch {
+            batch,
+            time: time.into(),
+            topic: body.topic_of.clone().into(),
+            arrival: body.arrival.clone().into(),
+        };
+        self.history = History::restored(ordinals, rows);
+        Ok(())
+    }
+
+    fn take_rules(&mut self, saved: Vec<SavedRule>) -> Result<(), EngineError> {
+        let differ = |reason: String| Err(EngineError::SnapshotRules { reason });
+        if let Some(rule) = self.rules.iter().find(|rule| saved.iter().all(|saved| saved.name != rule.name)) {
+            return differ(format!("the snapshot has no rule `{}`", rule.name));
+        }
+        let mut given = std::mem::take(&mut self.rules);
+        for saved in saved {
+            let Some(place) = given.iter().position(|rule| rule.name == saved.name) else {
+                return differ(format!("the snapshot's rule `{}` is not among those given", saved.name));
+            };
+            let mut rule = given.swap_remove(place);
+            if rule.fingerprint != saved.fingerprint {
+                return differ(format!("rule `{}` is another version of itself", saved.name));
+            }
+            rule.matches = saved.matches;
+            let columns = self.buffer.columns().clone();
+            let around = Surroundings {
+                columns: &columns,
+                history: &self.history,
+                event_time: &self.options.event_time,
+                limits: SequenceLimits::default(),
+                topic_names: &[],
+            };
+            rule.compile(&around)?;
+            match rule.compiled.clone() {
+                None if saved.runs == SavedRuns::default() => {}
+                None => return refuse("it has runs of a rule whose topics have sent nothing"),
+                Some(compiled) => {
+                    let shards = rule.shards.len();
+                    let loaded =
+                        compiled.matcher().load(saved.runs, &mut rule.shards, |key| shard_of(key, shards));
+                    if let Err(reason) = loaded {
+                        return refuse(reason);
+                    }
+                    let mut needed = vec![];
+                    rule.rows_needed(&mut needed);
+                    if !needed.iter().all(|row| self.history.contains(*row)) {
+                        return refuse("it has runs without their rows");
+                    }
+                    rule.rebuild(&compiled, &around)?;
+                }
+            }
+            self.rules.push(rule);
+        }
+        Ok(())
+    }
+}
+
+fn unpacked(bytes: &[u8]) -> Result<Body, EngineError> {
+    if bytes.len() < HEAD_BYTES || &bytes[..8] != LETTERS {
+        return refuse("it does not begin like one");
+    }
+    let version = u32::from_le_bytes(bytes[8..12].try_into().expect("four bytes"));
+    if version != SNAPSHOT_VERSION {
+        return Err(EngineError::SnapshotVersion { found: version, supported: SNAPSHOT_VERSION });
+    }
+    let length = u64::from_le_bytes(bytes[12..20].try_into().expect("eight bytes"));
+    let packed = &bytes[HEAD_BYTES..];
+    if Sha256::digest(packed).as_slice() != &bytes[20..HEAD_BYTES] {
+        return refuse("its checksum is wrong: it has been cut short or changed");
+    }
+    if length > (packed.len() as u64).saturating_mul(UNPACKED_TIMES_MAX) {
+        return refuse("it would be too long when unpacked");
+    }
+    let mut plain = vec![];
+    let decoder = zstd::stream::read::Decoder::new(Cursor::new(packed));
+    let read = decoder.and_then(|decoder| decoder.take(length + 1).read_to_end(&mut plain));
+    if read.is_err() || plain.len() as u64 != length {
+        return refuse("it cannot be unpacked");
+    }
+    match postcard::take_from_bytes(&plain) {
+        Ok((body, [])) => Ok(body),
+        _ => refuse("its body cannot be read"),
+    }
+}
+
+fn differences(ascending: &[u64]) -> Vec<u64> {
+    let mut last = 0;
+    ascending
+        .iter()
+        .map(|value| {
+            let difference = value - last;
+            last = *value;
+            difference
+        })
+        .collect()
+}
+
+fn sums(differences: &[u64]) -> Result<Vec<u64>, EngineError> {
+    let mut last = 0_u64;
+    differences
+        .iter()
+        .map(|difference| {
+            last = last
+                .checked_add(*difference)
+                .ok_or_else(|| EngineError::InvalidSnapshot { reason: "its rows have no order".into() })?;
+            Ok(last)
+        })
+        .collect()
+}
+
+fn to_ipc(schema: &Schema, rows: Option<&RecordBatch>) -> Result<Vec<u8>, EngineError> {
+    let mut bytes = vec![];
+    let mut writer = StreamWriter::try_new(&mut bytes, schema).map_err(EventError::from)?;
+    if let Some(rows) = rows {
+        writer.write(rows).map_err(EventError::from)?;
+    }
+    writer.finish().map_err(EventError::from)?;
+    drop(writer);
+    Ok(bytes)
+}
+
+fn reader_of(bytes: &[u8]) -> Result<StreamReader<Cursor<&[u8]>>, EngineError> {
+    StreamReader::try_new(Cursor::new(bytes), None)
+        .map_err(|error| EngineError::InvalidSnapshot { reason: format!("its rows cannot be read: {error}") })
+}
+
+fn schema_of(bytes: &[u8]) -> Result<SchemaRef, EngineError> {
+    Ok(reader_of(bytes)?.schema())
+}
+
+fn from_ipc(bytes: &[u8]) -> Result<RecordBatch, EngineError> {
+    let reader = reader_of(bytes)?;
+    let schema = reader.schema();
+    let mut batches = vec![];
+    for batch in reader {
+        match batch {
+            Ok(batch) => batches.push(batch),
+            Err(error) => return refuse(format!("its rows cannot be read: {error}")),
+        }
+    }
+    match batches.len() {
+        1 => Ok(batches.remove(0)),
+        0 => {
+            let options = RecordBatchOptions::new().with_row_count(Some(0));
+            let columns = schema.fields().iter().map(|field| arrow_array::new_empty_array(field.data_type()));
+            let empty = RecordBatch::try_new_with_options(Arc::clone(&schema), columns.collect(), &options);
+            Ok(empty.map_err(EventError::from)?)
+        }
+        _ => refuse("its rows are in pieces"),
+    }
+}

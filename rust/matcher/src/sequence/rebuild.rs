@@ -1,0 +1,90 @@
+//! What runs remember, made anew from the rows that they have taken.
+//!
+//! Values and running aggregates are not saved with runs: they follow from rows, which are kept anyway.
+
+use cepheid_eval::{ColumnReader, Value};
+use cepheid_event::Table;
+
+use super::compile::SequenceMatcher;
+use super::registers::Registers;
+use super::slab::NONE;
+use super::state::SequenceState;
+use super::tests::Projected;
+use crate::error::MatchError;
+
+/// Rows by their place among those kept.
+struct KeptRows<'a> {
+    table: &'a Table,
+    columns: Vec<Option<Vec<ColumnReader>>>,
+}
+
+impl Projected for KeptRows<'_> {
+    fn value(&self, column: usize, row: u32) -> Value {
+        // A stream refuses to look at rows beside those taken, so there is no column without a reader.
+        let Some(readers) = &self.columns[column] else { return Value::Null };
+        let (batch, row) = self.table.locate(row as usize);
+        readers[batch].value(row)
+    }
+}
+
+impl SequenceMatcher {
+    /// Makes the registers of every run anew, for this compilation of the pattern. `ordinals[i]`: the place of row i of
+    /// `table` in the order of all rows, ascending; all rows that runs have taken are there.
+    ///
+    /// # Errors
+    /// [`MatchError::TooLarge`] never; kept for what Arrow may refuse.
+    pub fn rebuild(
+        &self,
+        state: &mut SequenceState,
+        table: &Table,
+        ordinals: &[u64],
+    ) -> Result<(), MatchError> {
+        state.waits.rebind(self);
+        if self.lookbacks.is_empty() && self.folds.is_empty() {
+            return Ok(());
+        }
+        let columns = self
+            .projection
+            .iter()
+            .map(|(column, shift)| {
+                let readers = table.batches().iter().map(|batch| ColumnReader::new(batch.column(*column)));
+                (*shift == 0).then(|| readers.collect())
+            })
+            .collect();
+        let rows = KeptRows { table, columns };
+        let registers_of = |state: &SequenceState, node: u32, old: Option<&Registers>| {
+            let mut registers = Registers::new(self);
+            if let Some(old) = old {
+                registers.opened.clone_from(&old.opened);
+            }
+            for (row, place) in state.members(node) {
+                let kept = ordinals.binary_search(&row).expect("rows of runs are kept") as u32;
+                registers.take(self, self.variable_of[place as usize], kept, &rows);
+            }
+            registers
+        };
+        let mut partitions: Vec<u32> = state.keys.values().copied().collect();
+        partitions.sort_unstable();
+        for partition in partitions {
+            let mut start = state.partitions.get(partition).first_start;
+            while start != NONE {
+                let mut run = state.starts.get(start).runs;
+                while run != NONE {
+                    let entry = state.runs.get(run);
+                    let threads: Vec<_> = std::iter::once(&entry.thread)
+                        .chain(&entry.others)
+                        .map(|thread| registers_of(state, thread.node, thread.registers.as_deref()))
+                        .collect();
+                    let entry = state.runs.get_mut(run);
+                    let own = std::iter::once(&mut entry.thread).chain(&mut entry.others);
+                    for (thread, registers) in own.zip(threads) {
+                        thread.registers = Some(Box::new(registers));
+                    }
+                    run = entry.start_next;
+                }
+                start = state.starts.get(start).next;
+            }
+        }
+        Ok(())
+    }
+}
