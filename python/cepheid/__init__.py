@@ -11,7 +11,9 @@
 
 from cepheid._native import __version__
 from cepheid.columns import Ref, col, expr_from_sql, lit, ref
-from cepheid.engine import match
+from cepheid.derived import Derived
+from cepheid.engine import Engine
+from cepheid.engine_stats import EngineStats, RuleStats, SourceStats
 from cepheid.errors import (
     CepheidError,
     EvaluationError,
@@ -51,6 +53,7 @@ from cepheid.functions import (
     round,
     when,
 )
+from cepheid.matching import match
 from cepheid.pattern import Pattern, absent, all_of, event, seq
 from cepheid.predicate import udf
 from cepheid.result import Matches
@@ -58,6 +61,9 @@ from cepheid.sql import pattern_from_sql, sql
 
 __all__ = [
     "CepheidError",
+    "Derived",
+    "Engine",
+    "EngineStats",
     "EvaluationError",
     "Expr",
     "InternalError",
@@ -67,7 +73,9 @@ __all__ = [
     "Pattern",
     "PatternError",
     "Ref",
+    "RuleStats",
     "SchemaError",
+    "SourceStats",
     "SqlError",
     "StateLimitError",
     "StoreError",

@@ -1,9 +1,11 @@
 """The compiled half of cepheid."""
 
-from typing import Protocol, final, type_check_only
+from collections.abc import Sequence
+from typing import Any, Protocol, final, type_check_only
 
 __all__ = [
     "ArrowBatch",
+    "Engine",
     "MatchTable",
     "Pattern",
     "Query",
@@ -28,6 +30,98 @@ class ArrowBatch:
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """The batch as a stream of one; a requested schema is followed where its types can be cast to."""
+
+@final
+class Engine:
+    """Rules over streams; `cepheid.Engine` is built on it. Calls of several threads wait for each other.
+
+    Spans and times are in nanoseconds, `data` as for `Pattern`. Outputs are pairs of a topic and its events.
+    """
+
+    def __new__(
+        cls,
+        rules: Sequence[Pattern],
+        event_time: str,
+        *,
+        topics: Sequence[str],
+        lateness_ns: int | None,
+        late: str,
+        idle_ns: int | None,
+        future_ns: int | None,
+        threads: int | None,
+        memory_limit: int | None,
+    ) -> Engine:
+        """An engine that has seen nothing.
+
+        Raises:
+            CepheidError: See `cepheid.Engine`.
+        """
+
+    @staticmethod
+    def restore(blob: bytes, rules: Sequence[Pattern], *, threads: int | None, memory_limit: int | None) -> Engine:
+        """An engine as it was when the snapshot was taken.
+
+        Raises:
+            StoreError: It is no snapshot, or not of these rules.
+        """
+
+    def push(self, data: object, topic: str | None, now_ns: int | None) -> list[tuple[str, MatchTable]]:
+        """Takes rows of a topic, and gives the events that they, and the passing of time, derive.
+
+        Raises:
+            CepheidError: See `cepheid.Engine.push`.
+        """
+
+    def columns(self, topic: str | None) -> ArrowBatch | None:
+        """The columns of a topic, as a batch without rows; None before its first push."""
+
+    def advance_to(self, time_ns: int) -> list[tuple[str, MatchTable]]:
+        """Moves the clock.
+
+        Raises:
+            CepheidError: See `cepheid.Engine.advance_to`.
+        """
+
+    def flush(self) -> list[tuple[str, MatchTable]]:
+        """Ends the input.
+
+        Raises:
+            CepheidError: See `cepheid.Engine.flush`.
+        """
+
+    def add(self, rule: Pattern) -> None:
+        """Adds a rule, which sees the rows that are matched from now on.
+
+        Raises:
+            CepheidError: See `cepheid.Engine.add`.
+        """
+
+    def replace(self, name: str, rule: Pattern) -> None:
+        """Puts a rule in the place of another.
+
+        Raises:
+            CepheidError: See `cepheid.Engine.replace`.
+        """
+
+    def remove(self, name: str) -> None:
+        """Takes a rule out.
+
+        Raises:
+            PatternError: There is none of that name.
+        """
+
+    def rules(self) -> list[str]:
+        """Names of the rules, in order."""
+
+    def snapshot(self) -> bytes:
+        """All that the engine knows.
+
+        Raises:
+            CepheidError: See `cepheid.Engine.snapshot`.
+        """
+
+    def stats(self) -> dict[str, Any]:
+        """Counts, as plain data; `cepheid.EngineStats` explains them."""
 
 @final
 class MatchTable:
@@ -108,6 +202,26 @@ class Pattern:
 
     def match_table(self, data: object, *, event_time: str | None = None) -> MatchTable:
         """Matches one table.
+
+        Raises:
+            CepheidError: See `cepheid.match`.
+        """
+
+    def match_outputs(
+        self, data: object, rule: str, *, event_time: str | None = None
+    ) -> tuple[MatchTable, list[tuple[str, MatchTable]]]:
+        """Matches one table; gives the matches, and by topic whatever else is derived.
+
+        A pattern that names no topic is a rule by the name of `rule`.
+
+        Raises:
+            CepheidError: See `cepheid.match`.
+        """
+
+    def match_topics(
+        self, data: Sequence[tuple[str, object]], rule: str, event_time: str
+    ) -> tuple[MatchTable, list[tuple[str, MatchTable]]]:
+        """Matches the tables of several topics; gives the matches, and by topic whatever else is derived.
 
         Raises:
             CepheidError: See `cepheid.match`.

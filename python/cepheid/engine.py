@@ -1,48 +1,390 @@
-"""Patterns meet tables."""
+"""Rules over streams: rows go in as they come, derived events come out as soon as they are known."""
 
 from __future__ import annotations
 
-from typing import Any
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, final
 
+from cepheid._native import Engine as NativeEngine
+from cepheid._native import Pattern as NativePattern
+from cepheid.building import checked_name
+from cepheid.derived import Derived
+from cepheid.engine_options import (
+    checked_clock,
+    checked_count,
+    checked_late,
+    checked_rule,
+    checked_topics,
+    memory_bytes,
+    named_rules,
+    optional_span_ns,
+)
+from cepheid.engine_stats import EngineStats
+from cepheid.event_time import time_ns
 from cepheid.pattern import Pattern
-from cepheid.result import Matches
+from cepheid.predicate import UserPredicate
+from cepheid.stream_input import StreamInput
 
-__all__ = ["match"]
+__all__ = ["Engine", "Rules"]
+
+Rules = Pattern | Iterable[Pattern] | Mapping[str, Pattern]
+Span = str | dt.timedelta
 
 
-def match(pattern: Pattern, data: Any, *, event_time: str | None = None) -> Matches:
-    """Finds the matches of a pattern in a table: the whole input, in one call.
+@final
+class Engine:
+    """Matches rules in streams, in event time.
+
+    Rows are pushed as they arrive, of one topic or of several, and matched in the order of their times: as soon as the
+    watermark has reached them. Whatever they derive is given back by the call that makes it certain, the same for any
+    way in which the rows are cut into calls, and for any number of threads.
+
+    An error leaves the engine as it was before the call. Calls from several threads wait for each other.
 
     Args:
-        pattern: The pattern.
-        data: The table: an Arrow table (pyarrow, Polars, pandas, DuckDB, nanoarrow: anything with
-            ``__arrow_c_stream__`` or ``__arrow_c_array__``), a dict of NumPy arrays or lists, a NumPy structured
-            array, a list of dicts, or an iterable of these. Buffers are shared.
-        event_time: The column of the event time, where the pattern has no `Pattern.order_by`: rows are then put in
-            its order.
-
-    Returns:
-        The matches, as Arrow.
+        rules: A pattern, a list of patterns, or a mapping of names to patterns. A rule without a name is ``rule-1`` if
+            it is the first, and so on. A rule that may wait for ever says so with `Pattern.within` ``(None)``.
+        event_time: The column of the event time, in every topic: a timestamp, a date, or whole numbers, which count
+            nanoseconds since 1970.
+        lateness: How far behind the greatest time of its topic a row may come: text such as ``"30s"`` or a timedelta.
+            Rows wait that long. None: only `advance_to` moves the clock.
+        late: What becomes of a row that comes later still: ``"side_output"``: it is given back, in the topic
+            ``<topic>.late`` (``late`` of rows without topic); ``"drop"``; ``"error"``: the call is refused. All are
+            counted.
+        idle: A topic that is further behind the others than this does not hold them up. None: it does, for ever.
+        threads: How many threads match rules that have keys (`Pattern.partition_by`). None: one.
+        memory_limit: Bytes that state may take, as a number or as text such as ``"64MB"``. A call that would need more
+            is refused with a `StateLimitError`. None: no limit.
+        future: A row that is dated further ahead of the clock than this moves no watermark, so that one broken clock
+            does not make the rows of all others late. None: no guard.
+        clock: Gives the time for that: a function that returns a datetime. None: the system's clock.
+        topics: The order in which rows of equal time go, of different topics; by default that in which the rules name
+            them.
 
     Raises:
-        TypeError: `pattern` is no pattern, or `event_time` no name.
-        PatternError: The pattern is impossible, or more than this version can match (code ``unsupported``).
-        SchemaError: The data cannot be read as a table, or a column is missing or of another type.
-        EvaluationError: A value led to an overflow, a division by zero, or a failed conversion.
-        MatchError: A strict skip target has no row, or is the first row of the match.
-        StateLimitError: The search passed its limit of steps.
+        TypeError: An argument is of the wrong type.
+        PatternError: A rule is impossible, may wait for ever without saying so, two have one name or derive one topic
+            with different columns, or an option has a value that it cannot take (code ``invalid-clause``).
 
     Example:
         >>> import cepheid as cep
-        >>> from cepheid import event
-        >>> pattern = cep.seq(event("low", "x < 2"), event("high", "x > 2"), contiguity="strict")
-        >>> cep.match(pattern.select(low="low.x", high="high.x"), {"x": [1, 3, 1, 2, 1, 5]}).to_numpy()["high"]
-        array([3, 5])
+        >>> from cepheid import col, event
+        >>> small = event("small", col.amount < 10).at_least(2)
+        >>> fraud = (small >> event("big", col.amount > 500)).partition_by("card").within("10m").named("fraud")
+        >>> engine = cep.Engine(fraud)
+        >>> engine.push([{"ts": 1, "card": "c", "amount": 2}, {"ts": 2, "card": "c", "amount": 3}])
+        Derived: nothing
+        >>> derived = engine.push([{"ts": 3, "card": "c", "amount": 900}])
+        >>> [found["card"] for found in derived["fraud"]]
+        ['c']
     """
-    if not isinstance(pattern, Pattern):
-        hint = "; for SQL use cepheid.sql() or pattern_from_sql()" if isinstance(pattern, str) else ""
-        raise TypeError(f"match() takes a pattern, not {type(pattern).__name__}{hint}")
-    from cepheid.input import table_of
 
-    native, predicates = pattern._compiled(event_time)
-    return Matches._of(native.match_table(table_of(data, predicates), event_time=event_time))
+    __slots__ = ("_clock", "_input", "_native")
+
+    _native: NativeEngine
+    _input: StreamInput
+    _clock: Callable[[], int]
+
+    def __init__(
+        self,
+        rules: Rules,
+        event_time: str = "ts",
+        *,
+        lateness: Span | None = "0s",
+        late: Literal["side_output", "drop", "error"] = "side_output",
+        idle: Span | None = None,
+        threads: int | None = None,
+        memory_limit: int | str | None = None,
+        future: Span | None = "1h",
+        clock: Callable[[], dt.datetime] | None = None,
+        topics: Sequence[str] = (),
+    ) -> None:
+        compiled = _compiled(rules)
+        self._clock = checked_clock(clock)
+        self._native = NativeEngine(
+            [native for _, native, _ in compiled],
+            checked_name(event_time, "column"),
+            topics=checked_topics(topics),
+            lateness_ns=optional_span_ns(lateness, "lateness"),
+            late=checked_late(late),
+            idle_ns=optional_span_ns(idle, "idle"),
+            future_ns=optional_span_ns(future, "future"),
+            threads=checked_count(threads, "threads"),
+            memory_limit=memory_bytes(memory_limit),
+        )
+
+        self._input = _stream_input(self._native, compiled)
+
+    # Rows and time.
+
+    def push(self, data: Any, topic: str | None = None) -> Derived:
+        """Takes rows as they arrived, and gives the events that they derive.
+
+        Args:
+            data: Rows: whatever `cepheid.match` takes for a table, in any order of times. A topic keeps the columns of
+                its first rows.
+            topic: The topic that they are of. It may be left out where the rules name none.
+
+        Returns:
+            The events, by topic; late rows too, unless they are dropped.
+
+        Raises:
+            TypeError: `topic` is no string.
+            SchemaError: The data are no table, lack a column or have it in another type, a row has no time (code
+                ``null-time``), or no rule reads the topic (code ``unknown-topic``). No row has been taken.
+            LateEventError: A row is late, and `late` is ``"error"``. No row has been taken.
+            EvaluationError: A value led to an overflow, a division by zero, or a failed conversion. No row has been
+                taken.
+            StateLimitError: State would pass `memory_limit`. No row has been taken.
+
+        Example:
+            >>> import cepheid as cep
+            >>> engine = cep.Engine(cep.event("login", topic="auth").named("seen"))
+            >>> engine.push([{"ts": 1, "user": "u"}], topic="auth")
+            Derived: 1 event of 1 topic
+              seen  1
+        """
+        if topic is not None and not isinstance(topic, str):
+            raise TypeError(f"a topic is named by a string, not {type(topic).__name__}")
+        table = self._input.table(data, topic)
+        if table is None:
+            return Derived._of(())
+        return Derived._of_native(self._native.push(table, topic, self._clock()))
+
+    def advance_to(self, time: dt.datetime | int) -> Derived:
+        """Moves the clock by hand: rows up to this time are matched, deadlines up to it fire.
+
+        From then on a row at or before it is late. Going backwards does nothing.
+
+        Args:
+            time: A datetime (a naive one is UTC), or nanoseconds since 1970.
+
+        Returns:
+            The events that become known by it, by topic.
+
+        Raises:
+            TypeError: `time` is neither.
+            PatternError: It is before 1677 or after 2262 (code ``invalid-clause``).
+            CepheidError: As for `push`; the clock has not moved.
+
+        Example:
+            >>> import cepheid as cep
+            >>> from cepheid import absent, event
+            >>> unpaid = (event("order") >> absent(event("paid", "kind = 'paid'"), for_="1ns")).named("unpaid")
+            >>> engine = cep.Engine(unpaid)
+            >>> engine.push([{"ts": 7, "kind": "order"}])
+            Derived: nothing
+            >>> len(engine.advance_to(8)["unpaid"])
+            1
+        """
+        return Derived._of_native(self._native.advance_to(time_ns(time, "advance_to()")))
+
+    def flush(self) -> Derived:
+        """Ends the input: every row that waits is matched, every deadline fires.
+
+        Should more rows come after all, those up to the greatest time there has been are late.
+
+        Returns:
+            The events that become known by it, by topic.
+
+        Raises:
+            CepheidError: As for `push`; nothing has changed.
+
+        Example:
+            >>> import cepheid as cep
+            >>> engine = cep.Engine(cep.event("a").named("seen"), lateness="1m")
+            >>> engine.push([{"ts": 1}])
+            Derived: nothing
+            >>> len(engine.flush()["seen"])
+            1
+        """
+        return Derived._of_native(self._native.flush())
+
+    # Rules.
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The names of the rules, in order.
+
+        Example:
+            >>> import cepheid as cep
+            >>> cep.Engine({"seen": cep.event("a")}).rules
+            ('seen',)
+        """
+        return tuple(self._native.rules())
+
+    def add(self, rule: Pattern) -> None:
+        """Adds a rule while the engine runs. It sees the rows that are matched from now on.
+
+        Args:
+            rule: A pattern; one without a name is called after its place, ``rule-3``.
+
+        Raises:
+            TypeError: It is no pattern.
+            PatternError: As for the engine's own rules; none has been added.
+            SchemaError: It does not fit the columns that have come.
+
+        Example:
+            >>> import cepheid as cep
+            >>> engine = cep.Engine(cep.event("a"))
+            >>> engine.add(cep.event("b").named("other"))
+            >>> engine.rules
+            ('rule-1', 'other')
+        """
+        rule = checked_rule(rule)
+        if rule.name is None:
+            taken = set(self.rules)
+            place = len(taken) + 1
+            while f"rule-{place}" in taken:
+                place += 1
+            rule = rule.named(f"rule-{place}")
+        native, predicates = rule._compiled_rule()
+        self._check_addable(rule, predicates)
+        self._native.add(native)
+        self._input.add_rule(rule, predicates)
+
+    def replace(self, name: str, rule: Pattern) -> None:
+        """Puts a rule in the place of another, whose partial matches are forgotten.
+
+        Args:
+            name: The rule that goes.
+            rule: The one that comes. It takes over the name, whatever name it has.
+
+        Raises:
+            TypeError: `name` is no string, or `rule` no pattern.
+            PatternError: There is no such rule, or as for `add`; nothing has changed.
+            SchemaError: As for `add`.
+
+        Example:
+            >>> import cepheid as cep
+            >>> engine = cep.Engine({"hot": cep.event("a", "heat > 90")})
+            >>> engine.replace("hot", cep.event("a", "heat > 95"))
+            >>> engine.rules
+            ('hot',)
+        """
+        rule = checked_rule(rule).named(checked_name(name, "rule"))
+        native, predicates = rule._compiled_rule()
+        self._check_addable(rule, predicates)
+        self._native.replace(name, native)
+        self._input.add_rule(rule, predicates)
+
+    def remove(self, name: str) -> None:
+        """Takes a rule out. Its partial matches are forgotten.
+
+        Args:
+            name: The rule.
+
+        Raises:
+            TypeError: `name` is no string.
+            PatternError: There is no such rule.
+
+        Example:
+            >>> import cepheid as cep
+            >>> engine = cep.Engine({"a": cep.event("a"), "b": cep.event("b")})
+            >>> engine.remove("a")
+            >>> engine.rules
+            ('b',)
+        """
+        self._native.remove(checked_name(name, "rule"))
+        self._input.remove_rule(name)
+
+    def _check_addable(self, rule: Pattern, predicates: Sequence[UserPredicate]) -> None:
+        if predicates:
+            sources = self._native.stats()["sources"]
+            self._input.check_addable(rule, predicates, [source["topic"] for source in sources])
+
+    # State.
+
+    def stats(self) -> EngineStats:
+        """What the engine has seen, what it holds, and what it has set aside.
+
+        Example:
+            >>> import cepheid as cep
+            >>> engine = cep.Engine(cep.event("a"))
+            >>> _ = engine.push([{"ts": 2}, {"ts": 1}])
+            >>> engine.stats().rows, engine.stats().late
+            (2, 1)
+        """
+        return EngineStats._of(self._native.stats())
+
+    def snapshot(self) -> bytes:
+        """All that the engine knows, as bytes: its clock, rows that wait, partial matches, counts, options.
+
+        It has a version and a checksum, and holds no code: to restore it one needs the rules. It can be taken between
+        any two calls.
+
+        Raises:
+            CepheidError: The state is greater than a snapshot can be.
+
+        Example:
+            >>> import cepheid as cep
+            >>> rule = cep.event("a").named("seen")
+            >>> engine = cep.Engine.restore(cep.Engine(rule, lateness="1m").snapshot(), rule)
+        """
+        return self._native.snapshot()
+
+    @classmethod
+    def restore(
+        cls,
+        blob: bytes,
+        rules: Rules,
+        *,
+        threads: int | None = None,
+        memory_limit: int | str | None = None,
+        clock: Callable[[], dt.datetime] | None = None,
+    ) -> Engine:
+        """An engine that goes on where a snapshot was taken.
+
+        Args:
+            blob: What `snapshot` gave.
+            rules: The same rules.
+            threads: As for the engine; it need not be the number of before.
+            memory_limit: As for the engine.
+            clock: As for the engine. The other options are in the snapshot.
+
+        Raises:
+            TypeError: An argument is of the wrong type.
+            StoreError: The bytes are no snapshot, damaged, of a newer version, or of other rules.
+
+        Example:
+            >>> import cepheid as cep
+            >>> rule = (cep.event("a", "x = 1") >> cep.event("b", "x = 2")).within("1m").named("pair")
+            >>> engine = cep.Engine(rule)
+            >>> _ = engine.push([{"ts": 1, "x": 1}])
+            >>> engine = cep.Engine.restore(engine.snapshot(), rule)
+            >>> len(engine.push([{"ts": 2, "x": 2}])["pair"])
+            1
+        """
+        if not isinstance(blob, (bytes, bytearray, memoryview)):
+            raise TypeError(f"a snapshot is bytes, not {type(blob).__name__}")
+        engine = object.__new__(cls)
+        engine._clock = checked_clock(clock)
+        compiled = _compiled(rules)
+        engine._native = NativeEngine.restore(
+            bytes(blob),
+            [native for _, native, _ in compiled],
+            threads=checked_count(threads, "threads"),
+            memory_limit=memory_bytes(memory_limit),
+        )
+        engine._input = _stream_input(engine._native, compiled)
+        return engine
+
+    def __repr__(self) -> str:
+        stats = self.stats()
+        rules = ", ".join(rule.name for rule in stats.rules[:6]) + (", ..." if len(stats.rules) > 6 else "")
+        until = f"matched up to {stats.watermark.isoformat()}" if stats.watermark else "no row matched yet"
+        return f"<Engine: {len(stats.rules)} rules ({rules}); {stats.rows:,} rows, {stats.waiting:,} waiting; {until}>"
+
+
+def _compiled(rules: Rules) -> list[tuple[Pattern, NativePattern, tuple[UserPredicate, ...]]]:
+    return [(rule, *rule._compiled_rule()) for rule in named_rules(rules)]
+
+
+def _stream_input(
+    native: NativeEngine, compiled: list[tuple[Pattern, NativePattern, tuple[UserPredicate, ...]]]
+) -> StreamInput:
+    rows = StreamInput(native.columns)
+    for rule, _, predicates in compiled:
+        rows.add_rule(rule, predicates)
+    return rows

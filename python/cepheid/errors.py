@@ -231,8 +231,8 @@ class LateEventError(CepheidError):
         topic: The topic that it was pushed to, or None.
         row: Its place among the rows pushed, from 0, or None.
         event_time: Its time, in nanoseconds since 1970, or None.
-        watermark: What it is behind, in nanoseconds since 1970, or None; equal to `event_time` where the clock was moved
-            by hand or the input flushed, for then a row of that very time is late too.
+        watermark: What it is behind, in nanoseconds since 1970, or None; equal to `event_time` where the clock was
+            moved by hand or the input flushed, for then a row of that very time is late too.
     """
 
     default_code = "late-event"
@@ -256,19 +256,36 @@ class LateEventError(CepheidError):
 
 
 class StateLimitError(CepheidError):
-    """A computation that would pass a limit on its state or its steps.
+    """A computation that would pass a limit on its state or its steps. An engine is then as it was before the call.
 
     Attributes:
         limit: The limit, or None.
+        rule: The rule whose state it is, or None.
+        key: The key whose row could not be matched, as text, or None.
+        event_time: The time of that row, in nanoseconds since 1970, or None.
+        needed: What would have been needed, in bytes, or None.
     """
 
     default_code = "state-limit"
 
     def __init__(
-        self, message: str, *, code: str | None = None, hint: str | None = None, limit: int | None = None
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        limit: int | None = None,
+        rule: str | None = None,
+        key: str | None = None,
+        event_time: int | None = None,
+        needed: int | None = None,
     ) -> None:
         super().__init__(message, code=code, hint=hint)
         self.limit = limit
+        self.rule = rule
+        self.key = key
+        self.event_time = event_time
+        self.needed = needed
 
 
 class StoreError(CepheidError):

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     from cepheid.predicate import UserPredicate
 
-__all__ = ["schema_of", "table_of"]
+__all__ = [
+    "arrow_table",
+    "exports_arrow",
+    "is_event",
+    "is_pandas",
+    "is_table",
+    "schema_of",
+    "table_of",
+    "with_predicate_columns",
+]
 
 _ACCEPTED = (
     "an Arrow table (pyarrow, Polars, pandas, DuckDB, nanoarrow: anything with __arrow_c_stream__ or "
@@ -33,23 +42,23 @@ def table_of(data: Any, predicates: Sequence[UserPredicate] = ()) -> Any:
     Raises:
         SchemaError: It is nothing that can be read as a table, or a column that a predicate takes is missing.
     """
-    exported = _exports_arrow(data) and not _is_pandas(data)
+    exported = exports_arrow(data) and not is_pandas(data)
     if exported and not predicates:
         return data
     table = data if exported else _as_pyarrow(data)
-    return _with_predicates(_arrow_table(table), predicates) if predicates else table
+    return _with_predicates(arrow_table(table), predicates) if predicates else table
 
 
 def schema_of(data: Any, predicates: Sequence[UserPredicate] = ()) -> Any:
     """The schema of a table, or a schema itself, as an object that exports it."""
     import pyarrow as pa
 
-    if isinstance(data, pa.Schema) or (hasattr(data, "__arrow_c_schema__") and not _exports_arrow(data)):
+    if isinstance(data, pa.Schema) or (hasattr(data, "__arrow_c_schema__") and not exports_arrow(data)):
         schema = pa.schema(data)
-    elif hasattr(data, "__arrow_c_schema__") and not predicates and not _is_pandas(data):
+    elif hasattr(data, "__arrow_c_schema__") and not predicates and not is_pandas(data):
         return data
     else:
-        schema = _arrow_table(table_of(data)).schema
+        schema = arrow_table(table_of(data)).schema
     from cepheid.predicate import predicate_column
 
     for position in range(len(predicates)):
@@ -57,7 +66,8 @@ def schema_of(data: Any, predicates: Sequence[UserPredicate] = ()) -> Any:
     return schema
 
 
-def _exports_arrow(data: Any) -> bool:
+def exports_arrow(data: Any) -> bool:
+    """Whether an object gives its rows through Arrow's capsules."""
     # A pandas or Polars *column* exports a stream too, but not of rows.
     return (hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")) and not _is_column(data)
 
@@ -76,7 +86,8 @@ def _is_struct(data: Any) -> bool:
     return str(getattr(data, "type", "")).startswith("struct<")
 
 
-def _arrow_table(data: Any) -> pa.Table:
+def arrow_table(data: Any) -> pa.Table:
+    """What exports Arrow, as a pyarrow table."""
     import pyarrow as pa
 
     if isinstance(data, pa.Table):
@@ -90,7 +101,7 @@ def _arrow_table(data: Any) -> pa.Table:
 
 
 def _as_pyarrow(data: Any) -> pa.Table:
-    if _is_pandas(data):
+    if is_pandas(data):
         return _from_pandas(data)
     if isinstance(data, Mapping):
         return _from_columns(data)
@@ -102,7 +113,8 @@ def _as_pyarrow(data: Any) -> pa.Table:
     return _from_iterable(data)
 
 
-def _is_pandas(data: Any) -> bool:
+def is_pandas(data: Any) -> bool:
+    """Whether an object is a table of pandas."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(data, pandas.DataFrame)
 
@@ -135,10 +147,11 @@ def _from_columns(data: Mapping[Any, Any]) -> pa.Table:
     arrays, names = [], []
     for name, values in data.items():
         _check_name(name)
-        if _is_table(values):
+        if is_table(values):
             raise SchemaError(
-                f"`{name}` is a table: a mapping of topics to tables cannot be matched by this version; give one table",
-                code="unsupported",
+                f"`{name}` is a table, where a column was expected; only cepheid.match() takes a mapping of topics to "
+                "tables, and then all of its values are tables",
+                code="unsupported-input",
                 column=name,
                 type_name=type(values).__name__,
             )
@@ -168,13 +181,14 @@ def _check_name(name: Any) -> None:
         ) from error
 
 
-def _is_table(values: Any) -> bool:
+def is_table(values: Any) -> bool:
+    """Whether an object is a table, not a column of one."""
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(values, numpy.ndarray):
         return values.dtype.names is not None
-    if isinstance(values, Mapping) or _is_pandas(values):
+    if isinstance(values, Mapping) or is_pandas(values):
         return True
-    return _exports_arrow(values) and hasattr(values, "columns")
+    return exports_arrow(values) and hasattr(values, "columns")
 
 
 def _column(name: str, values: Any) -> Any:
@@ -293,10 +307,10 @@ def _from_iterable(data: Iterable[Any]) -> pa.Table:
     events: list[Mapping[Any, Any]] = []
     tables: list[pa.Table] = []
     for position, part in enumerate(data):
-        if isinstance(part, Mapping) and _is_event(part):
+        if isinstance(part, Mapping) and is_event(part):
             events.append(part)
-        elif _exports_arrow(part) or isinstance(part, Mapping) or _is_pandas(part) or _is_structured(part):
-            tables.append(_arrow_table(table_of(part)))
+        elif exports_arrow(part) or isinstance(part, Mapping) or is_pandas(part) or _is_structured(part):
+            tables.append(arrow_table(table_of(part)))
         else:
             raise _unsupported(data, f"its part {position} is a {type(part).__name__}")
         if events and tables:
@@ -327,7 +341,7 @@ def _is_structured(part: Any) -> bool:
     return numpy is not None and isinstance(part, numpy.ndarray) and part.dtype.names is not None
 
 
-def _is_event(part: Mapping[Any, Any]) -> bool:
+def is_event(part: Mapping[Any, Any]) -> bool:
     """A dict of values is an event, a dict of arrays a batch; a dict of lists is a batch too."""
     numpy = sys.modules.get("numpy")
     return not any(
@@ -354,16 +368,34 @@ def _from_events(events: list[Mapping[Any, Any]]) -> pa.Table:
 
 def _with_predicates(table: pa.Table, predicates: Sequence[UserPredicate]) -> pa.Table:
     """The table with what each predicate gives, batch by batch, as a column of its own."""
-    import pyarrow as pa
-
     from cepheid.predicate import predicate_column
 
-    batches = table.to_batches()
-    for position, predicate in enumerate(predicates):
-        names = [_resolved(name, table.column_names) for name in predicate.columns]
-        chunks = [_predicate_values(predicate, [batch.column(name) for name in names]) for batch in batches]
-        column = pa.chunked_array(chunks, type=pa.bool_())
-        table = table.append_column(pa.field(predicate_column(position), pa.bool_()), column)
+    columns = [(predicate_column(position), predicate, True) for position, predicate in enumerate(predicates)]
+    return with_predicate_columns(table, columns)
+
+
+def with_predicate_columns(table: pa.Table, columns: Iterable[tuple[str, UserPredicate | None, bool]]) -> pa.Table:
+    """The table with columns of predicates.
+
+    Args:
+        table: The table.
+        columns: For each its name, the predicate, and whether the table must have what the predicate takes. Where it
+            need not, and has not, or where there is no predicate any more, the column is NULL.
+
+    Raises:
+        SchemaError: A column that a predicate takes is missing, or it gave no booleans.
+    """
+    import pyarrow as pa
+
+    batches, own = table.to_batches(), table.column_names
+    for name, predicate, needed in columns:
+        if predicate is not None and (needed or all(resolve_name(taken, own) in own for taken in predicate.columns)):
+            taken = [_resolved(column, own) for column in predicate.columns]
+            chunks = [_predicate_values(predicate, [batch.column(column) for column in taken]) for batch in batches]
+            values = pa.chunked_array(chunks, type=pa.bool_())
+        else:
+            values = pa.chunked_array([pa.nulls(table.num_rows, pa.bool_())])
+        table = table.append_column(pa.field(name, pa.bool_()), values)
     return table
 
 

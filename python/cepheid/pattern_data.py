@@ -350,18 +350,53 @@ class PatternData:
                     orders[event_time] = self._with(order_by=[time])
                 return orders[event_time]._compiled()
         if "native" not in self._kept:
-            predicates: list[UserPredicate] = []
-            lowered = self._lowered()
-            lowered["define"] = [
-                {**entry, "condition": without_predicates(entry["condition"], predicates)}
-                for entry in lowered["define"]
-            ]
-            lowered["root"] = with_untils(lowered["root"], lambda node: without_predicates(node, predicates))
-            lowered = with_measures(lowered, lambda node: without_predicates(node, predicates))
-            native = NativePattern.from_json(json.dumps({"cepheid_ir": 1, "pattern": lowered}, allow_nan=False))
-            self._kept["native"] = (native, tuple(predicates))
+            self._kept["native"] = self._native_with(predicate_column)
         compiled: tuple[NativePattern, tuple[UserPredicate, ...]] = self._kept["native"]
         return compiled
+
+    def _compiled_rule(self) -> tuple[NativePattern, tuple[UserPredicate, ...]]:
+        """The pattern as a rule of an engine: the columns of its predicates are not those of other rules."""
+        native, predicates = self._compiled()
+        if predicates:
+            native, predicates = self._native_with(lambda position: predicate_column(position, self.name))
+        return native, predicates
+
+    def _native_with(self, column_of: Callable[[int], str]) -> tuple[NativePattern, tuple[UserPredicate, ...]]:
+        predicates: list[UserPredicate] = []
+
+        def replaced(node: Node) -> Node:
+            return without_predicates(node, predicates, column_of)
+
+        lowered = self._lowered()
+        lowered["define"] = [{**entry, "condition": replaced(entry["condition"])} for entry in lowered["define"]]
+        lowered["root"] = with_untils(lowered["root"], replaced)
+        lowered = with_measures(lowered, replaced)
+        native = NativePattern.from_json(json.dumps({"cepheid_ir": 1, "pattern": lowered}, allow_nan=False))
+        return native, tuple(predicates)
+
+    def _emitted(self, rule: str) -> str:
+        """The topic of its matches, if it is a rule of this name, unless it has one of its own."""
+        return self._clauses.get("emit") or self.name or rule
+
+    def _derives_more(self) -> bool:
+        """Whether it derives more than its matches."""
+        return bool(self._clauses.get("timeouts") or self._clauses.get("emit_at"))
+
+    def _ordered_by(self) -> str | None:
+        """The first column that its rows are ordered by."""
+        order = self._clauses.get("order_by")
+        return order[0]["column"]["name"] if order else None
+
+    def _topics_of(self, predicate: UserPredicate) -> set[str]:
+        """The topics whose rows a predicate is asked of by name."""
+        return {
+            self._body.topics[variable]
+            for variable, condition in self._body.define.items()
+            if variable in self._body.topics
+            and any(
+                nodes.tag_of(part) == "udf" and part["udf"]["predicate"] == predicate for part in nodes.walk(condition)
+            )
+        }
 
     def _serialisable(self) -> NativePattern:
         native, predicates = self._compiled()
@@ -436,7 +471,7 @@ def _sql_of_same_data(bare: NativePattern) -> str | None:
     return sql if NativePattern.from_sql(sql).to_json() == bare.to_json() else None
 
 
-def without_predicates(node: Node, predicates: list[UserPredicate]) -> Node:
+def without_predicates(node: Node, predicates: list[UserPredicate], column_of: Callable[[int], str]) -> Node:
     """The node with a column in place of every Python predicate, which is added to the list."""
 
     def column(part: Node) -> Node:
@@ -445,7 +480,7 @@ def without_predicates(node: Node, predicates: list[UserPredicate]) -> Node:
         predicate = part["udf"]["predicate"]
         if predicate not in predicates:
             predicates.append(predicate)
-        name = predicate_column(predicates.index(predicate))
+        name = column_of(predicates.index(predicate))
         return nodes.with_pointer({"column": {"name": name, "quoted": True}}, nodes.pointer_of(part))
 
     return nodes.rewrite(node, column)

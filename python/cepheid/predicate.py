@@ -9,12 +9,15 @@ from cepheid.building import checked_name
 from cepheid.errors import PatternError
 from cepheid.expr import Expr
 
-__all__ = ["UserPredicate", "predicate_column", "udf"]
+__all__ = ["PREDICATE_PREFIX", "UserPredicate", "predicate_column", "udf"]
 
 
-def predicate_column(position: int) -> str:
-    """The name of the column that holds what a Python predicate gave."""
-    return f"__cepheid_udf_{position}"
+PREDICATE_PREFIX = "__cepheid_udf_"
+
+
+def predicate_column(position: int, rule: str | None = None) -> str:
+    """The name of the column that holds what a Python predicate gave; of a rule's among other rules, with its name."""
+    return f"{PREDICATE_PREFIX}{position}" if rule is None else f"{PREDICATE_PREFIX}{rule}_{position}"
 
 
 @final

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from cepheid._native import MatchTable
+    from cepheid.derived import Derived
 
-__all__ = ["Matches"]
+__all__ = ["UNNAMED_RULE", "Matches"]
+
+# The name of a rule that has none, and is the only one.
+UNNAMED_RULE = "rule-1"
 
 _SHOWN_ROWS = 10
 _SHOWN_COLUMNS = 12
@@ -38,19 +42,26 @@ class Matches:
         (2, [11, 12])
     """
 
-    __slots__ = ("_native", "_rows", "_table")
+    __slots__ = ("_native", "_others", "_rows", "_table", "_topic")
 
     _native: MatchTable
+    _topic: str
+    # What the same call derived of other topics.
+    _others: tuple[tuple[str, Matches], ...]
     _table: pa.Table | None
     _rows: pa.Table | None
 
     def __init__(self) -> None:
-        raise TypeError("matches come from cepheid.match() and cepheid.sql()")
+        raise TypeError("matches come from cepheid.match(), cepheid.sql() and cepheid.Engine")
 
     @classmethod
-    def _of(cls, native: MatchTable) -> Matches:
+    def _of(
+        cls, native: MatchTable, topic: str = UNNAMED_RULE, others: tuple[tuple[str, Matches], ...] = ()
+    ) -> Matches:
         matches = object.__new__(cls)
         matches._native = native
+        matches._topic = topic
+        matches._others = others
         matches._table = None
         matches._rows = None
         return matches
@@ -116,7 +127,8 @@ class Matches:
         """Which input rows make up which match: columns ``match``, ``variable`` and ``row``.
 
         ``match`` is the ordinal of the match in this result and ``row`` that of the input row in arrival order, both
-        from 0.
+        from 0. Of several topics there is a column ``topic`` too, and ``row`` counts the rows of that topic. In a
+        stream it counts all that have been pushed, late ones included.
 
         Example:
             >>> import cepheid as cep
@@ -128,6 +140,25 @@ class Matches:
 
             self._rows = pa.table(self._native.membership())
         return self._rows
+
+    @property
+    def derived(self) -> Derived:
+        """All that the same call derived, by topic: these matches and, if the pattern has them, events of other topics.
+
+        Those are the timeouts (`Pattern.timeouts`) and the intermediate outputs (`Pattern.emit_at`). The topic of the
+        matches themselves is what the pattern emits, else its name, else ``rule-1``.
+
+        Example:
+            >>> import cepheid as cep
+            >>> hot = cep.event("hot", "heat > 90").times(2) >> cep.event("cool", "heat < 80")
+            >>> matches = cep.match(hot.emit_at("hot", "warning").named("alarm"), {"heat": [95, 96]})
+            >>> matches.derived
+            Derived: 3 events of 1 topic
+              warning  3
+        """
+        from cepheid.derived import Derived
+
+        return Derived._of([(self._topic, self), *self._others])
 
     def to_arrow(self) -> pa.Table:
         """The table as a `pyarrow.Table`; buffers are shared.

@@ -247,7 +247,7 @@ def test_buffers_are_shared_on_the_way_in():
         ({1: [1]}, "unsupported-input"),
         ([{1: 2}], "unsupported-input"),
         ({"x": [1, 2], "s": ["a"]}, "unequal-lengths"),
-        ({"a": TABLE, "b": TABLE}, "unsupported"),
+        ({"a": TABLE, "b": [1, 2]}, "unsupported-input"),
         ([TABLE, pa.table({"y": [1]})], "schema-changed"),
         ({"y": [1]}, "unknown-column"),
         ({"x": ["a"], "s": ["b"]}, "type-mismatch"),

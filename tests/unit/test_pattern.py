@@ -318,12 +318,3 @@ def test_explain_is_prose_and_checks_types_given_a_schema():
     with pytest.raises(cep.SchemaError) as caught:
         pattern.explain(pa.schema({"y": pa.int64()}))
     assert caught.value.column == "x"
-
-
-@pytest.mark.parametrize(
-    "pattern", [event("a") >> event("b"), event("a").then_any(event("b")), event("a").matches("all")]
-)
-def test_what_the_next_version_will_match_is_refused_when_matched(pattern):
-    with pytest.raises(cep.PatternError) as caught:
-        cep.match(pattern, {"x": [1]})
-    assert caught.value.code == "unsupported"

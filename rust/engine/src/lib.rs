@@ -22,8 +22,10 @@ pub use cepheid_matcher::sequence::{FoundKind, Moment};
 pub use error::EngineError;
 pub use explain::explain;
 pub use matches::MatchTable;
-pub use pipeline::{count_matches, exists_match, match_table};
+pub use pipeline::{count_matches, exists_match, match_outputs, match_table};
 pub use plan::{MatchOptions, Plan};
 pub use query::run_query;
 pub use sequences::{SequenceFound, match_events};
-pub use stream::{DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, RuleStats};
+pub use stream::{
+    DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, RuleStats, TopicOutputs, match_topics,
+};

@@ -9,7 +9,8 @@ use crate::derive::{Deriving, derive, order_of};
 use crate::error::EngineError;
 use crate::matches::{MatchTable, Origin};
 use crate::plan::{MatchOptions, Matching, Plan};
-use crate::sequences::{find_sequences, match_sequences};
+use crate::sequences::{find_sequences, match_sequences, sequence_outputs};
+use crate::stream::TopicOutputs;
 
 /// Matches one table, the whole input.
 ///
@@ -27,6 +28,23 @@ pub fn match_table(
     let variables = plan.automaton().variables.clone();
     let origin = Origin { set: found.matches, rows, variables, strategy: found.strategy, labels: None };
     derive(&Deriving { plan: &plan, measures: &plan.outputs.measures, table, order }, origin)
+}
+
+/// Matches one table, and gives whatever the pattern derives beside its matches: timeouts, as `<topic>.timeout`, and
+/// intermediate outputs. A pattern that names no topic is a rule by the name of `rule`.
+///
+/// # Errors
+/// See [`EngineError`]; [`EngineError::TopicConflict`] if intermediate outputs of one topic differ in their columns.
+pub fn match_outputs(
+    pattern: &Pattern,
+    rule: &str,
+    table: &Table,
+    options: &MatchOptions,
+) -> Result<TopicOutputs<MatchTable>, EngineError> {
+    if !pattern.timeouts && pattern.emit_at.is_empty() {
+        return Ok((match_table(pattern, table, options)?, vec![]));
+    }
+    sequence_outputs(&Plan::new(pattern, table.schema(), options)?, rule, table, options)
 }
 
 /// The number of matches, empty ones included; none of them is built.

@@ -17,6 +17,8 @@ use crate::derive::{Deriving, derive};
 use crate::error::EngineError;
 use crate::matches::{MatchTable, Origin, RowLabels};
 use crate::plan::{MatchOptions, Matching, Measures, Outputs, Plan, schema_with_shifted};
+use crate::stream::derived::{Part, by_topic};
+use crate::stream::{DerivedTable, TopicOutputs};
 
 /// What was found in a table, and where its rows are.
 pub(crate) struct FoundInTable {
@@ -118,23 +120,96 @@ pub(crate) fn match_sequences(
     table: &Table,
     options: &MatchOptions,
 ) -> Result<MatchTable, EngineError> {
-    let Matching::Sequences(matcher) = &plan.matching else { unreachable!("asked for sequences") };
-    let FoundInTable { mut found, arrivals, rows } =
-        find_sequences(matcher, &plan.outputs, table, options, Wanted::All)?;
-    let table = with_shifted_columns(table, &rows, &plan.outputs.shifted)?;
-    if plan.pattern().output == cepheid_ir::OutputColumns::Standard {
-        // SQL's rows stand partition by partition, as other strategies find them.
-        found.found.sort_by_key(|entry| (entry.partition, found.rows[entry.start], entry.number));
-    } else {
-        found.sort(matcher.variable_of());
-    }
-    let matches: Vec<FoundSequence> =
-        found.found.iter().filter(|entry| entry.kind == FoundKind::Match).copied().collect();
-    let arrival = |ordinal: u64| match &arrivals {
-        Some(arrivals) => arrivals[ordinal as usize],
-        None => ordinal as u32,
+    let found = SortedInTable::find(plan, table, options)?;
+    Ok(found.derive(plan, FoundKind::Match, &plan.outputs.measures)?.0)
+}
+
+/// The matches of a table, and by topic whatever else is derived of it.
+pub(crate) fn sequence_outputs(
+    plan: &Plan,
+    rule: &str,
+    table: &Table,
+    options: &MatchOptions,
+) -> Result<TopicOutputs<MatchTable>, EngineError> {
+    let found = SortedInTable::find(plan, table, options)?;
+    let pattern = plan.pattern();
+    let topic = pattern.emit.as_deref().or(pattern.name.as_deref()).unwrap_or(rule);
+    let mut parts = vec![];
+    let mut add = |topic: String, matches: MatchTable, order: Vec<_>| {
+        if order.is_empty() {
+            return Ok(());
+        }
+        let event_of = matches.row_events();
+        let table = DerivedTable {
+            membership: matches.membership()?,
+            matches: matches.num_matches(),
+            batch: matches.batch,
+        };
+        parts.push(Part { topic, rule: 0, table, order, event_of });
+        Ok::<_, EngineError>(())
     };
-    derive_sequences(plan, &plan.outputs.measures, &found, &matches, &table, &arrival, None)
+    if pattern.emit_at.iter().any(|entry| entry.topic == topic) {
+        // Intermediate outputs stand among the matches.
+        let (matches, order) = found.derive(plan, FoundKind::Match, &plan.outputs.measures)?;
+        add(topic.to_owned(), matches, order)?;
+    }
+    if pattern.timeouts {
+        let (timeouts, order) = found.derive(plan, FoundKind::Timeout, &plan.outputs.measures)?;
+        add(format!("{topic}.timeout"), timeouts, order)?;
+    }
+    for (place, (entry, measures)) in pattern.emit_at.iter().zip(&plan.outputs.emitted).enumerate() {
+        let (emitted, order) = found.derive(plan, FoundKind::Emitted(place as u16), measures)?;
+        add(entry.topic.clone(), emitted, order)?;
+    }
+    let (matches, _) = found.derive(plan, FoundKind::Match, &plan.outputs.measures)?;
+    Ok((matches, by_topic(parts, &[topic.to_owned()])?))
+}
+
+/// What was found in a table, in order, and all that output of it is made from.
+struct SortedInTable {
+    found: FoundSequences,
+    arrivals: Option<Vec<u32>>,
+    /// With the columns that hold what stands some rows on.
+    table: Table,
+}
+
+/// Of each event: when it was decided, its last row and its first.
+type Decided = Vec<(Moment, Option<u64>, Option<u64>)>;
+
+impl SortedInTable {
+    fn find(plan: &Plan, table: &Table, options: &MatchOptions) -> Result<Self, EngineError> {
+        let Matching::Sequences(matcher) = &plan.matching else { unreachable!("asked for sequences") };
+        let FoundInTable { mut found, arrivals, rows } =
+            find_sequences(matcher, &plan.outputs, table, options, Wanted::All)?;
+        let table = with_shifted_columns(table, &rows, &plan.outputs.shifted)?;
+        if plan.pattern().output == cepheid_ir::OutputColumns::Standard {
+            // SQL's rows stand partition by partition, as other strategies find them.
+            found.found.sort_by_key(|entry| (entry.partition, found.rows[entry.start], entry.number));
+        } else {
+            found.sort(matcher.variable_of());
+        }
+        Ok(Self { found, arrivals, table })
+    }
+
+    fn derive(
+        &self,
+        plan: &Plan,
+        kind: FoundKind,
+        measures: &Measures,
+    ) -> Result<(MatchTable, Decided), EngineError> {
+        let of_kind: Vec<FoundSequence> =
+            self.found.found.iter().filter(|entry| entry.kind == kind).copied().collect();
+        let decided = |entry: &FoundSequence| {
+            let rows = self.found.rows_of(entry);
+            (entry.moment, rows.last().copied(), rows.first().copied())
+        };
+        let arrival = |ordinal: u64| match &self.arrivals {
+            Some(arrivals) => arrivals[ordinal as usize],
+            None => ordinal as u32,
+        };
+        let matches = derive_sequences(plan, measures, &self.found, &of_kind, &self.table, &arrival, None)?;
+        Ok((matches, of_kind.iter().map(decided).collect()))
+    }
 }
 
 /// Something that a pattern derives from a table.

@@ -31,6 +31,8 @@ pub(crate) enum NativeError {
     Engine(Box<EngineError>),
     Sql(cepheid_sql::SqlError),
     Python(PyErr),
+    /// An engine that a panic has stopped in the middle of a change.
+    Broken,
 }
 
 impl From<EventError> for NativeError {
@@ -56,7 +58,8 @@ pub(crate) fn without_gil<T: Send>(
     py: Python<'_>,
     work: impl FnOnce() -> Result<T, NativeError> + Send,
 ) -> PyResult<T> {
-    // The state that a panic may leave broken is dropped with `work`: everything shared with it is immutable.
+    // The state that a panic may leave broken is dropped with `work`, or behind a lock that is poisoned from then on:
+    // everything else that is shared with it is immutable.
     match py.detach(|| catch_unwind(AssertUnwindSafe(work))) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(raised(py, error)),
@@ -106,6 +109,10 @@ fn raised(py: Python<'_>, error: NativeError) -> PyErr {
         NativeError::Engine(error) => engine_error(py, &error),
         NativeError::Sql(error) => sql_error(py, &error),
         NativeError::Python(error) => error,
+        NativeError::Broken => internal_error(
+            py,
+            "an earlier call stopped in the middle; restore the engine from a snapshot".into(),
+        ),
     }
 }
 
@@ -196,16 +203,30 @@ fn engine_error(py: Python<'_>, error: &EngineError) -> PyErr {
         EngineError::Event(error) => event_error(py, error),
         EngineError::Eval { context, source } => eval_error(py, error.to_string(), Some(context), source),
         EngineError::Match(error) => match_error(py, error),
-        EngineError::StateLimit { limit, .. } => {
+        EngineError::StateLimit { rule, key, time_ns, bytes, limit } => {
             Exception::new::<python::StateLimitError>(py, error.to_string(), error.code())
                 .with("limit", *limit)
+                .with("rule", rule)
+                .with("key", (!key.is_empty()).then_some(key))
+                .with("event_time", *time_ns)
+                .with("needed", *bytes)
                 .build()
         }
-        EngineError::DuplicateRule { .. } | EngineError::UnknownRule { .. } => {
+        EngineError::DuplicateRule { .. } => {
             Exception::new::<python::PatternError>(py, error.to_string(), error.code()).build()
         }
-        EngineError::TopicConflict { .. } | EngineError::TopicNeeded { .. } => {
+        EngineError::UnknownRule { known, .. } => {
+            Exception::new::<python::PatternError>(py, error.to_string(), error.code())
+                .with("known", known)
+                .build()
+        }
+        EngineError::TopicConflict { .. } => {
             Exception::new::<python::SchemaError>(py, error.to_string(), error.code()).build()
+        }
+        EngineError::TopicNeeded { known } => {
+            Exception::new::<python::SchemaError>(py, error.to_string(), error.code())
+                .with("known", known)
+                .build()
         }
         EngineError::InvalidSnapshot { .. }
         | EngineError::SnapshotVersion { .. }

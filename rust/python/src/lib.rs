@@ -4,6 +4,7 @@
 //! The GIL is released around all Rust work, and nothing that runs meanwhile holds a lock that Python could wait for.
 
 mod arrow;
+mod engine;
 mod error;
 mod matches;
 mod pattern;
@@ -19,6 +20,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod _native {
     #[pymodule_export]
     use super::arrow::ArrowBatch;
+    #[pymodule_export]
+    use super::engine::Engine;
     #[pymodule_export]
     use super::matches::MatchTable;
     #[pymodule_export]

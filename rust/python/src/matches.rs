@@ -1,5 +1,6 @@
 //! The result of matching, as Python sees it.
 
+use arrow_array::RecordBatch;
 use cepheid_engine as engine;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
@@ -8,15 +9,51 @@ use pyo3_arrow::ffi::to_schema_pycapsule;
 use crate::arrow::{ArrowBatch, stream_capsule};
 use crate::error::{NativeError, without_gil};
 
+/// Columns by this prefix hold what Python predicates gave; Python adds them, and nobody else is to see them.
+const PREDICATE_PREFIX: &str = "__cepheid_udf_";
+
 /// Matches as Arrow; `cepheid.Matches` is built on it.
 #[pyclass(frozen, module = "cepheid._native")]
-pub(crate) struct MatchTable(pub(crate) engine::MatchTable);
+pub(crate) struct MatchTable {
+    /// What is shown.
+    batch: RecordBatch,
+    origin: Origin,
+}
+
+/// Whether all rows were there, or came in a stream.
+enum Origin {
+    Table(engine::MatchTable),
+    Stream(engine::DerivedTable),
+}
+
+impl From<engine::MatchTable> for MatchTable {
+    fn from(matches: engine::MatchTable) -> Self {
+        Self { batch: presentable(matches.batch()), origin: Origin::Table(matches) }
+    }
+}
+
+impl From<engine::DerivedTable> for MatchTable {
+    fn from(derived: engine::DerivedTable) -> Self {
+        Self { batch: presentable(&derived.batch), origin: Origin::Stream(derived) }
+    }
+}
+
+/// Without the columns of Python predicates, which rows have that are shown as they were pushed.
+fn presentable(batch: &RecordBatch) -> RecordBatch {
+    let schema = batch.schema_ref();
+    let shown = |column: &usize| !schema.field(*column).name().starts_with(PREDICATE_PREFIX);
+    let columns: Vec<usize> = (0..schema.fields().len()).filter(shown).collect();
+    if columns.len() == schema.fields().len() {
+        return batch.clone();
+    }
+    batch.project(&columns).expect("the columns are the batch's own")
+}
 
 #[pymethods]
 impl MatchTable {
     /// The schema as a capsule.
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
-        Ok(to_schema_pycapsule(py, self.0.batch().schema_ref().as_ref())?)
+        Ok(to_schema_pycapsule(py, self.batch.schema_ref().as_ref())?)
     }
 
     /// The rows as a stream; a requested schema is followed where its types can be cast to.
@@ -26,35 +63,48 @@ impl MatchTable {
         py: Python<'py>,
         requested_schema: Option<Bound<'py, PyCapsule>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        stream_capsule(py, self.0.batch(), requested_schema)
+        stream_capsule(py, &self.batch, requested_schema)
     }
 
     /// Which input rows make up which match.
     fn membership(&self, py: Python<'_>) -> PyResult<ArrowBatch> {
-        without_gil(py, || Ok(ArrowBatch(self.0.membership().map_err(NativeError::from)?)))
+        match &self.origin {
+            Origin::Table(matches) => {
+                without_gil(py, || Ok(ArrowBatch(matches.membership().map_err(NativeError::from)?)))
+            }
+            Origin::Stream(derived) => Ok(ArrowBatch(derived.membership.clone())),
+        }
     }
 
     /// Matches, empty ones included.
     #[getter]
     fn num_matches(&self) -> usize {
-        self.0.num_matches()
+        match &self.origin {
+            Origin::Table(matches) => matches.num_matches(),
+            // A late row counts as an event of its topic.
+            Origin::Stream(derived) if derived.matches == 0 => self.batch.num_rows(),
+            Origin::Stream(derived) => derived.matches,
+        }
     }
 
     /// Rows of the table.
     #[getter]
     fn num_rows(&self) -> usize {
-        self.0.batch().num_rows()
+        self.batch.num_rows()
     }
 
     /// Names of the table's columns.
     #[getter]
     fn column_names(&self) -> Vec<String> {
-        self.0.batch().schema_ref().fields().iter().map(|field| field.name().clone()).collect()
+        self.batch.schema_ref().fields().iter().map(|field| field.name().clone()).collect()
     }
 
     /// Name of the strategy that ran.
     #[getter]
     fn strategy(&self) -> &'static str {
-        self.0.strategy()
+        match &self.origin {
+            Origin::Table(matches) => matches.strategy(),
+            Origin::Stream(_) => engine::Strategy::Sequences.name(),
+        }
     }
 }

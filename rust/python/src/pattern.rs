@@ -10,7 +10,7 @@ use crate::matches::MatchTable;
 
 /// A validated pattern in its normal spelling; `cepheid.Pattern` keeps one.
 #[pyclass(frozen, module = "cepheid._native")]
-pub(crate) struct Pattern(ir::Pattern);
+pub(crate) struct Pattern(pub(crate) ir::Pattern);
 
 #[pymethods]
 impl Pattern {
@@ -55,7 +55,37 @@ impl Pattern {
         data: ArrowInput,
         event_time: Option<String>,
     ) -> PyResult<MatchTable> {
-        without_gil(py, || Ok(MatchTable(engine::match_table(&self.0, &data.read()?, &options(event_time))?)))
+        without_gil(py, || Ok(engine::match_table(&self.0, &data.read()?, &options(event_time))?.into()))
+    }
+
+    /// Matches one table; gives the matches, and by topic whatever else is derived.
+    #[pyo3(signature = (data, rule, *, event_time=None))]
+    fn match_outputs(
+        &self,
+        py: Python<'_>,
+        data: ArrowInput,
+        rule: &str,
+        event_time: Option<String>,
+    ) -> PyResult<(MatchTable, Vec<(String, MatchTable)>)> {
+        without_gil(py, || {
+            Ok(outputs(engine::match_outputs(&self.0, rule, &data.read()?, &options(event_time))?))
+        })
+    }
+
+    /// Matches the tables of several topics; gives the matches, and by topic whatever else is derived.
+    #[pyo3(signature = (data, rule, event_time))]
+    fn match_topics(
+        &self,
+        py: Python<'_>,
+        data: Vec<(String, ArrowInput)>,
+        rule: &str,
+        event_time: &str,
+    ) -> PyResult<(MatchTable, Vec<(String, MatchTable)>)> {
+        without_gil(py, || {
+            let read = |(topic, table): (String, ArrowInput)| Ok((topic, table.read()?));
+            let tables: Vec<_> = data.into_iter().map(read).collect::<Result<_, NativeError>>()?;
+            Ok(outputs(engine::match_topics(&self.0, rule, &tables, event_time, Some(interrupted))?))
+        })
     }
 
     /// The number of matches.
@@ -75,6 +105,12 @@ impl Pattern {
 #[pyfunction]
 pub(crate) fn check_expression(py: Python<'_>, json: &str) -> PyResult<String> {
     without_gil(py, || Ok(ir::expr_to_json(&ir::expr_from_json(json)?)))
+}
+
+fn outputs<M: Into<MatchTable>>(
+    (matches, others): engine::TopicOutputs<M>,
+) -> (MatchTable, Vec<(String, MatchTable)>) {
+    (matches.into(), others.into_iter().map(|(topic, derived)| (topic, derived.into())).collect())
 }
 
 pub(crate) fn options(event_time: Option<String>) -> MatchOptions {

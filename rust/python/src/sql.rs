@@ -49,7 +49,7 @@ impl Query {
     /// Runs the query over its table.
     #[pyo3(signature = (data, *, event_time=None))]
     fn run(&self, py: Python<'_>, data: ArrowInput, event_time: Option<String>) -> PyResult<MatchTable> {
-        without_gil(py, || Ok(MatchTable(engine::run_query(&self.0, &data.read()?, &options(event_time))?)))
+        without_gil(py, || Ok(engine::run_query(&self.0, &data.read()?, &options(event_time))?.into()))
     }
 }
 

@@ -106,6 +106,20 @@ impl Binding {
     }
 }
 
+/// Output without the columns that binding added, which a pattern that shows all rows shows too.
+///
+/// # Errors
+/// What Arrow refuses.
+pub(crate) fn without_added(batch: RecordBatch) -> Result<RecordBatch, EngineError> {
+    let schema = batch.schema();
+    let own = |column: &usize| ![TOPIC, TIME].contains(&schema.field(*column).name().as_str());
+    let columns: Vec<usize> = (0..schema.fields().len()).filter(own).collect();
+    if columns.len() == schema.fields().len() {
+        return Ok(batch);
+    }
+    Ok(batch.project(&columns).map_err(EventError::from)?)
+}
+
 /// Names that tell columns apart: of several of one name, the first keeps it.
 fn own_names(schema: &Schema) -> Vec<String> {
     let mut taken: HashSet<String> = schema.fields().iter().map(|field| field.name().clone()).collect();

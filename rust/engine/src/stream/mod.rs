@@ -5,15 +5,16 @@
 //! tables ([`derived`]); only then is all of it made to stand. After an error the engine is as it was before the call.
 
 mod binding;
-mod derived;
+pub(crate) mod derived;
 mod history;
 mod rule;
 mod snapshot;
+mod tables;
 
 use std::sync::Arc;
 
 use arrow_array::{Int64Array, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use cepheid_event::{
     EventError, LateRows, MergedBatch, Prepared, Released, ReorderBuffer, SourceStats, TimePolicy,
 };
@@ -24,6 +25,7 @@ pub use self::derived::DerivedTable;
 use self::derived::by_topic;
 use self::history::History;
 use self::rule::{Compiled, Rule, Surroundings};
+pub use self::tables::{TopicOutputs, match_topics};
 use crate::error::EngineError;
 
 /// What becomes of late rows. They are counted in any case.
@@ -239,13 +241,15 @@ impl Engine {
         let topic = self.topic_of_push(topic)?;
         let any = self.rules.is_empty() || self.rules.iter().any(|rule| rule.topics.is_none());
         let new = any && !self.buffer.listens(&topic);
-        if new {
-            self.buffer.add_source(&topic)?;
+        if !new {
+            return self.push_to(&topic, batches, now_ns);
         }
+        let before = self.buffer.clone();
+        self.buffer.add_source(&topic)?;
         let pushed = self.push_to(&topic, batches, now_ns);
-        if new && pushed.is_err() {
-            // Nothing has come of the topic, so nothing is waited for either.
-            self.buffer.remove_source(&topic)?;
+        if pushed.is_err() {
+            // Nothing has come of the topic, so nothing is known of it either.
+            self.buffer = before;
         }
         pushed
     }
@@ -279,6 +283,12 @@ impl Engine {
             [only] if !any => Ok(only.clone()),
             _ => Err(EngineError::TopicNeeded { known }),
         }
+    }
+
+    /// The columns of a topic, which may be left out as for [`push`](Self::push); `None` before its first batch.
+    pub fn topic_schema(&self, topic: Option<&str>) -> Option<&SchemaRef> {
+        let columns = self.buffer.columns();
+        columns.topic_schema(columns.topic(&self.topic_of_push(topic).ok()?)?)
     }
 
     /// Moves the clock: rows and deadlines up to and including `time_ns` are dealt with; rows at or before it are late
@@ -388,7 +398,7 @@ impl Engine {
             columns,
             history: &self.history,
             event_time: &self.options.event_time,
-            limits: self.limits()?,
+            limits: self.limits(rows.num_rows() > 0)?,
             topic_names,
         };
         for (index, rule) in self.rules.iter_mut().enumerate() {
@@ -403,10 +413,10 @@ impl Engine {
         Ok(())
     }
 
-    fn limits(&self) -> Result<SequenceLimits, EngineError> {
+    /// `grows`: rows are to be matched. The passing of time alone is never refused, as it is what lets state go.
+    fn limits(&self, grows: bool) -> Result<SequenceLimits, EngineError> {
         let bytes = match self.options.memory_limit {
-            None => None,
-            Some(limit) => {
+            Some(limit) if grows => {
                 let held = self.buffer.bytes() + self.history.bytes();
                 let rules: usize = self.rules.iter().map(Rule::bytes).sum();
                 if held + rules > limit {
@@ -420,6 +430,7 @@ impl Engine {
                 }
                 Some(limit - held)
             }
+            _ => None,
         };
         Ok(SequenceLimits { bytes, interrupted: self.options.interrupted })
     }
@@ -500,11 +511,14 @@ impl Engine {
     }
 }
 
+/// How a rule was compiled, and its runs.
+type CompiledBefore = (Option<Arc<Compiled>>, Vec<SequenceState>);
+
 /// How rules were before a call.
 struct Undo {
     first: u64,
     /// Of rules that were compiled anew.
-    compiled: Vec<Option<(Option<Arc<Compiled>>, Vec<SequenceState>)>>,
+    compiled: Vec<Option<CompiledBefore>>,
     matches: Vec<u64>,
 }
 

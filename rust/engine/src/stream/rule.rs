@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{RecordBatch, UInt32Array};
 use arrow_buffer::ScalarBuffer;
+use cepheid_eval::Value;
 use cepheid_event::{EventError, MergedBatch, MergedSchema, OrderedRows, PartitionKeys, Table};
 use cepheid_ir::{Expr, Pattern, PatternError, SortKey, Within};
 use cepheid_matcher::sequence::{
@@ -11,7 +12,7 @@ use cepheid_matcher::sequence::{
 };
 use cepheid_matcher::{Automaton, MatchError, Strategy};
 
-use super::binding::{Binding, topics_read};
+use super::binding::{Binding, topics_read, without_added};
 use super::derived::{DerivedTable, Part};
 use super::history::History;
 use crate::error::EngineError;
@@ -72,11 +73,11 @@ impl Rule {
         shards: usize,
     ) -> Result<Self, EngineError> {
         let fingerprint = pattern.fingerprint();
+        pattern.validate()?;
         let mut pattern = pattern;
         for key in pattern.order_by.drain(..).collect::<Vec<_>>() {
             check_order(&key, event_time)?;
         }
-        pattern.validate()?;
         let pattern = pattern.normalise();
         refuse_what_looks_around(&pattern)?;
         let automaton = Automaton::compile(&pattern)?;
@@ -298,7 +299,14 @@ impl Input {
         let values = columns.iter().map(|column| {
             let name = self.table.schema().field(*column).name();
             let value = cepheid_eval::read_value(self.table.batches()[batch].column(*column).as_ref(), row);
-            format!("{name} = {value:?}")
+            match value {
+                Value::Integer(number) => format!("{name} = {number}"),
+                Value::Unsigned(number) => format!("{name} = {number}"),
+                Value::Boolean(truth) => format!("{name} = {truth}"),
+                Value::String(text) => format!("{name} = '{text}'"),
+                Value::Null => format!("{name} = NULL"),
+                other => format!("{name} = {other:?}"),
+            }
         });
         values.collect::<Vec<_>>().join(", ")
     }
@@ -423,7 +431,7 @@ impl Rule {
             let table = DerivedTable {
                 membership: matches.membership()?,
                 matches: matches.num_matches(),
-                batch: matches.batch,
+                batch: without_added(matches.batch)?,
             };
             parts.push(Part { topic, rule, table, order, event_of });
         }
