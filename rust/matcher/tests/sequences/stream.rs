@@ -7,14 +7,14 @@ use arrow_array::types::TimestampNanosecondType;
 use arrow_array::{Array, RecordBatch};
 use cepheid_event::{OrderedRows, PartitionKeys, Table, resolve_column};
 use cepheid_ir::Pattern;
-use cepheid_matcher::MatchError;
 use cepheid_matcher::sequence::{
     Chunk, FoundKind, FoundSequences, Moment, SavedRuns, SequenceLimits, SequenceMatcher, SequenceState,
 };
+use cepheid_matcher::{MatchError, VariableId};
 use cepheid_testkit::generate_streams::EVENT_TIME;
 
-/// One thing found: what, when, number, rows, places.
-pub(super) type Found = (FoundKind, Moment, u64, Vec<u64>, Vec<u32>);
+/// One thing found: what, when, number, rows and their variables.
+pub(super) type Found = (FoundKind, Moment, u64, Vec<u64>, Vec<VariableId>);
 
 /// See the module.
 #[derive(Clone)]
@@ -85,11 +85,24 @@ impl Stream {
         saved
     }
 
+    /// The stream as somebody gets it who loads what was saved, for a matcher compiled anew. `rows`: all of them.
+    pub(super) fn restored(&self, pattern: &Pattern, rows: &RecordBatch) -> Result<Self, MatchError> {
+        let mut stream = Self::new(pattern, rows)?;
+        let mut shards = vec![SequenceState::default()];
+        stream.matcher.load(self.saved(), &mut shards, |_| 0).expect("runs of this pattern");
+        let table = Table::new(rows.schema(), vec![rows.clone()])?;
+        let ordinals: Vec<u64> = (0..rows.num_rows() as u64).collect();
+        stream.matcher.rebuild(&mut shards[0], &table, &ordinals)?;
+        (stream.state, stream.next) = (shards.swap_remove(0), self.next);
+        Ok(stream)
+    }
+
     fn told(&self, mut found: FoundSequences) -> Vec<Found> {
         found.sort(self.matcher.variable_of());
         let entry = |entry: &cepheid_matcher::sequence::FoundSequence| {
-            let (rows, places) = (found.rows_of(entry).to_vec(), found.places_of(entry).to_vec());
-            (entry.kind, entry.moment, entry.number, rows, places)
+            let places = found.places_of(entry).iter();
+            let variables = places.map(|place| self.matcher.variable_of()[*place as usize]).collect();
+            (entry.kind, entry.moment, entry.number, found.rows_of(entry).to_vec(), variables)
         };
         found.found.iter().map(entry).collect()
     }
