@@ -309,7 +309,7 @@ impl SequenceMatcher {
                 if let Some(complete) = run.complete {
                     let node = node_of(complete.node)?;
                     state.hold(node);
-                    state.runs.get_mut(added).complete = Some(Complete { node, holds: complete.holds });
+                    state.put_complete(added, Some(Complete { node, holds: complete.holds }));
                 }
                 loose.push(added);
             }

@@ -100,6 +100,8 @@ pub(crate) struct Partition {
     pub(crate) matches: u64,
     /// Matches known that may still be forgotten.
     pub(crate) known: u32,
+    /// Runs that are complete and wait to be told whether a preferred one will be.
+    pub(crate) complete: u32,
     /// `seen[l]`: time of the last row that satisfied the `l`-th leading absence.
     pub(crate) seen: Vec<Option<i64>>,
     /// The last rows, for whoever looks back at them.
@@ -120,6 +122,7 @@ impl Partition {
             buckets: vec![],
             matches: 0,
             known: 0,
+            complete: 0,
             seen: vec![None; matcher.leading.len()],
             tail: vec![],
             wake: None,
@@ -494,12 +497,31 @@ impl SequenceState {
         run
     }
 
+    /// Takes the complete run that threads of a start row are preferred to.
+    pub(crate) fn take_complete(&mut self, run: u32) -> Option<Complete> {
+        let complete = self.runs.get(run).complete?;
+        let partition = self.starts.get(self.runs.get(run).start).partition;
+        self.partitions.get_mut(partition).complete -= 1;
+        self.runs.get_mut(run).complete = None;
+        Some(complete)
+    }
+
+    /// Puts one there, where none is.
+    pub(crate) fn put_complete(&mut self, run: u32, complete: Option<Complete>) {
+        if complete.is_some() {
+            let partition = self.starts.get(self.runs.get(run).start).partition;
+            self.partitions.get_mut(partition).complete += 1;
+            self.runs.get_mut(run).complete = complete;
+        }
+    }
+
     /// Ends a run that is in no bucket any more, and lets go of what it holds.
     pub(crate) fn end_run(&mut self, run: u32) {
         let entry = self.runs.get_mut(run);
         entry.stamp = 0;
         let (start, prev, next) = (entry.start, entry.start_prev, entry.start_next);
-        let complete = entry.complete.take();
+        let complete = self.take_complete(run);
+        let entry = self.runs.get_mut(run);
         let others = std::mem::take(&mut entry.others);
         let node = std::mem::replace(&mut entry.thread.node, NONE);
         let loose = loose_bytes(&entry.thread) + others.iter().map(loose_bytes).sum::<usize>();
