@@ -44,7 +44,7 @@ pub struct SequenceMatcher {
     pub(crate) mergeable: bool,
     /// Runs have deadlines other than the end of the pattern's WITHIN, and these can be seen.
     pub(crate) uses_timers: bool,
-    /// What happens at the end of the WITHIN can be seen even if nothing waits for it.
+    /// What happens at the end of the WITHIN can be seen even if nothing complete waits for it.
     pub(crate) window_shows: bool,
     /// While compiling: the expression at hand is asked of a finished match.
     finished: bool,

@@ -12,11 +12,16 @@ use super::state::{Complete, Node, Thread};
 use super::step::{At, Completion, Move, Work};
 use super::tests::{Asked, NO_TIME};
 use super::wait::{NextWait, WaitKey};
-use crate::automaton::{Next, Target};
+use crate::automaton::{Next, Target, VariableId};
 use crate::error::MatchError;
 
 /// Most threads of one start row.
 const THREADS_MAX: usize = 10_000;
+
+/// The hash of rows taken and their variables, of one row more.
+pub(crate) fn membership_hash(before: u64, row: u64, variable: VariableId) -> u64 {
+    FixedState::with_seed(1).hash_one((before, row, variable))
+}
 
 impl Work<'_> {
     // A run of one thread that waits for one target.
@@ -204,12 +209,12 @@ impl Work<'_> {
             self.state.end_run(run);
             return Ok(());
         };
-        if complete.is_some() {
+        if let Some(complete) = complete {
             self.state.hold(node);
             if let Some(before) = self.state.take_complete(run) {
                 self.state.release(before.node);
             }
-            self.state.put_complete(run, complete);
+            self.state.set_complete(run, complete);
         }
         self.state.runs.get_mut(run).thread = Thread { wait, ..child };
         self.loose.push(run);
@@ -319,7 +324,9 @@ impl Work<'_> {
         let entry = self.state.runs.get_mut(run);
         entry.thread = new.pop().expect("not empty");
         entry.others = others;
-        self.state.put_complete(run, complete);
+        if let Some(complete) = complete {
+            self.state.set_complete(run, complete);
+        }
         self.loose.push(run);
     }
 
@@ -395,7 +402,7 @@ impl Work<'_> {
         let Next::Take(place) = target.step else { unreachable!("the end takes no row") };
         let matcher = self.matcher;
         let variable = matcher.variable_of[place as usize];
-        let hash = FixedState::with_seed(1).hash_one((thread.hash, at.row, variable));
+        let hash = membership_hash(thread.hash, at.row, variable);
         let needs_registers = !matcher.lookbacks.is_empty()
             || !matcher.folds.is_empty()
             || !matcher.automaton.bounds.is_empty();
@@ -494,7 +501,9 @@ impl Work<'_> {
         }
         let others = new.split_off(1);
         let run = self.state.add_run(start, new.pop().expect("not empty"), others);
-        self.state.put_complete(run, complete);
+        if let Some(complete) = complete {
+            self.state.set_complete(run, complete);
+        }
         self.loose.push(run);
         Ok(())
     }
