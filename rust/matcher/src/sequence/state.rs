@@ -178,6 +178,8 @@ struct Undo {
     keys: Vec<Box<[u8]>>,
     timers: Vec<(u32, Timer)>,
     wakes: Vec<(i64, u32)>,
+    /// Entries of the queue of expiring partitions.
+    expiring: usize,
     loose_bytes: usize,
     rows_visited: u64,
     runs_visited: u64,
@@ -270,6 +272,7 @@ impl SequenceState {
         self.partitions.begin();
         self.known.begin();
         self.undo = Some(Undo {
+            expiring: self.expiring.len(),
             loose_bytes: self.loose_bytes,
             rows_visited: self.rows_visited,
             runs_visited: self.runs_visited,
@@ -289,20 +292,27 @@ impl SequenceState {
 
     /// Takes back what has been done since [`begin`](Self::begin).
     pub fn roll_back(&mut self) {
-        self.nodes.roll_back();
-        self.runs.roll_back();
-        self.starts.roll_back();
-        self.partitions.roll_back();
-        self.known.roll_back();
         let Some(undo) = self.undo.take() else { return };
+        self.nodes.roll_back(|_| ());
+        self.runs.roll_back(|run| run.stamp = 0);
+        self.starts.roll_back(|_| ());
+        self.partitions.roll_back(|partition| partition.wake = None);
+        self.known.roll_back(|_| ());
         for key in undo.keys {
             self.keys.remove(&key);
         }
-        // Timers set since then point to stamps that are no more, or will never be: they may stay.
         for (partition, timer) in undo.timers {
             self.timers[partition as usize].push(Reverse(timer));
         }
         self.wakes.extend(undo.wakes.into_iter().map(Reverse));
+        // Queues hold what has been set since then, too.
+        let runs = &self.runs;
+        for heap in &mut self.timers {
+            heap.retain(|Reverse(timer)| is_current(runs, timer));
+        }
+        let partitions = &self.partitions;
+        self.wakes.retain(|Reverse((at, partition))| is_awaited(partitions, *partition, *at));
+        self.expiring.truncate(undo.expiring);
         self.loose_bytes = undo.loose_bytes;
         self.rows_visited = undo.rows_visited;
         self.runs_visited = undo.runs_visited;
@@ -334,7 +344,7 @@ impl SequenceState {
     pub(crate) fn next_timer(&mut self, partition: u32) -> Option<Timer> {
         let heap = self.timers.get_mut(partition as usize)?;
         while let Some(Reverse(timer)) = heap.peek() {
-            if self.runs.get(timer.run).stamp == timer.stamp {
+            if is_current(&self.runs, timer) {
                 return Some(*timer);
             }
             // Out of date; but not if what has happened since should be taken back.
@@ -363,7 +373,7 @@ impl SequenceState {
             if let Some(undo) = &mut self.undo {
                 undo.wakes.push((at, partition));
             }
-            if self.partitions.get(partition).wake == Some(at) {
+            if is_awaited(&self.partitions, partition, at) {
                 self.partitions.get_mut(partition).wake = None;
                 return Some(partition);
             }
@@ -396,6 +406,16 @@ impl SequenceState {
             node = parent;
         }
     }
+}
+
+/// Whether a timer still means something.
+fn is_current(runs: &Slab<Run>, timer: &Timer) -> bool {
+    runs.find(timer.run).is_some_and(|run| run.stamp == timer.stamp)
+}
+
+/// Whether a partition is to be looked after at this time.
+fn is_awaited(partitions: &Slab<Partition>, partition: u32, at: i64) -> bool {
+    partitions.find(partition).is_some_and(|partition| partition.wake == Some(at))
 }
 
 /// Bytes of a thread that its entry does not show.
