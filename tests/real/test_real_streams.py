@@ -1,5 +1,5 @@
-"""Real logs in the disorder in which they were written: pushed as they stand, they derive what the whole table does, and
-what the table does once it is sorted.
+"""Real logs in the disorder in which they were written: as they stand, they derive what the whole table does, and what
+the table does once it is sorted.
 
 The data are not part of the repository: name the folder in `CEPHEID_DATA`. Their README says where they come from.
 """
