@@ -45,6 +45,9 @@ class Derived(Mapping[str, Matches]):
 
     @classmethod
     def _of_native(cls, outputs: list[tuple[str, MatchTable]]) -> Derived:
+        if not outputs:
+            # Most calls of a stream derive nothing.
+            return _NOTHING
         return cls._of((topic, Matches._of(native, topic)) for topic, native in outputs)
 
     def __getitem__(self, topic: str) -> Matches:
@@ -107,3 +110,6 @@ class Derived(Mapping[str, Matches]):
         total, topics = self.total, len(self._by_topic)
         events = f"{total:,} event{'' if total == 1 else 's'}"
         return f"Derived: {events} of {topics:,} topic{'' if topics == 1 else 's'}"
+
+
+_NOTHING = Derived._of(())

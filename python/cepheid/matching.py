@@ -24,8 +24,8 @@ def match(pattern: Pattern, data: Any, *, event_time: str | None = None) -> Matc
         data: The table: an Arrow table (pyarrow, Polars, pandas, DuckDB, nanoarrow: anything with
             ``__arrow_c_stream__`` or ``__arrow_c_array__``), a dict of NumPy arrays or lists, a NumPy structured
             array, a list of dicts, or an iterable of these. Buffers are shared. Or several: a mapping of topics to
-            such tables, each with columns of its own; one that is not there has no rows. They are merged by event time; rows of equal time go in
-            the order of the topics, then by arrival.
+            such tables, each with columns of its own; one that is not there has no rows. They are merged by event time;
+            rows of equal time go in the order of the topics, then by arrival.
         event_time: The column of the event time, where the pattern has no `Pattern.order_by`: rows are then put in
             its order.
 

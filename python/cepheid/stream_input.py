@@ -27,7 +27,7 @@ class StreamInput:
         columns: Gives the columns that a topic has, as something that exports their schema; None before its first rows.
     """
 
-    __slots__ = ("_columns", "_predicates", "_schemas")
+    __slots__ = ("_columns", "_plain_topics", "_predicates", "_schemas", "_tables")
 
     def __init__(self, columns: Callable[[str | None], object | None]) -> None:
         self._columns = columns
@@ -35,6 +35,9 @@ class StreamInput:
         self._predicates: dict[str, dict[str, tuple[UserPredicate, set[str]]]] = {}
         # What `columns` gave, as it does not change.
         self._schemas: dict[str | None, pa.Schema] = {}
+        # Topics whose columns are known, with none of a predicate; and types that are tables whatever they hold.
+        self._plain_topics: set[str | None] = set()
+        self._tables: set[type] = set()
 
     def add_rule(self, rule: Pattern, predicates: Sequence[UserPredicate]) -> None:
         """Has the predicates of a rule computed from now on, in place of those of a rule of the same name."""
@@ -69,14 +72,23 @@ class StreamInput:
         Raises:
             SchemaError: It cannot be read as a table, or a column that a predicate takes is missing.
         """
+        if type(data) in self._tables and topic in self._plain_topics:
+            # The way of every push of a stream in Arrow but the first two.
+            return data
         if exports_arrow(data) and not is_pandas(data):
             table = data
+            if not type(data).__name__.endswith("Array"):
+                self._tables.add(type(data))
         else:
             table = self._guessed(data, topic)
             if table is None:
                 return None
         added = self._added(topic)
-        return with_predicate_columns(arrow_table(table), added) if added else table
+        if added:
+            return with_predicate_columns(arrow_table(table), added)
+        if topic in self._schemas:
+            self._plain_topics.add(topic)
+        return table
 
     def _schema(self, topic: str | None) -> pa.Schema | None:
         if topic not in self._schemas:

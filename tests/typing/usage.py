@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, assert_type
 
 import cepheid as cep
 from cepheid import Expr, Matches, Pattern, absent, col, event, prev
+from cepheid.testing import Scenario
 
 condition: Expr = (col.price > prev(col.price)) & ~(col.volume < 100) | col.name.str.lower().like("a%")
 assert_type(col.price, Expr)
@@ -54,6 +55,25 @@ assert_type(pattern.exists(data), bool)
 for row in matches:
     assert_type(row, dict[str, Any])
 
+assert_type(matches.derived, cep.Derived)
+
+engine = cep.Engine({"rise": pattern}, event_time="ts", lateness="30s", late="drop", idle=None, memory_limit="64MB")
+cep.Engine([pattern, pattern], "ts", lateness=timedelta(seconds=1), future=None, clock=datetime.now, topics=["a"])
+derived = engine.push(data, topic="txn")
+assert_type(derived, cep.Derived)
+assert_type(derived["rise"], Matches)
+assert_type(derived.get("rise"), Matches | None)
+for topic, found in derived.items():
+    assert_type(topic, str)
+    assert_type(found, Matches)
+assert_type(engine.advance_to(datetime.now()), cep.Derived)
+assert_type(engine.flush(), cep.Derived)
+assert_type(cep.Engine.restore(engine.snapshot(), pattern, threads=2), cep.Engine)
+assert_type(engine.stats().sources, tuple[cep.SourceStats, ...])
+assert_type(engine.stats().watermark, datetime | None)
+assert_type(engine.rules, tuple[str, ...])
+assert_type(Scenario(pattern).feed({"ts": "5m"}, at="1m", x=1).advance(by="1h").expect("t", {"a": 1}), Scenario)
+
 try:
     cep.match(pattern, data)
 except cep.PatternError as pattern_error:
@@ -71,3 +91,7 @@ absent("x")  # type: ignore[arg-type]
 event(1)  # type: ignore[arg-type]
 pattern >> "b"  # type: ignore[operator]
 cep.match(pattern)  # type: ignore[call-arg]
+cep.Engine("SELECT")  # type: ignore[arg-type]
+cep.Engine(pattern, late="keep")  # type: ignore[arg-type]
+engine.push(data, topic=3)  # type: ignore[arg-type]
+engine.advance_to("noon")  # type: ignore[arg-type]

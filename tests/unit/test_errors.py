@@ -28,7 +28,7 @@ def test_errors_pickle_with_their_parts(cls):
     assert vars(again) == vars(error)
 
 
-GAPS = event("a") >> event("b")
+GAPS = (event("a") >> event("b")).rows_per_match("all_with_unmatched")
 RAISED = {
     "pattern": (lambda: event("a").define(b="x > 1"), cep.PatternError, "undefined-variable",
                 {"variable": "b", "known": ("a",)}),
@@ -46,7 +46,7 @@ RAISED = {
               "invalid-regex", {}),
     "skip": (lambda: cep.match(event("a").after_match(("to_first", "a"), strict=True), {"x": [1, 2]}), cep.MatchError,
              "skip-target-is-first-row", {"variable": "a", "row": 0}),
-    "unsupported": (lambda: cep.match(GAPS.rows_per_match("all_with_unmatched"), {"x": [1]}), cep.PatternError, "unsupported", {}),
+    "unsupported": (lambda: cep.match(GAPS, {"x": [1]}), cep.PatternError, "unsupported", {}),
 }  # fmt: skip
 
 
