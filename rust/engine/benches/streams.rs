@@ -23,7 +23,11 @@ fn payments(rows: usize, cards: u64) -> RecordBatch {
     let card = |row: usize| (noise(row as u64) % cards) as i64;
     let amount = |row: usize| {
         let draw = noise(row as u64 ^ 0xABCD);
-        if draw % 100 == 0 { 1000.0 + (draw % 977) as f64 } else { (draw % 9700) as f64 / 10.0 + 10.0 }
+        if draw.is_multiple_of(100) {
+            1000.0 + (draw % 977) as f64
+        } else {
+            (draw % 9700) as f64 / 10.0 + 10.0
+        }
     };
     batch(vec![
         (

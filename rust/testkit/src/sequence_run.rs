@@ -438,15 +438,17 @@ impl<'a> Wait<'a> {
                 return Ok(true);
             }
         }
-        // Bounds by rows: at the first row beyond. Those by time have been seen to by the clock. A row that cannot begin
-        // a part, for want of a time, is passed over.
-        let measured = self.bases(run).filter_map(|(within, from, _)| Some((within, from?)));
+        Ok(self.target.variable.is_some() && self.is_beyond_rows(setting, run, position))
+    }
+
+    /// Whether a row is the first beyond a bound by rows. Bounds by time have been seen to by the clock.
+    fn is_beyond_rows(&self, setting: &Setting<'a>, run: &Run<'a>, position: usize) -> bool {
         let whole = setting.pattern.within.zip(run.first());
-        let beyond = whole
-            .into_iter()
-            .chain(measured)
-            .any(|(within, from)| !setting.is_within(within, from, position));
-        Ok(self.target.variable.is_some() && beyond)
+        let parts = self.bases(run).filter_map(|(within, from, _)| Some((within, from?)));
+        let beyond = |(within, from): (Within, usize)| {
+            matches!(within, Within::Rows(_)) && !setting.is_within(within, from, position)
+        };
+        whole.into_iter().chain(parts).any(beyond)
     }
 
     fn fits(&self, setting: &Setting<'a>, run: &Run<'a>, position: usize) -> Result<bool, ReferenceError> {

@@ -511,11 +511,14 @@ impl Engine {
     }
 }
 
+/// How a rule was compiled, and its runs.
+type CompiledBefore = (Option<Arc<Compiled>>, Vec<SequenceState>);
+
 /// How rules were before a call.
 struct Undo {
     first: u64,
     /// Of rules that were compiled anew.
-    compiled: Vec<Option<(Option<Arc<Compiled>>, Vec<SequenceState>)>>,
+    compiled: Vec<Option<CompiledBefore>>,
     matches: Vec<u64>,
 }
 

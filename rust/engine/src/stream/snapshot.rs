@@ -8,7 +8,8 @@ use std::io::{Cursor, Read};
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_ipc::reader::StreamReader;
+use arrow_buffer::Buffer;
+use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{Schema, SchemaRef};
 use cepheid_event::{
@@ -380,25 +381,34 @@ fn to_ipc(schema: &Schema, rows: Option<&RecordBatch>) -> Result<Vec<u8>, Engine
     Ok(bytes)
 }
 
-fn reader_of(bytes: &[u8]) -> Result<StreamReader<Cursor<&[u8]>>, EngineError> {
-    StreamReader::try_new(Cursor::new(bytes), None)
-        .map_err(|error| EngineError::InvalidSnapshot { reason: format!("its rows cannot be read: {error}") })
+/// The schema and the batches of bytes in Arrow IPC. Fed as a stream, the decoder takes no length on trust before the
+/// bytes are there; what it checks by assertions is, for bytes that come from elsewhere, no more than an answer: that
+/// they are no rows.
+fn read_ipc(bytes: &[u8]) -> Result<(SchemaRef, Vec<RecordBatch>), EngineError> {
+    let read = || -> Result<_, arrow_schema::ArrowError> {
+        let mut decoder = StreamDecoder::new();
+        let mut buffer = Buffer::from(bytes.to_vec());
+        let mut batches = vec![];
+        while !buffer.is_empty() {
+            batches.extend(decoder.decode(&mut buffer)?);
+        }
+        decoder.finish()?;
+        Ok((decoder.schema(), batches))
+    };
+    match std::panic::catch_unwind(read) {
+        Ok(Ok((Some(schema), batches))) => Ok((schema, batches)),
+        Ok(Ok((None, _))) => refuse("its rows have no columns"),
+        Ok(Err(error)) => refuse(format!("its rows cannot be read: {error}")),
+        Err(_) => refuse("its rows cannot be read"),
+    }
 }
 
 fn schema_of(bytes: &[u8]) -> Result<SchemaRef, EngineError> {
-    Ok(reader_of(bytes)?.schema())
+    Ok(read_ipc(bytes)?.0)
 }
 
 fn from_ipc(bytes: &[u8]) -> Result<RecordBatch, EngineError> {
-    let reader = reader_of(bytes)?;
-    let schema = reader.schema();
-    let mut batches = vec![];
-    for batch in reader {
-        match batch {
-            Ok(batch) => batches.push(batch),
-            Err(error) => return refuse(format!("its rows cannot be read: {error}")),
-        }
-    }
+    let (schema, mut batches) = read_ipc(bytes)?;
     match batches.len() {
         1 => Ok(batches.remove(0)),
         0 => {

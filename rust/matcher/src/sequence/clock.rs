@@ -481,7 +481,8 @@ impl Work<'_> {
     /// Sees to it that the partition is looked after when something is due.
     pub(crate) fn sleep(&mut self) {
         let timer = if self.matcher.uses_timers { self.state.next_timer(self.partition) } else { None };
-        let shows = self.matcher.window_shows || self.state.partitions.get(self.partition).known > 0;
+        let entry = self.state.partitions.get(self.partition);
+        let shows = self.matcher.window_shows || entry.known > 0 || entry.complete > 0;
         let window = if shows { self.window_end() } else { None };
         let due = match (timer.map(|timer| timer.at), window) {
             (Some(timer), Some(window)) => Some(timer.min(window)),

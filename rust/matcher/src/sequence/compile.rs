@@ -44,7 +44,7 @@ pub struct SequenceMatcher {
     pub(crate) mergeable: bool,
     /// Runs have deadlines other than the end of the pattern's WITHIN, and these can be seen.
     pub(crate) uses_timers: bool,
-    /// What happens at the end of the WITHIN can be seen even if nothing waits for it.
+    /// What happens at the end of the WITHIN can be seen even if nothing complete waits for it.
     pub(crate) window_shows: bool,
     /// While compiling: the expression at hand is asked of a finished match.
     finished: bool,
@@ -101,7 +101,6 @@ impl SequenceMatcher {
         }
         let prunes = !matches!(skip, Skip::None | Skip::Consume);
         let (trailing_for, trailing_within, part_times) = deadlines(&automaton);
-        let waits_complete = pattern.selection == Selection::First && may_wait_complete(&automaton);
         let mut matcher = Self {
             variable_of: automaton.positions.iter().map(|position| position.variable).collect(),
             names: automaton.variables.iter().map(|name| Value::String(name.as_str().into())).collect(),
@@ -120,7 +119,7 @@ impl SequenceMatcher {
             // itself reported.
             uses_timers: trailing_for
                 || part_times && (prunes || pattern.selection == Selection::First || pattern.timeouts),
-            window_shows: pattern.timeouts || trailing_within || waits_complete,
+            window_shows: pattern.timeouts || trailing_within,
             predicates: conditions.predicates.clone(),
             tests: vec![],
             having: None,
@@ -393,14 +392,6 @@ fn deadlines(automaton: &Automaton) -> (bool, bool, bool) {
     }
     let by_part = automaton.bounds.iter().any(|bound| matches!(bound.within, Within::Time { .. }));
     (by_for, by_within, by_part)
-}
-
-/// Whether a run may be complete and yet wait for a preferred end.
-fn may_wait_complete(automaton: &Automaton) -> bool {
-    automaton.positions.iter().any(|position| {
-        let end = position.follow.iter().position(|target| target.step == Next::Accept);
-        end.is_some_and(|end| end > 0)
-    })
 }
 
 /// Whether one membership can come about in several ways: a variable stands in several places, or a place is reached

@@ -11,12 +11,17 @@ use super::slab::NONE;
 use super::state::{Complete, Node, Thread};
 use super::step::{At, Completion, Move, Work};
 use super::tests::{Asked, NO_TIME};
-use super::wait::WaitKey;
-use crate::automaton::{Next, Target};
+use super::wait::{NextWait, WaitKey};
+use crate::automaton::{Next, Target, VariableId};
 use crate::error::MatchError;
 
 /// Most threads of one start row.
 const THREADS_MAX: usize = 10_000;
+
+/// The hash of rows taken and their variables, of one row more.
+pub(crate) fn membership_hash(before: u64, row: u64, variable: VariableId) -> u64 {
+    FixedState::with_seed(1).hash_one((before, row, variable))
+}
 
 impl Work<'_> {
     // A run of one thread that waits for one target.
@@ -149,17 +154,79 @@ impl Work<'_> {
         let threads = 1 + self.state.runs.get(run).others.len();
         let mut moves = std::mem::take(&mut self.moves);
         moves.clear();
-        let mut ends = Vec::new();
-        for index in 0..threads {
-            self.weigh(run, index, asked, at, &mut moves)?;
-            ends.push(moves.len());
-            if moves.last() == Some(&Move::Reach) {
-                break;
+        let result = if threads == 1 {
+            self.weigh(run, 0, asked, at, &mut moves)?;
+            match moves.as_slice() {
+                // What almost every step of almost every run is.
+                [Move::Take(target)] => self.advance(run, *target, asked, at),
+                moves => self.apply(run, moves, &[moves.len()], Some((asked, at))),
             }
-        }
-        let result = self.apply(run, &moves, &ends, Some((asked, at)));
+        } else {
+            let mut ends = Vec::with_capacity(threads);
+            for index in 0..threads {
+                self.weigh(run, index, asked, at, &mut moves)?;
+                ends.push(moves.len());
+                if moves.last() == Some(&Move::Reach) {
+                    break;
+                }
+            }
+            self.apply(run, &moves, &ends, Some((asked, at)))
+        };
         self.moves = moves;
         result
+    }
+
+    /// A run of one thread takes the row, and has no other way to go.
+    fn advance(&mut self, run: u32, target: Target, asked: &Asked<'_>, at: At) -> Result<(), MatchError> {
+        let Next::Take(place) = target.step else { unreachable!("the end takes no row") };
+        let next = match self.next_wait(place) {
+            Some(next) if at.time != NO_TIME => next,
+            _ => return self.apply(run, &[Move::Take(target)], &[1], Some((asked, at))),
+        };
+        self.state.unlink_bucket(self.partition, run);
+        let entry = self.state.runs.get_mut(run);
+        let start = entry.start;
+        // The child takes over what the thread holds.
+        let thread = Thread { registers: entry.thread.registers.take(), ..entry.thread };
+        let (child, place) = self.grown(thread, target, asked, at);
+        let node = child.node;
+        self.emit_first(start, place, node, at);
+        let complete = if next.ends {
+            let holds = self.having(child.registers.as_deref())?;
+            Some(Complete { node, holds })
+        } else {
+            None
+        };
+        let Some(wait) = next.wait else {
+            // Nothing is preferred to the end.
+            self.state.runs.get_mut(run).thread.node = NONE;
+            let less_preferred = self.state.take_complete(run);
+            if let Some(complete) = less_preferred {
+                self.state.release(complete.node);
+            }
+            self.complete(start, complete.expect("a place without targets is the last"), 0);
+            self.touched.push(start);
+            self.state.end_run(run);
+            return Ok(());
+        };
+        if let Some(complete) = complete {
+            self.state.hold(node);
+            if let Some(before) = self.state.take_complete(run) {
+                self.state.release(before.node);
+            }
+            self.state.set_complete(run, complete);
+        }
+        self.state.runs.get_mut(run).thread = Thread { wait, ..child };
+        self.loose.push(run);
+        Ok(())
+    }
+
+    /// What follows a place, if that is the same whatever the row.
+    fn next_wait(&mut self, place: u32) -> Option<NextWait> {
+        if !self.matcher.automaton.bounds.is_empty() {
+            return None;
+        }
+        Some(self.state.waits.next(self.matcher, place))
     }
 
     /// Lets the threads of a run go the ways that `moves` says: those of thread `i` end at `ends[i]`, threads without
@@ -178,8 +245,8 @@ impl Work<'_> {
         let start = entry.start;
         self.state.unlink_bucket(self.partition, run);
         let old_bytes = self.bytes_of(run);
+        let mut complete = self.state.take_complete(run);
         let entry = self.state.runs.get_mut(run);
-        let mut complete = entry.complete.take();
         let mut threads = std::mem::take(&mut entry.others);
         threads.insert(0, entry.thread.clone());
         // From here on the run holds nothing: what is kept is put back.
@@ -257,7 +324,9 @@ impl Work<'_> {
         let entry = self.state.runs.get_mut(run);
         entry.thread = new.pop().expect("not empty");
         entry.others = others;
-        entry.complete = complete;
+        if let Some(complete) = complete {
+            self.state.set_complete(run, complete);
+        }
         self.loose.push(run);
     }
 
@@ -268,6 +337,21 @@ impl Work<'_> {
         child: Thread,
         place: u32,
     ) -> Result<Option<Complete>, MatchError> {
+        if child.last_time != NO_TIME
+            && let Some(next) = self.next_wait(place)
+        {
+            let mut complete = None;
+            if next.ends {
+                let holds = self.having(child.registers.as_deref())?;
+                self.state.hold(child.node);
+                complete = Some(Complete { node: child.node, holds });
+            }
+            match next.wait {
+                Some(wait) => self.add_thread(new, Thread { wait, ..child }),
+                None => self.state.release(child.node),
+            }
+            return Ok(complete);
+        }
         let targets = self.matcher.targets(place);
         let end = targets.iter().position(|target| {
             target.step == Next::Accept
@@ -296,6 +380,10 @@ impl Work<'_> {
     /// Adds a thread unless a preferred one has the same future.
     fn add_thread(&mut self, new: &mut Vec<Thread>, thread: Thread) {
         let mergeable = self.matcher.mergeable;
+        if new.is_empty() {
+            new.push(thread);
+            return;
+        }
         let memoryless = mergeable && self.state.waits.get(thread.wait).memoryless;
         let opened = |thread: &Thread| thread.registers.as_ref().map(|registers| registers.opened.clone());
         let twin = new.iter().any(|known| {
@@ -314,7 +402,7 @@ impl Work<'_> {
         let Next::Take(place) = target.step else { unreachable!("the end takes no row") };
         let matcher = self.matcher;
         let variable = matcher.variable_of[place as usize];
-        let hash = FixedState::with_seed(1).hash_one((thread.hash, at.row, variable));
+        let hash = membership_hash(thread.hash, at.row, variable);
         let needs_registers = !matcher.lookbacks.is_empty()
             || !matcher.folds.is_empty()
             || !matcher.automaton.bounds.is_empty();
@@ -413,7 +501,9 @@ impl Work<'_> {
         }
         let others = new.split_off(1);
         let run = self.state.add_run(start, new.pop().expect("not empty"), others);
-        self.state.runs.get_mut(run).complete = complete;
+        if let Some(complete) = complete {
+            self.state.set_complete(run, complete);
+        }
         self.loose.push(run);
         Ok(())
     }

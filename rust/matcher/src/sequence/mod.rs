@@ -10,15 +10,16 @@
 //! - Meaning: `docs/developers/decisions/0005-the-meaning-of-event-sequences.md`.
 //!
 //! The files: [`compile`] settles what can be settled without rows, [`tests`] asks conditions of a row, [`registers`] is
-//! what a run remembers for them, [`state`] the runs and their links, [`step`] the way of a row through them,
-//! [`weigh`] what it may do to a run, [`grow`] what becomes of runs that take it, [`clock`] what time does, [`decide`]
-//! which complete runs are matches.
+//! what a run remembers for them, [`state`] the runs, [`links`] the lists they stand in, [`step`] the way of a row
+//! through them, [`weigh`] what it may do to a run, [`grow`] what becomes of runs that take it, [`clock`] what time does,
+//! [`decide`] which complete runs are matches; [`save`] and [`rebuild`] are for snapshots.
 
 mod clock;
 mod compile;
 mod decide;
 mod found;
 mod grow;
+mod links;
 mod rebuild;
 mod registers;
 mod save;

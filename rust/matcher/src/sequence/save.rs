@@ -1,13 +1,12 @@
 //! Runs as plain data, to be saved and loaded: by partition, so that shards may be others when they are loaded.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, Hash, Hasher};
 
-use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 use super::compile::SequenceMatcher;
 use super::found::FoundSequences;
+use super::grow::membership_hash;
 use super::registers::Registers;
 use super::slab::NONE;
 use super::state::{Complete, Node, Run, SequenceState, Thread};
@@ -240,9 +239,7 @@ impl SequenceMatcher {
                 }
                 Some(_) => return refuse("rows"),
             };
-            let mut hasher = FixedState::with_seed(1).build_hasher();
-            (hash, row, self.variable_of[node.place as usize]).hash(&mut hasher);
-            hashes.push(hasher.finish());
+            hashes.push(membership_hash(hash, row, self.variable_of[node.place as usize]));
             state.hold(parent);
             nodes.push(state.nodes.insert(Node { row, parent, place: node.place, holders: 0 }));
         }
@@ -309,7 +306,7 @@ impl SequenceMatcher {
                 if let Some(complete) = run.complete {
                     let node = node_of(complete.node)?;
                     state.hold(node);
-                    state.runs.get_mut(added).complete = Some(Complete { node, holds: complete.holds });
+                    state.set_complete(added, Complete { node, holds: complete.holds });
                 }
                 loose.push(added);
             }

@@ -93,6 +93,12 @@ impl<T: Clone> Slab<T> {
         &self.items[id as usize]
     }
 
+    /// An entry that there may be no room for any more. What is there may be given up.
+    #[inline]
+    pub(crate) fn find(&self, id: u32) -> Option<&T> {
+        self.items.get(id as usize)
+    }
+
     #[inline]
     pub(crate) fn get_mut(&mut self, id: u32) -> &mut T {
         if let Some(journal) = &mut self.journal
@@ -121,8 +127,8 @@ impl<T: Clone> Slab<T> {
         }
     }
 
-    /// Puts everything back.
-    pub(crate) fn roll_back(&mut self) {
+    /// Puts everything back. `clear` is called with what is left in numbers that are free again.
+    pub(crate) fn roll_back(&mut self, mut clear: impl FnMut(&mut T)) {
         let Some(journal) = self.journal.take() else { return };
         let fates = &self.fates;
         self.free.retain(|id| (*id as usize) < journal.len && fates[*id as usize] != Fate::Born);
@@ -132,6 +138,9 @@ impl<T: Clone> Slab<T> {
         self.fates.truncate(journal.len);
         for (id, item) in journal.old {
             self.items[id as usize] = item;
+        }
+        for id in journal.taken {
+            clear(&mut self.items[id as usize]);
         }
     }
 
@@ -179,7 +188,9 @@ mod tests {
         slab.remove(reused[0]);
         slab.insert(73);
         assert_eq!(slab.len(), 6);
-        slab.roll_back();
+        let mut cleared = 0;
+        slab.roll_back(|_| cleared += 1);
+        assert_eq!(cleared, 2);
         assert_eq!(slab.len(), 4);
         for (id, value) in &before {
             assert_eq!(slab.get(*id), value);

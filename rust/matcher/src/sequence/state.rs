@@ -100,6 +100,8 @@ pub(crate) struct Partition {
     pub(crate) matches: u64,
     /// Matches known that may still be forgotten.
     pub(crate) known: u32,
+    /// Runs that are complete and wait for preferred ones.
+    pub(crate) complete: u32,
     /// `seen[l]`: time of the last row that satisfied the `l`-th leading absence.
     pub(crate) seen: Vec<Option<i64>>,
     /// The last rows, for whoever looks back at them.
@@ -120,6 +122,7 @@ impl Partition {
             buckets: vec![],
             matches: 0,
             known: 0,
+            complete: 0,
             seen: vec![None; matcher.leading.len()],
             tail: vec![],
             wake: None,
@@ -175,6 +178,8 @@ struct Undo {
     keys: Vec<Box<[u8]>>,
     timers: Vec<(u32, Timer)>,
     wakes: Vec<(i64, u32)>,
+    /// Entries of the queue of expiring partitions.
+    expiring: usize,
     loose_bytes: usize,
     rows_visited: u64,
     runs_visited: u64,
@@ -267,6 +272,7 @@ impl SequenceState {
         self.partitions.begin();
         self.known.begin();
         self.undo = Some(Undo {
+            expiring: self.expiring.len(),
             loose_bytes: self.loose_bytes,
             rows_visited: self.rows_visited,
             runs_visited: self.runs_visited,
@@ -286,20 +292,27 @@ impl SequenceState {
 
     /// Takes back what has been done since [`begin`](Self::begin).
     pub fn roll_back(&mut self) {
-        self.nodes.roll_back();
-        self.runs.roll_back();
-        self.starts.roll_back();
-        self.partitions.roll_back();
-        self.known.roll_back();
         let Some(undo) = self.undo.take() else { return };
+        self.nodes.roll_back(|_| ());
+        self.runs.roll_back(|run| run.stamp = 0);
+        self.starts.roll_back(|_| ());
+        self.partitions.roll_back(|partition| partition.wake = None);
+        self.known.roll_back(|_| ());
         for key in undo.keys {
             self.keys.remove(&key);
         }
-        // Timers set since then point to stamps that are no more, or will never be: they may stay.
         for (partition, timer) in undo.timers {
             self.timers[partition as usize].push(Reverse(timer));
         }
         self.wakes.extend(undo.wakes.into_iter().map(Reverse));
+        // Queues hold what has been set since then, too.
+        let runs = &self.runs;
+        for heap in &mut self.timers {
+            heap.retain(|Reverse(timer)| is_current(runs, timer));
+        }
+        let partitions = &self.partitions;
+        self.wakes.retain(|Reverse((at, partition))| is_awaited(partitions, *partition, *at));
+        self.expiring.truncate(undo.expiring);
         self.loose_bytes = undo.loose_bytes;
         self.rows_visited = undo.rows_visited;
         self.runs_visited = undo.runs_visited;
@@ -331,7 +344,7 @@ impl SequenceState {
     pub(crate) fn next_timer(&mut self, partition: u32) -> Option<Timer> {
         let heap = self.timers.get_mut(partition as usize)?;
         while let Some(Reverse(timer)) = heap.peek() {
-            if self.runs.get(timer.run).stamp == timer.stamp {
+            if is_current(&self.runs, timer) {
                 return Some(*timer);
             }
             // Out of date; but not if what has happened since should be taken back.
@@ -360,7 +373,7 @@ impl SequenceState {
             if let Some(undo) = &mut self.undo {
                 undo.wakes.push((at, partition));
             }
-            if self.partitions.get(partition).wake == Some(at) {
+            if is_awaited(&self.partitions, partition, at) {
                 self.partitions.get_mut(partition).wake = None;
                 return Some(partition);
             }
@@ -393,189 +406,16 @@ impl SequenceState {
             node = parent;
         }
     }
+}
 
-    // Links.
+/// Whether a timer still means something.
+fn is_current(runs: &Slab<Run>, timer: &Timer) -> bool {
+    runs.find(timer.run).is_some_and(|run| run.stamp == timer.stamp)
+}
 
-    /// Puts a run among those that wait for the same.
-    pub(crate) fn link_bucket(&mut self, partition: u32, run: u32) {
-        let entry = self.runs.get(run);
-        let bucket = if entry.others.is_empty() { entry.thread.wait } else { MIXED };
-        let buckets = &mut self.partitions.get_mut(partition).buckets;
-        let place = match buckets.iter().position(|(wait, _)| *wait == bucket) {
-            Some(place) => place,
-            None => {
-                buckets.push((bucket, NONE));
-                buckets.len() - 1
-            }
-        };
-        let head = std::mem::replace(&mut buckets[place].1, run);
-        if head != NONE {
-            self.runs.get_mut(head).bucket_prev = run;
-        }
-        let entry = self.runs.get_mut(run);
-        entry.bucket = bucket;
-        entry.bucket_prev = NONE;
-        entry.bucket_next = head;
-    }
-
-    /// Takes a run out of the bucket it is in.
-    pub(crate) fn unlink_bucket(&mut self, partition: u32, run: u32) {
-        let entry = self.runs.get(run);
-        let (bucket, prev, next) = (entry.bucket, entry.bucket_prev, entry.bucket_next);
-        if next != NONE {
-            self.runs.get_mut(next).bucket_prev = prev;
-        }
-        if prev != NONE {
-            self.runs.get_mut(prev).bucket_next = next;
-            return;
-        }
-        let buckets = &mut self.partitions.get_mut(partition).buckets;
-        if let Some(place) = buckets.iter().position(|(wait, _)| *wait == bucket) {
-            if next == NONE {
-                buckets.swap_remove(place);
-            } else {
-                buckets[place].1 = next;
-            }
-        }
-    }
-
-    /// Begins a list of runs at a row.
-    pub(crate) fn add_start(&mut self, partition: u32, row: u64, position: u64, time: i64) -> u32 {
-        let entry = self.partitions.get(partition);
-        let prev = entry.last_start;
-        let start = self.starts.insert(Start {
-            row,
-            position,
-            time,
-            partition,
-            runs: NONE,
-            alive: 0,
-            prev,
-            next: NONE,
-            known: VecDeque::new(),
-        });
-        if prev != NONE {
-            self.starts.get_mut(prev).next = start;
-        }
-        let entry = self.partitions.get_mut(partition);
-        entry.last_start = start;
-        if prev == NONE {
-            entry.first_start = start;
-        }
-        if entry.first_within == NONE {
-            entry.first_within = start;
-        }
-        start
-    }
-
-    /// Adds a run to the list of its start row, in no bucket yet.
-    pub(crate) fn add_run(&mut self, start: u32, thread: Thread, others: Vec<Thread>) -> u32 {
-        let head = self.starts.get(start).runs;
-        self.loose_bytes += loose_bytes(&thread) + others.iter().map(loose_bytes).sum::<usize>();
-        let stamp = self.next_stamp();
-        let run = self.runs.insert(Run {
-            start,
-            thread,
-            others,
-            complete: None,
-            bucket: NONE,
-            bucket_prev: NONE,
-            bucket_next: NONE,
-            start_prev: NONE,
-            start_next: head,
-            stamp,
-        });
-        if head != NONE {
-            self.runs.get_mut(head).start_prev = run;
-        }
-        let entry = self.starts.get_mut(start);
-        entry.runs = run;
-        entry.alive += 1;
-        run
-    }
-
-    /// Ends a run that is in no bucket any more, and lets go of what it holds.
-    pub(crate) fn end_run(&mut self, run: u32) {
-        let entry = self.runs.get_mut(run);
-        entry.stamp = 0;
-        let (start, prev, next) = (entry.start, entry.start_prev, entry.start_next);
-        let complete = entry.complete.take();
-        let others = std::mem::take(&mut entry.others);
-        let node = std::mem::replace(&mut entry.thread.node, NONE);
-        let loose = loose_bytes(&entry.thread) + others.iter().map(loose_bytes).sum::<usize>();
-        entry.thread.registers = None;
-        self.loose_bytes -= loose;
-        self.release(node);
-        for thread in others {
-            self.release(thread.node);
-        }
-        if let Some(complete) = complete {
-            self.release(complete.node);
-        }
-        if next != NONE {
-            self.runs.get_mut(next).start_prev = prev;
-        }
-        if prev == NONE {
-            self.starts.get_mut(start).runs = next;
-        } else {
-            self.runs.get_mut(prev).start_next = next;
-        }
-        self.starts.get_mut(start).alive -= 1;
-        self.runs.remove(run);
-    }
-
-    /// Ends a start row's runs and forgets its matches, and then the row itself.
-    pub(crate) fn end_start(&mut self, start: u32) {
-        let partition = self.starts.get(start).partition;
-        loop {
-            let run = self.starts.get(start).runs;
-            if run == NONE {
-                break;
-            }
-            self.unlink_bucket(partition, run);
-            self.end_run(run);
-        }
-        while let Some(known) = self.starts.get_mut(start).known.pop_front() {
-            let node = self.known.get(known).node;
-            self.release(node);
-            self.known.remove(known);
-            self.partitions.get_mut(partition).known -= 1;
-        }
-        self.unlink_start(start);
-    }
-
-    /// Forgets a start row that nothing is left of.
-    pub(crate) fn unlink_start(&mut self, start: u32) {
-        let entry = self.starts.get(start);
-        let (partition, prev, next) = (entry.partition, entry.prev, entry.next);
-        if self.partitions.get(partition).first_within == start {
-            self.partitions.get_mut(partition).first_within = next;
-        }
-        if next != NONE {
-            self.starts.get_mut(next).prev = prev;
-        } else {
-            self.partitions.get_mut(partition).last_start = prev;
-        }
-        if prev != NONE {
-            self.starts.get_mut(prev).next = next;
-        } else {
-            self.partitions.get_mut(partition).first_start = next;
-        }
-        self.starts.get_mut(start).partition = NONE;
-        self.starts.remove(start);
-    }
-
-    /// The rows of a run, first to last, with the places that took them.
-    pub(crate) fn members(&self, mut node: u32) -> Vec<(u64, u32)> {
-        let mut members = vec![];
-        while node != NONE {
-            let entry = self.nodes.get(node);
-            members.push((entry.row, entry.place));
-            node = entry.parent;
-        }
-        members.reverse();
-        members
-    }
+/// Whether a partition is to be looked after at this time.
+fn is_awaited(partitions: &Slab<Partition>, partition: u32, at: i64) -> bool {
+    partitions.find(partition).is_some_and(|partition| partition.wake == Some(at))
 }
 
 /// Bytes of a thread that its entry does not show.

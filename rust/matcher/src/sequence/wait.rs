@@ -37,6 +37,17 @@ pub(crate) struct Wait {
 pub(crate) struct Waits {
     all: Vec<Wait>,
     known: HashMap<WaitKey, u32, FixedState>,
+    /// `nexts[p]`: what follows place p.
+    nexts: Vec<Option<NextWait>>,
+}
+
+/// What a run waits for that has taken a row, under `"first"`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NextWait {
+    /// Everything preferred to the end, if there is any.
+    pub(crate) wait: Option<u32>,
+    /// Whether the run is complete.
+    pub(crate) ends: bool,
 }
 
 impl Waits {
@@ -45,10 +56,31 @@ impl Waits {
         &self.all[id as usize]
     }
 
+    /// What follows a place.
+    pub(crate) fn next(&mut self, matcher: &SequenceMatcher, place: u32) -> NextWait {
+        if let Some(Some(next)) = self.nexts.get(place as usize) {
+            return *next;
+        }
+        let targets = matcher.targets(place);
+        let end = targets.iter().position(|target| {
+            target.step == Next::Accept && matcher.automaton.ways[target.way as usize].absences.is_empty()
+        });
+        let waited: Vec<u32> = (0..end.unwrap_or(targets.len()) as u32).collect();
+        let wait =
+            (!waited.is_empty()).then(|| self.number(matcher, WaitKey { place, targets: waited, lifted: 0 }));
+        let next = NextWait { wait, ends: end.is_some() };
+        if self.nexts.len() <= place as usize {
+            self.nexts.resize(place as usize + 1, None);
+        }
+        self.nexts[place as usize] = Some(next);
+        next
+    }
+
     /// Numbers the same sets for another compilation of the pattern.
     pub(crate) fn rebind(&mut self, matcher: &SequenceMatcher) {
         let keys: Vec<WaitKey> = self.all.drain(..).map(|wait| wait.key).collect();
         self.known.clear();
+        self.nexts.clear();
         for key in keys {
             self.number(matcher, key);
         }

@@ -73,8 +73,8 @@ fn emit_at_tells_equal_sets_once() {
 }
 
 #[test]
-fn what_a_strict_absence_decides_is_decided_before_the_row_is_matched_otherwise() {
+fn a_match_forgets_once_its_moment_has_completed_everything() {
     let pattern = all(seq(many(event("a")), [(Next, absent("x"))])).emit_at("a").after(PastLastRow);
-    // Row 1 completes the run of row 0, which forgets the run of row 0 that would take it.
-    check(&pattern, "a a b", &["raised a0 @0", "a0 @1", "raised a1 @1", "a1 @2"]);
+    // Row 1 decides that the run of row 0 is complete, and is taken by the other one of row 0 in the same moment.
+    check(&pattern, "a a b", &["raised a0 @0", "a0 @1", "raised a0 a1 @1", "raised a1 @1", "a1 @2"]);
 }

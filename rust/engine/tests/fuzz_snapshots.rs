@@ -1,0 +1,120 @@
+//! Bytes that are no snapshot, or a damaged one: refused with a typed error, or harmless, and never a panic.
+
+use std::time::{Duration, Instant};
+
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
+use cepheid_engine::{Engine, EngineError, EngineOptions};
+use cepheid_ir::Pattern;
+use cepheid_testkit::SplitMix64;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+const HEAD_BYTES: usize = 52;
+
+fn patterns() -> Vec<Pattern> {
+    let texts = [
+        r#"{"cepheid_ir":1,"pattern":{"name":"spree","partition_by":[{"name":"card"}],
+          "root":{"sequence":[{"node":{"quantified":{"node":{"variable":"small"},"quantifier":{"min":2,"max":null,"contiguity":"skip_till_next"}}}},
+            {"contiguity":"skip_till_next","node":{"variable":"big"}}]},
+          "define":[{"variable":"small","condition":{"binary":{"op":"less","left":{"column":{"name":"amount"}},"right":{"literal":{"integer":50}}}}},
+                    {"variable":"big","condition":{"binary":{"op":"greater","left":{"column":{"name":"amount"}},"right":{"column":{"name":"amount","at":{"variable":"small"}}}}}}],
+          "within":{"time":{"nanoseconds":1000}},"empty_matches":"excluded","output":"derived"}}"#,
+        r#"{"cepheid_ir":1,"pattern":{"name":"silent","partition_by":[{"name":"card"}],"selection":"all","after_match":"none",
+          "root":{"sequence":[{"node":{"variable":"a"}},{"contiguity":"skip_till_next","node":{"absent":{"variable":"b","for_ns":40}}}]},
+          "define":[{"variable":"b","condition":{"binary":{"op":"greater","left":{"column":{"name":"amount"}},"right":{"literal":{"integer":90}}}}}],
+          "empty_matches":"excluded","output":"derived"}}"#,
+    ];
+    texts.iter().map(|text| Pattern::from_json(text).expect("a pattern")).collect()
+}
+
+fn rows(from: i64, count: usize, random: &mut SplitMix64) -> RecordBatch {
+    let ts: Int64Array = (from..from + count as i64).collect();
+    let card: Int64Array = (0..count).map(|_| random.below(5) as i64).collect();
+    let amount: Float64Array = (0..count).map(|_| random.below(100) as f64).collect();
+    let columns: Vec<(&str, ArrayRef)> =
+        vec![("ts", Arc::new(ts)), ("card", Arc::new(card)), ("amount", Arc::new(amount))];
+    RecordBatch::try_from_iter(columns).expect("columns of one length")
+}
+
+fn snapshot(random: &mut SplitMix64) -> Vec<u8> {
+    let options = EngineOptions { event_time: "ts".into(), lateness_ns: Some(5), ..EngineOptions::default() };
+    let mut engine = Engine::new(patterns(), options).expect("good rules");
+    engine.push(None, &[rows(0, 60, random)], None).expect("good rows");
+    engine.snapshot().expect("a snapshot")
+}
+
+/// Restores, and if that works goes on: a state that was let in must not break later.
+fn try_out(bytes: &[u8], random: &mut SplitMix64) -> bool {
+    match Engine::restore(bytes, patterns(), Some(2), None, None) {
+        Ok(mut engine) => {
+            let _ = engine.push(None, &[rows(60, 20, random)], None);
+            let _ = engine.flush();
+            let _ = engine.snapshot();
+            true
+        }
+        Err(error) => {
+            assert!(
+                matches!(
+                    error,
+                    EngineError::InvalidSnapshot { .. }
+                        | EngineError::SnapshotVersion { .. }
+                        | EngineError::SnapshotRules { .. }
+                ),
+                "{error:?}"
+            );
+            false
+        }
+    }
+}
+
+#[test]
+fn damaged_bytes_are_noticed() {
+    let mut random = SplitMix64::new(7);
+    let bytes = snapshot(&mut random);
+    assert!(try_out(&bytes, &mut random), "the snapshot itself is good");
+    let mut tried = 0;
+    for length in 0..bytes.len() {
+        assert!(!try_out(&bytes[..length], &mut random), "cut to {length} bytes it was let in");
+        tried += 1;
+    }
+    for bit in 0..bytes.len() * 8 {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        assert!(!try_out(&damaged, &mut random), "with bit {bit} flipped it was let in");
+        tried += 1;
+    }
+    assert!(tried > 5_000, "tried only {tried}");
+}
+
+#[test]
+fn bodies_that_lie_under_a_good_checksum_do_no_harm() {
+    let seconds: u64 = std::env::var("CEPHEID_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(3);
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut random = SplitMix64::new(11);
+    let bytes = snapshot(&mut random);
+    let plain = zstd::stream::decode_all(&bytes[HEAD_BYTES..]).expect("a good snapshot");
+    let (mut tried, mut let_in) = (0, 0);
+    while Instant::now() < until || tried < 500 {
+        let mut lied = plain.clone();
+        for _ in 0..1 + random.below(4) {
+            let place = random.below(lied.len());
+            match random.below(4) {
+                0 => lied[place] = random.below(256) as u8,
+                1 => lied[place] = lied[place].wrapping_add(1),
+                2 => drop(lied.remove(place)),
+                _ => lied.insert(place, random.below(256) as u8),
+            }
+        }
+        let packed = zstd::bulk::compress(&lied, 1).expect("memory can be written to");
+        let mut bytes = bytes[..12].to_vec();
+        bytes.extend_from_slice(&(lied.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(&Sha256::digest(&packed));
+        bytes.extend_from_slice(&packed);
+        let_in += usize::from(try_out(&bytes, &mut random));
+        tried += 1;
+    }
+    println!("{tried} tried, {let_in} let in");
+    assert!(tried >= 500, "tried only {tried}");
+    // Many lies are harmless: another time, another count. If none were let in, the checks would be tested by nothing.
+    assert!(let_in > 0, "nothing was let in");
+}

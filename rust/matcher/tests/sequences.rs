@@ -1,0 +1,8 @@
+//! The sequence matcher fed chunk by chunk: what cannot be seen from outside the engine.
+
+mod sequences {
+    mod cuts;
+    mod stream;
+    mod taken_back;
+    mod work;
+}
