@@ -20,7 +20,7 @@ from cepheid.engine_options import (
     named_rules,
     optional_span_ns,
 )
-from cepheid.engine_stats import EngineStats
+from cepheid.engine_stats import EngineStats, stats_of
 from cepheid.event_time import time_ns
 from cepheid.pattern import Pattern
 from cepheid.predicate import UserPredicate
@@ -306,7 +306,7 @@ class Engine:
             >>> engine.stats().rows, engine.stats().late
             (2, 1)
         """
-        return EngineStats._of(self._native.stats())
+        return stats_of(self._native.stats())
 
     def snapshot(self) -> bytes:
         """All that the engine knows, as bytes: its clock, rows that wait, partial matches, counts, options.

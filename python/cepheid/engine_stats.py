@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cepheid.event_time import datetime_of
 
-__all__ = ["EngineStats", "RuleStats", "SourceStats"]
+__all__ = ["EngineStats", "RuleStats", "SourceStats", "stats_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class SourceStats:
+class SourceStats(NamedTuple):
     """What is known of one topic that is read.
 
     Attributes:
@@ -45,8 +43,7 @@ class SourceStats:
     idle: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RuleStats:
+class RuleStats(NamedTuple):
     """What is known of one rule.
 
     Attributes:
@@ -75,8 +72,7 @@ class RuleStats:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class EngineStats:
+class EngineStats(NamedTuple):
     """What is known of an engine. Nothing is lost silently: whatever was not matched is counted here.
 
     Attributes:
@@ -110,17 +106,14 @@ class EngineStats:
     sources: tuple[SourceStats, ...]
     rules: tuple[RuleStats, ...]
 
-    @classmethod
-    def _of(cls, native: dict[str, Any]) -> EngineStats:
-        sources = tuple(
-            SourceStats(
-                **{
-                    **source,
-                    "greatest": datetime_of(source["greatest"]),
-                    "watermark": datetime_of(source["watermark"]),
-                }
-            )
-            for source in native["sources"]
+
+def stats_of(native: dict[str, Any]) -> EngineStats:
+    """What an engine counts, with times as datetimes."""
+    sources = tuple(
+        SourceStats(
+            **{**source, "greatest": datetime_of(source["greatest"]), "watermark": datetime_of(source["watermark"])}
         )
-        rules = tuple(RuleStats(**rule) for rule in native["rules"])
-        return cls(**{**native, "watermark": datetime_of(native["watermark"]), "sources": sources, "rules": rules})
+        for source in native["sources"]
+    )
+    rules = tuple(RuleStats(**rule) for rule in native["rules"])
+    return EngineStats(**{**native, "watermark": datetime_of(native["watermark"]), "sources": sources, "rules": rules})

@@ -57,14 +57,7 @@ def times_of(case: SequenceCase, given: dict[str, pa.Table]) -> tuple[str, dict[
     return "the time", {topic: table.append_column("the time", numbers[topic]) for topic, table in given.items()}
 
 
-def whole_tables() -> list[Any]:
-    """The cases, one of them marked: a search from start row to start row lets a row of NULL time match alone."""
-    differs = pytest.mark.xfail(reason="NULL is within every bound to a search of one row", strict=True)
-    null = "nulls/a-row-of-null-time-begins-nothing-that-is-bounded"
-    return [pytest.param(case, id=case.id, marks=[differs] if case.id == null else []) for case in RUN]
-
-
-@pytest.mark.parametrize("case", whole_tables())
+@pytest.mark.parametrize("case", RUN, **IDS)
 def test_a_whole_table_gives_what_the_case_expects(case: SequenceCase) -> None:
     given = tables(case)
     data = given if case.has_topics else given[""]

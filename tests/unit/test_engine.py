@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import threading
 
@@ -38,8 +37,8 @@ def starts(matches: cep.Matches) -> list[object]:
 def state(engine: cep.Engine) -> tuple[object, ...]:
     """All that matters of an engine; how much memory it has set aside does not."""
     stats = engine.stats()
-    rules = tuple(dataclasses.replace(rule, bytes=0) for rule in stats.rules)
-    return dataclasses.replace(stats, bytes=0, rules=rules), engine.snapshot()
+    rules = tuple(rule._replace(bytes=0) for rule in stats.rules)
+    return stats._replace(bytes=0, rules=rules), engine.snapshot()
 
 
 # What comes out.

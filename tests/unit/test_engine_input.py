@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 
 import pyarrow as pa
@@ -19,8 +18,8 @@ BOTH = (event("a", topic="left") >> event("b", topic="right")).within("1h").name
 def state(engine: cep.Engine) -> tuple[object, ...]:
     """All that matters of an engine; how much memory it has set aside does not."""
     stats = engine.stats()
-    rules = tuple(dataclasses.replace(rule, bytes=0) for rule in stats.rules)
-    return dataclasses.replace(stats, bytes=0, rules=rules), engine.snapshot()
+    rules = tuple(rule._replace(bytes=0) for rule in stats.rules)
+    return stats._replace(bytes=0, rules=rules), engine.snapshot()
 
 
 def found(derived: cep.Derived) -> list[int]:
