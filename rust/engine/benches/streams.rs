@@ -71,7 +71,7 @@ const FRAUD: &str = r#"{"cepheid_ir":1,"pattern":{"name":"fraud","partition_by":
   "root":{"sequence":[{"node":{"quantified":{"node":{"variable":"small"},"quantifier":{"min":3,"max":null,"contiguity":"skip_till_next"}}}},
                       {"contiguity":"skip_till_next","node":{"variable":"big"}}]},
   "define":[{"variable":"small","condition":{"binary":{"op":"less","left":{"column":{"name":"amount"}},"right":{"literal":{"integer":10}}}}},
-            {"variable":"big","condition":{"binary":{"op":"greater","left":{"column":{"name":"amount"}},"right":{"literal":{"integer":500}}}}}],
+            {"variable":"big","condition":{"binary":{"op":"greater","left":{"column":{"name":"amount"}},"right":{"literal":{"integer":990}}}}}],
   "within":{"time":{"nanoseconds":600000000000}},"empty_matches":"excluded","output":"derived"}}"#;
 
 fn fraud(small_below: i64) -> Pattern {
@@ -123,7 +123,7 @@ fn streams(criterion: &mut Criterion) {
     let cards = payments(rows, 100_000);
     let symbols = trades(rows, 500);
     let patterns = [
-        ("fraud, all small", fraud(1000), &cards),
+        ("fraud, all small", fraud(990), &cards),
         ("fraud, few small", fraud(60), &cards),
         ("three steps", three_steps(), &symbols),
     ];

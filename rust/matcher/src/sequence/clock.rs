@@ -38,6 +38,8 @@ impl SequenceMatcher {
     ) -> Result<(), MatchError> {
         let chunk = asked.chunk;
         let tail = self.rows_before() as usize;
+        // Whether something is kept of a key that no run is of.
+        let keeps_keys = tail > 0 || !self.leading.is_empty() || self.counts_rows();
         let mut work = Work::new(self, state, found, limits);
         for partition in 0..chunk.rows.num_partitions() {
             if shards > 1 && keys.shard(partition, shards) != shard {
@@ -51,7 +53,11 @@ impl SequenceMatcher {
             if places.is_empty() {
                 continue;
             }
-            work.partition = work.state.partition_of(self, keys.get(partition));
+            let key = keys.get(partition);
+            if !keeps_keys && work.state.rests(key) && asked.is_irrelevant(&places) {
+                continue;
+            }
+            work.partition = work.state.partition_of(self, key);
             work.rows(asked, places.clone())?;
             if tail > 0 {
                 work.state.keeps_tails = true;
@@ -62,6 +68,9 @@ impl SequenceMatcher {
                 entry.tail.drain(..surplus);
             }
             work.sleep();
+            if !keeps_keys {
+                work.state.forget_if_idle(key, work.partition);
+            }
         }
         Ok(())
     }
@@ -169,10 +178,15 @@ impl SequenceMatcher {
         }
     }
 
+    /// Whether it matters which row of its key a row is.
+    fn counts_rows(&self) -> bool {
+        self.pattern.initial || self.automaton.start.iter().any(|target| target.at_start)
+    }
+
     fn forget_idle_keys(&self, state: &mut SequenceState) {
         state.idle = 0;
         let partitions = &mut state.partitions;
-        let counts_rows = self.pattern.initial || self.automaton.start.iter().any(|target| target.at_start);
+        let counts_rows = self.counts_rows();
         state.keys.retain(|_, partition| {
             let entry = partitions.get(*partition);
             let idle = entry.first_start == NONE

@@ -42,6 +42,8 @@ pub struct SequenceMatcher {
     pub(crate) ambiguous: bool,
     /// Runs of one start row that wait for the same have the same future.
     pub(crate) mergeable: bool,
+    /// Of runs that wait for the same, only that of the earliest start row can still be reported.
+    pub(crate) earliest_wins: bool,
     /// Runs have deadlines other than the end of the pattern's WITHIN, and these can be seen.
     pub(crate) uses_timers: bool,
     /// What happens at the end of the WITHIN can be seen even if nothing complete waits for it.
@@ -115,6 +117,7 @@ impl SequenceMatcher {
             all: pattern.selection == Selection::All,
             ambiguous: is_ambiguous(&automaton),
             mergeable: false,
+            earliest_wins: false,
             // Under `"all"` a run that only stops waiting is seen by nobody, unless matches wait for it or its end is
             // itself reported.
             uses_timers: trailing_for
@@ -161,6 +164,15 @@ impl SequenceMatcher {
             && matcher.folds.is_empty()
             && matcher.automaton.bounds.is_empty()
             && matcher.having.is_none();
+        // Whatever one run becomes the other becomes at the same row, which is then the last row of both.
+        let ends_at_a_row = |target: &Target| {
+            target.step != Next::Accept || matcher.automaton.ways[target.way as usize].absences.is_empty()
+        };
+        matcher.earliest_wins = matcher.mergeable
+            && matches!(matcher.skip, Skip::PastLastRow)
+            && (matcher.within_ns, matcher.within_rows) == (None, None)
+            && matcher.pattern.emit_at.is_empty()
+            && matcher.automaton.positions.iter().flat_map(|position| &position.follow).all(ends_at_a_row);
         Ok(matcher)
     }
 

@@ -198,13 +198,18 @@ impl Work<'_> {
             None
         };
         let Some(wait) = next.wait else {
-            // Nothing is preferred to the end.
             self.state.runs.get_mut(run).thread.node = NONE;
             let less_preferred = self.state.take_complete(run);
-            if let Some(complete) = less_preferred {
-                self.state.release(complete.node);
+            if complete.is_none() {
+                // Nothing can follow, as behind `a ^`: what was complete before is all there is.
+                self.state.release(node);
             }
-            self.complete(start, complete.expect("a place without targets is the last"), 0);
+            if let (Some(_), Some(before)) = (complete, less_preferred) {
+                self.state.release(before.node);
+            }
+            if let Some(complete) = complete.or(less_preferred) {
+                self.complete(start, complete, 0);
+            }
             self.touched.push(start);
             self.state.end_run(run);
             return Ok(());

@@ -6,6 +6,8 @@
 //! - Time: a row costs nothing if it satisfies no condition of the pattern and no run waits for the very next row;
 //!   else O(w) for w runs of its partition that wait for something the row satisfies. Under `"all"` runs are as many as
 //!   the matches they can still become.
+//!   Where matches forget all up to their last rows and nothing bounds runs, start rows that wait for the same are one
+//!   run: the earliest.
 //! - Space: some 110 bytes a run, 32 a row that a run has taken and does not share.
 //! - Meaning: `docs/developers/decisions/0005-the-meaning-of-event-sequences.md`.
 //!

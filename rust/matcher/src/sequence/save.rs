@@ -316,8 +316,10 @@ impl SequenceMatcher {
         }
         let mut work = Work::new(self, state, &mut found, SequenceLimits::default());
         work.partition = id;
-        work.loose = loose;
-        work.link_loose();
+        for run in loose {
+            work.state.link_bucket(id, run);
+            work.set_timer(run);
+        }
         work.sleep();
         Ok(())
     }

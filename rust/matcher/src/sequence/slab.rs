@@ -88,6 +88,11 @@ impl<T: Clone> Slab<T> {
         }
     }
 
+    /// Whether the entry was not there when the journal was begun.
+    pub(crate) fn is_born(&self, id: u32) -> bool {
+        self.fates[id as usize] == Fate::Born
+    }
+
     #[inline]
     pub(crate) fn get(&self, id: u32) -> &T {
         &self.items[id as usize]

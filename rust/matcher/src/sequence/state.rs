@@ -176,6 +176,8 @@ pub struct SequenceState {
 #[derive(Clone, Debug, Default)]
 struct Undo {
     keys: Vec<Box<[u8]>>,
+    /// Keys that were there, and their partitions.
+    forgotten: Vec<(Box<[u8]>, u32)>,
     timers: Vec<(u32, Timer)>,
     wakes: Vec<(i64, u32)>,
     /// Entries of the queue of expiring partitions.
@@ -301,6 +303,7 @@ impl SequenceState {
         for key in undo.keys {
             self.keys.remove(&key);
         }
+        self.keys.extend(undo.forgotten);
         for (partition, timer) in undo.timers {
             self.timers[partition as usize].push(Reverse(timer));
         }
@@ -330,6 +333,27 @@ impl SequenceState {
         }
         self.keys.insert(key, id);
         id
+    }
+
+    /// Whether nothing is alive of a key.
+    pub(crate) fn rests(&self, key: &[u8]) -> bool {
+        self.keys.get(key).is_none_or(|partition| self.partitions.get(*partition).first_start == NONE)
+    }
+
+    /// Forgets a key that nothing is left of.
+    pub(crate) fn forget_if_idle(&mut self, key: &[u8], partition: u32) {
+        let entry = self.partitions.get(partition);
+        let idle = entry.first_start == NONE && entry.matches == 0 && !entry.queued && entry.wake.is_none();
+        if !idle {
+            return;
+        }
+        if let Some((key, _)) = self.keys.remove_entry(key)
+            && let Some(undo) = &mut self.undo
+            && !self.partitions.is_born(partition)
+        {
+            undo.forgotten.push((key, partition));
+        }
+        self.partitions.remove(partition);
     }
 
     pub(crate) fn add_partition(&mut self, matcher: &SequenceMatcher) -> u32 {

@@ -282,9 +282,38 @@ impl<'a> Work<'a> {
     pub(crate) fn link_loose(&mut self) {
         let mut loose = std::mem::take(&mut self.loose);
         for run in loose.drain(..) {
+            if self.matcher.earliest_wins && self.gives_way(run) {
+                self.touched.push(self.state.runs.get(run).start);
+                self.state.end_run(run);
+                continue;
+            }
             self.state.link_bucket(self.partition, run);
             self.set_timer(run);
         }
         self.loose = loose;
+    }
+
+    /// Whether a run in no bucket gives way to one of an earlier start row; one of a later start row gives way to it.
+    ///
+    /// They wait for the same, and nothing that they remember tells them apart: when the later is complete, so is the
+    /// earlier, whose match forgets the later. Only a match that is complete already may end before the later begins,
+    /// and forget the earlier alone: as long as there is one, nothing gives way.
+    fn gives_way(&mut self, run: u32) -> bool {
+        let entry = self.state.runs.get(run);
+        let partition = self.state.partitions.get(self.partition);
+        let alone = entry.others.is_empty() && self.state.waits.get(entry.thread.wait).memoryless;
+        if !alone || partition.complete + partition.known > 0 || !self.completions.is_empty() {
+            return false;
+        }
+        let wait = entry.thread.wait;
+        let Some((_, other)) = partition.buckets.iter().find(|(known, _)| *known == wait).copied() else {
+            return false;
+        };
+        let row_of = |run: u32| self.state.starts.get(self.state.runs.get(run).start).row;
+        let (own, known) = (row_of(run), row_of(other));
+        if own < known {
+            self.end(other);
+        }
+        own > known
     }
 }

@@ -129,6 +129,12 @@ impl<'a> Asked<'a> {
         Ok(Self { matcher, chunk, masks, columns, relevant })
     }
 
+    /// Whether no row of these places satisfies anything that the pattern asks.
+    pub(crate) fn is_irrelevant(&self, places: &std::ops::Range<u32>) -> bool {
+        let end = places.end as usize;
+        self.relevant.as_ref().is_some_and(|relevant| relevant.next_set(places.start as usize, end) == end)
+    }
+
     /// Whether a predicate holds at a position; of one that could not be evaluated over all rows, perhaps.
     #[inline]
     pub(crate) fn may_hold(&self, predicate: usize, position: u32) -> bool {

@@ -95,6 +95,11 @@ fn runs_that_wait_for_what_never_comes_cost_nothing() {
             assert!(runs <= 2 * ROWS as u64, "{runs} visits for {ROWS} rows");
         }
     }
+    // A loop takes every row, but of all start rows only the first can still be reported.
+    for steps in [&["a+", "b"][..], &["a+", "b+", "c"]] {
+        let (_, runs, _, alive) = work(&sequence(steps), &batch, 100);
+        assert!(runs <= 2 * ROWS as u64 && alive == 1, "{runs} visits, {alive} runs for {ROWS} rows");
+    }
     // A `b` between moves every run once, and no more.
     let middle = (0..ROWS).map(|row| if row == ROWS / 2 { 'b' } else { 'a' });
     let (_, runs, _, _) = work(&all(sequence(&["a", "b", "c"])), &rows(middle), 100);
