@@ -20,7 +20,13 @@ MAY_USE = {
     "testkit": {"ir"},
 }
 # Tests may look further than what they test: the definition is put to the SQL text, the engine to the definition.
-TESTS_MAY_USE = {"testkit": {"sql"}, "engine": {"sql", "testkit"}, "eval": {"testkit"}, "event": {"testkit"}}
+TESTS_MAY_USE = {
+    "testkit": {"sql"},
+    "engine": {"sql", "testkit"},
+    "eval": {"testkit"},
+    "event": {"testkit"},
+    "matcher": {"testkit"},
+}
 
 
 def crates() -> dict[str, dict[str, set[str]]]:

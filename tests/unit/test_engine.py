@@ -444,3 +444,15 @@ def test_a_row_is_visited_once_however_many_pushes_follow():
     for minute in range(50):
         engine.push([row(minute, "a"), row(minute, "x", 2)])
     assert engine.stats().rules[0].rows_visited <= 2 * 100
+
+
+def test_a_window_that_ends_before_a_deadline_does_not_hold_the_clock():
+    # Seen: the clock looked at such a key for ever.
+    gone = absent(event("gone", col.kind == "d"), for_="4ns")
+    pattern = (event("o").next(event("p").optional()).then(event("q", col.kind == "a")).then(gone)).within("7ns")
+    engine = cep.Engine(pattern.named("quiet"), lateness="6ns", future=None)
+    for time, kind in [(5, "c"), (11, "a"), (18, "a")]:
+        assert not engine.push([{"ts": time, "kind": kind}])
+    # Within seven of the first row no row is followed by silence for four.
+    assert not engine.flush()
+    assert engine.stats().live_runs == 0

@@ -167,8 +167,11 @@ impl SequenceMatcher {
             if first == NONE {
                 idle += 1;
             } else {
-                let at = state.starts.get(first).time.saturating_add(span);
+                let end = state.starts.get(first).time.saturating_add(span);
+                // What is kept for a deadline is looked at when that has passed.
+                let at = state.partitions.get(partition).wake.map_or(end, |wake| end.max(wake));
                 state.partitions.get_mut(partition).queued = true;
+                debug_assert!(at > time, "a key is looked at once a clock's move");
                 state.expiring.push_back((at, partition));
             }
         }

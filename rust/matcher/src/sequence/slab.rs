@@ -17,6 +17,8 @@ pub(crate) struct Slab<T> {
     /// What has become of each entry since the journal was begun.
     fates: Vec<Fate>,
     journal: Option<Journal<T>>,
+    /// Entries given up since memory was last given back.
+    given_up: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +45,7 @@ struct Journal<T> {
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { items: vec![], free: vec![], fates: vec![], journal: None }
+        Self { items: vec![], free: vec![], fates: vec![], journal: None, given_up: 0 }
     }
 }
 
@@ -54,9 +56,10 @@ impl<T: Clone> Slab<T> {
         self.items.len() - self.free.len() - kept_back
     }
 
-    /// Bytes held, what entries hold elsewhere apart.
+    /// Bytes of entries in use, what they hold elsewhere apart. Room that has become free is used again before more is
+    /// asked for, and given back when most of it is free.
     pub(crate) fn bytes(&self) -> usize {
-        self.items.capacity() * (size_of::<T>() + 1) + self.free.capacity() * 4
+        self.len() * (size_of::<T>() + 1)
     }
 
     /// Adds an entry.
@@ -82,6 +85,7 @@ impl<T: Clone> Slab<T> {
     /// Gives an entry up. What it holds stays until the number is given out again.
     #[inline]
     pub(crate) fn remove(&mut self, id: u32) {
+        self.given_up += 1;
         match &mut self.journal {
             Some(journal) if self.fates[id as usize] != Fate::Born => journal.given_up.push(id),
             _ => self.free.push(id),
@@ -127,7 +131,10 @@ impl<T: Clone> Slab<T> {
         let Some(journal) = self.journal.take() else { return };
         self.settle(&journal);
         self.free.extend(journal.given_up);
-        if self.items.len() > 1024 && self.free.len() > self.items.len() - self.items.len() / 8 {
+        // As many have been given up since the last time as the work takes.
+        let mostly_free = self.free.len() > self.items.len() - self.items.len() / 8;
+        if self.items.len() > 1024 && mostly_free && self.given_up > self.items.len() {
+            self.given_up = 0;
             self.shrink();
         }
     }

@@ -214,10 +214,10 @@ impl SequenceState {
             + self.runs.bytes()
             + self.starts.bytes()
             + self.partitions.bytes()
-            + self.keys.capacity() * 48
-            + self.timers.iter().map(|heap| heap.capacity() * size_of::<Timer>()).sum::<usize>()
-            + self.wakes.capacity() * 16
-            + self.expiring.capacity() * 16
+            + self.keys.len() * 48
+            + self.timers.iter().map(|heap| heap.len() * size_of::<Timer>()).sum::<usize>()
+            + self.wakes.len() * 16
+            + self.expiring.len() * 16
             + self.loose_bytes
     }
 
