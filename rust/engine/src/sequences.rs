@@ -5,8 +5,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow_schema::{DataType, TimeUnit};
-use cepheid_event::{EventError, OrderKey, OrderedRows, RowOrder, Table, as_int64, nanoseconds_per};
+use cepheid_event::{EventError, OrderKey, OrderedRows, RowOrder, Table, as_int64, nanoseconds_per_step};
 use cepheid_ir::Pattern;
 use cepheid_matcher::sequence::{
     Chunk, FoundKind, FoundSequence, FoundSequences, Moment, NO_TIME, SequenceLimits, SequenceMatcher,
@@ -62,7 +61,7 @@ pub(crate) fn find_sequences(
 /// Event times in nanoseconds; NULL is [`NO_TIME`]. A column that is no time counts as nanoseconds if it is of whole
 /// numbers; of any other the order alone matters, and no bound can be measured in it.
 pub(crate) fn event_times(table: &Table, column: usize) -> Result<Vec<i64>, EngineError> {
-    let Some(unit) = nanoseconds_per_tick(table.schema().field(column).data_type()) else {
+    let Some(unit) = nanoseconds_per_step(table.schema().field(column).data_type()) else {
         return Ok(vec![]);
     };
     let mut times = Vec::with_capacity(table.num_rows());
@@ -88,19 +87,6 @@ pub(crate) fn event_times(table: &Table, column: usize) -> Result<Vec<i64>, Engi
         }
     }
     Ok(times)
-}
-
-fn nanoseconds_per_tick(data_type: &DataType) -> Option<i64> {
-    Some(match data_type {
-        DataType::Timestamp(unit, _)
-        | DataType::Time32(unit)
-        | DataType::Time64(unit)
-        | DataType::Duration(unit) => nanoseconds_per(*unit),
-        DataType::Date32 => 86_400_000_000_000,
-        DataType::Date64 => nanoseconds_per(TimeUnit::Millisecond),
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => 1,
-        _ => return None,
-    })
 }
 
 /// Arrivals in order; `None`: rows arrived in order.

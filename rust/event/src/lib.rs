@@ -29,5 +29,5 @@ pub use release::Released;
 pub use reorder::{Prepared, ReorderBuffer, SourceStats};
 pub use state::{ReorderState, TopicState};
 pub use table::{Table, resolve_column};
-pub use time::{as_int64, event_times, nanoseconds_per};
+pub use time::{as_int64, event_times, nanoseconds_per, nanoseconds_per_step};
 pub use watermark::{Clock, SourceClock, TimePolicy};

@@ -54,6 +54,11 @@ fn event_time_step(data_type: &DataType) -> Option<(i64, &'static str)> {
     }
 }
 
+/// Nanoseconds in a step of a type that event times can be of; `None` for another type.
+pub fn nanoseconds_per_step(data_type: &DataType) -> Option<i64> {
+    event_time_step(data_type).map(|(nanoseconds, _)| nanoseconds)
+}
+
 /// Says whether a column can be the event time of a stream.
 ///
 /// # Errors

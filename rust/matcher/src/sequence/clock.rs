@@ -399,19 +399,10 @@ impl Work<'_> {
             }
             self.state.runs_visited += 1;
             let entry = self.state.runs.get(run);
-            let ending = std::iter::once(&entry.thread)
-                .chain(&entry.others)
-                .find(|thread| self.ends_with_window(thread))
-                .map(|thread| (thread.node, thread.hash, thread.registers.clone()));
             let (front, front_hash) = (entry.thread.node, entry.thread.hash);
-            let complete = entry.complete;
-            if let Some((node, hash, registers)) = ending {
-                let holds = self.having(registers.as_deref())?;
-                self.state.hold(node);
-                self.complete(start, Complete { node, holds }, hash);
-            } else if let Some(complete) = complete {
-                self.state.hold(complete.node);
-                self.complete(start, complete, 0);
+            let ended = self.complete_by(run, Self::ends_with_window)?;
+            if let Some((complete, hash)) = ended {
+                self.complete(start, complete, hash);
             } else if self.matcher.pattern.timeouts {
                 // Runs of one membership that wait for different things are one timeout.
                 let known = |(hash, place): &(u64, u32)| {
@@ -427,6 +418,29 @@ impl Work<'_> {
             self.end(run);
         }
         Ok(())
+    }
+
+    /// The complete run that a run comes to when nothing more will come: of its first thread that `ends`, or the one that
+    /// has been waiting; its node held once more.
+    fn complete_by(
+        &mut self,
+        run: u32,
+        ends: fn(&Self, &Thread) -> bool,
+    ) -> Result<Option<(Complete, u64)>, MatchError> {
+        let entry = self.state.runs.get(run);
+        let ending = std::iter::once(&entry.thread).chain(&entry.others).find(|thread| ends(self, thread));
+        let found = match ending {
+            Some(thread) => {
+                let holds = self.having(thread.registers.as_deref())?;
+                Some((Complete { node: thread.node, holds }, thread.hash))
+            }
+            None => entry.complete.map(|complete| (complete, 0)),
+        };
+        if let Some((complete, _)) = &found {
+            let node = complete.node;
+            self.state.hold(node);
+        }
+        Ok(found)
     }
 
     /// Whether a thread waits for the end of the WITHIN with nothing having come.
@@ -474,19 +488,8 @@ impl Work<'_> {
                     break;
                 }
                 // The end counts as every deadline, those that no clock reaches included.
-                let entry = self.state.runs.get(run);
-                let ending = std::iter::once(&entry.thread)
-                    .chain(&entry.others)
-                    .find(|thread| self.ends_with_the_input(thread))
-                    .map(|thread| (thread.node, thread.hash, thread.registers.clone()));
-                let complete = entry.complete;
-                if let Some((node, hash, registers)) = ending {
-                    let holds = self.having(registers.as_deref())?;
-                    self.state.hold(node);
-                    self.complete(start, Complete { node, holds }, hash);
-                } else if let Some(complete) = complete {
-                    self.state.hold(complete.node);
-                    self.complete(start, complete, 0);
+                if let Some((complete, hash)) = self.complete_by(run, Self::ends_with_the_input)? {
+                    self.complete(start, complete, hash);
                 }
                 self.end(run);
             }
