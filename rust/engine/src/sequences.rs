@@ -50,10 +50,16 @@ pub(crate) fn find_sequences(
     });
     let chunk = Chunk { table, rows: &rows, times: &times, ordinals: &ordinals, fresh_from: 0 };
     let mut found = FoundSequences::default();
-    let limits = SequenceLimits { bytes: None, interrupted: options.interrupted };
+    let limits = SequenceLimits { room: None, interrupted: options.interrupted };
     let is_match = |entry: &FoundSequence| entry.kind == FoundKind::Match;
-    matcher.match_table(chunk, limits, &mut found, |found| {
+    let matched = matcher.match_table(chunk, limits, &mut found, |found| {
         wanted == Wanted::First && found.found.iter().any(is_match)
+    });
+    matched.map_err(|error| {
+        error.with_rows(|ordinal| match &arrivals {
+            Some(arrivals) => u64::from(arrivals[ordinal as usize]),
+            None => ordinal,
+        })
     })?;
     Ok(FoundInTable { found, arrivals, rows })
 }

@@ -31,7 +31,7 @@ pub enum MatchError {
         /// The match, within its partition.
         match_number: u64,
         /// Its first row, in arrival order.
-        row: u32,
+        row: u64,
     },
     /// The search would go on at the row where the match began, for ever.
     #[error(
@@ -43,7 +43,7 @@ pub enum MatchError {
         /// The match, within its partition.
         match_number: u64,
         /// Its first row, in arrival order.
-        row: u32,
+        row: u64,
     },
     /// A search took more steps than it may.
     #[error(
@@ -91,6 +91,20 @@ pub enum MatchError {
 }
 
 impl MatchError {
+    /// The same with the row that it names, which the matcher knows by its place in the order of all rows, in another
+    /// count.
+    #[must_use]
+    pub fn with_rows(mut self, count: impl FnOnce(u64) -> u64) -> Self {
+        if let Self::SkipTargetMissing { row, .. }
+        | Self::SkipTargetIsFirstRow { row, .. }
+        | Self::StateLimit { row, .. }
+        | Self::RunLimit { row, .. } = &mut self
+        {
+            *row = count(*row);
+        }
+        self
+    }
+
     /// A stable code, the same in every version.
     pub fn code(&self) -> &'static str {
         match self {

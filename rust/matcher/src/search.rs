@@ -101,12 +101,12 @@ impl Skip {
                     None => Err(MatchError::SkipTargetMissing {
                         variable: name.clone(),
                         match_number: number,
-                        row: arrival(found.start),
+                        row: u64::from(arrival(found.start)),
                     }),
                     Some(_) => Err(MatchError::SkipTargetIsFirstRow {
                         variable: name.clone(),
                         match_number: number,
-                        row: arrival(found.start),
+                        row: u64::from(arrival(found.start)),
                     }),
                 }
             }

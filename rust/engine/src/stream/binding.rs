@@ -181,13 +181,9 @@ impl Binder<'_> {
 
     /// The topic that a variable's rows are of, or those of all variables that a subset unites.
     fn topic_of(&self, name: &str) -> Option<&str> {
-        let mut topics =
-            self.original.members(name).into_iter().map(|variable| self.original.topic(variable));
-        let first = topics.next()??;
-        topics.all(|topic| topic == Some(first)).then(|| {
-            let owner = self.original.topics.iter().find(|entry| entry.topic == first);
-            owner.map(|entry| entry.topic.as_str())
-        })?
+        let members = self.original.members(name);
+        let first = self.original.topic(members.first()?)?;
+        members.iter().all(|variable| self.original.topic(variable) == Some(first)).then_some(first)
     }
 
     /// The merged column of a name; `None` if the topic's columns are not known yet.
@@ -223,12 +219,10 @@ impl Binder<'_> {
     /// The column of a name that every topic has.
     fn shared(&self, column: &ColumnName) -> Result<ColumnName, EngineError> {
         let found = self.column(None, &column.name, column.quoted)?;
-        let numbers = (0..).map_while(|number| {
-            self.columns.order().get(number).map(|topic| self.columns.topic_name(*topic).to_owned())
-        });
-        for topic in numbers.collect::<Vec<_>>() {
-            if self.topics.is_none_or(|topics| topics.contains(&topic)) {
-                self.columns.column(&topic, &column.name, column.quoted)?;
+        for topic in self.columns.order() {
+            let topic = self.columns.topic_name(*topic);
+            if self.topics.is_none_or(|topics| topics.iter().any(|known| known == topic)) {
+                self.columns.column(topic, &column.name, column.quoted)?;
             }
         }
         let name = found.map_or_else(|| column.name.clone(), |column| self.names[column].clone());

@@ -56,6 +56,16 @@ pub(crate) fn by_topic(
         .collect()
 }
 
+/// The rows of each event.
+fn rows_by_event(part: &Part) -> Vec<Vec<usize>> {
+    let Some(event_of) = &part.event_of else { return (0..part.order.len()).map(|row| vec![row]).collect() };
+    let mut rows = vec![vec![]; part.order.len()];
+    for (row, event) in event_of.iter().enumerate() {
+        rows[*event as usize].push(row);
+    }
+    rows
+}
+
 /// Events of several rules in one topic: in order of their moments, then of rows, then of rules.
 fn merged(topic: &str, parts: &[Part], names: &[String]) -> Result<DerivedTable, EngineError> {
     let first = &parts[0];
@@ -85,18 +95,12 @@ fn merged(topic: &str, parts: &[Part], names: &[String]) -> Result<DerivedTable,
         events.extend((0..part.order.len()).map(|event| (index, event)));
     }
     events.sort_by_key(|(part, event)| (parts[*part].order[*event], parts[*part].rule, *event));
-    // The rows of each event, in the order of events.
-    let rows_of = |part: &Part, event: usize| -> Vec<usize> {
-        match &part.event_of {
-            None => vec![event],
-            Some(event_of) => (0..event_of.len()).filter(|row| event_of[*row] as usize == event).collect(),
-        }
-    };
+    let rows: Vec<Vec<Vec<usize>>> = parts.iter().map(rows_by_event).collect();
     let mut places = vec![];
     let mut ordinals: Vec<Vec<i64>> = parts.iter().map(|part| vec![0; part.order.len()]).collect();
     for (ordinal, (part, event)) in events.iter().enumerate() {
         ordinals[*part][*event] = ordinal as i64;
-        places.extend(rows_of(&parts[*part], *event).into_iter().map(|row| (*part, row)));
+        places.extend(rows[*part][*event].iter().map(|row| (*part, *row)));
     }
     let expected = first.table.batch.schema();
     let batches: Vec<RecordBatch> = parts

@@ -164,7 +164,13 @@ impl History {
             let ordinals: Vec<u64> = left.ordinals().chain(right.ordinals()).collect();
             let from = self.chunks.len() - 2;
             let pair = Self { chunks: self.chunks.split_off(from), ..Self::default() };
-            let rows = pair.gather(columns, &ordinals)?;
+            let rows = match pair.gather(columns, &ordinals) {
+                Ok(rows) => rows,
+                Err(error) => {
+                    self.chunks.extend(pair.chunks);
+                    return Err(error);
+                }
+            };
             let first = ordinals[0];
             let gapless = *ordinals.last().expect("not empty") - first + 1 == ordinals.len() as u64;
             self.chunks.push(Chunk { first, ordinals: (!gapless).then_some(ordinals), rows });

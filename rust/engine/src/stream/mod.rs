@@ -332,7 +332,7 @@ impl Engine {
                 for rule in &mut self.rules {
                     rule.shards.iter_mut().for_each(SequenceState::commit);
                 }
-                self.tidy(released.watermark)?;
+                self.tidy(released.watermark);
                 Ok(derived)
             }
             Err(error) => {
@@ -360,9 +360,7 @@ impl Engine {
         undo: &mut Undo,
     ) -> Result<Vec<(String, DerivedTable)>, EngineError> {
         let columns = Arc::clone(prepared.columns().unwrap_or_else(|| self.buffer.columns()));
-        let topics = (0..columns.num_topics() as u16).map(|topic| columns.topic_name(topic));
-        let named = topics.clone().any(|topic| !topic.is_empty());
-        let shown: Vec<String> = if named { topics.map(str::to_owned).collect() } else { vec![] };
+        let shown = topic_names(&columns);
         let backlog = std::mem::take(&mut self.backlog);
         let mut parts = vec![];
         let mut outcome = Ok(());
@@ -410,29 +408,34 @@ impl Engine {
                 rule.advance(rows, first, released.watermark, released.ended, &around)?;
             parts.extend(rule.derive(&found, index, &around)?);
         }
+        // Each rule, and each of its shards, has kept to the room there was; together they may have taken more.
+        if rows.num_rows() > 0 {
+            self.room()?;
+        }
         Ok(())
     }
 
     /// `grows`: rows are to be matched. The passing of time alone is never refused, as it is what lets state go.
     fn limits(&self, grows: bool) -> Result<SequenceLimits, EngineError> {
-        let bytes = match self.options.memory_limit {
-            Some(limit) if grows => {
-                let held = self.buffer.bytes() + self.history.bytes();
-                let rules: usize = self.rules.iter().map(Rule::bytes).sum();
-                if held + rules > limit {
-                    return Err(EngineError::StateLimit {
-                        rule: if rules > held { self.greediest_rule() } else { "(rows that wait)".into() },
-                        key: String::new(),
-                        time_ns: self.buffer.clock().watermark(),
-                        bytes: held + rules,
-                        limit,
-                    });
-                }
-                Some(limit - held)
-            }
-            _ => None,
-        };
-        Ok(SequenceLimits { bytes, interrupted: self.options.interrupted })
+        let room = if grows { self.room()? } else { None };
+        Ok(SequenceLimits { room, interrupted: self.options.interrupted })
+    }
+
+    /// Bytes by which state may still grow; `None`: there is no limit.
+    fn room(&self) -> Result<Option<usize>, EngineError> {
+        let Some(limit) = self.options.memory_limit else { return Ok(None) };
+        let held = self.buffer.bytes() + self.history.bytes();
+        let rules: usize = self.rules.iter().map(Rule::bytes).sum();
+        match limit.checked_sub(held + rules) {
+            Some(room) => Ok(Some(room)),
+            None => Err(EngineError::StateLimit {
+                rule: if rules > held { self.greediest_rule() } else { "(rows that wait)".into() },
+                key: String::new(),
+                time_ns: self.buffer.clock().watermark(),
+                bytes: held + rules,
+                limit,
+            }),
+        }
     }
 
     fn greediest_rule(&self) -> String {
@@ -441,7 +444,7 @@ impl Engine {
     }
 
     /// Lets go of what nothing needs any more.
-    fn tidy(&mut self, watermark: Option<i64>) -> Result<(), EngineError> {
+    fn tidy(&mut self, watermark: Option<i64>) {
         for rule in &mut self.rules {
             let Some(compiled) = rule.compiled.clone() else { continue };
             for shard in &mut rule.shards {
@@ -450,17 +453,17 @@ impl Engine {
                 }
             }
         }
-        if self.rules.iter().all(|rule| rule.shards.iter().all(SequenceState::needs_no_rows)) {
+        let columns = Arc::clone(self.buffer.columns());
+        // What Arrow cannot put together (strings past 2 GiB) stays as it is: the call has succeeded, and this is for room.
+        let _ = if self.rules.iter().all(|rule| rule.shards.iter().all(SequenceState::needs_no_rows)) {
             self.history.clear();
+            Ok(())
         } else if self.history.is_full() {
             let needed = self.rows_needed();
-            let columns = Arc::clone(self.buffer.columns());
-            self.history.keep(&columns, needed)?;
+            self.history.keep(&columns, needed)
         } else {
-            let columns = Arc::clone(self.buffer.columns());
-            self.history.join(&columns)?;
-        }
-        Ok(())
+            self.history.join(&columns)
+        };
     }
 
     /// Places of the rows that some rule still needs, ascending.
@@ -520,6 +523,12 @@ struct Undo {
     /// Of rules that were compiled anew.
     compiled: Vec<Option<CompiledBefore>>,
     matches: Vec<u64>,
+}
+
+/// Names of the topics, by number; none if there is only the one without a name.
+fn topic_names(columns: &cepheid_event::MergedSchema) -> Vec<String> {
+    let topics = (0..columns.num_topics() as u16).map(|topic| columns.topic_name(topic));
+    if topics.clone().all(str::is_empty) { vec![] } else { topics.map(str::to_owned).collect() }
 }
 
 /// Late rows, topic by topic, in their own columns.

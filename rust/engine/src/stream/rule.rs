@@ -156,7 +156,7 @@ impl Rule {
         let batch = compiled.binding.table_batch(&rows.batch, &rows.topic, &rows.time)?;
         let table = Table::new(Arc::clone(&compiled.binding.schema), vec![batch])?;
         for shard in &mut self.shards {
-            compiled.matcher().rebuild(shard, &table, &needed)?;
+            compiled.matcher().rebuild(shard, &table, &needed);
         }
         Ok(())
     }
@@ -204,14 +204,23 @@ impl Rule {
             });
             (outcome, Some(input))
         };
-        let mut found = outcome.map_err(|error| self.told(error, &compiled, input.as_ref()))?;
+        let mut found = match outcome {
+            Ok(found) => found,
+            Err(error) => return Err(self.told(error, &compiled, input.as_ref(), around)),
+        };
         found.sort(matcher.variable_of());
         self.matches += found.found.iter().filter(|entry| entry.kind == FoundKind::Match).count() as u64;
         Ok(found)
     }
 
     /// An error with what the matcher does not know: the rule and the key.
-    fn told(&self, error: MatchError, compiled: &Compiled, input: Option<&Input>) -> EngineError {
+    fn told(
+        &self,
+        error: MatchError,
+        compiled: &Compiled,
+        input: Option<&Input>,
+        around: &Surroundings<'_>,
+    ) -> EngineError {
         match (error, input) {
             (MatchError::StateLimit { row, bytes, limit }, Some(input)) => EngineError::StateLimit {
                 rule: self.name.clone(),
@@ -220,7 +229,13 @@ impl Rule {
                 bytes,
                 limit,
             },
-            (error, _) => error.into(),
+            (error, _) => error
+                .with_rows(|ordinal| {
+                    // Rows of runs are kept.
+                    let rows = around.history.gather(around.columns, &[ordinal]);
+                    rows.map_or(ordinal, |rows| rows.arrival[0])
+                })
+                .into(),
         }
     }
 
@@ -347,20 +362,16 @@ impl Rule {
         let binding = &compiled.binding;
         let partition_by = &compiled.plan.outputs.partition_by;
         let fresh = binding.table_batch(&own.batch, &own.topic, &own.time)?;
-        let grouped =
-            |batches: Vec<RecordBatch>| -> Result<(Table, OrderedRows, PartitionKeys), EngineError> {
-                let table = Table::new(Arc::clone(&binding.schema), batches)?;
-                let rows = OrderedRows::new(&table, partition_by, &[], &compiled.matcher().columns_read())?;
-                let keys = PartitionKeys::new(&table, &rows, partition_by)?;
-                Ok((table, rows, keys))
-            };
-        let (table, rows, keys) = grouped(vec![fresh.clone()])?;
+        let table = Table::new(Arc::clone(&binding.schema), vec![fresh.clone()])?;
+        let rows = OrderedRows::new(&table, partition_by, &[], &compiled.matcher().columns_read())?;
+        let keys = PartitionKeys::new(&table, &rows, partition_by)?;
+        let tail_of = |partition: usize| {
+            let shard = keys.shard(partition, self.shards.len());
+            self.shards[shard].tail(keys.get(partition))
+        };
         let mut before = vec![];
         if compiled.matcher().rows_before() > 0 {
-            for partition in 0..rows.num_partitions() {
-                let shard = keys.shard(partition, self.shards.len());
-                before.extend_from_slice(self.shards[shard].tail(keys.get(partition)));
-            }
+            (0..rows.num_partitions()).for_each(|partition| before.extend_from_slice(tail_of(partition)));
         }
         let mut times = own.time.to_vec();
         let mut ordinals = own.ordinals;
@@ -370,10 +381,20 @@ impl Rule {
         before.sort_unstable();
         let context = around.history.gather(around.columns, &before)?;
         let context_batch = binding.table_batch(&context.batch, &context.topic, &context.time)?;
-        times.splice(0..0, context.time.iter().copied());
+        // The rows before a partition's go in front of it; the groups stay what they are.
         let fresh_from = before.len() as u32;
+        let mut arrivals = Vec::with_capacity(before.len() + rows.num_rows());
+        let mut starts = vec![0];
+        for partition in 0..rows.num_partitions() {
+            let place = |row: &u64| before.binary_search(row).expect("just gathered") as u32;
+            arrivals.extend(tail_of(partition).iter().map(place));
+            arrivals.extend(rows.partition(partition).map(|place| fresh_from + rows.arrival(place)));
+            starts.push(arrivals.len() as u32);
+        }
+        let rows = OrderedRows::of_groups(arrivals, starts);
+        let table = Table::new(Arc::clone(&binding.schema), vec![context_batch, fresh])?;
+        times.splice(0..0, context.time.iter().copied());
         ordinals.splice(0..0, before);
-        let (table, rows, keys) = grouped(vec![context_batch, fresh])?;
         Ok(Input { table, rows, times, ordinals, fresh_from, keys })
     }
 

@@ -9,7 +9,7 @@ use cepheid_matcher::sequence::{FoundSequences, SequenceState};
 
 use super::binding::without_added;
 use super::derived::{Part, by_topic};
-use super::{DerivedTable, Engine, EngineOptions, Undo};
+use super::{DerivedTable, Engine, EngineOptions, Undo, topic_names};
 use crate::error::EngineError;
 use crate::sequences::derive_sequences;
 
@@ -54,8 +54,7 @@ impl Engine {
     fn end(mut self) -> Result<TopicOutputs<DerivedTable>, EngineError> {
         let prepared = self.buffer.prepare_flush()?;
         let columns = self.buffer.columns().clone();
-        let names: Vec<String> =
-            (0..columns.num_topics() as u16).map(|topic| columns.topic_name(topic).to_owned()).collect();
+        let names = topic_names(&columns);
         let mut undo = Undo { first: self.next, compiled: vec![None], matches: vec![0] };
         self.rules[0].shards.iter_mut().for_each(SequenceState::begin);
         let mut parts = vec![];

@@ -385,7 +385,7 @@ impl Work<'_> {
         let stamp = self.state.next_stamp();
         self.state.runs.get_mut(run).stamp = stamp;
         if let Some(at) = at {
-            self.state.timers[self.partition as usize].push(Reverse(Timer { at, run, stamp }));
+            self.state.push_timer(self.partition, Timer { at, run, stamp });
         }
     }
 
@@ -456,7 +456,7 @@ impl Work<'_> {
                 && !self.awaits_a_row(thread, target)
                 && absences.iter().any(until_window)
                 && absences.iter().all(|absence| match absence.for_ns {
-                    Some(span) => self.end_of_window(thread, span),
+                    Some(span) => thread.last_time.saturating_add(span) <= self.fired,
                     None => true,
                 })
         })
@@ -469,11 +469,6 @@ impl Work<'_> {
             let target = self.matcher.targets(key.place)[*index as usize];
             target.step == Next::Accept && !self.awaits_a_row(thread, target)
         })
-    }
-
-    fn end_of_window(&self, thread: &Thread, span: i64) -> bool {
-        let Some(window) = self.window_end() else { return false };
-        thread.last_time.saturating_add(span) <= window
     }
 
     /// Ends the input for the partition.

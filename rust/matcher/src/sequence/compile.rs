@@ -3,8 +3,7 @@
 use arrow_schema::Schema;
 use cepheid_eval::{Leaf, TypedExpr, Value};
 use cepheid_ir::{
-    AfterMatchSkip, Between, Contiguity, Expr, Pattern, PatternError, RowPointer, Selection, SkipRow,
-    TestedRow, Within,
+    AfterMatchSkip, Between, Expr, Pattern, PatternError, RowPointer, Selection, SkipRow, TestedRow, Within,
 };
 
 use super::registers::{Fold, Lookback, Looked};
@@ -70,7 +69,7 @@ impl SequenceMatcher {
     /// [`MatchError::Condition`] and [`MatchError::Event`] for names and types that do not fit the schema.
     pub fn compile(pattern: &Pattern, schema: &Schema, timed: bool) -> Result<Self, MatchError> {
         let automaton = Automaton::compile(pattern)?;
-        refuse_what_looks_ahead(pattern, &automaton)?;
+        refuse_what_looks_ahead(&automaton)?;
         if !timed && needs_time(pattern, &automaton) {
             return Err(PatternError::WithinNeedsOrder.into());
         }
@@ -210,25 +209,6 @@ impl SequenceMatcher {
         shifts.chain(predicates).min().unwrap_or(0).min(0).unsigned_abs()
     }
 
-    /// Whether conditions read rows behind the one they are asked of.
-    pub fn looks_ahead(&self) -> bool {
-        let shifts = self.projection.iter().map(|(_, shift)| *shift);
-        let predicates = self.predicates.iter().flat_map(|p| p.leaves()).map(|leaf| physical_leaf(leaf).1);
-        shifts.chain(predicates).any(|shift| shift > 0)
-    }
-
-    /// Whether a run may wait without end: a stream then keeps it without end.
-    pub fn waits_for_ever(&self) -> bool {
-        self.within_ns.is_none()
-            && self.automaton.positions.iter().any(|position| {
-                position.follow.iter().any(|target| {
-                    let way = &self.automaton.ways[target.way as usize];
-                    target.step != Next::Accept && way.relation != Contiguity::Strict
-                })
-            })
-            && self.within_rows.is_none()
-    }
-
     /// Targets of a place.
     #[inline]
     pub(crate) fn targets(&self, place: u32) -> &[Target] {
@@ -361,7 +341,7 @@ fn unsupported(construct: &str, hint: &str) -> MatchError {
     MatchError::Pattern(PatternError::Unsupported { construct: construct.into(), hint: hint.into() })
 }
 
-fn refuse_what_looks_ahead(pattern: &Pattern, automaton: &Automaton) -> Result<(), MatchError> {
+fn refuse_what_looks_ahead(automaton: &Automaton) -> Result<(), MatchError> {
     let targets = automaton.positions.iter().flat_map(|position| &position.follow).chain(&automaton.start);
     if targets.clone().any(|target| target.at_end) {
         return Err(unsupported(
@@ -378,7 +358,6 @@ fn refuse_what_looks_ahead(pattern: &Pattern, automaton: &Automaton) -> Result<(
     if automaton.ways.iter().any(|way| way.guards.len() > 32) {
         return Err(unsupported("more than 32 greedy loops before one step", "let fewer be greedy"));
     }
-    let _ = pattern;
     Ok(())
 }
 

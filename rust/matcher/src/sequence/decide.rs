@@ -1,6 +1,8 @@
 //! Which complete runs are matches, when that is known, and what a match forgets.
 
 use cepheid_ir::SkipRow;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 use super::compile::Skip;
 use super::found::{FoundKind, Moment};
@@ -51,14 +53,17 @@ impl Work<'_> {
             return;
         }
         let mut kept: Vec<Completion> = vec![];
+        let mut places: HashMap<(u32, u64), usize, FixedState> =
+            HashMap::with_hasher(FixedState::with_seed(0));
         for completion in completions.drain(..) {
             let known = self.state.members(completion.complete.node);
-            let same = |other: &Completion| {
-                other.start == completion.start
-                    && other.hash == completion.hash
-                    && self.memberships(&self.state.members(other.complete.node)) == self.memberships(&known)
-            };
-            let Some(place) = kept.iter().rposition(same) else {
+            let twin = places.get(&(completion.start, completion.hash)).copied();
+            let same = twin.filter(|place| {
+                let other = self.state.members(kept[*place].complete.node);
+                self.memberships(&other) == self.memberships(&known)
+            });
+            let Some(place) = same else {
+                places.insert((completion.start, completion.hash), kept.len());
                 kept.push(completion);
                 continue;
             };
@@ -108,12 +113,8 @@ impl Work<'_> {
             if start == NONE {
                 return;
             }
-            self.end_start(start);
+            self.state.end_start(start);
         }
-    }
-
-    fn end_start(&mut self, start: u32) {
-        self.state.end_start(start);
     }
 
     /// Puts complete runs where they wait to be considered.
@@ -135,8 +136,7 @@ impl Work<'_> {
                 self.touched.push(completion.start);
                 continue;
             }
-            let known = self.state.known.insert(completion.complete);
-            self.state.starts.get_mut(completion.start).known.push_back(known);
+            self.state.starts.get_mut(completion.start).known.push_back(completion.complete);
             self.state.partitions.get_mut(self.partition).known += 1;
         }
     }
@@ -173,10 +173,8 @@ impl Work<'_> {
             };
             self.state.starts.get_mut(start).known.pop_front();
             self.state.partitions.get_mut(self.partition).known -= 1;
-            let node = self.state.known.get(known).node;
-            self.state.known.remove(known);
-            let members = self.state.members(node);
-            self.state.release(node);
+            let members = self.state.members(known.node);
+            self.state.release(known.node);
             self.report_match(&members, moment);
             self.touched.push(start);
             self.forget(start, &members)?;
@@ -189,7 +187,7 @@ impl Work<'_> {
         match &self.matcher.skip {
             Skip::None | Skip::Consume => {}
             Skip::PastLastRow => self.forget_below(members.last().map_or(first, |last| last.0) + 1),
-            Skip::ToNextRow => self.end_start(start),
+            Skip::ToNextRow => self.state.end_start(start),
             Skip::ToVariable { name, members: variables, row, strict } => {
                 let is_target =
                     |member: &&(u64, u32)| variables[self.matcher.variable_of[member.1 as usize] as usize];
@@ -198,7 +196,7 @@ impl Work<'_> {
                     SkipRow::Last => members.iter().rev().find(is_target),
                 };
                 let number = self.state.partitions.get(self.partition).matches;
-                let (variable, match_number, row) = (name.clone(), number, first as u32);
+                let (variable, match_number, row) = (name.clone(), number, first);
                 match target {
                     Some((target, _)) if *target > first => self.forget_below(*target),
                     _ if !strict => {}
@@ -217,7 +215,7 @@ impl Work<'_> {
             if start == NONE || self.state.starts.get(start).row >= row {
                 return;
             }
-            self.end_start(start);
+            self.state.end_start(start);
         }
     }
 }

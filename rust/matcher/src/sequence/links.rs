@@ -164,9 +164,7 @@ impl SequenceState {
             self.end_run(run);
         }
         while let Some(known) = self.starts.get_mut(start).known.pop_front() {
-            let node = self.known.get(known).node;
-            self.release(node);
-            self.known.remove(known);
+            self.release(known.node);
             self.partitions.get_mut(partition).known -= 1;
         }
         self.unlink_start(start);

@@ -10,7 +10,6 @@ use super::registers::Registers;
 use super::slab::NONE;
 use super::state::SequenceState;
 use super::tests::Projected;
-use crate::error::MatchError;
 
 /// Rows by their place among those kept.
 struct KeptRows<'a> {
@@ -30,18 +29,10 @@ impl Projected for KeptRows<'_> {
 impl SequenceMatcher {
     /// Makes the registers of every run anew, for this compilation of the pattern. `ordinals[i]`: the place of row i of
     /// `table` in the order of all rows, ascending; all rows that runs have taken are there.
-    ///
-    /// # Errors
-    /// [`MatchError::TooLarge`] never; kept for what Arrow may refuse.
-    pub fn rebuild(
-        &self,
-        state: &mut SequenceState,
-        table: &Table,
-        ordinals: &[u64],
-    ) -> Result<(), MatchError> {
+    pub fn rebuild(&self, state: &mut SequenceState, table: &Table, ordinals: &[u64]) {
         state.waits.rebind(self);
         if self.lookbacks.is_empty() && self.folds.is_empty() {
-            return Ok(());
+            return;
         }
         let columns = self
             .projection
@@ -85,6 +76,5 @@ impl SequenceMatcher {
                 start = state.starts.get(start).next;
             }
         }
-        Ok(())
     }
 }

@@ -123,8 +123,7 @@ impl SequenceState {
                 }
                 // The list is built from its end.
                 runs.reverse();
-                let known =
-                    entry.known.iter().map(|known| writer.complete(*self.known.get(*known))).collect();
+                let known = entry.known.iter().map(|known| writer.complete(*known)).collect();
                 let (row, position, time) = (entry.row, entry.position, entry.time);
                 starts.push(SavedStart { row, position, time, known, runs });
                 start = entry.next;
@@ -259,8 +258,7 @@ impl SequenceMatcher {
             for known in start.known {
                 let complete = Complete { node: node_of(known.node)?, holds: known.holds };
                 state.hold(complete.node);
-                let known = state.known.insert(complete);
-                state.starts.get_mut(number).known.push_back(known);
+                state.starts.get_mut(number).known.push_back(complete);
                 state.partitions.get_mut(id).known += 1;
             }
             for run in start.runs {

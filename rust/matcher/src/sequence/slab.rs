@@ -92,6 +92,11 @@ impl<T: Clone> Slab<T> {
         }
     }
 
+    /// Every entry, those that have been given up too.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.items.iter()
+    }
+
     /// Whether the entry was not there when the journal was begun.
     pub(crate) fn is_born(&self, id: u32) -> bool {
         self.fates[id as usize] == Fate::Born

@@ -79,7 +79,7 @@ pub(crate) struct Start {
     pub(crate) prev: u32,
     pub(crate) next: u32,
     /// Matches that are known, but may still be forgotten, in the order in which they are to be considered.
-    pub(crate) known: VecDeque<u32>,
+    pub(crate) known: VecDeque<Complete>,
 }
 
 /// The bucket of runs with several threads.
@@ -149,12 +149,12 @@ pub struct SequenceState {
     pub(crate) runs: Slab<Run>,
     pub(crate) starts: Slab<Start>,
     pub(crate) partitions: Slab<Partition>,
-    /// Complete runs waiting to be told whether they are matches: node, verdict of `having`.
-    pub(crate) known: Slab<Complete>,
     pub(crate) keys: HashMap<Box<[u8]>, u32, FixedState>,
     pub(crate) waits: Waits,
     /// `timers[p]`: of partition `p`. What they point to may be gone: the stamp tells.
     pub(crate) timers: Vec<BinaryHeap<Reverse<Timer>>>,
+    /// How many timers there are, of all partitions.
+    timers_set: usize,
     /// Partitions to be looked after at a time.
     pub(crate) wakes: BinaryHeap<Reverse<(i64, u32)>>,
     /// Partitions with runs that will have expired, and when.
@@ -215,7 +215,7 @@ impl SequenceState {
             + self.starts.bytes()
             + self.partitions.bytes()
             + self.keys.len() * 48
-            + self.timers.iter().map(|heap| heap.len() * size_of::<Timer>()).sum::<usize>()
+            + self.timers_set * size_of::<Timer>()
             + self.wakes.len() * 16
             + self.expiring.len() * 16
             + self.loose_bytes
@@ -223,36 +223,11 @@ impl SequenceState {
 
     /// Calls `visit` with every row that is still needed, some of them several times.
     pub fn rows_needed(&self, visit: &mut dyn FnMut(u64)) {
-        for (_, partition) in self.keys.iter() {
-            let partition = self.partitions.get(*partition);
-            partition.tail.iter().copied().for_each(&mut *visit);
-            let mut start = partition.first_start;
-            while start != NONE {
-                let entry = self.starts.get(start);
-                for known in &entry.known {
-                    self.walk(self.known.get(*known).node, visit);
-                }
-                let mut run = entry.runs;
-                while run != NONE {
-                    let entry = self.runs.get(run);
-                    for thread in std::iter::once(&entry.thread).chain(&entry.others) {
-                        self.walk(thread.node, visit);
-                    }
-                    if let Some(complete) = &entry.complete {
-                        self.walk(complete.node, visit);
-                    }
-                    run = entry.start_next;
-                }
-                start = entry.next;
-            }
-        }
-    }
-
-    fn walk(&self, mut node: u32, visit: &mut dyn FnMut(u64)) {
-        while node != NONE {
-            let entry = self.nodes.get(node);
-            visit(entry.row);
-            node = entry.parent;
+        // A node that nobody holds on to any more keeps what it was until its number is given out again.
+        self.nodes.iter().filter(|node| node.holders > 0).for_each(|node| visit(node.row));
+        if self.keeps_tails {
+            let tails = self.keys.values().flat_map(|partition| &self.partitions.get(*partition).tail);
+            tails.copied().for_each(visit);
         }
     }
 
@@ -272,7 +247,6 @@ impl SequenceState {
         self.runs.begin();
         self.starts.begin();
         self.partitions.begin();
-        self.known.begin();
         self.undo = Some(Undo {
             expiring: self.expiring.len(),
             loose_bytes: self.loose_bytes,
@@ -288,18 +262,16 @@ impl SequenceState {
         self.runs.commit();
         self.starts.commit();
         self.partitions.commit();
-        self.known.commit();
         self.undo = None;
     }
 
     /// Takes back what has been done since [`begin`](Self::begin).
     pub fn roll_back(&mut self) {
         let Some(undo) = self.undo.take() else { return };
-        self.nodes.roll_back(|_| ());
+        self.nodes.roll_back(|node| node.holders = 0);
         self.runs.roll_back(|run| run.stamp = 0);
         self.starts.roll_back(|_| ());
         self.partitions.roll_back(|partition| partition.wake = None);
-        self.known.roll_back(|_| ());
         for key in undo.keys {
             self.keys.remove(&key);
         }
@@ -313,6 +285,7 @@ impl SequenceState {
         for heap in &mut self.timers {
             heap.retain(|Reverse(timer)| is_current(runs, timer));
         }
+        self.timers_set = self.timers.iter().map(BinaryHeap::len).sum();
         let partitions = &self.partitions;
         self.wakes.retain(|Reverse((at, partition))| is_awaited(partitions, *partition, *at));
         self.expiring.truncate(undo.expiring);
@@ -376,15 +349,22 @@ impl SequenceState {
                 undo.timers.push((partition, *timer));
             }
             heap.pop();
+            self.timers_set -= 1;
         }
         None
     }
 
+    /// Sets a timer.
+    pub(crate) fn push_timer(&mut self, partition: u32, timer: Timer) {
+        self.timers[partition as usize].push(Reverse(timer));
+        self.timers_set += 1;
+    }
+
     /// Takes the next timer off.
     pub(crate) fn pop_timer(&mut self, partition: u32) {
-        if let Some(Reverse(timer)) = self.timers[partition as usize].pop()
-            && let Some(undo) = &mut self.undo
-        {
+        let Some(Reverse(timer)) = self.timers[partition as usize].pop() else { return };
+        self.timers_set -= 1;
+        if let Some(undo) = &mut self.undo {
             undo.timers.push((partition, timer));
         }
     }

@@ -21,8 +21,8 @@ const RUNS_BETWEEN_PAUSES: u64 = 1 << 14;
 /// What matching may use, and whether it is still wanted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SequenceLimits {
-    /// Most bytes of state.
-    pub bytes: Option<usize>,
+    /// Most bytes by which state may grow.
+    pub room: Option<usize>,
     /// Asked now and then; `true` ends matching with [`MatchError::Interrupted`].
     pub interrupted: Option<fn() -> bool>,
 }
@@ -63,7 +63,8 @@ pub(crate) struct Work<'a> {
     pub(crate) matcher: &'a SequenceMatcher,
     pub(crate) state: &'a mut SequenceState,
     pub(crate) found: &'a mut FoundSequences,
-    pub(crate) limits: SequenceLimits,
+    limits: SequenceLimits,
+    bytes_max: Option<usize>,
     pub(crate) partition: u32,
     /// In a table: which of its partitions that is.
     pub(crate) ordinal: Option<u32>,
@@ -94,11 +95,13 @@ impl<'a> Work<'a> {
         limits: SequenceLimits,
     ) -> Self {
         let next_pause = state.runs_visited + RUNS_BETWEEN_PAUSES;
+        let bytes_max = limits.room.map(|room| state.bytes().saturating_add(room));
         Self {
             matcher,
             state,
             found,
             limits,
+            bytes_max,
             partition: NONE,
             ordinal: None,
             completions: vec![],
@@ -270,12 +273,9 @@ impl<'a> Work<'a> {
         if self.limits.interrupted.is_some_and(|interrupted| interrupted()) {
             return Err(MatchError::Interrupted);
         }
-        match self.limits.bytes {
-            Some(limit) if self.state.bytes() > limit => {
-                Err(MatchError::StateLimit { row: at.row, bytes: self.state.bytes(), limit })
-            }
-            _ => Ok(()),
-        }
+        let Some(limit) = self.bytes_max else { return Ok(()) };
+        let bytes = self.state.bytes();
+        if bytes > limit { Err(MatchError::StateLimit { row: at.row, bytes, limit }) } else { Ok(()) }
     }
 
     /// Puts runs that have come to wait for something new where they belong, and sets their timers.

@@ -92,7 +92,7 @@ impl Stream {
         stream.matcher.load(self.saved(), &mut shards, |_| 0).expect("runs of this pattern");
         let table = Table::new(rows.schema(), vec![rows.clone()])?;
         let ordinals: Vec<u64> = (0..rows.num_rows() as u64).collect();
-        stream.matcher.rebuild(&mut shards[0], &table, &ordinals)?;
+        stream.matcher.rebuild(&mut shards[0], &table, &ordinals);
         (stream.state, stream.next) = (shards.swap_remove(0), self.next);
         Ok(stream)
     }
