@@ -4,6 +4,7 @@ use arrow_array::timezone::Tz;
 use arrow_schema::TimeUnit;
 use cepheid_event::nanoseconds_per;
 use cepheid_ir::BinaryOp;
+use cepheid_ir::temporal_text::DAY_NS;
 
 use crate::decimal;
 use crate::error::Fault;
@@ -14,7 +15,6 @@ use crate::value_array::rescale_ticks;
 pub(crate) const INTEGER_OVERFLOW: Fault = Fault::Overflow("BIGINT");
 const SPAN_OVERFLOW: Fault = Fault::Overflow("INTERVAL");
 pub(crate) const TIMESTAMP_OVERFLOW: Fault = Fault::Overflow("TIMESTAMP");
-pub(crate) const DAY_NS: i64 = 86_400_000_000_000;
 
 /// The integer as int64.
 pub(crate) fn integer(value: &Value) -> Result<i64, Fault> {

@@ -5,9 +5,9 @@ use arrow_cast::parse::parse_interval_month_day_nano;
 use arrow_schema::TimeUnit;
 use cepheid_event::nanoseconds_per;
 use cepheid_ir::DataType;
-use cepheid_ir::temporal_text::{SECOND_NS, ZoneText, read_date, read_time, read_timestamp};
+use cepheid_ir::temporal_text::{DAY_NS, SECOND_NS, ZoneText, read_date, read_time, read_timestamp};
 
-use crate::arithmetic::{DAY_NS, float_to_integer};
+use crate::arithmetic::float_to_integer;
 use crate::decimal;
 use crate::error::Fault;
 use crate::function::temporal::{Moment, from_clock, on_clock, time_of};

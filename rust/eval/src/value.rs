@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use arrow_schema::TimeUnit;
 use cepheid_event::nanoseconds_per;
+use cepheid_ir::temporal_text::DAY_NS;
 
 use crate::decimal;
 
@@ -144,8 +145,7 @@ fn nanoseconds(value: i64, unit: TimeUnit) -> i128 {
 
 /// Nanoseconds of an interval whose months are taken for 30 days: for ordering and equality only.
 fn interval_nanoseconds(months: i32, days: i32, nanoseconds: i64) -> i128 {
-    const DAY_NS: i128 = 86_400_000_000_000;
-    (i128::from(months) * 30 + i128::from(days)) * DAY_NS + i128::from(nanoseconds)
+    (i128::from(months) * 30 + i128::from(days)) * i128::from(DAY_NS) + i128::from(nanoseconds)
 }
 
 /// Floats in total order: NaN equals itself and is greater than everything, `-0.0` equals `0.0`.

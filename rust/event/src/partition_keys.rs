@@ -54,9 +54,7 @@ impl PartitionKeys {
 
     fn finish(&mut self) {
         let start = self.ends.last().copied().unwrap_or(0);
-        let mut hasher = FixedState::with_seed(3).build_hasher();
-        hasher.write(&self.bytes[start..]);
-        self.hashes.push(hasher.finish());
+        self.hashes.push(hash_of(&self.bytes[start..]));
         self.ends.push(self.bytes.len());
     }
 
@@ -74,7 +72,11 @@ impl PartitionKeys {
 
 /// The shard of a key, as [`PartitionKeys::shard`] says.
 pub fn shard_of(key: &[u8], shards: usize) -> usize {
+    (hash_of(key) % shards as u64) as usize
+}
+
+fn hash_of(key: &[u8]) -> u64 {
     let mut hasher = FixedState::with_seed(3).build_hasher();
     hasher.write(key);
-    (hasher.finish() % shards as u64) as usize
+    hasher.finish()
 }

@@ -485,6 +485,29 @@ impl PatternNode {
         conditions
     }
 
+    /// Whether the whole, or what some loop repeats, can be without rows: where it matters if the empty match is one.
+    pub fn may_match_nothing(&self) -> bool {
+        let mut found = self.may_be_empty();
+        self.walk(&mut |node| {
+            if let Self::Quantified { node, .. } = node {
+                found |= node.may_be_empty();
+            }
+        });
+        found
+    }
+
+    fn may_be_empty(&self) -> bool {
+        match self {
+            Self::Variable(_) => false,
+            Self::Absent { .. } | Self::Anchor(_) | Self::Empty => true,
+            Self::Sequence(steps) => steps.iter().all(|step| step.node.may_be_empty()),
+            Self::Alternation(parts) => parts.iter().any(Self::may_be_empty),
+            Self::Permute { parts, .. } => parts.iter().all(Self::may_be_empty),
+            Self::Quantified { node, quantifier } => quantifier.min == 0 || node.may_be_empty(),
+            Self::Exclusion(node) | Self::Bounded { node, .. } => node.may_be_empty(),
+        }
+    }
+
     /// Levels of nesting; a variable is 1.
     pub fn depth(&self) -> usize {
         1 + self.children().into_iter().map(Self::depth).max().unwrap_or(0)

@@ -111,7 +111,7 @@ fn difference(meant: &Pattern, read: &Pattern) -> Option<String> {
             return Some(format!("measure `{}`", one.name));
         }
     }
-    if meant.empty_matches != read.empty_matches && may_match_nothing(&meant.root) {
+    if meant.empty_matches != read.empty_matches && meant.root.may_match_nothing() {
         return Some("whether parts without rows match, as it is said here".into());
     }
     let same = [
@@ -155,27 +155,4 @@ fn for_each_until(node: &mut PatternNode, change: &mut dyn FnMut(&mut Expr)) {
         change(until);
     }
     node.children_mut().into_iter().for_each(|child| for_each_until(child, change));
-}
-
-/// Whether the whole, or what some loop repeats, can be without rows.
-fn may_match_nothing(root: &PatternNode) -> bool {
-    let mut found = may_be_empty(root);
-    root.walk(&mut |node| {
-        if let PatternNode::Quantified { node, .. } = node {
-            found |= may_be_empty(node);
-        }
-    });
-    found
-}
-
-fn may_be_empty(node: &PatternNode) -> bool {
-    match node {
-        PatternNode::Variable(_) => false,
-        PatternNode::Anchor(_) | PatternNode::Empty | PatternNode::Absent { .. } => true,
-        PatternNode::Sequence(steps) => steps.iter().all(|step| may_be_empty(&step.node)),
-        PatternNode::Alternation(parts) => parts.iter().any(may_be_empty),
-        PatternNode::Permute { parts, .. } => parts.iter().all(may_be_empty),
-        PatternNode::Quantified { node, quantifier } => quantifier.min == 0 || may_be_empty(node),
-        PatternNode::Exclusion(node) | PatternNode::Bounded { node, .. } => may_be_empty(node),
-    }
 }

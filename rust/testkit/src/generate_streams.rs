@@ -13,18 +13,17 @@ pub const TOPICS: [&str; 2] = ["left", "right"];
 /// The column of event time.
 pub const EVENT_TIME: &str = "ts";
 
+/// Partition keys.
+const KEYS: [&str; 3] = ["x", "y", "z"];
+
 /// What a stream may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamShape {
     /// Most rows, all topics together.
     pub rows_max: usize,
-    /// Most partition keys, NULL not counted.
-    pub keys_max: usize,
     /// Whether the rows are of two topics, [`TOPICS`], rather than of one without a name.
     pub two_topics: bool,
-    /// Whether values and keys may be NULL.
-    pub nulls: bool,
-    /// Whether event times may be NULL.
+    /// Whether event times may be NULL, as values and keys may.
     pub null_times: bool,
     /// Whether rows may arrive in another order than that of their times.
     pub disorder: bool,
@@ -32,7 +31,7 @@ pub struct StreamShape {
 
 impl Default for StreamShape {
     fn default() -> Self {
-        Self { rows_max: 12, keys_max: 3, two_topics: false, nulls: true, null_times: false, disorder: true }
+        Self { rows_max: 12, two_topics: false, null_times: false, disorder: true }
     }
 }
 
@@ -67,7 +66,7 @@ impl RandomStream {
 pub fn random_stream(random: &mut SplitMix64, shape: StreamShape) -> RandomStream {
     let least = if random.chance(85) { shape.rows_max / 2 } else { 0 };
     let rows = least + random.below(shape.rows_max - least + 1);
-    let keys = 1 + random.below(shape.keys_max);
+    let keys = 1 + random.below(KEYS.len());
     let letters = *random.choose(&[2, 3, 3, 3, 4, 4]);
     let longest_gap = *random.choose(&[1, 1, 2, 4]);
     let ordered = !shape.disorder || random.chance(60);
@@ -80,13 +79,13 @@ pub fn random_stream(random: &mut SplitMix64, shape: StreamShape) -> RandomStrea
     for _ in 0..rows {
         time += random.between(0, longest_gap);
         let shown = if ordered { time } else { time + random.between(-3, 3) };
-        let nulls = if shape.nulls { 8 } else { 0 };
+        let nulls = 8;
         let cell = |percent: usize, value: RefValue, random: &mut SplitMix64| {
             if random.chance(percent) { RefValue::Null } else { value }
         };
         let letter = RefValue::String(LETTERS[random.below(letters)].to_owned());
         let value = RefValue::Integer(random.between(-1, 4).into());
-        let key = RefValue::String(["x", "y", "z"][random.below(keys).min(2)].to_owned());
+        let key = RefValue::String(KEYS[random.below(keys)].to_owned());
         let topic = random.below(topics.len());
         arrival.push((topic, topics[topic].1.rows.len()));
         topics[topic].1.rows.push(vec![

@@ -28,6 +28,7 @@ pub mod value;
 
 mod arrow_values;
 mod calendar;
+mod case_files;
 mod generate_conditions;
 mod reference_aggregate;
 mod reference_eval;

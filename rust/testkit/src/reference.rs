@@ -130,7 +130,8 @@ pub fn reference_matches(
 ) -> Result<ReferenceOutput, ReferenceError> {
     pattern.validate()?;
     refuse_gaps(pattern)?;
-    resolve_columns(pattern, table)?;
+    let conditions = pattern.define.iter().map(|definition| &definition.condition);
+    resolve_columns(conditions.chain(pattern.measures.iter().map(|measure| &measure.value)), table)?;
     let mut output =
         ReferenceOutput { columns: reference_output::columns(pattern, table)?, ..Default::default() };
     for partition in partitions(pattern, table)? {
@@ -503,10 +504,12 @@ fn refuse_gaps(pattern: &Pattern) -> Result<(), ReferenceError> {
 }
 
 /// A missing column is an error even where no row would read it.
-fn resolve_columns(pattern: &Pattern, table: &ReferenceTable) -> Result<(), ReferenceError> {
+pub(crate) fn resolve_columns<'e>(
+    expressions: impl Iterator<Item = &'e Expr>,
+    table: &ReferenceTable,
+) -> Result<(), ReferenceError> {
     let mut resolved = Ok(());
-    let conditions = pattern.define.iter().map(|definition| &definition.condition);
-    for expression in conditions.chain(pattern.measures.iter().map(|measure| &measure.value)) {
+    for expression in expressions {
         expression.walk(&mut |expr| {
             if let Expr::Column { name, quoted, .. } = expr
                 && resolved.is_ok()

@@ -5,9 +5,9 @@
 
 use std::cmp::Ordering;
 
-use cepheid_ir::{AfterMatchSkip, EmptyMatches, Expr, Measure, Pattern, PatternNode};
+use cepheid_ir::{AfterMatchSkip, EmptyMatches, Measure, Pattern};
 
-use crate::reference::ReferenceError;
+use crate::reference::{ReferenceError, resolve_columns};
 use crate::reference_eval::{Scene, evaluate};
 use crate::sequence_input::{MergedRows, SequenceInput, merge};
 use crate::sequence_run::Setting;
@@ -84,7 +84,7 @@ pub fn reference_sequences(
     pattern.validate()?;
     refuse_undefined(pattern)?;
     let rows = merge(pattern, input)?;
-    resolve_columns(pattern, &rows)?;
+    resolve_all_columns(pattern, &rows)?;
     let topics: Vec<String> = input.topics.iter().map(|(name, _)| name.clone()).collect();
     let variables = pattern.root.variables();
     // Matches that forget others are numbered in the order in which they are considered, others as they come out.
@@ -167,47 +167,20 @@ impl SortKey {
 
 /// What the rules leave open.
 fn refuse_undefined(pattern: &Pattern) -> Result<(), ReferenceError> {
-    let mut empty_parts = can_be_empty(&pattern.root);
-    pattern.root.walk(&mut |node| {
-        if let PatternNode::Quantified { node, .. } = node {
-            empty_parts |= can_be_empty(node);
-        }
-    });
-    if empty_parts && pattern.empty_matches == EmptyMatches::Allowed {
+    if pattern.root.may_match_nothing() && pattern.empty_matches == EmptyMatches::Allowed {
         return Err(ReferenceError::Unsupported("empty matches and iterations of event sequences".into()));
     }
     Ok(())
 }
 
-fn can_be_empty(node: &PatternNode) -> bool {
-    match node {
-        PatternNode::Variable(_) => false,
-        PatternNode::Absent { .. } | PatternNode::Anchor(_) | PatternNode::Empty => true,
-        PatternNode::Sequence(steps) => steps.iter().all(|step| can_be_empty(&step.node)),
-        PatternNode::Alternation(parts) => parts.iter().any(can_be_empty),
-        PatternNode::Permute { parts, .. } => parts.iter().all(can_be_empty),
-        PatternNode::Quantified { node, quantifier } => quantifier.min == 0 || can_be_empty(node),
-        PatternNode::Exclusion(node) | PatternNode::Bounded { node, .. } => can_be_empty(node),
-    }
-}
-
-/// A missing column is an error even where no row would read it.
-fn resolve_columns(pattern: &Pattern, rows: &MergedRows) -> Result<(), ReferenceError> {
+/// A missing column is an error, unless there are no rows of any topic that the pattern names.
+fn resolve_all_columns(pattern: &Pattern, rows: &MergedRows) -> Result<(), ReferenceError> {
     if rows.table.columns.is_empty() {
         return Ok(());
     }
     let conditions = pattern.define.iter().map(|definition| &definition.condition);
     let emitted = pattern.emit_at.iter().flat_map(|entry| &entry.measures);
     let measures = pattern.measures.iter().chain(emitted).map(|measure| &measure.value);
-    let mut resolved = Ok(());
-    for expression in conditions.chain(measures).chain(pattern.root.untils()).chain(&pattern.having) {
-        expression.walk(&mut |expr| {
-            if let Expr::Column { name, quoted, .. } = expr
-                && resolved.is_ok()
-            {
-                resolved = rows.table.column_index(name, *quoted).map(|_| ());
-            }
-        });
-    }
-    resolved
+    let expressions = conditions.chain(measures).chain(pattern.root.untils()).chain(&pattern.having);
+    resolve_columns(expressions, &rows.table)
 }

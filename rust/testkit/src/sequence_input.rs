@@ -138,12 +138,7 @@ fn sees(pattern: &Pattern, topic: &str) -> bool {
 /// Each of `keys`: a column, whether it descends, whether its NULLs come first.
 fn compare_rows(keys: &[(usize, bool, bool)], left: &[RefValue], right: &[RefValue]) -> Ordering {
     let compare = |&(column, descending, nulls_first): &(usize, bool, bool)| {
-        let (left, right) = (&left[column], &right[column]);
-        match (left.is_null(), right.is_null()) {
-            (false, false) if descending => right.total_order(left),
-            (true, false) | (false, true) if nulls_first => right.total_order(left),
-            _ => left.total_order(right),
-        }
+        left[column].sort_order(&right[column], descending, nulls_first)
     };
     keys.iter().map(compare).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
@@ -161,7 +156,7 @@ fn event_time(value: &RefValue, measured: bool) -> Result<Option<i128>, Referenc
 }
 
 /// Whether the pattern has a bound or an absence in time.
-pub(crate) fn measures_time(pattern: &Pattern) -> bool {
+fn measures_time(pattern: &Pattern) -> bool {
     let mut timed = matches!(pattern.within, Some(Within::Time { .. }));
     pattern.root.walk(&mut |node| {
         timed |= matches!(

@@ -3,7 +3,7 @@
 //! A case has its pattern as Python and as IR; Rust reads the IR. It hands out a pattern and tables, and checks what
 //! somebody derived from them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use arrow_array::RecordBatch;
@@ -11,6 +11,7 @@ use cepheid_ir::{Pattern, PatternError};
 use serde::Deserialize;
 
 use crate::calendar::parse_timestamp;
+use crate::case_files::{self, CaseEntry};
 use crate::sequence_event::{Moment, SequenceEvent, SequenceKind};
 use crate::sequence_input::SequenceInput;
 use crate::text_table::TextTable;
@@ -24,7 +25,7 @@ pub struct SequenceCase {
     /// The file it stands in, without folder and extension: the construct.
     pub construct: String,
     /// The rule that it shows.
-    pub rule: Option<String>,
+    rule: Option<String>,
     /// The pattern as Python code.
     pub code: String,
     /// The same pattern as JSON.
@@ -84,12 +85,6 @@ pub struct FoundEvent {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    test: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Entry {
     name: String,
@@ -131,46 +126,23 @@ enum RowEntry {
 /// # Errors
 /// A file that cannot be read, a case that says too much or too little, a name used twice.
 pub fn load(folder: &Path) -> Result<Vec<SequenceCase>, String> {
-    let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    paths.sort();
-    let mut cases: Vec<SequenceCase> = vec![];
-    let mut names: HashMap<String, String> = HashMap::new();
-    for path in paths {
-        let construct = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let text = std::fs::read_to_string(&path).map_err(|error| format!("{construct}: {error}"))?;
-        for case in parse(&construct, &text)? {
-            if let Some(other) = names.insert(case.name.clone(), construct.clone()) {
-                return Err(format!("{construct}: `{}` is the name of a case in {other} too", case.name));
-            }
-            cases.push(case);
-        }
-    }
-    Ok(cases)
+    case_files::load::<Entry>(folder)
 }
 
-/// Reads one file.
-///
-/// # Errors
-/// As [`load`].
-pub fn parse(construct: &str, text: &str) -> Result<Vec<SequenceCase>, String> {
-    let file: File = toml::from_str(text).map_err(|error| format!("{construct}: {error}"))?;
-    file.test
-        .into_iter()
-        .map(|entry| {
-            let name = entry.name.clone();
-            SequenceCase::read(construct, entry).map_err(|error| format!("{construct}: {name}: {error}"))
-        })
-        .collect()
+impl CaseEntry for Entry {
+    type Case = SequenceCase;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn read(self, construct: &str) -> Result<SequenceCase, String> {
+        SequenceCase::read(construct, self)
+    }
 }
 
 impl SequenceCase {
     fn read(construct: &str, entry: Entry) -> Result<Self, String> {
-        let kebab = entry.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        if !kebab || entry.name.is_empty() {
-            return Err("a name is lower case words with hyphens between".into());
-        }
         if entry.derived.is_none() == entry.error.is_none() {
             return Err("give either `derived` or `error`".into());
         }
@@ -209,6 +181,11 @@ impl SequenceCase {
             output,
             error: entry.error,
         })
+    }
+
+    /// The name and the rule, for a message.
+    fn named(&self) -> String {
+        case_files::named(&self.name, self.rule.as_deref())
     }
 
     /// The pattern.
@@ -279,7 +256,7 @@ impl SequenceCase {
             if wanted.len() != got.len() || !wanted.iter().zip(&got).all(same) {
                 return Err(format!(
                     "{}: {} of `{kind}` differ\n  pattern:  {}\n  expected: {}\n  found:    {}",
-                    self.name,
+                    self.named(),
                     self.construct,
                     self.code,
                     show(wanted.iter().map(|event| (&event.rows, &event.at))),
@@ -296,7 +273,7 @@ impl SequenceCase {
     /// Both, where they differ.
     pub fn check_output(&self, columns: &[String], rows: &[Vec<RefValue>]) -> Result<(), String> {
         let Some(expected) = &self.output else { return Ok(()) };
-        expected.check(columns, rows).map_err(|error| format!("{}: {error}", self.name))
+        expected.check(columns, rows).map_err(|error| format!("{}: {error}", self.named()))
     }
 }
 
@@ -371,16 +348,18 @@ where
 mod tests {
     use super::*;
 
-    fn case(expected: &str) -> Result<Vec<SequenceCase>, String> {
+    fn case(expected: &str) -> Result<SequenceCase, String> {
         let text =
             "[[test]]\nname = \"x\"\npattern = ''\nir = ''\nevents.l = \"k\\na\"\nevents.r = \"k\\nb\\nb\"\n";
-        parse("file", &format!("{text}{expected}"))
+        let cases = case_files::parse::<Entry>("file", &format!("{text}{expected}"))?;
+        let [(_, case)] = cases.try_into().expect("one case");
+        Ok(case)
     }
 
     #[test]
     fn rows_and_moments_are_read() {
         let read = r#"derived = [{ kind = "match", rows = { a = ["l:0"], b = ["r:0", "r:1"] }, at = "r:1" }, { kind = "up", rows = {}, at = "1970-01-01T00:00:01" }]"#;
-        let derived = case(read).unwrap().remove(0).derived.unwrap();
+        let derived = case(read).unwrap().derived.unwrap();
         let row = |topic: &str, row| RowName { topic: topic.into(), row };
         assert_eq!(derived[0].rows["b"], [row("r", 0), row("r", 1)]);
         assert_eq!(derived[0].at, Some(Decision::Row(row("r", 1))));

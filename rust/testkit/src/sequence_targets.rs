@@ -95,7 +95,7 @@ pub(crate) struct Target<'a> {
 
 /// What is written between the last row and the place reached so far.
 #[derive(Clone)]
-pub(crate) struct Way<'a> {
+struct Way<'a> {
     relation: Contiguity,
     absences: Vec<Absence<'a>>,
     guards: Vec<Guard<'a>>,

@@ -347,9 +347,7 @@ fn pairs<'a>(marks: &[Mark<'a>]) -> Pairs<'a> {
 /// Leaves each set of pairs once.
 fn distinct<'a>(runs: &mut Vec<Vec<Mark<'a>>>) {
     let mut seen = BTreeSet::new();
-    runs.retain(|marks| {
-        seen.insert(pairs(marks).into_iter().map(|(row, name)| (row, name.to_owned())).collect::<Vec<_>>())
-    });
+    runs.retain(|marks| seen.insert(pairs(marks)));
 }
 
 /// Intermediate outputs of the runs of one start row, in order of preference, at one row: under `"first"` the most

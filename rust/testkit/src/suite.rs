@@ -3,7 +3,7 @@
 //! `tests/conformance/README.md` describes the format. The suite hands out text and tables and checks answers; it
 //! parses no SQL, so that any front end can be run through it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use arrow_array::RecordBatch;
@@ -11,6 +11,7 @@ use arrow_schema::SchemaRef;
 use cepheid_ir::{AfterMatchSkip, Definition, EmptyMatches, Expr, OutputColumns, Pattern};
 use serde::Deserialize;
 
+use crate::case_files::{self, CaseEntry};
 use crate::reference_table::ReferenceTable;
 use crate::text_table::TextTable;
 use crate::value::RefValue;
@@ -70,12 +71,6 @@ struct Pieces {
     initial: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    test: Vec<Entry>,
-}
-
 /// One `[[test]]`. Serde cannot both flatten and refuse unknown keys, so the keys of [`Pieces`] are listed again.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -108,47 +103,23 @@ struct Entry {
 /// # Errors
 /// A file that cannot be read, a case that says too much or too little, a name used twice.
 pub fn load(folder: &Path) -> Result<Vec<Case>, String> {
-    let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    paths.sort();
-    let mut cases: Vec<Case> = vec![];
-    let mut names: HashMap<String, String> = HashMap::new();
-    for path in paths {
-        let construct = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let text = std::fs::read_to_string(&path).map_err(|error| format!("{construct}: {error}"))?;
-        for case in parse(&construct, &text)? {
-            if let Some(other) = names.insert(case.name.clone(), construct.clone()) {
-                return Err(format!("{construct}: `{}` is the name of a case in {other} too", case.name));
-            }
-            cases.push(case);
-        }
-    }
-    Ok(cases)
+    case_files::load::<Entry>(folder)
 }
 
-/// Reads one file.
-///
-/// # Errors
-/// As [`load`].
-fn parse(construct: &str, text: &str) -> Result<Vec<Case>, String> {
-    let file: File = toml::from_str(text).map_err(|error| format!("{construct}: {error}"))?;
-    let place = |name: &str, error: String| format!("{construct}: {name}: {error}");
-    file.test
-        .into_iter()
-        .map(|entry| {
-            let name = entry.name.clone();
-            Case::read(construct, entry).map_err(|error| place(&name, error))
-        })
-        .collect()
+impl CaseEntry for Entry {
+    type Case = Case;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn read(self, construct: &str) -> Result<Case, String> {
+        Case::read(construct, self)
+    }
 }
 
 impl Case {
     fn read(construct: &str, entry: Entry) -> Result<Self, String> {
-        let kebab = entry.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        if !kebab || entry.name.is_empty() {
-            return Err("a name is lower case words with hyphens between".into());
-        }
         if entry.matches.is_none() && entry.output.is_none() && entry.error.is_none() {
             return Err("nothing is expected: give `matches`, `output` or `error`".into());
         }
@@ -196,10 +167,7 @@ impl Case {
 
     /// The name and the rule, for a message.
     fn named(&self) -> String {
-        match &self.rule {
-            Some(rule) => format!("{} ({rule})", self.name),
-            None => self.name.clone(),
-        }
+        case_files::named(&self.name, self.rule.as_deref())
     }
 
     /// The whole query, over a table `t`.

@@ -6,11 +6,12 @@ use arrow_array::timezone::Tz;
 use arrow_schema::TimeUnit;
 use cepheid_event::nanoseconds_per;
 use cepheid_ir::Function;
+use cepheid_ir::temporal_text::DAY_NS;
 use chrono::{
     DateTime, Datelike, LocalResult, Months, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike,
 };
 
-use crate::arithmetic::{DAY_NS, TIMESTAMP_OVERFLOW};
+use crate::arithmetic::TIMESTAMP_OVERFLOW;
 use crate::error::Fault;
 use crate::value::Value;
 

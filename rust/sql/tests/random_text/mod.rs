@@ -1,5 +1,6 @@
 //! Random expressions, patterns and queries, each in its normal spelling and such as SQL can say.
 
+use cepheid_ir::temporal_text::DAY_NS;
 use cepheid_ir::{
     AfterMatchSkip, Aggregate, AggregateFunction, Anchor, Between, BinaryOp, CaseBranch, ColumnName,
     Contiguity, DataType, Definition, EmptyMatches, Expr, Function, Interval, Literal, Measure, OrderItem,
@@ -10,8 +11,6 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
-
-const DAY_NS: i64 = 86_400_000_000_000;
 
 /// Variables of random patterns: folded, quoted, and with the names of keywords.
 const VARIABLES: &[&str] =
@@ -260,26 +259,9 @@ fn contiguity() -> impl Strategy<Value = Contiguity> {
     prop_oneof![6 => Just(Strict), 1 => Just(SkipTillNext), 1 => Just(SkipTillAny)]
 }
 
-/// A condition that ends a loop: what it says of a variable is of the rows before the one under test.
-fn until() -> BoxedStrategy<Expr> {
-    expr(Place::Condition)
-        .prop_map(|mut condition| {
-            condition.walk_mut(&mut |expr| match expr {
-                Expr::Column { at, .. } | Expr::Classifier { at } if at.variable.is_some() => {
-                    at.tested_row = TestedRow::Excluded;
-                }
-                Expr::Aggregate(aggregate) if aggregate.variable.is_some() => {
-                    aggregate.tested_row = TestedRow::Excluded;
-                }
-                _ => {}
-            });
-            condition
-        })
-        .boxed()
-}
-
 fn quantifier() -> impl Strategy<Value = Quantifier> {
-    let until = prop_oneof![6 => Just(None), 1 => until().prop_map(|condition| Some(Box::new(condition)))];
+    let condition = expr(Place::Condition).prop_map(|condition| Some(Box::new(condition)));
+    let until = prop_oneof![6 => Just(None), 1 => condition];
     (0_u32..4, option::of(0_u32..4), any::<bool>(), contiguity(), until).prop_map(
         |(min, more, reluctant, contiguity, until)| Quantifier {
             greedy: reluctant.then_some(false),
