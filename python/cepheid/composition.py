@@ -26,10 +26,7 @@ P = TypeVar("P", bound=PatternData)
 
 def sequence(parts: Sequence[P], relations: list[str]) -> P:
     """The parts in order, each with its relation to the one before; sequences among them are spliced in."""
-    bodies = [part_body(part) for part in parts]
-    whole = joined(bodies)
-    if not parts:
-        raise PatternError("seq() needs at least one part", code="too-few-parts")
+    bodies, whole = _all_parts(parts, "seq()")
     if len(parts) == 1:
         return parts[0]
     steps: list[Any] = []
@@ -43,6 +40,14 @@ def sequence(parts: Sequence[P], relations: list[str]) -> P:
         steps.append(_step(inner[0]["node"], relation if steps else "strict"))
         steps.extend(inner[1:])
     return made(parts[0], whole._replace(root={"sequence": steps}, depth=depth + 1))
+
+
+def _all_parts(parts: Sequence[P], caller: str) -> tuple[list[Body], Body]:
+    """The row pattern of each part, of which there must be one at least, and what they have together."""
+    if not parts:
+        raise PatternError(f"{caller} needs at least one part", code="too-few-parts")
+    bodies = [part_body(part) for part in parts]
+    return bodies, joined(bodies)
 
 
 def _step(node: Any, relation: str) -> dict[str, Any]:
@@ -89,8 +94,7 @@ def quantified(part: P, low: Any, high: Any, contiguity: Any, greedy: Any, until
 
 def alternation(parts: Sequence[P]) -> P:
     """One of the parts, the earlier preferred; alternations among them are spliced in."""
-    bodies = [part_body(part) for part in parts]
-    whole = joined(bodies)
+    bodies, whole = _all_parts(parts, "|")
     branches: list[Any] = []
     depth = 0
     for body in bodies:
@@ -102,10 +106,7 @@ def alternation(parts: Sequence[P]) -> P:
 
 def permutation(parts: Sequence[P], relation: str | None) -> P:
     """All of the parts, in any order."""
-    bodies = [part_body(part) for part in parts]
-    whole = joined(bodies)
-    if not parts:
-        raise PatternError("all_of() needs at least one part", code="too-few-parts")
+    bodies, whole = _all_parts(parts, "all_of()")
     if len(parts) == 1:
         return parts[0]
     if len(parts) > PERMUTE_PARTS_MAX:

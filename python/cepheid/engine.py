@@ -149,7 +149,7 @@ class Engine:
             raise TypeError(f"a topic is named by a string, not {type(topic).__name__}")
         table = self._input.table(data, topic)
         if table is None:
-            return Derived._of(())
+            return Derived._of_native([])
         return Derived._of_native(self._native.push(table, topic, self._clock()))
 
     def advance_to(self, time: dt.datetime | int) -> Derived:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cepheid.errors import SchemaError
-from cepheid.names import resolve_name
+from cepheid.names import listed_names, resolve_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -403,9 +403,11 @@ def _resolved(name: str, known: list[str]) -> str:
     found = resolve_name(name, known)
     if known.count(found) != 1:
         code = "unknown-column" if found not in known else "ambiguous-column"
-        listed = ", ".join(f"`{column}`" for column in known[:12]) or "none"
         raise SchemaError(
-            f"a udf takes the column `{name}`, but the table has {listed}", code=code, column=name, known=known
+            f"a udf takes the column `{name}`, but the table has {listed_names(known)}",
+            code=code,
+            column=name,
+            known=known,
         )
     return found
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cepheid.errors import PatternError, SchemaError
-from cepheid.names import nearest_name
+from cepheid.names import listed_names, nearest_name
 from cepheid.pattern import Pattern
 from cepheid.result import UNNAMED_RULE, Matches
 
@@ -115,11 +115,6 @@ def _match_topics(pattern: Pattern, tables: Mapping[Any, Any], event_time: str |
     return _with_others(rule._emitted(UNNAMED_RULE), native.match_topics(given, UNNAMED_RULE, event_time))
 
 
-def _listed(names: list[str]) -> str:
-    """Names for a message."""
-    return ", ".join(f"`{name}`" for name in names[:12]) + (" and more" if len(names) > 12 else "")
-
-
 def _check_topics(pattern: Pattern, given: list[Any]) -> None:
     read = pattern._body.topics
     for topic in given:
@@ -138,8 +133,8 @@ def _check_topics(pattern: Pattern, given: list[Any]) -> None:
         hint = nearest_name(unread[0], missing)
         meant = f" (did you mean `{hint}`?)" if hint else ""
         raise SchemaError(
-            f"no event of the pattern is of topic `{unread[0]}`{meant}; of those that it reads, {_listed(missing)} "
-            f"{'was' if len(missing) == 1 else 'were'} not given",
+            f"no event of the pattern is of topic `{unread[0]}`{meant}; of those that it reads, "
+            f"{listed_names(missing)} {'was' if len(missing) == 1 else 'were'} not given",
             code="unknown-topic",
             known=known,
             hint=hint,

@@ -7,7 +7,7 @@ from typing import Any
 
 from cepheid.errors import PatternError
 
-__all__ = ["invalid_choice", "nearest_name", "resolve_name"]
+__all__ = ["invalid_choice", "listed_names", "nearest_name", "resolve_name"]
 
 
 def resolve_name(name: str, known: Sequence[str]) -> str:
@@ -27,6 +27,11 @@ def nearest_name(name: str, known: Iterable[str]) -> str | None:
     by_folded = {candidate.casefold(): candidate for candidate in known}
     found = get_close_matches(name[:100].casefold(), by_folded, 1)
     return by_folded[found[0]] if found else None
+
+
+def listed_names(names: Sequence[str]) -> str:
+    """Names for a message, the first of them where they are many."""
+    return ", ".join(f"`{name}`" for name in names[:12]) + (" and more" if len(names) > 12 else "") or "none"
 
 
 def invalid_choice(what: str, value: Any, choices: list[Any]) -> PatternError:

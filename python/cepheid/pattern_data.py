@@ -12,7 +12,7 @@ from cepheid.bounds import opened, whole_root
 from cepheid.building import checked_name, json_text, not_serialisable, same_data
 from cepheid.clauses import UNSET, clause_code, references
 from cepheid.errors import PatternError
-from cepheid.names import nearest_name, resolve_name
+from cepheid.names import listed_names, nearest_name, resolve_name
 from cepheid.nodes import Node
 from cepheid.predicate import UserPredicate, predicate_column
 from cepheid.root_spelling import NotSpellable, root_code
@@ -214,7 +214,7 @@ class PatternData:
         """The number of matches in a table, none of them built.
 
         Args:
-            data: As for `cepheid.match`.
+            data: One table, as for `cepheid.match`.
             event_time: As for `cepheid.match`.
 
         Raises:
@@ -234,7 +234,7 @@ class PatternData:
         """Whether a table has a match; the search stops at the first.
 
         Args:
-            data: As for `cepheid.match`.
+            data: One table, as for `cepheid.match`.
             event_time: As for `cepheid.match`.
 
         Raises:
@@ -282,9 +282,8 @@ class PatternData:
         found = resolve_name(name, names)
         if found not in names:
             hint = nearest_name(name, names)
-            listed = ", ".join(f"`{known}`" for known in names[:12]) + (" and more" if len(names) > 12 else "")
             raise PatternError(
-                f"{who} `{name[:100]}`, which is no variable of the pattern (it has {listed or 'none'})",
+                f"{who} `{name[:100]}`, which is no variable of the pattern (it has {listed_names(names)})",
                 code=code,
                 variable=name,
                 known=names,

@@ -151,12 +151,6 @@ def without_plain_greed(root: Any) -> Any:
     return with_quantifiers(root, plain)
 
 
-def untils(root: Any) -> list[Node]:
-    """The conditions that end loops, in the order in which they are written."""
-    quantifiers = (part["quantified"]["quantifier"] for part in walk_root(root) if root_tag(part) == "quantified")
-    return [quantifier["until"] for quantifier in quantifiers if quantifier.get("until") is not None]
-
-
 def with_untils(root: Any, change: Callable[[Node], Node]) -> Any:
     """The row pattern with every condition that ends a loop changed."""
 

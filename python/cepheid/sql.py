@@ -7,7 +7,7 @@ from typing import Any
 
 from cepheid import _native
 from cepheid.errors import SqlError
-from cepheid.names import nearest_name, resolve_name
+from cepheid.names import listed_names, nearest_name, resolve_name
 from cepheid.pattern import Pattern
 from cepheid.result import Matches
 
@@ -102,10 +102,9 @@ def table_name(query: _native.Query, known: list[str]) -> str:
     found = name if query.table_quoted else resolve_name(name, known)
     if found not in known:
         hint = nearest_name(name, known)
-        listed = ", ".join(f"`{table}`" for table in known[:12]) or "none"
         meant = f" (did you mean `{hint}`?)" if hint else ""
         raise SqlError(
-            f"there is no table `{name}`{meant}; given were {listed}",
+            f"there is no table `{name}`{meant}; given were {listed_names(known)}",
             code="unknown-table",
             known=known,
             hint=hint,

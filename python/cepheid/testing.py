@@ -52,7 +52,7 @@ class Scenario:
         ...     _ = stream.expect("sold", {"id": 1, "match_end": "5m"})
     """
 
-    __slots__ = ("_engine", "_event_time", "_now", "_pending", "_rules", "_start")
+    __slots__ = ("_engine", "_event_time", "_memory_limit", "_now", "_pending", "_rules", "_start")
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class Scenario:
     ) -> None:
         self._rules = rules if isinstance(rules, Mapping) or not isinstance(rules, Iterable) else list(rules)
         self._event_time = event_time
+        self._memory_limit = memory_limit
         self._start = start if start.tzinfo is not None else start.replace(tzinfo=dt.UTC)
         self._now = self._start
         self._pending: dict[str, list[dict[str, Any]]] = {}
@@ -203,7 +204,8 @@ class Scenario:
     def restart(self, *, threads: int | None = None) -> Self:
         """Stops the engine and starts another where it stood, by way of a snapshot.
 
-        Rules that were changed through `engine` meanwhile cannot be restored: the rules are those of the beginning.
+        The limit on memory stays. Rules that were changed through `engine` meanwhile cannot be restored: the rules are
+        those of the beginning.
 
         Args:
             threads: The number of threads of the new one.
@@ -217,7 +219,9 @@ class Scenario:
             >>> Scenario(cep.event("a").named("seen"), lateness="1h").feed(at="0s", x=1).restart().flush()
             <Scenario at 0:00:00: seen 1>
         """
-        self._engine = Engine.restore(self._engine.snapshot(), self._rules, threads=threads)
+        self._engine = Engine.restore(
+            self._engine.snapshot(), self._rules, threads=threads, memory_limit=self._memory_limit
+        )
         return self
 
     # What must have come of it.
@@ -250,8 +254,10 @@ class Scenario:
             raise TypeError("expect() takes the rows expected, or count=...; for none there is expect_nothing()")
         derived = self._pending.get(topic, [])
         expected = len(rows) if count is None else count
-        problems = [] if count is None else [f"{_shown(row)}" for row in derived if len(derived) != count]
-        if count is None:
+        problems = []
+        if count is not None:
+            problems += [_shown(row) for row in derived if len(derived) != count]
+        else:
             for place in range(max(len(rows), len(derived))):
                 if place >= len(derived):
                     problems.append(f"event {place}: missing, expected {_shown(rows[place])}")

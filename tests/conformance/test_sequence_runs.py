@@ -31,15 +31,7 @@ def kinds(case: SequenceCase) -> dict[str, str]:
 
 
 def derived_rows(case: SequenceCase, derived: cep.Derived) -> dict[str, list[dict[str, list[Any]]]]:
-    return {kind: members(case, derived[topic]) for kind, topic in kinds(case).items() if topic in derived}
-
-
-def members(case: SequenceCase, matches: cep.Matches) -> list[dict[str, list[Any]]]:
-    found: list[dict[str, list[Any]]] = [{} for _ in range(len(matches))]
-    for member in matches.rows.to_pylist():
-        row = f"{member['topic']}:{member['row']}" if case.has_topics else member["row"]
-        found[member["match"]].setdefault(member["variable"], []).append(row)
-    return found
+    return {kind: case.members(derived[topic]) for kind, topic in kinds(case).items() if topic in derived}
 
 
 def expected(case: SequenceCase) -> dict[str, list[dict[str, list[Any]]]]:
@@ -62,7 +54,8 @@ def test_a_whole_table_gives_what_the_case_expects(case: SequenceCase) -> None:
     given = tables(case)
     data = given if case.has_topics else given[""]
     matches = cep.match(case.pattern(), data, event_time=case.event_time)
-    case.check("match", matches)
+    case.check_output(matches)
+    assert case.members(matches) == case.expected("match")
     assert derived_rows(case, matches.derived) == expected(case)
 
 

@@ -8,6 +8,7 @@ import threading
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from engine_state import state
 
 import cepheid as cep
 from cepheid import absent, col, event, ref
@@ -32,13 +33,6 @@ def row(minute: float, kind: str, key: int = 1) -> dict[str, object]:
 
 def starts(matches: cep.Matches) -> list[object]:
     return matches.to_arrow()["match_start"].to_pylist()
-
-
-def state(engine: cep.Engine) -> tuple[object, ...]:
-    """All that matters of an engine; how much memory it has set aside does not."""
-    stats = engine.stats()
-    rules = tuple(rule._replace(bytes=0) for rule in stats.rules)
-    return stats._replace(bytes=0, rules=rules), engine.snapshot()
 
 
 # What comes out.

@@ -6,6 +6,7 @@ import datetime as dt
 
 import pyarrow as pa
 import pytest
+from engine_state import state
 
 import cepheid as cep
 from cepheid import event
@@ -13,13 +14,6 @@ from cepheid import event
 UTC = dt.UTC
 SEEN = event("a", "x > 1").named("seen")
 BOTH = (event("a", topic="left") >> event("b", topic="right")).within("1h").named("both")
-
-
-def state(engine: cep.Engine) -> tuple[object, ...]:
-    """All that matters of an engine; how much memory it has set aside does not."""
-    stats = engine.stats()
-    rules = tuple(rule._replace(bytes=0) for rule in stats.rules)
-    return stats._replace(bytes=0, rules=rules), engine.snapshot()
 
 
 def found(derived: cep.Derived) -> list[int]:

@@ -99,6 +99,14 @@ def test_a_restart_in_the_middle_changes_nothing(threads):
     stream.restart(threads=threads).flush().expect("pair", {"id": 1, "x": None})
 
 
+def test_a_restart_keeps_the_limit_on_memory():
+    many = [{"k": "a", "id": 1, "x": 1.0}] * 2_000
+    for stream in (Scenario(PAIR, memory_limit="20kB"), Scenario(PAIR, memory_limit="20kB").restart()):
+        with pytest.raises(cep.StateLimitError) as caught:
+            stream.feed(*many, at="1m")
+        assert caught.value.limit == 20_000
+
+
 @pytest.mark.parametrize(
     "call",
     [

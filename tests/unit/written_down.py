@@ -18,6 +18,7 @@ def check_written_down(pattern, code):
     assert again.fingerprint == pattern.fingerprint
     assert hash(again) == hash(pattern)
     data = pattern.to_dict()
+    assert data["cepheid_ir"] == 1
     for read in (
         Pattern.from_dict(json.loads(json.dumps(data))),
         Pattern.from_json(pattern.to_json()),
@@ -26,6 +27,7 @@ def check_written_down(pattern, code):
     ):
         assert read == pattern
         assert read.to_dict() == data
+        assert read.fingerprint == pattern.fingerprint
         assert read.variables == pattern.variables
         assert eval(repr(read), dict(NAMES)) == pattern
     # Keys in another order, and defaults written out, are no difference.
