@@ -2,8 +2,8 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_schema::{DataType, Schema, TimeUnit};
-use cepheid_event::{EventError, OrderedRows, Table, as_int64, nanoseconds_per, resolve_column};
+use arrow_schema::Schema;
+use cepheid_event::{EventError, OrderedRows, Table, as_int64, nanoseconds_per_step, resolve_column};
 use cepheid_ir::{Pattern, PatternError, Selection, Within};
 
 use crate::automaton::Automaton;
@@ -253,22 +253,16 @@ fn time_bound(pattern: &Pattern, schema: &Schema) -> Result<TimeBound, MatchErro
             let key = pattern.order_by.first().ok_or(PatternError::WithinNeedsOrder)?;
             let column = resolve_column(schema, &key.column.name, key.column.quoted)?;
             let field = schema.field(column);
+            // Whole numbers order rows, but are in no unit that a bound could be measured in.
             let nanoseconds_per_unit = match field.data_type() {
-                DataType::Timestamp(unit, _)
-                | DataType::Time32(unit)
-                | DataType::Time64(unit)
-                | DataType::Duration(unit) => nanoseconds_per(*unit),
-                DataType::Date32 => 86_400_000_000_000,
-                DataType::Date64 => nanoseconds_per(TimeUnit::Millisecond),
-                other => {
-                    return Err(MatchError::Event(EventError::ColumnType {
-                        column: field.name().clone(),
-                        found: other.to_string(),
-                        expected: "WITHIN by time needs a timestamp, date or time as the first ORDER BY key"
-                            .into(),
-                    }));
-                }
-            };
+                data_type if data_type.is_integer() => None,
+                data_type => nanoseconds_per_step(data_type),
+            }
+            .ok_or_else(|| EventError::ColumnType {
+                column: field.name().clone(),
+                found: field.data_type().to_string(),
+                expected: "WITHIN by time needs a timestamp, date or time as the first ORDER BY key".into(),
+            })?;
             Ok(TimeBound::Time { column, nanoseconds_per_unit, nanoseconds })
         }
     }
