@@ -222,7 +222,8 @@ class Engine:
 
         Raises:
             TypeError: It is no pattern.
-            PatternError: As for the engine's own rules; none has been added.
+            PatternError: As for the engine's own rules, or it has a Python predicate that rows have come without (code
+                ``unsupported``); none has been added.
             SchemaError: It does not fit the columns that have come.
 
         Example:
@@ -291,8 +292,9 @@ class Engine:
 
     def _check_addable(self, rule: Pattern, predicates: Sequence[UserPredicate]) -> None:
         if predicates:
-            sources = self._native.stats()["sources"]
-            self._input.check_addable(rule, predicates, [source["topic"] for source in sources])
+            stats = self._native.stats()
+            topics = [source["topic"] for source in stats["sources"]]
+            self._input.check_addable(rule, predicates, topics, waiting=stats["waiting"])
 
     # State.
 

@@ -51,18 +51,34 @@ class StreamInput:
         """Has them computed no more."""
         self._predicates.pop(name, None)
 
-    def check_addable(self, rule: Pattern, predicates: Sequence[UserPredicate], topics: Iterable[str]) -> None:
+    def check_addable(
+        self, rule: Pattern, predicates: Sequence[UserPredicate], topics: Iterable[str], *, waiting: int
+    ) -> None:
         """Checks that rows that have come leave room for a rule's predicates, which need columns of their own.
+
+        Args:
+            rule: The rule.
+            predicates: Its predicates.
+            topics: The topics that there are.
+            waiting: How many rows wait; they hold what the predicates of before gave.
 
         Raises:
             PatternError: They do not (code ``unsupported``).
         """
-        added = {predicate_column(position, rule.name) for position in range(len(predicates))}
+        assert rule.name is not None
+        added = {predicate_column(position, rule.name): predicate for position, predicate in enumerate(predicates)}
         schemas = [schema for topic in topics if (schema := self._schema(topic)) is not None]
-        if any(not added <= set(schema.names) for schema in schemas):
+        if any(not added.keys() <= set(schema.names) for schema in schemas):
             raise PatternError(
                 f"rule `{rule.name}` has a Python predicate, whose values are a column of every topic; rows have come "
                 "without it. Give the engine such rules before the first push, or compute the column yourself",
+                code="unsupported",
+            )
+        asked = {name: predicate for name, (predicate, _) in self._predicates.get(rule.name, {}).items()}
+        if waiting and any(asked.get(name) != predicate for name, predicate in added.items()):
+            raise PatternError(
+                f"rule `{rule.name}` has a Python predicate that the {waiting:,} rows that wait have not been asked; "
+                "change the rule once they are matched: advance_to() or flush() sees to that",
                 code="unsupported",
             )
 

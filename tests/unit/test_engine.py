@@ -299,6 +299,37 @@ def test_predicates_in_python_are_computed_for_each_rule_and_shown_to_nobody():
     assert caught.value.code == "unsupported"
 
 
+def test_another_predicate_comes_only_when_no_row_waits_that_it_was_not_asked():
+    def rule(kind):
+        # Of rows that wait, the columns hold what the predicate of their time gave.
+        return event("a", cep.udf(kind, columns=["id"])).named("rule")
+
+    def is_one(values):
+        return pc.equal(values, 1)
+
+    def is_two(values):
+        return pc.equal(values, 2)
+
+    engine = cep.Engine(rule(is_one), lateness="1m")
+    engine.push([row(0, "x", 1), row(0, "x", 2)])
+    engine.replace("rule", rule(is_one))
+    before = state(engine)
+    with pytest.raises(cep.PatternError, match="2 rows that wait") as caught:
+        engine.replace("rule", rule(is_two))
+    assert caught.value.code == "unsupported"
+    assert state(engine) == before
+    assert engine.flush()["rule"].rows["row"].to_pylist() == [0]
+    engine.replace("rule", rule(is_two))
+    engine.push([row(1, "x", 1), row(1, "x", 2)])
+    engine.remove("rule")
+    with pytest.raises(cep.PatternError, match="2 rows that wait"):
+        engine.add(rule(is_two))
+    assert not engine.flush()
+    engine.add(rule(is_two))
+    engine.push([row(2, "x", 1), row(2, "x", 2)])
+    assert engine.flush()["rule"].rows["row"].to_pylist() == [5]
+
+
 def test_a_predicate_is_asked_of_the_topics_that_have_its_columns():
     large = cep.udf(lambda amount: pc.greater(amount, 5), columns=["amount"])
     rule = (event("login", topic="auth") >> event("transfer", large, topic="bank")).within("1h").named("moved")
