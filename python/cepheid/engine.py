@@ -64,8 +64,9 @@ class Engine:
 
     Raises:
         TypeError: An argument is of the wrong type.
-        PatternError: A rule is impossible, may wait for ever without saying so, two have one name or derive one topic
-            with different columns, or an option has a value that it cannot take (code ``invalid-clause``).
+        PatternError: A rule is impossible, may wait for ever without saying so, two have one name, or an option has a
+            value that it cannot take (code ``invalid-clause``).
+        SchemaError: A rule derives a topic that late rows come out as (code ``topic-conflict``).
 
     Example:
         >>> import cepheid as cep
@@ -132,7 +133,8 @@ class Engine:
         Raises:
             TypeError: `topic` is no string.
             SchemaError: The data are no table, lack a column or have it in another type, a row has no time (code
-                ``null-time``), or no rule reads the topic (code ``unknown-topic``). No row has been taken.
+                ``null-time``), no rule reads the topic (code ``unknown-topic``), or two rules derive one topic with
+                different columns, or one that late rows come out as (code ``topic-conflict``). No row has been taken.
             LateEventError: A row is late, and `late` is ``"error"``. No row has been taken.
             EvaluationError: A value led to an overflow, a division by zero, or a failed conversion. No row has been
                 taken.
@@ -224,7 +226,8 @@ class Engine:
             TypeError: It is no pattern.
             PatternError: As for the engine's own rules, or it has a Python predicate that rows have come without (code
                 ``unsupported``); none has been added.
-            SchemaError: It does not fit the columns that have come.
+            SchemaError: It does not fit the columns that have come, or it derives a topic that late rows come out as
+                (code ``topic-conflict``).
 
         Example:
             >>> import cepheid as cep

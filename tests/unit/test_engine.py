@@ -481,3 +481,39 @@ def test_a_window_that_ends_before_a_deadline_does_not_hold_the_clock():
     # Within seven of the first row no row is followed by silence for four.
     assert not engine.flush()
     assert engine.stats().live_runs == 0
+
+
+def test_no_rule_derives_the_topic_that_late_rows_come_out_as():
+    # Late rows and events of one name would hide each other.
+    def refused(call):
+        with pytest.raises(cep.SchemaError, match="late rows") as caught:
+            call()
+        assert caught.value.code == "topic-conflict"
+
+    named = event("a").named("late")
+    orders = event("a", topic="orders").named("seen")
+    for clash in (event("a").named("x").emit("orders.late"), event("a").named("x").emit_at("a", "orders.late", k=1)):
+        refused(lambda clash=clash: cep.Engine([orders, clash]))
+        refused(lambda clash=clash: cep.Engine([clash, orders]))
+
+    engine = cep.Engine(named)
+    before = state(engine)
+    refused(lambda: engine.push([row(0, "x", 1)]))
+    assert state(engine) == before
+    assert engine.push([row(0, "x", 1)], topic="orders").total == 1
+
+    engine = cep.Engine(orders)
+    before = state(engine)
+    refused(lambda: engine.add(event("a").named("orders.late")))
+    refused(lambda: engine.replace("seen", orders.emit("orders.late")))
+    assert state(engine) == before
+    engine.add(event("a", topic="other").named("orders.lately"))
+
+    # A rule that goes does not stand in the way of the one that comes for it.
+    engine = cep.Engine(event("a", topic="other").emit("orders.late").named("seen"))
+    engine.replace("seen", orders)
+
+    engine = cep.Engine(named, late="drop")
+    assert engine.push([row(1, "x", 1)])["late"].num_rows == 1
+    assert not engine.push([row(0, "x", 2)])
+    assert engine.stats().dropped == 1

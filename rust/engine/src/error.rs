@@ -53,6 +53,16 @@ pub enum EngineError {
         /// The columns of each.
         schemas: [String; 2],
     },
+    /// A rule derives events of the topic that late rows come out as.
+    #[error(
+        "rule `{rule}` derives events of topic `{topic}`, which is what late rows come out as; give it another topic with emit(...), or the engine another policy with late=..."
+    )]
+    LateTopicConflict {
+        /// The topic.
+        topic: String,
+        /// The rule.
+        rule: String,
+    },
     /// Two rules have one name.
     #[error("two rules are named `{name}`; name each with named(...), or replace() the one there is")]
     DuplicateRule {
@@ -113,7 +123,7 @@ impl EngineError {
             Self::Event(error) => error.code(),
             Self::Eval { source, .. } => source.code(),
             Self::StateLimit { .. } => "state-limit",
-            Self::TopicConflict { .. } => "topic-conflict",
+            Self::TopicConflict { .. } | Self::LateTopicConflict { .. } => "topic-conflict",
             Self::DuplicateRule { .. } => "duplicate-rule",
             Self::UnknownRule { .. } => "unknown-rule",
             Self::TopicNeeded { .. } => "topic-needed",

@@ -220,7 +220,7 @@ fn engine_error(py: Python<'_>, error: &EngineError) -> PyErr {
                 .with("known", known)
                 .build()
         }
-        EngineError::TopicConflict { .. } => {
+        EngineError::TopicConflict { .. } | EngineError::LateTopicConflict { .. } => {
             Exception::new::<python::SchemaError>(py, error.to_string(), error.code()).build()
         }
         EngineError::TopicNeeded { known } => {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_schema::{DataType, Field, Schema};
 use arrow_select::concat::concat_batches;
 use arrow_select::interleave::interleave_record_batch;
-use cepheid_event::EventError;
+use cepheid_event::{EventError, LateRows, MergedSchema};
 use cepheid_matcher::sequence::Moment;
 
 use crate::error::EngineError;
@@ -133,4 +134,45 @@ fn merged(topic: &str, parts: &[Part], names: &[String]) -> Result<DerivedTable,
     order.sort_by_key(|row| own.value(*row as usize));
     let membership = arrow_select::take::take_record_batch(&all, &UInt32Array::from(order));
     Ok(DerivedTable { batch, membership: membership.map_err(EventError::from)?, matches: events.len() })
+}
+
+/// What late rows of a topic come out as.
+pub(crate) fn late_topic(topic: &str) -> String {
+    if topic.is_empty() { "late".to_owned() } else { format!("{topic}.late") }
+}
+
+/// Late rows, topic by topic, in their own columns.
+pub(crate) fn late_tables(
+    late: &[LateRows],
+    columns: &MergedSchema,
+) -> Result<Vec<(String, DerivedTable)>, EngineError> {
+    let mut tables: Vec<(String, DerivedTable)> = vec![];
+    for rows in late {
+        let name = late_topic(columns.topic_name(rows.topic));
+        match tables.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, table)) => {
+                let schema = table.batch.schema();
+                let both = concat_batches(&schema, [&table.batch, &rows.batch]);
+                table.batch = both.map_err(EventError::from)?;
+            }
+            None => {
+                let table =
+                    DerivedTable { batch: rows.batch.clone(), membership: no_membership(), matches: 0 };
+                tables.push((name, table));
+            }
+        }
+    }
+    Ok(tables)
+}
+
+fn no_membership() -> RecordBatch {
+    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let fields = vec![
+        Field::new("match", DataType::Int64, false),
+        Field::new("variable", dictionary.clone(), false),
+        Field::new("row", DataType::Int64, false),
+    ];
+    let empty = Arc::new(Int64Array::from(Vec::<i64>::new()));
+    let columns: Vec<ArrayRef> = vec![empty.clone(), arrow_array::new_empty_array(&dictionary), empty];
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("three empty columns")
 }

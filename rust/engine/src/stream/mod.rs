@@ -13,16 +13,14 @@ mod tables;
 
 use std::sync::Arc;
 
-use arrow_array::{Int64Array, RecordBatch};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use cepheid_event::{
-    EventError, LateRows, MergedBatch, Prepared, Released, ReorderBuffer, SourceStats, TimePolicy,
-};
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use cepheid_event::{MergedBatch, Prepared, Released, ReorderBuffer, SourceStats, TimePolicy};
 use cepheid_ir::Pattern;
 use cepheid_matcher::sequence::{FoundSequences, SequenceLimits, SequenceState};
 
 pub use self::derived::DerivedTable;
-use self::derived::by_topic;
+use self::derived::{by_topic, late_tables, late_topic};
 use self::history::History;
 use self::rule::{Compiled, Rule, Surroundings};
 pub use self::tables::{TopicOutputs, match_topics};
@@ -171,7 +169,7 @@ impl Engine {
         if self.rules.iter().any(|known| known.name == rule.name) {
             return Err(EngineError::DuplicateRule { name: rule.name });
         }
-        self.listen(&rule)?;
+        self.listen(&rule, None)?;
         self.named += 1;
         self.rules.push(rule);
         Ok(())
@@ -186,7 +184,7 @@ impl Engine {
         let shards = self.options.threads.unwrap_or(1);
         let mut rule = Rule::new(rule, self.named + 1, &self.options.event_time, shards)?;
         name.clone_into(&mut rule.name);
-        self.listen(&rule)?;
+        self.listen(&rule, Some(place))?;
         self.rules[place] = rule;
         self.unlisten()
     }
@@ -206,13 +204,39 @@ impl Engine {
         place.ok_or_else(|| EngineError::UnknownRule { name: name.to_owned(), known: self.rules() })
     }
 
-    fn listen(&mut self, rule: &Rule) -> Result<(), EngineError> {
-        for topic in rule.topics.iter().flatten() {
-            if !self.buffer.listens(topic) {
-                self.buffer.add_source(topic)?;
-            }
+    /// Waits for the topics that a rule reads. `replaces`: place of the rule that it is to stand in for.
+    fn listen(&mut self, rule: &Rule, replaces: Option<usize>) -> Result<(), EngineError> {
+        let read = rule.topics.iter().flatten();
+        let new: Vec<&String> = read.filter(|topic| !self.buffer.listens(topic)).collect();
+        let sources = self.buffer.stats();
+        let heard = sources.iter().filter(|source| source.active).map(|source| &source.topic);
+        for topic in heard.chain(new.iter().copied()) {
+            self.check_late_topic(topic, [rule])?;
+        }
+        let others = self.rules.iter().enumerate().filter(|(place, _)| Some(*place) != replaces);
+        for topic in &new {
+            self.check_late_topic(topic, others.clone().map(|(_, rule)| rule))?;
+        }
+        for topic in new {
+            self.buffer.add_source(topic)?;
         }
         Ok(())
+    }
+
+    /// Checks that late rows of a topic come out as one that none of the rules derives: the one would hide the other.
+    fn check_late_topic<'a>(
+        &self,
+        topic: &str,
+        rules: impl IntoIterator<Item = &'a Rule>,
+    ) -> Result<(), EngineError> {
+        if self.options.late != LatePolicy::SideOutput {
+            return Ok(());
+        }
+        let late = late_topic(topic);
+        match rules.into_iter().find(|rule| rule.derives(&late)) {
+            Some(rule) => Err(EngineError::LateTopicConflict { topic: late, rule: rule.name.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// Stops waiting for topics that no rule reads any more.
@@ -244,6 +268,7 @@ impl Engine {
         if !new {
             return self.push_to(&topic, batches, now_ns);
         }
+        self.check_late_topic(&topic, &self.rules)?;
         let before = self.buffer.clone();
         self.buffer.add_source(&topic)?;
         let pushed = self.push_to(&topic, batches, now_ns);
@@ -529,42 +554,4 @@ struct Undo {
 fn topic_names(columns: &cepheid_event::MergedSchema) -> Vec<String> {
     let topics = (0..columns.num_topics() as u16).map(|topic| columns.topic_name(topic));
     if topics.clone().all(str::is_empty) { vec![] } else { topics.map(str::to_owned).collect() }
-}
-
-/// Late rows, topic by topic, in their own columns.
-fn late_tables(
-    late: &[LateRows],
-    columns: &cepheid_event::MergedSchema,
-) -> Result<Vec<(String, DerivedTable)>, EngineError> {
-    let mut tables: Vec<(String, DerivedTable)> = vec![];
-    for rows in late {
-        let topic = columns.topic_name(rows.topic);
-        let name = if topic.is_empty() { "late".to_owned() } else { format!("{topic}.late") };
-        match tables.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, table)) => {
-                let schema = table.batch.schema();
-                let both = arrow_select::concat::concat_batches(&schema, [&table.batch, &rows.batch]);
-                table.batch = both.map_err(EventError::from)?;
-            }
-            None => {
-                let table =
-                    DerivedTable { batch: rows.batch.clone(), membership: no_membership(), matches: 0 };
-                tables.push((name, table));
-            }
-        }
-    }
-    Ok(tables)
-}
-
-fn no_membership() -> RecordBatch {
-    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let fields = vec![
-        Field::new("match", DataType::Int64, false),
-        Field::new("variable", dictionary.clone(), false),
-        Field::new("row", DataType::Int64, false),
-    ];
-    let empty = Arc::new(Int64Array::from(Vec::<i64>::new()));
-    let columns: Vec<arrow_array::ArrayRef> =
-        vec![empty.clone(), arrow_array::new_empty_array(&dictionary), empty];
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("three empty columns")
 }

@@ -104,6 +104,18 @@ impl Rule {
         self.pattern.emit.as_deref().unwrap_or(&self.name)
     }
 
+    /// Topic of its timeouts.
+    fn emits_timeouts(&self) -> String {
+        format!("{}.timeout", self.emits())
+    }
+
+    /// Whether something that it derives is of a topic.
+    pub(crate) fn derives(&self, topic: &str) -> bool {
+        topic == self.emits()
+            || topic == self.emits_timeouts()
+            || self.pattern.emit_at.iter().any(|entry| entry.topic == topic)
+    }
+
     /// Whether rows of a topic concern it.
     pub(crate) fn reads(&self, topic: &str) -> bool {
         self.topics.as_ref().is_none_or(|topics| topics.iter().any(|known| known == topic))
@@ -410,7 +422,7 @@ impl Rule {
         let mut parts = vec![];
         let mut kinds: Vec<(FoundKind, String, &Measures)> = vec![
             (FoundKind::Match, self.emits().to_owned(), &outputs.measures),
-            (FoundKind::Timeout, format!("{}.timeout", self.emits()), &outputs.measures),
+            (FoundKind::Timeout, self.emits_timeouts(), &outputs.measures),
         ];
         for (index, measures) in outputs.emitted.iter().enumerate() {
             kinds.push((
