@@ -162,6 +162,21 @@ impl MatchSet {
         set
     }
 
+    /// Rows of each match, if every segment of every match is one row.
+    pub fn single_rows(&self) -> Option<usize> {
+        self.single_rows.as_ref().map(|(_, lengths)| lengths.len())
+    }
+
+    /// The labels of every match, if all have the same; else none.
+    pub fn shape(&self) -> impl Iterator<Item = Label> + '_ {
+        self.shape.iter().flat_map(|shape| shape.iter().copied())
+    }
+
+    /// Whether numbers are the order of the set.
+    pub fn is_numbered_in_order(&self) -> bool {
+        self.given_numbers.is_none() && self.partitions.len() == 1
+    }
+
     /// The number of each match within its partition, from 1.
     pub fn numbers(&self) -> Vec<i64> {
         if let Some(numbers) = &self.given_numbers {
