@@ -49,8 +49,7 @@ impl OrderedRows {
         let order = RowOrder::new(table, order_by)?;
         let in_order = order.arrived_in_order(table.num_rows());
         let mut ordered = if partition_by.is_empty() {
-            let starts = if rows == 0 { vec![0] } else { vec![0, rows] };
-            Self { arrivals: None, starts, hot: None, arrived_in_order: true }
+            Self::by_arrival(table.num_rows())
         } else {
             Self::grouped(table, partition_by, if in_order { read_often } else { &[] })?
         };
@@ -66,6 +65,13 @@ impl OrderedRows {
             ordered.arrivals = Some(arrivals.into());
         }
         Ok(ordered)
+    }
+
+    /// All of `rows` rows as one partition, in order of arrival.
+    pub fn by_arrival(rows: usize) -> Self {
+        let rows = u32::try_from(rows).expect("a table keeps to ROWS_MAX");
+        let starts = if rows == 0 { vec![0] } else { vec![0, rows] };
+        Self { arrivals: None, starts, hot: None, arrived_in_order: true }
     }
 
     /// Groups given as such: partition `p` holds the rows of the table with the arrivals `starts[p]..starts[p + 1]` of
