@@ -86,7 +86,8 @@ fn masks(criterion: &mut Criterion) {
         measure(name, "three equalities", &[equal("S17wx"), equal("S203wxy"), equal("S400")]);
     }
     for name in ["int64", "float64"] {
-        let constant = |value: i64| if name == "int64" { Expr::literal(value) } else { Expr::literal(value as f64) };
+        let constant =
+            |value: i64| if name == "int64" { Expr::literal(value) } else { Expr::literal(value as f64) };
         measure(name, "less", &[compare(BinaryOp::Less, constant(100))]);
         measure(name, "greater", &[compare(BinaryOp::Greater, constant(100))]);
         measure(name, "equal", &[compare(BinaryOp::Equal, constant(100))]);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use arrow_array::ArrayRef;
-use cepheid_eval::{EvalError, TypedExpr};
+use cepheid_eval::{EvalError, MaskSet, TypedExpr};
 use cepheid_event::{EventError, OrderedRows, Table};
 
 use crate::bits::Bits;
@@ -33,24 +33,22 @@ impl Masks {
     pub fn evaluate(predicates: &[TypedExpr], table: &Table, rows: &OrderedRows) -> Result<Self, EventError> {
         let mut of: Vec<Result<Bits, EvalError>> =
             predicates.iter().map(|_| Ok(Bits::with_capacity(rows.num_rows()))).collect();
+        let mut together = MaskSet::new(predicates, rows.num_rows());
         for start in (0..rows.num_rows()).step_by(CHUNK_ROWS) {
             let range = start..(start + CHUNK_ROWS).min(rows.num_rows());
             let mut columns = ShiftedColumns::new(table, rows, range.clone(), predicates);
-            for (predicate, mask) in predicates.iter().zip(&mut of) {
-                let Ok(bits) = mask else { continue };
-                let slots = predicate
-                    .leaves()
-                    .iter()
-                    .map(|leaf| {
-                        let (column, shift) = physical_leaf(leaf);
-                        columns.get(column, shift)
-                    })
-                    .collect::<Result<Vec<_>, _>>()?;
-                match predicate.evaluate_mask(&slots, range.len()) {
-                    Ok(chunk) => bits.append(&chunk),
-                    Err(error) => *mask = Err(error),
-                }
-            }
+            together.evaluate(
+                range.len(),
+                |leaf| {
+                    let (column, shift) = physical_leaf(leaf);
+                    columns.get(column, shift)
+                },
+                |predicate, chunk| match (&mut of[predicate], chunk) {
+                    (Ok(bits), Ok(chunk)) => bits.append(&chunk),
+                    (mask, Err(error)) => *mask = Err(error),
+                    (Err(_), Ok(_)) => {}
+                },
+            )?;
         }
         Ok(Self { of })
     }
