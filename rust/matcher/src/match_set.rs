@@ -90,6 +90,18 @@ impl MatchSet {
         self.starts[index]
     }
 
+    /// The labels of every match's segments, if all have the same; no match is empty then.
+    pub fn shape(&self) -> Option<&[Label]> {
+        self.shape.as_deref()
+    }
+
+    /// Position after the first `segments` segments of the `index`-th match, in a set with a shape.
+    #[inline]
+    pub fn position_after(&self, index: usize, segments: usize) -> u32 {
+        let first = index * self.shape.as_ref().map_or(0, |shape| shape.len());
+        self.starts[index] + self.lengths[first..first + segments].iter().sum::<u32>()
+    }
+
     /// All matches.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = MatchView<'_>> {
         (0..self.len()).map(|index| self.get(index))
