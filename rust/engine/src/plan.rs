@@ -144,6 +144,18 @@ impl Plan {
         }
     }
 
+    /// Whether step lists can find the matches of an event sequence, or why not; `None`: a search from start row to start row
+    /// finds them.
+    pub fn step_lists(&self) -> Option<Result<(), &'static str>> {
+        match &self.matching {
+            Matching::Search(_) => None,
+            Matching::Sequences { .. } if !self.outputs.shifted.is_empty() => {
+                Some(Err("a measure reads rows beside those of a match"))
+            }
+            Matching::Sequences { steps, .. } => Some(steps.as_ref().map(|_| ()).map_err(|reason| *reason)),
+        }
+    }
+
     /// Names of the output columns before the measures; a measure may not take one of them.
     fn output_names(&self, schema: &Schema) -> Result<(), EngineError> {
         if self.pattern.output == OutputColumns::Standard {
