@@ -27,6 +27,14 @@ pub struct MatchOptions {
     /// Asked every few milliseconds by searches that may take long; `true` ends them with
     /// [`cepheid_matcher::MatchError::Interrupted`].
     pub interrupted: Option<fn() -> bool>,
+    /// Most threads that partitions are shared among; one by default.
+    pub threads: Option<std::num::NonZeroUsize>,
+}
+
+impl MatchOptions {
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.map_or(1, std::num::NonZeroUsize::get)
+    }
 }
 
 /// See the module.

@@ -4,6 +4,7 @@
 mod membership;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
@@ -146,6 +147,9 @@ fn random_sequences_give_the_matches_of_the_definition() {
         assert_eq!(exists_match(&pattern, &table, &options), Ok(!expected.is_empty()), "{}", place());
         let few = match_head(&pattern, &table, 3, &options).expect("as all of them");
         assert_eq!(numbered(&few), expected[..expected.len().min(3)], "{}", place());
+        let threads = NonZeroUsize::new(1 + seed as usize % 4);
+        let shared = match_table(&pattern, &table, &MatchOptions { threads, ..options.clone() });
+        assert_eq!(shared.expect("as on one").batch(), matches.batch(), "{threads:?}, {}", place());
         // The planner takes them of itself, and runs that wait find the same.
         let planned = match_table(&pattern, &table, &MatchOptions { strategy: None, ..options.clone() });
         assert_eq!(planned.expect("as before").strategy(), Strategy::StepLists.name(), "{}", place());

@@ -9,7 +9,7 @@ use cepheid_ir::{
 };
 use cepheid_matcher::StepLists;
 use cepheid_matcher::sequence::{Chunk, SequenceMatcher};
-use cepheid_matcher::step_lists::{StepListsFound, StepListsWork};
+use cepheid_matcher::step_lists::{SearchLimits, StepListsFound, StepListsWork};
 use cepheid_testkit::RefValue;
 use cepheid_testkit::generate_streams::EVENT_TIME;
 use cepheid_testkit::text_table::{TextColumn, TextTable};
@@ -59,7 +59,10 @@ fn find(pattern: &Pattern, batch: &RecordBatch, most: usize) -> StepListsFound {
     let rows = OrderedRows::new(&table, &[], &[], &[]).expect("no keys");
     let masks = matcher.masks_by_arrival(&table).expect("strings").expect("single rows");
     let chunk = Chunk { table: &table, rows: &rows, times: &[], ordinals: &[], fresh_from: 0 };
-    steps.find(&masks, chunk, most, None).expect("room").expect("conditions without errors")
+    steps
+        .find(&masks, chunk, most, SearchLimits::default())
+        .expect("room")
+        .expect("conditions without errors")
 }
 
 fn counted(pattern: &Pattern, batch: &RecordBatch) -> (u64, StepListsWork) {
@@ -71,7 +74,13 @@ fn counted(pattern: &Pattern, batch: &RecordBatch) -> (u64, StepListsWork) {
     let masks = matcher.masks_by_arrival(&table).expect("strings").expect("single rows");
     let chunk = Chunk { table: &table, rows: &rows, times: &[], ordinals: &[], fresh_from: 0 };
     let steps = StepLists::new(&matcher).expect("conditions on single events");
-    (steps.count(&masks, chunk, None).expect("room").expect("conditions without errors"), found.work)
+    (
+        steps
+            .count(&masks, chunk, SearchLimits::default())
+            .expect("room")
+            .expect("conditions without errors"),
+        found.work,
+    )
 }
 
 const ROWS: usize = 20_000;
