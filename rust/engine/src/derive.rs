@@ -101,7 +101,12 @@ impl OutputRows {
     fn positions(&self, set: &MatchSet) -> UInt32Array {
         match &self.shown {
             Some(shown) => UInt32Array::from(shown.positions.clone()),
-            None => UInt32Array::from_iter_values(self.matches.iter().map(|index| set.start(index as usize))),
+            None => match &self.matches {
+                Ordinals::All(_) => UInt32Array::from(set.starts().to_vec()),
+                Ordinals::Listed(indices) => {
+                    UInt32Array::from_iter_values(indices.iter().map(|index| set.start(*index as usize)))
+                }
+            },
         }
     }
 
@@ -354,8 +359,16 @@ impl Scene<'_> {
             Anchor::First => (shape.iter().position(is_member)?, 0),
             Anchor::Last => (shape.iter().rposition(is_member)? + 1, 1),
         };
-        let position = |index: u32| self.set.position_after(index as usize, segments) - back;
-        Some(UInt32Array::from_iter_values(self.output.matches.iter().map(position)))
+        let positions = self.set.positions_after(segments);
+        Some(match &self.output.matches {
+            Ordinals::All(_) => {
+                positions.into_iter().map(|position| position - back).collect::<Vec<_>>().into()
+            }
+            Ordinals::Listed(indices) => {
+                let position = |index: &u32| positions[*index as usize] - back;
+                UInt32Array::from_iter_values(indices.iter().map(position))
+            }
+        })
     }
 }
 
