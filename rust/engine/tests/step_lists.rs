@@ -112,6 +112,10 @@ fn random_sequences_give_the_matches_of_the_definition() {
         if seed % 4 == 0 {
             pattern.within = Some(Within::Rows(1 + seed % 6));
         }
+        if pattern.validate().is_err() {
+            // An absence at the end is counted in time.
+            continue;
+        }
         let stream =
             random_stream(&mut random, StreamShape { null_times: seed % 11 == 0, ..StreamShape::default() });
         let expected = match reference_sequences(&pattern, &stream.to_batch_input()) {

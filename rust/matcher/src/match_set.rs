@@ -127,20 +127,13 @@ impl MatchSet {
         }
     }
 
-    /// As [`start`](Self::start), of all matches.
-    pub fn starts(&self) -> &[u32] {
-        &self.starts
-    }
-
-    /// The labels of every match's segments, if all have the same; no match is empty then.
-    pub fn shape(&self) -> Option<&[Label]> {
-        self.shape.as_deref()
-    }
-
     /// Of each match the position after its first `segments` segments, in a set with a shape.
     pub fn positions_after(&self, segments: usize) -> Vec<u32> {
         let per_match = self.shape.as_ref().map_or(0, |shape| shape.len());
         debug_assert!(segments <= per_match, "{segments} of {per_match} segments");
+        if self.single_rows.is_some() {
+            return (0..self.len()).map(|index| (index * per_match + segments) as u32).collect();
+        }
         if segments == 0 {
             return self.starts.clone();
         }
@@ -181,6 +174,21 @@ impl MatchSet {
             start += (entry.end - entry.start) as u32;
         }
         set
+    }
+
+    /// Rows of each match, if every segment of every match is one row.
+    pub fn single_rows(&self) -> Option<usize> {
+        self.single_rows.as_ref().map(|(_, lengths)| lengths.len())
+    }
+
+    /// The labels of every match, if all have the same; else none.
+    pub fn shape(&self) -> impl Iterator<Item = Label> + '_ {
+        self.shape.iter().flat_map(|shape| shape.iter().copied())
+    }
+
+    /// Whether numbers are the order of the set.
+    pub fn is_numbered_in_order(&self) -> bool {
+        self.given_numbers.is_none() && self.partitions.len() == 1
     }
 
     /// The number of each match within its partition, from 1.
