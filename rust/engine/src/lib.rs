@@ -18,6 +18,7 @@ pub mod plan;
 pub mod query;
 mod sequence_rows;
 pub mod sequences;
+mod shared_places;
 mod step_lists;
 
 pub use cepheid_matcher::Strategy;
