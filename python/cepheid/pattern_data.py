@@ -311,6 +311,9 @@ class PatternData:
         known = self._names()
         clauses = {key: value for key, value in self._clauses.items() if key != "define" and value is not None}
         bounds = clauses.pop("within", {})
+        if "aggregate" in clauses:
+            # What is aggregated is every match.
+            clauses.setdefault("selection", "all")
         selection = clauses.get("selection", "first")
         root, within = lowered_root(self._body.root, known, None if spelled else selection), None
         if not spelled:
@@ -494,6 +497,9 @@ def with_measures(lowered: dict[str, Any], change: Callable[[Node], Node]) -> di
     lowered = {**lowered, "measures": changed(lowered.get("measures", ()))}
     if "having" in lowered:
         lowered["having"] = change(lowered["having"])
+    if "aggregate" in lowered:
+        aggregate = lowered["aggregate"]
+        lowered["aggregate"] = {**aggregate, "values": changed(aggregate["values"])}
     if "emit_at" in lowered:
         lowered["emit_at"] = [{**entry, "measures": changed(entry.get("measures", ()))} for entry in lowered["emit_at"]]
     return lowered

@@ -60,6 +60,7 @@ fn describe(
         keys => writeln!(text, "  order: {}, ties by arrival", keys.join(", "))?,
     }
     let output = match pattern.rows_per_match {
+        RowsPerMatch::One if pattern.aggregate.is_some() => "one row a partition, or one a window of it",
         RowsPerMatch::One => "one row a match",
         RowsPerMatch::AllShowEmpty => "one row a matched row, and one an empty match",
         RowsPerMatch::AllOmitEmpty => "one row a matched row",
@@ -96,6 +97,11 @@ fn describe(
     let Some(strategies) = strategies else {
         return writeln!(text, "  strategy: chosen when a table's column types are known");
     };
+    if pattern.aggregate.is_some() {
+        let only = Strategy::Trends;
+        writeln!(text, "  strategy: {only}; {}", only.cost())?;
+        return writeln!(text, "    values over all matches are wanted: none of them is built");
+    }
     let Some(strategies) = strategies else {
         let only = Strategy::Sequences;
         writeln!(text, "  strategy: {only}; {}", only.cost())?;

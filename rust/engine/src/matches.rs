@@ -141,8 +141,11 @@ impl MatchTable {
         batch_of(fields, columns, total)
     }
 
-    /// Matches in this result, empty ones included.
+    /// Matches in this result, empty ones included; rows, if it is of values over all matches.
     pub fn num_matches(&self) -> usize {
+        if self.origin.strategy == Strategy::Trends {
+            return self.batch.num_rows();
+        }
         self.matches.len()
     }
 

@@ -13,6 +13,7 @@ use cepheid_matcher::sequence::SequenceMatcher;
 use cepheid_matcher::{Automaton, Matcher, Strategy};
 
 use crate::error::EngineError;
+use crate::trend::{TrendPlan, column_names};
 
 /// How a batch is to be matched.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,8 @@ pub(crate) enum Matching {
     Search(Box<Matcher>),
     /// By runs that wait.
     Sequences(Box<SequenceMatcher>),
+    /// Not one by one: values over all matches are wanted.
+    Trend(Box<TrendPlan>),
 }
 
 /// What is reported of matches.
@@ -102,6 +105,17 @@ impl Plan {
         for entry in &pattern.emit_at {
             emitted.push(compile_measures(&entry.measures, schema, waits.then_some(&mut shifted))?);
         }
+        if let Some(trend) = &pattern.aggregate {
+            let outputs = Outputs { partition_by, order_by, event_time, measures, emitted, shifted };
+            let trend = TrendPlan::new(&pattern, trend, schema, &outputs)?;
+            let taken = column_names(&trend.values);
+            let names = outputs.partition_by.iter().map(|column| schema.field(*column).name());
+            if let Some(name) = names.into_iter().find(|name| taken.contains(*name)) {
+                return Err(EngineError::Pattern(PatternError::MeasureNameTaken { name: name.clone() }));
+            }
+            let matching = Matching::Trend(Box::new(trend));
+            return Ok(Self { pattern, automaton, matching, outputs });
+        }
         let matching = if waits {
             if pattern.rows_per_match == RowsPerMatch::AllWithUnmatched {
                 return Err(EngineError::Pattern(PatternError::Unsupported {
@@ -134,7 +148,7 @@ impl Plan {
     pub fn strategies(&self) -> Option<&cepheid_matcher::Plan> {
         match &self.matching {
             Matching::Search(matcher) => Some(matcher.plan()),
-            Matching::Sequences(_) => None,
+            Matching::Sequences(_) | Matching::Trend(_) => None,
         }
     }
 

@@ -21,6 +21,7 @@ mod run;
 mod search;
 pub mod sequence;
 mod strategies;
+pub mod trend;
 
 pub use automaton::{Automaton, VariableId, members};
 pub use error::MatchError;
