@@ -123,6 +123,6 @@ fn random_trends_are_what_the_definition_folds() {
         |names: &[&str]| names.iter().map(|name| outcomes.get(name).copied().unwrap_or(0)).sum::<u64>();
     assert!(share(&["one match", "some matches", "many matches"]) * 100 >= cases() * 30, "{outcomes:?}");
     assert!(share(&["many matches"]) * 100 >= cases() * 5, "{outcomes:?}");
-    assert!(share(&["unsupported"]) * 100 <= cases() * 5, "{outcomes:?}");
+    assert!(share(&["unsupported"]) * 100 <= cases() * 12, "{outcomes:?}");
     assert!(share(&["ambiguous"]) * 100 <= cases() * 35, "{outcomes:?}");
 }

@@ -110,6 +110,9 @@ pub fn reference_trend(pattern: &Pattern, input: &SequenceInput) -> Result<Refer
             }
             let (exact, near) = match folded {
                 RefValue::Integer(unscaled) => (RefValue::Decimal { unscaled, scale: 0 }, unscaled as f64),
+                RefValue::Decimal { unscaled, scale } => {
+                    (folded.clone(), unscaled as f64 / 10_f64.powi(scale.into()))
+                }
                 RefValue::Null => {
                     row.extend([RefValue::Null, RefValue::Null]);
                     continue;
@@ -182,13 +185,23 @@ fn fold(function: AggregateFunction, list: &[RefValue]) -> Result<RefValue, Refe
     let float = |value: &RefValue| match value {
         RefValue::Float(value) => *value,
         RefValue::Integer(value) => *value as f64,
+        RefValue::Decimal { unscaled, scale } => *unscaled as f64 / 10_f64.powi((*scale).into()),
         other => unreachable!("no number: {other:?}"),
     };
     let floats = present.iter().any(|value| matches!(value, RefValue::Float(_)));
     let total = || -> f64 { present.iter().map(|value| float(value)).sum() };
     Ok(match function {
         AggregateFunction::Sum if floats => RefValue::Float(total()),
-        AggregateFunction::Sum => RefValue::Integer(total() as i128),
+        AggregateFunction::Sum => match present[0] {
+            RefValue::Decimal { scale, .. } => {
+                let unscaled = |value: &&RefValue| match value {
+                    RefValue::Decimal { unscaled, .. } => *unscaled,
+                    other => unreachable!("of one type: {other:?}"),
+                };
+                RefValue::Decimal { unscaled: present.iter().map(unscaled).sum(), scale: *scale }
+            }
+            _ => RefValue::Integer(total() as i128),
+        },
         AggregateFunction::Avg => RefValue::Float(total() / present.len() as f64),
         AggregateFunction::Min | AggregateFunction::Max => {
             let wanted = if function == AggregateFunction::Min { Ordering::Less } else { Ordering::Greater };

@@ -96,7 +96,7 @@ impl TrendMatcher {
                     "a pattern in which several ways lead to one match, which part at `{}`, over all matches",
                     automaton.variables[variable as usize]
                 ),
-                "write it so that rows and their variables tell the way, such as (a | b)+ for (a+ | b+)+",
+                "write it so that rows and their variables tell the way, such as one loop for a loop of loops",
             ));
         }
         let mut matcher = Self {

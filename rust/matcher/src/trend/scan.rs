@@ -233,13 +233,8 @@ impl<'a> TrendRows<'a> {
                     let time = if by_time { self.time(position) } else { NO_TIME };
                     let mut complete = semiring.zero();
                     if by_time && time == NO_TIME {
-                        // Beyond the bound of every run before it, and no run of its own gets past it.
+                        // Beyond the bound of every run, its own included.
                         stacks.clear(semiring);
-                        if operator.begins {
-                            let row = (0, number, this);
-                            stacks.push(semiring, row, operator, None, &mut complete);
-                            stacks.clear(semiring);
-                        }
                     } else {
                         let stamp = if by_time { time } else { position as i64 };
                         stacks.expire(semiring, stamp, &operators.made, &gap);
