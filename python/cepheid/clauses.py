@@ -25,7 +25,7 @@ ROWS_PER_MATCH = {
 }
 AFTER_MATCH = ("past_last_row", "to_next_row", "none", "consume")
 # What a clause is called by the method that sets it.
-CLAUSE_METHODS = {"measures": "select", "selection": "matches", "name": "named"}
+CLAUSE_METHODS = {"measures": "select", "trend": "aggregate", "selection": "matches", "name": "named"}
 UNSET: Any = object()
 
 
@@ -153,7 +153,7 @@ def clause_code(key: str, value: Any) -> str:
             return f".having({expr_code(nodes.condition_form(value))})"
         case "timeouts":
             return ".timeouts(True)" if value else ""
-        case "aggregate":
+        case "trend":
             every = f", every={duration_text(value['every_ns'])!r}" if value.get("every_ns") is not None else ""
             return f".aggregate({_measures_code(value['values'], 'every')}{every})"
         case "emit_at":

@@ -321,12 +321,12 @@ class PatternClauses(PatternData):
             >>> int(rows[0]["n"]), rows[0]["most"], rows[0]["exact"]
             (7, 7, True)
         """
-        known: dict[str, Any] = self._clauses.get("aggregate") or {}
+        known: dict[str, Any] = self._clauses.get("trend") or {}
         chosen = self._measures(list(known.get("values", ())), "aggregate", values, named)
         changed: dict[str, Any] = {**known, "values": chosen}
         if every is not None:
             changed["every_ns"] = span_ns(every, "every")
-        return self._with(aggregate=changed)
+        return self._with(trend=changed)
 
     def named(self, rule: str) -> Self:
         """Names the rule. The name is no part of its fingerprint.

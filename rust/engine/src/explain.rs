@@ -60,7 +60,7 @@ fn describe(
         keys => writeln!(text, "  order: {}, ties by arrival", keys.join(", "))?,
     }
     let output = match pattern.rows_per_match {
-        RowsPerMatch::One if pattern.aggregate.is_some() => "one row a partition, or one a window of it",
+        RowsPerMatch::One if pattern.trend.is_some() => "one row a partition, or one a window of it",
         RowsPerMatch::One => "one row a match",
         RowsPerMatch::AllShowEmpty => "one row a matched row, and one an empty match",
         RowsPerMatch::AllOmitEmpty => "one row a matched row",
@@ -97,7 +97,7 @@ fn describe(
     let Some(strategies) = strategies else {
         return writeln!(text, "  strategy: chosen when a table's column types are known");
     };
-    if pattern.aggregate.is_some() {
+    if pattern.trend.is_some() {
         let only = Strategy::Trends;
         writeln!(text, "  strategy: {only}; {}", only.cost())?;
         return writeln!(text, "    values over all matches are wanted: none of them is built");

@@ -110,7 +110,7 @@ fn one_by_one<T>(
     pattern: &Pattern,
     ask: impl FnOnce(&Pattern) -> Result<T, EngineError>,
 ) -> Result<T, EngineError> {
-    ask(&Pattern { aggregate: None, ..pattern.clone() })
+    ask(&Pattern { trend: None, ..pattern.clone() })
 }
 
 /// Groups and orders the rows, then searches every partition.

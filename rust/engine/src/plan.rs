@@ -105,7 +105,7 @@ impl Plan {
         for entry in &pattern.emit_at {
             emitted.push(compile_measures(&entry.measures, schema, waits.then_some(&mut shifted))?);
         }
-        if let Some(trend) = &pattern.aggregate {
+        if let Some(trend) = &pattern.trend {
             let outputs = Outputs { partition_by, order_by, event_time, measures, emitted, shifted };
             let trend = TrendPlan::new(&pattern, trend, schema, &outputs)?;
             let taken = column_names(&trend.values);

@@ -73,7 +73,7 @@ fn random_trends_are_what_the_definition_folds() {
         match (expected, found) {
             (Ok(expected), Ok(found)) => {
                 let found = ReferenceTable::from_batches(std::slice::from_ref(found.batch()));
-                let matched = Pattern { aggregate: None, ..pattern.clone() };
+                let matched = Pattern { trend: None, ..pattern.clone() };
                 let matches = reference_sequences(&matched, &input).expect("as before");
                 let matches = matches.iter().filter(|event| event.kind == SequenceKind::Match).count();
                 outcome(match matches {

@@ -63,7 +63,7 @@ impl Pattern {
         for expression in expressions {
             expression.walk_mut(&mut normal_expr);
         }
-        if let Some(trend) = &mut self.aggregate {
+        if let Some(trend) = &mut self.trend {
             trend.normalise();
             trend.values.iter_mut().for_each(|value| value.value.walk_mut(&mut normal_expr));
         }

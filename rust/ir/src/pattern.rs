@@ -65,7 +65,7 @@ pub struct Pattern {
     pub emit_at: Vec<EmitAt>,
     /// Values over all matches, in place of the matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aggregate: Option<Trend>,
+    pub trend: Option<Trend>,
 }
 
 /// Where a variable's rows come from.
@@ -550,7 +550,7 @@ impl Pattern {
             having: None,
             timeouts: false,
             emit_at: vec![],
-            aggregate: None,
+            trend: None,
         }
     }
 

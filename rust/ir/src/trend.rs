@@ -76,7 +76,7 @@ impl Trend {
 
 /// What can be said of an aggregation without data.
 pub(crate) fn trend_possible(pattern: &Pattern) -> Result<(), PatternError> {
-    let Some(trend) = &pattern.aggregate else { return Ok(()) };
+    let Some(trend) = &pattern.trend else { return Ok(()) };
     if trend.values.is_empty() {
         return Err(PatternError::TooFewParts { what: "trend aggregation", needed: 1 });
     }

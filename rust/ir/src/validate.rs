@@ -44,7 +44,7 @@ impl Pattern {
         for until in self.root.untils() {
             expression_well_formed(self, &names, until, "an until condition", Place::Condition)?;
         }
-        for value in self.aggregate.iter().flat_map(|trend| &trend.values) {
+        for value in self.trend.iter().flat_map(|trend| &trend.values) {
             let context = format!("aggregate `{}`", value.name);
             expression_well_formed(self, &names, &value.value, &context, Place::Measure)?;
         }
@@ -91,7 +91,7 @@ fn size_within_limits(pattern: &Pattern) -> Result<(), PatternError> {
     limit("single-row steps, counts written out,", expanded_size(&pattern.root)?, limits::STEPS_MAX)?;
     limit("intermediate outputs", pattern.emit_at.len(), limits::CLAUSE_ITEMS_MAX)?;
     limit("topics", pattern.topics.len(), limits::VARIABLES_MAX)?;
-    let values = pattern.aggregate.iter().flat_map(|trend| &trend.values);
+    let values = pattern.trend.iter().flat_map(|trend| &trend.values);
     limit("aggregates", values.clone().count(), limits::CLAUSE_ITEMS_MAX)?;
     let measures = pattern.emit_at.iter().flat_map(|e| &e.measures).chain(&pattern.measures).chain(values);
     let conditions = pattern.define.iter().map(|d| &d.condition);
@@ -140,7 +140,7 @@ fn parts_complete(node: &PatternNode) -> Result<(), PatternError> {
 fn names_not_empty(pattern: &Pattern) -> Result<(), PatternError> {
     let variables = pattern.root.variables();
     let emitted = pattern.emit_at.iter().flat_map(|entry| &entry.measures);
-    let values = pattern.aggregate.iter().flat_map(|trend| &trend.values);
+    let values = pattern.trend.iter().flat_map(|trend| &trend.values);
     let topics = pattern.topics.iter().map(|entry| entry.topic.as_str());
     let named: [(&'static str, Vec<&str>); 5] = [
         ("variable", variables),
@@ -238,7 +238,7 @@ fn definitions_match_variables(pattern: &Pattern) -> Result<(), PatternError> {
 }
 
 fn measures_named_once(pattern: &Pattern) -> Result<(), PatternError> {
-    let values = pattern.aggregate.iter().map(|trend| &trend.values);
+    let values = pattern.trend.iter().map(|trend| &trend.values);
     let lists =
         pattern.emit_at.iter().map(|emitted| &emitted.measures).chain([&pattern.measures]).chain(values);
     for measures in lists {

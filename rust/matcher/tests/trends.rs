@@ -13,6 +13,7 @@ use cepheid_ir::{
 use cepheid_matcher::masks::Masks;
 use cepheid_matcher::trend::{Counting, Exact, ScanOptions, TrendMatcher, TrendRows, TrendWork, Wide};
 use cepheid_testkit::SplitMix64;
+use num_bigint::BigUint;
 
 /// `A ; B+ ; C` over kinds 0, 1 and 2, all matches.
 fn kleene(within: Option<Within>) -> Pattern {
@@ -54,6 +55,15 @@ fn table(rows: usize, shares: [usize; 3]) -> Table {
     let schema = Arc::new(Schema::new(vec![Field::new("kind", DataType::Int64, false)]));
     let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(kinds)]).expect("one column");
     Table::new(schema, vec![batch]).expect("one batch")
+}
+
+fn big_count(table: &Table, within: Option<Within>) -> BigUint {
+    let matcher = TrendMatcher::compile(&kleene(within), table.schema(), false).expect("accepted");
+    let rows = OrderedRows::new(table, &[], &[], &[]).expect("one partition");
+    let masks = Masks::evaluate(&matcher.predicates, table, &rows).expect("masks");
+    let rows = TrendRows::new(&matcher, &rows, masks, &[]).expect("no errors");
+    let counted = rows.scan(&Counting::<BigUint>::new(), ScanOptions::default(), &mut TrendWork::default());
+    counted.expect("counted").elements.swap_remove(0)
 }
 
 fn work(table: &Table, within: Option<Within>) -> (TrendWork, Exact, f64) {
@@ -133,7 +143,28 @@ fn windows_count_what_plain_enumeration_of_first_rows_counts() {
 
 #[test]
 fn a_count_past_127_bits_says_so_and_is_near() {
-    let (_, exact, wide) = work(&table(1_500, [1, 60, 1]), None);
-    assert_eq!(exact.get(), None);
-    assert!(wide > 2_f64.powi(127), "{wide}");
+    let table = table(1_500, [1, 60, 1]);
+    for window in [None, Some(Within::Rows(700))] {
+        let (_, exact, wide) = work(&table, window);
+        assert_eq!(exact.get(), None);
+        let big = big_count(&table, window);
+        assert!(big.bits() > 127 && wide > 2_f64.powi(127), "{big}");
+        // The first 53 bits of the one are those of the other.
+        let shift = big.bits() - 53;
+        let leading = u64::try_from(&big >> shift).expect("53 bits") as f64;
+        let ratio = if wide.is_finite() { wide / leading / 2_f64.powi(shift as i32) } else { 1.0 };
+        assert!((ratio - 1.0).abs() < 1e-12, "{wide} for {big}");
+    }
+}
+
+#[test]
+fn numbers_of_all_kinds_count_the_same() {
+    let table = table(20_000, [2, 3, 2]);
+    for window in [3, 40, 500] {
+        let window = Some(Within::Rows(window));
+        let (_, exact, wide) = work(&table, window);
+        let exact = exact.get().expect("fewer than 2^127");
+        assert_eq!(big_count(&table, window), (exact as u128).into());
+        assert!((wide - exact as f64).abs() <= exact as f64 * 1e-12, "{exact}, {wide}");
+    }
 }

@@ -54,7 +54,7 @@ pub(crate) fn lower_recognition(recognition: Recognition) -> Parsed<Pattern> {
     pattern.measures = lower_measures("measure", clauses.measures, &names)?;
     if let Some(aggregate) = clauses.aggregate {
         let values = lower_measures("aggregate", aggregate.values, &names)?;
-        pattern.aggregate = Some(Trend { values, every_ns: aggregate.every_ns });
+        pattern.trend = Some(Trend { values, every_ns: aggregate.every_ns });
     }
     pattern.define = lower_definitions(clauses.define, &variables, &names)?;
     if is_event_sequence(&pattern) {

@@ -71,7 +71,7 @@ fn clauses(pattern: &Pattern) -> Vec<String> {
         };
         clauses.push(format!("MEASURES {}", list(&pattern.measures, measure)));
     }
-    if let Some(trend) = &pattern.aggregate {
+    if let Some(trend) = &pattern.trend {
         let every = trend.every_ns.map(|every| format!(" EVERY {}", span_text(every)));
         clauses.push(format!("AGGREGATE {}{}", list(&trend.values, aggregated), every.unwrap_or_default()));
     }

@@ -13,7 +13,7 @@ fn aggregate_asks_for_all_matches_and_forgets_none() {
         parse_pattern(&around("AGGREGATE COUNT(*) AS n, SUM(b.v) AS total EVERY INTERVAL '10' MINUTE"))
             .expect("a pattern");
     assert_eq!((pattern.selection, &pattern.after_match), (Selection::All, &AfterMatchSkip::None));
-    let trend = pattern.aggregate.as_ref().expect("an aggregation");
+    let trend = pattern.trend.as_ref().expect("an aggregation");
     assert_eq!(trend.every_ns, Some(600_000_000_000));
     let names: Vec<&str> = trend.values.iter().map(|value| value.name.as_str()).collect();
     assert_eq!(names, ["n", "total"]);
@@ -59,7 +59,7 @@ fn all_ways_to_say_all_matches_are_one_pattern() {
 #[test]
 fn a_pattern_without_aggregation_has_the_wire_form_it_had() {
     let json = parse_pattern(&around("MEASURES a.v AS v")).expect("a pattern").to_json();
-    assert!(!json.contains("aggregate"), "{json}");
+    assert!(!json.contains("trend"), "{json}");
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub fn random_trend(random: &mut SplitMix64, knobs: SequenceKnobs) -> Pattern {
         let values = (0..random.between(1, 4)).map(|place| value(random, &present, place)).collect();
         // Windows go by event time, which every stream has.
         let every_ns = random.chance(40).then(|| random.between(1, 4) * MINUTE);
-        pattern.aggregate = Some(Trend { values, every_ns });
+        pattern.trend = Some(Trend { values, every_ns });
         if pattern.validate().is_ok() {
             return pattern.normalise();
         }

@@ -25,8 +25,8 @@ type Group = (bool, i128, usize);
 /// As [`reference_sequences`].
 pub fn reference_trend(pattern: &Pattern, input: &SequenceInput) -> Result<ReferenceTable, ReferenceError> {
     pattern.validate()?;
-    let trend = pattern.aggregate.as_ref().expect("a pattern that aggregates over its matches");
-    let matched = Pattern { aggregate: None, ..pattern.clone() };
+    let trend = pattern.trend.as_ref().expect("a pattern that aggregates over its matches");
+    let matched = Pattern { trend: None, ..pattern.clone() };
     let rows = merge(&matched, input)?;
     if !rows.table.columns.is_empty() {
         resolve_columns(trend.values.iter().map(|value| &value.value), &rows.table)?;

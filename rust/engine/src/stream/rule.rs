@@ -79,7 +79,7 @@ impl Rule {
             check_order(&key, event_time)?;
         }
         let pattern = pattern.normalise();
-        if pattern.aggregate.is_some() {
+        if pattern.trend.is_some() {
             return Err(PatternError::Unsupported {
                 construct: "an aggregation over all matches of a stream".into(),
                 hint: "match tables of whole windows with it, or leave aggregate(...) out".into(),
