@@ -294,9 +294,9 @@ class PatternClauses(PatternData):
         """Reports values over all matches together, none of which is built; adds to what has been asked for before.
 
         All matches are meant: `matches` need not say so. The result has one row a partition, or one a partition and
-        window in which a match ends. A whole number, which can have any size, comes as a decimal of up to 38 digits, NULL
-        beyond, and beside it as a float in a column by its name and ``_approx``; ``exact`` says whether all of a row are
-        given exactly.
+        window in which a match ends. A whole number, which can have any size, comes as a decimal of up to 38 digits,
+        NULL beyond, and beside it as a float in a column by its name and ``_approx``; ``exact`` says whether all of
+        a row are given exactly.
 
         Args:
             values: Mappings from name to value, or expressions with an `alias`.
