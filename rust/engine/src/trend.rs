@@ -201,8 +201,12 @@ impl TrendPlan {
         let times = times(&self.matcher, self.every_ns, table, outputs)?;
         let masks = Masks::evaluate(&self.matcher.predicates, table, rows)?;
         let trend_rows = TrendRows::new(&self.matcher, rows, masks, &times)?;
-        let scan =
-            ScanOptions { every_ns: self.every_ns, first_only: false, interrupted: options.interrupted };
+        let scan = ScanOptions {
+            every_ns: self.every_ns,
+            first_only: false,
+            one_total: false,
+            interrupted: options.interrupted,
+        };
         let mut found = TrendFound { keys: vec![], lanes: vec![] };
         for lane in &self.lanes {
             let argument = match &lane.argument {
@@ -370,7 +374,7 @@ pub(crate) fn count(
     let times = times(&matcher, None, table, outputs)?;
     let masks = Masks::evaluate(&matcher.predicates, table, &rows)?;
     let Ok(rows) = TrendRows::new(&matcher, &rows, masks, &times) else { return Ok(None) };
-    let scan = ScanOptions { every_ns: None, first_only, interrupted: options.interrupted };
+    let scan = ScanOptions { every_ns: None, first_only, one_total: true, interrupted: options.interrupted };
     let counted = rows.scan(&Counting::<Exact>::new(), scan, &mut TrendWork::default())?.elements;
     let exact: Option<Vec<i128>> = counted.iter().map(|runs| runs.get()).collect();
     Ok(Some(match exact {

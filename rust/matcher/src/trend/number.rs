@@ -14,6 +14,10 @@ pub trait Number: Clone + std::fmt::Debug {
     fn add(&mut self, other: &Self);
     /// The product.
     fn times(&self, other: &Self) -> Self;
+    /// Whether it is past what such numbers hold, as all that is added to it then is.
+    fn is_lost(&self) -> bool {
+        false
+    }
 }
 
 /// A whole number of up to 127 bits and a sign, or "more than that", which sums and products keep.
@@ -69,6 +73,10 @@ impl Number for Exact {
             Some(product) if *self != Self::BEYOND && *other != Self::BEYOND => Self(product),
             _ => Self::BEYOND,
         }
+    }
+
+    fn is_lost(&self) -> bool {
+        *self == Self::BEYOND
     }
 }
 

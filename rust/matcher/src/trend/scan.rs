@@ -55,6 +55,8 @@ pub struct ScanOptions {
     pub every_ns: Option<i64>,
     /// Whether to stop at the first match.
     pub first_only: bool,
+    /// Whether only the sum of all groups is wanted, so that one that is lost is enough to stop.
+    pub one_total: bool,
     /// Asked now and then; `true` ends the scan with [`MatchError::Interrupted`].
     pub interrupted: Option<fn() -> bool>,
 }
@@ -194,7 +196,7 @@ impl<'a> TrendRows<'a> {
             let mut window = Some(0);
             // The row after the last one that mattered.
             let mut next = start;
-            for word in start / 64..end.div_ceil(64) {
+            'words: for word in start / 64..end.div_ceil(64) {
                 until_question -= 1;
                 if until_question == 0 {
                     until_question = WORDS_BETWEEN_QUESTIONS;
@@ -252,6 +254,14 @@ impl<'a> TrendRows<'a> {
                             window = of;
                         }
                         semiring.add(&mut group, &complete);
+                        if options.every_ns.is_none() && semiring.is_lost(&group) {
+                            if !options.one_total {
+                                break 'words;
+                            }
+                            groups.keys.push((partition as u32, window));
+                            groups.elements.push(group);
+                            break 'partitions;
+                        }
                         if options.first_only {
                             groups.keys.push((partition as u32, window));
                             groups.elements.push(group);

@@ -22,6 +22,9 @@ pub trait Semiring {
     fn weighs(&self, variable: VariableId) -> bool;
     /// The runs, each with one more row that weighs: the `rank`-th of the rows that do.
     fn weigh(&self, element: &mut Self::Element, rank: u32);
+    /// Whether nothing that is added to it can be told any more. Only where no row weighs: the rest of a partition is
+    /// then not looked at, nor its ranks counted.
+    fn is_lost(&self, element: &Self::Element) -> bool;
 }
 
 /// How many runs.
@@ -67,6 +70,10 @@ impl<N: Number> Semiring for Counting<N> {
     }
 
     fn weigh(&self, _: &mut N, _: u32) {}
+
+    fn is_lost(&self, element: &N) -> bool {
+        element.is_lost()
+    }
 }
 
 /// How many runs, how many values they have among them, and the sum of these.
@@ -139,6 +146,11 @@ impl<N: Number> Semiring for Totals<N> {
             element.values.add(&element.runs.clone());
             element.sum.add(&element.runs.times(value));
         }
+    }
+
+    fn is_lost(&self, _: &Total<N>) -> bool {
+        // A sum may be small however many runs it is of.
+        false
     }
 }
 
@@ -224,5 +236,9 @@ impl Semiring for Extremes {
         if element.runs {
             element.value = self.better(element.value, self.places[rank as usize]);
         }
+    }
+
+    fn is_lost(&self, _: &Extreme) -> bool {
+        false
     }
 }
