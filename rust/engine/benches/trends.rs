@@ -48,8 +48,19 @@ fn trends(criterion: &mut Criterion) {
         let text = format!("AGGREGATE COUNT(*) AS n PATTERN (a ->> b+ [->>] ->> c) WITHIN {window} ROWS");
         let pattern = pattern(&text);
         group.bench_function(format!("A ; B+ ; C within {window} rows"), |bencher| {
-            bencher.iter(|| count_matches(&pattern, &rare, &options).expect("counted"));
+            bencher.iter(|| match_table(&pattern, &rare, &options).expect("aggregated"));
         });
+    }
+    // Numbers of thousands of digits take their time.
+    for window in [1_000, 10_000] {
+        let text = format!("AGGREGATE COUNT(*) AS n PATTERN (a ->> b+ [->>] ->> c) WITHIN {window} ROWS");
+        let pattern = pattern(&text);
+        group.bench_function(
+            format!("A ; B+ ; C within {window} rows, in integers of any size"),
+            |bencher| {
+                bencher.iter(|| count_matches(&pattern, &rare, &options).expect("counted"));
+            },
+        );
     }
     let uniform = table(&[0, 1, 2, 3, 4, 5, 6, 7, 8]);
     let steps = pattern("AGGREGATE COUNT(*) AS n PATTERN (a -> b -> c) WITHIN 100 ROWS");
