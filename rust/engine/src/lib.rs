@@ -16,7 +16,9 @@ pub mod matches;
 pub mod pipeline;
 pub mod plan;
 pub mod query;
+mod sequence_rows;
 pub mod sequences;
+mod step_lists;
 
 mod trend;
 mod trend_output;
@@ -26,7 +28,7 @@ pub use cepheid_matcher::sequence::{FoundKind, Moment};
 pub use error::EngineError;
 pub use explain::explain;
 pub use matches::MatchTable;
-pub use pipeline::{count_matches, exists_match, match_outputs, match_table};
+pub use pipeline::{count_matches, exists_match, match_head, match_outputs, match_table};
 pub use plan::{MatchOptions, Plan};
 pub use query::run_query;
 pub use sequences::{SequenceFound, match_events};

@@ -9,11 +9,11 @@ use cepheid_eval::{Leaf, TypedAggregate, TypedExpr, Value, read_value};
 use cepheid_event::{EventError, OrderedRows, Table};
 use cepheid_ir::{AggregateFunction, Pattern, PatternError, Trend, Within};
 use cepheid_matcher::masks::Masks;
-use cepheid_matcher::members;
 use cepheid_matcher::trend::{
     Counting, Exact, Extreme, Extremes, Groups, Number, ScanOptions, Total, Totals, TrendMatcher, TrendRows,
     TrendWork, Wide,
 };
+use cepheid_matcher::{Strategy, members};
 use num_bigint::BigUint;
 
 use crate::error::EngineError;
@@ -368,6 +368,9 @@ pub(crate) fn count(
     options: &MatchOptions,
     first_only: bool,
 ) -> Result<Option<BigUint>, EngineError> {
+    if options.strategy.is_some_and(|strategy| strategy != Strategy::Trends) {
+        return Ok(None);
+    }
     let ascending = outputs.order_by.first().is_some_and(|key| !key.descending);
     let Ok(matcher) = TrendMatcher::compile(pattern, table.schema(), ascending) else { return Ok(None) };
     let rows = OrderedRows::new(table, &outputs.partition_by, &outputs.order_by, &[])?;
