@@ -18,7 +18,7 @@ use num_bigint::BigUint;
 
 use crate::error::EngineError;
 use crate::plan::{MatchOptions, Outputs};
-use crate::sequences::event_times;
+use crate::sequence_rows::event_times;
 
 /// An aggregation compiled against a schema.
 #[derive(Debug)]
