@@ -178,6 +178,10 @@ impl MatchTable {
     /// The first `most` matches, with the output rows that are of them.
     #[must_use]
     pub fn head(&self, most: usize) -> Self {
+        if self.origin.strategy == Strategy::Trends {
+            let rows = most.min(self.batch.num_rows());
+            return self.with_rows(self.batch.slice(0, rows), 0..rows);
+        }
         let wanted: std::collections::HashSet<u32> = self.matches.iter().take(most).collect();
         let rows =
             self.row_matches.iter().take_while(|index| *index == UNMATCHED || wanted.contains(index)).count();

@@ -350,7 +350,7 @@ fn times(
 ) -> Result<Vec<i64>, EngineError> {
     let needed = every_ns.is_some() || matches!(matcher.within, Some(Within::Time { .. }));
     match outputs.order_by.first() {
-        Some(key) if needed => event_times(table, key.column),
+        Some(key) if needed => event_times(table, key.column, &|row| row),
         _ => Ok(vec![]),
     }
 }
