@@ -101,7 +101,8 @@ impl MatchTable {
         let mut topics = vec![];
         if let (Some(stride), Ordinals::All(_), None) = (set.single_rows(), &self.matches, labels) {
             // Matches of one shape stand one behind the other.
-            let shape: Vec<i32> = set.shape().map(|label| i32::from(label.variable)).collect();
+            let shape: Vec<i32> =
+                set.shape().into_iter().flatten().map(|label| i32::from(label.variable)).collect();
             for ordinal in 0..self.matches.len() as i64 {
                 ordinals.extend(std::iter::repeat_n(ordinal, stride));
                 codes.extend_from_slice(&shape);

@@ -7,8 +7,9 @@ use cepheid_matcher::trend::TrendWork;
 use cepheid_matcher::{FindOptions, Found, Matcher, Wanted, matcher};
 use num_bigint::BigUint;
 
-use crate::derive::{Deriving, derive, order_of};
+use crate::derive::{Deriving, derive};
 use crate::error::EngineError;
+use crate::match_order::order_of;
 use crate::matches::{MatchTable, Origin};
 use crate::plan::{MatchOptions, Matching, Plan};
 use crate::sequences::{find_sequences, match_sequences, sequence_outputs};
