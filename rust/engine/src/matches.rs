@@ -154,8 +154,11 @@ impl MatchTable {
         batch_of(fields, columns, total)
     }
 
-    /// Matches in this result, empty ones included.
+    /// Matches in this result, empty ones included; rows, if it is of values over all matches.
     pub fn num_matches(&self) -> usize {
+        if self.origin.strategy == Strategy::Trends {
+            return self.batch.num_rows();
+        }
         self.matches.len()
     }
 
@@ -175,6 +178,10 @@ impl MatchTable {
     /// The first `most` matches, with the output rows that are of them.
     #[must_use]
     pub fn head(&self, most: usize) -> Self {
+        if self.origin.strategy == Strategy::Trends {
+            let rows = most.min(self.batch.num_rows());
+            return self.with_rows(self.batch.slice(0, rows), 0..rows);
+        }
         let wanted: std::collections::HashSet<u32> = self.matches.iter().take(most).collect();
         let rows =
             self.row_matches.iter().take_while(|index| *index == UNMATCHED || wanted.contains(index)).count();
