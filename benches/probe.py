@@ -17,7 +17,7 @@ from benches.workload import Workload, load_workloads, small_twin
 
 ROOT = Path(__file__).parent.parent
 # How long one answer may take, in seconds. Who is slower is not asked at this size, and the record says so.
-PATIENCE = float(os.environ.get("CEPHEID_BENCH_PATIENCE", "60"))
+PATIENCE = float(os.environ.get("CEPHEID_BENCH_PATIENCE", "30"))
 
 
 def too_slow(workload: Workload, peer: Peer) -> str | None:

@@ -105,6 +105,8 @@ def rounds(workload: Workload, first: float) -> int:
     """Small questions are asked often, as a clock tick matters there; long ones seldom, as the day is short."""
     if workload.rows <= 1_000:
         return 200
-    if first > 2:
-        return 3 if first < 10 else 1
-    return 5 if SIZE == "short" else max(5, min(25, int(1 / first)))
+    if first > (1 if SIZE == "short" else 5):
+        return 1
+    if first > 1 or SIZE == "short":
+        return 3
+    return max(5, min(25, int(1 / first)))

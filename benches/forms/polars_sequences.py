@@ -20,7 +20,8 @@ A, B, C = ("SYM000", "SYM001", "SYM002")
 def steps(rows: pl.LazyFrame, workload: Workload, *kept: str) -> list[pl.DataFrame]:
     """The rows of A, B and C, with what else is kept of them: one scan."""
     column, names = ("kind", ("A", "B", "C")) if workload.generator == "kinds" else ("symbol", (A, B, C))
-    wanted = pl.any_horizontal(*(pl.col(column) == name for name in names))
+    first, second, third = (pl.col(column) == name for name in names)
+    wanted = first | second | third
     relevant = rows.filter(wanted).select("n", column, *kept).collect()
     return [relevant.filter(pl.col(column) == name).drop(column) for name in names]
 
@@ -54,7 +55,7 @@ def every_triple(rows: pl.LazyFrame, workload: Workload) -> Any:
         return triple_count(rows, workload)
     a, b, c = steps(rows, workload)
     if c.is_empty():
-        return pl.DataFrame(schema=dict.fromkeys(workload.measures, pl.Int64))
+        return pl.DataFrame(schema=dict.fromkeys(workload.measures, pl.Int64()))
     window = workload.parameter("window")
     found = pairs(a, b, window)
     ab = found.select(a["n"].gather(found["i"]).alias("first_row"), pl.col("n").alias("middle_row"))
