@@ -71,17 +71,25 @@ def main() -> int:
             return int(status) or 1
         record = to_record(json.loads(raw.read_text("utf-8")), skipped.reasons, load_peers()[1])
     asked = [] if arguments.k else [workload for workload in load_workloads() if workload.sweep is None]
-    record["size"], record["whole"] = size, not arguments.k
-    record["resources"] = measure_resources(asked)
-    record["streams"] = [] if arguments.k else measure_streams(size)
+    record["size"], record["whole"] = size, False
     RECORDS.mkdir(exist_ok=True)
     path = RECORDS / f"{record['date'].replace(':', '')}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    # What has been measured is kept, should one of the others fail.
+    written(path, record)
+    record["streams"] = [] if arguments.k else measure_streams(size)
+    written(path, record)
+    record["resources"] = measure_resources(asked)
+    record["whole"] = not arguments.k
+    written(path, record)
     print(as_table(record))
     print(f"\nrecord: {path.relative_to(Path(__file__).parent.parent)}")
     if record["whole"]:
         subprocess.run([sys.executable, "-m", "benches.page", str(path)], check=True)
     return int(status)
+
+
+def written(path: Path, record: dict[str, Any]) -> None:
+    path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
 def to_record(raw: dict[str, Any], skipped: list[str], absent: dict[str, str]) -> dict[str, Any]:

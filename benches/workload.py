@@ -87,6 +87,7 @@ class Workload:
         parameters: What stands in braces in the file, by name: hand-written forms need it too.
         sweep: Set if this is a point of a curve. Curves are asked of cepheid alone, unless the file says otherwise.
         peers: Whether others are asked too.
+        guarded: Whether an engine that keeps every partial match would never end; the file says so.
         answer: The right answer; `benches.oracle` works it out.
     """
 
@@ -105,6 +106,7 @@ class Workload:
     rows: int
     sweep: Sweep | None
     peers: bool
+    guarded: bool
     answer: Answer
 
     @property
@@ -113,8 +115,8 @@ class Workload:
 
     @property
     def is_vast(self) -> bool:
-        """Whether an engine that goes through all matches would never end."""
-        return self.answer.matches > 30_000_000
+        """Whether an engine that goes through all matches, or keeps all partial ones, would never end."""
+        return self.guarded or self.answer.matches > 30_000_000
 
     def parameter(self, name: str) -> int:
         return dict(self.parameters)[name]
@@ -196,6 +198,7 @@ def made(path: Path, data: dict[str, Any], rows: int, value: int | None, answer:
         rows=rows,
         sweep=None if sweep is None or value is None else swept(sweep, value),
         peers=data.get("peers", sweep is None),
+        guarded=data.get("guarded", False),
         answer=answer,
     )
 
