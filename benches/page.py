@@ -19,6 +19,7 @@ TEMPLATE = ROOT / "benches" / "results_template.md"
 PAGE = ROOT / "docs" / "results.md"
 SCAN = "column scan"
 TIMES = "\N{MULTIPLICATION SIGN}"
+VERDICTS = ("reached", "missed", "not measured")
 # Ratios below this are within the noise of a shared machine.
 NOISE = 1.2
 
@@ -71,8 +72,8 @@ def machine(record: dict[str, Any], name: str) -> list[str]:
 
 def goals(record: dict[str, Any], name: str) -> list[str]:
     found = outcomes(record)
-    counts = {verdict: sum(outcome.verdict == verdict for outcome in found) for verdict in ("reached", "missed")}
-    lines = [f"{counts['reached']} reached, {counts['missed']} missed, of {len(found)}.", ""]
+    counts = {verdict: sum(outcome.verdict == verdict for outcome in found) for verdict in VERDICTS}
+    lines = [", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + f", of {len(found)}.", ""]
     lines += ["| Goal | Measured | |", "|---|---|---|"]
     return lines + [f"| {outcome.says} | {outcome.measured} | {outcome.verdict} |" for outcome in found]
 
@@ -139,7 +140,11 @@ def wins(record: dict[str, Any], name: str) -> list[str]:
     verdicts = {question: beside(entries) for question, entries in questions(record).items()}
 
     def listed(ending: str) -> str:
-        found = [f"{shown(question)} ({verdict})" for question, verdict in verdicts.items() if verdict.endswith(ending)]
+        found = [
+            shown(question) + ("" if verdict == ending else f" ({verdict})")
+            for question, verdict in verdicts.items()
+            if verdict.endswith(ending)
+        ]
         return "; ".join(found) or "none"
 
     return [
@@ -202,14 +207,17 @@ def resources(record: dict[str, Any], name: str) -> list[str]:
 
 
 def not_timed(record: dict[str, Any], name: str) -> list[str]:
-    """Who was not timed and why, wrong answers first: reasons with the questions they stand for."""
+    """Who was not timed and why, wrong answers first: reasons with the questions they stand for, of any size."""
     reasons: dict[str, list[str]] = {}
     for line in record["not_timed"]:
         test, reason = line.split(": ", 1)
         question = test
         for peer in sorted({entry["peer"] for entry in record["times"]} | {reason.split(": ", 1)[0]}):
             question = question.removesuffix(f"-{peer}")
-        reasons.setdefault(reason, []).append(question)
+        group = question.split("-")[0]
+        named = reasons.setdefault(reason, [])
+        if group not in named:
+            named.append(group)
     ordered = sorted(reasons.items(), key=lambda item: ("wrong answer" not in item[0], item[0]))
     return [f"- {reason}: {', '.join(f'`{question}`' for question in names)}" for reason, names in ordered] or ["none"]
 

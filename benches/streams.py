@@ -200,7 +200,7 @@ def state_of_windows(scale: str) -> Iterator[Point]:
 
 
 def state_of_long_streams(scale: str) -> Iterator[Point]:
-    """Bytes of state of A, the next B, the next C within a fixed window, after so many rows; the window is full in all."""
+    """Bytes of state of A, the next B, the next C within a fixed window, after so many rows."""
     rows, window = {"check": (8_000, 500), "short": (800_000, 50_000), "full": (6_400_000, 100_000)}[scale]
     table = symbols(rows, 41, 2_000, never=True)
     engine = cep.Engine(pattern_of("seq3_next", window=window).named("rule"))

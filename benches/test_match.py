@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import asdict
+from decimal import Context, Decimal
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from benches.__main__ import as_table, to_record
 from benches.peers import PEERS, Peer, load_peers
 from benches.probe import too_slow
-from benches.workload import Workload, load_workloads
+from benches.workload import EXACT_MAX, Workload, load_workloads
 
 READY, ABSENT = load_peers()
 OURS = ("cepheid, SQL", "cepheid, built")
@@ -46,7 +47,7 @@ def test_match(benchmark: Any, workload: Workload, peer: Peer) -> None:
         if not found.agrees(workload.answer) and not peer.by_hand:
             pytest.skip(f"{peer.name}: wrong answer, so no time: {found} instead of {workload.answer}")
         assert found.agrees(workload.answer), f"{found} instead of {workload.answer}"
-        benchmark.extra_info.update(answer=str(found.matches))
+        benchmark.extra_info.update(answer=shown(found.matches))
         benchmark.pedantic(
             peer.run,
             setup=lambda: ((workload, peer.arm(workload, prepared)), {}),
@@ -82,6 +83,11 @@ def test_a_record_names_the_peers_that_are_absent_and_why() -> None:
     assert "absent:\n  Polars: not installed" in shown
     assert "not timed:\n  pair: a reason" in shown
     assert len(READY) + len(ABSENT) == len(PEERS)
+
+
+def shown(matches: int | float | Decimal) -> str:
+    """A number, in twelve digits where it has very many."""
+    return str(matches) if matches <= EXACT_MAX else str(Context(prec=12).create_decimal(Decimal(matches)))
 
 
 def note(benchmark: Any, workload: Workload, peer: str, version: str) -> None:

@@ -82,8 +82,10 @@ class PycerCore(Peer):
     def cannot_run(self, workload: Workload) -> str | None:
         if workload.shape not in ("seq3_any", "abc", "abc_consume", "kleene"):
             return (
-                "knows neither the next match nor conditions between events, and reports each choice of a loop's events"
+                "knows neither the next match nor conditions between events, and gives every choice of a loop's events"
             )
+        if workload.rows > 2_000_000:
+            return "a million events tell its rate; building more of them takes longer than all the rest"
         return "goes through all matches" if workload.is_vast else None
 
     def prepare(self, workload: Workload, table: pa.Table) -> Worker:
