@@ -20,6 +20,7 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
         Some(schema) => {
             let plan = Plan::new(pattern, schema, &MatchOptions::default())?;
             let weighed = match (plan.strategies(), plan.step_lists()) {
+                _ if plan.pattern().trend.is_some() => Weighed::Trend,
                 (Some(strategies), _) => Weighed::Search(strategies),
                 (None, steps) => Weighed::Sequences(steps.expect("no search runs it")),
             };
@@ -40,6 +41,8 @@ enum Weighed<'a> {
     Search(&'a Strategies),
     /// Whether step lists can run it, or why not.
     Sequences(Result<(), &'static str>),
+    /// Values over all matches are wanted.
+    Trend,
 }
 
 fn describe(
@@ -71,6 +74,7 @@ fn describe(
         keys => writeln!(text, "  order: {}, ties by arrival", keys.join(", "))?,
     }
     let output = match pattern.rows_per_match {
+        RowsPerMatch::One if pattern.trend.is_some() => "one row a partition, or one a window of it",
         RowsPerMatch::One => "one row a match",
         RowsPerMatch::AllShowEmpty => "one row a matched row, and one an empty match",
         RowsPerMatch::AllOmitEmpty => "one row a matched row",
@@ -106,6 +110,11 @@ fn describe(
     }
     let strategies = match weighed {
         None => return writeln!(text, "  strategy: chosen when a table's column types are known"),
+        Some(Weighed::Trend) => {
+            let only = Strategy::Trends;
+            writeln!(text, "  strategy: {only}; {}", only.cost())?;
+            return writeln!(text, "    values over all matches are wanted: none of them is built");
+        }
         Some(Weighed::Search(strategies)) => strategies,
         Some(Weighed::Sequences(steps)) => {
             let (first, lists) = (Strategy::StepLists, Strategy::Sequences);

@@ -133,7 +133,7 @@ impl<'a> Asked<'a> {
                 Ok(Column::ByPosition(ColumnReader::new(&shifted)))
             })
             .collect::<Result<Vec<_>, EventError>>()?;
-        let relevant = matcher.satisfying(&masks);
+        let relevant = matcher.satisfying(&masks, chunk.rows.num_rows());
         Ok(Self { matcher, chunk, masks, columns, relevant })
     }
 
