@@ -19,7 +19,7 @@ NEVER = ("seq3_never", "seq5_partial_matches")
 def test_answers_of_the_small_sizes_are_right_and_not_empty() -> None:
     checked = set()
     for workload in load_workloads("check"):
-        assert right_answer(workload) == workload.answer, workload.name
+        assert right_answer(workload).agrees(workload.answer), workload.name
         empty = workload.answer.matches == 0
         assert empty == (workload.group in NEVER), f"{workload.name}: no match, so a wrong engine would pass"
         checked.add(workload.group)
