@@ -159,6 +159,11 @@ impl Engine {
         self.rules.iter().map(|rule| rule.name.clone()).collect()
     }
 
+    /// The column of event time, in every topic.
+    pub fn event_time(&self) -> &str {
+        &self.options.event_time
+    }
+
     /// Adds a rule: it sees the rows released from now on.
     ///
     /// # Errors
@@ -277,6 +282,20 @@ impl Engine {
             self.buffer = before;
         }
         pushed
+    }
+
+    /// Says what columns a topic has, which may be left out as for [`push`](Self::push).
+    ///
+    /// # Errors
+    /// [`EngineError`], also where the rules do not fit the columns; the engine is then as it was.
+    pub fn declare(&mut self, topic: Option<&str>, schema: &SchemaRef) -> Result<(), EngineError> {
+        // What a topic that is gone has left behind is matched by a call that can give back what it derives.
+        let backlog = std::mem::take(&mut self.backlog);
+        let pushed = self.push(topic, &[RecordBatch::new_empty(Arc::clone(schema))], None);
+        self.backlog = backlog;
+        let derived = pushed?;
+        debug_assert!(derived.is_empty(), "without rows the clock stands still");
+        Ok(())
     }
 
     fn push_to(
