@@ -58,6 +58,11 @@ impl TypedExpr {
         &self.source
     }
 
+    /// The node that gives the value.
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
+    }
+
     /// The type of the result. A bare column keeps its exact type, and a cast has the type that it names; what passes
     /// one of several values on (CASE, COALESCE, GREATEST and their like) has the type that holds them all, with
     /// strings as Utf8. Arithmetic gives Int64, Float64 or Decimal128 with 38 digits.

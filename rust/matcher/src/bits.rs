@@ -42,6 +42,29 @@ impl Bits {
         }
     }
 
+    /// `rows` bits, those set that are given.
+    pub fn of_rows(rows: usize, set: impl IntoIterator<Item = u32>) -> Self {
+        let mut bits = Self::filled(rows, false);
+        for row in set {
+            debug_assert!((row as usize) < rows);
+            bits.words[row as usize / 64] |= 1 << (row % 64);
+        }
+        bits
+    }
+
+    /// The rows whose bits are set, ascending.
+    pub fn set_rows(&self) -> Vec<u32> {
+        let mut rows = Vec::with_capacity(self.count(0, self.len));
+        for (word, bits) in self.words.iter().enumerate() {
+            let mut bits = *bits;
+            while bits != 0 {
+                rows.push((word * 64) as u32 + bits.trailing_zeros());
+                bits &= bits - 1;
+            }
+        }
+        rows
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.len

@@ -61,11 +61,13 @@ impl Chunk {
 }
 
 impl History {
-    /// Adds rows with places from `first` on.
-    pub(crate) fn push(&mut self, first: u64, rows: MergedBatch) {
-        if rows.num_rows() > 0 {
+    /// Adds rows with places behind those of all others, ascending.
+    pub(crate) fn push(&mut self, ordinals: &[u64], rows: MergedBatch) {
+        if let (Some(first), Some(last)) = (ordinals.first(), ordinals.last()) {
+            let gapless = last - first + 1 == ordinals.len() as u64;
             self.rows += rows.num_rows();
-            self.chunks.push(Chunk { first, ordinals: None, rows });
+            let ordinals = (!gapless).then(|| ordinals.to_vec());
+            self.chunks.push(Chunk { first: *first, ordinals, rows });
         }
     }
 

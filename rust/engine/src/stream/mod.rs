@@ -4,10 +4,12 @@
 //! are released ([`cepheid_event::ReorderBuffer`]), every rule matches them ([`rule`]) and what it finds is made into
 //! tables ([`derived`]); only then is all of it made to stand. After an error the engine is as it was before the call.
 
+mod affected;
 mod binding;
 pub(crate) mod derived;
 mod history;
 mod rule;
+mod rule_rows;
 mod snapshot;
 mod tables;
 
@@ -15,14 +17,19 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use cepheid_event::{MergedBatch, Prepared, Released, ReorderBuffer, SourceStats, TimePolicy};
+use cepheid_event::{MergedSchema, Prepared, Released, ReorderBuffer, SourceStats, TimePolicy};
 use cepheid_ir::Pattern;
-use cepheid_matcher::sequence::{FoundSequences, SequenceLimits, SequenceState};
+use cepheid_matcher::bits::Bits;
+use cepheid_matcher::sequence::{SequenceLimits, SequenceState};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
+use self::affected::{Affected, Concerned, Seat};
 pub use self::derived::DerivedTable;
 use self::derived::{by_topic, late_tables, late_topic};
 use self::history::History;
 use self::rule::{Compiled, Rule, Surroundings};
+use self::rule_rows::SharedRows;
 pub use self::tables::{TopicOutputs, match_topics};
 use crate::error::EngineError;
 
@@ -80,6 +87,10 @@ pub struct EngineStats {
     pub bytes: usize,
     /// Rows up to this time have been matched.
     pub watermark_ns: Option<i64>,
+    /// How often a rule was visited by a call: counts of work, for tests and statistics.
+    pub rules_visited: u64,
+    /// Passes over columns that were made to ask predicates, those of all rules together.
+    pub passes: u64,
     /// Source by source.
     pub sources: Vec<SourceStats>,
     /// Rule by rule.
@@ -121,6 +132,16 @@ pub struct Engine {
     dropped: u64,
     /// Rules so far, for the names of those without one.
     named: usize,
+    /// Which rules rows concern.
+    affected: Affected,
+    /// Where a rule stands in `rules`.
+    places: HashMap<Seat, usize, FixedState>,
+    next_seat: Seat,
+    /// How many topics had sent something when rules were last compiled; `None`: some rule has to be.
+    compiled_for: Option<usize>,
+    /// Rules that need rows that have been matched.
+    needing_rows: usize,
+    rules_visited: u64,
 }
 
 impl Engine {
@@ -141,6 +162,12 @@ impl Engine {
             backlog: vec![],
             dropped: 0,
             named: 0,
+            affected: Affected::default(),
+            places: HashMap::with_hasher(FixedState::with_seed(0)),
+            next_seat: 0,
+            compiled_for: None,
+            needing_rows: 0,
+            rules_visited: 0,
         };
         // Known beforehand for their order only: a topic that no rule reads is not waited for.
         for topic in engine.options.topics.clone() {
@@ -170,12 +197,13 @@ impl Engine {
     /// Those of [`new`](Self::new).
     pub fn add(&mut self, rule: Pattern) -> Result<(), EngineError> {
         let shards = self.options.threads.unwrap_or(1);
-        let rule = Rule::new(rule, self.named + 1, &self.options.event_time, shards)?;
+        let mut rule = Rule::new(rule, self.named + 1, &self.options.event_time, shards)?;
         if self.rules.iter().any(|known| known.name == rule.name) {
             return Err(EngineError::DuplicateRule { name: rule.name });
         }
         self.listen(&rule, None)?;
         self.named += 1;
+        self.seat(&mut rule, self.rules.len());
         self.rules.push(rule);
         Ok(())
     }
@@ -190,7 +218,9 @@ impl Engine {
         let mut rule = Rule::new(rule, self.named + 1, &self.options.event_time, shards)?;
         name.clone_into(&mut rule.name);
         self.listen(&rule, Some(place))?;
-        self.rules[place] = rule;
+        self.seat(&mut rule, place);
+        let old = std::mem::replace(&mut self.rules[place], rule);
+        self.unseat(old);
         self.unlisten()
     }
 
@@ -200,8 +230,28 @@ impl Engine {
     /// [`EngineError::UnknownRule`].
     pub fn remove(&mut self, name: &str) -> Result<(), EngineError> {
         let place = self.place_of(name)?;
-        self.rules.remove(place);
+        let old = self.rules.remove(place);
+        self.unseat(old);
+        self.find_places();
         self.unlisten()
+    }
+
+    /// Makes room for a rule that is to stand at `place`; it is compiled by the next call.
+    fn seat(&mut self, rule: &mut Rule, place: usize) {
+        rule.seat = self.next_seat;
+        self.next_seat += 1;
+        self.places.insert(rule.seat, place);
+        self.compiled_for = None;
+    }
+
+    fn unseat(&mut self, mut rule: Rule) {
+        self.places.remove(&rule.seat);
+        self.affected.let_go(rule.seat, &mut rule);
+        self.needing_rows -= usize::from(rule.needs_rows);
+    }
+
+    fn find_places(&mut self) {
+        self.places = self.rules.iter().enumerate().map(|(place, rule)| (rule.seat, place)).collect();
     }
 
     fn place_of(&self, name: &str) -> Result<usize, EngineError> {
@@ -356,15 +406,7 @@ impl Engine {
 
     /// Matches what a change of the buffer releases, and makes the change if all went well.
     fn run(&mut self, prepared: Prepared) -> Result<Vec<(String, DerivedTable)>, EngineError> {
-        let first = self.next;
-        let mut undo = Undo {
-            first,
-            compiled: self.rules.iter().map(|_| None).collect(),
-            matches: self.rules.iter().map(|rule| rule.matches).collect(),
-        };
-        for rule in &mut self.rules {
-            rule.shards.iter_mut().for_each(SequenceState::begin);
-        }
+        let mut undo = Undo::new(self.next);
         match self.derive(&prepared, &mut undo) {
             Ok(derived) => {
                 let released = self.buffer.commit(prepared);
@@ -373,10 +415,13 @@ impl Engine {
                     self.dropped +=
                         released.late.iter().map(|late| late.batch.num_rows() as u64).sum::<u64>();
                 }
-                for rule in &mut self.rules {
+                for touched in &undo.touched {
+                    let rule = &mut self.rules[touched.place];
+                    rule.begun = false;
                     rule.shards.iter_mut().for_each(SequenceState::commit);
+                    self.tidy(touched.place, released.watermark);
                 }
-                self.tidy(released.watermark);
+                self.tidy_history();
                 Ok(derived)
             }
             Err(error) => {
@@ -389,12 +434,39 @@ impl Engine {
     fn roll_back(&mut self, undo: Undo) {
         self.next = undo.first;
         self.history.pop(undo.first);
-        for ((rule, before), matches) in self.rules.iter_mut().zip(undo.compiled).zip(undo.matches) {
-            if let Some((compiled, shards)) = before {
+        for touched in undo.touched {
+            let rule = &mut self.rules[touched.place];
+            let recompiled = touched.compiled.is_some();
+            if let Some((compiled, shards)) = touched.compiled {
                 (rule.compiled, rule.shards) = (compiled, shards);
             }
+            rule.begun = false;
             rule.shards.iter_mut().for_each(SequenceState::roll_back);
-            rule.matches = matches;
+            rule.matches = touched.matches;
+            if recompiled {
+                self.affected.hold(rule.seat, rule);
+            }
+            self.wait_on(touched.place);
+        }
+        self.compiled_for = None;
+        // Their time has come, and nobody may have looked at them.
+        undo.due.into_iter().for_each(|place| self.wait_on(place));
+    }
+
+    /// Has a rule visited when its time comes.
+    fn wait_on(&mut self, place: usize) {
+        let rule = &mut self.rules[place];
+        let at = rule.shards.iter().filter_map(SequenceState::next_attention).min();
+        self.affected.wake_at(rule.seat, rule, at);
+    }
+
+    /// Begins to work on a rule, so that it can be put back.
+    fn begin(&mut self, place: usize, undo: &mut Undo) {
+        let rule = &mut self.rules[place];
+        if !rule.begun {
+            rule.begun = true;
+            rule.shards.iter_mut().for_each(SequenceState::begin);
+            undo.touched.push(Touched { place, matches: rule.matches, compiled: None });
         }
     }
 
@@ -427,36 +499,127 @@ impl Engine {
     fn match_released(
         &mut self,
         released: &Released,
-        columns: &cepheid_event::MergedSchema,
+        columns: &MergedSchema,
         topic_names: &[String],
         undo: &mut Undo,
         parts: &mut Vec<derived::Part>,
     ) -> Result<(), EngineError> {
-        let rows: &MergedBatch = &released.rows;
+        let rows = &released.rows;
         let first = self.next;
         self.next += rows.num_rows() as u64;
-        self.history.push(first, rows.clone());
-        let around = Surroundings {
-            columns,
-            history: &self.history,
-            event_time: &self.options.event_time,
-            limits: self.limits(rows.num_rows() > 0)?,
-            topic_names,
-        };
-        for (index, rule) in self.rules.iter_mut().enumerate() {
-            if rule.is_out_of_date(columns) {
-                undo.compiled[index].get_or_insert_with(|| (rule.compiled.clone(), rule.shards.clone()));
-            }
-            rule.compile(&around)?;
-            let found: FoundSequences =
-                rule.advance(rows, first, released.watermark, released.ended, &around)?;
-            parts.extend(rule.derive(&found, index, &around)?);
+        let not_compiled = self.compile(columns, topic_names, undo);
+        let mut seats = vec![];
+        let answers = self.affected.ask(rows, &mut seats)?;
+        let mut places = self.places_to_visit(released, seats, undo);
+        if let Some((place, _)) = &not_compiled {
+            // Those before it come first, with errors of their own perhaps.
+            places.retain(|known| known < place);
+        }
+        let visits: Vec<(usize, Concerned)> = places
+            .into_iter()
+            .map(|place| {
+                let rule = &self.rules[place];
+                let reads = (rule.topics.is_some() && columns.num_topics() > 1).then(|| {
+                    let topics = 0..columns.num_topics() as u16;
+                    topics.map(|topic| rule.reads(columns.topic_name(topic))).collect::<Vec<bool>>()
+                });
+                (place, concerned(answers.rows_of(rule, rows, reads.as_deref()), rows.num_rows()))
+            })
+            .collect();
+        let mut shared = None;
+        if visits.iter().any(|(_, concerned)| !matches!(concerned, Concerned::None)) {
+            let rows = shared.insert(SharedRows::new(rows, kept(&visits, rows.num_rows()), first)?);
+            let (kept, ordinals) = rows.rows();
+            self.history.push(ordinals, kept.clone());
+        }
+        let limits = self.limits(rows.num_rows() > 0)?;
+        for (place, concerned) in visits {
+            self.begin(place, undo);
+            self.rules_visited += 1;
+            let around = Surroundings {
+                columns,
+                history: &self.history,
+                event_time: &self.options.event_time,
+                limits,
+                topic_names,
+            };
+            let rule = &mut self.rules[place];
+            let Some(compiled) = rule.compiled.clone() else { continue };
+            let input = match (concerned, &mut shared) {
+                (Concerned::All, _) => rule.all_rows(&compiled, rows, first, &around)?,
+                (Concerned::Some(own), Some(shared)) => Some(shared.input(rule, &compiled, &own, &answers)?),
+                _ => None,
+            };
+            let found = rule.advance(&compiled, input, released.watermark, released.ended, &around)?;
+            parts.extend(rule.derive(&found, place, &around)?);
+        }
+        if let Some((_, error)) = not_compiled {
+            return Err(error);
         }
         // Each rule, and each of its shards, has kept to the room there was; together they may have taken more.
         if rows.num_rows() > 0 {
             self.room()?;
         }
         Ok(())
+    }
+
+    /// Compiles the rules that new topics, or their own being new, ask for. Gives the first that cannot be; those behind
+    /// it are left as they are.
+    fn compile(
+        &mut self,
+        columns: &MergedSchema,
+        topic_names: &[String],
+        undo: &mut Undo,
+    ) -> Option<(usize, EngineError)> {
+        let known = Some(columns.order().len());
+        if self.compiled_for == known {
+            return None;
+        }
+        for place in 0..self.rules.len() {
+            if !self.rules[place].is_out_of_date(columns) {
+                continue;
+            }
+            self.begin(place, undo);
+            let rule = &mut self.rules[place];
+            let touched = undo.touched.iter_mut().find(|touched| touched.place == place);
+            let touched = touched.expect("just begun");
+            touched.compiled.get_or_insert_with(|| (rule.compiled.clone(), rule.shards.clone()));
+            let around = Surroundings {
+                columns,
+                history: &self.history,
+                event_time: &self.options.event_time,
+                limits: SequenceLimits::default(),
+                topic_names,
+            };
+            if let Err(error) = rule.compile(&around) {
+                return Some((place, error));
+            }
+            self.affected.hold(rule.seat, rule);
+        }
+        self.compiled_for = known;
+        None
+    }
+
+    /// Where the rules stand that have something to do, ascending. `seats`: those that rows concern.
+    fn places_to_visit(&mut self, released: &Released, seats: Vec<Seat>, undo: &mut Undo) -> Vec<usize> {
+        if released.ended {
+            return (0..self.rules.len()).collect();
+        }
+        let mut places: Vec<usize> = seats.iter().filter_map(|seat| self.places.get(seat).copied()).collect();
+        if let Some(watermark) = released.watermark {
+            for (at, seat) in self.affected.due(watermark) {
+                let Some(place) = self.places.get(&seat).copied() else { continue };
+                let rule = &mut self.rules[place];
+                if rule.queued == Some(at) {
+                    rule.queued = None;
+                    undo.due.push(place);
+                    places.push(place);
+                }
+            }
+        }
+        places.sort_unstable();
+        places.dedup();
+        places
     }
 
     /// `grows`: rows are to be matched. The passing of time alone is never refused, as it is what lets state go.
@@ -487,19 +650,25 @@ impl Engine {
         greediest.map_or_else(String::new, |rule| rule.name.clone())
     }
 
-    /// Lets go of what nothing needs any more.
-    fn tidy(&mut self, watermark: Option<i64>) {
-        for rule in &mut self.rules {
-            let Some(compiled) = rule.compiled.clone() else { continue };
-            for shard in &mut rule.shards {
-                if let Some(watermark) = watermark {
-                    compiled.matcher().clear_expired(shard, watermark);
-                }
-            }
+    /// Lets go of what a rule does not need any more.
+    fn tidy(&mut self, place: usize, watermark: Option<i64>) {
+        let rule = &mut self.rules[place];
+        if let Some(compiled) = rule.compiled.clone()
+            && let Some(watermark) = watermark
+        {
+            rule.shards.iter_mut().for_each(|shard| compiled.matcher().clear_expired(shard, watermark));
         }
+        let needs_rows = !rule.shards.iter().all(SequenceState::needs_no_rows);
+        self.needing_rows += usize::from(needs_rows);
+        self.needing_rows -= usize::from(std::mem::replace(&mut rule.needs_rows, needs_rows));
+        self.wait_on(place);
+    }
+
+    /// Lets go of rows that no rule needs any more.
+    fn tidy_history(&mut self) {
         let columns = Arc::clone(self.buffer.columns());
         // What Arrow cannot put together (strings past 2 GiB) stays as it is: the call has succeeded, and this is for room.
-        let _ = if self.rules.iter().all(|rule| rule.shards.iter().all(SequenceState::needs_no_rows)) {
+        let _ = if self.needing_rows == 0 {
             self.history.clear();
             Ok(())
         } else if self.history.is_full() {
@@ -552,6 +721,8 @@ impl Engine {
                 + self.history.bytes()
                 + rules.iter().map(|rule| rule.bytes).sum::<usize>(),
             watermark_ns: self.buffer.clock().watermark(),
+            rules_visited: self.rules_visited,
+            passes: self.affected.passes,
             sources,
             rules,
         }
@@ -564,13 +735,56 @@ type CompiledBefore = (Option<Arc<Compiled>>, Vec<SequenceState>);
 /// How rules were before a call.
 struct Undo {
     first: u64,
-    /// Of rules that were compiled anew.
-    compiled: Vec<Option<CompiledBefore>>,
-    matches: Vec<u64>,
+    /// Of rules that were worked on.
+    touched: Vec<Touched>,
+    /// Rules that are to be visited no more on account of the time that has come, as this call visits them.
+    due: Vec<usize>,
+}
+
+struct Touched {
+    place: usize,
+    matches: u64,
+    /// If it was compiled anew.
+    compiled: Option<CompiledBefore>,
+}
+
+impl Undo {
+    fn new(first: u64) -> Self {
+        Self { first, touched: vec![], due: vec![] }
+    }
+}
+
+/// Of fewer rows than this those that concern a rule are always picked out: what is known of them need not be asked again.
+const ROWS_PICKED_MIN: usize = 64;
+
+/// Where most rows concern a rule, it is given all of them: picking them out would cost more.
+fn concerned(found: Concerned, rows: usize) -> Concerned {
+    match found {
+        Concerned::Some(own) if own.len() > rows / 2 && rows >= ROWS_PICKED_MIN => Concerned::All,
+        found => found,
+    }
+}
+
+/// The rows that some rule is given; `None`: all of them, or most.
+fn kept(visits: &[(usize, Concerned)], rows: usize) -> Option<Vec<u32>> {
+    let mut lists = vec![];
+    for (_, concerned) in visits {
+        match concerned {
+            Concerned::None => {}
+            Concerned::All => return None,
+            Concerned::Some(own) => lists.push(own),
+        }
+    }
+    let kept = match lists.as_slice() {
+        [] => vec![],
+        [only] => (*only).clone(),
+        several => Bits::of_rows(rows, several.iter().flat_map(|list| list.iter().copied())).set_rows(),
+    };
+    (kept.len() <= rows / 2).then_some(kept)
 }
 
 /// Names of the topics, by number; none if there is only the one without a name.
-fn topic_names(columns: &cepheid_event::MergedSchema) -> Vec<String> {
+fn topic_names(columns: &MergedSchema) -> Vec<String> {
     let topics = (0..columns.num_topics() as u16).map(|topic| columns.topic_name(topic));
     if topics.clone().all(str::is_empty) { vec![] } else { topics.map(str::to_owned).collect() }
 }

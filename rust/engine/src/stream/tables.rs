@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use cepheid_event::{EventError, Table};
 use cepheid_ir::{Pattern, Within};
-use cepheid_matcher::sequence::{FoundSequences, SequenceState};
+use cepheid_matcher::sequence::FoundSequences;
 
 use super::binding::without_added;
 use super::derived::{Part, by_topic};
@@ -55,8 +55,7 @@ impl Engine {
         let prepared = self.buffer.prepare_flush()?;
         let columns = self.buffer.columns().clone();
         let names = topic_names(&columns);
-        let mut undo = Undo { first: self.next, compiled: vec![None], matches: vec![0] };
-        self.rules[0].shards.iter_mut().for_each(SequenceState::begin);
+        let mut undo = Undo::new(self.next);
         let mut parts = vec![];
         self.match_released(prepared.released(), &columns, &names, &mut undo, &mut parts)?;
         let rule = &self.rules[0];

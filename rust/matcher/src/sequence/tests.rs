@@ -108,7 +108,33 @@ enum Column {
 impl<'a> Asked<'a> {
     /// Evaluates every predicate over the chunk.
     pub(crate) fn new(matcher: &'a SequenceMatcher, chunk: Chunk<'a>) -> Result<Self, MatchError> {
-        let masks = Masks::evaluate(&matcher.predicates, chunk.table, chunk.rows)?;
+        Self::knowing(matcher, chunk, vec![])
+    }
+
+    /// Evaluates the predicates that are not known; none beyond the end of `known` is.
+    pub(crate) fn knowing(
+        matcher: &'a SequenceMatcher,
+        chunk: Chunk<'a>,
+        mut known: Vec<Option<Bits>>,
+    ) -> Result<Self, MatchError> {
+        known.resize(matcher.predicates.len(), None);
+        let masks = if known.iter().all(Option::is_none) {
+            Masks::evaluate(&matcher.predicates, chunk.table, chunk.rows)?
+        } else {
+            let unknown = matcher.predicates.iter().zip(&known).filter(|(_, known)| known.is_none());
+            let unknown: Vec<TypedExpr> = unknown.map(|(predicate, _)| predicate.clone()).collect();
+            let rest = if unknown.is_empty() {
+                vec![]
+            } else {
+                Masks::evaluate(&unknown, chunk.table, chunk.rows)?.of
+            };
+            let mut rest = rest.into_iter();
+            let mask = |known: Option<Bits>| match known {
+                Some(bits) => Ok(bits),
+                None => rest.next().expect("one for each that is not known"),
+            };
+            Masks { of: known.into_iter().map(mask).collect() }
+        };
         let columns = matcher
             .projection
             .iter()
