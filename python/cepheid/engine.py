@@ -179,8 +179,8 @@ class Engine:
                 `Pusher.flush` push them.
 
         Returns:
-            A `Pusher`, which the engine keeps for good. While events wait in it, `advance_to`, `flush` and `snapshot` refuse to leave them behind (code
-            ``events-waiting``).
+            A `Pusher`, which the engine keeps for good. While events wait in it, `advance_to`, `flush` and `snapshot`
+            refuse to leave them behind (code ``events-waiting``).
 
         Raises:
             TypeError: An argument is of the wrong type.
@@ -193,7 +193,8 @@ class Engine:
             >>> import cepheid as cep
             >>> import pyarrow as pa
             >>> engine = cep.Engine(cep.event("big", "amount > 500").named("alarm"))
-            >>> pusher = engine.pusher(schema=pa.schema({"ts": pa.timestamp("us"), "amount": pa.int64()}), max_delay=None)
+            >>> schema = pa.schema({"ts": pa.timestamp("us"), "amount": pa.int64()})
+            >>> pusher = engine.pusher(schema=schema, max_delay=None)
             >>> pusher.push_dict({"ts": 1_000, "amount": 900})
             >>> len(pusher.flush()["alarm"])
             1

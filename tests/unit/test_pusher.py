@@ -103,7 +103,7 @@ def test_every_type_comes_out_as_it_went_in():
         "view": "x" * 40,
         "code": "a",
     }
-    none = {name: None for name in one} | {"ts": moment}
+    none = dict.fromkeys(one) | {"ts": moment}
     numpy = one | {
         "truth": np.True_,
         "i8": np.int8(-128),

@@ -52,19 +52,6 @@ impl Bits {
         bits
     }
 
-    /// The rows whose bits are set, ascending.
-    pub fn set_rows(&self) -> Vec<u32> {
-        let mut rows = Vec::with_capacity(self.count(0, self.len));
-        for (word, bits) in self.words.iter().enumerate() {
-            let mut bits = *bits;
-            while bits != 0 {
-                rows.push((word * 64) as u32 + bits.trailing_zeros());
-                bits &= bits - 1;
-            }
-        }
-        rows
-    }
-
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.len
@@ -126,6 +113,36 @@ impl Bits {
     pub fn count(&self, from: usize, end: usize) -> usize {
         let inside = |row: usize| if end - row < 64 { (1_u64 << (end - row)) - 1 } else { u64::MAX };
         (from..end).step_by(64).map(|row| (self.word_at(row) & inside(row)).count_ones() as usize).sum()
+    }
+
+    /// The bits of some rows, in another order.
+    pub fn picked(&self, rows: impl Iterator<Item = u32>) -> Self {
+        let mut words = vec![];
+        let (mut word, mut len) = (0_u64, 0_usize);
+        for row in rows {
+            word |= u64::from(self.get(row as usize)) << (len % 64);
+            len += 1;
+            if len.is_multiple_of(64) {
+                words.push(std::mem::take(&mut word));
+            }
+        }
+        // The last word, and the zero word behind it.
+        words.resize(len.div_ceil(64) + 1, 0);
+        words[len / 64] |= word;
+        Self { words, len }
+    }
+
+    /// The set rows, ascending; `count` of them are expected.
+    pub fn rows(&self, count: usize) -> Vec<u32> {
+        let mut rows = Vec::with_capacity(count);
+        for (index, word) in self.words.iter().enumerate() {
+            let mut word = *word;
+            while word != 0 {
+                rows.push(index as u32 * 64 + word.trailing_zeros());
+                word &= word - 1;
+            }
+        }
+        rows
     }
 
     /// Words of 64 rows from row 0 on, one zero word past the end.

@@ -57,7 +57,7 @@ pub(crate) struct Compiled {
 impl Compiled {
     pub(crate) fn matcher(&self) -> &SequenceMatcher {
         match &self.plan.matching {
-            Matching::Sequences(matcher) => matcher,
+            Matching::Sequences { matcher, .. } => matcher,
             Matching::Search(_) => unreachable!("compiled for runs that wait"),
         }
     }
@@ -300,7 +300,9 @@ impl Rule {
         rule: usize,
         around: &Surroundings<'_>,
     ) -> Result<Vec<Part>, EngineError> {
-        let Some(compiled) = &self.compiled else { return Ok(vec![]) };
+        let Some(compiled) = self.compiled.as_ref().filter(|_| !found.found.is_empty()) else {
+            return Ok(vec![]);
+        };
         let outputs = &compiled.plan.outputs;
         let mut parts = vec![];
         let mut kinds: Vec<(FoundKind, String, &Measures)> = vec![

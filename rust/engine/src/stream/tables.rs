@@ -8,8 +8,9 @@ use cepheid_ir::{Pattern, Within};
 use cepheid_matcher::sequence::FoundSequences;
 
 use super::binding::without_added;
+use super::call::Undo;
 use super::derived::{Part, by_topic};
-use super::{DerivedTable, Engine, EngineOptions, Undo, topic_names};
+use super::{DerivedTable, Engine, EngineOptions, topic_names};
 use crate::error::EngineError;
 use crate::sequences::derive_sequences;
 
@@ -68,7 +69,7 @@ impl Engine {
         if parts.iter().filter(|part| own(part)).count() == usize::from(rule.matches > 0) {
             parts.retain(|part| !own(part));
         }
-        Ok((matches, by_topic(parts, &self.rules())?))
+        Ok((matches, by_topic(parts, &|rule| self.rules[rule].name.clone())?))
     }
 
     /// The columns of its only rule's matches, without rows.

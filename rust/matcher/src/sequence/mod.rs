@@ -11,17 +11,18 @@
 //! - Space: some 110 bytes a run, 32 a row that a run has taken and does not share.
 //! - Meaning: `docs/developers/decisions/0005-the-meaning-of-event-sequences.md`.
 //!
-//! The files: [`compile`] settles what can be settled without rows, [`tests`] asks conditions of a row, [`relevance`] says which rows need not come, [`registers`] is
-//! what a run remembers for them, [`state`] the runs, [`links`] the lists they stand in, [`step`] the way of a row
+//! The files: [`compile`] settles what can be settled without rows, [`tests`] asks conditions of a row, [`registers`] is
+//! what a run remembers for them, [`relevance`] the rows that matter at all, [`needed`] those that a match must hold, [`state`] the runs, [`links`] the lists they stand in, [`step`] the way of a row
 //! through them, [`weigh`] what it may do to a run, [`grow`] what becomes of runs that take it, [`clock`] what time does,
 //! [`decide`] which complete runs are matches; [`save`] and [`rebuild`] are for snapshots.
 
 mod clock;
-mod compile;
+pub(crate) mod compile;
 mod decide;
 mod found;
 mod grow;
 mod links;
+mod needed;
 mod rebuild;
 mod registers;
 mod relevance;
@@ -29,7 +30,7 @@ mod save;
 mod slab;
 mod state;
 mod step;
-mod tests;
+pub(crate) mod tests;
 mod wait;
 mod weigh;
 

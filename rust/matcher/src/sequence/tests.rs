@@ -93,7 +93,7 @@ impl Chunk<'_> {
 pub struct Asked<'a> {
     pub(crate) matcher: &'a SequenceMatcher,
     pub(crate) chunk: Chunk<'a>,
-    masks: Masks,
+    pub(crate) masks: Masks,
     /// `columns[p]`: readers of the batches of column `p` of the projection, or one reader by position.
     columns: Vec<Column>,
     /// Rows that satisfy some predicate; `None`: every row must be looked at.
@@ -108,33 +108,15 @@ enum Column {
 impl<'a> Asked<'a> {
     /// Evaluates every predicate over the chunk.
     pub(crate) fn new(matcher: &'a SequenceMatcher, chunk: Chunk<'a>) -> Result<Self, MatchError> {
-        Self::knowing(matcher, chunk, vec![])
+        Self::with_masks(matcher, chunk, Masks::evaluate(&matcher.predicates, chunk.table, chunk.rows)?)
     }
 
-    /// Evaluates the predicates that are not known; none beyond the end of `known` is.
-    pub(crate) fn knowing(
+    /// With what every predicate says of the chunk's rows, by position.
+    pub(crate) fn with_masks(
         matcher: &'a SequenceMatcher,
         chunk: Chunk<'a>,
-        mut known: Vec<Option<Bits>>,
+        masks: Masks,
     ) -> Result<Self, MatchError> {
-        known.resize(matcher.predicates.len(), None);
-        let masks = if known.iter().all(Option::is_none) {
-            Masks::evaluate(&matcher.predicates, chunk.table, chunk.rows)?
-        } else {
-            let unknown = matcher.predicates.iter().zip(&known).filter(|(_, known)| known.is_none());
-            let unknown: Vec<TypedExpr> = unknown.map(|(predicate, _)| predicate.clone()).collect();
-            let rest = if unknown.is_empty() {
-                vec![]
-            } else {
-                Masks::evaluate(&unknown, chunk.table, chunk.rows)?.of
-            };
-            let mut rest = rest.into_iter();
-            let mask = |known: Option<Bits>| match known {
-                Some(bits) => Ok(bits),
-                None => rest.next().expect("one for each that is not known"),
-            };
-            Masks { of: known.into_iter().map(mask).collect() }
-        };
         let columns = matcher
             .projection
             .iter()
@@ -151,7 +133,7 @@ impl<'a> Asked<'a> {
                 Ok(Column::ByPosition(ColumnReader::new(&shifted)))
             })
             .collect::<Result<Vec<_>, EventError>>()?;
-        let relevant = relevant(matcher, &masks, chunk.rows.num_rows());
+        let relevant = matcher.satisfying(&masks, chunk.rows.num_rows());
         Ok(Self { matcher, chunk, masks, columns, relevant })
     }
 
@@ -272,25 +254,6 @@ impl SlotValues for Slots<'_> {
             }
         }
     }
-}
-
-/// Rows that satisfy any predicate, if every test has one.
-fn relevant(matcher: &SequenceMatcher, masks: &Masks, rows: usize) -> Option<Bits> {
-    let mut predicates: Vec<usize> = vec![];
-    for (test, entry) in matcher.tests.iter().enumerate() {
-        if matcher.having == Some(test) {
-            continue;
-        }
-        let predicate = entry.predicate()?;
-        if !predicates.contains(&predicate) {
-            predicates.push(predicate);
-        }
-    }
-    let mut any = Bits::filled(rows, false);
-    for predicate in predicates {
-        any.unite(masks.of[predicate].as_ref().ok()?);
-    }
-    Some(any)
 }
 
 /// Whether `having` holds of a finished match.
