@@ -100,8 +100,8 @@ impl KeyedRows {
     /// # Errors
     /// [`EventError::ColumnType`] for a type that has no row format; what Arrow refuses.
     pub fn new(table: &Table, columns: &[usize]) -> Result<Self, EventError> {
-        let KeyIds { ids, keys: count } = key_ids(table, columns)?;
-        let mut firsts: Vec<u32> = Vec::with_capacity(count as usize);
+        let KeyIds { ids, counts } = key_ids(table, columns)?;
+        let mut firsts: Vec<u32> = Vec::with_capacity(counts.len());
         for (row, id) in ids.iter().enumerate() {
             // They are numbered in order of first appearance.
             if *id as usize == firsts.len() {

@@ -234,7 +234,7 @@ fn union(satisfied: &Satisfied, atoms: &[AtomId], rows: usize) -> Vec<u32> {
                 return all;
             }
             let any = Bits::of_rows(rows, several.iter().flat_map(|list| list.iter().copied()));
-            any.rows(any.count(0, rows))
+            any.set_rows()
         }
     }
 }

@@ -351,7 +351,7 @@ fn kept(visits: &[(usize, Concerned)], rows: usize) -> Option<Vec<u32>> {
         [only] => (*only).clone(),
         several => {
             let any = Bits::of_rows(rows, several.iter().flat_map(|list| list.iter().copied()));
-            any.rows(any.count(0, rows))
+            any.set_rows()
         }
     };
     (kept.len() <= rows / 2).then_some(kept)
