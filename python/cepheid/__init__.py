@@ -56,6 +56,7 @@ from cepheid.functions import (
 from cepheid.matching import match
 from cepheid.pattern import Pattern, absent, all_of, event, seq
 from cepheid.predicate import udf
+from cepheid.pusher import Pusher
 from cepheid.result import Matches
 from cepheid.sql import pattern_from_sql, sql
 
@@ -72,6 +73,7 @@ __all__ = [
     "Matches",
     "Pattern",
     "PatternError",
+    "Pusher",
     "Ref",
     "RuleStats",
     "SchemaError",

@@ -1,13 +1,19 @@
 """The compiled half of cepheid."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol, final, type_check_only
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, final, type_check_only
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cepheid.derived import Derived
 
 __all__ = [
     "ArrowBatch",
     "Engine",
     "MatchTable",
     "Pattern",
+    "Pusher",
     "Query",
     "__version__",
     "check_expression",
@@ -30,6 +36,72 @@ class ArrowBatch:
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """The batch as a stream of one; a requested schema is followed where its types can be cast to."""
+
+@final
+class Pusher:
+    """Takes single events of one topic and pushes them to its engine in small batches: `Engine.pusher` makes it.
+
+    An event waits until `max_rows` of them do, until a call comes `max_delay` or more after the first of them, or until
+    `flush`. Nothing else pushes them. A call that raises has not taken its event; those before it wait on. A pusher is
+    for one thread at a time.
+    """
+
+    def __new__(
+        cls,
+        schema: object,
+        time: int,
+        push_batch: Callable[[ArrowBatch], Derived],
+        nothing: Derived,
+        *,
+        max_rows: int,
+        max_delay_ns: int | None,
+    ) -> Pusher:
+        """A pusher of events in the columns of `schema`; `time` is the number of the one that holds event times.
+
+        Raises:
+            SchemaError: A column is of a type that is not made from Python values (code ``column-type``).
+        """
+
+    def push(self, *values: Any) -> Derived | None:
+        """Takes one event: the values of its columns, in order.
+
+        Raises:
+            TypeError: There are more or fewer values than columns.
+            CepheidError: A value is none of its column's, or as for `cepheid.Engine.push`.
+        """
+
+    def push_dict(self, event: Mapping[str, Any]) -> Derived | None:
+        """Takes one event as a dict of its columns' names and values, all of them.
+
+        Raises:
+            TypeError: It is no mapping.
+            CepheidError: A column is missing or unknown, or as for `push`.
+        """
+
+    def poll(self) -> Derived | None:
+        """Pushes the events that wait, if the first of them has waited for `max_delay`.
+
+        Raises:
+            CepheidError: As for `cepheid.Engine.push`; the events wait on.
+        """
+
+    def flush(self) -> Derived:
+        """Pushes the events that wait, now.
+
+        Raises:
+            CepheidError: As for `cepheid.Engine.push`; the events wait on.
+        """
+
+    def take(self) -> pa.Table:
+        """Gives the events that wait back, and forgets them."""
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns, in the order in which `push` takes their values."""
 
 @final
 class Engine:
@@ -74,6 +146,16 @@ class Engine:
 
     def columns(self, topic: str | None) -> ArrowBatch | None:
         """The columns of a topic, as a batch without rows; None before its first push."""
+
+    def declare(self, data: object, topic: str | None) -> None:
+        """Says what columns a topic has, as a table whose rows are not looked at.
+
+        Raises:
+            CepheidError: See `cepheid.Engine.push`.
+        """
+
+    def event_time(self) -> str:
+        """The column of event time."""
 
     def advance_to(self, time_ns: int) -> list[tuple[str, MatchTable]]:
         """Moves the clock.

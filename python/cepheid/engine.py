@@ -8,6 +8,7 @@ from typing import Any, Literal, final
 
 from cepheid._native import Engine as NativeEngine
 from cepheid._native import Pattern as NativePattern
+from cepheid._native import Pusher
 from cepheid.building import checked_name
 from cepheid.derived import Derived
 from cepheid.engine_options import (
@@ -21,10 +22,11 @@ from cepheid.engine_options import (
     optional_span_ns,
 )
 from cepheid.engine_stats import EngineStats, stats_of
+from cepheid.errors import CepheidError, SchemaError
 from cepheid.event_time import time_ns
 from cepheid.pattern import Pattern
 from cepheid.predicate import UserPredicate
-from cepheid.stream_input import StreamInput
+from cepheid.stream_input import StreamInput, arrow_schema
 
 __all__ = ["Engine", "Rules"]
 
@@ -81,9 +83,11 @@ class Engine:
         ['c']
     """
 
-    __slots__ = ("_clock", "_input", "_native")
+    __slots__ = ("_clock", "_input", "_native", "_pushers")
 
     _native: NativeEngine
+    # All that there have been: one with events that wait must not be forgotten.
+    _pushers: list[Pusher]
     _input: StreamInput
     _clock: Callable[[], int]
 
@@ -102,6 +106,7 @@ class Engine:
         topics: Sequence[str] = (),
     ) -> None:
         compiled = _compiled(rules)
+        self._pushers = []
         self._clock = checked_clock(clock)
         self._native = NativeEngine(
             [native for _, native, _ in compiled],
@@ -154,6 +159,82 @@ class Engine:
             return Derived._of_native([])
         return Derived._of_native(self._native.push(table, topic, self._clock()))
 
+    def pusher(
+        self,
+        topic: str | None = None,
+        schema: object | None = None,
+        *,
+        max_rows: int = 4096,
+        max_delay: Span | None = "5ms",
+    ) -> Pusher:
+        """Something that takes events one at a time, and pushes them in small batches: the fast way for single events.
+
+        Args:
+            topic: The topic that they are of. It may be left out where the rules name none.
+            schema: Their columns: a `pyarrow.Schema`, or whatever exports one as Arrow. It may be left out once rows of
+                the topic have come.
+            max_rows: Events are pushed when so many wait.
+            max_delay: They are pushed by a call that comes this long after the first of them, or later: text such as
+                ``"5ms"`` or a timedelta. ``"0s"``: by the call that brings it. None: only `max_rows` and
+                `Pusher.flush` push them.
+
+        Returns:
+            A `Pusher`, which the engine keeps for good. While events wait in it, `advance_to`, `flush` and `snapshot`
+            refuse to leave them behind (code ``events-waiting``).
+
+        Raises:
+            TypeError: An argument is of the wrong type.
+            SchemaError: The schema is not that of the topic's rows so far (code ``schema-changed``), has no column of
+                event time, or one of a type that a pusher does not take (code ``column-type``); or none is known (code
+                ``schema-unknown``).
+            PatternError: `max_rows` or `max_delay` is out of range (code ``invalid-clause``).
+
+        Example:
+            >>> import cepheid as cep
+            >>> import pyarrow as pa
+            >>> engine = cep.Engine(cep.event("big", "amount > 500").named("alarm"))
+            >>> schema = pa.schema({"ts": pa.timestamp("us"), "amount": pa.int64()})
+            >>> pusher = engine.pusher(schema=schema, max_delay=None)
+            >>> pusher.push_dict({"ts": 1_000, "amount": 900})
+            >>> len(pusher.flush()["alarm"])
+            1
+        """
+        rows = checked_count(max_rows, "max_rows")
+        if rows is None:
+            raise TypeError("max_rows is a whole number, not NoneType")
+        delay = optional_span_ns(max_delay, "max_delay")
+        if topic is not None and not isinstance(topic, str):
+            raise TypeError(f"a topic is named by a string, not {type(topic).__name__}")
+        columns = self._input.plain_schema(topic) if schema is None else arrow_schema(schema)
+        if columns is None:
+            raise SchemaError(
+                "the topic's columns are not known yet; say them: pusher(schema=pyarrow.schema({...}))",
+                code="schema-unknown",
+            )
+        self._native.declare(self._input.table(columns.empty_table(), topic), topic)
+        names = columns.names
+        wanted = self._native.event_time()
+        time = names.index(wanted) if wanted in names else [name.lower() for name in names].index(wanted.lower())
+        pusher = Pusher(
+            columns,
+            time,
+            lambda batch: self.push(batch, topic),
+            Derived._of_native([]),
+            max_rows=rows,
+            max_delay_ns=delay,
+        )
+        self._pushers.append(pusher)
+        return pusher
+
+    def _check_nothing_waits(self, call: str) -> None:
+        waiting = sum(pusher.waiting for pusher in self._pushers)
+        if waiting:
+            raise CepheidError(
+                f"{waiting:,} events wait in a pusher and would be left behind by {call}(); call its flush() first, or "
+                "take() to have them back",
+                code="events-waiting",
+            )
+
     def advance_to(self, time: dt.datetime | int) -> Derived:
         """Moves the clock by hand: rows up to this time are matched, deadlines up to it fire.
 
@@ -168,7 +249,7 @@ class Engine:
         Raises:
             TypeError: `time` is neither.
             PatternError: It is before 1677 or after 2262 (code ``invalid-clause``).
-            CepheidError: As for `push`; the clock has not moved.
+            CepheidError: As for `push`, or events wait in a pusher (code ``events-waiting``); the clock has not moved.
 
         Example:
             >>> import cepheid as cep
@@ -180,7 +261,9 @@ class Engine:
             >>> len(engine.advance_to(8)["unpaid"])
             1
         """
-        return Derived._of_native(self._native.advance_to(time_ns(time, "advance_to()")))
+        nanoseconds = time_ns(time, "advance_to()")
+        self._check_nothing_waits("advance_to")
+        return Derived._of_native(self._native.advance_to(nanoseconds))
 
     def flush(self) -> Derived:
         """Ends the input: every row that waits is matched, every deadline fires.
@@ -191,7 +274,7 @@ class Engine:
             The events that become known by it, by topic.
 
         Raises:
-            CepheidError: As for `push`; nothing has changed.
+            CepheidError: As for `push`, or events wait in a pusher (code ``events-waiting``); nothing has changed.
 
         Example:
             >>> import cepheid as cep
@@ -201,6 +284,7 @@ class Engine:
             >>> len(engine.flush()["seen"])
             1
         """
+        self._check_nothing_waits("flush")
         return Derived._of_native(self._native.flush())
 
     # Rules.
@@ -320,13 +404,15 @@ class Engine:
         any two calls.
 
         Raises:
-            CepheidError: The state is greater than a snapshot can be.
+            CepheidError: The state is greater than a snapshot can be, or events wait in a pusher (code
+                ``events-waiting``).
 
         Example:
             >>> import cepheid as cep
             >>> rule = cep.event("a").named("seen")
             >>> engine = cep.Engine.restore(cep.Engine(rule, lateness="1m").snapshot(), rule)
         """
+        self._check_nothing_waits("snapshot")
         return self._native.snapshot()
 
     @classmethod
@@ -364,6 +450,7 @@ class Engine:
         if not isinstance(blob, (bytes, bytearray, memoryview)):
             raise TypeError(f"a snapshot is bytes, not {type(blob).__name__}")
         engine = object.__new__(cls)
+        engine._pushers = []
         engine._clock = checked_clock(clock)
         compiled = _compiled(rules)
         engine._native = NativeEngine.restore(

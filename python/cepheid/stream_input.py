@@ -17,7 +17,7 @@ from cepheid.predicate import PREDICATE_PREFIX, UserPredicate, predicate_column
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["StreamInput"]
+__all__ = ["StreamInput", "arrow_schema"]
 
 
 class StreamInput:
@@ -128,14 +128,19 @@ class StreamInput:
             added.append((name, predicate, topic is None or topic in topics))
         return added
 
+    def plain_schema(self, topic: str | None) -> pa.Schema | None:
+        """The columns of a topic without those of predicates; None if they are not known."""
+        schema = self._schema(topic)
+        if schema is None:
+            return None
+        import pyarrow as pa
+
+        return pa.schema([field for field in schema if not field.name.startswith(PREDICATE_PREFIX)])
+
     def _guessed(self, data: Any, topic: str | None) -> pa.Table | None:
         if isinstance(data, Iterator):
             data = list(data)
-        schema = self._schema(topic)
-        if schema is not None:
-            import pyarrow as pa
-
-            schema = pa.schema([field for field in schema if not field.name.startswith(PREDICATE_PREFIX)])
+        schema = self.plain_schema(topic)
         listed = isinstance(data, (list, tuple))
         if listed and not data:
             return None if schema is None else schema.empty_table()
@@ -144,6 +149,19 @@ class StreamInput:
             return table
         events = listed and isinstance(data[0], Mapping) and is_event(data[0])
         return _conformed(table, schema, fill=events)
+
+
+def arrow_schema(schema: Any) -> pa.Schema:
+    """Columns as something that exports them, or as a mapping of names to types.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    import pyarrow as pa
+
+    if not isinstance(schema, Mapping) and not hasattr(schema, "__arrow_c_schema__"):
+        raise TypeError(f"a schema is a pyarrow.Schema, or exports one as Arrow; this is a {type(schema).__name__}")
+    return pa.schema(schema)
 
 
 def _conformed(table: pa.Table, schema: pa.Schema, *, fill: bool) -> pa.Table:

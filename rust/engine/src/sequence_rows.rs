@@ -143,7 +143,7 @@ fn relevant_rows(
     let relevant = matcher.relevant(masks, rows)?;
     let count = relevant.count(0, relevant.len());
     let sparse = if outputs.partition_by.is_empty() { SPARSE } else { SPARSE_BY_KEY };
-    (count <= relevant.len() / sparse).then(|| relevant.rows(count))
+    (count <= relevant.len() / sparse).then(|| relevant.set_rows())
 }
 
 fn narrowed(

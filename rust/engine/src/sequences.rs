@@ -101,7 +101,7 @@ pub(crate) fn sequence_outputs(
         add(entry.topic.clone(), emitted, order)?;
     }
     let (matches, _) = found.derive(plan, FoundKind::Match, &plan.outputs.measures)?;
-    Ok((matches, by_topic(parts, &[topic.to_owned()])?))
+    Ok((matches, by_topic(parts, &|_| topic.to_owned())?))
 }
 
 /// What was found in a table, in order, and all that output of it is made from.

@@ -24,7 +24,7 @@ pub use late::LateRows;
 pub use merge::{MergedBatch, MergedSchema};
 pub use order::{OrderKey, RowOrder};
 pub use partition::OrderedRows;
-pub use partition_keys::{PartitionKeys, shard_of};
+pub use partition_keys::{KeyedRows, PartitionKeys, shard_of};
 pub use release::Released;
 pub use reorder::{Prepared, ReorderBuffer, SourceStats};
 pub use state::{ReorderState, TopicState};

@@ -7,7 +7,7 @@ use arrow_row::{RowConverter, SortField};
 use foldhash::fast::FixedState;
 
 use crate::error::EventError;
-use crate::key::{comparable, comparable_type};
+use crate::key::{KeyIds, comparable, comparable_type, key_ids};
 use crate::partition::OrderedRows;
 use crate::table::Table;
 
@@ -35,10 +35,15 @@ impl PartitionKeys {
             return Ok(keys);
         }
         let first = |partition: usize| rows.arrival(rows.partition(partition).start);
-        let firsts: UInt32Array = (0..partitions).map(|partition| Some(first(partition))).collect();
+        keys.encode(table, (0..partitions).map(first).collect::<Vec<u32>>().into(), columns)?;
+        Ok(keys)
+    }
+
+    /// Adds the keys of rows.
+    fn encode(&mut self, table: &Table, rows: UInt32Array, columns: &[usize]) -> Result<(), EventError> {
         let arrays: Vec<ArrayRef> = columns
             .iter()
-            .map(|column| comparable(&table.gather(*column, &firsts)?))
+            .map(|column| comparable(&table.gather(*column, &rows)?))
             .collect::<Result<_, EventError>>()?;
         let fields = columns
             .iter()
@@ -46,10 +51,21 @@ impl PartitionKeys {
             .collect();
         let encoded = RowConverter::new(fields)?.convert_columns(&arrays)?;
         for row in &encoded {
-            keys.bytes.extend_from_slice(row.as_ref());
-            keys.finish();
+            self.bytes.extend_from_slice(row.as_ref());
+            self.finish();
         }
-        Ok(keys)
+        Ok(())
+    }
+
+    /// Some of the keys, by number.
+    fn select(&self, numbers: &[u32]) -> Self {
+        let mut some = Self { bytes: vec![], ends: vec![], hashes: vec![] };
+        for number in numbers {
+            some.bytes.extend_from_slice(self.get(*number as usize));
+            some.ends.push(some.bytes.len());
+            some.hashes.push(self.hashes[*number as usize]);
+        }
+        some
     }
 
     fn finish(&mut self) {
@@ -67,6 +83,50 @@ impl PartitionKeys {
     /// Which of so many shards a partition belongs to.
     pub fn shard(&self, partition: usize, shards: usize) -> usize {
         (self.hashes[partition] % shards as u64) as usize
+    }
+}
+
+/// The keys of a table's rows, for whoever groups several selections of them.
+#[derive(Debug)]
+pub struct KeyedRows {
+    /// `ids[row]`: the row's key.
+    ids: Vec<u32>,
+    keys: PartitionKeys,
+}
+
+impl KeyedRows {
+    /// Encodes the keys by `columns`, each once.
+    ///
+    /// # Errors
+    /// [`EventError::ColumnType`] for a type that has no row format; what Arrow refuses.
+    pub fn new(table: &Table, columns: &[usize]) -> Result<Self, EventError> {
+        let KeyIds { ids, counts } = key_ids(table, columns)?;
+        let mut firsts: Vec<u32> = Vec::with_capacity(counts.len());
+        for (row, id) in ids.iter().enumerate() {
+            // They are numbered in order of first appearance.
+            if *id as usize == firsts.len() {
+                firsts.push(row as u32);
+            }
+        }
+        let mut keys = PartitionKeys { bytes: vec![], ends: vec![], hashes: vec![] };
+        keys.encode(table, firsts.into(), columns)?;
+        Ok(Self { ids, keys })
+    }
+
+    /// Groups rows, given ascending, by key, and gives the keys of the groups.
+    ///
+    /// Cost: O(rows) and O(rows log rows) for few of them; it does not depend on the other rows.
+    pub fn group(&self, rows: &[u32]) -> (OrderedRows, PartitionKeys) {
+        let mut arrivals = rows.to_vec();
+        // Stable: rows of one key stay in order.
+        arrivals.sort_by_key(|row| self.ids[*row as usize]);
+        let mut starts = vec![0];
+        let mut numbers = vec![];
+        for group in arrivals.chunk_by(|l, r| self.ids[*l as usize] == self.ids[*r as usize]) {
+            numbers.push(self.ids[group[0] as usize]);
+            starts.push(starts[starts.len() - 1] + group.len() as u32);
+        }
+        (OrderedRows::of_groups(arrivals, starts), self.keys.select(&numbers))
     }
 }
 

@@ -42,6 +42,16 @@ impl Bits {
         }
     }
 
+    /// `rows` bits, those set that are given.
+    pub fn of_rows(rows: usize, set: impl IntoIterator<Item = u32>) -> Self {
+        let mut bits = Self::filled(rows, false);
+        for row in set {
+            debug_assert!((row as usize) < rows);
+            bits.words[row as usize / 64] |= 1 << (row % 64);
+        }
+        bits
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.len
@@ -124,9 +134,9 @@ impl Bits {
         Self { words, len }
     }
 
-    /// The set rows, ascending; `count` of them are expected.
-    pub fn rows(&self, count: usize) -> Vec<u32> {
-        let mut rows = Vec::with_capacity(count);
+    /// The set rows, ascending.
+    pub fn set_rows(&self) -> Vec<u32> {
+        let mut rows = Vec::with_capacity(self.count(0, self.len));
         for (index, word) in self.words.iter().enumerate() {
             let mut word = *word;
             while word != 0 {
@@ -166,7 +176,7 @@ mod tests {
             let mut bits = Bits::with_capacity(rows);
             bits.append(&BooleanBuffer::from(truth.clone()));
             let expected: Vec<u32> = (0..rows as u32).filter(|row| truth[*row as usize]).collect();
-            assert_eq!(bits.rows(expected.len()), expected, "{rows} rows");
+            assert_eq!(bits.set_rows(), expected, "{rows} rows");
             let backwards: Vec<u32> = (0..rows as u32).rev().collect();
             let picked = bits.picked(backwards.iter().copied());
             assert_eq!(picked.len(), rows);

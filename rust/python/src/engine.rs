@@ -202,6 +202,17 @@ impl Engine {
         self.call(py, |engine| Ok(engine.remove(name)?))
     }
 
+    /// Says what columns a topic has, as a table whose rows are not looked at.
+    fn declare(&self, py: Python<'_>, data: ArrowInput, topic: Option<&str>) -> PyResult<()> {
+        let table = without_gil(py, || data.read())?;
+        self.call(py, |engine| Ok(engine.declare(topic, table.schema())?))
+    }
+
+    /// The column of event time.
+    fn event_time(&self, py: Python<'_>) -> PyResult<String> {
+        self.call(py, |engine| Ok(engine.event_time().to_owned()))
+    }
+
     /// Names of the rules, in order.
     fn rules(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         self.call(py, |engine| Ok(engine.rules()))

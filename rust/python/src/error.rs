@@ -102,7 +102,8 @@ pub(crate) fn unsupported_input(py: Python<'_>, object: &Bound<'_, PyAny>, cause
     error
 }
 
-fn raised(py: Python<'_>, error: NativeError) -> PyErr {
+/// The exception that an error becomes.
+pub(crate) fn raised(py: Python<'_>, error: NativeError) -> PyErr {
     match error {
         NativeError::Pattern(error) => pattern_error(py, &error),
         NativeError::Event(error) => event_error(py, &error),

@@ -8,6 +8,8 @@ mod engine;
 mod error;
 mod matches;
 mod pattern;
+mod pusher;
+mod row_columns;
 mod sql;
 
 /// Masks, positions and output columns are large and short-lived: the system's allocator asks the kernel for their
@@ -26,6 +28,8 @@ mod _native {
     use super::matches::{CompactMatches, MatchTable};
     #[pymodule_export]
     use super::pattern::{Pattern, check_expression};
+    #[pymodule_export]
+    use super::pusher::Pusher;
     #[pymodule_export]
     use super::sql::{Query, parse_expression, unparse_expression};
 

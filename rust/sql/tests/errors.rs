@@ -28,7 +28,7 @@ did you mean `DOWN`?",
         ),
         (
             "MATCH_RECOGNIZE (PATTERN (A B) MEASURES A.x AS x)",
-            "line 1, column 32: MEASURES must stand before PATTERN; the order is PARTITION BY, ORDER BY, MEASURES, ONE ROW or ALL ROWS PER MATCH, AFTER MATCH, INITIAL or SEEK or ALL MATCHES, PATTERN, WITHIN, SUBSET, DEFINE
+            "line 1, column 32: MEASURES must stand before PATTERN; the order is PARTITION BY, ORDER BY, MEASURES or AGGREGATE, ONE ROW or ALL ROWS PER MATCH, AFTER MATCH, INITIAL or SEEK or ALL MATCHES, PATTERN, WITHIN, SUBSET, DEFINE
   MATCH_RECOGNIZE (PATTERN (A B) MEASURES A.x AS x)
                                  ^^^^^^^^",
         ),

@@ -10,6 +10,8 @@ use arrow_select::concat::concat_batches;
 use arrow_select::interleave::interleave_record_batch;
 use cepheid_event::{EventError, LateRows, MergedSchema};
 use cepheid_matcher::sequence::Moment;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 use crate::error::EngineError;
 
@@ -36,22 +38,26 @@ pub(crate) struct Part {
     pub(crate) event_of: Option<Vec<u32>>,
 }
 
-/// Brings parts together, topics in the order in which they first come.
+/// Brings parts together, topics in the order in which they first come. `name` gives a rule's name.
 pub(crate) fn by_topic(
     parts: Vec<Part>,
-    names: &[String],
+    name: &dyn Fn(usize) -> String,
 ) -> Result<Vec<(String, DerivedTable)>, EngineError> {
     let mut topics: Vec<(String, Vec<Part>)> = vec![];
+    let mut places: HashMap<String, usize, FixedState> = HashMap::with_hasher(FixedState::with_seed(0));
     for part in parts {
-        match topics.iter_mut().find(|(topic, _)| *topic == part.topic) {
-            Some((_, parts)) => parts.push(part),
-            None => topics.push((part.topic.clone(), vec![part])),
+        match places.get(&part.topic) {
+            Some(place) => topics[*place].1.push(part),
+            None => {
+                places.insert(part.topic.clone(), topics.len());
+                topics.push((part.topic.clone(), vec![part]));
+            }
         }
     }
     topics
         .into_iter()
         .map(|(topic, mut parts)| {
-            let table = if parts.len() == 1 { parts.remove(0).table } else { merged(&topic, &parts, names)? };
+            let table = if parts.len() == 1 { parts.remove(0).table } else { merged(&topic, &parts, name)? };
             Ok((topic, table))
         })
         .collect()
@@ -68,7 +74,7 @@ fn rows_by_event(part: &Part) -> Vec<Vec<usize>> {
 }
 
 /// Events of several rules in one topic: in order of their moments, then of rows, then of rules.
-fn merged(topic: &str, parts: &[Part], names: &[String]) -> Result<DerivedTable, EngineError> {
+fn merged(topic: &str, parts: &[Part], name: &dyn Fn(usize) -> String) -> Result<DerivedTable, EngineError> {
     let first = &parts[0];
     for part in parts {
         let (found, expected) = (part.table.batch.schema(), first.table.batch.schema());
@@ -86,7 +92,7 @@ fn merged(topic: &str, parts: &[Part], names: &[String]) -> Result<DerivedTable,
             };
             return Err(EngineError::TopicConflict {
                 topic: topic.to_owned(),
-                rules: [names[first.rule].clone(), names[part.rule].clone()],
+                rules: [name(first.rule), name(part.rule)],
                 schemas: [describe(&expected), describe(&found)],
             });
         }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
 use arrow_buffer::ScalarBuffer;
-use arrow_select::interleave::interleave;
+use arrow_select::concat::concat;
+use arrow_select::take::take;
 use cepheid_event::{EventError, MergedBatch, MergedSchema};
 
 use crate::error::EngineError;
@@ -61,11 +62,13 @@ impl Chunk {
 }
 
 impl History {
-    /// Adds rows with places from `first` on.
-    pub(crate) fn push(&mut self, first: u64, rows: MergedBatch) {
-        if rows.num_rows() > 0 {
+    /// Adds rows with places behind those of all others, ascending.
+    pub(crate) fn push(&mut self, ordinals: &[u64], rows: MergedBatch) {
+        if let (Some(first), Some(last)) = (ordinals.first(), ordinals.last()) {
+            let gapless = last - first + 1 == ordinals.len() as u64;
             self.rows += rows.num_rows();
-            self.chunks.push(Chunk { first, ordinals: None, rows });
+            let ordinals = (!gapless).then(|| ordinals.to_vec());
+            self.chunks.push(Chunk { first: *first, ordinals, rows });
         }
     }
 
@@ -120,22 +123,29 @@ impl History {
             }
             places.push((chunk, self.chunks[chunk].find(*ordinal)));
         }
+        // Chunk by chunk first: what is put together then is no larger than what is asked for.
+        let mut taken: Vec<(usize, UInt32Array)> = vec![];
+        for of_one in places.chunk_by(|left, right| left.0 == right.0) {
+            let rows: UInt32Array = of_one.iter().map(|(_, row)| Some(*row as u32)).collect();
+            taken.push((of_one[0].0, rows));
+        }
         let mut arrays: Vec<ArrayRef> = vec![];
         for (index, field) in columns.schema().fields().iter().enumerate() {
-            let sources: Vec<ArrayRef> = self
-                .chunks
-                .iter()
-                .map(|chunk| match chunk.rows.batch.columns().get(index) {
-                    Some(column) => Arc::clone(column),
+            let mut parts: Vec<ArrayRef> = Vec::with_capacity(taken.len());
+            for (chunk, rows) in &taken {
+                parts.push(match self.chunks[*chunk].rows.batch.columns().get(index) {
+                    Some(column) => take(column, rows, None).map_err(EventError::from)?,
                     // From before the topic that has the column was known.
-                    None => new_null_array(field.data_type(), chunk.rows.num_rows()),
-                })
-                .collect();
-            let sources: Vec<&dyn Array> = sources.iter().map(AsRef::as_ref).collect();
-            arrays.push(if sources.is_empty() {
-                new_null_array(field.data_type(), 0)
-            } else {
-                interleave(&sources, &places).map_err(EventError::from)?
+                    None => new_null_array(field.data_type(), rows.len()),
+                });
+            }
+            arrays.push(match parts.as_slice() {
+                [] => new_null_array(field.data_type(), 0),
+                [only] => Arc::clone(only),
+                several => {
+                    let sources: Vec<&dyn Array> = several.iter().map(AsRef::as_ref).collect();
+                    concat(&sources).map_err(EventError::from)?
+                }
             });
         }
         let options = RecordBatchOptions::new().with_row_count(Some(places.len()));

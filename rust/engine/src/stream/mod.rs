@@ -1,13 +1,16 @@
 //! An engine: rules over streams of events, fed batch by batch.
 //!
 //! A call has three parts, and the first two change nothing that cannot be put back: the reorder buffer says which rows
-//! are released ([`cepheid_event::ReorderBuffer`]), every rule matches them ([`rule`]) and what it finds is made into
+//! are released ([`cepheid_event::ReorderBuffer`]), every rule that they concern matches them ([`call`], [`rule`]) and what it finds is made into
 //! tables ([`derived`]); only then is all of it made to stand. After an error the engine is as it was before the call.
 
+mod affected;
 mod binding;
+mod call;
 pub(crate) mod derived;
 mod history;
 mod rule;
+mod rule_rows;
 mod snapshot;
 mod tables;
 
@@ -15,14 +18,17 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use cepheid_event::{MergedBatch, Prepared, Released, ReorderBuffer, SourceStats, TimePolicy};
+use cepheid_event::{MergedSchema, Released, ReorderBuffer, SourceStats, TimePolicy};
 use cepheid_ir::Pattern;
-use cepheid_matcher::sequence::{FoundSequences, SequenceLimits, SequenceState};
+use cepheid_matcher::sequence::SequenceState;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
+use self::affected::{Affected, Seat};
 pub use self::derived::DerivedTable;
-use self::derived::{by_topic, late_tables, late_topic};
+use self::derived::late_topic;
 use self::history::History;
-use self::rule::{Compiled, Rule, Surroundings};
+use self::rule::Rule;
 pub use self::tables::{TopicOutputs, match_topics};
 use crate::error::EngineError;
 
@@ -80,6 +86,10 @@ pub struct EngineStats {
     pub bytes: usize,
     /// Rows up to this time have been matched.
     pub watermark_ns: Option<i64>,
+    /// How often a rule was visited by a call: counts of work, for tests and statistics.
+    pub rules_visited: u64,
+    /// Passes over columns that were made to ask predicates, those of all rules together.
+    pub passes: u64,
     /// Source by source.
     pub sources: Vec<SourceStats>,
     /// Rule by rule.
@@ -121,6 +131,16 @@ pub struct Engine {
     dropped: u64,
     /// Rules so far, for the names of those without one.
     named: usize,
+    /// Which rules rows concern.
+    affected: Affected,
+    /// Where a rule stands in `rules`.
+    places: HashMap<Seat, usize, FixedState>,
+    next_seat: Seat,
+    /// How many topics had sent something when rules were last compiled; `None`: some rule has to be.
+    compiled_for: Option<usize>,
+    /// Rules that need rows that have been matched.
+    needing_rows: usize,
+    rules_visited: u64,
 }
 
 impl Engine {
@@ -141,6 +161,12 @@ impl Engine {
             backlog: vec![],
             dropped: 0,
             named: 0,
+            affected: Affected::default(),
+            places: HashMap::with_hasher(FixedState::with_seed(0)),
+            next_seat: 0,
+            compiled_for: None,
+            needing_rows: 0,
+            rules_visited: 0,
         };
         // Known beforehand for their order only: a topic that no rule reads is not waited for.
         for topic in engine.options.topics.clone() {
@@ -159,18 +185,24 @@ impl Engine {
         self.rules.iter().map(|rule| rule.name.clone()).collect()
     }
 
+    /// The column of event time, in every topic.
+    pub fn event_time(&self) -> &str {
+        &self.options.event_time
+    }
+
     /// Adds a rule: it sees the rows released from now on.
     ///
     /// # Errors
     /// Those of [`new`](Self::new).
     pub fn add(&mut self, rule: Pattern) -> Result<(), EngineError> {
         let shards = self.options.threads.unwrap_or(1);
-        let rule = Rule::new(rule, self.named + 1, &self.options.event_time, shards)?;
+        let mut rule = Rule::new(rule, self.named + 1, &self.options.event_time, shards)?;
         if self.rules.iter().any(|known| known.name == rule.name) {
             return Err(EngineError::DuplicateRule { name: rule.name });
         }
         self.listen(&rule, None)?;
         self.named += 1;
+        self.seat(&mut rule, self.rules.len());
         self.rules.push(rule);
         Ok(())
     }
@@ -185,7 +217,9 @@ impl Engine {
         let mut rule = Rule::new(rule, self.named + 1, &self.options.event_time, shards)?;
         name.clone_into(&mut rule.name);
         self.listen(&rule, Some(place))?;
-        self.rules[place] = rule;
+        self.seat(&mut rule, place);
+        let old = std::mem::replace(&mut self.rules[place], rule);
+        self.unseat(old);
         self.unlisten()
     }
 
@@ -195,8 +229,28 @@ impl Engine {
     /// [`EngineError::UnknownRule`].
     pub fn remove(&mut self, name: &str) -> Result<(), EngineError> {
         let place = self.place_of(name)?;
-        self.rules.remove(place);
+        let old = self.rules.remove(place);
+        self.unseat(old);
+        self.find_places();
         self.unlisten()
+    }
+
+    /// Makes room for a rule that is to stand at `place`; it is compiled by the next call.
+    fn seat(&mut self, rule: &mut Rule, place: usize) {
+        rule.seat = self.next_seat;
+        self.next_seat += 1;
+        self.places.insert(rule.seat, place);
+        self.compiled_for = None;
+    }
+
+    fn unseat(&mut self, mut rule: Rule) {
+        self.places.remove(&rule.seat);
+        self.affected.let_go(rule.seat, &mut rule);
+        self.needing_rows -= usize::from(rule.needs_rows);
+    }
+
+    fn find_places(&mut self) {
+        self.places = self.rules.iter().enumerate().map(|(place, rule)| (rule.seat, place)).collect();
     }
 
     fn place_of(&self, name: &str) -> Result<usize, EngineError> {
@@ -279,6 +333,20 @@ impl Engine {
         pushed
     }
 
+    /// Says what columns a topic has, which may be left out as for [`push`](Self::push).
+    ///
+    /// # Errors
+    /// [`EngineError`], also where the rules do not fit the columns; the engine is then as it was.
+    pub fn declare(&mut self, topic: Option<&str>, schema: &SchemaRef) -> Result<(), EngineError> {
+        // What a topic that is gone has left behind is matched by a call that can give back what it derives.
+        let backlog = std::mem::take(&mut self.backlog);
+        let pushed = self.push(topic, &[RecordBatch::new_empty(Arc::clone(schema))], None);
+        self.backlog = backlog;
+        let derived = pushed?;
+        debug_assert!(derived.is_empty(), "without rows the clock stands still");
+        Ok(())
+    }
+
     fn push_to(
         &mut self,
         topic: &str,
@@ -335,173 +403,6 @@ impl Engine {
         self.run(prepared)
     }
 
-    /// Matches what a change of the buffer releases, and makes the change if all went well.
-    fn run(&mut self, prepared: Prepared) -> Result<Vec<(String, DerivedTable)>, EngineError> {
-        let first = self.next;
-        let mut undo = Undo {
-            first,
-            compiled: self.rules.iter().map(|_| None).collect(),
-            matches: self.rules.iter().map(|rule| rule.matches).collect(),
-        };
-        for rule in &mut self.rules {
-            rule.shards.iter_mut().for_each(SequenceState::begin);
-        }
-        match self.derive(&prepared, &mut undo) {
-            Ok(derived) => {
-                let released = self.buffer.commit(prepared);
-                self.backlog.clear();
-                if self.options.late == LatePolicy::Drop {
-                    self.dropped +=
-                        released.late.iter().map(|late| late.batch.num_rows() as u64).sum::<u64>();
-                }
-                for rule in &mut self.rules {
-                    rule.shards.iter_mut().for_each(SequenceState::commit);
-                }
-                self.tidy(released.watermark);
-                Ok(derived)
-            }
-            Err(error) => {
-                self.roll_back(undo);
-                Err(error)
-            }
-        }
-    }
-
-    fn roll_back(&mut self, undo: Undo) {
-        self.next = undo.first;
-        self.history.pop(undo.first);
-        for ((rule, before), matches) in self.rules.iter_mut().zip(undo.compiled).zip(undo.matches) {
-            if let Some((compiled, shards)) = before {
-                (rule.compiled, rule.shards) = (compiled, shards);
-            }
-            rule.shards.iter_mut().for_each(SequenceState::roll_back);
-            rule.matches = matches;
-        }
-    }
-
-    fn derive(
-        &mut self,
-        prepared: &Prepared,
-        undo: &mut Undo,
-    ) -> Result<Vec<(String, DerivedTable)>, EngineError> {
-        let columns = Arc::clone(prepared.columns().unwrap_or_else(|| self.buffer.columns()));
-        let shown = topic_names(&columns);
-        let backlog = std::mem::take(&mut self.backlog);
-        let mut parts = vec![];
-        let mut outcome = Ok(());
-        for released in backlog.iter().chain([prepared.released()]) {
-            outcome = self.match_released(released, &columns, &shown, undo, &mut parts);
-            if outcome.is_err() {
-                break;
-            }
-        }
-        self.backlog = backlog;
-        outcome?;
-        let rules = self.rules();
-        let mut derived = by_topic(parts, &rules)?;
-        if self.options.late == LatePolicy::SideOutput {
-            derived.extend(late_tables(&prepared.released().late, &columns)?);
-        }
-        Ok(derived)
-    }
-
-    fn match_released(
-        &mut self,
-        released: &Released,
-        columns: &cepheid_event::MergedSchema,
-        topic_names: &[String],
-        undo: &mut Undo,
-        parts: &mut Vec<derived::Part>,
-    ) -> Result<(), EngineError> {
-        let rows: &MergedBatch = &released.rows;
-        let first = self.next;
-        self.next += rows.num_rows() as u64;
-        self.history.push(first, rows.clone());
-        let around = Surroundings {
-            columns,
-            history: &self.history,
-            event_time: &self.options.event_time,
-            limits: self.limits(rows.num_rows() > 0)?,
-            topic_names,
-        };
-        for (index, rule) in self.rules.iter_mut().enumerate() {
-            if rule.is_out_of_date(columns) {
-                undo.compiled[index].get_or_insert_with(|| (rule.compiled.clone(), rule.shards.clone()));
-            }
-            rule.compile(&around)?;
-            let found: FoundSequences =
-                rule.advance(rows, first, released.watermark, released.ended, &around)?;
-            parts.extend(rule.derive(&found, index, &around)?);
-        }
-        // Each rule, and each of its shards, has kept to the room there was; together they may have taken more.
-        if rows.num_rows() > 0 {
-            self.room()?;
-        }
-        Ok(())
-    }
-
-    /// `grows`: rows are to be matched. The passing of time alone is never refused, as it is what lets state go.
-    fn limits(&self, grows: bool) -> Result<SequenceLimits, EngineError> {
-        let room = if grows { self.room()? } else { None };
-        Ok(SequenceLimits { room, interrupted: self.options.interrupted })
-    }
-
-    /// Bytes by which state may still grow; `None`: there is no limit.
-    fn room(&self) -> Result<Option<usize>, EngineError> {
-        let Some(limit) = self.options.memory_limit else { return Ok(None) };
-        let held = self.buffer.bytes() + self.history.bytes();
-        let rules: usize = self.rules.iter().map(Rule::bytes).sum();
-        match limit.checked_sub(held + rules) {
-            Some(room) => Ok(Some(room)),
-            None => Err(EngineError::StateLimit {
-                rule: if rules > held { self.greediest_rule() } else { "(rows that wait)".into() },
-                key: String::new(),
-                time_ns: self.buffer.clock().watermark(),
-                bytes: held + rules,
-                limit,
-            }),
-        }
-    }
-
-    fn greediest_rule(&self) -> String {
-        let greediest = self.rules.iter().max_by_key(|rule| rule.bytes());
-        greediest.map_or_else(String::new, |rule| rule.name.clone())
-    }
-
-    /// Lets go of what nothing needs any more.
-    fn tidy(&mut self, watermark: Option<i64>) {
-        for rule in &mut self.rules {
-            let Some(compiled) = rule.compiled.clone() else { continue };
-            for shard in &mut rule.shards {
-                if let Some(watermark) = watermark {
-                    compiled.matcher().clear_expired(shard, watermark);
-                }
-            }
-        }
-        let columns = Arc::clone(self.buffer.columns());
-        // What Arrow cannot put together (strings past 2 GiB) stays as it is: the call has succeeded, and this is for room.
-        let _ = if self.rules.iter().all(|rule| rule.shards.iter().all(SequenceState::needs_no_rows)) {
-            self.history.clear();
-            Ok(())
-        } else if self.history.is_full() {
-            let needed = self.rows_needed();
-            self.history.keep(&columns, needed)
-        } else {
-            self.history.join(&columns)
-        };
-    }
-
-    /// Places of the rows that some rule still needs, ascending.
-    fn rows_needed(&self) -> Vec<u64> {
-        let mut needed = vec![];
-        for rule in &self.rules {
-            rule.rows_needed(&mut needed);
-        }
-        needed.sort_unstable();
-        needed.dedup();
-        needed
-    }
-
     /// What is known of it.
     pub fn stats(&self) -> EngineStats {
         let sources = self.buffer.stats();
@@ -533,25 +434,16 @@ impl Engine {
                 + self.history.bytes()
                 + rules.iter().map(|rule| rule.bytes).sum::<usize>(),
             watermark_ns: self.buffer.clock().watermark(),
+            rules_visited: self.rules_visited,
+            passes: self.affected.passes,
             sources,
             rules,
         }
     }
 }
 
-/// How a rule was compiled, and its runs.
-type CompiledBefore = (Option<Arc<Compiled>>, Vec<SequenceState>);
-
-/// How rules were before a call.
-struct Undo {
-    first: u64,
-    /// Of rules that were compiled anew.
-    compiled: Vec<Option<CompiledBefore>>,
-    matches: Vec<u64>,
-}
-
 /// Names of the topics, by number; none if there is only the one without a name.
-fn topic_names(columns: &cepheid_event::MergedSchema) -> Vec<String> {
+fn topic_names(columns: &MergedSchema) -> Vec<String> {
     let topics = (0..columns.num_topics() as u16).map(|topic| columns.topic_name(topic));
     if topics.clone().all(str::is_empty) { vec![] } else { topics.map(str::to_owned).collect() }
 }

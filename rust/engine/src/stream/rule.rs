@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, UInt32Array};
-use arrow_buffer::ScalarBuffer;
-use cepheid_eval::Value;
-use cepheid_event::{EventError, MergedBatch, MergedSchema, OrderedRows, PartitionKeys, Table};
+use cepheid_event::{MergedSchema, Table};
 use cepheid_ir::{Expr, Pattern, PatternError, SortKey, Within};
 use cepheid_matcher::sequence::{
-    Chunk, FoundKind, FoundSequence, FoundSequences, SequenceLimits, SequenceMatcher, SequenceState,
+    FoundKind, FoundSequence, FoundSequences, SequenceLimits, SequenceMatcher, SequenceState,
 };
 use cepheid_matcher::{Automaton, MatchError, Strategy};
 
+use super::affected::{Interest, Seat};
 use super::binding::{Binding, topics_read, without_added};
 use super::derived::{DerivedTable, Part};
 use super::history::History;
+use super::rule_rows::Input;
 use crate::error::EngineError;
 use crate::matches::RowLabels;
 use crate::plan::{MatchOptions, Matching, Measures, Plan};
@@ -34,6 +33,16 @@ pub(crate) struct Rule {
     pub(crate) shards: Vec<SequenceState>,
     pub(crate) matches: u64,
     pub(crate) compiled: Option<Arc<Compiled>>,
+    /// What it is called by those who find the rules that rows concern.
+    pub(crate) seat: Seat,
+    /// Its predicates, as they are asked with those of all rules; `None`: every row concerns it.
+    pub(crate) interest: Option<Interest>,
+    /// When it is to be visited without a row of its own.
+    pub(crate) queued: Option<i64>,
+    /// Whether it is being worked on, and may have to be put back.
+    pub(crate) begun: bool,
+    /// Whether it needed rows after the last call that it was visited in.
+    pub(crate) needs_rows: bool,
 }
 
 /// A pattern compiled for the columns that were known.
@@ -102,6 +111,11 @@ impl Rule {
             shards: (0..shards).map(|_| SequenceState::default()).collect(),
             matches: 0,
             compiled: None,
+            seat: 0,
+            interest: None,
+            queued: None,
+            begun: false,
+            needs_rows: false,
             pattern,
         })
     }
@@ -190,42 +204,38 @@ impl Rule {
         self.shards.iter().map(SequenceState::bytes).sum()
     }
 
-    /// Matches released rows, the first of which stands at `first` in the order of all rows, then moves the clock to
-    /// the watermark, or to the end.
+    /// Matches rows, then moves the clock to the watermark, or to the end.
     pub(crate) fn advance(
         &mut self,
-        rows: &MergedBatch,
-        first: u64,
+        compiled: &Compiled,
+        input: Option<Input>,
         watermark: Option<i64>,
         ended: bool,
         around: &Surroundings<'_>,
     ) -> Result<FoundSequences, EngineError> {
-        let Some(compiled) = self.compiled.clone() else { return Ok(FoundSequences::default()) };
         let matcher = compiled.matcher();
-        let own = self.own_rows(rows, first, around)?;
         let count = self.shards.len();
-        let few = own.ordinals.len() < ROWS_A_THREAD_MIN;
         let clock = |state: &mut SequenceState, found: &mut FoundSequences| {
             if let Some(watermark) = watermark {
                 matcher.advance(state, watermark, around.limits, found)?;
             }
             if ended { matcher.finish(state, around.limits, found) } else { Ok(()) }
         };
-        let (outcome, input) = if own.ordinals.is_empty() {
-            (self.each_shard(few, |_, state, found| clock(state, found)), None)
-        } else {
-            let input = self.input(&compiled, own, around)?;
-            let asked = matcher.ask(input.chunk())?;
-            let (asked, keys) = (&asked, &input.keys);
-            let outcome = self.each_shard(few, |shard, state, found| {
-                matcher.push(state, asked, keys, (shard, count), around.limits, found)?;
-                clock(state, found)
-            });
-            (outcome, Some(input))
+        let outcome = match &input {
+            None => self.each_shard(true, |_, state, found| clock(state, found)),
+            Some(input) => {
+                let asked = matcher.ask_the_rest(input.chunk(), input.known.clone())?;
+                let few = input.num_rows() < ROWS_A_THREAD_MIN;
+                let (asked, keys) = (&asked, &*input.keys);
+                self.each_shard(few, |shard, state, found| {
+                    matcher.push(state, asked, keys, (shard, count), around.limits, found)?;
+                    clock(state, found)
+                })
+            }
         };
         let mut found = match outcome {
             Ok(found) => found,
-            Err(error) => return Err(self.told(error, &compiled, input.as_ref(), around)),
+            Err(error) => return Err(self.told(error, compiled, input.as_ref(), around)),
         };
         found.sort(matcher.variable_of());
         self.matches += found.found.iter().filter(|entry| entry.kind == FoundKind::Match).count() as u64;
@@ -289,134 +299,7 @@ impl Rule {
     }
 }
 
-/// Rows that concern a rule.
-struct OwnRows {
-    batch: RecordBatch,
-    time: ScalarBuffer<i64>,
-    topic: ScalarBuffer<u16>,
-    ordinals: Vec<u64>,
-}
-
-/// A chunk, and what it borrows from.
-struct Input {
-    table: Table,
-    rows: OrderedRows,
-    times: Vec<i64>,
-    ordinals: Vec<u64>,
-    fresh_from: u32,
-    keys: PartitionKeys,
-}
-
-impl Input {
-    fn chunk(&self) -> Chunk<'_> {
-        Chunk {
-            table: &self.table,
-            rows: &self.rows,
-            times: &self.times,
-            ordinals: &self.ordinals,
-            fresh_from: self.fresh_from,
-        }
-    }
-
-    fn place_of(&self, ordinal: u64) -> Option<usize> {
-        self.ordinals.iter().position(|known| *known == ordinal)
-    }
-
-    fn time_of(&self, ordinal: u64) -> Option<i64> {
-        self.place_of(ordinal).map(|place| self.times[place])
-    }
-
-    /// The key of a row, as text for people.
-    fn key_text(&self, columns: &[usize], ordinal: u64) -> String {
-        let Some(place) = self.place_of(ordinal) else { return String::new() };
-        let (batch, row) = self.table.locate(place);
-        let values = columns.iter().map(|column| {
-            let name = self.table.schema().field(*column).name();
-            let value = cepheid_eval::read_value(self.table.batches()[batch].column(*column).as_ref(), row);
-            match value {
-                Value::Integer(number) => format!("{name} = {number}"),
-                Value::Unsigned(number) => format!("{name} = {number}"),
-                Value::Boolean(truth) => format!("{name} = {truth}"),
-                Value::String(text) => format!("{name} = '{text}'"),
-                Value::Null => format!("{name} = NULL"),
-                other => format!("{name} = {other:?}"),
-            }
-        });
-        values.collect::<Vec<_>>().join(", ")
-    }
-}
-
 impl Rule {
-    /// The rows of the topics that it reads.
-    fn own_rows(
-        &self,
-        rows: &MergedBatch,
-        first: u64,
-        around: &Surroundings<'_>,
-    ) -> Result<OwnRows, EngineError> {
-        let reads: Vec<bool> = (0..around.columns.num_topics() as u16)
-            .map(|topic| self.reads(around.columns.topic_name(topic)))
-            .collect();
-        if reads.iter().all(|reads| *reads) {
-            let ordinals = (first..first + rows.num_rows() as u64).collect();
-            let (batch, time, topic) = (rows.batch.clone(), rows.time.clone(), rows.topic.clone());
-            return Ok(OwnRows { batch, time, topic, ordinals });
-        }
-        let kept: Vec<u32> =
-            (0..rows.num_rows() as u32).filter(|row| reads[rows.topic[*row as usize] as usize]).collect();
-        let time = kept.iter().map(|row| rows.time[*row as usize]).collect();
-        let topic = kept.iter().map(|row| rows.topic[*row as usize]).collect();
-        let ordinals = kept.iter().map(|row| first + u64::from(*row)).collect();
-        let batch = arrow_select::take::take_record_batch(&rows.batch, &UInt32Array::from(kept));
-        Ok(OwnRows { batch: batch.map_err(EventError::from)?, time, topic, ordinals })
-    }
-
-    /// Groups rows by key, with the rows before them that conditions look back at.
-    fn input(
-        &self,
-        compiled: &Compiled,
-        own: OwnRows,
-        around: &Surroundings<'_>,
-    ) -> Result<Input, EngineError> {
-        let binding = &compiled.binding;
-        let partition_by = &compiled.plan.outputs.partition_by;
-        let fresh = binding.table_batch(&own.batch, &own.topic, &own.time)?;
-        let table = Table::new(Arc::clone(&binding.schema), vec![fresh.clone()])?;
-        let rows = OrderedRows::new(&table, partition_by, &[], &compiled.matcher().columns_read())?;
-        let keys = PartitionKeys::new(&table, &rows, partition_by)?;
-        let tail_of = |partition: usize| {
-            let shard = keys.shard(partition, self.shards.len());
-            self.shards[shard].tail(keys.get(partition))
-        };
-        let mut before = vec![];
-        if compiled.matcher().rows_before() > 0 {
-            (0..rows.num_partitions()).for_each(|partition| before.extend_from_slice(tail_of(partition)));
-        }
-        let mut times = own.time.to_vec();
-        let mut ordinals = own.ordinals;
-        if before.is_empty() {
-            return Ok(Input { table, rows, times, ordinals, fresh_from: 0, keys });
-        }
-        before.sort_unstable();
-        let context = around.history.gather(around.columns, &before)?;
-        let context_batch = binding.table_batch(&context.batch, &context.topic, &context.time)?;
-        // The rows before a partition's go in front of it; the groups stay what they are.
-        let fresh_from = before.len() as u32;
-        let mut arrivals = Vec::with_capacity(before.len() + rows.num_rows());
-        let mut starts = vec![0];
-        for partition in 0..rows.num_partitions() {
-            let place = |row: &u64| before.binary_search(row).expect("just gathered") as u32;
-            arrivals.extend(tail_of(partition).iter().map(place));
-            arrivals.extend(rows.partition(partition).map(|place| fresh_from + rows.arrival(place)));
-            starts.push(arrivals.len() as u32);
-        }
-        let rows = OrderedRows::of_groups(arrivals, starts);
-        let table = Table::new(Arc::clone(&binding.schema), vec![context_batch, fresh])?;
-        times.splice(0..0, context.time.iter().copied());
-        ordinals.splice(0..0, before);
-        Ok(Input { table, rows, times, ordinals, fresh_from, keys })
-    }
-
     /// What was found, topic by topic.
     pub(crate) fn derive(
         &self,
@@ -424,7 +307,9 @@ impl Rule {
         rule: usize,
         around: &Surroundings<'_>,
     ) -> Result<Vec<Part>, EngineError> {
-        let Some(compiled) = &self.compiled else { return Ok(vec![]) };
+        let Some(compiled) = self.compiled.as_ref().filter(|_| !found.found.is_empty()) else {
+            return Ok(vec![]);
+        };
         let outputs = &compiled.plan.outputs;
         let mut parts = vec![];
         let mut kinds: Vec<(FoundKind, String, &Measures)> = vec![

@@ -313,6 +313,12 @@ impl Engine {
             }
             self.rules.push(rule);
         }
+        self.find_places();
+        for place in 0..self.rules.len() {
+            let rule = &mut self.rules[place];
+            self.affected.hold(rule.seat, rule);
+            self.tidy(place, None);
+        }
         Ok(())
     }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use cepheid_event::{EventError, Table};
 use cepheid_ir::{Pattern, Within};
-use cepheid_matcher::sequence::{FoundSequences, SequenceState};
+use cepheid_matcher::sequence::FoundSequences;
 
 use super::binding::without_added;
+use super::call::Undo;
 use super::derived::{Part, by_topic};
-use super::{DerivedTable, Engine, EngineOptions, Undo, topic_names};
+use super::{DerivedTable, Engine, EngineOptions, topic_names};
 use crate::error::EngineError;
 use crate::sequences::derive_sequences;
 
@@ -55,8 +56,7 @@ impl Engine {
         let prepared = self.buffer.prepare_flush()?;
         let columns = self.buffer.columns().clone();
         let names = topic_names(&columns);
-        let mut undo = Undo { first: self.next, compiled: vec![None], matches: vec![0] };
-        self.rules[0].shards.iter_mut().for_each(SequenceState::begin);
+        let mut undo = Undo::new(self.next);
         let mut parts = vec![];
         self.match_released(prepared.released(), &columns, &names, &mut undo, &mut parts)?;
         let rule = &self.rules[0];
@@ -69,7 +69,7 @@ impl Engine {
         if parts.iter().filter(|part| own(part)).count() == usize::from(rule.matches > 0) {
             parts.retain(|part| !own(part));
         }
-        Ok((matches, by_topic(parts, &self.rules())?))
+        Ok((matches, by_topic(parts, &|rule| self.rules[rule].name.clone())?))
     }
 
     /// The columns of its only rule's matches, without rows.

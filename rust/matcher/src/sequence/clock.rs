@@ -191,7 +191,7 @@ impl SequenceMatcher {
     }
 
     /// Whether it matters which row of its key a row is.
-    fn counts_rows(&self) -> bool {
+    pub(crate) fn counts_rows(&self) -> bool {
         self.pattern.initial || self.automaton.start.iter().any(|target| target.at_start)
     }
 

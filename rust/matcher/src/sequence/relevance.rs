@@ -1,10 +1,11 @@
 //! Rows that a pattern has no use for, told before they are given a key or put in order.
 
+use cepheid_eval::TypedExpr;
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::{Contiguity, Within};
 
 use super::compile::SequenceMatcher;
-use super::tests::Test;
+use super::tests::{Asked, Chunk, Test};
 use crate::automaton::Next;
 use crate::bits::Bits;
 use crate::conditions::physical_leaf;
@@ -44,6 +45,53 @@ impl SequenceMatcher {
             return None;
         }
         self.satisfying(masks, rows)
+    }
+
+    /// Conditions that are asked of single rows, by number.
+    pub fn predicates(&self) -> &[TypedExpr] {
+        &self.predicates
+    }
+
+    /// The predicates, by number, of which a row must satisfy one to matter: a stream without the other rows has the same
+    /// matches. `None`: rows that satisfy none can matter all the same, as for [`relevant`](Self::relevant).
+    pub fn needed_predicates(&self) -> Option<Vec<usize>> {
+        if !self.asks_of_single_rows() || self.sees_every_row() {
+            return None;
+        }
+        let mut needed = vec![];
+        for (test, entry) in self.tests.iter().enumerate() {
+            if self.having != Some(test) {
+                needed.push(entry.predicate()?);
+            }
+        }
+        needed.sort_unstable();
+        needed.dedup();
+        Some(needed)
+    }
+
+    /// As [`ask`](Self::ask), where it is known already of some predicates which positions satisfy them; none beyond the
+    /// end of `known` is.
+    ///
+    /// # Errors
+    /// What Arrow refuses.
+    pub fn ask_the_rest<'a>(
+        &'a self,
+        chunk: Chunk<'a>,
+        mut known: Vec<Option<Bits>>,
+    ) -> Result<Asked<'a>, MatchError> {
+        known.resize(self.predicates.len(), None);
+        let unknown = self.predicates.iter().zip(&known).filter(|(_, known)| known.is_none());
+        let unknown: Vec<TypedExpr> = unknown.map(|(predicate, _)| predicate.clone()).collect();
+        let rest = match unknown.as_slice() {
+            [] => vec![],
+            some => Masks::evaluate(some, chunk.table, chunk.rows)?.of,
+        };
+        let mut rest = rest.into_iter();
+        let mask = |known: Option<Bits>| match known {
+            Some(bits) => Ok(bits),
+            None => rest.next().expect("one for each that is not known"),
+        };
+        Asked::with_masks(self, chunk, Masks { of: known.into_iter().map(mask).collect() })
     }
 
     /// Columns that are read of rows while runs grow, beside what masks tell.

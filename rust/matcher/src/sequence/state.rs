@@ -236,6 +236,13 @@ impl SequenceState {
         self.nodes.len() == 0 && !self.keeps_tails
     }
 
+    /// A time before which nothing happens but by rows; `None`: never.
+    pub fn next_attention(&self) -> Option<i64> {
+        let wake = self.wakes.peek().map(|Reverse((at, _))| *at);
+        let expiry = self.expiring.front().map(|(at, _)| *at);
+        wake.into_iter().chain(expiry).min()
+    }
+
     /// The last rows of a key, for whoever looks back at them.
     pub fn tail(&self, key: &[u8]) -> &[u64] {
         self.keys.get(key).map_or(&[], |partition| &self.partitions.get(*partition).tail)

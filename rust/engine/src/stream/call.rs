@@ -1,0 +1,358 @@
+//! One call of an engine: which rules have something to do, what they find, and how all of it is put back.
+
+use std::sync::Arc;
+
+use cepheid_event::{MergedSchema, Prepared, Released};
+use cepheid_matcher::bits::Bits;
+use cepheid_matcher::sequence::{SequenceLimits, SequenceState};
+
+use super::affected::{Concerned, Seat};
+use super::derived::{DerivedTable, Part, by_topic, late_tables};
+use super::rule::{Compiled, Rule, Surroundings};
+use super::rule_rows::SharedRows;
+use super::{Engine, LatePolicy, topic_names};
+use crate::error::EngineError;
+
+impl Engine {
+    /// Matches what a change of the buffer releases, and makes the change if all went well.
+    pub(super) fn run(&mut self, prepared: Prepared) -> Result<Vec<(String, DerivedTable)>, EngineError> {
+        let mut undo = Undo::new(self.next);
+        match self.derive(&prepared, &mut undo) {
+            Ok(derived) => {
+                let released = self.buffer.commit(prepared);
+                self.backlog.clear();
+                if self.options.late == LatePolicy::Drop {
+                    self.dropped +=
+                        released.late.iter().map(|late| late.batch.num_rows() as u64).sum::<u64>();
+                }
+                for touched in &undo.touched {
+                    let rule = &mut self.rules[touched.place];
+                    rule.begun = false;
+                    rule.shards.iter_mut().for_each(SequenceState::commit);
+                    self.tidy(touched.place, released.watermark);
+                }
+                self.tidy_history();
+                Ok(derived)
+            }
+            Err(error) => {
+                self.roll_back(undo);
+                Err(error)
+            }
+        }
+    }
+
+    fn roll_back(&mut self, undo: Undo) {
+        self.next = undo.first;
+        self.history.pop(undo.first);
+        for touched in undo.touched {
+            let rule = &mut self.rules[touched.place];
+            let recompiled = touched.compiled.is_some();
+            if let Some((compiled, shards)) = touched.compiled {
+                (rule.compiled, rule.shards) = (compiled, shards);
+            }
+            rule.begun = false;
+            rule.shards.iter_mut().for_each(SequenceState::roll_back);
+            rule.matches = touched.matches;
+            if recompiled {
+                self.affected.hold(rule.seat, rule);
+            }
+            self.wait_on(touched.place);
+        }
+        self.compiled_for = None;
+        // Their time has come, and nobody may have looked at them.
+        undo.due.into_iter().for_each(|place| self.wait_on(place));
+    }
+
+    /// Has a rule visited when its time comes.
+    fn wait_on(&mut self, place: usize) {
+        let rule = &mut self.rules[place];
+        let at = rule.shards.iter().filter_map(SequenceState::next_attention).min();
+        self.affected.wake_at(rule.seat, rule, at);
+    }
+
+    /// Begins to work on a rule, so that it can be put back.
+    fn begin(&mut self, place: usize, undo: &mut Undo) {
+        let rule = &mut self.rules[place];
+        if !rule.begun {
+            rule.begun = true;
+            rule.shards.iter_mut().for_each(SequenceState::begin);
+            undo.touched.push(Touched { place, matches: rule.matches, compiled: None });
+        }
+    }
+
+    fn derive(
+        &mut self,
+        prepared: &Prepared,
+        undo: &mut Undo,
+    ) -> Result<Vec<(String, DerivedTable)>, EngineError> {
+        let columns = Arc::clone(prepared.columns().unwrap_or_else(|| self.buffer.columns()));
+        let shown = topic_names(&columns);
+        let backlog = std::mem::take(&mut self.backlog);
+        let mut parts = vec![];
+        let mut outcome = Ok(());
+        for released in backlog.iter().chain([prepared.released()]) {
+            outcome = self.match_released(released, &columns, &shown, undo, &mut parts);
+            if outcome.is_err() {
+                break;
+            }
+        }
+        self.backlog = backlog;
+        outcome?;
+        let mut derived = by_topic(parts, &|rule| self.rules[rule].name.clone())?;
+        if self.options.late == LatePolicy::SideOutput {
+            derived.extend(late_tables(&prepared.released().late, &columns)?);
+        }
+        Ok(derived)
+    }
+
+    pub(super) fn match_released(
+        &mut self,
+        released: &Released,
+        columns: &MergedSchema,
+        topic_names: &[String],
+        undo: &mut Undo,
+        parts: &mut Vec<Part>,
+    ) -> Result<(), EngineError> {
+        let rows = &released.rows;
+        let first = self.next;
+        self.next += rows.num_rows() as u64;
+        let not_compiled = self.compile(columns, topic_names, undo);
+        let mut seats = vec![];
+        let answers = self.affected.ask(rows, &mut seats)?;
+        let mut places = self.places_to_visit(released, seats, undo);
+        if let Some((place, _)) = &not_compiled {
+            // Those before it come first, with errors of their own perhaps.
+            places.retain(|known| known < place);
+        }
+        let visits: Vec<(usize, Concerned)> = places
+            .into_iter()
+            .map(|place| {
+                let rule = &self.rules[place];
+                let reads = (rule.topics.is_some() && columns.num_topics() > 1).then(|| {
+                    let topics = 0..columns.num_topics() as u16;
+                    topics.map(|topic| rule.reads(columns.topic_name(topic))).collect::<Vec<bool>>()
+                });
+                (place, concerned(answers.rows_of(rule, rows, reads.as_deref()), rows.num_rows()))
+            })
+            .collect();
+        let mut shared = None;
+        if visits.iter().any(|(_, concerned)| !matches!(concerned, Concerned::None)) {
+            let rows = shared.insert(SharedRows::new(rows, kept(&visits, rows.num_rows()), first)?);
+            let (kept, ordinals) = rows.rows();
+            self.history.push(ordinals, kept.clone());
+        }
+        let limits = self.limits(rows.num_rows() > 0)?;
+        for (place, concerned) in visits {
+            self.begin(place, undo);
+            self.rules_visited += 1;
+            let around = Surroundings {
+                columns,
+                history: &self.history,
+                event_time: &self.options.event_time,
+                limits,
+                topic_names,
+            };
+            let rule = &mut self.rules[place];
+            let Some(compiled) = rule.compiled.clone() else { continue };
+            let input = match (concerned, &mut shared) {
+                (Concerned::All, _) => rule.all_rows(&compiled, rows, first, &around)?,
+                (Concerned::Some(own), Some(shared)) => Some(shared.input(rule, &compiled, &own, &answers)?),
+                _ => None,
+            };
+            let found = rule.advance(&compiled, input, released.watermark, released.ended, &around)?;
+            parts.extend(rule.derive(&found, place, &around)?);
+        }
+        if let Some((_, error)) = not_compiled {
+            return Err(error);
+        }
+        // Each rule, and each of its shards, has kept to the room there was; together they may have taken more.
+        if rows.num_rows() > 0 {
+            self.room()?;
+        }
+        Ok(())
+    }
+
+    /// Compiles the rules that new topics, or their own being new, ask for. Gives the first that cannot be; those behind
+    /// it are left as they are.
+    fn compile(
+        &mut self,
+        columns: &MergedSchema,
+        topic_names: &[String],
+        undo: &mut Undo,
+    ) -> Option<(usize, EngineError)> {
+        let known = Some(columns.order().len());
+        if self.compiled_for == known {
+            return None;
+        }
+        for place in 0..self.rules.len() {
+            if !self.rules[place].is_out_of_date(columns) {
+                continue;
+            }
+            self.begin(place, undo);
+            let rule = &mut self.rules[place];
+            let touched = undo.touched.iter_mut().find(|touched| touched.place == place);
+            let touched = touched.expect("just begun");
+            touched.compiled.get_or_insert_with(|| (rule.compiled.clone(), rule.shards.clone()));
+            let around = Surroundings {
+                columns,
+                history: &self.history,
+                event_time: &self.options.event_time,
+                limits: SequenceLimits::default(),
+                topic_names,
+            };
+            if let Err(error) = rule.compile(&around) {
+                return Some((place, error));
+            }
+            self.affected.hold(rule.seat, rule);
+        }
+        self.compiled_for = known;
+        None
+    }
+
+    /// Where the rules stand that have something to do, ascending. `seats`: those that rows concern.
+    fn places_to_visit(&mut self, released: &Released, seats: Vec<Seat>, undo: &mut Undo) -> Vec<usize> {
+        if released.ended {
+            return (0..self.rules.len()).collect();
+        }
+        let mut places: Vec<usize> = seats.iter().filter_map(|seat| self.places.get(seat).copied()).collect();
+        if let Some(watermark) = released.watermark {
+            for (at, seat) in self.affected.due(watermark) {
+                let Some(place) = self.places.get(&seat).copied() else { continue };
+                let rule = &mut self.rules[place];
+                if rule.queued == Some(at) {
+                    rule.queued = None;
+                    undo.due.push(place);
+                    places.push(place);
+                }
+            }
+        }
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
+    /// `grows`: rows are to be matched. The passing of time alone is never refused, as it is what lets state go.
+    fn limits(&self, grows: bool) -> Result<SequenceLimits, EngineError> {
+        let room = if grows { self.room()? } else { None };
+        Ok(SequenceLimits { room, interrupted: self.options.interrupted })
+    }
+
+    /// Bytes by which state may still grow; `None`: there is no limit.
+    fn room(&self) -> Result<Option<usize>, EngineError> {
+        let Some(limit) = self.options.memory_limit else { return Ok(None) };
+        let held = self.buffer.bytes() + self.history.bytes();
+        let rules: usize = self.rules.iter().map(Rule::bytes).sum();
+        match limit.checked_sub(held + rules) {
+            Some(room) => Ok(Some(room)),
+            None => Err(EngineError::StateLimit {
+                rule: if rules > held { self.greediest_rule() } else { "(rows that wait)".into() },
+                key: String::new(),
+                time_ns: self.buffer.clock().watermark(),
+                bytes: held + rules,
+                limit,
+            }),
+        }
+    }
+
+    fn greediest_rule(&self) -> String {
+        let greediest = self.rules.iter().max_by_key(|rule| rule.bytes());
+        greediest.map_or_else(String::new, |rule| rule.name.clone())
+    }
+
+    /// Lets go of what a rule does not need any more.
+    pub(super) fn tidy(&mut self, place: usize, watermark: Option<i64>) {
+        let rule = &mut self.rules[place];
+        if let Some(compiled) = rule.compiled.clone()
+            && let Some(watermark) = watermark
+        {
+            rule.shards.iter_mut().for_each(|shard| compiled.matcher().clear_expired(shard, watermark));
+        }
+        let needs_rows = !rule.shards.iter().all(SequenceState::needs_no_rows);
+        self.needing_rows += usize::from(needs_rows);
+        self.needing_rows -= usize::from(std::mem::replace(&mut rule.needs_rows, needs_rows));
+        self.wait_on(place);
+    }
+
+    /// Lets go of rows that no rule needs any more.
+    fn tidy_history(&mut self) {
+        let columns = Arc::clone(self.buffer.columns());
+        // What Arrow cannot put together (strings past 2 GiB) stays as it is: the call has succeeded, and this is for room.
+        let _ = if self.needing_rows == 0 {
+            self.history.clear();
+            Ok(())
+        } else if self.history.is_full() {
+            let needed = self.rows_needed();
+            self.history.keep(&columns, needed)
+        } else {
+            self.history.join(&columns)
+        };
+    }
+
+    /// Places of the rows that some rule still needs, ascending.
+    pub(super) fn rows_needed(&self) -> Vec<u64> {
+        let mut needed = vec![];
+        for rule in &self.rules {
+            rule.rows_needed(&mut needed);
+        }
+        needed.sort_unstable();
+        needed.dedup();
+        needed
+    }
+}
+
+/// How a rule was compiled, and its runs.
+type CompiledBefore = (Option<Arc<Compiled>>, Vec<SequenceState>);
+
+/// How rules were before a call.
+pub(super) struct Undo {
+    first: u64,
+    /// Of rules that were worked on.
+    touched: Vec<Touched>,
+    /// Rules that are to be visited no more on account of the time that has come, as this call visits them.
+    due: Vec<usize>,
+}
+
+struct Touched {
+    place: usize,
+    matches: u64,
+    /// If it was compiled anew.
+    compiled: Option<CompiledBefore>,
+}
+
+impl Undo {
+    pub(super) fn new(first: u64) -> Self {
+        Self { first, touched: vec![], due: vec![] }
+    }
+}
+
+/// Of fewer rows than this those that concern a rule are always picked out: what is known of them need not be asked again.
+const ROWS_PICKED_MIN: usize = 64;
+
+/// Where most rows concern a rule, it is given all of them: picking them out would cost more.
+fn concerned(found: Concerned, rows: usize) -> Concerned {
+    match found {
+        Concerned::Some(own) if own.len() > rows / 2 && rows >= ROWS_PICKED_MIN => Concerned::All,
+        found => found,
+    }
+}
+
+/// The rows that some rule is given; `None`: all of them, or most.
+fn kept(visits: &[(usize, Concerned)], rows: usize) -> Option<Vec<u32>> {
+    let mut lists = vec![];
+    for (_, concerned) in visits {
+        match concerned {
+            Concerned::None => {}
+            Concerned::All => return None,
+            Concerned::Some(own) => lists.push(own),
+        }
+    }
+    let kept = match lists.as_slice() {
+        [] => vec![],
+        [only] => (*only).clone(),
+        several => {
+            let any = Bits::of_rows(rows, several.iter().flat_map(|list| list.iter().copied()));
+            any.set_rows()
+        }
+    };
+    (kept.len() <= rows / 2).then_some(kept)
+}
