@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use cepheid_engine::{EngineError, FoundKind, MatchOptions, Moment, SequenceFound, match_events};
 use cepheid_event::Table;
-use cepheid_ir::{Pattern, PatternError};
+use cepheid_ir::{Contiguity, Pattern, PatternError};
 use cepheid_testkit::cuts::{Cut, cut};
 use cepheid_testkit::generate_sequences::{SequenceKnobs, random_sequence};
 use cepheid_testkit::generate_streams::{EVENT_TIME, RandomStream, StreamShape, random_stream};
@@ -13,8 +13,17 @@ use cepheid_testkit::sequence_constructs::{CONSTRUCTS, constructs};
 use cepheid_testkit::{ReferenceError, SequenceEvent, SequenceKind, SplitMix64, reference_sequences};
 
 /// Families of patterns, so that what is rare in the mixture gets its share.
-const FAMILIES: [(&str, SequenceKnobs); 4] = [
+const FAMILIES: [(&str, SequenceKnobs); 5] = [
     ("all", SequenceKnobs::ALL),
+    (
+        "correlated",
+        SequenceKnobs {
+            joins: 85,
+            contiguities: &[Contiguity::SkipTillNext, Contiguity::SkipTillAny],
+            looks_ahead: false,
+            ..SequenceKnobs::ALL
+        },
+    ),
     ("without looking ahead", SequenceKnobs { looks_ahead: false, ..SequenceKnobs::ALL }),
     (
         "short",

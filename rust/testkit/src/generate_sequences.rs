@@ -53,6 +53,8 @@ pub struct SequenceKnobs {
     pub topics: bool,
     /// Conditions that look back at the run.
     pub look_back: bool,
+    /// Of a hundred conditions that look back, how many compare a value with that of an event before.
+    pub joins: usize,
     /// Conditions that read the row before.
     pub looks_before: bool,
     /// Conditions that read the next row, which a stream has not seen yet.
@@ -86,6 +88,7 @@ impl SequenceKnobs {
         emit_at: true,
         topics: false,
         look_back: true,
+        joins: 15,
         looks_before: true,
         looks_ahead: true,
         partitions: true,
@@ -143,7 +146,8 @@ fn attempt(random: &mut SplitMix64, knobs: SequenceKnobs) -> Pattern {
     }
     let conditions = Conditions { knobs, present: &present };
     for (index, variable) in names.iter().enumerate() {
-        if let Some(condition) = conditions.of_event(random, index) {
+        let before: Vec<&String> = names[..index].iter().filter(|name| present.contains(name)).collect();
+        if let Some(condition) = conditions.of_event(random, index, &before) {
             pattern.define.push(Definition { variable: variable.clone(), condition });
         }
         if knobs.topics && random.chance(55) {
@@ -376,7 +380,10 @@ struct Conditions<'n> {
 
 impl Conditions<'_> {
     /// Mostly a letter: conditions that seldom hold test little.
-    fn of_event(&self, random: &mut SplitMix64, index: usize) -> Option<Expr> {
+    fn of_event(&self, random: &mut SplitMix64, index: usize, before: &[&String]) -> Option<Expr> {
+        if self.knobs.look_back && !before.is_empty() && random.chance(self.knobs.joins) {
+            return Some(self.joined(random, index, before));
+        }
         let letter = LETTERS[if random.chance(75) { index % 3 } else { random.below(4) }];
         let first = match random.below(12) {
             0 => return None,
@@ -396,6 +403,74 @@ impl Conditions<'_> {
             _ => return Some(first),
         };
         Some(Expr::And(vec![first, second]))
+    }
+
+    /// A value of the row against one that the run knows, alone or among other conjuncts.
+    fn joined(&self, random: &mut SplitMix64, index: usize, before: &[&String]) -> Expr {
+        let mut conjuncts = vec![];
+        if random.chance(40) {
+            let letters = [LETTERS[index % 3], *random.choose(&LETTERS)].map(Expr::literal);
+            conjuncts.push(Expr::In { operand: Box::new(Expr::column("k")), list: letters.into() });
+        }
+        conjuncts.push(self.join(random, before));
+        match random.below(12) {
+            0 | 1 => conjuncts.push(self.join(random, before)),
+            2 => conjuncts.push(self.counted(random)),
+            // Zero raises an error where it is asked for, also behind a comparison with NULL.
+            3 if random.chance(40) => conjuncts.push(Expr::binary(
+                BinaryOp::GreaterOrEqual,
+                Expr::binary(BinaryOp::Divide, Expr::literal(4), Expr::column("v")),
+                Expr::literal(-4),
+            )),
+            _ => {}
+        }
+        let condition = if conjuncts.len() == 1 { conjuncts.remove(0) } else { Expr::And(conjuncts) };
+        if random.chance(8) {
+            return Expr::Or(vec![condition, equal(LETTERS[random.below(LETTERS.len())])]);
+        }
+        condition
+    }
+
+    fn join(&self, random: &mut SplitMix64, before: &[&String]) -> Expr {
+        use BinaryOp::*;
+        let variable = match random.below(10) {
+            // Of an event that has no row yet there is nothing to compare with.
+            0 => random.choose(self.present).clone(),
+            _ => (*random.choose(before)).clone(),
+        };
+        let name = *random.choose(&["v", "v", "v", "k", "p", EVENT_TIME]);
+        let at = RowPointer {
+            variable: Some(variable.clone()),
+            anchor: *random.choose(&[Anchor::First, Anchor::Last, Anchor::Last]),
+            logical_offset: u32::from(random.chance(5)),
+            tested_row: TestedRow::Excluded,
+            ..Default::default()
+        };
+        let mut known = Expr::Column { name: name.into(), quoted: false, at };
+        let mut own = Expr::column(name);
+        if name == "v" {
+            match random.below(6) {
+                0 => known = Expr::binary(Add, known, Expr::literal(random.between(-1, 1))),
+                1 => own = Expr::binary(Multiply, own, Expr::literal(random.between(-1, 2))),
+                2 => {
+                    known = Expr::Aggregate(Aggregate {
+                        function: *random.choose(&[
+                            AggregateFunction::Count,
+                            AggregateFunction::Sum,
+                            AggregateFunction::Min,
+                        ]),
+                        args: vec![Expr::column("v")],
+                        distinct: false,
+                        variable: Some(variable),
+                        semantics: Semantics::Running,
+                        tested_row: TestedRow::Excluded,
+                    });
+                }
+                _ => {}
+            }
+        }
+        let op = *random.choose(&[Equal, Equal, Equal, Less, LessOrEqual, Greater, GreaterOrEqual]);
+        if random.chance(30) { Expr::binary(op, known, own) } else { Expr::binary(op, own, known) }
     }
 
     /// `ref(v)` is NULL, or the row's own value is no smaller.

@@ -6,7 +6,8 @@ use cepheid_ir::{
     AfterMatchSkip, Between, Expr, Pattern, PatternError, RowPointer, Selection, SkipRow, TestedRow, Within,
 };
 
-use super::registers::{Fold, Lookback, Looked};
+use super::joins::{Join, RunSide};
+use super::registers::{Fold, Lookback, Looked, Registers};
 use super::tests::{Projected, Test, TestSource};
 use super::wait::START;
 use crate::automaton::{Automaton, Next, Target, VariableId, members};
@@ -23,6 +24,12 @@ pub struct SequenceMatcher {
     /// `tests[v]`: the condition of variable `v`; behind them those that end loops, then `having`.
     pub(crate) tests: Vec<Test>,
     pub(crate) having: Option<usize>,
+    /// `joins[t]`: comparisons of the row with what the run knows, of test t.
+    pub(crate) joins: Vec<Vec<Join>>,
+    /// What runs bring to them.
+    pub(crate) run_sides: Vec<RunSide>,
+    /// What a run remembers that has taken no row.
+    pub(crate) no_registers: Registers,
     /// What is read of single rows: columns, and how many rows on from the row.
     pub(crate) projection: Vec<(usize, i64)>,
     pub(crate) lookbacks: Vec<Lookback>,
@@ -125,6 +132,9 @@ impl SequenceMatcher {
             predicates: conditions.predicates.clone(),
             tests: vec![],
             having: None,
+            joins: vec![],
+            run_sides: vec![],
+            no_registers: Registers::default(),
             projection: vec![],
             lookbacks: vec![],
             folds: vec![],
@@ -159,6 +169,8 @@ impl SequenceMatcher {
             matcher.having = Some(matcher.tests.len());
             matcher.tests.push(test);
         }
+        matcher.joins = matcher.find_joins(schema)?;
+        matcher.no_registers = Registers::new(&matcher);
         matcher.mergeable = matcher.lookbacks.is_empty()
             && matcher.folds.is_empty()
             && matcher.automaton.bounds.is_empty()
@@ -250,8 +262,21 @@ impl SequenceMatcher {
         Ok(Test::Run { whole, guard: None, sources })
     }
 
+    /// The joins of every test but `having`, which is asked of no row.
+    fn find_joins(&mut self, schema: &Schema) -> Result<Vec<Vec<Join>>, MatchError> {
+        let tests = self.tests.clone();
+        let of = |(index, test): (usize, &Test)| {
+            if self.having == Some(index) {
+                return Ok(vec![]);
+            }
+            let tested = (index < self.automaton.variables.len()).then_some(index as VariableId);
+            self.joins_of(test, tested, schema)
+        };
+        tests.iter().enumerate().map(of).collect()
+    }
+
     /// Where the leaves of a condition of `tested` come from. `None`: of a loop's end, or of a finished match.
-    fn sources(
+    pub(crate) fn sources(
         &mut self,
         condition: &TypedExpr,
         tested: Option<VariableId>,
