@@ -7,7 +7,7 @@ use cepheid_ir::{AfterMatchSkip, EmptyMatches, Pattern, RowsPerMatch, SkipRow, W
 use cepheid_matcher::{Automaton, Plan as Strategies, Strategy};
 
 use crate::error::EngineError;
-use crate::plan::{MatchOptions, Plan};
+use crate::plan::{MatchOptions, Matching, Plan};
 
 /// The plan in prose: what is looked for, the strategy and why, its cost and how far a match may reach. With a schema,
 /// names and types are checked as well, and the strategies are weighed; without one only what needs no types is said.
@@ -19,7 +19,11 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
     let written = match schema {
         Some(schema) => {
             let plan = Plan::new(pattern, schema, &MatchOptions::default())?;
-            describe(&mut text, plan.pattern(), plan.automaton(), Some(plan.strategies()))
+            let waits = match &plan.matching {
+                Matching::Sequences(matcher) => matcher.outline(schema),
+                Matching::Search(_) => vec![],
+            };
+            describe(&mut text, plan.pattern(), plan.automaton(), Some((plan.strategies(), waits)))
         }
         None => {
             pattern.validate()?;
@@ -35,7 +39,7 @@ fn describe(
     text: &mut String,
     pattern: &Pattern,
     automaton: &Automaton,
-    strategies: Option<Option<&Strategies>>,
+    strategies: Option<(Option<&Strategies>, Vec<String>)>,
 ) -> std::fmt::Result {
     let name = pattern.name.as_deref().unwrap_or("pattern");
     writeln!(
@@ -93,13 +97,14 @@ fn describe(
         Some(Within::Rows(rows)) => writeln!(text, "  bound: last row at most {rows} rows after the first")?,
         None => writeln!(text, "  bound: none but the partition's end")?,
     }
-    let Some(strategies) = strategies else {
+    let Some((strategies, waits)) = strategies else {
         return writeln!(text, "  strategy: chosen when a table's column types are known");
     };
     let Some(strategies) = strategies else {
         let only = Strategy::Sequences;
         writeln!(text, "  strategy: {only}; {}", only.cost())?;
-        return writeln!(text, "    the pattern says more than a row pattern: runs wait for what comes next");
+        writeln!(text, "    the pattern says more than a row pattern: runs wait for what comes next")?;
+        return waits.iter().try_for_each(|line| writeln!(text, "    {line}"));
     };
     let preferred = strategies.preferred();
     writeln!(text, "  strategy: {preferred}; {}", preferred.cost())?;

@@ -14,6 +14,7 @@ pub mod explain;
 pub mod matches;
 pub mod pipeline;
 pub mod plan;
+mod promote;
 pub mod query;
 pub mod sequences;
 

@@ -16,6 +16,7 @@ use crate::derive::{Deriving, derive};
 use crate::error::EngineError;
 use crate::matches::{MatchTable, Origin, RowLabels};
 use crate::plan::{MatchOptions, Matching, Measures, Outputs, Plan, schema_with_shifted};
+use crate::promote::match_promoted;
 use crate::stream::derived::{Part, by_topic};
 use crate::stream::{DerivedTable, TopicOutputs};
 
@@ -51,6 +52,10 @@ pub(crate) fn find_sequences(
     let chunk = Chunk { table, rows: &rows, times: &times, ordinals: &ordinals, fresh_from: 0 };
     let mut found = FoundSequences::default();
     let limits = SequenceLimits { room: None, interrupted: options.interrupted };
+    if let (Wanted::All, Some((matcher, keys))) = (wanted, matcher.promoted()) {
+        let found = match_promoted(matcher, &keys, outputs, table, chunk, limits)?;
+        return Ok(FoundInTable { found, arrivals, rows });
+    }
     let is_match = |entry: &FoundSequence| entry.kind == FoundKind::Match;
     let matched = matcher.match_table(chunk, limits, &mut found, |found| {
         wanted == Wanted::First && found.found.iter().any(is_match)

@@ -55,6 +55,10 @@ pub struct SequenceKnobs {
     pub look_back: bool,
     /// Of a hundred conditions that look back, how many compare a value with that of an event before.
     pub joins: usize,
+    /// All events but the first equal it on one column, most of the time, and nothing is forgotten after a match.
+    pub one_key: bool,
+    /// Conditions of that kind that may raise an error.
+    pub fails: bool,
     /// Conditions that read the row before.
     pub looks_before: bool,
     /// Conditions that read the next row, which a stream has not seen yet.
@@ -89,6 +93,8 @@ impl SequenceKnobs {
         topics: false,
         look_back: true,
         joins: 15,
+        fails: false,
+        one_key: false,
         looks_before: true,
         looks_ahead: true,
         partitions: true,
@@ -157,7 +163,37 @@ fn attempt(random: &mut SplitMix64, knobs: SequenceKnobs) -> Pattern {
     }
     pattern.measures = conditions.measures(random);
     clauses(random, &conditions, &mut pattern);
+    if knobs.one_key && random.chance(80) {
+        equate(random, &names, &mut pattern);
+    }
     pattern
+}
+
+/// Makes every event equal the first on one column.
+fn equate(random: &mut SplitMix64, names: &[String], pattern: &mut Pattern) {
+    let name = *random.choose(&["p", "v", "k"]);
+    pattern.after_match = AfterMatchSkip::None;
+    for variable in &names[1..] {
+        let other = if random.chance(85) { &names[0] } else { random.choose(names) };
+        let at = RowPointer {
+            variable: Some(other.clone()),
+            anchor: *random.choose(&[Anchor::First, Anchor::Last]),
+            tested_row: TestedRow::Excluded,
+            ..Default::default()
+        };
+        let known = Expr::Column { name: name.into(), quoted: false, at };
+        let own = Expr::column(name);
+        let (left, right) = if random.chance(50) { (own, known) } else { (known, own) };
+        let join = Expr::binary(BinaryOp::Equal, left, right);
+        match pattern.define.iter_mut().find(|definition| definition.variable == *variable) {
+            Some(definition) => {
+                let before = definition.condition.clone();
+                let parts = if random.chance(50) { vec![before, join] } else { vec![join, before] };
+                definition.condition = Expr::And(parts);
+            }
+            None => pattern.define.push(Definition { variable: variable.clone(), condition: join }),
+        }
+    }
 }
 
 /// Everything around the row pattern.
@@ -417,7 +453,7 @@ impl Conditions<'_> {
             0 | 1 => conjuncts.push(self.join(random, before)),
             2 => conjuncts.push(self.counted(random)),
             // Zero raises an error where it is asked for, also behind a comparison with NULL.
-            3 if random.chance(40) => conjuncts.push(Expr::binary(
+            3 if self.knobs.fails && random.chance(40) => conjuncts.push(Expr::binary(
                 BinaryOp::GreaterOrEqual,
                 Expr::binary(BinaryOp::Divide, Expr::literal(4), Expr::column("v")),
                 Expr::literal(-4),

@@ -18,7 +18,7 @@ use crate::error::MatchError;
 /// What a run brings to a comparison.
 #[derive(Clone, Debug)]
 pub(crate) struct RunSide {
-    whole: TypedExpr,
+    pub(crate) whole: TypedExpr,
     sources: Vec<TestSource>,
     pub(crate) code: OrderCode,
 }
@@ -30,7 +30,7 @@ pub(crate) struct Join {
     pub(crate) run_side: usize,
     /// How the row's side, on the left, compares.
     pub(crate) op: BinaryOp,
-    row: TypedExpr,
+    pub(crate) row: TypedExpr,
     sources: Vec<TestSource>,
     tested: Option<VariableId>,
     /// A conjunct further on may raise an error, and is asked where this one is NULL: NULL counts as holding.

@@ -31,6 +31,10 @@ pub(crate) struct Wait {
     pub(crate) memoryless: bool,
     /// Predicates of which one must hold for a row to matter, unless the index finds that it does.
     pub(crate) predicates: Vec<usize>,
+    /// Every test that is asked.
+    pub(crate) asked: Vec<usize>,
+    /// Whether it is not for the lack of a predicate that every row matters.
+    pub(crate) is_bound_to_every_row: bool,
     /// How runs that wait for it are told apart.
     pub(crate) index: Option<WaitIndex>,
 }
@@ -94,8 +98,15 @@ impl Waits {
         if let Some(known) = self.known.get(&key) {
             return *known;
         }
-        let mut wait =
-            Wait { key: key.clone(), every_row: false, memoryless: true, predicates: vec![], index: None };
+        let mut wait = Wait {
+            key: key.clone(),
+            every_row: false,
+            memoryless: true,
+            predicates: vec![],
+            asked: vec![],
+            is_bound_to_every_row: false,
+            index: None,
+        };
         let mut asked = vec![];
         for index in &key.targets {
             let target = matcher.targets(key.place)[*index as usize];
@@ -144,6 +155,8 @@ impl Wait {
                 tests.push(*test);
             }
         }
+        self.is_bound_to_every_row = self.every_row;
+        self.asked.clone_from(&tests);
         if !self.every_row {
             self.index = WaitIndex::best(matcher, &tests);
         }

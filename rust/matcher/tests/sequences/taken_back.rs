@@ -13,7 +13,8 @@ fn cases() -> u64 {
 
 fn random_pattern(random: &mut SplitMix64) -> Pattern {
     let joins = if random.chance(50) { 85 } else { 15 };
-    let knobs = SequenceKnobs { looks_ahead: false, looks_before: false, joins, ..SequenceKnobs::ALL };
+    let knobs =
+        SequenceKnobs { looks_ahead: false, looks_before: false, fails: true, joins, ..SequenceKnobs::ALL };
     random_sequence(random, knobs)
 }
 
