@@ -3,6 +3,7 @@
 mod sequences {
     mod correlated;
     mod cuts;
+    mod rare;
     mod stream;
     mod taken_back;
     mod work;

@@ -86,7 +86,8 @@ impl SequenceMatcher {
         found: &mut FoundSequences,
         mut enough: impl FnMut(&FoundSequences) -> bool,
     ) -> Result<SequenceState, MatchError> {
-        let asked = Asked::new(self, chunk)?;
+        let mut asked = Asked::new(self, chunk)?;
+        asked.near = asked.near_the_rarest();
         let mut state = SequenceState::default();
         let mut work = Work::new(self, &mut state, found, limits);
         for partition in 0..chunk.rows.num_partitions() {

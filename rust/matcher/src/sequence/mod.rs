@@ -28,6 +28,7 @@ mod index;
 pub(crate) mod joins;
 mod links;
 mod outline;
+mod rare;
 mod rebuild;
 mod registers;
 mod save;

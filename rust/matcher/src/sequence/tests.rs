@@ -93,9 +93,11 @@ impl Chunk<'_> {
 pub struct Asked<'a> {
     pub(crate) matcher: &'a SequenceMatcher,
     pub(crate) chunk: Chunk<'a>,
-    masks: Masks,
+    pub(super) masks: Masks,
     /// `columns[p]`: readers of the batches of column `p` of the projection, or one reader by position.
     columns: Vec<Column>,
+    /// Rows that need be looked at at all; `None`: all of them.
+    pub(crate) near: Option<Bits>,
     /// Rows that satisfy some predicate; `None`: every row must be looked at.
     pub(crate) relevant: Option<Bits>,
 }
@@ -126,7 +128,7 @@ impl<'a> Asked<'a> {
             })
             .collect::<Result<Vec<_>, EventError>>()?;
         let relevant = relevant(matcher, &masks, chunk.rows.num_rows());
-        Ok(Self { matcher, chunk, masks, columns, relevant })
+        Ok(Self { matcher, chunk, masks, columns, near: None, relevant })
     }
 
     /// Whether no row of these places satisfies anything that the pattern asks.
