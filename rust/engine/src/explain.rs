@@ -20,7 +20,7 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
         Some(schema) => {
             let plan = Plan::new(pattern, schema, &MatchOptions::default())?;
             let waits = match &plan.matching {
-                Matching::Sequences(matcher) => matcher.outline(schema),
+                Matching::Sequences { matcher, .. } => matcher.outline(schema),
                 Matching::Search(_) => vec![],
             };
             describe(&mut text, plan.pattern(), plan.automaton(), Some((plan.strategies(), waits)))

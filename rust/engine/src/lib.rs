@@ -16,14 +16,16 @@ pub mod pipeline;
 pub mod plan;
 mod promote;
 pub mod query;
+mod sequence_rows;
 pub mod sequences;
+mod step_lists;
 
 pub use cepheid_matcher::Strategy;
 pub use cepheid_matcher::sequence::{FoundKind, Moment};
 pub use error::EngineError;
 pub use explain::explain;
 pub use matches::MatchTable;
-pub use pipeline::{count_matches, exists_match, match_outputs, match_table};
+pub use pipeline::{count_matches, exists_match, match_head, match_outputs, match_table};
 pub use plan::{MatchOptions, Plan};
 pub use query::run_query;
 pub use sequences::{SequenceFound, match_events};

@@ -159,6 +159,15 @@ impl MatchTable {
         self.origin.strategy.name()
     }
 
+    /// The first `most` matches, with the output rows that are of them.
+    #[must_use]
+    pub fn head(&self, most: usize) -> Self {
+        let wanted: std::collections::HashSet<u32> = self.matches.iter().take(most).collect();
+        let rows =
+            self.row_matches.iter().take_while(|index| *index == UNMATCHED || wanted.contains(index)).count();
+        self.with_rows(self.batch.slice(0, rows), 0..rows)
+    }
+
     /// The same with other rows: `kept[r]` is the row of this result that row `r` of `batch` comes from.
     pub(crate) fn with_rows(&self, batch: RecordBatch, kept: impl Iterator<Item = usize>) -> Self {
         let row_matches: Vec<u32> = kept.map(|row| self.row_matches.get(row)).collect();

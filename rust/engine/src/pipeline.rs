@@ -10,6 +10,7 @@ use crate::error::EngineError;
 use crate::matches::{MatchTable, Origin};
 use crate::plan::{MatchOptions, Matching, Plan};
 use crate::sequences::{find_sequences, match_sequences, sequence_outputs};
+use crate::step_lists;
 use crate::stream::TopicOutputs;
 
 /// Matches one table, the whole input.
@@ -47,6 +48,25 @@ pub fn match_outputs(
     sequence_outputs(&Plan::new(pattern, table.schema(), options)?, rule, table, options)
 }
 
+/// The first `most` matches of those that [`match_table`] gives. Where step lists find them the rest is not built.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn match_head(
+    pattern: &Pattern,
+    table: &Table,
+    most: usize,
+    options: &MatchOptions,
+) -> Result<MatchTable, EngineError> {
+    let plan = Plan::new(pattern, table.schema(), options)?;
+    if let Matching::Sequences { .. } = &plan.matching
+        && let Some(matches) = step_lists::match_table(&plan, table, options, most)?
+    {
+        return Ok(matches);
+    }
+    Ok(match_table(pattern, table, options)?.head(most))
+}
+
 /// The number of matches, empty ones included; none of them is built.
 ///
 /// # Errors
@@ -58,7 +78,10 @@ pub fn count_matches(pattern: &Pattern, table: &Table, options: &MatchOptions) -
             let (_, found) = find(&plan, matcher, table, options, Wanted::All)?;
             Ok(found.matches.len() as u64)
         }
-        Matching::Sequences(matcher) => {
+        Matching::Sequences { matcher, .. } => {
+            if let Some(counted) = step_lists::count(&plan, table, options)? {
+                return Ok(counted);
+            }
             let found = find_sequences(matcher, &plan.outputs, table, options, Wanted::All)?;
             Ok(found.found.found.iter().filter(|entry| entry.kind == FoundKind::Match).count() as u64)
         }
@@ -76,7 +99,10 @@ pub fn exists_match(pattern: &Pattern, table: &Table, options: &MatchOptions) ->
             let (_, found) = find(&plan, matcher, table, options, Wanted::First)?;
             Ok(!found.matches.is_empty())
         }
-        Matching::Sequences(matcher) => {
+        Matching::Sequences { matcher, .. } => {
+            if let Some(exists) = step_lists::exists(&plan, table, options)? {
+                return Ok(exists);
+            }
             let found = find_sequences(matcher, &plan.outputs, table, options, Wanted::First)?;
             Ok(found.found.found.iter().any(|entry| entry.kind == FoundKind::Match))
         }

@@ -10,7 +10,7 @@ use cepheid_ir::{
     SortKey,
 };
 use cepheid_matcher::sequence::SequenceMatcher;
-use cepheid_matcher::{Automaton, Matcher, Strategy};
+use cepheid_matcher::{Automaton, Matcher, StepLists, Strategy};
 
 use crate::error::EngineError;
 
@@ -43,8 +43,13 @@ pub struct Plan {
 pub(crate) enum Matching {
     /// By searching partitions of a table.
     Search(Box<Matcher>),
-    /// By runs that wait.
-    Sequences(Box<SequenceMatcher>),
+    /// Event by event.
+    Sequences {
+        /// Runs that wait.
+        matcher: Box<SequenceMatcher>,
+        /// Step lists, or why the pattern needs runs of their own.
+        steps: Result<StepLists, &'static str>,
+    },
 }
 
 /// What is reported of matches.
@@ -94,8 +99,8 @@ impl Plan {
             None => order_by.first().map(|key| key.column),
         };
         let automaton = Automaton::compile(&pattern)?;
-        let waits =
-            needs_runs_that_wait(&pattern, &automaton) || options.strategy == Some(Strategy::Sequences);
+        let asked_for = matches!(options.strategy, Some(Strategy::StepLists | Strategy::Sequences));
+        let waits = asked_for || needs_runs_that_wait(&pattern, &automaton);
         let mut shifted = vec![];
         let measures = compile_measures(&pattern.measures, schema, waits.then_some(&mut shifted))?;
         let mut emitted = vec![];
@@ -110,7 +115,8 @@ impl Plan {
                 }));
             }
             let ascending = pattern.order_by.first().is_some_and(|key| !key.descending);
-            Matching::Sequences(Box::new(SequenceMatcher::compile(&pattern, schema, ascending)?))
+            let matcher = Box::new(SequenceMatcher::compile(&pattern, schema, ascending)?);
+            Matching::Sequences { steps: StepLists::new(&matcher), matcher }
         } else {
             Matching::Search(Box::new(Matcher::compile(&pattern, schema)?))
         };
@@ -134,7 +140,7 @@ impl Plan {
     pub fn strategies(&self) -> Option<&cepheid_matcher::Plan> {
         match &self.matching {
             Matching::Search(matcher) => Some(matcher.plan()),
-            Matching::Sequences(_) => None,
+            Matching::Sequences { .. } => None,
         }
     }
 

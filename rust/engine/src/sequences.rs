@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
-use cepheid_event::{EventError, OrderKey, OrderedRows, RowOrder, Table, as_int64, nanoseconds_per_step};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use cepheid_event::key::key_ids;
+use cepheid_event::{EventError, OrderedRows, Table};
 use cepheid_ir::Pattern;
 use cepheid_matcher::sequence::{
-    Chunk, FoundKind, FoundSequence, FoundSequences, Moment, NO_TIME, SequenceLimits, SequenceMatcher,
+    FoundKind, FoundSequence, FoundSequences, Moment, SequenceLimits, SequenceMatcher,
 };
 use cepheid_matcher::{MatchSet, Strategy, Wanted};
 
@@ -16,7 +15,9 @@ use crate::derive::{Deriving, derive};
 use crate::error::EngineError;
 use crate::matches::{MatchTable, Origin, RowLabels};
 use crate::plan::{MatchOptions, Matching, Measures, Outputs, Plan, schema_with_shifted};
-use crate::promote::match_promoted;
+use crate::promote::find_promoted;
+use crate::sequence_rows::{SequenceRows, order_of_all};
+use crate::step_lists;
 use crate::stream::derived::{Part, by_topic};
 use crate::stream::{DerivedTable, TopicOutputs};
 
@@ -25,7 +26,8 @@ pub(crate) struct FoundInTable {
     pub(crate) found: FoundSequences,
     /// `arrivals[o]`: the row in place `o` of the order of all rows; `None`: rows arrived in order.
     pub(crate) arrivals: Option<Vec<u32>>,
-    pub(crate) rows: OrderedRows,
+    /// All rows, by partition and in order; `None`: those that cannot matter were left out.
+    pub(crate) rows: Option<OrderedRows>,
 }
 
 /// Finds event sequences in a table.
@@ -36,79 +38,23 @@ pub(crate) fn find_sequences(
     options: &MatchOptions,
     wanted: Wanted,
 ) -> Result<FoundInTable, EngineError> {
-    let rows = OrderedRows::new(table, &outputs.partition_by, &outputs.order_by, &[])?;
-    let times = match outputs.order_by.first() {
-        Some(key) if !key.descending => event_times(table, key.column)?,
-        _ => vec![],
-    };
-    let arrivals = order_of_all(table, &outputs.order_by)?;
-    let ordinals = arrivals.as_ref().map_or(vec![], |arrivals| {
-        let mut ordinals = vec![0; arrivals.len()];
-        for (ordinal, arrival) in arrivals.iter().enumerate() {
-            ordinals[*arrival as usize] = ordinal as u64;
-        }
-        ordinals
-    });
-    let chunk = Chunk { table, rows: &rows, times: &times, ordinals: &ordinals, fresh_from: 0 };
+    // What stands some rows on is read of the pattern's own partitions.
+    if let (Wanted::All, true, Some((matcher, keys))) =
+        (wanted, outputs.shifted.is_empty(), matcher.promoted())
+    {
+        return find_promoted(matcher, &keys, outputs, table, options);
+    }
+    let mut rows = SequenceRows::new(matcher, outputs, table)?;
     let mut found = FoundSequences::default();
     let limits = SequenceLimits { room: None, interrupted: options.interrupted };
-    if let (Wanted::All, Some((matcher, keys))) = (wanted, matcher.promoted()) {
-        let found = match_promoted(matcher, &keys, outputs, table, chunk, limits)?;
-        return Ok(FoundInTable { found, arrivals, rows });
-    }
     let is_match = |entry: &FoundSequence| entry.kind == FoundKind::Match;
-    let matched = matcher.match_table(chunk, limits, &mut found, |found| {
+    let masks = std::mem::take(&mut rows.masks);
+    let matched = matcher.match_table(rows.chunk(), masks, limits, &mut found, |found| {
         wanted == Wanted::First && found.found.iter().any(is_match)
     });
-    matched.map_err(|error| {
-        error.with_rows(|ordinal| match &arrivals {
-            Some(arrivals) => u64::from(arrivals[ordinal as usize]),
-            None => ordinal,
-        })
-    })?;
+    matched.map_err(|error| rows.name_row(error))?;
+    let (arrivals, rows) = rows.into_arrivals();
     Ok(FoundInTable { found, arrivals, rows })
-}
-
-/// Event times in nanoseconds; NULL is [`NO_TIME`]. A column that is no time counts as nanoseconds if it is of whole
-/// numbers; of any other the order alone matters, and no bound can be measured in it.
-pub(crate) fn event_times(table: &Table, column: usize) -> Result<Vec<i64>, EngineError> {
-    let Some(unit) = nanoseconds_per_step(table.schema().field(column).data_type()) else {
-        return Ok(vec![]);
-    };
-    let mut times = Vec::with_capacity(table.num_rows());
-    for batch in table.batches() {
-        let ticks = as_int64(batch.column(column))?;
-        let ticks = ticks.as_primitive::<Int64Type>();
-        for row in 0..ticks.len() {
-            if ticks.is_null(row) {
-                times.push(NO_TIME);
-                continue;
-            }
-            let time = ticks.value(row).checked_mul(unit).filter(|time| *time < NO_TIME - 1);
-            let Some(time) = time else {
-                return Err(EventError::ColumnType {
-                    column: table.schema().field(column).name().clone(),
-                    found: format!("a time past the year 2262 in row {}", times.len()),
-                    expected: "event times are counted in nanoseconds of 64 bits; put a nearer one, or NULL"
-                        .into(),
-                }
-                .into());
-            };
-            times.push(time);
-        }
-    }
-    Ok(times)
-}
-
-/// Arrivals in order; `None`: rows arrived in order.
-fn order_of_all(table: &Table, keys: &[OrderKey]) -> Result<Option<Vec<u32>>, EngineError> {
-    let order = RowOrder::new(table, keys)?;
-    if order.arrived_in_order(table.num_rows()) {
-        return Ok(None);
-    }
-    let mut arrivals: Vec<u32> = (0..table.num_rows() as u32).collect();
-    arrivals.sort_by(|left, right| order.compare(*left, *right));
-    Ok(Some(arrivals))
 }
 
 /// The matches of a table, as a table.
@@ -117,6 +63,9 @@ pub(crate) fn match_sequences(
     table: &Table,
     options: &MatchOptions,
 ) -> Result<MatchTable, EngineError> {
+    if let Some(matches) = step_lists::match_table(plan, table, options, usize::MAX)? {
+        return Ok(matches);
+    }
     let found = SortedInTable::find(plan, table, options)?;
     Ok(found.derive(plan, FoundKind::Match, &plan.outputs.measures)?.0)
 }
@@ -175,17 +124,23 @@ type Decided = Vec<(Moment, Option<u64>, Option<u64>)>;
 
 impl SortedInTable {
     fn find(plan: &Plan, table: &Table, options: &MatchOptions) -> Result<Self, EngineError> {
-        let Matching::Sequences(matcher) = &plan.matching else { unreachable!("asked for sequences") };
+        let Matching::Sequences { matcher, .. } = &plan.matching else { unreachable!("asked for sequences") };
         let FoundInTable { mut found, arrivals, rows } =
             find_sequences(matcher, &plan.outputs, table, options, Wanted::All)?;
-        let table = with_shifted_columns(table, &rows, &plan.outputs.shifted)?;
+        let shifted = match &rows {
+            Some(rows) => with_shifted_columns(table, rows, &plan.outputs.shifted)?,
+            None => table.clone(),
+        };
         if plan.pattern().output == cepheid_ir::OutputColumns::Standard {
             // SQL's rows stand partition by partition, as other strategies find them.
+            if rows.is_none() {
+                number_partitions(&mut found, table, &plan.outputs.partition_by, arrivals.as_deref())?;
+            }
             found.found.sort_by_key(|entry| (entry.partition, found.rows[entry.start], entry.number));
         } else {
             found.sort(matcher.variable_of());
         }
-        Ok(Self { found, arrivals, table })
+        Ok(Self { found, arrivals, table: shifted })
     }
 
     fn derive(
@@ -207,6 +162,24 @@ impl SortedInTable {
         let matches = derive_sequences(plan, measures, &self.found, &of_kind, &self.table, &arrival, None)?;
         Ok((matches, of_kind.iter().map(decided).collect()))
     }
+}
+
+/// Numbers the partitions of what was found by first appearance among all rows of the table.
+fn number_partitions(
+    found: &mut FoundSequences,
+    table: &Table,
+    partition_by: &[usize],
+    arrivals: Option<&[u32]>,
+) -> Result<(), EngineError> {
+    if partition_by.is_empty() || found.found.is_empty() {
+        return Ok(());
+    }
+    let keys = key_ids(table, partition_by)?;
+    for entry in &mut found.found {
+        let first = found.rows[entry.start] as usize;
+        entry.partition = keys.ids[arrivals.map_or(first, |arrivals| arrivals[first] as usize)];
+    }
+    Ok(())
 }
 
 /// Something that a pattern derives from a table.
@@ -234,9 +207,20 @@ pub fn match_events(
 ) -> Result<Vec<SequenceFound>, EngineError> {
     let options = MatchOptions { strategy: Some(Strategy::Sequences), ..options.clone() };
     let plan = Plan::new(pattern, table.schema(), &options)?;
-    let Matching::Sequences(matcher) = &plan.matching else { unreachable!("asked for sequences") };
-    let FoundInTable { mut found, arrivals, .. } =
+    let Matching::Sequences { matcher, .. } = &plan.matching else { unreachable!("asked for sequences") };
+    let FoundInTable { mut found, arrivals, rows } =
         find_sequences(matcher, &plan.outputs, table, &options, Wanted::All)?;
+    // Where rows were left out, their order is not that of all rows.
+    let places = match (&arrivals, &rows) {
+        (Some(arrivals), None) => Some(places_among_all(table, &plan.outputs, arrivals)?),
+        _ => None,
+    };
+    let among_all = |moment: Moment| match (moment, &places) {
+        (Moment::At { time, row: row @ 1.. }, Some(places)) => {
+            Moment::At { time, row: places[row as usize - 1] + 1 }
+        }
+        (moment, _) => moment,
+    };
     let variable_of = matcher.variable_of();
     found.sort(variable_of);
     let member = |row: &u64, place: &u32| {
@@ -246,7 +230,7 @@ pub fn match_events(
     };
     let derived = found.found.iter().map(|entry| SequenceFound {
         kind: entry.kind,
-        moment: entry.moment,
+        moment: among_all(entry.moment),
         number: entry.number,
         members: found
             .rows_of(entry)
@@ -256,6 +240,18 @@ pub fn match_events(
             .collect(),
     });
     Ok(derived.collect())
+}
+
+/// The places of some rows in the order of all rows of a table.
+fn places_among_all(table: &Table, outputs: &Outputs, rows: &[u32]) -> Result<Vec<u64>, EngineError> {
+    let Some(order) = order_of_all(table, &outputs.order_by)? else {
+        return Ok(rows.iter().map(|row| u64::from(*row)).collect());
+    };
+    let mut places = vec![0; order.len()];
+    for (place, row) in order.iter().enumerate() {
+        places[*row as usize] = place as u64;
+    }
+    Ok(rows.iter().map(|row| places[*row as usize]).collect())
 }
 
 /// Output rows of some of what was found. `arrival` tells where in `table` a row stands.

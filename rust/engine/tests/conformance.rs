@@ -117,7 +117,8 @@ fn every_case_gives_its_answer_by_every_strategy_and_every_cut() {
     }
     println!("{} cases, {checks} checks; ran: {ran:?}", cases.len());
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
-    for strategy in Strategy::ALL {
+    // Rows of a row pattern follow each other: those are never lists.
+    for strategy in Strategy::ALL.into_iter().filter(|strategy| *strategy != Strategy::StepLists) {
         let cases = ran.get(strategy.name()).copied().unwrap_or(0);
         assert!(cases >= CASES_A_STRATEGY_MIN, "{strategy} ran only {cases} cases");
     }

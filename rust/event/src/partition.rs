@@ -112,6 +112,11 @@ impl OrderedRows {
         self.arrived_in_order
     }
 
+    /// Whether positions differ from arrivals.
+    pub fn is_rearranged(&self) -> bool {
+        self.arrivals.is_some()
+    }
+
     /// Number of partitions; an empty table has none.
     pub fn num_partitions(&self) -> usize {
         self.starts.len() - 1

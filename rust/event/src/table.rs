@@ -130,6 +130,46 @@ impl Table {
         Ok(arrow_select::concat::concat(&parts)?)
     }
 
+    /// Some rows of the table, `rows` ascending, as a table of their own. Only `columns` are read: the others hold NULLs
+    /// there, so that every column keeps its index.
+    ///
+    /// Cost: O(rows) a column read.
+    ///
+    /// # Errors
+    /// What Arrow refuses.
+    pub fn narrowed(&self, rows: &[u32], columns: &[usize]) -> Result<Self, EventError> {
+        debug_assert!(rows.is_sorted(), "rows stand in arrival order");
+        let mut batches = vec![];
+        let mut rest = rows;
+        for (batch, start) in self.batches.iter().zip(&self.starts) {
+            let end = start + batch.num_rows();
+            let (own, behind) = rest.split_at(rest.partition_point(|row| (*row as usize) < end));
+            rest = behind;
+            if own.is_empty() {
+                continue;
+            }
+            let places = UInt32Array::from_iter_values(own.iter().map(|row| row - *start as u32));
+            let arrays = batch.columns().iter().enumerate().map(|(column, array)| {
+                if columns.contains(&column) {
+                    return arrow_select::take::take(array, &places, None);
+                }
+                Ok(arrow_array::new_null_array(array.data_type(), own.len()))
+            });
+            let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
+            // Columns without NULLs in the schema have some now.
+            let fields: Vec<FieldRef> = self
+                .schema
+                .fields()
+                .iter()
+                .map(|field| Arc::new(field.as_ref().clone().with_nullable(true)))
+                .collect();
+            let schema = Arc::new(Schema::new(fields));
+            batches.push(RecordBatch::try_new(schema, arrays)?);
+        }
+        let schema = Arc::clone(&self.schema);
+        Self::new(schema, batches)
+    }
+
     /// Finds a column. An exact match wins; else, if the name is not `quoted`, a unique match without regard to case.
     ///
     /// # Errors

@@ -105,6 +105,36 @@ impl Bits {
         (from..end).step_by(64).map(|row| (self.word_at(row) & inside(row)).count_ones() as usize).sum()
     }
 
+    /// The bits of some rows, in another order.
+    pub fn picked(&self, rows: impl Iterator<Item = u32>) -> Self {
+        let mut words = vec![];
+        let (mut word, mut len) = (0_u64, 0_usize);
+        for row in rows {
+            word |= u64::from(self.get(row as usize)) << (len % 64);
+            len += 1;
+            if len.is_multiple_of(64) {
+                words.push(std::mem::take(&mut word));
+            }
+        }
+        // The last word, and the zero word behind it.
+        words.resize(len.div_ceil(64) + 1, 0);
+        words[len / 64] |= word;
+        Self { words, len }
+    }
+
+    /// The set rows, ascending; `count` of them are expected.
+    pub fn rows(&self, count: usize) -> Vec<u32> {
+        let mut rows = Vec::with_capacity(count);
+        for (index, word) in self.words.iter().enumerate() {
+            let mut word = *word;
+            while word != 0 {
+                rows.push(index as u32 * 64 + word.trailing_zeros());
+                word &= word - 1;
+            }
+        }
+        rows
+    }
+
     /// Words of 64 rows from row 0 on, one zero word past the end.
     pub fn words(&self) -> &[u64] {
         &self.words

@@ -21,11 +21,14 @@ pub mod promote;
 mod run;
 mod search;
 pub mod sequence;
+pub mod step_lists;
 mod strategies;
 
 pub use automaton::{Automaton, VariableId, members};
 pub use error::MatchError;
+pub use masks::Masks;
 pub use match_set::{Label, MatchSet, MatchView, Segment};
 pub use matcher::{FindOptions, Found, Matcher};
 pub use search::Wanted;
+pub use step_lists::StepLists;
 pub use strategy::{Plan, Strategy};

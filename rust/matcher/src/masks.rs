@@ -16,7 +16,7 @@ const CHUNK_ROWS: usize = 1 << 15;
 const SHARED_SHIFT_MAX: i64 = 1 << 10;
 
 /// Which rows satisfy which predicate.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Masks {
     /// `of[p]`: the rows, by position, that satisfy predicate `p`; or why that could not be said of all of them. An
     /// error need not come up in the search, which may never test the row: the predicate is then evaluated row by row.
@@ -53,6 +53,19 @@ impl Masks {
             }
         }
         Ok(Self { of })
+    }
+}
+
+impl Masks {
+    /// The same of some rows, in another order.
+    ///
+    /// Cost: O(rows) a predicate.
+    #[must_use]
+    pub fn picked(&self, rows: impl Iterator<Item = u32> + Clone) -> Self {
+        let of = |mask: &Result<Bits, EvalError>| {
+            mask.as_ref().map(|bits| bits.picked(rows.clone())).map_err(Clone::clone)
+        };
+        Self { of: self.of.iter().map(of).collect() }
     }
 }
 

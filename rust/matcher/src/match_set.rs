@@ -40,6 +40,9 @@ pub struct MatchSet {
     partitions: Vec<u32>,
     /// Numbers within the partition, where they are not the order of the set.
     given_numbers: Option<Vec<i64>>,
+    /// Where each segment of each match is one row, and matches stand one behind the other: how many there are, and a one
+    /// for each segment. Neither starts nor lengths are written down then.
+    single_rows: Option<(usize, Vec<u32>)>,
 }
 
 /// One match.
@@ -57,19 +60,50 @@ impl MatchSet {
         Self { shape: Some(labels.collect()), ..Self::default() }
     }
 
+    /// Matches with one row for each of these labels, one behind the other, in this order, numbered by partition if `numbers`
+    /// says how.
+    pub fn of_single_rows(shape: Vec<Label>, matches: usize, numbers: Option<Vec<i64>>) -> Self {
+        Self {
+            single_rows: Some((matches, vec![1; shape.len()])),
+            shape: Some(shape.into()),
+            partitions: vec![matches as u32],
+            given_numbers: numbers,
+            ..Self::default()
+        }
+    }
+
+    /// Matches one behind the other, in this order: match i ends before the row `ends[i]`, whose label is `labels[ends[i]]`.
+    pub fn of_rows(labels: &[Label], ends: &[u32], numbers: Option<Vec<i64>>) -> Self {
+        let mut set = Self { given_numbers: numbers, ..Self::default() };
+        let mut start = 0;
+        for end in ends {
+            let open = set.open();
+            for label in &labels[start..*end as usize] {
+                set.push_rows(open, *label, 1);
+            }
+            set.finish(start as u32);
+            start = *end as usize;
+        }
+        set.finish_partition();
+        set
+    }
+
     /// Number of matches.
     pub fn len(&self) -> usize {
-        self.starts.len()
+        self.single_rows.as_ref().map_or(self.starts.len(), |(matches, _)| *matches)
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.starts.is_empty()
+        self.len() == 0
     }
 
     /// The `index`-th match.
     #[inline]
     pub fn get(&self, index: usize) -> MatchView<'_> {
+        if let (Some((_, lengths)), Some(labels)) = (&self.single_rows, &self.shape) {
+            return MatchView { start: (index * lengths.len()) as u32, labels, lengths };
+        }
         let start = self.starts[index];
         match &self.shape {
             Some(shape) => {
@@ -87,7 +121,10 @@ impl MatchSet {
     /// Position of the first row of the `index`-th match, or of the row where it was looked for.
     #[inline]
     pub fn start(&self, index: usize) -> u32 {
-        self.starts[index]
+        match &self.single_rows {
+            Some((_, lengths)) => (index * lengths.len()) as u32,
+            None => self.starts[index],
+        }
     }
 
     /// All matches.

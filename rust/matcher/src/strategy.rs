@@ -22,14 +22,22 @@ pub enum Strategy {
     StartRuns,
     /// A search from every start row under a step limit.
     Backtracking,
+    /// Lists of the rows that runs have reached each step by, shared by all matches.
+    StepLists,
     /// Runs that wait, row by row.
     Sequences,
 }
 
 impl Strategy {
     /// Every strategy, in the order in which they are tried.
-    pub const ALL: [Self; 5] =
-        [Self::BitStreams, Self::ReverseAutomaton, Self::StartRuns, Self::Backtracking, Self::Sequences];
+    pub const ALL: [Self; 6] = [
+        Self::BitStreams,
+        Self::ReverseAutomaton,
+        Self::StartRuns,
+        Self::Backtracking,
+        Self::StepLists,
+        Self::Sequences,
+    ];
 
     /// The name, as in explanations.
     pub fn name(self) -> &'static str {
@@ -38,6 +46,7 @@ impl Strategy {
             Self::ReverseAutomaton => "reverse automaton",
             Self::StartRuns => "start runs",
             Self::Backtracking => "backtracking",
+            Self::StepLists => "step lists",
             Self::Sequences => "waiting runs",
         }
     }
@@ -50,6 +59,9 @@ impl Strategy {
             Self::StartRuns => "time O(p·m) a start row; space p bits and 8 bytes a row of the longest run",
             Self::Backtracking => {
                 "time exponential at worst, cut off by the step limit; space 8 bytes a row of the longest run"
+            }
+            Self::StepLists => {
+                "time O(p) a row that a condition accepts, and O(1) a row of a match; space 4 to 16 bytes for each such row in the window and step that it reaches"
             }
             Self::Sequences => {
                 "time O(w) a row that a condition accepts, w runs that wait for it; space some 110 bytes a run and 24 a row taken"

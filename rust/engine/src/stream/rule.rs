@@ -48,7 +48,7 @@ pub(crate) struct Compiled {
 impl Compiled {
     pub(crate) fn matcher(&self) -> &SequenceMatcher {
         match &self.plan.matching {
-            Matching::Sequences(matcher) => matcher,
+            Matching::Sequences { matcher, .. } => matcher,
             Matching::Search(_) => unreachable!("compiled for runs that wait"),
         }
     }

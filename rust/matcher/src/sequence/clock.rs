@@ -13,6 +13,7 @@ use super::tests::{Asked, Chunk, NO_TIME};
 use super::wait::WaitKey;
 use crate::automaton::{Next, Target};
 use crate::error::MatchError;
+use crate::masks::Masks;
 
 impl SequenceMatcher {
     /// Asks the conditions that read nothing but rows of every row of a chunk.
@@ -75,22 +76,30 @@ impl SequenceMatcher {
         Ok(())
     }
 
-    /// Matches a whole table: every partition to its end, one after another.
+    /// Matches a whole table, whose rows satisfy what `masks` say by position: every partition to its end, one after another.
     ///
     /// # Errors
     /// See [`MatchError`].
     pub fn match_table(
         &self,
         chunk: Chunk<'_>,
+        masks: Masks,
         limits: SequenceLimits,
         found: &mut FoundSequences,
         mut enough: impl FnMut(&FoundSequences) -> bool,
     ) -> Result<SequenceState, MatchError> {
-        let mut asked = Asked::new(self, chunk)?;
+        let mut asked = Asked::with_masks(self, chunk, masks)?;
         asked.near = asked.near_the_rarest();
+        let needed = self.needed();
         let mut state = SequenceState::default();
         let mut work = Work::new(self, &mut state, found, limits);
         for partition in 0..chunk.rows.num_partitions() {
+            if needed
+                .as_ref()
+                .is_some_and(|needed| needed.is_missing(&asked, chunk.rows.partition(partition)))
+            {
+                continue;
+            }
             work.partition = work.state.add_partition(self);
             work.ordinal = Some(partition as u32);
             work.rows(&asked, chunk.rows.partition(partition))?;

@@ -20,6 +20,8 @@ use crate::error::MatchError;
 pub(crate) struct RunSide {
     pub(crate) whole: TypedExpr,
     sources: Vec<TestSource>,
+    /// The variable under test, where rows are counted from its own.
+    tested: Option<VariableId>,
     pub(crate) code: OrderCode,
 }
 
@@ -92,9 +94,9 @@ impl SequenceMatcher {
         let Some(code) = OrderCode::of(left.data_type(), right.data_type()) else { return Ok(None) };
         let (of_left, of_right) = (self.sources(&left, tested)?, self.sources(&right, tested)?);
         let op = *op;
-        let (row, sources, op, run, of_run) = if self.is_of_row(&of_left) && is_of_run(&of_right) {
+        let (row, sources, op, run, of_run) = if self.is_of_row(&of_left) && self.is_of_run(&of_right) {
             (left, of_left, op, right, of_right)
-        } else if self.is_of_row(&of_right) && is_of_run(&of_left) {
+        } else if self.is_of_row(&of_right) && self.is_of_run(&of_left) {
             let op = match op {
                 Less => Greater,
                 LessOrEqual => GreaterOrEqual,
@@ -106,9 +108,15 @@ impl SequenceMatcher {
         } else {
             return Ok(None);
         };
-        let known = self.run_sides.iter().position(|side| side.whole == run && side.code == code);
+        let counts_own =
+            of_run.iter().any(|source| matches!(source, TestSource::Lookback { includes: true, .. }));
+        let from = tested.filter(|_| counts_own);
+        let known = self
+            .run_sides
+            .iter()
+            .position(|side| side.whole == run && side.code == code && side.tested == from);
         let run_side = known.unwrap_or_else(|| {
-            self.run_sides.push(RunSide { whole: run, sources: of_run, code });
+            self.run_sides.push(RunSide { whole: run, sources: of_run, tested: from, code });
             self.run_sides.len() - 1
         });
         Ok(Some(Join { run_side, op, row, sources, tested, nulls_matter: true }))
@@ -127,11 +135,31 @@ impl SequenceMatcher {
             })
     }
 
+    /// Whether what a run knows while it waits settles an expression.
+    fn is_of_run(&self, sources: &[TestSource]) -> bool {
+        !sources.is_empty()
+            && sources.iter().all(|source| match source {
+                // One row before the row under test is the last row taken.
+                TestSource::Lookback { index, includes } => {
+                    let look = &self.lookbacks[*index];
+                    !includes || look.anchor == Anchor::Last && look.offset > 0
+                }
+                TestSource::Fold { includes, .. } => !includes,
+                TestSource::UnderTest(_) => false,
+            })
+    }
+
     /// What a run brings to a comparison.
     pub(crate) fn known_to_run(&self, side: &RunSide, registers: &Registers) -> Result<Value, EvalError> {
         let nothing = super::tests::NoRows;
-        let mut slots =
-            Slots { matcher: self, rows: &nothing, sources: &side.sources, tested: None, row: 0, registers };
+        let mut slots = Slots {
+            matcher: self,
+            rows: &nothing,
+            sources: &side.sources,
+            tested: side.tested,
+            row: 0,
+            registers,
+        };
         side.whole.evaluate_row(&mut slots)
     }
 
@@ -149,17 +177,6 @@ impl SequenceMatcher {
             asked.slot(join.sources[index], join.tested, position, &self.no_registers)
         })
     }
-}
-
-/// Whether what a run knows while it waits settles an expression.
-fn is_of_run(sources: &[TestSource]) -> bool {
-    let known = |source: &TestSource| {
-        matches!(
-            source,
-            TestSource::Lookback { includes: false, .. } | TestSource::Fold { includes: false, .. }
-        )
-    };
-    !sources.is_empty() && sources.iter().all(known)
 }
 
 /// Whether asking a conjunct raises no error, whatever the run.

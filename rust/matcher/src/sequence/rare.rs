@@ -23,7 +23,7 @@ impl SequenceMatcher {
     pub(crate) fn find_required(&self) -> Vec<VariableId> {
         let bounded = self.within_ns.is_some() || self.within_rows.is_some();
         let fails = |test: &Test| matches!(test, Test::Run { whole, .. } if !never_fails(whole));
-        let asked_of_rows = self.tests.iter().enumerate().filter(|(test, _)| self.having != Some(*test));
+        let mut asked_of_rows = self.tests.iter().enumerate().filter(|(test, _)| self.having != Some(*test));
         let waits_for_the_end = |target: &crate::automaton::Target| {
             target.step == Next::Accept && !self.automaton.ways[target.way as usize].absences.is_empty()
         };
@@ -34,7 +34,7 @@ impl SequenceMatcher {
             || !self.pattern.emit_at.is_empty()
             || !self.leading.is_empty()
             || self.within_rows.is_some() && targets.any(waits_for_the_end)
-            || asked_of_rows.into_iter().any(|(_, test)| fails(test))
+            || asked_of_rows.any(|(_, test)| fails(test))
         {
             return vec![];
         }

@@ -93,7 +93,7 @@ impl Chunk<'_> {
 pub struct Asked<'a> {
     pub(crate) matcher: &'a SequenceMatcher,
     pub(crate) chunk: Chunk<'a>,
-    pub(super) masks: Masks,
+    pub(crate) masks: Masks,
     /// `columns[p]`: readers of the batches of column `p` of the projection, or one reader by position.
     columns: Vec<Column>,
     /// Rows that need be looked at at all; `None`: all of them.
@@ -110,7 +110,15 @@ enum Column {
 impl<'a> Asked<'a> {
     /// Evaluates every predicate over the chunk.
     pub(crate) fn new(matcher: &'a SequenceMatcher, chunk: Chunk<'a>) -> Result<Self, MatchError> {
-        let masks = Masks::evaluate(&matcher.predicates, chunk.table, chunk.rows)?;
+        Self::with_masks(matcher, chunk, Masks::evaluate(&matcher.predicates, chunk.table, chunk.rows)?)
+    }
+
+    /// With what every predicate says of the chunk's rows, by position.
+    pub(crate) fn with_masks(
+        matcher: &'a SequenceMatcher,
+        chunk: Chunk<'a>,
+        masks: Masks,
+    ) -> Result<Self, MatchError> {
         let columns = matcher
             .projection
             .iter()
@@ -127,7 +135,7 @@ impl<'a> Asked<'a> {
                 Ok(Column::ByPosition(ColumnReader::new(&shifted)))
             })
             .collect::<Result<Vec<_>, EventError>>()?;
-        let relevant = relevant(matcher, &masks, chunk.rows.num_rows());
+        let relevant = matcher.satisfying(&masks, chunk.rows.num_rows());
         Ok(Self { matcher, chunk, masks, columns, near: None, relevant })
     }
 
@@ -263,25 +271,6 @@ impl SlotValues for Slots<'_> {
             }
         }
     }
-}
-
-/// Rows that satisfy any predicate, if every test has one.
-fn relevant(matcher: &SequenceMatcher, masks: &Masks, rows: usize) -> Option<Bits> {
-    let mut predicates: Vec<usize> = vec![];
-    for (test, entry) in matcher.tests.iter().enumerate() {
-        if matcher.having == Some(test) {
-            continue;
-        }
-        let predicate = entry.predicate()?;
-        if !predicates.contains(&predicate) {
-            predicates.push(predicate);
-        }
-    }
-    let mut any = Bits::filled(rows, false);
-    for predicate in predicates {
-        any.unite(masks.of[predicate].as_ref().ok()?);
-    }
-    Some(any)
 }
 
 /// Whether `having` holds of a finished match.

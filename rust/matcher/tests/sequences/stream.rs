@@ -69,7 +69,9 @@ impl Stream {
         let times = batch.column(time).as_primitive::<TimestampNanosecondType>().values();
         let chunk = Chunk { table: &table, rows: &rows, times, ordinals: &[], fresh_from: 0 };
         let mut found = FoundSequences::default();
-        let state = stream.matcher.match_table(chunk, SequenceLimits::default(), &mut found, |_| false)?;
+        let masks = stream.matcher.masks_by_position(&table, &rows)?;
+        let limits = SequenceLimits::default();
+        let state = stream.matcher.match_table(chunk, masks, limits, &mut found, |_| false)?;
         Ok((stream.told(found), state.rows_visited()))
     }
 

@@ -1,0 +1,222 @@
+//! The rows of a table that event sequences are looked for in: those that can matter, by key and in order.
+
+use std::borrow::Cow;
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use cepheid_event::{EventError, OrderKey, OrderedRows, RowOrder, Table, as_int64, nanoseconds_per_step};
+use cepheid_matcher::sequence::{Chunk, NO_TIME, SequenceMatcher};
+use cepheid_matcher::{Masks, MatchError};
+
+use crate::error::EngineError;
+use crate::plan::Outputs;
+
+/// Rows are left out if at most one in so many of them matters: where keys need not be looked at, ...
+const SPARSE: usize = 8;
+/// ... and where they must.
+const SPARSE_BY_KEY: usize = 2;
+
+/// See the module.
+pub(crate) struct SequenceRows<'a> {
+    table: Cow<'a, Table>,
+    rows: OrderedRows,
+    times: Vec<i64>,
+    ordinals: Vec<u64>,
+    /// Rows of `table` in order, if they did not arrive in it.
+    order: Option<Vec<u32>>,
+    /// Which rows of the input stand in `table`, if not all do.
+    relevant: Option<Vec<u32>>,
+    /// Which rows satisfy which predicate, by position.
+    pub(crate) masks: Masks,
+}
+
+impl<'a> SequenceRows<'a> {
+    /// Leaves out what cannot matter, and groups and orders the rest.
+    pub(crate) fn new(
+        matcher: &SequenceMatcher,
+        outputs: &Outputs,
+        table: &'a Table,
+    ) -> Result<Self, EngineError> {
+        Self::by_keys(matcher, outputs, &outputs.partition_by, table)
+    }
+
+    /// The same, by other keys than the pattern's own.
+    pub(crate) fn by_keys(
+        matcher: &SequenceMatcher,
+        outputs: &Outputs,
+        keys: &[usize],
+        table: &'a Table,
+    ) -> Result<Self, EngineError> {
+        let by_arrival = matcher.masks_by_arrival(table)?;
+        let relevant =
+            by_arrival.as_ref().and_then(|masks| relevant_rows(matcher, outputs, keys, table, masks));
+        let narrowed = match &relevant {
+            Some(relevant) => Cow::Owned(narrowed(matcher, outputs, keys, table, relevant)?),
+            None => Cow::Borrowed(table),
+        };
+        let rows = OrderedRows::new(&narrowed, keys, &outputs.order_by, &[])?;
+        let masks = match by_arrival {
+            Some(masks) if relevant.is_none() && !rows.is_rearranged() => masks,
+            Some(masks) => {
+                let arrival = |position: u32| match &relevant {
+                    Some(relevant) => relevant[rows.arrival(position) as usize],
+                    None => rows.arrival(position),
+                };
+                masks.picked((0..rows.num_rows() as u32).map(arrival))
+            }
+            None => matcher.masks_by_position(&narrowed, &rows)?,
+        };
+        let times = match outputs.order_by.first() {
+            Some(key) if !key.descending => {
+                let arrival =
+                    |row: u64| relevant.as_ref().map_or(row, |relevant| u64::from(relevant[row as usize]));
+                event_times(&narrowed, key.column, &arrival)?
+            }
+            _ => vec![],
+        };
+        let order = order_of_all(&narrowed, &outputs.order_by)?;
+        let ordinals = order.as_ref().map_or(vec![], |order| {
+            let mut ordinals = vec![0; order.len()];
+            for (ordinal, row) in order.iter().enumerate() {
+                ordinals[*row as usize] = ordinal as u64;
+            }
+            ordinals
+        });
+        Ok(Self { table: narrowed, rows, times, ordinals, order, relevant, masks })
+    }
+
+    /// The rows, as a matcher takes them.
+    pub(crate) fn chunk(&self) -> Chunk<'_> {
+        Chunk {
+            table: &self.table,
+            rows: &self.rows,
+            times: &self.times,
+            ordinals: &self.ordinals,
+            fresh_from: 0,
+        }
+    }
+
+    /// The row of the input that stands at a position.
+    #[inline]
+    pub(crate) fn arrival(&self, position: u32) -> u32 {
+        self.in_input(self.rows.arrival(position))
+    }
+
+    /// The place in order of each row of the input, of which there are `rows`; `None`: rows arrived in order.
+    pub(crate) fn ordinals_of_input(&self, rows: usize) -> Option<Vec<u32>> {
+        let order = self.order.as_ref()?;
+        let mut ordinals = vec![0; rows];
+        for (ordinal, row) in order.iter().enumerate() {
+            ordinals[self.in_input(*row) as usize] = ordinal as u32;
+        }
+        Some(ordinals)
+    }
+
+    /// An error that names a row by its place in the order of these, naming it as the input does.
+    pub(crate) fn name_row(&self, error: MatchError) -> MatchError {
+        error.with_rows(|ordinal| {
+            let row = self.order.as_ref().map_or(ordinal as u32, |order| order[ordinal as usize]);
+            u64::from(self.in_input(row))
+        })
+    }
+
+    /// The rows of the input by their place in the order of these; `None`: they are all there, in order.
+    pub(crate) fn into_arrivals(self) -> (Option<Vec<u32>>, Option<OrderedRows>) {
+        match (self.relevant, self.order) {
+            (None, order) => (order, Some(self.rows)),
+            (Some(relevant), None) => (Some(relevant), None),
+            (Some(relevant), Some(order)) => {
+                (Some(order.iter().map(|row| relevant[*row as usize]).collect()), None)
+            }
+        }
+    }
+
+    #[inline]
+    fn in_input(&self, row: u32) -> u32 {
+        self.relevant.as_ref().map_or(row, |relevant| relevant[row as usize])
+    }
+}
+
+/// The rows that can matter, if that is few enough for the rest to be left out: they are then neither given a key nor put
+/// in order.
+fn relevant_rows(
+    matcher: &SequenceMatcher,
+    outputs: &Outputs,
+    keys: &[usize],
+    table: &Table,
+    masks: &Masks,
+) -> Option<Vec<u32>> {
+    // Columns at a distance are read of all rows.
+    if !outputs.shifted.is_empty() {
+        return None;
+    }
+    let relevant = matcher.relevant(masks, table.num_rows())?;
+    let count = relevant.count(0, relevant.len());
+    let sparse = if keys.is_empty() { SPARSE } else { SPARSE_BY_KEY };
+    (count <= relevant.len() / sparse).then(|| relevant.rows(count))
+}
+
+fn narrowed(
+    matcher: &SequenceMatcher,
+    outputs: &Outputs,
+    keys: &[usize],
+    table: &Table,
+    rows: &[u32],
+) -> Result<Table, EngineError> {
+    let mut columns = matcher.columns_of_runs();
+    columns.extend(keys);
+    columns.extend(outputs.order_by.iter().map(|key| key.column));
+    Ok(table.narrowed(rows, &columns)?)
+}
+
+/// Event times in nanoseconds; NULL is [`NO_TIME`]. A column that is no time counts as nanoseconds if it is of whole
+/// numbers; of any other the order alone matters, and no bound can be measured in it. `arrival`: what an error calls a
+/// row.
+pub(crate) fn event_times(
+    table: &Table,
+    column: usize,
+    arrival: &dyn Fn(u64) -> u64,
+) -> Result<Vec<i64>, EngineError> {
+    let Some(unit) = nanoseconds_per_step(table.schema().field(column).data_type()) else {
+        return Ok(vec![]);
+    };
+    let mut times = Vec::with_capacity(table.num_rows());
+    for batch in table.batches() {
+        let ticks = as_int64(batch.column(column))?;
+        let ticks = ticks.as_primitive::<Int64Type>();
+        if unit == 1 && ticks.null_count() == 0 && ticks.values().iter().all(|time| *time < NO_TIME - 1) {
+            times.extend_from_slice(ticks.values());
+            continue;
+        }
+        for row in 0..ticks.len() {
+            if ticks.is_null(row) {
+                times.push(NO_TIME);
+                continue;
+            }
+            let time = ticks.value(row).checked_mul(unit).filter(|time| *time < NO_TIME - 1);
+            let Some(time) = time else {
+                return Err(EventError::ColumnType {
+                    column: table.schema().field(column).name().clone(),
+                    found: format!("a time past the year 2262 in row {}", arrival(times.len() as u64)),
+                    expected: "event times are counted in nanoseconds of 64 bits; put a nearer one, or NULL"
+                        .into(),
+                }
+                .into());
+            };
+            times.push(time);
+        }
+    }
+    Ok(times)
+}
+
+/// Arrivals in order; `None`: rows arrived in order.
+pub(crate) fn order_of_all(table: &Table, keys: &[OrderKey]) -> Result<Option<Vec<u32>>, EngineError> {
+    let order = RowOrder::new(table, keys)?;
+    if order.arrived_in_order(table.num_rows()) {
+        return Ok(None);
+    }
+    let mut arrivals: Vec<u32> = (0..table.num_rows() as u32).collect();
+    arrivals.sort_by(|left, right| order.compare(*left, *right));
+    Ok(Some(arrivals))
+}

@@ -1,0 +1,161 @@
+//! Step lists against the definition: on every conformance case that they take, and on random patterns of the kind they
+//! are for. The same matches, of the same numbers, in the same order; counted and asked for, too.
+
+mod membership;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use cepheid_engine::{
+    EngineError, MatchOptions, MatchTable, Strategy, count_matches, exists_match, match_head, match_table,
+};
+use cepheid_event::Table;
+use cepheid_ir::{AfterMatchSkip, Contiguity, OutputColumns, Pattern, PatternError, Selection, Within};
+use cepheid_testkit::cuts::{Cut, USUAL, cut};
+use cepheid_testkit::generate_sequences::{SequenceKnobs, random_sequence};
+use cepheid_testkit::generate_streams::{EVENT_TIME, StreamShape, random_stream};
+use cepheid_testkit::sequence_suite;
+use cepheid_testkit::{ReferenceError, SequenceEvent, SequenceKind, SplitMix64, reference_sequences};
+
+/// Cases of the suite that step lists take.
+const CASES_MIN: usize = 40;
+
+/// What step lists are for.
+const KNOBS: SequenceKnobs = SequenceKnobs {
+    contiguities: &[Contiguity::SkipTillNext, Contiguity::SkipTillAny],
+    selections: &[Selection::All],
+    loops: true,
+    optional: true,
+    alternation: true,
+    absence_between: true,
+    within: true,
+    ..SequenceKnobs::PLAIN
+};
+
+fn forced(event_time: Option<&str>) -> MatchOptions {
+    MatchOptions {
+        event_time: event_time.map(str::to_owned),
+        strategy: Some(Strategy::StepLists),
+        ..MatchOptions::default()
+    }
+}
+
+type Numbered = Vec<(i64, Vec<(String, usize)>)>;
+
+fn numbered(matches: &MatchTable) -> Numbered {
+    let numbers = matches.batch().column_by_name("match_number").expect("output of the algebra");
+    let numbers = numbers.as_primitive::<Int64Type>().values().to_vec();
+    numbers.into_iter().zip(membership::members(matches)).collect()
+}
+
+fn of_reference(events: &[SequenceEvent]) -> Numbered {
+    let matches = events.iter().filter(|event| event.kind == SequenceKind::Match);
+    let members =
+        |event: &SequenceEvent| event.members.iter().map(|(name, _, row)| (name.clone(), *row)).collect();
+    matches.map(|event| (event.number, members(event))).collect()
+}
+
+/// `None`: step lists do not take it.
+fn found(
+    pattern: &Pattern,
+    table: &Table,
+    options: &MatchOptions,
+) -> Result<Option<MatchTable>, EngineError> {
+    match match_table(pattern, table, options) {
+        Err(EngineError::Pattern(PatternError::Unsupported { .. })) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+#[test]
+fn every_case_that_step_lists_take_gives_its_matches_however_it_is_cut() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance/sequences");
+    let cases = sequence_suite::load(&folder).unwrap_or_else(|error| panic!("{error}"));
+    let mut taken = 0;
+    for case in cases.iter().filter(|case| case.error.is_none()) {
+        let Ok(pattern) = case.pattern() else { continue };
+        if !pattern.topics.is_empty() || case.events.len() != 1 {
+            continue;
+        }
+        let expected = reference_sequences(&pattern, &case.input()).expect("a case without an error");
+        let (_, batch) = case.batches().swap_remove(0);
+        for how in USUAL {
+            let table = Table::new(batch.schema(), cut(&batch, how)).expect("pieces of one table");
+            let options = forced(case.event_time.as_deref());
+            let matches =
+                found(&pattern, &table, &options).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+            let Some(matches) = matches else { break };
+            taken += usize::from(how == USUAL[0]);
+            if pattern.output == OutputColumns::Derived {
+                assert_eq!(numbered(&matches), of_reference(&expected), "{} ({how:?})", case.name);
+            }
+        }
+    }
+    println!("{taken} of {} cases", cases.len());
+    assert!(taken >= CASES_MIN, "only {taken} cases");
+}
+
+#[test]
+fn random_sequences_give_the_matches_of_the_definition() {
+    let cases: u64 = if std::env::var_os("CEPHEID_DEEP").is_some() { 10_000 } else { 600 };
+    let base: u64 = std::env::var("CEPHEID_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let (mut ran, mut matched, mut consumed, mut by_rows) = (0, 0, 0, 0);
+    let mut lengths = BTreeMap::<usize, u64>::new();
+    for seed in base..base + cases {
+        let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ 77);
+        let mut pattern = random_sequence(&mut random, KNOBS);
+        if seed % 3 == 0 {
+            pattern.after_match = AfterMatchSkip::Consume;
+        }
+        if seed % 4 == 0 {
+            pattern.within = Some(Within::Rows(1 + seed % 6));
+        }
+        let stream =
+            random_stream(&mut random, StreamShape { null_times: seed % 11 == 0, ..StreamShape::default() });
+        let expected = match reference_sequences(&pattern, &stream.to_batch_input()) {
+            Err(ReferenceError::TooManySteps) => continue,
+            expected => expected.expect("conditions on single events"),
+        };
+        let expected = of_reference(&expected);
+        let batch = stream.topics[0].1.to_batch().expect("cells fit their columns");
+        let how = [Cut::Whole, Cut::Every(1), Cut::Every(3), Cut::Random(seed)][seed as usize % 4];
+        let table = Table::new(batch.schema(), cut(&batch, how)).expect("pieces of one table");
+        let options = forced(Some(EVENT_TIME));
+        let place = || format!("seed {seed}: {}", pattern.to_json());
+        let Some(matches) =
+            found(&pattern, &table, &options).unwrap_or_else(|error| panic!("{}: {error}", place()))
+        else {
+            continue;
+        };
+        ran += 1;
+        matched += u64::from(!expected.is_empty());
+        consumed += u64::from(pattern.after_match == AfterMatchSkip::Consume && !expected.is_empty());
+        by_rows += u64::from(matches!(pattern.within, Some(Within::Rows(_))) && !expected.is_empty());
+        for (_, members) in &expected {
+            *lengths.entry(members.len()).or_default() += 1;
+        }
+        assert_eq!(numbered(&matches), expected, "{}", place());
+        assert_eq!(count_matches(&pattern, &table, &options), Ok(expected.len() as u64), "{}", place());
+        assert_eq!(exists_match(&pattern, &table, &options), Ok(!expected.is_empty()), "{}", place());
+        let few = match_head(&pattern, &table, 3, &options).expect("as all of them");
+        assert_eq!(numbered(&few), expected[..expected.len().min(3)], "{}", place());
+        // The planner takes them of itself, and runs that wait find the same.
+        let planned = match_table(&pattern, &table, &MatchOptions { strategy: None, ..options.clone() });
+        assert_eq!(planned.expect("as before").strategy(), Strategy::StepLists.name(), "{}", place());
+        let waited = MatchOptions { strategy: Some(Strategy::Sequences), ..options };
+        assert_eq!(
+            numbered(&match_table(&pattern, &table, &waited).expect("as before")),
+            expected,
+            "{}",
+            place()
+        );
+    }
+    println!(
+        "{ran} of {cases}; {matched} with matches, {consumed} consumed, {by_rows} by rows; lengths {lengths:?}"
+    );
+    assert!(ran * 100 >= cases * 55, "only {ran} of {cases} were taken");
+    assert!(matched * 2 > ran && consumed * 8 > ran && by_rows * 10 > ran);
+    assert!(lengths.len() >= 5, "{lengths:?}");
+}

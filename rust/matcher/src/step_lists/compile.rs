@@ -1,0 +1,255 @@
+//! The steps of a pattern, as places and what leads from one to the next.
+
+use cepheid_ir::Contiguity;
+
+use crate::automaton::{Automaton, Next, VariableId};
+use crate::match_set::Label;
+use crate::sequence::SequenceMatcher;
+use crate::sequence::compile::Skip;
+use crate::sequence::tests::Test;
+
+/// Most places of a pattern.
+pub(super) const PLACES_MAX: usize = 64;
+
+/// Most distinct conditions.
+pub(super) const PREDICATES_MAX: usize = 64;
+
+/// See [`crate::step_lists`].
+#[derive(Debug)]
+pub struct StepLists {
+    pub(super) places: Vec<Place>,
+    pub(super) edges: Vec<Edge>,
+    /// The predicates asked of rows: indices into those of the matcher.
+    pub(super) predicates: Vec<usize>,
+    /// `of_variable[v]`: the condition of variable `v`, as an index into `predicates`; `None`: every row.
+    pub(super) of_variable: Vec<Option<usize>>,
+    /// What a completed row does to the rest.
+    pub(super) consumes: bool,
+    pub(super) within: Bound,
+    /// Each place but the first is reached from the one before it alone, and the last alone ends a match.
+    pub(super) chain: bool,
+}
+
+/// The pattern's WITHIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    None,
+    Rows(u64),
+    Nanoseconds(i64),
+}
+
+/// A place that takes a row.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) variable: VariableId,
+    pub(super) label: Label,
+    /// A match may begin here.
+    pub(super) starts: bool,
+    /// A match may end here.
+    pub(super) ends: bool,
+    /// Edges that lead here and away from here.
+    pub(super) ins: Vec<u16>,
+    pub(super) outs: Vec<u16>,
+}
+
+/// What may come next after a place.
+#[derive(Clone, Debug)]
+pub(super) struct Edge {
+    pub(super) from: u16,
+    pub(super) to: u16,
+    /// Skip till next: a row that fits is not passed over.
+    pub(super) takes_first: bool,
+    /// What must not come in between.
+    pub(super) absent: Vec<VariableId>,
+}
+
+impl StepLists {
+    /// # Errors
+    /// Why the pattern needs runs of their own, in a sentence.
+    pub fn new(matcher: &SequenceMatcher) -> Result<Self, &'static str> {
+        let automaton = matcher.automaton();
+        let consumes = match &matcher.skip {
+            Skip::None => false,
+            Skip::Consume => true,
+            _ => return Err("a match forgets runs that began before it ended"),
+        };
+        refuse(matcher, automaton)?;
+        let mut places: Vec<Place> = automaton
+            .positions
+            .iter()
+            .map(|position| Place {
+                variable: position.variable,
+                label: Label { variable: position.variable, excluded: position.excluded },
+                starts: false,
+                ends: false,
+                ins: vec![],
+                outs: vec![],
+            })
+            .collect();
+        for target in &automaton.start {
+            let Next::Take(place) = target.step else { return Err("the pattern may be empty") };
+            if !automaton.ways[target.way as usize].absences.is_empty() || target.at_start {
+                return Err("what comes before the first row matters");
+            }
+            places[place as usize].starts = true;
+        }
+        let mut edges = vec![];
+        for (from, position) in automaton.positions.iter().enumerate() {
+            for target in &position.follow {
+                let way = &automaton.ways[target.way as usize];
+                let Next::Take(to) = target.step else {
+                    if !way.absences.is_empty() || target.at_end {
+                        return Err("a match waits for what comes after its last row");
+                    }
+                    places[from].ends = true;
+                    continue;
+                };
+                if (to as usize) < from {
+                    return Err("a group of steps is repeated");
+                }
+                if way.relation == Contiguity::Strict || way.absences.iter().any(|absence| absence.strict) {
+                    return Err("the very next row is asked for");
+                }
+                let edge = edges.len() as u16;
+                places[from].outs.push(edge);
+                places[to as usize].ins.push(edge);
+                edges.push(Edge {
+                    from: from as u16,
+                    to: to as u16,
+                    takes_first: way.relation == Contiguity::SkipTillNext,
+                    absent: way.absences.iter().map(|absence| absence.variable).collect(),
+                });
+            }
+        }
+        let mut predicates = vec![];
+        let mut of_variable = vec![];
+        for test in &matcher.tests[..automaton.variables.len()] {
+            of_variable.push(match test {
+                Test::Always => None,
+                Test::Mask { predicate, .. } => {
+                    let known = predicates.iter().position(|known| known == predicate);
+                    Some(known.unwrap_or_else(|| {
+                        predicates.push(*predicate);
+                        predicates.len() - 1
+                    }))
+                }
+                Test::Run { .. } => return Err("a condition reads the run"),
+            });
+        }
+        if predicates.len() > PREDICATES_MAX {
+            return Err("the pattern has more than 64 distinct conditions");
+        }
+        let within = match (matcher.within_rows, matcher.within_ns) {
+            (Some(rows), _) => Bound::Rows(rows),
+            (None, Some(nanoseconds)) => Bound::Nanoseconds(nanoseconds),
+            (None, None) => Bound::None,
+        };
+        let last = places.len() - 1;
+        let chain = places.iter().enumerate().all(|(index, place)| {
+            place.starts == (index == 0)
+                && place.ends == (index == last)
+                && place.ins.len() == usize::from(index > 0)
+        }) && edges.iter().all(|edge| edge.to == edge.from + 1);
+        Ok(Self { places, edges, predicates, of_variable, consumes, within, chain })
+    }
+
+    /// The labels of the rows of every match, if all have the same.
+    pub fn shape(&self) -> Option<Vec<Label>> {
+        self.chain.then(|| self.places.iter().map(|place| place.label).collect())
+    }
+
+    /// The label of a place.
+    pub fn label(&self, place: u16) -> Label {
+        self.places[place as usize].label
+    }
+}
+
+fn refuse(matcher: &SequenceMatcher, automaton: &Automaton) -> Result<(), &'static str> {
+    let pattern = matcher.pattern();
+    if !matcher.all {
+        return Err("one preferred match a start row is wanted");
+    }
+    if pattern.having.is_some() {
+        return Err("a finished match is asked for more");
+    }
+    if pattern.timeouts || !pattern.emit_at.is_empty() {
+        return Err("runs are reported before they are complete");
+    }
+    if pattern.initial {
+        return Err("only the first row may begin a match");
+    }
+    if !automaton.bounds.is_empty() {
+        return Err("parts of the pattern have bounds of their own");
+    }
+    if !automaton.untils.is_empty()
+        || automaton.ways.iter().any(|way| !way.guards.is_empty() || !way.ends.is_empty())
+    {
+        return Err("a row can end a loop");
+    }
+    if automaton.positions.len() > PLACES_MAX {
+        return Err("the pattern has more than 64 places once counts are written out");
+    }
+    if is_ambiguous(automaton) {
+        return Err("several ways lead to one match");
+    }
+    Ok(())
+}
+
+/// Whether two ways through the pattern can take the same rows for the same variables: two different places, of one
+/// variable or reached by rows of the same variables, from both of which a match can end in the same way.
+///
+/// Cost: O(p² d²), p places with d targets each.
+fn is_ambiguous(automaton: &Automaton) -> bool {
+    let count = automaton.positions.len();
+    let takes = |targets: &[crate::automaton::Target]| -> Vec<u32> {
+        targets
+            .iter()
+            .filter_map(|target| if let Next::Take(place) = target.step { Some(place) } else { None })
+            .collect()
+    };
+    let start = takes(&automaton.start);
+    let follow: Vec<Vec<u32>> = automaton.positions.iter().map(|position| takes(&position.follow)).collect();
+    let ends: Vec<usize> = automaton
+        .positions
+        .iter()
+        .map(|position| position.follow.iter().filter(|target| target.step == Next::Accept).count())
+        .collect();
+    let variable = |place: u32| automaton.positions[place as usize].variable;
+    if has_twice(&start)
+        || follow.iter().any(|targets| has_twice(targets))
+        || ends.iter().any(|ends| *ends > 1)
+    {
+        return true;
+    }
+    // Pairs of different places that the same rows can lead to.
+    let mut reached = vec![false; count * count];
+    let mut pending: Vec<(u32, u32)> = vec![];
+    let mut reach = |left: &[u32], right: &[u32], pending: &mut Vec<(u32, u32)>| {
+        for l in left {
+            for r in right {
+                let pair = *l as usize * count + *r as usize;
+                if l != r && variable(*l) == variable(*r) && !std::mem::replace(&mut reached[pair], true) {
+                    pending.push((*l, *r));
+                }
+            }
+        }
+    };
+    reach(&start, &start, &mut pending);
+    for targets in &follow {
+        reach(targets, targets, &mut pending);
+    }
+    let mut pairs = vec![];
+    while let Some((left, right)) = pending.pop() {
+        pairs.push((left, right));
+        reach(&follow[left as usize], &follow[right as usize], &mut pending);
+    }
+    // Of these, those that can end together, or come together again.
+    pairs.into_iter().any(|(left, right)| {
+        let (left, right) = (left as usize, right as usize);
+        ends[left] > 0 && ends[right] > 0 || follow[left].iter().any(|place| follow[right].contains(place))
+    })
+}
+
+fn has_twice(places: &[u32]) -> bool {
+    places.iter().enumerate().any(|(index, place)| places[..index].contains(place))
+}

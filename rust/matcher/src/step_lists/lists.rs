@@ -1,0 +1,198 @@
+//! The lists, and how a row grows them.
+
+use super::compile::StepLists;
+
+/// Entries of a list before it is worth dropping some.
+const ENTRIES_KEPT: usize = 1 << 8;
+
+/// Rows that reached one place, ascending.
+///
+/// Entries are known by the number they came with; the first `dropped` are gone.
+#[derive(Debug, Default)]
+pub(super) struct List {
+    pub(super) dropped: u32,
+    /// Positions of the rows.
+    pub(super) rows: Vec<u32>,
+    /// `starts[i]`: the latest row that a run which has reached the place by `rows[i]` can have begun at. Kept under a window
+    /// only.
+    pub(super) starts: Vec<u32>,
+    /// Whether `starts` never falls.
+    pub(super) rising: bool,
+    /// How many entries there are when it is next worth looking for some to drop.
+    full: usize,
+    /// `stretches[e][i]`: for the `e`-th edge that leads here, the entries of its place that entry `i` can have come from.
+    pub(super) stretches: Vec<Vec<(u32, u32)>>,
+}
+
+impl List {
+    /// One past the number of the last entry.
+    #[inline]
+    pub(super) fn end(&self) -> u32 {
+        self.dropped + self.rows.len() as u32
+    }
+
+    /// Where an entry stands, by its number.
+    #[inline]
+    pub(super) fn place(&self, entry: u32) -> usize {
+        (entry - self.dropped) as usize
+    }
+
+    fn clear(&mut self) {
+        self.dropped = self.end();
+        self.rows.clear();
+        self.starts.clear();
+        self.stretches.iter_mut().for_each(Vec::clear);
+    }
+
+    /// Drops the entries of rows before `row`.
+    fn drop_before(&mut self, row: u32) {
+        let gone = self.rows.partition_point(|known| *known < row);
+        self.full = (2 * (self.rows.len() - gone)).max(ENTRIES_KEPT);
+        self.dropped += gone as u32;
+        self.rows.drain(..gone);
+        self.starts.drain(..gone);
+        for stretches in &mut self.stretches {
+            stretches.drain(..gone);
+        }
+    }
+}
+
+/// What a row that satisfies certain conditions does.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Action {
+    /// Places it fits, the last in the pattern first: what it takes at one place leads nowhere at this row.
+    pub(super) fits: Vec<u16>,
+    /// Edges of which what has been reached so far is over.
+    pub(super) over: Vec<u16>,
+}
+
+impl StepLists {
+    /// What a row does that satisfies the predicates set in `class`.
+    pub(super) fn action(&self, class: u64) -> Action {
+        let satisfies = |variable: u16| {
+            self.of_variable[variable as usize].is_none_or(|predicate| class >> predicate & 1 != 0)
+        };
+        let fits = |place: u16| satisfies(self.places[place as usize].variable);
+        let over = |edge: &super::compile::Edge| {
+            edge.takes_first && fits(edge.to) || edge.absent.iter().any(|variable| satisfies(*variable))
+        };
+        let places: Vec<u16> = (0..self.places.len() as u16).rev().filter(|place| fits(*place)).collect();
+        Action {
+            over: (0..self.edges.len() as u16).filter(|edge| over(&self.edges[*edge as usize])).collect(),
+            fits: places,
+        }
+    }
+}
+
+/// The lists of one partition.
+#[derive(Debug)]
+pub(super) struct Lists<'a> {
+    pub(super) steps: &'a StepLists,
+    pub(super) of: Vec<List>,
+    /// `open[e]`: where the entries begin that edge `e` still leads on from.
+    open: Vec<u32>,
+    /// Entries that were made, and the most that were held at once: counts of work.
+    pub(super) made: u64,
+}
+
+impl<'a> Lists<'a> {
+    pub(super) fn new(steps: &'a StepLists) -> Self {
+        let list = |place: &super::compile::Place| List {
+            rising: true,
+            full: ENTRIES_KEPT,
+            stretches: vec![vec![]; place.ins.len()],
+            ..List::default()
+        };
+        Self { of: steps.places.iter().map(list).collect(), open: vec![0; steps.edges.len()], made: 0, steps }
+    }
+
+    /// Forgets everything: another partition begins, or a match has consumed all there is.
+    pub(super) fn clear(&mut self) {
+        self.of.iter_mut().for_each(List::clear);
+        for (open, edge) in self.open.iter_mut().zip(&self.steps.edges) {
+            *open = self.of[edge.from as usize].end();
+        }
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        let of = |list: &List| {
+            let stretches = list.stretches.iter().map(|stretches| stretches.capacity() * 8).sum::<usize>();
+            list.rows.capacity() * 4 + list.starts.capacity() * 4 + stretches
+        };
+        self.of.iter().map(of).sum()
+    }
+
+    /// Grows the lists by a row. `bounded`: the first row that a match ending here may begin at, under a window.
+    /// Whether the row has reached a place where a match may end.
+    #[inline]
+    pub(super) fn grow(&mut self, action: &Action, row: u32, bounded: Option<u32>) -> bool {
+        let mut ends = false;
+        for place in &action.fits {
+            ends |= self.reach(*place, row, bounded) && self.steps.places[*place as usize].ends;
+        }
+        for edge in &action.over {
+            // Whoever reached the place by this very row waits from the next on.
+            self.open[*edge as usize] = self.end_before(self.steps.edges[*edge as usize].from, row);
+        }
+        ends
+    }
+
+    /// One past the last entry of a place that is of an earlier row.
+    #[inline]
+    fn end_before(&self, place: u16, row: u32) -> u32 {
+        let list = &self.of[place as usize];
+        list.end() - u32::from(list.rows.last() == Some(&row))
+    }
+
+    fn reach(&mut self, place: u16, row: u32, bounded: Option<u32>) -> bool {
+        let steps = self.steps;
+        let shape = &steps.places[place as usize];
+        let mut latest = shape.starts.then_some(row);
+        for edge in &shape.ins {
+            let from = steps.edges[*edge as usize].from;
+            let (begin, end) = (self.open[*edge as usize], self.end_before(from, row));
+            if begin < end {
+                latest = latest.max(Some(self.latest_start(from, begin, end, bounded.is_some())));
+            }
+        }
+        // What began before the window cannot end in it, whoever else goes on.
+        let Some(latest) = latest.filter(|latest| bounded.is_none_or(|first| *latest >= first)) else {
+            return false;
+        };
+        for (index, edge) in shape.ins.iter().enumerate() {
+            let end = self.end_before(steps.edges[*edge as usize].from, row);
+            let begin = self.open[*edge as usize].min(end);
+            self.of[place as usize].stretches[index].push((begin, end));
+        }
+        let list = &mut self.of[place as usize];
+        list.rows.push(row);
+        if let Some(first) = bounded {
+            list.rising &= list.starts.last().is_none_or(|last| *last <= latest);
+            list.starts.push(latest);
+            if list.rows.len() >= list.full {
+                list.drop_before(first);
+            }
+        }
+        self.made += 1;
+        true
+    }
+
+    /// The latest start of the entries `begin..end` of a place.
+    #[inline]
+    fn latest_start(&self, place: u16, begin: u32, end: u32, bounded: bool) -> u32 {
+        if !bounded {
+            return u32::MAX;
+        }
+        let list = &self.of[place as usize];
+        // Entries that were dropped began before the window.
+        let (begin, end) = (begin.max(list.dropped), end);
+        if begin >= end {
+            return 0;
+        }
+        if list.rising {
+            return list.starts[list.place(end - 1)];
+        }
+        *list.starts[list.place(begin)..list.place(end - 1) + 1].iter().max().expect("not empty")
+    }
+}

@@ -1,0 +1,421 @@
+//! Step lists over a table, partition by partition.
+
+use std::ops::Range;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::compile::{Bound, StepLists};
+use super::enumerate::{Enumeration, Written};
+use super::lists::{Action, Lists};
+use crate::bits::Bits;
+use crate::error::MatchError;
+use crate::masks::Masks;
+use crate::sequence::{Chunk, NO_TIME};
+
+/// Most rows of all matches together.
+const MEMBERS_MAX: usize = 1 << 30;
+
+/// Rows between two looks at whether the answer is still wanted.
+const ROWS_BETWEEN_PAUSES: u32 = 1 << 14;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct StepListsFound {
+    /// Positions of the rows of all matches, one match behind the other: in the order in which matches are decided.
+    pub rows: Vec<u32>,
+    /// The places that took them, unless all matches have one shape.
+    pub places: Vec<u16>,
+    /// One past the last row of each match, unless all have one shape.
+    pub ends: Vec<u32>,
+    /// The number of matches.
+    pub matches: usize,
+    /// `numbers[i]`: of match i within its partition, from 1; `None`: there is one partition.
+    pub numbers: Option<Vec<i64>>,
+    /// What it took.
+    pub work: StepListsWork,
+}
+
+/// Counts of work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepListsWork {
+    /// Rows that satisfied something.
+    pub rows: u64,
+    /// Entries made in lists.
+    pub entries: u64,
+    /// Entries marked because they lead to a match.
+    pub marks: u64,
+    /// The most bytes that lists took.
+    pub bytes_max: usize,
+}
+
+/// What is wanted of matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// So many of them, the first.
+    Matches(usize),
+    /// Their number.
+    Count,
+    /// Whether there is one.
+    Any,
+}
+
+impl StepLists {
+    /// The first `most` matches of a table, whose rows satisfy what `masks` say by position. `None`: the data stand against it (a condition raises an error somewhere, or a
+    /// row under a WITHIN has no time).
+    ///
+    /// # Errors
+    /// [`MatchError::TooLarge`], [`MatchError::Interrupted`], and what Arrow refuses.
+    pub fn find(
+        &self,
+        masks: &Masks,
+        chunk: Chunk<'_>,
+        most: usize,
+        interrupted: Option<fn() -> bool>,
+    ) -> Result<Option<StepListsFound>, MatchError> {
+        let search = Search::new(self, masks, chunk, Wanted::Matches(most), interrupted);
+        search.map(|search| Ok(search.run()?.found(most))).transpose()
+    }
+
+    /// The number of matches; `None` as in [`find`](Self::find).
+    ///
+    /// # Errors
+    /// As [`find`](Self::find); [`MatchError::TooLarge`] past 64 bits.
+    pub fn count(
+        &self,
+        masks: &Masks,
+        chunk: Chunk<'_>,
+        interrupted: Option<fn() -> bool>,
+    ) -> Result<Option<u64>, MatchError> {
+        let search = Search::new(self, masks, chunk, Wanted::Count, interrupted);
+        search.map(|search| Ok(search.run()?.counted)).transpose()
+    }
+
+    /// Whether there is a match; `None` as in [`find`](Self::find).
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn exists(
+        &self,
+        masks: &Masks,
+        chunk: Chunk<'_>,
+        interrupted: Option<fn() -> bool>,
+    ) -> Result<Option<bool>, MatchError> {
+        let search = Search::new(self, masks, chunk, Wanted::Any, interrupted);
+        search.map(|search| Ok(search.run()?.counted > 0)).transpose()
+    }
+}
+
+/// What rows do, by the conditions they satisfy.
+struct Actions<'a> {
+    steps: &'a StepLists,
+    known: HashMap<u64, u32, FixedState>,
+    all: Vec<Action>,
+    /// The class of the last row that was asked for.
+    last: (u64, u32),
+}
+
+impl Actions<'_> {
+    #[inline]
+    fn of(&mut self, class: u64) -> u32 {
+        if self.last.0 == class && !self.all.is_empty() {
+            return self.last.1;
+        }
+        let index = *self.known.entry(class).or_insert_with(|| {
+            self.all.push(self.steps.action(class));
+            self.all.len() as u32 - 1
+        });
+        self.last = (class, index);
+        index
+    }
+}
+
+/// Matches of one row.
+struct Completed {
+    /// The row's place in the order of all rows.
+    ordinal: u64,
+    matches: Range<usize>,
+    /// The number of the first of them within its partition.
+    number: i64,
+}
+
+struct Search<'a> {
+    steps: &'a StepLists,
+    chunk: Chunk<'a>,
+    masks: Vec<&'a Bits>,
+    relevant: Bits,
+    lists: Lists<'a>,
+    enumeration: Enumeration,
+    actions: Actions<'a>,
+    wanted: Wanted,
+    written: Written,
+    counted: u64,
+    completed: Vec<Completed>,
+    work: StepListsWork,
+    interrupted: Option<fn() -> bool>,
+    rows_to_pause: u32,
+}
+
+impl<'a> Search<'a> {
+    fn new(
+        steps: &'a StepLists,
+        masks: &'a Masks,
+        chunk: Chunk<'a>,
+        wanted: Wanted,
+        interrupted: Option<fn() -> bool>,
+    ) -> Option<Self> {
+        if matches!(steps.within, Bound::Nanoseconds(_)) && chunk.times.contains(&NO_TIME) {
+            return None;
+        }
+        let masks: Vec<&Bits> = steps
+            .predicates
+            .iter()
+            .map(|predicate| masks.of[*predicate].as_ref().ok())
+            .collect::<Option<_>>()?;
+        let every_row = steps.of_variable.iter().any(Option::is_none);
+        let mut relevant = Bits::filled(chunk.rows.num_rows(), every_row);
+        if !every_row {
+            masks.iter().for_each(|mask| relevant.unite(mask));
+        }
+        let lists = Lists::new(steps);
+        Some(Self {
+            enumeration: Enumeration::new(&lists),
+            actions: Actions {
+                steps,
+                known: HashMap::with_hasher(FixedState::with_seed(0)),
+                all: vec![],
+                last: (0, 0),
+            },
+            steps,
+            chunk,
+            masks,
+            relevant,
+            lists,
+            wanted,
+            written: Written::default(),
+            counted: 0,
+            completed: vec![],
+            work: StepListsWork::default(),
+            interrupted,
+            rows_to_pause: ROWS_BETWEEN_PAUSES,
+        })
+    }
+
+    fn run(mut self) -> Result<Self, MatchError> {
+        for partition in 0..self.chunk.rows.num_partitions() {
+            let rows = self.chunk.rows.partition(partition);
+            self.lists.clear();
+            self.partition(rows)?;
+            if self.wanted == Wanted::Any && self.counted > 0 {
+                break;
+            }
+        }
+        self.work.entries = self.lists.made;
+        self.work.marks = self.enumeration.marks;
+        Ok(self)
+    }
+
+    fn partition(&mut self, rows: Range<u32>) -> Result<(), MatchError> {
+        let mut window = Window { bound: self.steps.within, begin: rows.start };
+        let mut number = 1;
+        let mut words = vec![0_u64; self.masks.len()];
+        for block in rows.start / 64..rows.end.div_ceil(64) {
+            let mut open = self.relevant.words()[block as usize] & inside(block, &rows);
+            if open == 0 {
+                continue;
+            }
+            for (word, mask) in words.iter_mut().zip(&self.masks) {
+                *word = mask.words()[block as usize];
+            }
+            while open != 0 {
+                let bit = open.trailing_zeros();
+                open &= open - 1;
+                let class = words
+                    .iter()
+                    .enumerate()
+                    .fold(0, |class, (place, word)| class | (word >> bit & 1) << place);
+                let row = block * 64 + bit;
+                self.work.rows += 1;
+                if self.row(row, class, &rows, &mut window, &mut number)? {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether no further row of the partition is wanted.
+    #[inline]
+    fn row(
+        &mut self,
+        row: u32,
+        class: u64,
+        partition: &Range<u32>,
+        window: &mut Window,
+        number: &mut i64,
+    ) -> Result<bool, MatchError> {
+        self.pause()?;
+        let first = window.first(row, partition, &self.chunk);
+        let action = self.actions.of(class);
+        let action = &self.actions.all[action as usize];
+        if !self.lists.grow(action, row, first) {
+            return Ok(false);
+        }
+        let found = match self.wanted {
+            Wanted::Any => 1,
+            Wanted::Count => self
+                .enumeration
+                .count(&self.lists, row, first)
+                .ok_or(MatchError::TooLarge { what: "matches to count", limit: u64::MAX })?,
+            Wanted::Matches(most) => {
+                let before = self.written.matches;
+                let members = self.written.rows.len();
+                // No more than can be kept: what it would take is known only when it is there.
+                let room = (MEMBERS_MAX - members.min(MEMBERS_MAX)) / self.steps.places.len().max(1) + 1;
+                let own = most.saturating_sub(*number as usize - 1);
+                self.enumeration.write(&self.lists, row, first, own.min(room), &mut self.written);
+                if self.written.rows.len() > MEMBERS_MAX {
+                    return Err(MatchError::TooLarge { what: "rows of matches", limit: MEMBERS_MAX as u64 });
+                }
+                let matches = before..self.written.matches;
+                let found = matches.len() as u64;
+                let ordinal = self.chunk.ordinal(self.chunk.rows.arrival(row));
+                self.completed.push(Completed { ordinal, matches, number: *number });
+                *number += found as i64;
+                found
+            }
+        };
+        self.counted = self
+            .counted
+            .checked_add(found)
+            .ok_or(MatchError::TooLarge { what: "matches to count", limit: u64::MAX })?;
+        if self.steps.consumes && found > 0 {
+            self.lists.clear();
+        }
+        Ok(match self.wanted {
+            Wanted::Any => true,
+            Wanted::Count => false,
+            Wanted::Matches(most) => *number as usize > most,
+        })
+    }
+
+    #[inline]
+    fn pause(&mut self) -> Result<(), MatchError> {
+        self.rows_to_pause -= 1;
+        if self.rows_to_pause > 0 {
+            return Ok(());
+        }
+        self.rows_to_pause = ROWS_BETWEEN_PAUSES;
+        self.work.bytes_max = self.work.bytes_max.max(self.lists.bytes());
+        if self.interrupted.is_some_and(|interrupted| interrupted()) {
+            return Err(MatchError::Interrupted);
+        }
+        Ok(())
+    }
+
+    /// The matches in the order in which they are decided, at most `most`.
+    fn found(mut self, most: usize) -> StepListsFound {
+        self.work.bytes_max = self.work.bytes_max.max(self.lists.bytes());
+        let Written { rows, places, ends, matches } = self.written;
+        let several = self.chunk.rows.num_partitions() > 1;
+        let sorted = self.completed.is_sorted_by_key(|entry| entry.ordinal);
+        let mut found = StepListsFound { rows, places, ends, matches, numbers: None, work: self.work };
+        if !sorted {
+            self.completed.sort_unstable_by_key(|entry| entry.ordinal);
+            found = found.in_order(&self.completed, self.steps.places.len());
+        }
+        if several {
+            let numbers = self
+                .completed
+                .iter()
+                .flat_map(|entry| (0..entry.matches.len() as i64).map(move |place| entry.number + place));
+            found.numbers = Some(numbers.collect());
+        }
+        found.truncate(most, self.steps.places.len());
+        found
+    }
+}
+
+impl StepListsFound {
+    /// The rows of a match, `shape` of them if all have one shape.
+    fn range(&self, index: usize, shape: usize) -> Range<usize> {
+        if self.ends.is_empty() {
+            return index * shape..(index + 1) * shape;
+        }
+        let begin = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        begin..self.ends[index] as usize
+    }
+
+    fn in_order(self, completed: &[Completed], shape: usize) -> Self {
+        let mut sorted =
+            Self { rows: Vec::with_capacity(self.rows.len()), work: self.work, ..Self::default() };
+        sorted.matches = self.matches;
+        for entry in completed.iter().filter(|entry| !entry.matches.is_empty()) {
+            let begin = self.range(entry.matches.start, shape).start;
+            let end = self.range(entry.matches.end - 1, shape).end;
+            sorted.rows.extend_from_slice(&self.rows[begin..end]);
+            if !self.ends.is_empty() {
+                sorted.places.extend_from_slice(&self.places[begin..end]);
+                let moved = sorted.places.len() - (end - begin);
+                let ends =
+                    self.ends[entry.matches.clone()].iter().map(|own| own - begin as u32 + moved as u32);
+                sorted.ends.extend(ends);
+            }
+        }
+        sorted
+    }
+
+    fn truncate(&mut self, most: usize, shape: usize) {
+        if self.matches <= most {
+            return;
+        }
+        let end = if most == 0 { 0 } else { self.range(most - 1, shape).end };
+        self.rows.truncate(end);
+        self.places.truncate(end);
+        self.ends.truncate(most);
+        self.matches = most;
+        if let Some(numbers) = &mut self.numbers {
+            numbers.truncate(most);
+        }
+    }
+}
+
+/// Rows of a block of 64 that are in a range.
+fn inside(block: u32, rows: &Range<u32>) -> u64 {
+    let mut inside = u64::MAX;
+    if block == rows.start / 64 {
+        inside &= u64::MAX << (rows.start % 64);
+    }
+    if block == rows.end / 64 {
+        inside &= (1_u64 << (rows.end % 64)) - 1;
+    }
+    inside
+}
+
+/// Where a match may begin that ends in the row at hand.
+struct Window {
+    bound: Bound,
+    begin: u32,
+}
+
+impl Window {
+    /// The first row of the partition that is near enough; rows are asked for in order. `None`: any row is.
+    #[inline]
+    fn first(&mut self, row: u32, partition: &Range<u32>, chunk: &Chunk<'_>) -> Option<u32> {
+        match self.bound {
+            Bound::None => None,
+            Bound::Rows(rows) => {
+                let reach = u32::try_from(rows).unwrap_or(u32::MAX);
+                Some(row.saturating_sub(reach).max(partition.start))
+            }
+            Bound::Nanoseconds(within) => {
+                let time = |position: u32| chunk.time(chunk.rows.arrival(position));
+                let end = time(row);
+                while end.saturating_sub(time(self.begin)) >= within && self.begin < row {
+                    self.begin += 1;
+                }
+                Some(if end.saturating_sub(time(self.begin)) < within { self.begin } else { row + 1 })
+            }
+        }
+    }
+}
