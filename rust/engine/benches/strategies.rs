@@ -13,6 +13,10 @@ use cepheid_sql::parse_query;
 use cepheid_testkit::SplitMix64;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
+/// As in the wheel: columns are large and short-lived.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ROWS: usize = 1_000_000;
 const KEYS: usize = 500;
 

@@ -11,9 +11,9 @@ use arrow_array::{
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_schema::{DataType, Field, FieldRef};
 use cepheid_eval::{Leaf, TypedExpr};
-use cepheid_event::{EventError, OrderKey, OrderedRows, RowOrder, Table};
+use cepheid_event::{EventError, OrderedRows, Table};
 use cepheid_ir::{Anchor, OutputColumns, Pattern, RowPointer, RowsPerMatch, Semantics};
-use cepheid_matcher::{MatchSet, MatchView, Segment, members};
+use cepheid_matcher::{Label, MatchSet, MatchView, Segment, members};
 
 use crate::aggregates::aggregate_column;
 use crate::error::EngineError;
@@ -48,41 +48,6 @@ pub(crate) struct Deriving<'a> {
     pub(crate) table: &'a Table,
     /// The matches in order, if that is not the order of the set.
     pub(crate) order: Option<Vec<u32>>,
-}
-
-/// The matches that a search found, in the order in which they are to come out.
-pub(crate) fn order_of(
-    plan: &Plan,
-    table: &Table,
-    rows: &OrderedRows,
-    set: &MatchSet,
-) -> Result<Option<Vec<u32>>, EngineError> {
-    match plan.pattern().output {
-        OutputColumns::Standard => Ok(None),
-        OutputColumns::Derived => by_last_row(plan, table, rows, set).map(Some),
-    }
-}
-
-/// Matches in order of their last row, then of their first, over all partitions.
-fn by_last_row(
-    plan: &Plan,
-    table: &Table,
-    rows: &OrderedRows,
-    set: &MatchSet,
-) -> Result<Vec<u32>, EngineError> {
-    let keys: &[OrderKey] = if rows.arrived_in_order() { &[] } else { &plan.outputs.order_by };
-    let order = RowOrder::new(table, keys)?;
-    let ends: Vec<(u32, u32)> = set
-        .iter()
-        .map(|found| (rows.arrival(found.last().unwrap_or(found.start)), rows.arrival(found.start)))
-        .collect();
-    let mut matches: Vec<u32> = (0..set.len() as u32).collect();
-    matches.sort_by(|left, right| {
-        let (left, right) = (ends[*left as usize], ends[*right as usize]);
-        let by_arrival = |left: u32, right: u32| order.compare(left, right).then(left.cmp(&right));
-        by_arrival(left.0, right.0).then_with(|| by_arrival(left.1, right.1))
-    });
-    Ok(matches)
 }
 
 /// The rows of the output, in order.
@@ -209,14 +174,22 @@ impl Scene<'_> {
         let all_rows = pattern.rows_per_match != RowsPerMatch::One;
         let mut columns = Columns { fields: vec![], arrays: vec![], inputs: vec![] };
         for column in &outputs.partition_by {
-            columns.add_input(self, *column)?;
+            match self.of_partitions(*column)? {
+                Some(array) => columns.add_array(self, *column, array),
+                None => columns.add_input(self, *column)?,
+            }
         }
         if derived {
             let nullable = self.output.unmatched > 0;
             columns.add("match_number", self.match_numbers(), nullable);
             for (name, last) in [("match_start", false), ("match_end", true)] {
                 let array = match outputs.event_time {
-                    Some(column) => self.read(column, &self.edge_positions(last))?,
+                    Some(column) => match self.single_rows() {
+                        Some(stride) => {
+                            self.read_single_rows(column, stride, if last { stride - 1 } else { 0 })?
+                        }
+                        None => self.read(column, &self.edge_positions(last))?,
+                    },
                     None => new_null_array(&DataType::Null, self.output.len()),
                 };
                 columns.add(name, array, true);
@@ -244,7 +217,10 @@ impl Scene<'_> {
             .leaves()
             .iter()
             .map(|leaf| match leaf {
-                Leaf::Column { index, at, .. } => self.read(*index, &self.resolve(pattern, at)),
+                Leaf::Column { index, at, .. } => match self.single_row_of(pattern, at) {
+                    Some((stride, row)) => self.read_single_rows(*index, stride, row),
+                    None => self.read(*index, &self.resolve(pattern, at)),
+                },
                 Leaf::Classifier { at } => Ok(self.classifiers(pattern, &self.resolve(pattern, at))),
                 Leaf::MatchNumber => Ok(self.match_numbers()),
                 Leaf::Aggregate(aggregate) => aggregate_column(self, pattern, aggregate).map_err(failed()),
@@ -264,7 +240,65 @@ impl Scene<'_> {
         Ok(self.rows.gather(self.table, column, positions)?)
     }
 
+    /// Rows of every match, if all have as many and every output row shows a whole match, in order.
+    fn single_rows(&self) -> Option<usize> {
+        let in_order = matches!(self.output.matches, Ordinals::All(_)) && self.output.shown.is_none();
+        self.set.single_rows().filter(|rows| in_order && *rows > 0)
+    }
+
+    /// The same, and which of these rows a pointer leads to, if it leads to one.
+    fn single_row_of(&self, pattern: &Pattern, at: &RowPointer) -> Option<(usize, usize)> {
+        let stride = self.single_rows().filter(|_| at.physical_offset == 0 && self.output.len() > 0)?;
+        let first = self.set.get(0);
+        let row = match &at.variable {
+            None => in_stretch(0, stride as u32, at),
+            Some(name) => in_whole_match(first, &self.members(pattern, Some(name)), at),
+        };
+        Some((stride, row? as usize))
+    }
+
+    /// The values of a column at one row of every match, in a set of which all matches have `stride` rows.
+    fn read_single_rows(&self, column: usize, stride: usize, row: usize) -> Result<ArrayRef, EngineError> {
+        let places = (0..self.output.len()).map(|index| self.rows.arrival((index * stride + row) as u32));
+        Ok(self.table.gather(column, &UInt32Array::from_iter_values(places))?)
+    }
+
+    /// A column that rows are partitioned by, read once a partition rather than once a match; `None` where that does not
+    /// pay, or where values that are equal as keys need not be the same (`-0.0` and `0.0`).
+    fn of_partitions(&self, column: usize) -> Result<Option<ArrayRef>, EngineError> {
+        let partitions = self.rows.num_partitions();
+        let data_type = self.table.schema().field(column).data_type();
+        let plain = match data_type {
+            DataType::Dictionary(_, values) => &**values,
+            other => other,
+        };
+        let exact = plain.is_integer() || plain.is_temporal() || plain.is_string();
+        if self.output.shown.is_some()
+            || !self.rows.is_by_key()
+            || !exact
+            || 2 * partitions > self.output.len()
+        {
+            return Ok(None);
+        }
+        let firsts = (0..partitions).map(|partition| self.rows.partition(partition).start);
+        let keys = self.read(column, &UInt32Array::from_iter_values(firsts))?;
+        let mut partition_of = vec![0_u32; self.set.len()];
+        for (partition, matches) in self.set.partitions().enumerate() {
+            partition_of[matches].fill(partition as u32);
+        }
+        let partition_of = match &self.output.matches {
+            Ordinals::All(_) => UInt32Array::from(partition_of),
+            Ordinals::Listed(indices) => {
+                UInt32Array::from_iter_values(indices.iter().map(|index| partition_of[*index as usize]))
+            }
+        };
+        Ok(Some(arrow_select::take::take(&keys, &partition_of, None).map_err(EventError::from)?))
+    }
+
     fn match_numbers(&self) -> ArrayRef {
+        if self.set.is_numbered_in_order() && matches!(self.output.matches, Ordinals::All(_)) {
+            return Arc::new(Int64Array::from_iter_values(1..=self.set.len() as i64));
+        }
         let numbers = self.set.numbers();
         let number = |index: u32| (index != UNMATCHED).then(|| numbers[index as usize]);
         if self.output.unmatched > 0 {
@@ -305,6 +339,9 @@ impl Scene<'_> {
     /// The position that a pointer leads to from every output row.
     fn resolve(&self, pattern: &Pattern, at: &RowPointer) -> UInt32Array {
         let members = at.variable.as_deref().map(|name| self.members(pattern, Some(name)));
+        if let Some(positions) = self.in_every_match(members.as_deref(), at) {
+            return positions;
+        }
         let whole_match = at.semantics == Semantics::Final || self.output.shown.is_none();
         // Over the whole match, all its output rows have one answer.
         let mut answered = (None, None);
@@ -339,6 +376,24 @@ impl Scene<'_> {
             u32::try_from(physical).ok().filter(|position| partition.contains(position))
         };
         optional_positions((0..self.output.len()).map(resolve))
+    }
+}
+
+impl Scene<'_> {
+    /// As [`resolve`](Self::resolve), where all matches have the same segments and each is a row of the output: the first
+    /// or last row of a variable then stands at the beginning or the end of the same segment in every match.
+    fn in_every_match(&self, members: Option<&[bool]>, at: &RowPointer) -> Option<UInt32Array> {
+        let shape = self.set.shape().filter(|_| self.output.shown.is_none())?;
+        if at.logical_offset != 0 || at.physical_offset != 0 {
+            return None;
+        }
+        let is_member = |label: &Label| members.is_none_or(|members| members[label.variable as usize]);
+        let (segments, back) = match at.anchor {
+            Anchor::First => (shape.iter().position(is_member)?, 0),
+            Anchor::Last => (shape.iter().rposition(is_member)? + 1, 1),
+        };
+        let position = |index: u32| self.set.position_after(index as usize, segments) - back;
+        Some(UInt32Array::from_iter_values(self.output.matches.iter().map(position)))
     }
 }
 
@@ -506,13 +561,19 @@ impl Columns {
     }
 
     fn add_input(&mut self, scene: &Scene<'_>, column: usize) -> Result<(), EngineError> {
-        if self.inputs.contains(&column) {
-            return Ok(());
+        if !self.inputs.contains(&column) {
+            let array = scene.read(column, &scene.output.positions(scene.set))?;
+            self.add_array(scene, column, array);
         }
-        self.inputs.push(column);
-        let positions = scene.output.positions(scene.set);
-        self.arrays.push(scene.read(column, &positions)?);
-        self.fields.push(Arc::clone(&scene.table.schema().fields()[column]));
         Ok(())
+    }
+
+    /// Adds an input column whose values are at hand, unless it is there.
+    fn add_array(&mut self, scene: &Scene<'_>, column: usize, array: ArrayRef) {
+        if !self.inputs.contains(&column) {
+            self.inputs.push(column);
+            self.arrays.push(array);
+            self.fields.push(Arc::clone(&scene.table.schema().fields()[column]));
+        }
     }
 }

@@ -23,7 +23,11 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
                 Matching::Sequences { matcher, .. } => matcher.outline(schema),
                 Matching::Search(_) => vec![],
             };
-            describe(&mut text, plan.pattern(), plan.automaton(), Some((plan.strategies(), waits)))
+            let weighed = match (plan.strategies(), plan.step_lists()) {
+                (Some(strategies), _) => Weighed::Search(strategies),
+                (None, steps) => Weighed::Sequences(steps.expect("no search runs it")),
+            };
+            describe(&mut text, plan.pattern(), plan.automaton(), Some((weighed, waits)))
         }
         None => {
             pattern.validate()?;
@@ -35,11 +39,18 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
     Ok(text)
 }
 
+/// What the planner has found out.
+enum Weighed<'a> {
+    Search(&'a Strategies),
+    /// Whether step lists can run it, or why not.
+    Sequences(Result<(), &'static str>),
+}
+
 fn describe(
     text: &mut String,
     pattern: &Pattern,
     automaton: &Automaton,
-    strategies: Option<(Option<&Strategies>, Vec<String>)>,
+    weighed: Option<(Weighed<'_>, Vec<String>)>,
 ) -> std::fmt::Result {
     let name = pattern.name.as_deref().unwrap_or("pattern");
     writeln!(
@@ -97,14 +108,26 @@ fn describe(
         Some(Within::Rows(rows)) => writeln!(text, "  bound: last row at most {rows} rows after the first")?,
         None => writeln!(text, "  bound: none but the partition's end")?,
     }
-    let Some((strategies, waits)) = strategies else {
-        return writeln!(text, "  strategy: chosen when a table's column types are known");
-    };
-    let Some(strategies) = strategies else {
-        let only = Strategy::Sequences;
-        writeln!(text, "  strategy: {only}; {}", only.cost())?;
-        writeln!(text, "    the pattern says more than a row pattern: runs wait for what comes next")?;
-        return waits.iter().try_for_each(|line| writeln!(text, "    {line}"));
+    let strategies = match weighed {
+        None => return writeln!(text, "  strategy: chosen when a table's column types are known"),
+        Some((Weighed::Search(strategies), _)) => strategies,
+        Some((Weighed::Sequences(steps), waits)) => {
+            let (first, lists) = (Strategy::StepLists, Strategy::Sequences);
+            let preferred = if steps.is_ok() { first } else { lists };
+            writeln!(text, "  strategy: {preferred}; {}", preferred.cost())?;
+            match steps {
+                Ok(()) => writeln!(
+                    text,
+                    "    {first} can run it: all matches are wanted, and every condition is asked of single rows"
+                )?,
+                Err(reason) => writeln!(text, "    {first} cannot run it: {reason}")?,
+            }
+            writeln!(
+                text,
+                "    {lists} can run it: the pattern says more than a row pattern: runs wait for what comes next"
+            )?;
+            return waits.iter().try_for_each(|line| writeln!(text, "    {line}"));
+        }
     };
     let preferred = strategies.preferred();
     writeln!(text, "  strategy: {preferred}; {}", preferred.cost())?;

@@ -6,6 +6,7 @@
 
 mod aggregates;
 mod derive;
+mod match_order;
 
 pub mod stream;
 

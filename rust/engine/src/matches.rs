@@ -91,27 +91,41 @@ impl MatchTable {
     /// What Arrow refuses.
     pub fn membership(&self) -> Result<RecordBatch, EngineError> {
         let Origin { set, rows, variables, labels, .. } = &*self.origin;
-        let total: usize = self.matches.iter().map(|index| set.get(index as usize).rows() as usize).sum();
+        let total: usize = match (set.single_rows(), &self.matches) {
+            (Some(stride), _) => stride * self.matches.len(),
+            _ => self.matches.iter().map(|index| set.get(index as usize).rows() as usize).sum(),
+        };
         let mut ordinals = Vec::with_capacity(total);
         let mut codes = Vec::with_capacity(total);
         let mut arrivals = Vec::with_capacity(total);
         let mut topics = vec![];
-        for (ordinal, index) in self.matches.iter().enumerate() {
-            let found = set.get(index as usize);
-            let mut position = found.start;
-            for segment in found.segments() {
-                for _ in 0..segment.rows {
-                    ordinals.push(ordinal as i64);
-                    codes.push(i32::from(segment.label.variable));
-                    let arrival = rows.arrival(position);
-                    match labels {
-                        Some(labels) => {
-                            arrivals.push(labels.arrival_of[arrival as usize] as i64);
-                            topics.push(i32::from(labels.topic_of[arrival as usize]));
+        if let (Some(stride), Ordinals::All(_), None) = (set.single_rows(), &self.matches, labels) {
+            // Matches of one shape stand one behind the other.
+            let shape: Vec<i32> =
+                set.shape().into_iter().flatten().map(|label| i32::from(label.variable)).collect();
+            for ordinal in 0..self.matches.len() as i64 {
+                ordinals.extend(std::iter::repeat_n(ordinal, stride));
+                codes.extend_from_slice(&shape);
+            }
+            arrivals.extend((0..total as u32).map(|position| i64::from(rows.arrival(position))));
+        } else {
+            for (ordinal, index) in self.matches.iter().enumerate() {
+                let found = set.get(index as usize);
+                let mut position = found.start;
+                for segment in found.segments() {
+                    for _ in 0..segment.rows {
+                        ordinals.push(ordinal as i64);
+                        codes.push(i32::from(segment.label.variable));
+                        let arrival = rows.arrival(position);
+                        match labels {
+                            Some(labels) => {
+                                arrivals.push(labels.arrival_of[arrival as usize] as i64);
+                                topics.push(i32::from(labels.topic_of[arrival as usize]));
+                            }
+                            None => arrivals.push(i64::from(arrival)),
                         }
-                        None => arrivals.push(i64::from(arrival)),
+                        position += 1;
                     }
-                    position += 1;
                 }
             }
         }

@@ -5,8 +5,9 @@ use cepheid_ir::Pattern;
 use cepheid_matcher::sequence::FoundKind;
 use cepheid_matcher::{FindOptions, Found, Matcher, Wanted, matcher};
 
-use crate::derive::{Deriving, derive, order_of};
+use crate::derive::{Deriving, derive};
 use crate::error::EngineError;
+use crate::match_order::order_of;
 use crate::matches::{MatchTable, Origin};
 use crate::plan::{MatchOptions, Matching, Plan};
 use crate::sequences::{find_sequences, match_sequences, sequence_outputs};

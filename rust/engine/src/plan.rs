@@ -27,6 +27,14 @@ pub struct MatchOptions {
     /// Asked every few milliseconds by searches that may take long; `true` ends them with
     /// [`cepheid_matcher::MatchError::Interrupted`].
     pub interrupted: Option<fn() -> bool>,
+    /// Most threads that partitions are shared among; one by default.
+    pub threads: Option<std::num::NonZeroUsize>,
+}
+
+impl MatchOptions {
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.map_or(1, std::num::NonZeroUsize::get)
+    }
 }
 
 /// See the module.
@@ -141,6 +149,18 @@ impl Plan {
         match &self.matching {
             Matching::Search(matcher) => Some(matcher.plan()),
             Matching::Sequences { .. } => None,
+        }
+    }
+
+    /// Whether step lists can find the matches of an event sequence, or why not; `None`: a search from start row to start row
+    /// finds them.
+    pub fn step_lists(&self) -> Option<Result<(), &'static str>> {
+        match &self.matching {
+            Matching::Search(_) => None,
+            Matching::Sequences { .. } if !self.outputs.shifted.is_empty() => {
+                Some(Err("a measure reads rows beside those of a match"))
+            }
+            Matching::Sequences { steps, .. } => Some(steps.as_ref().map(|_| ()).map_err(|reason| *reason)),
         }
     }
 

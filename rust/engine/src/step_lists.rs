@@ -4,7 +4,7 @@ use cepheid_event::key::key_ids;
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::{OutputColumns, PatternError};
 use cepheid_matcher::sequence::SequenceMatcher;
-use cepheid_matcher::step_lists::StepListsFound;
+use cepheid_matcher::step_lists::{SearchLimits, StepListsFound};
 use cepheid_matcher::{MatchSet, StepLists, Strategy};
 
 use crate::derive::{Deriving, derive};
@@ -29,7 +29,7 @@ pub(crate) fn match_table(
     // SQL's rows stand in another order: the first of them may be found last.
     let standard = plan.pattern().output == OutputColumns::Standard;
     let enough = if standard { usize::MAX } else { most };
-    let found = steps.find(&rows.masks, rows.chunk(), enough, options.interrupted);
+    let found = steps.find(&rows.masks, rows.chunk(), enough, limits(options));
     let Some(found) = found.map_err(|error| rows.name_row(error))? else { return declined(options) };
     derived(plan, table, steps, found, &rows, most).map(Some)
 }
@@ -38,7 +38,7 @@ pub(crate) fn match_table(
 pub(crate) fn count(plan: &Plan, table: &Table, options: &MatchOptions) -> Result<Option<u64>, EngineError> {
     let Some((matcher, steps)) = allowed(plan, options)? else { return Ok(None) };
     let rows = SequenceRows::new(matcher, &plan.outputs, table)?;
-    let counted = steps.count(&rows.masks, rows.chunk(), options.interrupted);
+    let counted = steps.count(&rows.masks, rows.chunk(), limits(options));
     match counted.map_err(|error| rows.name_row(error))? {
         None => declined(options),
         counted => Ok(counted),
@@ -53,7 +53,7 @@ pub(crate) fn exists(
 ) -> Result<Option<bool>, EngineError> {
     let Some((matcher, steps)) = allowed(plan, options)? else { return Ok(None) };
     let rows = SequenceRows::new(matcher, &plan.outputs, table)?;
-    let exists = steps.exists(&rows.masks, rows.chunk(), options.interrupted);
+    let exists = steps.exists(&rows.masks, rows.chunk(), limits(options));
     match exists.map_err(|error| rows.name_row(error))? {
         None => declined(options),
         exists => Ok(exists),
@@ -69,6 +69,10 @@ fn allowed<'a>(
         (Ok(steps), None | Some(Strategy::StepLists)) => Ok(Some((matcher, steps))),
         _ => declined(options),
     }
+}
+
+fn limits(options: &MatchOptions) -> SearchLimits {
+    SearchLimits { threads: options.threads(), interrupted: options.interrupted }
 }
 
 /// Nothing found, unless no other strategy may find anything.

@@ -5,6 +5,7 @@
 //! crate knows nothing of runs or matches.
 //!
 //! - [`TypedExpr::evaluate_columns`] and [`TypedExpr::evaluate_mask`]: every slot is an array, one element a row.
+//! - [`MaskSet`]: as `evaluate_mask`, of several conditions at once, each column read once.
 //! - [`TypedExpr::evaluate_row`] and [`TypedExpr::evaluate_condition`]: every slot is a [`Value`], asked for only
 //!   when needed.
 //!
@@ -17,6 +18,7 @@ pub mod aggregate;
 pub mod column_reader;
 pub mod error;
 pub mod leaf;
+pub mod mask_set;
 pub mod order_code;
 pub mod running_aggregate;
 pub mod typed;
@@ -43,6 +45,7 @@ pub use column_reader::{ColumnReader, read_value};
 pub use display::expression_text;
 pub use error::EvalError;
 pub use leaf::{Leaf, SlotValues};
+pub use mask_set::MaskSet;
 pub use order_code::OrderCode;
 pub use running_aggregate::RunningAggregate;
 pub use typed::TypedExpr;

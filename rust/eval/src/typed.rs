@@ -53,6 +53,10 @@ impl TypedExpr {
         Ok(compiled)
     }
 
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
+    }
+
     /// The expression as it was before compilation.
     pub fn source(&self) -> &Expr {
         &self.source
@@ -100,7 +104,7 @@ impl TypedExpr {
     /// # Errors
     /// As [`evaluate_columns`](Self::evaluate_columns).
     pub fn evaluate_mask(&self, slots: &[ArrayRef], rows: usize) -> Result<BooleanBuffer, EvalError> {
-        vector::evaluate_mask(&self.root, slots, rows)
+        vector::evaluate_mask(&self.root, slots, rows, &vector::Known::default())
     }
 
     /// Evaluates over one row. Operands are evaluated left to right; AND, OR, CASE and COALESCE ask for no more slots

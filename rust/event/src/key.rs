@@ -26,8 +26,16 @@ const DIRECT_SPAN_MAX: i128 = 1 << 20;
 pub struct KeyIds {
     /// `ids[row]`: the row's key, in arrival order.
     pub ids: Vec<u32>,
-    /// Distinct keys.
-    pub keys: u32,
+    /// `counts[id]`: rows of the key.
+    pub counts: Vec<u32>,
+}
+
+impl KeyIds {
+    fn counted(ids: Vec<u32>, keys: u32) -> Self {
+        let mut counts = vec![0; keys as usize];
+        ids.iter().for_each(|id| counts[*id as usize] += 1);
+        Self { ids, counts }
+    }
 }
 
 /// Numbers the distinct values of `columns`.
@@ -106,20 +114,21 @@ where
     {
         // No NULLs and a small span: `numbers[value - low]`.
         let mut numbers = vec![u32::MAX; usize::try_from(high - low + 1).expect("span is at most 2^20")];
-        let mut next = 0;
+        let mut counts: Vec<u32> = vec![];
         let lowest = low as usize;
         for array in arrays() {
-            for value in array.values() {
+            ids.extend(array.values().iter().map(|value| {
                 // Modulo the width of usize: right for every type, as the span is far smaller.
                 let slot = &mut numbers[value.as_usize().wrapping_sub(lowest)];
                 if *slot == u32::MAX {
-                    *slot = next;
-                    next += 1;
+                    *slot = counts.len() as u32;
+                    counts.push(0);
                 }
-                ids.push(*slot);
-            }
+                counts[*slot as usize] += 1;
+                *slot
+            }));
         }
-        return KeyIds { ids, keys: next };
+        return KeyIds { ids, counts };
     }
     let mut interner = Interner::<Option<T::Native>>::new();
     let mut last: Option<(Option<T::Native>, u32)> = None;
@@ -133,7 +142,7 @@ where
             ids.push(id);
         }
     }
-    KeyIds { ids, keys: interner.next }
+    KeyIds::counted(ids, interner.next)
 }
 
 /// Least and greatest value; `None` if there are NULLs or no rows.
@@ -183,7 +192,7 @@ fn dictionary_ids<C: ArrowDictionaryKeyType>(table: &Table, column: usize) -> Re
             ids.extend(array.keys().iter().map(|code| number(code.and_then(valid))));
         }
     }
-    Ok(KeyIds { ids, keys: interner.next })
+    Ok(KeyIds::counted(ids, interner.next))
 }
 
 fn row_format_ids(table: &Table, columns: &[usize]) -> Result<KeyIds, EventError> {
@@ -209,7 +218,7 @@ fn row_format_ids(table: &Table, columns: &[usize]) -> Result<KeyIds, EventError
             }
         }
     }
-    Ok(KeyIds { ids, keys: interner.next })
+    Ok(KeyIds::counted(ids, interner.next))
 }
 
 /// Rows that are converted to the row format at a time.

@@ -24,6 +24,8 @@ pub struct OrderedRows {
     hot: Option<(usize, ArrayRef)>,
     /// Whether rows arrived in order, all partitions taken together.
     arrived_in_order: bool,
+    /// Whether partitions are of one key each.
+    by_key: bool,
 }
 
 impl OrderedRows {
@@ -49,8 +51,7 @@ impl OrderedRows {
         let order = RowOrder::new(table, order_by)?;
         let in_order = order.arrived_in_order(table.num_rows());
         let mut ordered = if partition_by.is_empty() {
-            let starts = if rows == 0 { vec![0] } else { vec![0, rows] };
-            Self { arrivals: None, starts, hot: None, arrived_in_order: true }
+            Self::by_arrival(table.num_rows())
         } else {
             Self::grouped(table, partition_by, if in_order { read_often } else { &[] })?
         };
@@ -68,6 +69,13 @@ impl OrderedRows {
         Ok(ordered)
     }
 
+    /// All of `rows` rows as one partition, in order of arrival.
+    pub fn by_arrival(rows: usize) -> Self {
+        let rows = u32::try_from(rows).expect("a table keeps to ROWS_MAX");
+        let starts = if rows == 0 { vec![0] } else { vec![0, rows] };
+        Self { arrivals: None, starts, hot: None, arrived_in_order: true, by_key: true }
+    }
+
     /// Groups given as such: partition `p` holds the rows of the table with the arrivals `starts[p]..starts[p + 1]` of
     /// `arrivals`, in that order. A row may stand in several.
     pub fn of_groups(arrivals: Vec<u32>, starts: Vec<u32>) -> Self {
@@ -76,35 +84,31 @@ impl OrderedRows {
             Some(arrivals.len()),
             "starts end where rows do"
         );
-        Self { arrivals: Some(arrivals.into()), starts, hot: None, arrived_in_order: false }
+        Self { arrivals: Some(arrivals.into()), starts, hot: None, arrived_in_order: false, by_key: false }
     }
 
     fn grouped(table: &Table, partition_by: &[usize], read_often: &[usize]) -> Result<Self, EventError> {
         let keys = key_ids(table, partition_by)?;
-        let mut starts = vec![0_u32; keys.keys as usize + 1];
-        for id in &keys.ids {
-            starts[*id as usize + 1] += 1;
-        }
-        for key in 1..starts.len() {
-            starts[key] += starts[key - 1];
+        let mut starts = Vec::with_capacity(keys.counts.len() + 1);
+        let mut end = 0;
+        starts.push(end);
+        for count in &keys.counts {
+            end += count;
+            starts.push(end);
         }
         // Ids go by first appearance: if they never fall, the rows came grouped.
         if keys.ids.is_sorted() {
-            return Ok(Self { arrivals: None, starts, hot: None, arrived_in_order: true });
+            return Ok(Self { arrivals: None, starts, hot: None, arrived_in_order: true, by_key: true });
         }
-        let mut next = starts.clone();
-        let mut arrivals = vec![0_u32; keys.ids.len()];
-        for (row, id) in keys.ids.iter().enumerate() {
-            let place = &mut next[*id as usize];
-            arrivals[*place as usize] = row as u32;
-            *place += 1;
-        }
-        let movable = |column: &&usize| is_wide_number(table, **column);
-        let hot = read_often
-            .iter()
-            .find(movable)
-            .map(|column| (*column, moved(table, *column, &keys.ids, &starts)));
-        Ok(Self { arrivals: Some(arrivals.into()), starts, hot, arrived_in_order: true })
+        let movable = read_often.iter().copied().find(|column| is_wide_number(table, *column));
+        let (arrivals, hot) = match movable {
+            Some(column) => {
+                let (arrivals, values) = scattered_with(table, column, &keys.ids, starts.clone());
+                (arrivals, Some((column, values)))
+            }
+            None => (scattered(&keys.ids, starts.clone()), None),
+        };
+        Ok(Self { arrivals: Some(arrivals.into()), starts, hot, arrived_in_order: true, by_key: true })
     }
 
     /// Whether rows arrived in order, all partitions taken together: then arrival alone tells which of two comes first.
@@ -115,6 +119,11 @@ impl OrderedRows {
     /// Whether positions differ from arrivals.
     pub fn is_rearranged(&self) -> bool {
         self.arrivals.is_some()
+    }
+
+    /// Whether all rows of a partition have one key, and all rows of a key are of one partition.
+    pub fn is_by_key(&self) -> bool {
+        self.by_key
     }
 
     /// Number of partitions; an empty table has none.
@@ -130,6 +139,27 @@ impl OrderedRows {
     /// The positions of a partition.
     pub fn partition(&self, partition: usize) -> Range<u32> {
         self.starts[partition]..self.starts[partition + 1]
+    }
+
+    /// Partitions in at most so many shares, one behind the other, of about as many rows each.
+    pub fn shares(&self, most: usize) -> Vec<Range<usize>> {
+        let (rows, partitions) = (self.num_rows(), self.num_partitions());
+        let mut shares = vec![];
+        let mut begin = 0;
+        for share in 1..=most.max(1) {
+            let row = (rows as u64 * share as u64 / most.max(1) as u64) as u32;
+            let end = if share == most.max(1) {
+                partitions
+            } else {
+                self.starts.partition_point(|start| *start < row)
+            };
+            let end = end.clamp(begin, partitions);
+            if begin < end {
+                shares.push(begin..end);
+                begin = end;
+            }
+        }
+        shares
     }
 
     /// The partition that holds `position`.
@@ -256,26 +286,38 @@ fn is_wide_number(table: &Table, column: usize) -> bool {
     wide && table.batches().iter().all(|batch| batch.column(column).null_count() == 0)
 }
 
-/// The column by position: `ids[row]` is the row's key, whose positions begin at `starts[id]`.
-fn moved(table: &Table, column: usize, ids: &[u32], starts: &[u32]) -> ArrayRef {
-    let mut next = starts.to_vec();
-    let mut ids = ids.iter();
+/// Arrivals by position: `ids[row]` is the row's key, whose positions begin at `next[id]`.
+fn scattered(ids: &[u32], mut next: Vec<u32>) -> Vec<u32> {
+    let mut arrivals = vec![0_u32; ids.len()];
+    for (row, id) in ids.iter().enumerate() {
+        let place = &mut next[*id as usize];
+        arrivals[*place as usize] = row as u32;
+        *place += 1;
+    }
+    arrivals
+}
+
+/// As [`scattered`], and in the same pass a column of 64-bit values by position.
+fn scattered_with(table: &Table, column: usize, ids: &[u32], mut next: Vec<u32>) -> (Vec<u32>, ArrayRef) {
+    let mut arrivals = vec![0_u32; ids.len()];
     // All 64-bit types are moved as integers, and take their own type again.
     let mut values = vec![0_u64; ids.len()];
+    let mut row = 0;
     for batch in table.batches() {
         let data = batch.column(column).to_data();
-        let words: &[u64] = data.buffer(0);
-        for (word, id) in words[..data.len()].iter().zip(&mut ids) {
+        let words: &[u64] = &data.buffer(0)[..data.len()];
+        for (word, id) in words.iter().zip(&ids[row as usize..]) {
             let place = &mut next[*id as usize];
+            arrivals[*place as usize] = row;
             values[*place as usize] = *word;
             *place += 1;
+            row += 1;
         }
     }
-    let rows = values.len();
     let data = ArrayData::builder(table.schema().field(column).data_type().clone())
-        .len(rows)
+        .len(values.len())
         .add_buffer(Buffer::from_vec(values))
         .build()
         .expect("one buffer of 64-bit values is what every such type is made of");
-    make_array(data)
+    (arrivals, make_array(data))
 }

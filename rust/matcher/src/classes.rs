@@ -17,9 +17,10 @@ pub(crate) struct Classes<'a> {
     masks: Vec<&'a Bits>,
     /// `variables[v]`: the mask of variable `v`; `None`: every row.
     variables: Vec<Option<usize>>,
-    /// The 64 rows at hand.
+    /// The 64 rows at hand: their masks and, where the bits themselves are the class, the class of each.
     block: usize,
     words: Vec<u64>,
+    symbols: [u8; 64],
     /// Where there are too many predicates to use the bits themselves: those of the row at hand, and the combinations
     /// met so far.
     combination: Box<[u64]>,
@@ -53,6 +54,7 @@ impl<'a> Classes<'a> {
             masks,
             variables,
             block: usize::MAX,
+            symbols: [0; 64],
             met: HashMap::with_hasher(FixedState::with_seed(0)),
             combinations: vec![],
         })
@@ -72,14 +74,13 @@ impl<'a> Classes<'a> {
             for (word, mask) in self.words.iter_mut().zip(&self.masks) {
                 *word = mask.words()[block];
             }
+            if self.masks.len() <= DIRECT_PREDICATES_MAX {
+                transpose(&self.words, &mut self.symbols);
+            }
         }
         let bit = row % 64;
         if self.masks.len() <= DIRECT_PREDICATES_MAX {
-            let mut class = 0;
-            for (place, word) in self.words.iter().enumerate() {
-                class |= ((word >> bit & 1) as u32) << place;
-            }
-            return class;
+            return u32::from(self.symbols[bit]);
         }
         self.combination.fill(0);
         for (place, word) in self.words.iter().enumerate() {
@@ -101,5 +102,46 @@ impl<'a> Classes<'a> {
             Some(mask) if self.masks.len() <= DIRECT_PREDICATES_MAX => class >> mask & 1 != 0,
             Some(mask) => self.combinations[class as usize][mask / 64] >> (mask % 64) & 1 != 0,
         }
+    }
+}
+
+/// Turns up to eight masks of 64 rows into 64 bytes, one a row: bit `m` of byte `r` is bit `r` of mask `m`.
+///
+/// Eight squares of eight by eight bits, each transposed by three exchanges of halves, quarters and neighbours (Warren,
+/// *Hacker's Delight*, 2nd edition, 7-3).
+fn transpose(masks: &[u64], symbols: &mut [u8; 64]) {
+    let exchange = |square: u64, by: u32, which: u64| {
+        let changed = (square ^ (square >> by)) & which;
+        square ^ changed ^ (changed << by)
+    };
+    let (groups, _) = symbols.as_chunks_mut::<8>();
+    for (place, group) in groups.iter_mut().enumerate() {
+        let byte = |mask: &u64| mask >> (8 * place) & 0xff;
+        let square = masks.iter().enumerate().fold(0, |square, (row, mask)| square | byte(mask) << (8 * row));
+        let square = exchange(square, 7, 0x00aa_00aa_00aa_00aa);
+        let square = exchange(square, 14, 0x0000_cccc_0000_cccc);
+        *group = exchange(square, 28, 0x0000_0000_f0f0_f0f0).to_le_bytes();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_are_the_masks_read_across() {
+        let mut random = cepheid_testkit::SplitMix64::new(3);
+        let mut checked = 0;
+        for count in 0..=8 {
+            let masks: Vec<u64> = (0..count).map(|_| random.next_u64()).collect();
+            let mut symbols = [0xff; 64];
+            transpose(&masks, &mut symbols);
+            for (row, symbol) in symbols.iter().enumerate() {
+                let across = masks.iter().enumerate().map(|(place, mask)| ((mask >> row & 1) as u8) << place);
+                assert_eq!(*symbol, across.sum::<u8>(), "row {row} of {count} masks");
+                checked += 1;
+            }
+        }
+        assert_eq!(checked, 9 * 64);
     }
 }

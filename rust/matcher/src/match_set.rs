@@ -127,6 +127,21 @@ impl MatchSet {
         }
     }
 
+    /// The labels of every match's segments, if all have the same; no match is empty then.
+    pub fn shape(&self) -> Option<&[Label]> {
+        self.shape.as_deref()
+    }
+
+    /// Position after the first `segments` segments of the `index`-th match, in a set with a shape.
+    #[inline]
+    pub fn position_after(&self, index: usize, segments: usize) -> u32 {
+        if let Some((_, lengths)) = &self.single_rows {
+            return (index * lengths.len() + segments) as u32;
+        }
+        let first = index * self.shape.as_ref().map_or(0, |shape| shape.len());
+        self.starts[index] + self.lengths[first..first + segments].iter().sum::<u32>()
+    }
+
     /// All matches.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = MatchView<'_>> {
         (0..self.len()).map(|index| self.get(index))
@@ -160,6 +175,16 @@ impl MatchSet {
             start += (entry.end - entry.start) as u32;
         }
         set
+    }
+
+    /// Rows of each match, if every segment of every match is one row.
+    pub fn single_rows(&self) -> Option<usize> {
+        self.single_rows.as_ref().map(|(_, lengths)| lengths.len())
+    }
+
+    /// Whether numbers are the order of the set.
+    pub fn is_numbered_in_order(&self) -> bool {
+        self.given_numbers.is_none() && self.partitions.len() == 1
     }
 
     /// The number of each match within its partition, from 1.

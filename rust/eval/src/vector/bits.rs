@@ -2,27 +2,28 @@
 
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 
-const WORD: usize = 64;
+use super::lanes::widest;
+
+/// Rows of one word of a bitmap.
+pub(super) const WORD: usize = 64;
 
 /// Set where `holds(values[i])`.
 #[inline]
 pub(super) fn pack<T: Copy>(values: &[T], holds: impl Fn(T) -> bool) -> BooleanBuffer {
-    let mut words = Vec::with_capacity(values.len().div_ceil(WORD));
-    let (chunks, rest) = values.as_chunks::<WORD>();
-    for chunk in chunks {
-        let mut flags = [0u8; WORD];
-        for (flag, value) in flags.iter_mut().zip(chunk) {
-            *flag = u8::from(holds(*value));
-        }
-        words.push(word_of(&flags));
-    }
-    if !rest.is_empty() {
-        let mut flags = [0u8; WORD];
-        for (flag, value) in flags.iter_mut().zip(rest) {
-            *flag = u8::from(holds(*value));
-        }
-        words.push(word_of(&flags));
-    }
+    let words = widest(
+        #[inline(always)]
+        || {
+            let mut words = Vec::with_capacity(values.len().div_ceil(WORD));
+            let (chunks, rest) = values.as_chunks::<WORD>();
+            for chunk in chunks {
+                words.push(word_where(chunk, &holds));
+            }
+            if !rest.is_empty() {
+                words.push(word_where(rest, &holds));
+            }
+            words
+        },
+    );
     BooleanBuffer::new(Buffer::from_vec(words), 0, values.len())
 }
 
@@ -30,20 +31,45 @@ pub(super) fn pack<T: Copy>(values: &[T], holds: impl Fn(T) -> bool) -> BooleanB
 #[inline]
 pub(super) fn pack_pairs<T: Copy>(left: &[T], right: &[T], holds: impl Fn(T, T) -> bool) -> BooleanBuffer {
     debug_assert_eq!(left.len(), right.len());
-    let mut words = Vec::with_capacity(left.len().div_ceil(WORD));
-    for (left, right) in left.chunks(WORD).zip(right.chunks(WORD)) {
-        let mut flags = [0u8; WORD];
-        for (flag, (left, right)) in flags.iter_mut().zip(left.iter().zip(right)) {
-            *flag = u8::from(holds(*left, *right));
-        }
-        words.push(word_of(&flags));
-    }
+    let words = widest(
+        #[inline(always)]
+        || {
+            let mut words = Vec::with_capacity(left.len().div_ceil(WORD));
+            let (left, left_rest) = left.as_chunks::<WORD>();
+            let (right, right_rest) = right.as_chunks::<WORD>();
+            for (left, right) in left.iter().zip(right) {
+                let mut flags = [0u8; WORD];
+                for (flag, (left, right)) in flags.iter_mut().zip(left.iter().zip(right)) {
+                    *flag = u8::from(holds(*left, *right));
+                }
+                words.push(word_of(&flags));
+            }
+            if !left_rest.is_empty() {
+                let mut flags = [0u8; WORD];
+                for (flag, (left, right)) in flags.iter_mut().zip(left_rest.iter().zip(right_rest)) {
+                    *flag = u8::from(holds(*left, *right));
+                }
+                words.push(word_of(&flags));
+            }
+            words
+        },
+    );
     BooleanBuffer::new(Buffer::from_vec(words), 0, left.len())
 }
 
+/// The word of up to 64 values.
+#[inline(always)]
+pub(super) fn word_where<T: Copy>(values: &[T], holds: &impl Fn(T) -> bool) -> u64 {
+    let mut flags = [0u8; WORD];
+    for (flag, value) in flags.iter_mut().zip(values) {
+        *flag = u8::from(holds(*value));
+    }
+    word_of(&flags)
+}
+
 /// Gathers 64 bytes, each 0 or 1, into 64 bits, the first byte lowest.
-#[inline]
-fn word_of(flags: &[u8; WORD]) -> u64 {
+#[inline(always)]
+pub(super) fn word_of(flags: &[u8; WORD]) -> u64 {
     // Bit 56 - 7k of the factor carries byte k of eight to bit 56 + k of the product; nothing else reaches the top byte
     // with a carry.
     const GATHER: u64 = 0x0102_0408_1020_4080;

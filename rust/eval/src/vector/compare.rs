@@ -266,7 +266,8 @@ fn one_sided(op: BinaryOp, rows: usize, above: bool) -> BooleanBuffer {
 /// Less in the total order in which NaN equals itself and exceeds everything.
 #[inline]
 fn less(left: f64, right: f64) -> bool {
-    (left < right) | (!left.is_nan() & right.is_nan())
+    // Two comparisons rather than four: `>=` is false also where the right side is NaN.
+    !left.is_nan() & !matches!(left.partial_cmp(&right), Some(order) if order.is_ge())
 }
 
 #[inline]

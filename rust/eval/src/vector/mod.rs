@@ -6,10 +6,18 @@
 mod arithmetic;
 mod bits;
 mod boolean;
+mod codes;
 mod compare;
 mod convert;
+#[cfg(test)]
+mod copies;
 mod dictionary;
+mod lanes;
+mod strings;
 mod text;
+
+pub(crate) use codes::Codes;
+pub(crate) use strings::{Strings, string_question};
 
 use std::sync::Arc;
 
@@ -18,6 +26,8 @@ use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::DataType;
 use cepheid_ir::{BinaryOp, Function};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 use crate::column_reader::ColumnReader;
 use crate::error::EvalError;
@@ -35,6 +45,21 @@ pub(crate) enum Columnar {
     Constant(Value),
 }
 
+/// Nodes whose masks over the rows at hand have been found in another way, by address.
+#[derive(Debug, Default)]
+pub(crate) struct Known(HashMap<usize, BooleanBuffer, FixedState>);
+
+impl Known {
+    /// Keeps the mask of a node; the node stays where it is as long as this lives.
+    pub(crate) fn insert(&mut self, node: &Node, mask: BooleanBuffer) {
+        self.0.insert(std::ptr::from_ref(node).addr(), mask);
+    }
+
+    fn get(&self, node: &Node) -> Option<&BooleanBuffer> {
+        if self.0.is_empty() { None } else { self.0.get(&std::ptr::from_ref(node).addr()) }
+    }
+}
+
 /// See [`crate::TypedExpr::evaluate_columns`].
 pub(crate) fn evaluate_array(node: &Node, slots: &[ArrayRef], rows: usize) -> Result<ArrayRef, EvalError> {
     debug_assert!(slots.iter().all(|slot| slot.len() == rows), "every slot has one value for each row");
@@ -50,8 +75,12 @@ pub(crate) fn evaluate_mask(
     node: &Node,
     slots: &[ArrayRef],
     rows: usize,
+    known: &Known,
 ) -> Result<BooleanBuffer, EvalError> {
     debug_assert!(slots.iter().all(|slot| slot.len() == rows), "every slot has one value for each row");
+    if let Some(mask) = known.get(node) {
+        return Ok(mask.clone());
+    }
     // TRUE is all that counts, so NULL needs no bitmap of its own.
     let (operands, conjunction) = match &node.kind {
         Kind::And(operands) => (operands, true),
@@ -68,7 +97,7 @@ pub(crate) fn evaluate_mask(
     };
     let mut mask: Option<BooleanBuffer> = None;
     for operand in operands {
-        let next = match evaluate_mask(operand, slots, rows) {
+        let next = match evaluate_mask(operand, slots, rows, known) {
             Err(error) if error.is_data_error() => {
                 let Columnar::Array(array) = by_rows(node, slots, rows)? else { return Err(error) };
                 return Ok(mask_of(array.as_boolean()));

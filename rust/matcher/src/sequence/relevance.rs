@@ -20,12 +20,7 @@ impl SequenceMatcher {
     /// # Errors
     /// What Arrow refuses.
     pub fn masks_by_arrival(&self, table: &Table) -> Result<Option<Masks>, MatchError> {
-        let alone = |leaf| physical_leaf(leaf).1 == 0;
-        if !self.predicates.iter().flat_map(|predicate| predicate.leaves()).all(alone) {
-            return Ok(None);
-        }
-        let rows = OrderedRows::new(table, &[], &[], &[])?;
-        Ok(Some(Masks::evaluate(&self.predicates, table, &rows)?))
+        Ok(Masks::by_arrival(&self.predicates, table)?)
     }
 
     /// The same by position, whatever predicates look at.
@@ -39,11 +34,11 @@ impl SequenceMatcher {
     /// The rows that satisfy anything the pattern asks of a row. `None`: rows that do not can matter all the same
     /// (something is strict or counts rows, a condition looks at a row's neighbours or accepts every row, or raises an error
     /// somewhere).
-    pub fn relevant(&self, masks: &Masks, rows: usize) -> Option<Bits> {
+    pub fn relevant(&self, masks: &Masks) -> Option<Bits> {
         if !self.asks_of_single_rows() || self.sees_every_row() {
             return None;
         }
-        self.satisfying(masks, rows)
+        self.satisfying(masks)
     }
 
     /// Columns that are read of rows while runs grow, beside what masks tell.
@@ -55,7 +50,7 @@ impl SequenceMatcher {
     }
 
     /// Rows that satisfy any predicate, if every test has one that could be evaluated.
-    pub(crate) fn satisfying(&self, masks: &Masks, rows: usize) -> Option<Bits> {
+    pub(crate) fn satisfying(&self, masks: &Masks) -> Option<Bits> {
         let mut predicates: Vec<usize> = vec![];
         for (test, entry) in self.tests.iter().enumerate() {
             if self.having == Some(test) {
@@ -66,11 +61,7 @@ impl SequenceMatcher {
                 predicates.push(predicate);
             }
         }
-        let mut any = Bits::filled(rows, false);
-        for predicate in predicates {
-            any.unite(masks.of[predicate].as_ref().ok()?);
-        }
-        Some(any)
+        masks.union(predicates)
     }
 
     /// Whether nothing is read beside the row under test and rows that were taken.

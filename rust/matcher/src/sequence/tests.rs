@@ -135,7 +135,7 @@ impl<'a> Asked<'a> {
                 Ok(Column::ByPosition(ColumnReader::new(&shifted)))
             })
             .collect::<Result<Vec<_>, EventError>>()?;
-        let relevant = matcher.satisfying(&masks, chunk.rows.num_rows());
+        let relevant = matcher.satisfying(&masks);
         Ok(Self { matcher, chunk, masks, columns, near: None, relevant })
     }
 

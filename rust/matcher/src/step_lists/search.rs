@@ -71,10 +71,10 @@ impl StepLists {
         masks: &Masks,
         chunk: Chunk<'_>,
         most: usize,
-        interrupted: Option<fn() -> bool>,
+        limits: SearchLimits,
     ) -> Result<Option<StepListsFound>, MatchError> {
-        let search = Search::new(self, masks, chunk, Wanted::Matches(most), interrupted);
-        search.map(|search| Ok(search.run()?.found(most))).transpose()
+        let found = self.search(masks, chunk, Wanted::Matches(most), limits)?;
+        Ok(found.map(|outcome| outcome.found(most, chunk.rows.num_partitions(), self.places.len())))
     }
 
     /// The number of matches; `None` as in [`find`](Self::find).
@@ -85,10 +85,9 @@ impl StepLists {
         &self,
         masks: &Masks,
         chunk: Chunk<'_>,
-        interrupted: Option<fn() -> bool>,
+        limits: SearchLimits,
     ) -> Result<Option<u64>, MatchError> {
-        let search = Search::new(self, masks, chunk, Wanted::Count, interrupted);
-        search.map(|search| Ok(search.run()?.counted)).transpose()
+        Ok(self.search(masks, chunk, Wanted::Count, limits)?.map(|outcome| outcome.counted))
     }
 
     /// Whether there is a match; `None` as in [`find`](Self::find).
@@ -99,11 +98,67 @@ impl StepLists {
         &self,
         masks: &Masks,
         chunk: Chunk<'_>,
-        interrupted: Option<fn() -> bool>,
+        limits: SearchLimits,
     ) -> Result<Option<bool>, MatchError> {
-        let search = Search::new(self, masks, chunk, Wanted::Any, interrupted);
-        search.map(|search| Ok(search.run()?.counted > 0)).transpose()
+        Ok(self.search(masks, chunk, Wanted::Any, limits)?.map(|outcome| outcome.counted > 0))
     }
+
+    /// Every share of the partitions on a thread of its own; what they find is put together in the order of the shares, so
+    /// that the answer, an error included, is that of one thread.
+    fn search(
+        &self,
+        masks: &Masks,
+        chunk: Chunk<'_>,
+        wanted: Wanted,
+        limits: SearchLimits,
+    ) -> Result<Option<Outcome>, MatchError> {
+        let shares = chunk.rows.shares(limits.threads);
+        let one = |share: std::ops::Range<usize>| {
+            let search = Search::new(self, masks, chunk, wanted, limits.interrupted);
+            search.map(|search| search.run(share)).transpose()
+        };
+        if shares.len() <= 1 {
+            return one(0..chunk.rows.num_partitions());
+        }
+        let outcomes: Vec<Result<Option<Outcome>, MatchError>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = shares.into_iter().map(|share| scope.spawn(|| one(share))).collect();
+            let joined = threads.into_iter().map(|thread| thread.join());
+            joined.map(|outcome| outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        let mut all: Option<Outcome> = None;
+        for outcome in outcomes {
+            let Some(outcome) = outcome? else { return Ok(None) };
+            match &mut all {
+                Some(all) => all.append(outcome)?,
+                None => all = Some(outcome),
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// How a search is run.
+#[derive(Clone, Copy, Debug)]
+pub struct SearchLimits {
+    /// Threads to share partitions among.
+    pub threads: usize,
+    /// Asked now and then; `true` ends the search with [`MatchError::Interrupted`].
+    pub interrupted: Option<fn() -> bool>,
+}
+
+impl Default for SearchLimits {
+    fn default() -> Self {
+        Self { threads: 1, interrupted: None }
+    }
+}
+
+/// What one thread found.
+#[derive(Default)]
+struct Outcome {
+    written: Written,
+    counted: u64,
+    completed: Vec<Completed>,
+    work: StepListsWork,
 }
 
 /// What rows do, by the conditions they satisfy.
@@ -148,10 +203,7 @@ struct Search<'a> {
     enumeration: Enumeration,
     actions: Actions<'a>,
     wanted: Wanted,
-    written: Written,
-    counted: u64,
-    completed: Vec<Completed>,
-    work: StepListsWork,
+    outcome: Outcome,
     interrupted: Option<fn() -> bool>,
     rows_to_pause: u32,
 }
@@ -192,27 +244,26 @@ impl<'a> Search<'a> {
             relevant,
             lists,
             wanted,
-            written: Written::default(),
-            counted: 0,
-            completed: vec![],
-            work: StepListsWork::default(),
+            outcome: Outcome::default(),
             interrupted,
             rows_to_pause: ROWS_BETWEEN_PAUSES,
         })
     }
 
-    fn run(mut self) -> Result<Self, MatchError> {
-        for partition in 0..self.chunk.rows.num_partitions() {
+    fn run(mut self, partitions: Range<usize>) -> Result<Outcome, MatchError> {
+        for partition in partitions {
             let rows = self.chunk.rows.partition(partition);
             self.lists.clear();
             self.partition(rows)?;
-            if self.wanted == Wanted::Any && self.counted > 0 {
+            if self.wanted == Wanted::Any && self.outcome.counted > 0 {
                 break;
             }
         }
-        self.work.entries = self.lists.made;
-        self.work.marks = self.enumeration.marks;
-        Ok(self)
+        let work = &mut self.outcome.work;
+        work.entries = self.lists.made;
+        work.marks = self.enumeration.marks;
+        work.bytes_max = work.bytes_max.max(self.lists.bytes());
+        Ok(self.outcome)
     }
 
     fn partition(&mut self, rows: Range<u32>) -> Result<(), MatchError> {
@@ -235,7 +286,7 @@ impl<'a> Search<'a> {
                     .enumerate()
                     .fold(0, |class, (place, word)| class | (word >> bit & 1) << place);
                 let row = block * 64 + bit;
-                self.work.rows += 1;
+                self.outcome.work.rows += 1;
                 if self.row(row, class, &rows, &mut window, &mut number)? {
                     return Ok(());
                 }
@@ -268,27 +319,25 @@ impl<'a> Search<'a> {
                 .count(&self.lists, row, first)
                 .ok_or(MatchError::TooLarge { what: "matches to count", limit: u64::MAX })?,
             Wanted::Matches(most) => {
-                let before = self.written.matches;
-                let members = self.written.rows.len();
+                let written = &mut self.outcome.written;
+                let before = written.matches;
+                let members = written.rows.len();
                 // No more than can be kept: what it would take is known only when it is there.
                 let room = (MEMBERS_MAX - members.min(MEMBERS_MAX)) / self.steps.places.len().max(1) + 1;
                 let own = most.saturating_sub(*number as usize - 1);
-                self.enumeration.write(&self.lists, row, first, own.min(room), &mut self.written);
-                if self.written.rows.len() > MEMBERS_MAX {
-                    return Err(MatchError::TooLarge { what: "rows of matches", limit: MEMBERS_MAX as u64 });
+                self.enumeration.write(&self.lists, row, first, own.min(room), written);
+                if written.rows.len() > MEMBERS_MAX {
+                    return Err(too_many_rows());
                 }
-                let matches = before..self.written.matches;
+                let matches = before..written.matches;
                 let found = matches.len() as u64;
                 let ordinal = self.chunk.ordinal(self.chunk.rows.arrival(row));
-                self.completed.push(Completed { ordinal, matches, number: *number });
+                self.outcome.completed.push(Completed { ordinal, matches, number: *number });
                 *number += found as i64;
                 found
             }
         };
-        self.counted = self
-            .counted
-            .checked_add(found)
-            .ok_or(MatchError::TooLarge { what: "matches to count", limit: u64::MAX })?;
+        self.outcome.count(found)?;
         if self.steps.consumes && found > 0 {
             self.lists.clear();
         }
@@ -306,32 +355,65 @@ impl<'a> Search<'a> {
             return Ok(());
         }
         self.rows_to_pause = ROWS_BETWEEN_PAUSES;
-        self.work.bytes_max = self.work.bytes_max.max(self.lists.bytes());
+        let work = &mut self.outcome.work;
+        work.bytes_max = work.bytes_max.max(self.lists.bytes());
         if self.interrupted.is_some_and(|interrupted| interrupted()) {
             return Err(MatchError::Interrupted);
         }
         Ok(())
     }
+}
 
-    /// The matches in the order in which they are decided, at most `most`.
-    fn found(mut self, most: usize) -> StepListsFound {
-        self.work.bytes_max = self.work.bytes_max.max(self.lists.bytes());
+fn too_many_rows() -> MatchError {
+    MatchError::TooLarge { what: "rows of matches", limit: MEMBERS_MAX as u64 }
+}
+
+impl Outcome {
+    fn count(&mut self, more: u64) -> Result<(), MatchError> {
+        let counted = self.counted.checked_add(more);
+        self.counted = counted.ok_or(MatchError::TooLarge { what: "matches to count", limit: u64::MAX })?;
+        Ok(())
+    }
+
+    /// Adds what was found in the partitions behind these.
+    fn append(&mut self, other: Self) -> Result<(), MatchError> {
+        self.count(other.counted)?;
+        let (rows, matches) = (self.written.rows.len(), self.written.matches);
+        if rows + other.written.rows.len() > MEMBERS_MAX {
+            return Err(too_many_rows());
+        }
+        self.written.rows.extend(other.written.rows);
+        self.written.places.extend(other.written.places);
+        self.written.ends.extend(other.written.ends.iter().map(|end| end + rows as u32));
+        self.written.matches += other.written.matches;
+        self.completed.extend(other.completed.into_iter().map(|entry| Completed {
+            matches: entry.matches.start + matches..entry.matches.end + matches,
+            ..entry
+        }));
+        self.work.rows += other.work.rows;
+        self.work.entries += other.work.entries;
+        self.work.marks += other.work.marks;
+        self.work.bytes_max += other.work.bytes_max;
+        Ok(())
+    }
+
+    /// The matches in the order in which they are decided, at most `most`, with rows of `shape` places if all have one shape.
+    fn found(mut self, most: usize, partitions: usize, shape: usize) -> StepListsFound {
         let Written { rows, places, ends, matches } = self.written;
-        let several = self.chunk.rows.num_partitions() > 1;
         let sorted = self.completed.is_sorted_by_key(|entry| entry.ordinal);
         let mut found = StepListsFound { rows, places, ends, matches, numbers: None, work: self.work };
         if !sorted {
             self.completed.sort_unstable_by_key(|entry| entry.ordinal);
-            found = found.in_order(&self.completed, self.steps.places.len());
+            found = found.in_order(&self.completed, shape);
         }
-        if several {
+        if partitions > 1 {
             let numbers = self
                 .completed
                 .iter()
                 .flat_map(|entry| (0..entry.matches.len() as i64).map(move |place| entry.number + place));
             found.numbers = Some(numbers.collect());
         }
-        found.truncate(most, self.steps.places.len());
+        found.truncate(most, shape);
         found
     }
 }
