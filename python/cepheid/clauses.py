@@ -11,6 +11,7 @@ from cepheid.bounds import bound_code
 from cepheid.building import checked_name, operand, parsed
 from cepheid.errors import PatternError
 from cepheid.expr import Expr
+from cepheid.literal import duration_ns, duration_text
 from cepheid.nodes import Node
 from cepheid.spelling import expr_code
 
@@ -24,8 +25,16 @@ ROWS_PER_MATCH = {
 }
 AFTER_MATCH = ("past_last_row", "to_next_row", "none", "consume")
 # What a clause is called by the method that sets it.
-CLAUSE_METHODS = {"measures": "select", "selection": "matches", "name": "named"}
+CLAUSE_METHODS = {"measures": "select", "trend": "aggregate", "selection": "matches", "name": "named"}
 UNSET: Any = object()
+
+
+def span_ns(span: Any, what: str) -> int:
+    """A span of time in nanoseconds, longer than zero."""
+    nanoseconds = duration_ns(span)
+    if nanoseconds <= 0:
+        raise PatternError(f"{what} must be longer than zero", code="invalid-within")
+    return nanoseconds
 
 
 def conditions_node(conditions: tuple[Any, ...], context: str) -> Node:
@@ -144,6 +153,9 @@ def clause_code(key: str, value: Any) -> str:
             return f".having({expr_code(nodes.condition_form(value))})"
         case "timeouts":
             return ".timeouts(True)" if value else ""
+        case "trend":
+            every = f", every={duration_text(value['every_ns'])!r}" if value.get("every_ns") is not None else ""
+            return f".aggregate({_measures_code(value['values'], 'every')}{every})"
         case "emit_at":
             return "".join(map(_emit_at_code, value))
         case "name" | "emit":
@@ -151,9 +163,9 @@ def clause_code(key: str, value: Any) -> str:
     return ""
 
 
-def _measures_code(measures: list[dict[str, Any]]) -> str:
+def _measures_code(measures: list[dict[str, Any]], taken: str | None = None) -> str:
     codes = {measure["name"]: expr_code(nodes.condition_form(measure["value"])) for measure in measures}
-    if all(_is_keyword_argument(name) for name in codes):
+    if all(_is_keyword_argument(name) and name != taken for name in codes):
         return ", ".join(f"{name}={code}" for name, code in codes.items())
     return f"{{{', '.join(f'{name!r}: {code}' for name, code in codes.items())}}}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -18,6 +19,7 @@ from cepheid.clauses import (
     entries,
     finished_condition_node,
     measure_node,
+    span_ns,
 )
 from cepheid.errors import PatternError
 from cepheid.expr import Expr
@@ -285,6 +287,46 @@ class PatternClauses(PatternData):
         if not isinstance(report, bool):
             raise TypeError(f"timeouts() takes True or False, not {type(report).__name__}")
         return self._with(timeouts=report or None)
+
+    def aggregate(
+        self, *values: Expr | Mapping[str, Any], every: str | dt.timedelta | None = None, **named: Any
+    ) -> Self:
+        """Reports values over all matches together, none of which is built; adds to what has been asked for before.
+
+        All matches are meant: `matches` need not say so. The result has one row a partition, or one a partition and
+        window in which a match ends. A whole number, which can have any size, comes as a decimal of up to 38 digits,
+        NULL beyond, and beside it as a float in a column by its name and ``_approx``; ``exact`` says whether all of
+        a row are given exactly.
+
+        Args:
+            values: Mappings from name to value, or expressions with an `alias`.
+            every: The length of the windows, by the time of a match's last row, aligned to the epoch: text such as
+                ``"10m"`` or a timedelta. Columns ``window_start`` and ``window_end`` tell them.
+            named: Values by name, each an aggregate or its SQL text. ``cep.count()`` is the number of matches,
+                ``ref("b").count()`` that of the rows of ``b`` in all of them, ``ref("b").amount.sum()`` the sum over
+                these rows; ``avg``, ``min`` and ``max`` likewise.
+
+        Raises:
+            TypeError: A value is none of these, or `every` is no span.
+            PatternError: Two have one name (code ``duplicate-measure``), a variable is unknown (code
+                ``unknown-variable``), or `every` is not longer than zero (code ``invalid-within``).
+            SqlError: A text is no SQL expression.
+
+        Example:
+            >>> import cepheid as cep
+            >>> from cepheid import event
+            >>> ups = event("a", "x = 1").then_any(event("b", "x = 2").one_or_more(contiguity="skip_till_any"))
+            >>> counted = ups.aggregate(n=cep.count(), most=cep.ref("b").v.max())
+            >>> rows = cep.match(counted, {"x": [1, 2, 2, 2], "v": [0, 5, 7, 6]}).to_arrow().to_pylist()
+            >>> int(rows[0]["n"]), rows[0]["most"], rows[0]["exact"]
+            (7, 7, True)
+        """
+        known: dict[str, Any] = self._clauses.get("trend") or {}
+        chosen = self._measures(list(known.get("values", ())), "aggregate", values, named)
+        changed: dict[str, Any] = {**known, "values": chosen}
+        if every is not None:
+            changed["every_ns"] = span_ns(every, "every")
+        return self._with(trend=changed)
 
     def named(self, rule: str) -> Self:
         """Names the rule. The name is no part of its fingerprint.

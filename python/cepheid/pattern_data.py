@@ -211,7 +211,9 @@ class PatternData:
         return native.explain(None if data is None else schema_of(data, predicates))
 
     def count(self, data: Any, *, event_time: str | None = None) -> int:
-        """The number of matches in a table, none of them built.
+        """The number of matches in a table, none of them built: an integer of any size.
+
+        Where every match is wanted and what `aggregate` accepts is said, they are not enumerated either.
 
         Args:
             data: One table, as for `cepheid.match`.
@@ -224,6 +226,9 @@ class PatternData:
             >>> from cepheid import event
             >>> event("a", "x > 1").count({"x": [1, 2, 3]})
             2
+            >>> choices = event("a", "x > 1").one_or_more(contiguity="skip_till_any").matches("all")
+            >>> choices.count({"x": [2] * 100}) == 2**100 - 1
+            True
         """
         from cepheid.input import table_of
 
@@ -311,6 +316,9 @@ class PatternData:
         known = self._names()
         clauses = {key: value for key, value in self._clauses.items() if key != "define" and value is not None}
         bounds = clauses.pop("within", {})
+        if "trend" in clauses:
+            # What is aggregated is every match.
+            clauses.setdefault("selection", "all")
         selection = clauses.get("selection", "first")
         root, within = lowered_root(self._body.root, known, None if spelled else selection), None
         if not spelled:
@@ -494,6 +502,9 @@ def with_measures(lowered: dict[str, Any], change: Callable[[Node], Node]) -> di
     lowered = {**lowered, "measures": changed(lowered.get("measures", ()))}
     if "having" in lowered:
         lowered["having"] = change(lowered["having"])
+    if "trend" in lowered:
+        aggregate = lowered["trend"]
+        lowered["trend"] = {**aggregate, "values": changed(aggregate["values"])}
     if "emit_at" in lowered:
         lowered["emit_at"] = [{**entry, "measures": changed(entry.get("measures", ()))} for entry in lowered["emit_at"]]
     return lowered

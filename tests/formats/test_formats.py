@@ -33,7 +33,7 @@ CLAUSES = {
     "name", "partition_by", "order_by", "subsets", "define", "measures", "within", "initial", "emit", "one",
     "all_show_empty", "all_omit_empty", "all_with_unmatched", "past_last_row", "to_next_row", "to_variable", "none",
     "consume", "selection", "all", "allowed", "excluded", "standard", "derived", "skip_till_next", "skip_till_any",
-    "topics", "having", "timeouts", "emit_at", "rows", "unbounded",
+    "topics", "having", "timeouts", "emit_at", "rows", "unbounded", "trend", "values", "every_ns",
 }  # fmt: skip
 POINTERS = {"final", "first", "logical_offset", "physical_offset", "tested_row", "quoted", "distinct", "lenient"}
 CONSTRUCTS = ROW_PATTERNS | EXPRESSIONS | OPERATORS | LITERALS | CLAUSES | POINTERS
@@ -82,7 +82,7 @@ def test_a_stored_pattern_is_read_and_written_again_byte_by_byte(path: Path) -> 
 
 
 def test_the_stored_patterns_use_every_construct() -> None:
-    assert len(FILES) == len(FINGERPRINTS) == 16
+    assert len(FILES) == len(FINGERPRINTS) == 17
     assert {path.stem for path in FILES} == set(FINGERPRINTS)
     assert len(set(FINGERPRINTS.values())) == len(FINGERPRINTS)
     documents = [json.loads(path.read_text("utf-8")) for path in FILES]

@@ -13,12 +13,12 @@ use arrow_schema::{DataType, Field, FieldRef};
 use cepheid_eval::{Leaf, TypedExpr};
 use cepheid_event::{EventError, OrderedRows, Table};
 use cepheid_ir::{Anchor, OutputColumns, Pattern, RowPointer, RowsPerMatch, Semantics};
-use cepheid_matcher::{Label, MatchSet, MatchView, Segment, members};
+use cepheid_matcher::{MatchSet, MatchView, Segment, members};
 
 use crate::aggregates::aggregate_column;
 use crate::error::EngineError;
 use crate::matches::{MatchTable, Ordinals, Origin, UNMATCHED, batch_of};
-use crate::plan::{Measures, Plan};
+use crate::plan::{Matching, Measures, Plan};
 
 /// Makes the output of a pattern's matches.
 ///
@@ -108,6 +108,11 @@ impl OutputRows {
     pub(crate) fn len(&self) -> usize {
         self.matches.len()
     }
+
+    /// Whether each row shows the whole of one match.
+    pub(crate) fn shows_whole_matches(&self) -> bool {
+        self.shown.is_none()
+    }
 }
 
 impl Shown {
@@ -174,7 +179,9 @@ impl Scene<'_> {
         let all_rows = pattern.rows_per_match != RowsPerMatch::One;
         let mut columns = Columns { fields: vec![], arrays: vec![], inputs: vec![] };
         for column in &outputs.partition_by {
-            match self.of_partitions(*column)? {
+            // What event sequences give as partitions is not by key.
+            let by_key = matches!(deriving.plan.matching, Matching::Search(_));
+            match by_key.then(|| self.of_partitions(*column)).transpose()?.flatten() {
                 Some(array) => columns.add_array(self, *column, array),
                 None => columns.add_input(self, *column)?,
             }
@@ -236,7 +243,7 @@ impl Scene<'_> {
     }
 
     /// The values of a column at positions; NULL where there is none.
-    fn read(&self, column: usize, positions: &UInt32Array) -> Result<ArrayRef, EngineError> {
+    pub(crate) fn read(&self, column: usize, positions: &UInt32Array) -> Result<ArrayRef, EngineError> {
         Ok(self.rows.gather(self.table, column, positions)?)
     }
 
@@ -261,38 +268,6 @@ impl Scene<'_> {
     fn read_single_rows(&self, column: usize, stride: usize, row: usize) -> Result<ArrayRef, EngineError> {
         let places = (0..self.output.len()).map(|index| self.rows.arrival((index * stride + row) as u32));
         Ok(self.table.gather(column, &UInt32Array::from_iter_values(places))?)
-    }
-
-    /// A column that rows are partitioned by, read once a partition rather than once a match; `None` where that does not
-    /// pay, or where values that are equal as keys need not be the same (`-0.0` and `0.0`).
-    fn of_partitions(&self, column: usize) -> Result<Option<ArrayRef>, EngineError> {
-        let partitions = self.rows.num_partitions();
-        let data_type = self.table.schema().field(column).data_type();
-        let plain = match data_type {
-            DataType::Dictionary(_, values) => &**values,
-            other => other,
-        };
-        let exact = plain.is_integer() || plain.is_temporal() || plain.is_string();
-        if self.output.shown.is_some()
-            || !self.rows.is_by_key()
-            || !exact
-            || 2 * partitions > self.output.len()
-        {
-            return Ok(None);
-        }
-        let firsts = (0..partitions).map(|partition| self.rows.partition(partition).start);
-        let keys = self.read(column, &UInt32Array::from_iter_values(firsts))?;
-        let mut partition_of = vec![0_u32; self.set.len()];
-        for (partition, matches) in self.set.partitions().enumerate() {
-            partition_of[matches].fill(partition as u32);
-        }
-        let partition_of = match &self.output.matches {
-            Ordinals::All(_) => UInt32Array::from(partition_of),
-            Ordinals::Listed(indices) => {
-                UInt32Array::from_iter_values(indices.iter().map(|index| partition_of[*index as usize]))
-            }
-        };
-        Ok(Some(arrow_select::take::take(&keys, &partition_of, None).map_err(EventError::from)?))
     }
 
     fn match_numbers(&self) -> ArrayRef {
@@ -376,24 +351,6 @@ impl Scene<'_> {
             u32::try_from(physical).ok().filter(|position| partition.contains(position))
         };
         optional_positions((0..self.output.len()).map(resolve))
-    }
-}
-
-impl Scene<'_> {
-    /// As [`resolve`](Self::resolve), where all matches have the same segments and each is a row of the output: the first
-    /// or last row of a variable then stands at the beginning or the end of the same segment in every match.
-    fn in_every_match(&self, members: Option<&[bool]>, at: &RowPointer) -> Option<UInt32Array> {
-        let shape = self.set.shape().filter(|_| self.output.shown.is_none())?;
-        if at.logical_offset != 0 || at.physical_offset != 0 {
-            return None;
-        }
-        let is_member = |label: &Label| members.is_none_or(|members| members[label.variable as usize]);
-        let (segments, back) = match at.anchor {
-            Anchor::First => (shape.iter().position(is_member)?, 0),
-            Anchor::Last => (shape.iter().rposition(is_member)? + 1, 1),
-        };
-        let position = |index: u32| self.set.position_after(index as usize, segments) - back;
-        Some(UInt32Array::from_iter_values(self.output.matches.iter().map(position)))
     }
 }
 

@@ -24,6 +24,7 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
                 Matching::Search(_) => vec![],
             };
             let weighed = match (plan.strategies(), plan.step_lists()) {
+                _ if plan.pattern().trend.is_some() => Weighed::Trend,
                 (Some(strategies), _) => Weighed::Search(strategies),
                 (None, steps) => Weighed::Sequences(steps.expect("no search runs it")),
             };
@@ -44,6 +45,8 @@ enum Weighed<'a> {
     Search(&'a Strategies),
     /// Whether step lists can run it, or why not.
     Sequences(Result<(), &'static str>),
+    /// Values over all matches are wanted.
+    Trend,
 }
 
 fn describe(
@@ -75,6 +78,7 @@ fn describe(
         keys => writeln!(text, "  order: {}, ties by arrival", keys.join(", "))?,
     }
     let output = match pattern.rows_per_match {
+        RowsPerMatch::One if pattern.trend.is_some() => "one row a partition, or one a window of it",
         RowsPerMatch::One => "one row a match",
         RowsPerMatch::AllShowEmpty => "one row a matched row, and one an empty match",
         RowsPerMatch::AllOmitEmpty => "one row a matched row",
@@ -110,6 +114,11 @@ fn describe(
     }
     let strategies = match weighed {
         None => return writeln!(text, "  strategy: chosen when a table's column types are known"),
+        Some((Weighed::Trend, _)) => {
+            let only = Strategy::Trends;
+            writeln!(text, "  strategy: {only}; {}", only.cost())?;
+            return writeln!(text, "    values over all matches are wanted: none of them is built");
+        }
         Some((Weighed::Search(strategies), _)) => strategies,
         Some((Weighed::Sequences(steps), waits)) => {
             let (first, lists) = (Strategy::StepLists, Strategy::Sequences);

@@ -1,7 +1,8 @@
 //! The order of the stages from a table to its matches, and nothing else.
 //!
 //! [`plan`] compiles a pattern against a schema; [`pipeline`] runs the stages; [`derive`](mod@derive) makes output
-//! columns of matches; [`query`] does what an outer `SELECT` asks of them; [`sequences`] runs event sequences over a table.
+//! columns of matches; [`query`] does what an outer `SELECT` asks of them; [`sequences`] runs event sequences over a table;
+//! [`trend`] and [`trend_output`] are values over all matches.
 #![forbid(unsafe_code)]
 
 mod aggregates;
@@ -19,7 +20,11 @@ mod promote;
 pub mod query;
 mod sequence_rows;
 pub mod sequences;
+mod shared_places;
 mod step_lists;
+
+mod trend;
+mod trend_output;
 
 pub use cepheid_matcher::Strategy;
 pub use cepheid_matcher::sequence::{FoundKind, Moment};

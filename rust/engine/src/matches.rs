@@ -101,8 +101,7 @@ impl MatchTable {
         let mut topics = vec![];
         if let (Some(stride), Ordinals::All(_), None) = (set.single_rows(), &self.matches, labels) {
             // Matches of one shape stand one behind the other.
-            let shape: Vec<i32> =
-                set.shape().into_iter().flatten().map(|label| i32::from(label.variable)).collect();
+            let shape: Vec<i32> = set.shape().map(|label| i32::from(label.variable)).collect();
             for ordinal in 0..self.matches.len() as i64 {
                 ordinals.extend(std::iter::repeat_n(ordinal, stride));
                 codes.extend_from_slice(&shape);
@@ -155,8 +154,11 @@ impl MatchTable {
         batch_of(fields, columns, total)
     }
 
-    /// Matches in this result, empty ones included.
+    /// Matches in this result, empty ones included; rows, if it is of values over all matches.
     pub fn num_matches(&self) -> usize {
+        if self.origin.strategy == Strategy::Trends {
+            return self.batch.num_rows();
+        }
         self.matches.len()
     }
 
@@ -176,6 +178,10 @@ impl MatchTable {
     /// The first `most` matches, with the output rows that are of them.
     #[must_use]
     pub fn head(&self, most: usize) -> Self {
+        if self.origin.strategy == Strategy::Trends {
+            let rows = most.min(self.batch.num_rows());
+            return self.with_rows(self.batch.slice(0, rows), 0..rows);
+        }
         let wanted: std::collections::HashSet<u32> = self.matches.iter().take(most).collect();
         let rows =
             self.row_matches.iter().take_while(|index| *index == UNMATCHED || wanted.contains(index)).count();

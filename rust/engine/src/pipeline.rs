@@ -3,7 +3,9 @@
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::Pattern;
 use cepheid_matcher::sequence::FoundKind;
+use cepheid_matcher::trend::TrendWork;
 use cepheid_matcher::{FindOptions, Found, Matcher, Wanted, matcher};
+use num_bigint::BigUint;
 
 use crate::derive::{Deriving, derive};
 use crate::error::EngineError;
@@ -13,6 +15,8 @@ use crate::plan::{MatchOptions, Matching, Plan};
 use crate::sequences::{find_sequences, match_sequences, sequence_outputs};
 use crate::step_lists;
 use crate::stream::TopicOutputs;
+use crate::trend;
+use crate::trend_output::aggregate_table;
 
 /// Matches one table, the whole input.
 ///
@@ -24,7 +28,13 @@ pub fn match_table(
     options: &MatchOptions,
 ) -> Result<MatchTable, EngineError> {
     let plan = Plan::new(pattern, table.schema(), options)?;
-    let Matching::Search(matcher) = &plan.matching else { return match_sequences(&plan, table, options) };
+    let matcher = match &plan.matching {
+        Matching::Search(matcher) => matcher,
+        Matching::Sequences { .. } => return match_sequences(&plan, table, options),
+        Matching::Trend(trend) => {
+            return aggregate_table(&plan, trend, table, options, &mut TrendWork::default());
+        }
+    };
     let (rows, found) = find(&plan, matcher, table, options, Wanted::All)?;
     let order = order_of(&plan, table, &rows, &found.matches)?;
     let variables = plan.automaton().variables.clone();
@@ -72,20 +82,28 @@ pub fn match_head(
 ///
 /// # Errors
 /// See [`EngineError`].
-pub fn count_matches(pattern: &Pattern, table: &Table, options: &MatchOptions) -> Result<u64, EngineError> {
+pub fn count_matches(
+    pattern: &Pattern,
+    table: &Table,
+    options: &MatchOptions,
+) -> Result<BigUint, EngineError> {
     let plan = Plan::new(pattern, table.schema(), options)?;
+    if let Some(counted) = trend::count(plan.pattern(), &plan.outputs, table, options, false)? {
+        return Ok(counted);
+    }
     match &plan.matching {
         Matching::Search(matcher) => {
             let (_, found) = find(&plan, matcher, table, options, Wanted::All)?;
-            Ok(found.matches.len() as u64)
+            Ok(found.matches.len().into())
         }
         Matching::Sequences { matcher, .. } => {
             if let Some(counted) = step_lists::count(&plan, table, options)? {
-                return Ok(counted);
+                return Ok(counted.into());
             }
             let found = find_sequences(matcher, &plan.outputs, table, options, Wanted::All)?;
-            Ok(found.found.found.iter().filter(|entry| entry.kind == FoundKind::Match).count() as u64)
+            Ok(found.found.found.iter().filter(|entry| entry.kind == FoundKind::Match).count().into())
         }
+        Matching::Trend(_) => one_by_one(pattern, |pattern| count_matches(pattern, table, options)),
     }
 }
 
@@ -95,6 +113,9 @@ pub fn count_matches(pattern: &Pattern, table: &Table, options: &MatchOptions) -
 /// See [`EngineError`].
 pub fn exists_match(pattern: &Pattern, table: &Table, options: &MatchOptions) -> Result<bool, EngineError> {
     let plan = Plan::new(pattern, table.schema(), options)?;
+    if let Some(counted) = trend::count(plan.pattern(), &plan.outputs, table, options, true)? {
+        return Ok(counted != BigUint::ZERO);
+    }
     match &plan.matching {
         Matching::Search(matcher) => {
             let (_, found) = find(&plan, matcher, table, options, Wanted::First)?;
@@ -107,7 +128,16 @@ pub fn exists_match(pattern: &Pattern, table: &Table, options: &MatchOptions) ->
             let found = find_sequences(matcher, &plan.outputs, table, options, Wanted::First)?;
             Ok(found.found.found.iter().any(|entry| entry.kind == FoundKind::Match))
         }
+        Matching::Trend(_) => one_by_one(pattern, |pattern| exists_match(pattern, table, options)),
     }
+}
+
+/// Asks of the matches themselves what a pattern that aggregates over them could not be asked.
+fn one_by_one<T>(
+    pattern: &Pattern,
+    ask: impl FnOnce(&Pattern) -> Result<T, EngineError>,
+) -> Result<T, EngineError> {
+    ask(&Pattern { trend: None, ..pattern.clone() })
 }
 
 /// Groups and orders the rows, then searches every partition.

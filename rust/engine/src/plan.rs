@@ -13,6 +13,7 @@ use cepheid_matcher::sequence::SequenceMatcher;
 use cepheid_matcher::{Automaton, Matcher, StepLists, Strategy};
 
 use crate::error::EngineError;
+use crate::trend::{TrendPlan, column_names};
 
 /// How a batch is to be matched.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +59,8 @@ pub(crate) enum Matching {
         /// Step lists, or why the pattern needs runs of their own.
         steps: Result<StepLists, &'static str>,
     },
+    /// Not one by one: values over all matches are wanted.
+    Trend(Box<TrendPlan>),
 }
 
 /// What is reported of matches.
@@ -115,6 +118,17 @@ impl Plan {
         for entry in &pattern.emit_at {
             emitted.push(compile_measures(&entry.measures, schema, waits.then_some(&mut shifted))?);
         }
+        if let Some(trend) = &pattern.trend {
+            let outputs = Outputs { partition_by, order_by, event_time, measures, emitted, shifted };
+            let trend = TrendPlan::new(&pattern, trend, schema, &outputs)?;
+            let taken = column_names(&trend.values);
+            let names = outputs.partition_by.iter().map(|column| schema.field(*column).name());
+            if let Some(name) = names.into_iter().find(|name| taken.contains(*name)) {
+                return Err(EngineError::Pattern(PatternError::MeasureNameTaken { name: name.clone() }));
+            }
+            let matching = Matching::Trend(Box::new(trend));
+            return Ok(Self { pattern, automaton, matching, outputs });
+        }
         let matching = if waits {
             if pattern.rows_per_match == RowsPerMatch::AllWithUnmatched {
                 return Err(EngineError::Pattern(PatternError::Unsupported {
@@ -148,7 +162,7 @@ impl Plan {
     pub fn strategies(&self) -> Option<&cepheid_matcher::Plan> {
         match &self.matching {
             Matching::Search(matcher) => Some(matcher.plan()),
-            Matching::Sequences { .. } => None,
+            Matching::Sequences { .. } | Matching::Trend(_) => None,
         }
     }
 
@@ -156,7 +170,7 @@ impl Plan {
     /// finds them.
     pub fn step_lists(&self) -> Option<Result<(), &'static str>> {
         match &self.matching {
-            Matching::Search(_) => None,
+            Matching::Search(_) | Matching::Trend(_) => None,
             Matching::Sequences { .. } if !self.outputs.shifted.is_empty() => {
                 Some(Err("a measure reads rows beside those of a match"))
             }

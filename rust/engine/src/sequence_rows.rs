@@ -49,7 +49,9 @@ impl<'a> SequenceRows<'a> {
         table: &'a Table,
     ) -> Result<Self, EngineError> {
         let by_arrival = matcher.masks_by_arrival(table)?;
-        let relevant = by_arrival.as_ref().and_then(|masks| relevant_rows(matcher, outputs, keys, masks));
+        let relevant = by_arrival
+            .as_ref()
+            .and_then(|masks| relevant_rows(matcher, outputs, keys, masks, table.num_rows()));
         let narrowed = match &relevant {
             Some(relevant) => Cow::Owned(narrowed(matcher, outputs, keys, table, relevant)?),
             None => Cow::Borrowed(table),
@@ -62,8 +64,7 @@ impl<'a> SequenceRows<'a> {
                     Some(relevant) => relevant[rows.arrival(position) as usize],
                     None => rows.arrival(position),
                 };
-                let arrivals: Vec<u32> = (0..rows.num_rows() as u32).map(arrival).collect();
-                masks.gather(&arrivals)
+                masks.picked((0..rows.num_rows() as u32).map(arrival))
             }
             None => matcher.masks_by_position(&narrowed, &rows)?,
         };
@@ -145,15 +146,16 @@ fn relevant_rows(
     outputs: &Outputs,
     keys: &[usize],
     masks: &Masks,
+    rows: usize,
 ) -> Option<Vec<u32>> {
     // Columns at a distance are read of all rows.
     if !outputs.shifted.is_empty() {
         return None;
     }
-    let relevant = matcher.relevant(masks)?;
+    let relevant = matcher.relevant(masks, rows)?;
     let count = relevant.count(0, relevant.len());
     let sparse = if keys.is_empty() { SPARSE } else { SPARSE_BY_KEY };
-    (count <= relevant.len() / sparse).then(|| relevant.set_rows())
+    (count <= relevant.len() / sparse).then(|| relevant.rows(count))
 }
 
 fn narrowed(

@@ -4,6 +4,7 @@
 //! crate knows no Arrow, does no I/O and runs nothing: what can be said about a pattern without data is said here.
 //!
 //! - [`pattern`]: which rows, in which order, what to report. [`expr`]: conditions and measures.
+//! - [`trend`]: values over all matches, none of them built.
 //! - [`temporal_text`]: dates and times as text.
 //! - [`validate`](Pattern::validate): every rule that can be checked without data.
 //! - [`normalise`](Pattern::normalise): one spelling for each meaning.
@@ -18,6 +19,7 @@ pub mod literal;
 pub mod pattern;
 pub mod query;
 pub mod temporal_text;
+pub mod trend;
 
 mod absence;
 mod normalise;
@@ -34,4 +36,5 @@ pub use pattern::{
     SortKey, Step, Subset, VariableTopic, Within,
 };
 pub use query::{OrderItem, Query, SelectItem};
+pub use trend::Trend;
 pub use wire::{WIRE_VERSION, expr_from_json, expr_to_json};

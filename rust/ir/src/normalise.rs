@@ -18,7 +18,8 @@ impl Pattern {
     /// - a loop that says nothing of greed is greedy where one match is preferred; where every match is wanted, saying
     ///   it means more, and it stays as it was said;
     /// - in an until condition, where the row under test belongs to no variable, every named row is `Excluded`;
-    /// - topics stand in the order of the variables.
+    /// - topics stand in the order of the variables;
+    /// - an aggregate over all matches is over the whole of each.
     pub fn normalise(mut self) -> Self {
         self.root = normal_node(self.root, self.selection);
         normal_untils(&mut self.root);
@@ -61,6 +62,10 @@ impl Pattern {
             .chain(self.emit_at.iter_mut().flat_map(|e| &mut e.measures).map(|m| &mut m.value));
         for expression in expressions {
             expression.walk_mut(&mut normal_expr);
+        }
+        if let Some(trend) = &mut self.trend {
+            trend.normalise();
+            trend.values.iter_mut().for_each(|value| value.value.walk_mut(&mut normal_expr));
         }
         self
     }

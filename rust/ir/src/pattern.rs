@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::expr::{Expr, is_false};
+use crate::trend::Trend;
 
 /// A whole pattern, from partitioning to output. Every front end lowers to this.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +63,9 @@ pub struct Pattern {
     /// Events to derive while a run is still growing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emit_at: Vec<EmitAt>,
+    /// Values over all matches, in place of the matches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trend: Option<Trend>,
 }
 
 /// Where a variable's rows come from.
@@ -546,6 +550,7 @@ impl Pattern {
             having: None,
             timeouts: false,
             emit_at: vec![],
+            trend: None,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::limits;
 use crate::pattern::{
     AfterMatchSkip, Between, EmptyMatches, OutputColumns, Pattern, PatternNode, RowsPerMatch, Within,
 };
+use crate::trend::trend_possible;
 
 impl Pattern {
     /// Checks everything that can be checked without data.
@@ -30,6 +31,7 @@ impl Pattern {
         bounds_possible(&self.root, Windows::default().inside(self.within))?;
         absences_possible(self)?;
         clauses_agree(self)?;
+        trend_possible(self)?;
         let names = self.names();
         for definition in &self.define {
             let context = format!("the condition of `{}`", definition.variable);
@@ -41,6 +43,10 @@ impl Pattern {
         }
         for until in self.root.untils() {
             expression_well_formed(self, &names, until, "an until condition", Place::Condition)?;
+        }
+        for value in self.trend.iter().flat_map(|trend| &trend.values) {
+            let context = format!("aggregate `{}`", value.name);
+            expression_well_formed(self, &names, &value.value, &context, Place::Measure)?;
         }
         if let Some(having) = &self.having {
             expression_well_formed(self, &names, having, "HAVING", Place::Measure)?;
@@ -85,7 +91,9 @@ fn size_within_limits(pattern: &Pattern) -> Result<(), PatternError> {
     limit("single-row steps, counts written out,", expanded_size(&pattern.root)?, limits::STEPS_MAX)?;
     limit("intermediate outputs", pattern.emit_at.len(), limits::CLAUSE_ITEMS_MAX)?;
     limit("topics", pattern.topics.len(), limits::VARIABLES_MAX)?;
-    let measures = pattern.emit_at.iter().flat_map(|e| &e.measures).chain(&pattern.measures);
+    let values = pattern.trend.iter().flat_map(|trend| &trend.values);
+    limit("aggregates", values.clone().count(), limits::CLAUSE_ITEMS_MAX)?;
+    let measures = pattern.emit_at.iter().flat_map(|e| &e.measures).chain(&pattern.measures).chain(values);
     let conditions = pattern.define.iter().map(|d| &d.condition);
     let expressions =
         conditions.chain(measures.map(|m| &m.value)).chain(pattern.root.untils()).chain(&pattern.having);
@@ -132,12 +140,13 @@ fn parts_complete(node: &PatternNode) -> Result<(), PatternError> {
 fn names_not_empty(pattern: &Pattern) -> Result<(), PatternError> {
     let variables = pattern.root.variables();
     let emitted = pattern.emit_at.iter().flat_map(|entry| &entry.measures);
+    let values = pattern.trend.iter().flat_map(|trend| &trend.values);
     let topics = pattern.topics.iter().map(|entry| entry.topic.as_str());
     let named: [(&'static str, Vec<&str>); 5] = [
         ("variable", variables),
         ("topic", topics.chain(pattern.emit_at.iter().map(|entry| entry.topic.as_str())).collect()),
         ("subset", pattern.subsets.iter().map(|s| s.name.as_str()).collect()),
-        ("measure", pattern.measures.iter().chain(emitted).map(|m| m.name.as_str()).collect()),
+        ("measure", pattern.measures.iter().chain(emitted).chain(values).map(|m| m.name.as_str()).collect()),
         (
             "column",
             pattern
@@ -229,7 +238,9 @@ fn definitions_match_variables(pattern: &Pattern) -> Result<(), PatternError> {
 }
 
 fn measures_named_once(pattern: &Pattern) -> Result<(), PatternError> {
-    let lists = pattern.emit_at.iter().map(|emitted| &emitted.measures).chain([&pattern.measures]);
+    let values = pattern.trend.iter().map(|trend| &trend.values);
+    let lists =
+        pattern.emit_at.iter().map(|emitted| &emitted.measures).chain([&pattern.measures]).chain(values);
     for measures in lists {
         let mut seen = HashSet::new();
         for measure in measures {

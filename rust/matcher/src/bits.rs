@@ -74,29 +74,31 @@ impl Bits {
     /// First set row in `from..end`, or `end`.
     #[inline]
     pub fn next_set(&self, from: usize, end: usize) -> usize {
-        let mut row = from;
-        while row < end {
-            let word = self.word_at(row);
-            if word != 0 {
-                return (row + word.trailing_zeros() as usize).min(end);
-            }
-            row += 64;
-        }
-        end
+        self.next(from, end, |word| word)
     }
 
     /// First clear row in `from..end`, or `end`.
     #[inline]
     pub fn next_clear(&self, from: usize, end: usize) -> usize {
-        let mut row = from;
-        while row < end {
-            let word = self.word_at(row);
-            if word != u64::MAX {
-                return (row + word.trailing_ones() as usize).min(end);
-            }
-            row += 64;
+        self.next(from, end, |word| !word)
+    }
+
+    /// First row in `from..end` whose bit is set in what is made of its word, or `end`.
+    #[inline]
+    fn next(&self, from: usize, end: usize, of: impl Fn(u64) -> u64) -> usize {
+        if from >= end {
+            return end;
         }
-        end
+        let mut index = from / 64;
+        let mut found = of(self.words[index]) & u64::MAX << (from % 64);
+        while found == 0 {
+            index += 1;
+            if index * 64 >= end {
+                return end;
+            }
+            found = of(self.words[index]);
+        }
+        (index * 64 + found.trailing_zeros() as usize).min(end)
     }
 
     /// Number of set rows in `from..end`.
@@ -105,28 +107,34 @@ impl Bits {
         (from..end).step_by(64).map(|row| (self.word_at(row) & inside(row)).count_ones() as usize).sum()
     }
 
-    /// The set rows, ascending.
-    pub fn set_rows(&self) -> Vec<u32> {
-        let mut rows = Vec::with_capacity(self.words.iter().map(|word| word.count_ones() as usize).sum());
-        for (block, word) in self.words.iter().enumerate() {
-            let mut left = *word;
-            while left != 0 {
-                rows.push(block as u32 * 64 + left.trailing_zeros());
-                left &= left - 1;
+    /// The bits of some rows, in another order.
+    pub fn picked(&self, rows: impl Iterator<Item = u32>) -> Self {
+        let mut words = vec![];
+        let (mut word, mut len) = (0_u64, 0_usize);
+        for row in rows {
+            word |= u64::from(self.get(row as usize)) << (len % 64);
+            len += 1;
+            if len.is_multiple_of(64) {
+                words.push(std::mem::take(&mut word));
+            }
+        }
+        // The last word, and the zero word behind it.
+        words.resize(len.div_ceil(64) + 1, 0);
+        words[len / 64] |= word;
+        Self { words, len }
+    }
+
+    /// The set rows, ascending; `count` of them are expected.
+    pub fn rows(&self, count: usize) -> Vec<u32> {
+        let mut rows = Vec::with_capacity(count);
+        for (index, word) in self.words.iter().enumerate() {
+            let mut word = *word;
+            while word != 0 {
+                rows.push(index as u32 * 64 + word.trailing_zeros());
+                word &= word - 1;
             }
         }
         rows
-    }
-
-    /// The bits of `rows`, in that order: row `i` of the answer is row `rows[i]` of this bitmap.
-    pub fn gather(&self, rows: &[u32]) -> Self {
-        let mut words = Vec::with_capacity(rows.len() / 64 + 2);
-        for rows in rows.chunks(64) {
-            let bit = |(place, row): (usize, &u32)| u64::from(self.get(*row as usize)) << place;
-            words.push(rows.iter().enumerate().map(bit).fold(0, |word, bit| word | bit));
-        }
-        words.push(0);
-        Self { words, len: rows.len() }
     }
 
     /// Words of 64 rows from row 0 on, one zero word past the end.
@@ -151,22 +159,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn set_rows_and_gathered_rows_are_those_of_the_bitmap() {
+    fn set_rows_and_picked_rows_are_those_of_the_bitmap() {
         let mut checked = 0;
         for rows in [0, 1, 63, 64, 65, 128, 300_usize] {
             let truth: Vec<bool> = (0..rows).map(|row| row * row % 7 < 3).collect();
             let mut bits = Bits::with_capacity(rows);
             bits.append(&BooleanBuffer::from(truth.clone()));
             let expected: Vec<u32> = (0..rows as u32).filter(|row| truth[*row as usize]).collect();
-            assert_eq!(bits.set_rows(), expected, "{rows} rows");
+            assert_eq!(bits.rows(expected.len()), expected, "{rows} rows");
             let backwards: Vec<u32> = (0..rows as u32).rev().collect();
-            let gathered = bits.gather(&backwards);
-            assert_eq!(gathered.len(), rows);
+            let picked = bits.picked(backwards.iter().copied());
+            assert_eq!(picked.len(), rows);
             for (place, row) in backwards.iter().enumerate() {
-                assert_eq!(gathered.get(place), truth[*row as usize], "row {row} of {rows}");
+                assert_eq!(picked.get(place), truth[*row as usize], "row {row} of {rows}");
                 checked += 1;
             }
-            assert_eq!(gathered.words().len(), rows.div_ceil(64) + 1, "one word more than needed");
+            assert_eq!(picked.words().len(), rows.div_ceil(64) + 1, "one word more than needed");
         }
         assert_eq!(checked, 621);
     }

@@ -23,6 +23,7 @@ mod search;
 pub mod sequence;
 pub mod step_lists;
 mod strategies;
+pub mod trend;
 
 pub use automaton::{Automaton, VariableId, members};
 pub use error::MatchError;

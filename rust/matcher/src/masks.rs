@@ -52,51 +52,19 @@ impl Masks {
         }
         Ok(Self { of })
     }
-
-    /// Evaluates `predicates` over all rows in order of arrival, before any of them has been put to its key.
-    /// `None` if a predicate looks at other rows than the one under test: which those are, the partition decides.
-    ///
-    /// Cost and space: as [`evaluate`](Self::evaluate).
-    ///
-    /// # Errors
-    /// What Arrow refuses.
-    pub fn by_arrival(predicates: &[TypedExpr], table: &Table) -> Result<Option<Self>, EventError> {
-        if !predicates.iter().all(looks_at_one_row) {
-            return Ok(None);
-        }
-        Self::evaluate(predicates, table, &OrderedRows::by_arrival(table.num_rows())).map(Some)
-    }
-
-    /// Rows that satisfy at least one of some predicates. `None` if one of them could not be evaluated over all rows:
-    /// any row may then be of interest.
-    ///
-    /// Cost: a word operation for 64 rows and each predicate.
-    pub fn union(&self, predicates: impl IntoIterator<Item = usize>) -> Option<Bits> {
-        let mut union: Option<Bits> = None;
-        for predicate in predicates {
-            let mask = self.of[predicate].as_ref().ok()?;
-            match &mut union {
-                Some(union) => union.unite(mask),
-                None => union = Some(mask.clone()),
-            }
-        }
-        union.or_else(|| Some(Bits::filled(self.of.first()?.as_ref().ok()?.len(), false)))
-    }
-
-    /// The masks of some rows, in that order: row `i` of the answer is row `rows[i]` of these. With
-    /// [`by_arrival`](Self::by_arrival) and [`union`](Self::union) it leaves out what no predicate accepts: the rows
-    /// that are left are given by arrival, in whatever order their keys put them.
-    ///
-    /// Cost: O(rows) for each predicate.
-    pub fn gather(&self, rows: &[u32]) -> Self {
-        let of = self.of.iter().map(|mask| mask.as_ref().map(|bits| bits.gather(rows)).map_err(Clone::clone));
-        Self { of: of.collect() }
-    }
 }
 
-/// Whether a predicate reads the row under test alone.
-pub fn looks_at_one_row(predicate: &TypedExpr) -> bool {
-    predicate.leaves().iter().all(|leaf| physical_leaf(leaf).1 == 0)
+impl Masks {
+    /// The same of some rows, in another order.
+    ///
+    /// Cost: O(rows) a predicate.
+    #[must_use]
+    pub fn picked(&self, rows: impl Iterator<Item = u32> + Clone) -> Self {
+        let of = |mask: &Result<Bits, EvalError>| {
+            mask.as_ref().map(|bits| bits.picked(rows.clone())).map_err(Clone::clone)
+        };
+        Self { of: self.of.iter().map(of).collect() }
+    }
 }
 
 /// Columns of one chunk at several shifts, each column read once.

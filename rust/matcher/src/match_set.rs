@@ -127,19 +127,18 @@ impl MatchSet {
         }
     }
 
-    /// The labels of every match's segments, if all have the same; no match is empty then.
-    pub fn shape(&self) -> Option<&[Label]> {
-        self.shape.as_deref()
-    }
-
-    /// Position after the first `segments` segments of the `index`-th match, in a set with a shape.
-    #[inline]
-    pub fn position_after(&self, index: usize, segments: usize) -> u32 {
-        if let Some((_, lengths)) = &self.single_rows {
-            return (index * lengths.len() + segments) as u32;
+    /// Of each match the position after its first `segments` segments, in a set with a shape.
+    pub fn positions_after(&self, segments: usize) -> Vec<u32> {
+        let per_match = self.shape.as_ref().map_or(0, |shape| shape.len());
+        debug_assert!(segments <= per_match, "{segments} of {per_match} segments");
+        if self.single_rows.is_some() {
+            return (0..self.len()).map(|index| (index * per_match + segments) as u32).collect();
         }
-        let first = index * self.shape.as_ref().map_or(0, |shape| shape.len());
-        self.starts[index] + self.lengths[first..first + segments].iter().sum::<u32>()
+        if segments == 0 {
+            return self.starts.clone();
+        }
+        let matches = self.starts.iter().zip(self.lengths.chunks_exact(per_match));
+        matches.map(|(start, lengths)| start + lengths[..segments].iter().sum::<u32>()).collect()
     }
 
     /// All matches.
@@ -180,6 +179,11 @@ impl MatchSet {
     /// Rows of each match, if every segment of every match is one row.
     pub fn single_rows(&self) -> Option<usize> {
         self.single_rows.as_ref().map(|(_, lengths)| lengths.len())
+    }
+
+    /// The labels of every match, if all have the same; else none.
+    pub fn shape(&self) -> impl Iterator<Item = Label> + '_ {
+        self.shape.iter().flat_map(|shape| shape.iter().copied())
     }
 
     /// Whether numbers are the order of the set.

@@ -26,10 +26,12 @@ pub enum Strategy {
     StepLists,
     /// Runs that wait, row by row.
     Sequences,
+    /// Numbers of runs that wait, of which none is built.
+    Trends,
 }
 
 impl Strategy {
-    /// Every strategy, in the order in which they are tried.
+    /// Every strategy that finds matches, in the order in which they are tried.
     pub const ALL: [Self; 6] = [
         Self::BitStreams,
         Self::ReverseAutomaton,
@@ -48,6 +50,7 @@ impl Strategy {
             Self::Backtracking => "backtracking",
             Self::StepLists => "step lists",
             Self::Sequences => "waiting runs",
+            Self::Trends => "trend vectors",
         }
     }
 
@@ -65,6 +68,9 @@ impl Strategy {
             }
             Self::Sequences => {
                 "time O(w) a row that a condition accepts, w runs that wait for it; space some 110 bytes a run and 24 a row taken"
+            }
+            Self::Trends => {
+                "time O(k·o) amortised a row that a condition accepts, k things that can be waited for, o that the row touches, whatever the window; space 24 bytes such a row of the window, 16·k a first row of it"
             }
         }
     }

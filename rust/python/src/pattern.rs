@@ -3,6 +3,7 @@
 use cepheid_engine::{self as engine, MatchOptions};
 use cepheid_ir as ir;
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyInt};
 
 use crate::arrow::{ArrowInput, ArrowSchema};
 use crate::error::{NativeError, interrupted, without_gil};
@@ -90,8 +91,17 @@ impl Pattern {
 
     /// The number of matches.
     #[pyo3(signature = (data, *, event_time=None))]
-    fn count(&self, py: Python<'_>, data: ArrowInput, event_time: Option<String>) -> PyResult<u64> {
-        without_gil(py, || Ok(engine::count_matches(&self.0, &data.read()?, &options(event_time))?))
+    fn count<'py>(
+        &self,
+        py: Python<'py>,
+        data: ArrowInput,
+        event_time: Option<String>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let counted = without_gil(py, || {
+            Ok(engine::count_matches(&self.0, &data.read()?, &options(event_time))?.to_bytes_le())
+        })?;
+        // An integer of any size.
+        py.get_type::<PyInt>().call_method1("from_bytes", (PyBytes::new(py, &counted), "little"))
     }
 
     /// Whether there is a match.

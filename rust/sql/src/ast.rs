@@ -220,6 +220,7 @@ pub(crate) struct Clauses {
     pub(crate) partition_by: Vec<Name>,
     pub(crate) order_by: Vec<SortItem<Name>>,
     pub(crate) measures: Vec<(Node, Name)>,
+    pub(crate) aggregate: Option<Aggregation>,
     pub(crate) rows_per_match: Option<(RowsPerMatch, Span)>,
     pub(crate) timeouts: bool,
     pub(crate) skip: Option<Skip>,
@@ -228,6 +229,14 @@ pub(crate) struct Clauses {
     pub(crate) within: Option<(Within, Span)>,
     pub(crate) subsets: Vec<(Name, Vec<Name>)>,
     pub(crate) define: Vec<(Name, Node)>,
+}
+
+/// `AGGREGATE value AS name, ... [EVERY INTERVAL ...]`.
+#[derive(Debug)]
+pub(crate) struct Aggregation {
+    pub(crate) values: Vec<(Node, Name)>,
+    pub(crate) every_ns: Option<i64>,
+    pub(crate) span: Span,
 }
 
 /// One entry of the select list.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use cepheid_ir::{
     AfterMatchSkip, ColumnName, Contiguity, Definition, EmptyMatches, Measure, Pattern, PatternError,
-    PatternNode, RowsPerMatch, Selection, SortKey, Subset,
+    PatternNode, RowsPerMatch, Selection, SortKey, Subset, Trend,
 };
 
 use crate::Dialect;
@@ -21,6 +21,7 @@ pub(crate) fn lower_recognition(recognition: Recognition) -> Parsed<Pattern> {
         pattern: span,
         rows_per_match: clauses.rows_per_match.map(|(_, span)| span),
         within: clauses.within.map(|(_, span)| span),
+        aggregate: clauses.aggregate.as_ref().map(|aggregate| aggregate.span),
         variables: variables.iter().map(str::to_owned).zip(places).collect(),
     };
     let mut names = variables.clone();
@@ -34,11 +35,13 @@ pub(crate) fn lower_recognition(recognition: Recognition) -> Parsed<Pattern> {
     pattern.rows_per_match = clauses.rows_per_match.map_or(RowsPerMatch::One, |(rows, _)| rows);
     pattern.timeouts = clauses.timeouts;
     pattern.initial = clauses.initial;
-    pattern.selection = if clauses.all_matches { Selection::All } else { Selection::First };
+    // What is aggregated is every match: the clause need not say so again.
+    let all_matches = clauses.all_matches || clauses.aggregate.is_some();
+    pattern.selection = if all_matches { Selection::All } else { Selection::First };
     pattern.within = clauses.within.map(|(within, _)| within);
     pattern.after_match = match clauses.skip {
         // Matches of one start row overlap: unless the text says so, none of them prunes another.
-        None if clauses.all_matches => AfterMatchSkip::None,
+        None if all_matches => AfterMatchSkip::None,
         None | Some(Skip::PastLastRow) => AfterMatchSkip::PastLastRow,
         Some(Skip::ToNextRow) => AfterMatchSkip::ToNextRow,
         Some(Skip::To { variable, row }) => {
@@ -48,7 +51,11 @@ pub(crate) fn lower_recognition(recognition: Recognition) -> Parsed<Pattern> {
         Some(Skip::Nowhere) => AfterMatchSkip::None,
         Some(Skip::Consume) => AfterMatchSkip::Consume,
     };
-    pattern.measures = lower_measures(clauses.measures, &names)?;
+    pattern.measures = lower_measures("measure", clauses.measures, &names)?;
+    if let Some(aggregate) = clauses.aggregate {
+        let values = lower_measures("aggregate", aggregate.values, &names)?;
+        pattern.trend = Some(Trend { values, every_ns: aggregate.every_ns });
+    }
     pattern.define = lower_definitions(clauses.define, &variables, &names)?;
     if is_event_sequence(&pattern) {
         pattern.empty_matches = EmptyMatches::Excluded;
@@ -85,6 +92,7 @@ struct Places {
     pattern: Span,
     rows_per_match: Option<Span>,
     within: Option<Span>,
+    aggregate: Option<Span>,
     /// Each variable and where it stands first.
     variables: Vec<(String, Span)>,
 }
@@ -97,6 +105,14 @@ impl Places {
                 self.variables.iter().find(|(name, _)| name == variable).map(|(_, span)| *span)
             }
             PatternError::InvalidWithin | PatternError::WithinNeedsOrder => self.within,
+            PatternError::ConflictingClauses { first: "AGGREGATE", .. }
+            | PatternError::Unsupported { .. }
+            | PatternError::InvalidExpression { .. }
+            | PatternError::MeasureNameTaken { .. }
+                if self.aggregate.is_some() =>
+            {
+                self.aggregate
+            }
             PatternError::ConflictingClauses { .. } => self.rows_per_match,
             _ => None,
         };
@@ -171,11 +187,11 @@ fn skip_target(variable: &Name, root: &PatternNode, names: &Names) -> Parsed<Str
     Err(Failure::pattern(error, variable.span).with_nearest(&name, known.iter().map(String::as_str)))
 }
 
-fn lower_measures(measures: Vec<(Node, Name)>, names: &Names) -> Parsed<Vec<Measure>> {
+fn lower_measures(what: &str, measures: Vec<(Node, Name)>, names: &Names) -> Parsed<Vec<Measure>> {
     let mut seen = HashSet::new();
     let mut lowered = Vec::with_capacity(measures.len());
     for (value, Name { text: name, span, .. }) in measures {
-        let context = format!("measure `{name}`");
+        let context = format!("{what} `{name}`");
         let scope = Scope { dialect: Dialect::Measure, variables: Some(names), alias: None, context };
         let value = lower_expression(&scope, value)?;
         if !seen.insert(name.clone()) {

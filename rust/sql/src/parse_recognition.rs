@@ -2,7 +2,7 @@
 
 use cepheid_ir::{RowsPerMatch, SkipRow};
 
-use crate::ast::{Clauses, Name, Recognition, RowPattern, Skip, SortItem};
+use crate::ast::{Aggregation, Clauses, Name, Node, Recognition, RowPattern, Skip, SortItem};
 use crate::cursor::Cursor;
 use crate::error::{Failure, Parsed, SqlErrorKind};
 use crate::lexer::TokenKind;
@@ -14,6 +14,7 @@ enum Clause {
     PartitionBy,
     OrderBy,
     Measures,
+    Aggregate,
     RowsPerMatch,
     AfterMatch,
     Search,
@@ -24,10 +25,11 @@ enum Clause {
 }
 
 impl Clause {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::PartitionBy,
         Self::OrderBy,
         Self::Measures,
+        Self::Aggregate,
         Self::RowsPerMatch,
         Self::AfterMatch,
         Self::Search,
@@ -42,6 +44,7 @@ impl Clause {
             Self::PartitionBy => "PARTITION BY",
             Self::OrderBy => "ORDER BY",
             Self::Measures => "MEASURES",
+            Self::Aggregate => "AGGREGATE",
             Self::RowsPerMatch => "ONE ROW | ALL ROWS PER MATCH",
             Self::AfterMatch => "AFTER MATCH",
             Self::Search => "INITIAL | SEEK | ALL MATCHES",
@@ -53,7 +56,7 @@ impl Clause {
     }
 }
 
-const ORDER: &str = "PARTITION BY, ORDER BY, MEASURES, ONE ROW or ALL ROWS PER MATCH, AFTER MATCH, INITIAL or SEEK \
+const ORDER: &str = "PARTITION BY, ORDER BY, MEASURES or AGGREGATE, ONE ROW or ALL ROWS PER MATCH, AFTER MATCH, INITIAL or SEEK \
     or ALL MATCHES, PATTERN, WITHIN, SUBSET, DEFINE";
 
 impl Cursor<'_> {
@@ -87,6 +90,7 @@ impl Cursor<'_> {
             Clause::PartitionBy => self.at_words(&["PARTITION", "BY"]),
             Clause::OrderBy => self.at_words(&["ORDER", "BY"]),
             Clause::Measures => self.at_word("MEASURES"),
+            Clause::Aggregate => self.at_word("AGGREGATE"),
             Clause::RowsPerMatch => self.at_words(&["ONE", "ROW"]) || self.at_words(&["ALL", "ROWS"]),
             Clause::AfterMatch => self.at_words(&["AFTER", "MATCH"]),
             Clause::Search => self.at_any_word(&["INITIAL", "SEEK"]) || self.at_words(&["ALL", "MATCHES"]),
@@ -128,11 +132,18 @@ impl Cursor<'_> {
             }
             Clause::Measures => {
                 self.advance();
-                clauses.measures = self.list(|cursor| {
-                    let value = cursor.expression()?;
-                    cursor.expect_as()?;
-                    Ok((value, cursor.name("the name of the measure")?))
-                })?;
+                clauses.measures = self.named_values("the name of the measure")?;
+            }
+            Clause::Aggregate => {
+                let start = self.advance();
+                let values = self.named_values("the name of the value")?;
+                let every_ns = if self.at_word("EVERY") {
+                    let every = self.advance();
+                    Some(self.span_of_time(every, "EVERY", &["INTERVAL"])?)
+                } else {
+                    None
+                };
+                clauses.aggregate = Some(Aggregation { values, every_ns, span: self.since(start) });
             }
             Clause::RowsPerMatch => {
                 clauses.rows_per_match = Some(self.rows_per_match()?);
@@ -165,6 +176,15 @@ impl Cursor<'_> {
             }
         }
         Ok(())
+    }
+
+    /// `value AS name, ...`.
+    fn named_values(&mut self, what: &'static str) -> Parsed<Vec<(Node, Name)>> {
+        self.list(|cursor| {
+            let value = cursor.expression()?;
+            cursor.expect_as()?;
+            Ok((value, cursor.name(what)?))
+        })
     }
 
     /// `AS` behind an expression, where an operator could stand too.

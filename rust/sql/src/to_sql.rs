@@ -121,6 +121,7 @@ fn difference(meant: &Pattern, read: &Pattern) -> Option<String> {
         ("the subsets", meant.subsets == read.subsets),
         ("the conditions", meant.define.len() == read.define.len()),
         ("the measures", meant.measures.len() == read.measures.len()),
+        ("the values over all matches", meant.trend == read.trend),
         ("the rows per match", meant.rows_per_match == read.rows_per_match),
         ("the after-match skip", meant.after_match == read.after_match),
         ("the bound", meant.within == read.within),
@@ -144,6 +145,8 @@ fn comparable(pattern: &Pattern) -> Pattern {
     };
     pattern.define.iter_mut().for_each(|definition| definition.condition.walk_mut(quote_all));
     pattern.measures.iter_mut().for_each(|measure| measure.value.walk_mut(quote_all));
+    let values = pattern.trend.iter_mut().flat_map(|trend| &mut trend.values);
+    values.for_each(|value| value.value.walk_mut(quote_all));
     for_each_until(&mut pattern.root, &mut |condition| condition.walk_mut(quote_all));
     pattern
 }

@@ -2,7 +2,7 @@
 
 use cepheid_ir::{
     AfterMatchSkip, Between, ColumnName, Contiguity, Expr, Interval, PartitionEdge, Pattern, PatternNode,
-    Quantifier, Query, RowsPerMatch, SelectItem, Selection, SkipRow, Within,
+    Quantifier, Query, RowsPerMatch, SelectItem, Selection, Semantics, SkipRow, Within,
 };
 
 use crate::calendar::interval_text;
@@ -71,6 +71,10 @@ fn clauses(pattern: &Pattern) -> Vec<String> {
         };
         clauses.push(format!("MEASURES {}", list(&pattern.measures, measure)));
     }
+    if let Some(trend) = &pattern.trend {
+        let every = trend.every_ns.map(|every| format!(" EVERY {}", span_text(every)));
+        clauses.push(format!("AGGREGATE {}{}", list(&trend.values, aggregated), every.unwrap_or_default()));
+    }
     let rows = match pattern.rows_per_match {
         RowsPerMatch::One => "ONE ROW PER MATCH",
         RowsPerMatch::AllShowEmpty => "ALL ROWS PER MATCH",
@@ -117,6 +121,17 @@ fn clauses(pattern: &Pattern) -> Vec<String> {
         clauses.push(format!("DEFINE {}", list(&pattern.define, definition)));
     }
     clauses
+}
+
+/// A value over all matches: it is of the whole of each, and needs no word for that.
+fn aggregated(value: &cepheid_ir::Measure) -> String {
+    let mut expr = value.value.clone();
+    expr.walk_mut(&mut |expr| {
+        if let Expr::Aggregate(aggregate) = expr {
+            aggregate.semantics = Semantics::Running;
+        }
+    });
+    format!("{} AS {}", unparse_expr(&expr), column_text(&value.name, false))
 }
 
 fn within_text(within: Within) -> String {

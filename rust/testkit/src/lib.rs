@@ -3,6 +3,7 @@
 //! - [`reference`]: which rows match, by trying everything in order of preference. Its evaluator, in
 //!   `reference_eval`, is its own: nothing here shares code with the engine.
 //! - [`reference_sequences`]: which events a pattern with gaps, absence and time derives, by growing every run.
+//! - [`reference_trend`](fn@reference_trend): values over all matches, by building every one.
 //! - [`suite`]: the cases of `tests/conformance/*.toml`; [`sequence_suite`]: those of `tests/conformance/sequences`.
 //! - [`generate_patterns`], [`generate_events`]: seeded random patterns and tables, the same on every machine.
 //! - [`generate_sequences`], [`generate_streams`]: the same for event sequences; [`sequence_constructs`] counts what
@@ -15,6 +16,7 @@ pub mod generate_events;
 pub mod generate_patterns;
 pub mod generate_sequences;
 pub mod generate_streams;
+pub mod generate_trends;
 pub mod reference;
 pub mod reference_table;
 pub mod sequence_constructs;
@@ -24,6 +26,7 @@ pub mod sequence_suite;
 pub mod split_mix;
 pub mod suite;
 pub mod text_table;
+pub mod trend_suite;
 pub mod value;
 
 mod arrow_values;
@@ -34,12 +37,14 @@ mod reference_aggregate;
 mod reference_eval;
 mod reference_function;
 mod reference_output;
+mod reference_trend;
 mod sequence_run;
 mod sequence_targets;
 mod sequence_timeline;
 
 pub use reference::{ReferenceError, ReferenceMatch, ReferenceOutput, reference_matches, reference_query};
 pub use reference_table::ReferenceTable;
+pub use reference_trend::reference_trend;
 pub use sequence_event::{Moment, SequenceEvent, SequenceKind, reference_sequences};
 pub use sequence_input::{SequenceInput, row_order};
 pub use sequence_suite::SequenceCase;

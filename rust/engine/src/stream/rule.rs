@@ -49,7 +49,7 @@ impl Compiled {
     pub(crate) fn matcher(&self) -> &SequenceMatcher {
         match &self.plan.matching {
             Matching::Sequences { matcher, .. } => matcher,
-            Matching::Search(_) => unreachable!("compiled for runs that wait"),
+            Matching::Search(_) | Matching::Trend(_) => unreachable!("compiled for runs that wait"),
         }
     }
 }
@@ -79,6 +79,13 @@ impl Rule {
             check_order(&key, event_time)?;
         }
         let pattern = pattern.normalise();
+        if pattern.trend.is_some() {
+            return Err(PatternError::Unsupported {
+                construct: "an aggregation over all matches of a stream".into(),
+                hint: "match tables of whole windows with it, or leave aggregate(...) out".into(),
+            }
+            .into());
+        }
         refuse_what_looks_around(&pattern)?;
         let automaton = Automaton::compile(&pattern)?;
         if pattern.within.is_none() && may_wait_for_ever(&automaton) {

@@ -20,8 +20,8 @@ const BYTE: usize = 8;
 /// Answers of some conditions for each entry of the last dictionary that was met.
 #[derive(Debug)]
 pub(crate) struct Codes {
-    /// Rows of the whole table: a dictionary of more entries is not worth it.
-    rows: usize,
+    /// Entries that may still be worked out: not more in all than the table has rows, however often the dictionary changes.
+    room: usize,
     /// The entries that the answers are about.
     entries: Option<ArrayRef>,
     /// `holding[q]`: places of the entries that satisfy question `q`, ascending; `None`: some entry, perhaps one that no
@@ -46,7 +46,13 @@ enum Method {
 
 impl Codes {
     pub(crate) fn new(rows: usize) -> Self {
-        Self { rows, entries: None, holding: vec![], of_null: vec![], method: Method::Compare }
+        Self {
+            room: rows.max(WORD),
+            entries: None,
+            holding: vec![],
+            of_null: vec![],
+            method: Method::Compare,
+        }
     }
 
     /// The masks of those questions that could be answered, with their numbers. A question is a node and the slot that it
@@ -60,9 +66,10 @@ impl Codes {
         downcast_dictionary_array! {
             array => {
                 if !self.entries.as_ref().is_some_and(|entries| Arc::ptr_eq(entries, array.values())) {
-                    if array.values().len() > self.rows.max(WORD) {
+                    if array.values().len() > self.room {
                         return vec![];
                     }
+                    self.room -= array.values().len();
                     self.learn(array.values(), questions);
                 }
                 self.spread(array)

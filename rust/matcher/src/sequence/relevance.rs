@@ -20,7 +20,12 @@ impl SequenceMatcher {
     /// # Errors
     /// What Arrow refuses.
     pub fn masks_by_arrival(&self, table: &Table) -> Result<Option<Masks>, MatchError> {
-        Ok(Masks::by_arrival(&self.predicates, table)?)
+        let alone = |leaf| physical_leaf(leaf).1 == 0;
+        if !self.predicates.iter().flat_map(|predicate| predicate.leaves()).all(alone) {
+            return Ok(None);
+        }
+        let rows = OrderedRows::by_arrival(table.num_rows());
+        Ok(Some(Masks::evaluate(&self.predicates, table, &rows)?))
     }
 
     /// The same by position, whatever predicates look at.
@@ -34,11 +39,11 @@ impl SequenceMatcher {
     /// The rows that satisfy anything the pattern asks of a row. `None`: rows that do not can matter all the same
     /// (something is strict or counts rows, a condition looks at a row's neighbours or accepts every row, or raises an error
     /// somewhere).
-    pub fn relevant(&self, masks: &Masks) -> Option<Bits> {
+    pub fn relevant(&self, masks: &Masks, rows: usize) -> Option<Bits> {
         if !self.asks_of_single_rows() || self.sees_every_row() {
             return None;
         }
-        self.satisfying(masks)
+        self.satisfying(masks, rows)
     }
 
     /// Columns that are read of rows while runs grow, beside what masks tell.
@@ -50,7 +55,7 @@ impl SequenceMatcher {
     }
 
     /// Rows that satisfy any predicate, if every test has one that could be evaluated.
-    pub(crate) fn satisfying(&self, masks: &Masks) -> Option<Bits> {
+    pub(crate) fn satisfying(&self, masks: &Masks, rows: usize) -> Option<Bits> {
         let mut predicates: Vec<usize> = vec![];
         for (test, entry) in self.tests.iter().enumerate() {
             if self.having == Some(test) {
@@ -61,7 +66,11 @@ impl SequenceMatcher {
                 predicates.push(predicate);
             }
         }
-        masks.union(predicates)
+        let mut any = Bits::filled(rows, false);
+        for predicate in predicates {
+            any.unite(masks.of[predicate].as_ref().ok()?);
+        }
+        Some(any)
     }
 
     /// Whether nothing is read beside the row under test and rows that were taken.

@@ -135,7 +135,7 @@ impl<'a> Asked<'a> {
                 Ok(Column::ByPosition(ColumnReader::new(&shifted)))
             })
             .collect::<Result<Vec<_>, EventError>>()?;
-        let relevant = matcher.satisfying(&masks);
+        let relevant = matcher.satisfying(&masks, chunk.rows.num_rows());
         Ok(Self { matcher, chunk, masks, columns, near: None, relevant })
     }
 

@@ -1,0 +1,286 @@
+//! The way through the rows: those that no condition accepts are passed over 64 at a time.
+
+use arrow_array::UInt32Array;
+use cepheid_event::OrderedRows;
+use cepheid_ir::Within;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::compile::TrendMatcher;
+use super::operator::Operator;
+use super::semiring::Semiring;
+use super::stacks::Stacks;
+use crate::bits::Bits;
+use crate::error::MatchError;
+use crate::masks::Masks;
+use crate::sequence::NO_TIME;
+
+/// Rows ready to be scanned, and what every scan of them needs.
+#[derive(Debug)]
+pub struct TrendRows<'a> {
+    matcher: &'a TrendMatcher,
+    rows: &'a OrderedRows,
+    /// `times[a]`: event time of the row with arrival `a`, in nanoseconds or [`NO_TIME`]; empty: none is needed.
+    times: &'a [i64],
+    masks: Vec<Bits>,
+    /// Rows that satisfy some predicate; `None`: every row matters.
+    relevant: Option<Bits>,
+}
+
+/// What was found of each group of matches: of a partition, or of a window of one.
+#[derive(Clone, Debug, Default)]
+pub struct Groups<E> {
+    /// `(partition, window)`: without windows every partition, in order, with window 0; else the windows in which a match
+    /// ends, in order, counted from the epoch. `None`: matches whose last row has no time.
+    pub keys: Vec<(u32, Option<i64>)>,
+    /// What is kept of the matches of each.
+    pub elements: Vec<E>,
+}
+
+/// What a scan did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrendWork {
+    /// Rows that satisfied some condition.
+    pub rows: u64,
+    /// Elements read or written for them.
+    pub operations: u64,
+    /// Most bytes that the rows of a window took.
+    pub bytes_max: usize,
+}
+
+/// How a scan is to be made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ScanOptions {
+    /// Length of the windows that matches are grouped by, in nanoseconds.
+    pub every_ns: Option<i64>,
+    /// Whether to stop at the first match.
+    pub first_only: bool,
+    /// Whether only the sum of all groups is wanted, so that one that is lost is enough to stop.
+    pub one_total: bool,
+    /// Asked now and then; `true` ends the scan with [`MatchError::Interrupted`].
+    pub interrupted: Option<fn() -> bool>,
+}
+
+/// Words of rows between two questions whether to go on.
+const WORDS_BETWEEN_QUESTIONS: u32 = 1 << 14;
+
+/// Operators by symbol, made when a symbol first comes.
+struct Operators<'a> {
+    matcher: &'a TrendMatcher,
+    /// For up to eight predicates: `direct[symbol]`, or `u32::MAX`.
+    direct: Vec<u32>,
+    numbers: HashMap<u64, u32, FixedState>,
+    made: Vec<Operator>,
+}
+
+impl<'a> Operators<'a> {
+    fn new(matcher: &'a TrendMatcher) -> Self {
+        let predicates = matcher.predicates.len();
+        let direct = if predicates <= 8 { vec![u32::MAX; 1 << predicates] } else { vec![] };
+        Self { matcher, direct, numbers: HashMap::with_hasher(FixedState::with_seed(0)), made: vec![] }
+    }
+
+    #[inline]
+    fn number(&mut self, symbol: u64) -> u32 {
+        match self.direct.get(symbol as usize) {
+            Some(number) if *number != u32::MAX => *number,
+            _ => self.number_slowly(symbol),
+        }
+    }
+
+    fn number_slowly(&mut self, symbol: u64) -> u32 {
+        let next = self.made.len() as u32;
+        let number = *self.numbers.entry(symbol).or_insert(next);
+        if number == next {
+            self.made.push(self.matcher.operator(symbol));
+        }
+        if let Some(direct) = self.direct.get_mut(symbol as usize) {
+            *direct = number;
+        }
+        number
+    }
+}
+
+impl<'a> TrendRows<'a> {
+    /// Takes the masks of the matcher's predicates over the rows. `times` are needed for a bound by time and for windows.
+    ///
+    /// # Errors
+    /// [`MatchError::Condition`] if a condition raises an error for some row: all are asked of every row.
+    pub fn new(
+        matcher: &'a TrendMatcher,
+        rows: &'a OrderedRows,
+        masks: Masks,
+        times: &'a [i64],
+    ) -> Result<Self, MatchError> {
+        let mut bits = vec![];
+        for (predicate, mask) in masks.of.into_iter().enumerate() {
+            bits.push(mask.map_err(|source| {
+                let of = matcher.accepts.iter().position(|accepts| *accepts == Some(predicate));
+                let variable = of.map_or_else(|| "until".to_owned(), |of| matcher.variables[of].clone());
+                MatchError::Condition { variable, source: Box::new(source) }
+            })?);
+        }
+        let relevant = (!matcher.every_row).then(|| {
+            let mut relevant = Bits::filled(rows.num_rows(), false);
+            bits.iter().for_each(|mask| relevant.unite(mask));
+            relevant
+        });
+        Ok(Self { matcher, rows, times, masks: bits, relevant })
+    }
+
+    /// The positions of the rows that satisfy the condition of one of these variables, by number, in order: the r-th of
+    /// them is what [`Semiring::weigh`] calls rank r.
+    pub fn rows_of(&self, members: &[bool]) -> UInt32Array {
+        let symbols = self.symbols_of(|variable| members[variable]);
+        let mut positions = vec![];
+        for word in 0..self.rows.num_rows().div_ceil(64) {
+            let mut rows = match symbols {
+                None => u64::MAX,
+                Some(_) => 0,
+            };
+            for (predicate, mask) in self.masks.iter().enumerate() {
+                if symbols.is_some_and(|symbols| symbols >> predicate & 1 != 0) {
+                    rows |= mask.words()[word];
+                }
+            }
+            while rows != 0 {
+                let position = word * 64 + rows.trailing_zeros() as usize;
+                if position < self.rows.num_rows() {
+                    positions.push(position as u32);
+                }
+                rows &= rows - 1;
+            }
+        }
+        UInt32Array::from(positions)
+    }
+
+    /// The predicates of variables as a word; `None`: one of them takes every row.
+    fn symbols_of(&self, wanted: impl Fn(usize) -> bool) -> Option<u64> {
+        let mut symbols = 0;
+        for (variable, accepts) in self.matcher.accepts.iter().enumerate() {
+            if wanted(variable) {
+                symbols |= 1 << (*accepts)?;
+            }
+        }
+        Some(symbols)
+    }
+
+    /// Aggregates over all matches, by partition or by window.
+    ///
+    /// # Errors
+    /// [`MatchError::Interrupted`].
+    pub fn scan<S: Semiring>(
+        &self,
+        semiring: &S,
+        options: ScanOptions,
+        work: &mut TrendWork,
+    ) -> Result<Groups<S::Element>, MatchError> {
+        let limit = match self.matcher.within {
+            Some(Within::Rows(rows)) => Some(i64::try_from(rows).unwrap_or(i64::MAX)),
+            Some(Within::Time { nanoseconds }) => Some(nanoseconds - 1),
+            _ => None,
+        };
+        let weighing = self.symbols_of(|variable| semiring.weighs(variable as u16));
+        let gap = self.matcher.operator(0);
+        let mut operators = Operators::new(self.matcher);
+        let mut stacks = Stacks::new(semiring, self.matcher.waits, limit);
+        let by_time = matches!(self.matcher.within, Some(Within::Time { .. }));
+        let mut groups = Groups { keys: vec![], elements: vec![] };
+        let (mut rank, mut until_question) = (0_u32, WORDS_BETWEEN_QUESTIONS);
+        let mut words = vec![0_u64; self.masks.len()];
+        'partitions: for partition in 0..self.rows.num_partitions() {
+            let range = self.rows.partition(partition);
+            let (start, end) = (range.start as usize, range.end as usize);
+            stacks.clear(semiring);
+            let mut group = semiring.zero();
+            let mut window = Some(0);
+            // The row after the last one that mattered.
+            let mut next = start;
+            'words: for word in start / 64..end.div_ceil(64) {
+                until_question -= 1;
+                if until_question == 0 {
+                    until_question = WORDS_BETWEEN_QUESTIONS;
+                    if options.interrupted.is_some_and(|interrupted| interrupted()) {
+                        return Err(MatchError::Interrupted);
+                    }
+                }
+                let mut rows = self.relevant.as_ref().map_or(u64::MAX, |relevant| relevant.words()[word]);
+                if word == start / 64 {
+                    rows &= u64::MAX << (start % 64);
+                }
+                if word == end / 64 {
+                    rows &= (1 << (end % 64)) - 1;
+                }
+                if rows == 0 {
+                    continue;
+                }
+                for (word_of, mask) in words.iter_mut().zip(&self.masks) {
+                    *word_of = mask.words()[word];
+                }
+                work.rows += u64::from(rows.count_ones());
+                while rows != 0 {
+                    let bit = rows.trailing_zeros();
+                    rows &= rows - 1;
+                    let mut symbol = 0;
+                    for (predicate, word_of) in words.iter().enumerate() {
+                        symbol |= (word_of >> bit & 1) << predicate;
+                    }
+                    let position = word * 64 + bit as usize;
+                    let this = rank;
+                    rank += u32::from(weighing.is_none_or(|weighing| symbol & weighing != 0));
+                    let behind_gap = position != next;
+                    next = position + 1;
+                    let number = operators.number(symbol);
+                    let operator = &operators.made[number as usize];
+                    let time = if by_time { self.time(position) } else { NO_TIME };
+                    let mut complete = semiring.zero();
+                    if by_time && time == NO_TIME {
+                        // Beyond the bound of every run, its own included.
+                        stacks.clear(semiring);
+                    } else {
+                        let stamp = if by_time { time } else { position as i64 };
+                        stacks.expire(semiring, stamp, &operators.made, &gap);
+                        let gap = (behind_gap && self.matcher.gaps_matter).then_some(&gap);
+                        stacks.push(semiring, (stamp, number, this), operator, gap, &mut complete);
+                    }
+                    if operator.completes && !semiring.is_zero(&complete) {
+                        if let Some(every) = options.every_ns {
+                            let time = self.time(position);
+                            let of = (time != NO_TIME).then(|| time.div_euclid(every));
+                            if of != window && !semiring.is_zero(&group) {
+                                groups.keys.push((partition as u32, window));
+                                groups.elements.push(std::mem::replace(&mut group, semiring.zero()));
+                            }
+                            window = of;
+                        }
+                        semiring.add(&mut group, &complete);
+                        if options.every_ns.is_none() && semiring.is_lost(&group) {
+                            if !options.one_total {
+                                break 'words;
+                            }
+                            groups.keys.push((partition as u32, window));
+                            groups.elements.push(group);
+                            break 'partitions;
+                        }
+                        if options.first_only {
+                            groups.keys.push((partition as u32, window));
+                            groups.elements.push(group);
+                            break 'partitions;
+                        }
+                    }
+                }
+            }
+            if options.every_ns.is_none() || !semiring.is_zero(&group) {
+                groups.keys.push((partition as u32, window));
+                groups.elements.push(group);
+            }
+        }
+        work.operations += stacks.operations;
+        work.bytes_max = work.bytes_max.max(stacks.bytes_max);
+        Ok(groups)
+    }
+
+    fn time(&self, position: usize) -> i64 {
+        self.times.get(self.rows.arrival(position as u32) as usize).copied().unwrap_or(NO_TIME)
+    }
+}
