@@ -86,8 +86,11 @@ impl Asked<'_> {
                 }
                 let time = self.chunk.time(self.chunk.rows.arrival(place));
                 let is_near = |other: u32| {
-                    let by_rows =
-                        matcher.within_rows.is_none_or(|most| u64::from(other.abs_diff(place)) <= most);
+                    let by_rows = matcher.within_rows.is_none_or(|most| {
+                        // The row past the last that a run may take ends it, which may let a match be known.
+                        let most = if other > place { most.saturating_add(1) } else { most };
+                        u64::from(other.abs_diff(place)) <= most
+                    });
                     let by_time = matcher.within_ns.is_none_or(|span| {
                         let other = self.chunk.time(self.chunk.rows.arrival(other));
                         other != NO_TIME && other.abs_diff(time) < span.unsigned_abs()
@@ -119,10 +122,11 @@ impl Asked<'_> {
 
 /// Sets the bits `from..to`.
 fn set(words: &mut [u64], from: usize, to: usize) {
-    for word in from / 64..=(to - 1) / 64 {
-        let low = if word == from / 64 { u64::MAX << (from % 64) } else { u64::MAX };
+    let first = from / 64;
+    for (word, bits) in words.iter_mut().enumerate().take((to - 1) / 64 + 1).skip(first) {
+        let low = if word == first { u64::MAX << (from % 64) } else { u64::MAX };
         let high = if word == to / 64 { (1 << (to % 64)) - 1 } else { u64::MAX };
-        words[word] |= low & high;
+        *bits |= low & high;
     }
 }
 
