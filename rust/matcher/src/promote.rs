@@ -213,7 +213,7 @@ fn join(variable: VariableId, conjunct: &Expr, automaton: &Automaton, schema: &S
 }
 
 /// Places that a run may come to without having taken a row for a variable, the place's own row included.
-pub(crate) fn reachable_without(automaton: &Automaton, variable: VariableId) -> Vec<bool> {
+fn reachable_without(automaton: &Automaton, variable: VariableId) -> Vec<bool> {
     let mut reached = vec![false; automaton.positions.len()];
     let mut open: Vec<&Target> = automaton.start.iter().collect();
     while let Some(target) = open.pop() {

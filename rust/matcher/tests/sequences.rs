@@ -3,7 +3,6 @@
 mod sequences {
     mod correlated;
     mod cuts;
-    mod rare;
     mod stream;
     mod taken_back;
     mod work;

@@ -88,8 +88,7 @@ impl SequenceMatcher {
         found: &mut FoundSequences,
         mut enough: impl FnMut(&FoundSequences) -> bool,
     ) -> Result<SequenceState, MatchError> {
-        let mut asked = Asked::with_masks(self, chunk, masks)?;
-        asked.near = asked.near_the_rarest();
+        let asked = Asked::with_masks(self, chunk, masks)?;
         let needed = self.needed();
         let mut state = SequenceState::default();
         let mut work = Work::new(self, &mut state, found, limits);

@@ -57,8 +57,6 @@ pub struct SequenceMatcher {
     pub(crate) window_shows: bool,
     /// The same pattern for rows of one value of a column that all rows of a run share; or why there is none.
     promoted: Result<(usize, Box<SequenceMatcher>), String>,
-    /// Variables without which there is no match, where rows far from theirs may be passed over.
-    pub(crate) required: Vec<VariableId>,
     /// While compiling: the expression at hand is asked of a finished match.
     finished: bool,
 }
@@ -149,7 +147,6 @@ impl SequenceMatcher {
             emitted,
             leading,
             promoted: Err(String::new()),
-            required: vec![],
             finished: false,
         };
         for (variable, condition) in conditions.of.iter().enumerate() {
@@ -191,7 +188,6 @@ impl SequenceMatcher {
             && (matcher.within_ns, matcher.within_rows) == (None, None)
             && matcher.pattern.emit_at.is_empty()
             && matcher.automaton.positions.iter().flat_map(|position| &position.follow).all(ends_at_a_row);
-        matcher.required = matcher.find_required();
         matcher.promoted = match promote(pattern, &matcher.automaton, schema) {
             Ok(Promotion { column, pattern }) => {
                 Ok((column, Box::new(Self::compile(&pattern, schema, timed)?)))

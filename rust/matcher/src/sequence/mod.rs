@@ -15,7 +15,7 @@
 //!
 //! The files: [`compile`] settles what can be settled without rows, [`tests`] asks conditions of a row, [`registers`] is
 //! what a run remembers for them, [`joins`] which of them compare it with the row, [`relevance`] the rows that matter at
-//! all, [`needed`] those that a match must hold, [`rare`] those near the rarest of these, [`state`] the runs, [`links`] the
+//! all, [`needed`] those that a match must hold, [`state`] the runs, [`links`] the
 //! lists they stand in, [`index`] those among which a row finds its own, [`step`] the way of a row
 //! through them, [`weigh`] what it may do to a run, [`grow`] what becomes of runs that take it, [`clock`] what time does,
 //! [`decide`] which complete runs are matches; [`save`] and [`rebuild`] are for snapshots.
@@ -30,7 +30,6 @@ pub(crate) mod joins;
 mod links;
 mod needed;
 mod outline;
-mod rare;
 mod rebuild;
 mod registers;
 mod relevance;

@@ -133,26 +133,14 @@ impl<'a> Work<'a> {
         let base = self.state.partitions.get(self.partition).position;
         let mut place = places.start;
         while place < places.end {
-            if let Some(near) = &asked.near {
-                place = near.next_set(place as usize, places.end as usize) as u32;
-                if place == places.end {
-                    break;
-                }
-            }
             if let Some(relevant) = &asked.relevant
                 && !self.every_row_matters()
             {
                 let next = relevant.next_set(place as usize, places.end as usize) as u32;
-                // Rows passed over may have been beyond: what they would have ended ends at this one.
-                let next = next.min(self.first_place_beyond(base, &places).max(place));
-                if next == places.end {
+                place = next.min(self.first_place_beyond(base, &places));
+                if place == places.end {
                     break;
                 }
-                if next != place && asked.near.is_some() {
-                    place = next;
-                    continue;
-                }
-                place = next;
             }
             let arrival = asked.chunk.rows.arrival(place);
             let at = At {

@@ -96,8 +96,6 @@ pub struct Asked<'a> {
     pub(crate) masks: Masks,
     /// `columns[p]`: readers of the batches of column `p` of the projection, or one reader by position.
     columns: Vec<Column>,
-    /// Rows that need be looked at at all; `None`: all of them.
-    pub(crate) near: Option<Bits>,
     /// Rows that satisfy some predicate; `None`: every row must be looked at.
     pub(crate) relevant: Option<Bits>,
 }
@@ -136,7 +134,7 @@ impl<'a> Asked<'a> {
             })
             .collect::<Result<Vec<_>, EventError>>()?;
         let relevant = matcher.satisfying(&masks, chunk.rows.num_rows());
-        Ok(Self { matcher, chunk, masks, columns, near: None, relevant })
+        Ok(Self { matcher, chunk, masks, columns, relevant })
     }
 
     /// Whether no row of these places satisfies anything that the pattern asks.

@@ -60,21 +60,6 @@ impl Stream {
         Ok(self.told(found))
     }
 
-    /// The same rows as a table: what is found in it, and how many of its rows have been looked at.
-    pub(super) fn table(pattern: &Pattern, batch: &RecordBatch) -> Result<(Vec<Found>, u64), MatchError> {
-        let stream = Self::new(pattern, batch)?;
-        let table = Table::new(batch.schema(), vec![batch.clone()])?;
-        let rows = OrderedRows::new(&table, &stream.partition_by, &[], &[])?;
-        let time = resolve_column(&batch.schema(), EVENT_TIME, false)?;
-        let times = batch.column(time).as_primitive::<TimestampNanosecondType>().values();
-        let chunk = Chunk { table: &table, rows: &rows, times, ordinals: &[], fresh_from: 0 };
-        let mut found = FoundSequences::default();
-        let masks = stream.matcher.masks_by_position(&table, &rows)?;
-        let limits = SequenceLimits::default();
-        let state = stream.matcher.match_table(chunk, masks, limits, &mut found, |_| false)?;
-        Ok((stream.told(found), state.rows_visited()))
-    }
-
     /// Lets go of what is over at a time, as an engine does between calls.
     pub(super) fn tidy(&mut self, time: i64) {
         self.matcher.clear_expired(&mut self.state, time);

@@ -14,7 +14,7 @@ use super::stream::Stream;
 const ROWS: usize = 2000;
 
 /// A row a letter, one each nanosecond.
-pub(super) fn rows(letters: impl Iterator<Item = char>) -> RecordBatch {
+fn rows(letters: impl Iterator<Item = char>) -> RecordBatch {
     let column = |name: &str, data_type| TextColumn { name: name.into(), data_type, declared: true };
     let columns = vec![
         column("k", DataType::Utf8),
@@ -28,7 +28,7 @@ pub(super) fn rows(letters: impl Iterator<Item = char>) -> RecordBatch {
 }
 
 /// Steps of one letter each, one after another with gaps; `a+` repeats.
-pub(super) fn sequence(steps: &[&str]) -> Pattern {
+fn sequence(steps: &[&str]) -> Pattern {
     let step = |name: &&str| {
         let variable = PatternNode::Variable(name[..1].to_owned());
         let quantifier = Quantifier { contiguity: Contiguity::SkipTillNext, ..Quantifier::new(1, None) };
@@ -46,7 +46,7 @@ pub(super) fn sequence(steps: &[&str]) -> Pattern {
     pattern.normalise()
 }
 
-pub(super) fn all(pattern: Pattern) -> Pattern {
+fn all(pattern: Pattern) -> Pattern {
     Pattern { selection: Selection::All, after_match: AfterMatchSkip::None, ..pattern }
 }
 
