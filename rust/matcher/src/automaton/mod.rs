@@ -14,8 +14,11 @@
 //! What event sequences write between two rows (contiguity, absence, bounds, the ends of loops) is gathered on each chain
 //! as its [`Way`]. A row pattern has only the plain one.
 
+mod ambiguity;
 mod closure;
 mod program;
+
+pub(crate) use ambiguity::ambiguous_at;
 
 use std::ops::Range;
 

@@ -2,7 +2,7 @@
 
 use cepheid_ir::Contiguity;
 
-use crate::automaton::{Automaton, Next, VariableId};
+use crate::automaton::{Automaton, Next, VariableId, ambiguous_at};
 use crate::match_set::Label;
 use crate::sequence::SequenceMatcher;
 use crate::sequence::compile::Skip;
@@ -189,67 +189,8 @@ fn refuse(matcher: &SequenceMatcher, automaton: &Automaton) -> Result<(), &'stat
     if automaton.positions.len() > PLACES_MAX {
         return Err("the pattern has more than 64 places once counts are written out");
     }
-    if is_ambiguous(automaton) {
+    if ambiguous_at(automaton).is_some() {
         return Err("several ways lead to one match");
     }
     Ok(())
-}
-
-/// Whether two ways through the pattern can take the same rows for the same variables: two different places, of one
-/// variable or reached by rows of the same variables, from both of which a match can end in the same way.
-///
-/// Cost: O(p² d²), p places with d targets each.
-fn is_ambiguous(automaton: &Automaton) -> bool {
-    let count = automaton.positions.len();
-    let takes = |targets: &[crate::automaton::Target]| -> Vec<u32> {
-        targets
-            .iter()
-            .filter_map(|target| if let Next::Take(place) = target.step { Some(place) } else { None })
-            .collect()
-    };
-    let start = takes(&automaton.start);
-    let follow: Vec<Vec<u32>> = automaton.positions.iter().map(|position| takes(&position.follow)).collect();
-    let ends: Vec<usize> = automaton
-        .positions
-        .iter()
-        .map(|position| position.follow.iter().filter(|target| target.step == Next::Accept).count())
-        .collect();
-    let variable = |place: u32| automaton.positions[place as usize].variable;
-    if has_twice(&start)
-        || follow.iter().any(|targets| has_twice(targets))
-        || ends.iter().any(|ends| *ends > 1)
-    {
-        return true;
-    }
-    // Pairs of different places that the same rows can lead to.
-    let mut reached = vec![false; count * count];
-    let mut pending: Vec<(u32, u32)> = vec![];
-    let mut reach = |left: &[u32], right: &[u32], pending: &mut Vec<(u32, u32)>| {
-        for l in left {
-            for r in right {
-                let pair = *l as usize * count + *r as usize;
-                if l != r && variable(*l) == variable(*r) && !std::mem::replace(&mut reached[pair], true) {
-                    pending.push((*l, *r));
-                }
-            }
-        }
-    };
-    reach(&start, &start, &mut pending);
-    for targets in &follow {
-        reach(targets, targets, &mut pending);
-    }
-    let mut pairs = vec![];
-    while let Some((left, right)) = pending.pop() {
-        pairs.push((left, right));
-        reach(&follow[left as usize], &follow[right as usize], &mut pending);
-    }
-    // Of these, those that can end together, or come together again.
-    pairs.into_iter().any(|(left, right)| {
-        let (left, right) = (left as usize, right as usize);
-        ends[left] > 0 && ends[right] > 0 || follow[left].iter().any(|place| follow[right].contains(place))
-    })
-}
-
-fn has_twice(places: &[u32]) -> bool {
-    places.iter().enumerate().any(|(index, place)| places[..index].contains(place))
 }

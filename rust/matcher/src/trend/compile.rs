@@ -6,8 +6,8 @@ use arrow_schema::Schema;
 use cepheid_eval::{Leaf, TypedExpr};
 use cepheid_ir::{AfterMatchSkip, Contiguity, Pattern, PatternError, Selection, Within};
 
-use super::ambiguity::ambiguous_at;
 use super::operator::{Operator, START, Taking};
+use crate::automaton::ambiguous_at;
 use crate::automaton::{Automaton, Next, Target, VariableId};
 use crate::conditions::{Condition, Conditions};
 use crate::error::MatchError;

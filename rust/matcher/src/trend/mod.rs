@@ -15,10 +15,9 @@
 //! - Papers: Poppe, Lei, Rundensteiner, Maier, *GRETA: Graph-based Real-time Event Trend Aggregation*, VLDB 2017;
 //!   Tangwongsan, Hirzel, Schneider, *In-Order Sliding-Window Aggregation in Worst-Case Constant Time*, VLDB Journal 2021.
 //!
-//! The files: [`compile`] makes operators of the automaton, [`ambiguity`] finds matches that would be counted twice,
+//! The files: [`compile`] makes operators of the automaton, [`operator`] is what a row does to the numbers of ways,
 //! [`semiring`] is what is counted and in which [`number`]s, [`stacks`] the window, [`scan`] the way through the rows.
 
-mod ambiguity;
 mod compile;
 mod number;
 mod operator;

@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::compile::PLACES_MAX;
-use crate::automaton::{Automaton, Next, Target, VariableId};
+use super::{Automaton, Next, Target, VariableId};
 
 /// Most pairs of targets that are looked at before a pattern counts as ambiguous.
 const PAIRS_MAX: usize = 20_000_000;
@@ -15,8 +14,7 @@ type Pair = (Option<u32>, Option<u32>, bool);
 /// same rows for the same variables; what rows may lie between is not asked.
 ///
 /// Cost: O(p²·t²), p places and t targets of each.
-pub(super) fn ambiguous_at(automaton: &Automaton) -> Option<VariableId> {
-    debug_assert!(automaton.positions.len() <= PLACES_MAX);
+pub(crate) fn ambiguous_at(automaton: &Automaton) -> Option<VariableId> {
     let targets = |place: Option<u32>| -> &[Target] {
         place.map_or(&automaton.start, |place| &automaton.positions[place as usize].follow)
     };
