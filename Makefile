@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup build develop test test-deep lint fmt fmt-check clippy rust-test python-test bench docs demo clean
+.PHONY: help setup build develop test test-deep lint fmt fmt-check clippy rust-test python-test bench results docs demo clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -80,11 +80,14 @@ fmt: setup  ## Rewrite the sources in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## Measure cepheid beside its peers; prints a table, writes benches/record/
+bench: setup  ## Measure cepheid beside its peers; writes benches/record/ and docs/results.md
 	$(BIN)/python -m pip install --quiet -r benches/requirements.txt
 	$(BIN)/maturin build --release --locked --quiet --out dist
 	$(BIN)/maturin develop --release --locked --quiet
 	$(BIN)/python -m benches $(ARGS)
+
+results: setup  ## Make docs/results.md of the newest record again
+	$(BIN)/python -m benches.page $(ARGS)
 
 docs: develop  ## Build the documentation into docs/_build
 	$(BIN)/python -m pip install --quiet -r docs/requirements.txt

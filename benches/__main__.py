@@ -1,6 +1,7 @@
-"""`make bench`: measures, writes a record with machine and versions, prints it as a table.
+"""`make bench`: measures, writes a record with machine and versions, prints it as a table, and makes the results page.
 
-`python -m benches [-k EXPRESSION]` measures (a part); `python -m benches --show RECORD` prints a record again.
+`python -m benches [-k EXPRESSION]` measures (a part, which makes no page); `--short` leaves out what has more than a
+million rows; `python -m benches --show RECORD` prints a record again.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
+import subprocess
 import sys
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
@@ -16,13 +19,23 @@ from typing import Any
 
 import pytest
 
+from benches.page import RECORDS, SCAN
 from benches.peers import load_peers
 from benches.resources import measure_resources
+from benches.streams import measure_streams
 from benches.workload import load_workloads
 
-RECORDS = Path(__file__).parent / "record"
-PACKAGES = ("cepheid", "duckdb", "polars", "pandas-match-recognize", "pandas", "pyarrow", "numpy")
-SCAN = "column scan"
+PACKAGES = (
+    "cepheid",
+    "duckdb",
+    "polars",
+    "pandas-match-recognize",
+    "rustevex",
+    "bobocep",
+    "pandas",
+    "pyarrow",
+    "numpy",
+)
 
 
 class Skipped:
@@ -40,11 +53,15 @@ class Skipped:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benches")
     parser.add_argument("-k", default="", help="only what this expression names, as in pytest")
+    parser.add_argument("--short", action="store_true", help="nothing of more than a million rows")
     parser.add_argument("--show", type=Path, help="print this record")
     arguments = parser.parse_args()
     if arguments.show:
         print(as_table(json.loads(arguments.show.read_text("utf-8"))))
         return 0
+    size = "short" if arguments.short else "full"
+    # Read where the questions are collected.
+    os.environ["CEPHEID_BENCH_SIZE"] = size
     skipped = Skipped()
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw.json"
@@ -53,18 +70,35 @@ def main() -> int:
         if not raw.exists() or not raw.stat().st_size:
             return int(status) or 1
         record = to_record(json.loads(raw.read_text("utf-8")), skipped.reasons, load_peers()[1])
-    record["resources"] = measure_resources([] if arguments.k else load_workloads())
+    asked = [] if arguments.k else [workload for workload in load_workloads() if workload.sweep is None]
+    # It is asked in another Python, which is where its version is known.
+    record["versions"]["pycer"] = next(
+        (peer.version for peer in load_peers()[0] if peer.name.startswith("pycer")), None
+    )
+    record["size"], record["whole"] = size, False
     RECORDS.mkdir(exist_ok=True)
     path = RECORDS / f"{record['date'].replace(':', '')}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    # What has been measured is kept, should one of the others fail.
+    written(path, record)
+    record["streams"] = [] if arguments.k else measure_streams(size)
+    written(path, record)
+    record["resources"] = measure_resources(asked)
+    record["whole"] = not arguments.k
+    written(path, record)
     print(as_table(record))
     print(f"\nrecord: {path.relative_to(Path(__file__).parent.parent)}")
+    if record["whole"]:
+        subprocess.run([sys.executable, "-m", "benches.page", str(path)], check=True)
     return int(status)
+
+
+def written(path: Path, record: dict[str, Any]) -> None:
+    path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
 def to_record(raw: dict[str, Any], skipped: list[str], absent: dict[str, str]) -> dict[str, Any]:
     """Of pytest-benchmark's file, what a reader wants to know."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
             versions[package] = version(package)

@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator
+from decimal import Context
 from pathlib import Path
 
 import pyarrow as pa
 
-from benches.generators import GENERATORS
-from benches.workload import FOLDER, Answer, read
-
-Measures = tuple[int, ...]
+from benches.sequence_oracle import COUNTED, SEQUENCES, Measures
+from benches.workload import EXACT_MAX, FOLDER, Answer, Workload, key_of, made, points, read
 
 
 def partitions(table: pa.Table, column: str) -> list[list[int]]:
@@ -141,10 +140,19 @@ ORACLES: dict[str, Callable[[pa.Table], Iterator[Measures]]] = {
 }
 
 
-def right_answer(shape: str, table: pa.Table, measures: int) -> Answer:
-    """Counts and adds up what the oracle yields."""
-    matches, sums = 0, [0] * measures
-    for values in ORACLES[shape](table):
+def right_answer(workload: Workload) -> Answer:
+    """Counts and adds up what the oracle yields, or counts without."""
+    table = workload.table()
+    if workload.shape in COUNTED:
+        matches, found = COUNTED[workload.shape](table, dict(workload.parameters))
+        return Answer(matches, found if workload.output == "matches" else ())
+    found_all = (
+        ORACLES[workload.shape](table)
+        if workload.shape in ORACLES
+        else SEQUENCES[workload.shape](table, dict(workload.parameters))
+    )
+    matches, sums = 0, [0] * len(workload.measures)
+    for values in found_all:
         matches += 1
         for index, value in enumerate(values):
             sums[index] += value
@@ -154,14 +162,19 @@ def right_answer(shape: str, table: pa.Table, measures: int) -> Answer:
 def write_answers(path: Path) -> None:
     """Replaces the `[answers]` of one workload."""
     data = read(path)
+    wanted = {(rows, value or 0): value for rows, value in points(data, "check") + points(data, "full")}
     lines = []
-    for rows in sorted({data["check_rows"], *data["rows"]}):
-        table = GENERATORS[data["generator"]](rows, **data.get("options", {}))
-        answer = right_answer(data["shape"], table, len(data["measures"]))
-        lines.append(f"{rows} = {{ matches = {answer.matches}, sums = {list(answer.sums)} }}\n")
+    for (rows, _), value in sorted(wanted.items()):
+        answer = right_answer(made(path, data, rows, value, Answer(0, ())))
+        matches: object = answer.matches
+        if answer.matches > EXACT_MAX:
+            matches = f'"{Context(prec=30).create_decimal(int(answer.matches))}"'
+        key = key_of(rows, value)
+        key = key if key.isdigit() else f'"{key}"'
+        lines.append(f"{key} = {{ matches = {matches}, sums = {list(answer.sums)} }}\n")
     text = path.read_text("utf-8")
     path.write_text(re.sub(r"(?s)(?<=^\[answers\]\n).*", "".join(lines), text, flags=re.MULTILINE), "utf-8")
-    print(f"{path.name}: {len(lines)} answers")
+    print(f"{path.name}: {len(lines)} answers", flush=True)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,9 @@ def measure_resources(workloads: list[Workload]) -> dict[str, Any]:
         "import_ms": import_milliseconds(),
         "wheel_bytes": wheel_bytes(),
         "extra_bytes_per_row": {
-            workload.name: extra_bytes_per_row(workload) for workload in workloads if workload.rows >= 1_000_000
+            workload.name: extra_bytes_per_row(workload)
+            for workload in workloads
+            if workload.rows >= 1_000_000 and workload.output == "matches"
         },
     }
 
@@ -71,7 +73,7 @@ def _measure_here(name: str, path: str) -> float:
     result = cep.sql(workload.sql, t=table).to_arrow()
     extra = _status("VmHWM") - before - result.nbytes
     assert result.num_rows == workload.answer.matches
-    return max(extra, 0) / workload.rows
+    return float(max(extra, 0) / workload.rows)
 
 
 def _status(field: str) -> int:

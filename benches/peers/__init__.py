@@ -12,6 +12,9 @@ PEERS = (
     ("benches.peers.duckdb_sql", "DuckDb"),
     ("benches.peers.polars_expr", "Polars"),
     ("benches.peers.pandas_match_recognize", "PandasMatchRecognize"),
+    ("benches.peers.rustevex_patterns", "Rustevex"),
+    ("benches.peers.bobocep_runs", "BoboCep"),
+    ("benches.peers.pycer_core", "PycerCore"),
 )
 
 

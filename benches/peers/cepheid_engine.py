@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pyarrow as pa
 
 import cepheid as cep
 from benches.peers.peer import Peer
-from benches.workload import Workload
+from benches.workload import Answer, Workload
 
 
 class CepheidSql(Peer):
@@ -20,19 +21,67 @@ class CepheidSql(Peer):
     def prepare(self, workload: Workload, table: pa.Table) -> pa.Table:
         return table
 
-    def run(self, workload: Workload, prepared: pa.Table) -> Any:
-        return cep.sql(workload.sql, t=prepared)
+    def run(self, workload: Workload, armed: pa.Table) -> Any:
+        if workload.rules is not None:
+            return streamed(cep.Engine(rules_of(workload)), armed)
+        if workload.output == "count":
+            return counted(workload, armed)
+        return cep.sql(workload.sql, t=armed).to_arrow()
+
+    def answer(self, workload: Workload, result: Any) -> Answer:
+        return super().answer(workload, together(result) if workload.rules is not None else result)
 
 
 class CepheidBuilt(Peer):
-    """Matches a pattern that was built outside the clock."""
+    """Matches a pattern that was built outside the clock; of several patterns, with an engine that was."""
 
     name = "cepheid, built"
     version = cep.__version__
 
     def prepare(self, workload: Workload, table: pa.Table) -> tuple[Any, pa.Table]:
+        if workload.rules is not None:
+            return rules_of(workload), table
         return cep.pattern_from_sql(workload.sql), table
 
-    def run(self, workload: Workload, prepared: tuple[Any, pa.Table]) -> Any:
-        pattern, table = prepared
-        return cep.match(pattern, table)
+    def arm(self, workload: Workload, prepared: tuple[Any, pa.Table]) -> tuple[Any, pa.Table]:
+        built, table = prepared
+        return (cep.Engine(built) if workload.rules is not None else built), table
+
+    def run(self, workload: Workload, armed: tuple[Any, pa.Table]) -> Any:
+        built, table = armed
+        if workload.rules is not None:
+            return streamed(built, table)
+        return built.count(table) if workload.output == "count" else cep.match(built, table).to_arrow()
+
+    def answer(self, workload: Workload, result: Any) -> Answer:
+        return super().answer(workload, together(result) if workload.rules is not None else result)
+
+
+def counted(workload: Workload, table: pa.Table) -> int | float:
+    """How many matches there are: by AGGREGATE, in versions that have it, a float where a whole number is too long."""
+    if not hasattr(cep.Pattern, "aggregate"):
+        return cep.pattern_from_sql(workload.sql).count(table)
+    asked = re.sub(r"(?m)^ *MEASURES .*$", "AGGREGATE COUNT(*) AS matches", workload.sql)
+    rows = cep.sql(asked, t=table).to_arrow().to_pylist()
+    if not rows:
+        return 0
+    [row] = rows
+    return float(row["matches_approx"]) if row["matches"] is None else int(row["matches"])
+
+
+def rules_of(workload: Workload) -> dict[str, cep.Pattern]:
+    """The patterns of a template, `{rule}` standing for their numbers."""
+    assert workload.rules is not None
+    texts = (workload.sql.replace("{rule}", str(rule)) for rule in range(workload.rules))
+    return {f"rule{number}": cep.pattern_from_sql(text) for number, text in enumerate(texts)}
+
+
+def streamed(engine: cep.Engine, table: pa.Table) -> list[pa.Table]:
+    """All that an engine derives from a table that is pushed at once."""
+    pushed = [matches.to_arrow() for matches in engine.push(table).values()]
+    return pushed + [matches.to_arrow() for matches in engine.flush().values()]
+
+
+def together(tables: list[pa.Table]) -> pa.Table:
+    """What several rules derived."""
+    return pa.concat_tables(tables) if tables else pa.table({"first_row": pa.array([], pa.int64()), "last_row": []})

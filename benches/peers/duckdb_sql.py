@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from benches.forms import duckdb_sequences
 from benches.peers.peer import Peer
 from benches.workload import Workload
 
@@ -102,28 +103,39 @@ FORMS = {
 
 
 class DuckDb(Peer):
-    """Window functions."""
+    """Window functions and joins."""
 
     name = "DuckDB, by hand"
     version = duckdb.__version__
 
     def cannot_run(self, workload: Workload) -> str | None:
-        if workload.shape == "v_shape" or workload.shape in FORMS:
+        if workload.shape == "v_shape" or workload.shape in FORMS or workload.shape in duckdb_sequences.FORMS:
             return super().cannot_run(workload)
-        return (
-            "no form without recursion known: conditions read the start, and the next start depends on the last match"
-        )
+        return "no form without recursion known: what comes next depends on what was matched or taken before"
 
     def prepare(self, workload: Workload, table: pa.Table) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect()
         connection.execute(f"SET threads = {int(os.environ.get('CEPHEID_BENCH_THREADS', '1'))}")
+        columns = []
+        for field in table.schema:
+            name = field.name
+            if pa.types.is_dictionary(field.type):
+                values = ", ".join(f"'{value}'" for value in table[name].chunk(0).dictionary.to_pylist())
+                connection.execute(f"CREATE TYPE {name}_enum AS ENUM ({values})")
+                name = f"{name}::VARCHAR::{name}_enum AS {name}"
+            columns.append(name)
         connection.register("arrow_rows", table)
-        connection.execute("CREATE TABLE t AS SELECT * FROM arrow_rows")
+        connection.execute(f"CREATE TABLE t AS SELECT {', '.join(columns)} FROM arrow_rows")
         connection.unregister("arrow_rows")
         return connection
 
-    def run(self, workload: Workload, prepared: duckdb.DuckDBPyConnection) -> Any:
-        return prepared.sql(self.form(workload)).to_arrow_table()
+    def run(self, workload: Workload, armed: duckdb.DuckDBPyConnection) -> Any:
+        if form := duckdb_sequences.FORMS.get(workload.shape):
+            return form(armed, workload)
+        return armed.sql(self.form(workload)).to_arrow_table()
+
+    def close(self, prepared: duckdb.DuckDBPyConnection) -> None:
+        prepared.close()
 
     @staticmethod
     def form(workload: Workload) -> str:

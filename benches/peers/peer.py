@@ -17,10 +17,13 @@ class Peer(ABC):
     Attributes:
         name: As shown in the table.
         version: Of the library that does the work.
+        by_hand: Whether its forms are written by us: then a wrong answer is a failure of ours. Packages are asked as
+            their authors made them, and a wrong answer goes into the record in place of a time.
     """
 
     name: str
     version: str
+    by_hand: bool = True
 
     def cannot_run(self, workload: Workload) -> str | None:
         """Why it is not asked, or None."""
@@ -28,18 +31,28 @@ class Peer(ABC):
 
     @abstractmethod
     def prepare(self, workload: Workload, table: pa.Table) -> Any:
-        """Puts the rows where this engine likes them best. Outside the clock."""
+        """Puts the rows where this engine likes them best. Outside the clock, once."""
+
+    def arm(self, workload: Workload, prepared: Any) -> Any:
+        """What one call uses up, such as an engine without state. Outside the clock, before every call."""
+        return prepared
 
     @abstractmethod
-    def run(self, workload: Workload, prepared: Any) -> Any:
-        """Asks the question; the result is complete, with every measure of every match. Inside the clock."""
+    def run(self, workload: Workload, armed: Any) -> Any:
+        """Asks; the result is complete: every measure of every match, or how many there are. Inside the clock."""
 
     def answer(self, workload: Workload, result: Any) -> Answer:
         """Adds up a result. Outside the clock."""
+        if workload.output == "count":
+            return Answer(result, ())
         table = pa.table(result)
         columns = {name.lower(): name for name in table.column_names}
         sums = (pc.sum(table[columns[name]].cast(pa.int64())).as_py() or 0 for name in workload.measures)
         return Answer(table.num_rows, tuple(sums))
+
+    def close(self, prepared: Any) -> None:
+        """Ends what `prepare` began, if that needs an end."""
+        del prepared
 
     def __str__(self) -> str:
         return self.name

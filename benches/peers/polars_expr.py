@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 os.environ.setdefault("POLARS_MAX_THREADS", os.environ.get("CEPHEID_BENCH_THREADS", "1"))
 
 import polars as pl
 import pyarrow as pa
 
+from benches.forms import polars_sequences
 from benches.peers.peer import Peer
 from benches.workload import Workload
 
@@ -96,18 +98,27 @@ FORMS: dict[str, Callable[[pl.LazyFrame, bool], pl.LazyFrame]] = {
 
 
 class Polars(Peer):
-    """Shifts over the whole column."""
+    """Shifts over the whole column; joins of the few rows that matter."""
 
     name = "Polars, by hand"
     version = pl.__version__
 
     def cannot_run(self, workload: Workload) -> str | None:
-        if workload.shape in FORMS:
+        if workload.shape in FORMS or workload.shape in polars_sequences.FORMS:
             return super().cannot_run(workload)
-        return "no form without a loop known: conditions read the start, and the next start depends on the last match"
+        return "no form without a loop known: what comes next depends on what was matched or taken before"
 
     def prepare(self, workload: Workload, table: pa.Table) -> pl.LazyFrame:
-        return pl.DataFrame(table).lazy()
+        frame = pl.DataFrame(table)
+        # An Enum is compared as a small number.
+        enums = {
+            field.name: pl.Enum(table[field.name].chunk(0).dictionary.to_pylist())
+            for field in table.schema
+            if pa.types.is_dictionary(field.type)
+        }
+        return frame.with_columns(pl.col(name).cast(kind) for name, kind in enums.items()).lazy()
 
-    def run(self, workload: Workload, prepared: pl.LazyFrame) -> pl.DataFrame:
-        return FORMS[workload.shape](prepared, workload.keyed).collect()
+    def run(self, workload: Workload, armed: pl.LazyFrame) -> Any:
+        if form := polars_sequences.FORMS.get(workload.shape):
+            return form(armed, workload)
+        return FORMS[workload.shape](armed, workload.keyed).collect()

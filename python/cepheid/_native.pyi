@@ -157,6 +157,23 @@ class MatchTable:
         """Name of the strategy that ran."""
 
 @final
+class CompactMatches:
+    """Matches that are not built yet, however many there are; each question finds them anew."""
+
+    def count(self) -> int:
+        """How many there are."""
+
+    def head(self, most: int) -> MatchTable:
+        """The first of them."""
+
+    def build(self) -> MatchTable:
+        """All of them.
+
+        Raises:
+            StateLimitError: There are more than 268,435,456 (code ``too-large``).
+        """
+
+@final
 class Pattern:
     """A validated pattern in its normal spelling; `cepheid.Pattern` keeps one.
 
@@ -206,6 +223,9 @@ class Pattern:
         Raises:
             CepheidError: See `cepheid.match`.
         """
+
+    def match_compactly(self, data: object, *, event_time: str | None = None) -> MatchTable | CompactMatches:
+        """As `match_table`; where there are more than 65,536 matches they may be left to be built later."""
 
     def match_outputs(
         self, data: object, rule: str, *, event_time: str | None = None

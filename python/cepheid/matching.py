@@ -30,7 +30,8 @@ def match(pattern: Pattern, data: Any, *, event_time: str | None = None) -> Matc
             its order.
 
     Returns:
-        The matches, as Arrow. What else the pattern derives, timeouts and intermediate outputs, is in
+        The matches, as Arrow. Of a pattern that wants all matches of conditions on single events there may be more than
+        any memory holds: more than 65,536 are not built before they are asked for (see `Matches`). What else the pattern derives, timeouts and intermediate outputs, is in
         `Matches.derived`.
 
     Raises:
@@ -65,7 +66,7 @@ def match(pattern: Pattern, data: Any, *, event_time: str | None = None) -> Matc
     table = table_of(data, predicates)
     topic = pattern._emitted(UNNAMED_RULE)
     if not pattern._derives_more():
-        return Matches._of(native.match_table(table, event_time=event_time), topic)
+        return Matches._of(native.match_compactly(table, event_time=event_time), topic)
     return _with_others(topic, native.match_outputs(table, UNNAMED_RULE, event_time=event_time))
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from cepheid._native import MatchTable
+    from cepheid._native import CompactMatches, MatchTable
     from cepheid.derived import Derived
 
 __all__ = ["UNNAMED_RULE", "Matches"]
@@ -33,7 +33,12 @@ class Matches:
     The result is itself a table, with one row a match (or one a matched row, if the pattern says so), for any library
     that reads Arrow; `rows` is the table that says which input rows each match is made of.
 
-    ``len()`` is the number of matches. Iteration gives the rows of the table as dicts.
+    ``len()`` is the number of matches. Where a pattern wants all matches of conditions on single events and these are more
+    than 65,536, they are *compact*: `count` and `head` ask for them without building any, everything else builds them all
+    when it is first used. More than 268,435,456 are not built: that raises `StateLimitError` (code ``too-large``). What a measure
+    raises then comes when matches are built.
+
+    Iteration gives the rows of the table as dicts.
 
     Example:
         >>> import cepheid as cep
@@ -42,9 +47,11 @@ class Matches:
         (2, [11, 12])
     """
 
-    __slots__ = ("_native", "_others", "_rows", "_table", "_topic")
+    __slots__ = ("_compact", "_found", "_others", "_rows", "_table", "_topic")
 
-    _native: MatchTable
+    # One of the two: what is built, and what it is to be built from.
+    _found: MatchTable | None
+    _compact: CompactMatches | None
     _topic: str
     # What the same call derived of other topics.
     _others: tuple[tuple[str, Matches], ...]
@@ -56,15 +63,29 @@ class Matches:
 
     @classmethod
     def _of(
-        cls, native: MatchTable, topic: str = UNNAMED_RULE, others: tuple[tuple[str, Matches], ...] = ()
+        cls,
+        native: MatchTable | CompactMatches,
+        topic: str = UNNAMED_RULE,
+        others: tuple[tuple[str, Matches], ...] = (),
     ) -> Matches:
+        from cepheid._native import CompactMatches
+
         matches = object.__new__(cls)
-        matches._native = native
+        compact = isinstance(native, CompactMatches)
+        matches._found = None if compact else native
+        matches._compact = native if compact else None
         matches._topic = topic
         matches._others = others
         matches._table = None
         matches._rows = None
         return matches
+
+    @property
+    def _native(self) -> MatchTable:
+        if self._found is None:
+            assert self._compact is not None
+            self._found = self._compact.build()
+        return self._found
 
     def __arrow_c_schema__(self) -> object:
         return self._native.__arrow_c_schema__()
@@ -80,13 +101,23 @@ class Matches:
             yield from batch.to_pylist()
 
     def count(self) -> int:
-        """The number of matches, as `len`.
+        """The number of matches, none of them built: an integer of any size.
+
+        Raises:
+            StateLimitError: They can only be counted one by one, and are more than 64 bits can count (code ``too-large``).
 
         Example:
             >>> import cepheid as cep
             >>> cep.match(cep.event("up", "price > 10"), {"price": [9, 11, 12]}).count()
             2
+            >>> rising = cep.event("a", "x = 1").then_any(
+            ...     cep.event("b", "x = 2").one_or_more(contiguity="skip_till_any")
+            ... ).then_any(cep.event("c", "x = 3"))
+            >>> cep.match(rising.matches("all"), {"x": [1] + [2] * 100 + [3]}).count() == 2**100 - 1
+            True
         """
+        if self._found is None and self._compact is not None:
+            return self._compact.count()
         return self._native.num_matches
 
     @property
@@ -109,6 +140,8 @@ class Matches:
             >>> cep.match(cep.event("up").select(p="up.price"), {"price": [9]}).column_names
             ['match_number', 'match_start', 'match_end', 'p']
         """
+        if self._found is None and self._compact is not None:
+            return self._compact.head(0).column_names
         return self._native.column_names
 
     @property
@@ -120,6 +153,8 @@ class Matches:
             >>> isinstance(cep.match(cep.event("up"), {"price": [9]}).strategy, str)
             True
         """
+        if self._found is None and self._compact is not None:
+            return self._compact.head(0).strategy
         return self._native.strategy
 
     @property
@@ -223,7 +258,7 @@ class Matches:
         return {name: _numpy_column(table.column(place)) for place, name in enumerate(table.column_names)}
 
     def head(self, k: int = 5) -> pa.Table:
-        """The first rows of the table.
+        """The first rows of the table. Matches that are not built are only built as far as that.
 
         Args:
             k: How many.
@@ -242,9 +277,43 @@ class Matches:
         count = k.__index__()
         if count < 0:
             raise PatternError("head() takes a number of rows from 0", code="invalid-clause")
+        if self._found is None and self._compact is not None:
+            import pyarrow as pa
+
+            # A match shows at least one row.
+            return pa.table(self._compact.head(count)).slice(0, count)
         return self.to_arrow().slice(0, min(count, self.num_rows))
 
+    def sample(self, k: int = 5, *, seed: int = 0) -> pa.Table:
+        """Some rows of the table, each as likely as any other, in the order of the table. Matches that are not built are.
+
+        Args:
+            k: How many; all, if there are fewer.
+            seed: The same rows come of the same seed.
+
+        Raises:
+            TypeError: `k` is no integer.
+            PatternError: It is negative.
+            StateLimitError: There are too many matches to be built (code ``too-large``).
+
+        Example:
+            >>> import cepheid as cep
+            >>> cep.match(cep.event("up"), {"price": [9, 10, 11]}).sample(2).num_rows
+            2
+        """
+        import random
+
+        if isinstance(k, bool) or not hasattr(k, "__index__"):
+            raise TypeError(f"sample() takes a number of rows, not {type(k).__name__}")
+        count = k.__index__()
+        if count < 0:
+            raise PatternError("sample() takes a number of rows from 0", code="invalid-clause")
+        table = self.to_arrow()
+        return table.take(sorted(random.Random(seed).sample(range(table.num_rows), min(count, table.num_rows))))
+
     def __repr__(self) -> str:
+        if self._found is None:
+            return f"Matches: {_count_text(self.count())} matches, not built; head() shows the first"
         title = self._title()
         if not self.column_names:
             return title
@@ -265,6 +334,8 @@ class Matches:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
+        if self._found is None:
+            return f"<div><p>{html.escape(repr(self))}</p></div>"
         header, rows = self._cells()
         head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
         body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>" for cells in rows)
@@ -301,6 +372,11 @@ class Matches:
 
         flags = [is_number(field.type) for field in self._shown().schema]
         return flags + [False] * (columns - len(flags))
+
+
+def _count_text(count: int) -> str:
+    # Python writes no integer out that has more than some thousand digits.
+    return f"{count:,}" if count < 2**64 else f"2^{count.bit_length() - 1} or more"
 
 
 def _cell_text(scalar: Any) -> str:

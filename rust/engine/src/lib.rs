@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod aggregates;
+mod compact;
 mod derive;
 mod match_order;
 
@@ -28,6 +29,7 @@ mod trend_output;
 
 pub use cepheid_matcher::Strategy;
 pub use cepheid_matcher::sequence::{FoundKind, Moment};
+pub use compact::{BUILT_MAX, CompactMatches, Matched, match_compactly};
 pub use error::EngineError;
 pub use explain::explain;
 pub use matches::MatchTable;

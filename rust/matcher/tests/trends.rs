@@ -72,8 +72,10 @@ fn work(table: &Table, within: Option<Within>) -> (TrendWork, Exact, f64) {
     let masks = Masks::evaluate(&matcher.predicates, table, &rows).expect("masks");
     let rows = TrendRows::new(&matcher, &rows, masks, &[]).expect("no errors");
     let mut work = TrendWork::default();
-    let counted = rows.scan(&Counting::<Exact>::new(), ScanOptions::default(), &mut work).expect("counted");
-    let wide = rows.scan(&Counting::<Wide>::new(), ScanOptions::default(), &mut TrendWork::default());
+    // Exact numbers stop where they are lost.
+    let exact = rows.scan(&Counting::<Exact>::new(), ScanOptions::default(), &mut TrendWork::default());
+    let counted = exact.expect("counted");
+    let wide = rows.scan(&Counting::<Wide>::new(), ScanOptions::default(), &mut work);
     (work, counted.elements[0], wide.expect("counted").elements[0].to_f64())
 }
 

@@ -23,7 +23,7 @@ mod _native {
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]
-    use super::matches::MatchTable;
+    use super::matches::{CompactMatches, MatchTable};
     #[pymodule_export]
     use super::pattern::{Pattern, check_expression};
     #[pymodule_export]

@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use cepheid_engine as engine;
 use pyo3::prelude::*;
-use pyo3::types::PyCapsule;
+use pyo3::types::{PyBytes, PyCapsule, PyInt};
 use pyo3_arrow::ffi::to_schema_pycapsule;
 
 use crate::arrow::{ArrowBatch, stream_capsule};
@@ -107,4 +107,32 @@ impl MatchTable {
             Origin::Stream(_) => engine::Strategy::Sequences.name(),
         }
     }
+}
+
+/// Matches that are not built yet; `cepheid.Matches` builds them when they are asked for.
+#[pyclass(frozen, module = "cepheid._native")]
+pub(crate) struct CompactMatches(pub(crate) engine::CompactMatches);
+
+#[pymethods]
+impl CompactMatches {
+    /// How many there are.
+    fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let counted = without_gil(py, || Ok(self.0.count()?.to_bytes_le()))?;
+        integer(py, &counted)
+    }
+
+    /// The first of them.
+    fn head(&self, py: Python<'_>, most: usize) -> PyResult<MatchTable> {
+        without_gil(py, || Ok(self.0.head(most)?.into()))
+    }
+
+    /// All of them.
+    fn build(&self, py: Python<'_>) -> PyResult<MatchTable> {
+        without_gil(py, || Ok(self.0.build()?.into()))
+    }
+}
+
+/// A Python integer, which may be of any size, of the bytes of a count, the least significant first.
+pub(crate) fn integer<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    py.get_type::<PyInt>().call_method1("from_bytes", (PyBytes::new(py, bytes), "little"))
 }

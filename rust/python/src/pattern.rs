@@ -1,13 +1,12 @@
 //! A pattern that has passed validation, ready to be matched.
 
-use cepheid_engine::{self as engine, MatchOptions};
+use cepheid_engine::{self as engine, MatchOptions, Matched};
 use cepheid_ir as ir;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyInt};
 
 use crate::arrow::{ArrowInput, ArrowSchema};
 use crate::error::{NativeError, interrupted, without_gil};
-use crate::matches::MatchTable;
+use crate::matches::{CompactMatches, MatchTable, integer};
 
 /// A validated pattern in its normal spelling; `cepheid.Pattern` keeps one.
 #[pyclass(frozen, module = "cepheid._native")]
@@ -59,6 +58,22 @@ impl Pattern {
         without_gil(py, || Ok(engine::match_table(&self.0, &data.read()?, &options(event_time))?.into()))
     }
 
+    /// Matches one table; where there are very many matches they are not built yet.
+    #[pyo3(signature = (data, *, event_time=None))]
+    fn match_compactly<'py>(
+        &self,
+        py: Python<'py>,
+        data: ArrowInput,
+        event_time: Option<String>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let matched =
+            without_gil(py, || Ok(engine::match_compactly(&self.0, &data.read()?, &options(event_time))?))?;
+        match matched {
+            Matched::Built(matches) => Ok(Bound::new(py, MatchTable::from(*matches))?.into_any()),
+            Matched::Compact(matches) => Ok(Bound::new(py, CompactMatches(*matches))?.into_any()),
+        }
+    }
+
     /// Matches one table; gives the matches, and by topic whatever else is derived.
     #[pyo3(signature = (data, rule, *, event_time=None))]
     fn match_outputs(
@@ -100,8 +115,7 @@ impl Pattern {
         let counted = without_gil(py, || {
             Ok(engine::count_matches(&self.0, &data.read()?, &options(event_time))?.to_bytes_le())
         })?;
-        // An integer of any size.
-        py.get_type::<PyInt>().call_method1("from_bytes", (PyBytes::new(py, &counted), "little"))
+        integer(py, &counted)
     }
 
     /// Whether there is a match.

@@ -1,0 +1,1 @@
+"""What runs in a Python of its own."""

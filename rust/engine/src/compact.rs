@@ -1,0 +1,90 @@
+//! Matches that are known, but not written down: as many as there may be, they take no room until they are asked for.
+
+use cepheid_event::Table;
+use cepheid_ir::{OutputColumns, Pattern};
+use cepheid_matcher::MatchError;
+use num_bigint::BigUint;
+
+use crate::error::EngineError;
+use crate::matches::MatchTable;
+use crate::pipeline::{count_matches, match_head, match_table};
+use crate::plan::{MatchOptions, Matching, Plan};
+use crate::step_lists;
+
+/// Up to so many matches are built at once: then there is nothing to be gained by not doing so.
+const BUILT_AT_ONCE_MAX: usize = 1 << 16;
+
+/// Most matches that are built at all.
+pub const BUILT_MAX: u64 = 1 << 28;
+
+/// What matching a table gives.
+#[derive(Debug)]
+pub enum Matched {
+    /// Its matches.
+    Built(Box<MatchTable>),
+    /// Its matches, too many to be built unasked.
+    Compact(Box<CompactMatches>),
+}
+
+/// All matches of a pattern in a table, none of them built. They are found anew for every question.
+#[derive(Clone, Debug)]
+pub struct CompactMatches {
+    pattern: Pattern,
+    table: Table,
+    options: MatchOptions,
+}
+
+/// Matches one table, the whole input: as [`match_table`], but where step lists find more than 65,536 matches they are not
+/// built yet.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn match_compactly(
+    pattern: &Pattern,
+    table: &Table,
+    options: &MatchOptions,
+) -> Result<Matched, EngineError> {
+    let plan = Plan::new(pattern, table.schema(), options)?;
+    // The first rows of SQL's order may be found last.
+    let by_decision = plan.pattern().output == OutputColumns::Derived;
+    if by_decision && matches!(plan.matching, Matching::Sequences { .. }) {
+        match step_lists::match_table(&plan, table, options, BUILT_AT_ONCE_MAX + 1)? {
+            Some(matches) if matches.num_matches() > BUILT_AT_ONCE_MAX => {
+                let (pattern, table, options) = (pattern.clone(), table.clone(), options.clone());
+                return Ok(Matched::Compact(Box::new(CompactMatches { pattern, table, options })));
+            }
+            Some(matches) => return Ok(Matched::Built(Box::new(matches))),
+            None => {}
+        }
+    }
+    Ok(Matched::Built(Box::new(match_table(pattern, table, options)?)))
+}
+
+impl CompactMatches {
+    /// How many there are.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn count(&self) -> Result<BigUint, EngineError> {
+        count_matches(&self.pattern, &self.table, &self.options)
+    }
+
+    /// The first `most` of them.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn head(&self, most: usize) -> Result<MatchTable, EngineError> {
+        match_head(&self.pattern, &self.table, most, &self.options)
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// [`MatchError::TooLarge`] past [`BUILT_MAX`], before any of them is built; see [`EngineError`].
+    pub fn build(&self) -> Result<MatchTable, EngineError> {
+        if self.count()? > BigUint::from(BUILT_MAX) {
+            return Err(MatchError::TooLarge { what: "matches to build", limit: BUILT_MAX }.into());
+        }
+        match_table(&self.pattern, &self.table, &self.options)
+    }
+}
