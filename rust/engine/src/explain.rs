@@ -7,7 +7,7 @@ use cepheid_ir::{AfterMatchSkip, EmptyMatches, Pattern, RowsPerMatch, SkipRow, W
 use cepheid_matcher::{Automaton, Plan as Strategies, Strategy};
 
 use crate::error::EngineError;
-use crate::plan::{MatchOptions, Plan};
+use crate::plan::{MatchOptions, Matching, Plan};
 
 /// The plan in prose: what is looked for, the strategy and why, its cost and how far a match may reach. With a schema,
 /// names and types are checked as well, and the strategies are weighed; without one only what needs no types is said.
@@ -19,12 +19,16 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
     let written = match schema {
         Some(schema) => {
             let plan = Plan::new(pattern, schema, &MatchOptions::default())?;
+            let waits = match &plan.matching {
+                Matching::Sequences { matcher, .. } => matcher.outline(schema),
+                Matching::Search(_) | Matching::Trend(_) => vec![],
+            };
             let weighed = match (plan.strategies(), plan.step_lists()) {
                 _ if plan.pattern().trend.is_some() => Weighed::Trend,
                 (Some(strategies), _) => Weighed::Search(strategies),
                 (None, steps) => Weighed::Sequences(steps.expect("no search runs it")),
             };
-            describe(&mut text, plan.pattern(), plan.automaton(), Some(weighed))
+            describe(&mut text, plan.pattern(), plan.automaton(), Some((weighed, waits)))
         }
         None => {
             pattern.validate()?;
@@ -49,7 +53,7 @@ fn describe(
     text: &mut String,
     pattern: &Pattern,
     automaton: &Automaton,
-    weighed: Option<Weighed<'_>>,
+    weighed: Option<(Weighed<'_>, Vec<String>)>,
 ) -> std::fmt::Result {
     let name = pattern.name.as_deref().unwrap_or("pattern");
     writeln!(
@@ -110,13 +114,13 @@ fn describe(
     }
     let strategies = match weighed {
         None => return writeln!(text, "  strategy: chosen when a table's column types are known"),
-        Some(Weighed::Trend) => {
+        Some((Weighed::Trend, _)) => {
             let only = Strategy::Trends;
             writeln!(text, "  strategy: {only}; {}", only.cost())?;
             return writeln!(text, "    values over all matches are wanted: none of them is built");
         }
-        Some(Weighed::Search(strategies)) => strategies,
-        Some(Weighed::Sequences(steps)) => {
+        Some((Weighed::Search(strategies), _)) => strategies,
+        Some((Weighed::Sequences(steps), waits)) => {
             let (first, lists) = (Strategy::StepLists, Strategy::Sequences);
             let preferred = if steps.is_ok() { first } else { lists };
             writeln!(text, "  strategy: {preferred}; {}", preferred.cost())?;
@@ -127,10 +131,11 @@ fn describe(
                 )?,
                 Err(reason) => writeln!(text, "    {first} cannot run it: {reason}")?,
             }
-            return writeln!(
+            writeln!(
                 text,
                 "    {lists} can run it: the pattern says more than a row pattern: runs wait for what comes next"
-            );
+            )?;
+            return waits.iter().try_for_each(|line| writeln!(text, "    {line}"));
         }
     };
     let preferred = strategies.preferred();

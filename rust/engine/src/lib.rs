@@ -17,6 +17,7 @@ pub mod explain;
 pub mod matches;
 pub mod pipeline;
 pub mod plan;
+mod promote;
 pub mod query;
 mod sequence_rows;
 pub mod sequences;

@@ -38,14 +38,25 @@ impl<'a> SequenceRows<'a> {
         outputs: &Outputs,
         table: &'a Table,
     ) -> Result<Self, EngineError> {
+        Self::by_keys(matcher, outputs, &outputs.partition_by, table)
+    }
+
+    /// The same, by other keys than the pattern's own.
+    pub(crate) fn by_keys(
+        matcher: &SequenceMatcher,
+        outputs: &Outputs,
+        keys: &[usize],
+        table: &'a Table,
+    ) -> Result<Self, EngineError> {
         let by_arrival = matcher.masks_by_arrival(table)?;
-        let relevant =
-            by_arrival.as_ref().and_then(|masks| relevant_rows(matcher, outputs, masks, table.num_rows()));
+        let relevant = by_arrival
+            .as_ref()
+            .and_then(|masks| relevant_rows(matcher, outputs, keys, masks, table.num_rows()));
         let narrowed = match &relevant {
-            Some(relevant) => Cow::Owned(narrowed(matcher, outputs, table, relevant)?),
+            Some(relevant) => Cow::Owned(narrowed(matcher, outputs, keys, table, relevant)?),
             None => Cow::Borrowed(table),
         };
-        let rows = OrderedRows::new(&narrowed, &outputs.partition_by, &outputs.order_by, &[])?;
+        let rows = OrderedRows::new(&narrowed, keys, &outputs.order_by, &[])?;
         let masks = match by_arrival {
             Some(masks) if relevant.is_none() && !rows.is_rearranged() => masks,
             Some(masks) => {
@@ -133,6 +144,7 @@ impl<'a> SequenceRows<'a> {
 fn relevant_rows(
     matcher: &SequenceMatcher,
     outputs: &Outputs,
+    keys: &[usize],
     masks: &Masks,
     rows: usize,
 ) -> Option<Vec<u32>> {
@@ -142,18 +154,19 @@ fn relevant_rows(
     }
     let relevant = matcher.relevant(masks, rows)?;
     let count = relevant.count(0, relevant.len());
-    let sparse = if outputs.partition_by.is_empty() { SPARSE } else { SPARSE_BY_KEY };
+    let sparse = if keys.is_empty() { SPARSE } else { SPARSE_BY_KEY };
     (count <= relevant.len() / sparse).then(|| relevant.set_rows())
 }
 
 fn narrowed(
     matcher: &SequenceMatcher,
     outputs: &Outputs,
+    keys: &[usize],
     table: &Table,
     rows: &[u32],
 ) -> Result<Table, EngineError> {
     let mut columns = matcher.columns_of_runs();
-    columns.extend(&outputs.partition_by);
+    columns.extend(keys);
     columns.extend(outputs.order_by.iter().map(|key| key.column));
     Ok(table.narrowed(rows, &columns)?)
 }

@@ -15,6 +15,7 @@ use crate::derive::{Deriving, derive};
 use crate::error::EngineError;
 use crate::matches::{MatchTable, Origin, RowLabels};
 use crate::plan::{MatchOptions, Matching, Measures, Outputs, Plan, schema_with_shifted};
+use crate::promote::find_promoted;
 use crate::sequence_rows::{SequenceRows, order_of_all};
 use crate::step_lists;
 use crate::stream::derived::{Part, by_topic};
@@ -37,6 +38,12 @@ pub(crate) fn find_sequences(
     options: &MatchOptions,
     wanted: Wanted,
 ) -> Result<FoundInTable, EngineError> {
+    // What stands some rows on is read of the pattern's own partitions.
+    if let (Wanted::All, true, Some((matcher, keys))) =
+        (wanted, outputs.shifted.is_empty(), matcher.promoted())
+    {
+        return find_promoted(matcher, &keys, outputs, table, options);
+    }
     let mut rows = SequenceRows::new(matcher, outputs, table)?;
     let mut found = FoundSequences::default();
     let limits = SequenceLimits { room: None, interrupted: options.interrupted };

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use cepheid_engine::{EngineError, FoundKind, MatchOptions, Moment, SequenceFound, match_events};
 use cepheid_event::Table;
-use cepheid_ir::{Pattern, PatternError};
+use cepheid_ir::{Contiguity, Pattern, PatternError, Selection};
+use cepheid_matcher::sequence::SequenceMatcher;
 use cepheid_testkit::cuts::{Cut, cut};
 use cepheid_testkit::generate_sequences::{SequenceKnobs, random_sequence};
 use cepheid_testkit::generate_streams::{EVENT_TIME, RandomStream, StreamShape, random_stream};
@@ -13,8 +14,34 @@ use cepheid_testkit::sequence_constructs::{CONSTRUCTS, constructs};
 use cepheid_testkit::{ReferenceError, SequenceEvent, SequenceKind, SplitMix64, reference_sequences};
 
 /// Families of patterns, so that what is rare in the mixture gets its share.
-const FAMILIES: [(&str, SequenceKnobs); 4] = [
+const FAMILIES: [(&str, SequenceKnobs); 6] = [
     ("all", SequenceKnobs::ALL),
+    (
+        "correlated",
+        SequenceKnobs {
+            joins: 85,
+            contiguities: &[Contiguity::SkipTillNext, Contiguity::SkipTillAny],
+            looks_ahead: false,
+            ..SequenceKnobs::ALL
+        },
+    ),
+    (
+        "of one key",
+        SequenceKnobs {
+            one_key: true,
+            contiguities: &[Contiguity::SkipTillNext, Contiguity::SkipTillAny],
+            selections: &[Selection::All, Selection::First],
+            until: false,
+            absence_leading: false,
+            alternation: false,
+            any_order: false,
+            bounds: false,
+            look_back: false,
+            looks_before: false,
+            looks_ahead: false,
+            ..SequenceKnobs::ALL
+        },
+    ),
     ("without looking ahead", SequenceKnobs { looks_ahead: false, ..SequenceKnobs::ALL }),
     (
         "short",
@@ -112,6 +139,7 @@ fn random_sequences_derive_what_the_definition_derives() {
     let (mut ran, mut derived) = (0_u64, BTreeMap::<&str, u64>::new());
     let (mut used, mut matched) = (BTreeMap::<&str, u64>::new(), BTreeMap::<&str, u64>::new());
     let mut failures = vec![];
+    let (mut promoted, mut promoted_matched) = (0, 0);
     for (family, knobs) in FAMILIES {
         for seed in base..base + cases_a_family() {
             let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ family.len() as u64);
@@ -135,6 +163,11 @@ fn random_sequences_derive_what_the_definition_derives() {
             }
             ran += 1;
             let names = constructs(&pattern);
+            let compiled = SequenceMatcher::compile(&pattern, table.schema(), true).expect("it has run");
+            if compiled.promoted().is_some() {
+                promoted += 1;
+                promoted_matched += u64::from(expected.as_ref().is_ok_and(|events| !events.is_empty()));
+            }
             names.iter().for_each(|name| *used.entry(name).or_default() += 1);
             let outcome = match (&expected, &found) {
                 (Ok(expected), Ok(found)) => {
@@ -172,6 +205,8 @@ fn random_sequences_derive_what_the_definition_derives() {
         failures.len(),
         failures[..failures.len().min(12)].join("\n")
     );
+    println!("{promoted} promoted to keys, {promoted_matched} with events");
+    assert!(promoted * 10 > cases_a_family() && promoted_matched * 20 > cases_a_family(), "{promoted}");
     let all = FAMILIES.len() as u64 * cases_a_family();
     let count = |counts: &BTreeMap<&str, u64>, name: &str| counts.get(name).copied().unwrap_or(0);
     assert!(ran * 100 >= all * 97, "only {ran} of {all} cases ran: {derived:?}");

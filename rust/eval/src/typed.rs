@@ -74,9 +74,20 @@ impl TypedExpr {
         &self.leaves
     }
 
+    /// Whether it is one leaf and nothing else.
+    pub fn is_leaf(&self) -> bool {
+        matches!(self.root.kind, Kind::Slot(_))
+    }
+
     /// The value, if the expression reads nothing and raises nothing.
     pub fn as_constant(&self) -> Option<&Value> {
         if let Kind::Constant(value) = &self.root.kind { Some(value) } else { None }
+    }
+
+    /// Whether evaluating it raises no error, whatever the values of its slots, if asking for these raises none. `false`
+    /// where that is not plain to see.
+    pub fn never_fails(&self) -> bool {
+        self.root.never_fails()
     }
 
     /// Evaluates over `rows` rows; `slots[i]` holds the values of `leaves()[i]` in its type, one for each row.
@@ -126,6 +137,18 @@ pub(crate) struct Node {
     pub(crate) text: Arc<str>,
     /// Whether it was written as a constant, rather than worked out to be one.
     pub(crate) is_literal: bool,
+}
+
+impl Node {
+    fn never_fails(&self) -> bool {
+        let safe = match &self.kind {
+            Kind::Arithmetic { .. } | Kind::Negate(_) => self.data_type == DataType::Float64,
+            Kind::Like { pattern, .. } => matches!(pattern, LikeSource::Constant(_)),
+            Kind::Cast { .. } | Kind::Call { .. } | Kind::Widen(_) => false,
+            _ => true,
+        };
+        safe && self.kind.operands().into_iter().all(Self::never_fails)
+    }
 }
 
 /// The slots that a tree reads.

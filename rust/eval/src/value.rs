@@ -139,7 +139,7 @@ impl From<String> for Value {
     }
 }
 
-fn nanoseconds(value: i64, unit: TimeUnit) -> i128 {
+pub(crate) fn nanoseconds(value: i64, unit: TimeUnit) -> i128 {
     i128::from(value) * i128::from(nanoseconds_per(unit))
 }
 

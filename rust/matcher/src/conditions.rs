@@ -103,7 +103,7 @@ fn name_row_under_test(mut condition: Expr, variable: &str) -> Expr {
     condition
 }
 
-fn needs_no_run(condition: &Expr) -> bool {
+pub(crate) fn needs_no_run(condition: &Expr) -> bool {
     let mut free = true;
     condition.walk(&mut |expr| match expr {
         Expr::Column { at, .. } => free &= at.is_physical(),

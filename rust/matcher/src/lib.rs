@@ -17,6 +17,7 @@ pub mod strategy;
 
 mod classes;
 mod facts;
+pub mod promote;
 mod run;
 mod search;
 pub mod sequence;

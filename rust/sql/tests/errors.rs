@@ -56,7 +56,7 @@ expected a variable, a quantifier, `->`, `|` or `)`",
             "line 1, column 18: `MEASURE` cannot stand here
   MATCH_RECOGNIZE (MEASURE A.x AS x PATTERN (A))
                    ^^^^^^^
-expected PARTITION BY, ORDER BY, MEASURES, ONE ROW | ALL ROWS PER MATCH, AFTER MATCH, INITIAL | SEEK | ALL MATCHES, PATTERN, WITHIN, SUBSET or DEFINE
+expected PARTITION BY, ORDER BY, MEASURES, AGGREGATE, ONE ROW | ALL ROWS PER MATCH, AFTER MATCH, INITIAL | SEEK | ALL MATCHES, PATTERN, WITHIN, SUBSET or DEFINE
 did you mean `MEASURES`?",
         ),
     ];

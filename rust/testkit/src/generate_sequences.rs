@@ -53,6 +53,12 @@ pub struct SequenceKnobs {
     pub topics: bool,
     /// Conditions that look back at the run.
     pub look_back: bool,
+    /// Of a hundred conditions that look back, how many compare a value with that of an event before.
+    pub joins: usize,
+    /// All events but the first equal it on one column, most of the time, and nothing is forgotten after a match.
+    pub one_key: bool,
+    /// Conditions of that kind that may raise an error.
+    pub fails: bool,
     /// Conditions that read the row before.
     pub looks_before: bool,
     /// Conditions that read the next row, which a stream has not seen yet.
@@ -86,6 +92,9 @@ impl SequenceKnobs {
         emit_at: true,
         topics: false,
         look_back: true,
+        joins: 15,
+        fails: false,
+        one_key: false,
         looks_before: true,
         looks_ahead: true,
         partitions: true,
@@ -143,7 +152,8 @@ fn attempt(random: &mut SplitMix64, knobs: SequenceKnobs) -> Pattern {
     }
     let conditions = Conditions { knobs, present: &present };
     for (index, variable) in names.iter().enumerate() {
-        if let Some(condition) = conditions.of_event(random, index) {
+        let before: Vec<&String> = names[..index].iter().filter(|name| present.contains(name)).collect();
+        if let Some(condition) = conditions.of_event(random, index, &before) {
             pattern.define.push(Definition { variable: variable.clone(), condition });
         }
         if knobs.topics && random.chance(55) {
@@ -153,7 +163,37 @@ fn attempt(random: &mut SplitMix64, knobs: SequenceKnobs) -> Pattern {
     }
     pattern.measures = conditions.measures(random);
     clauses(random, &conditions, &mut pattern);
+    if knobs.one_key && random.chance(80) {
+        equate(random, &names, &mut pattern);
+    }
     pattern
+}
+
+/// Makes every event equal the first on one column.
+fn equate(random: &mut SplitMix64, names: &[String], pattern: &mut Pattern) {
+    let name = *random.choose(&["p", "v", "k"]);
+    pattern.after_match = AfterMatchSkip::None;
+    for variable in &names[1..] {
+        let other = if random.chance(85) { &names[0] } else { random.choose(names) };
+        let at = RowPointer {
+            variable: Some(other.clone()),
+            anchor: *random.choose(&[Anchor::First, Anchor::Last]),
+            tested_row: TestedRow::Excluded,
+            ..Default::default()
+        };
+        let known = Expr::Column { name: name.into(), quoted: false, at };
+        let own = Expr::column(name);
+        let (left, right) = if random.chance(50) { (own, known) } else { (known, own) };
+        let join = Expr::binary(BinaryOp::Equal, left, right);
+        match pattern.define.iter_mut().find(|definition| definition.variable == *variable) {
+            Some(definition) => {
+                let before = definition.condition.clone();
+                let parts = if random.chance(50) { vec![before, join] } else { vec![join, before] };
+                definition.condition = Expr::And(parts);
+            }
+            None => pattern.define.push(Definition { variable: variable.clone(), condition: join }),
+        }
+    }
 }
 
 /// Everything around the row pattern.
@@ -376,7 +416,10 @@ struct Conditions<'n> {
 
 impl Conditions<'_> {
     /// Mostly a letter: conditions that seldom hold test little.
-    fn of_event(&self, random: &mut SplitMix64, index: usize) -> Option<Expr> {
+    fn of_event(&self, random: &mut SplitMix64, index: usize, before: &[&String]) -> Option<Expr> {
+        if self.knobs.look_back && !before.is_empty() && random.chance(self.knobs.joins) {
+            return Some(self.joined(random, index, before));
+        }
         let letter = LETTERS[if random.chance(75) { index % 3 } else { random.below(4) }];
         let first = match random.below(12) {
             0 => return None,
@@ -396,6 +439,74 @@ impl Conditions<'_> {
             _ => return Some(first),
         };
         Some(Expr::And(vec![first, second]))
+    }
+
+    /// A value of the row against one that the run knows, alone or among other conjuncts.
+    fn joined(&self, random: &mut SplitMix64, index: usize, before: &[&String]) -> Expr {
+        let mut conjuncts = vec![];
+        if random.chance(40) {
+            let letters = [LETTERS[index % 3], *random.choose(&LETTERS)].map(Expr::literal);
+            conjuncts.push(Expr::In { operand: Box::new(Expr::column("k")), list: letters.into() });
+        }
+        conjuncts.push(self.join(random, before));
+        match random.below(12) {
+            0 | 1 => conjuncts.push(self.join(random, before)),
+            2 => conjuncts.push(self.counted(random)),
+            // Zero raises an error where it is asked for, also behind a comparison with NULL.
+            3 if self.knobs.fails && random.chance(40) => conjuncts.push(Expr::binary(
+                BinaryOp::GreaterOrEqual,
+                Expr::binary(BinaryOp::Divide, Expr::literal(4), Expr::column("v")),
+                Expr::literal(-4),
+            )),
+            _ => {}
+        }
+        let condition = if conjuncts.len() == 1 { conjuncts.remove(0) } else { Expr::And(conjuncts) };
+        if random.chance(8) {
+            return Expr::Or(vec![condition, equal(LETTERS[random.below(LETTERS.len())])]);
+        }
+        condition
+    }
+
+    fn join(&self, random: &mut SplitMix64, before: &[&String]) -> Expr {
+        use BinaryOp::*;
+        let variable = match random.below(10) {
+            // Of an event that has no row yet there is nothing to compare with.
+            0 => random.choose(self.present).clone(),
+            _ => (*random.choose(before)).clone(),
+        };
+        let name = *random.choose(&["v", "v", "v", "k", "p", EVENT_TIME]);
+        let at = RowPointer {
+            variable: Some(variable.clone()),
+            anchor: *random.choose(&[Anchor::First, Anchor::Last, Anchor::Last]),
+            logical_offset: u32::from(random.chance(5)),
+            tested_row: TestedRow::Excluded,
+            ..Default::default()
+        };
+        let mut known = Expr::Column { name: name.into(), quoted: false, at };
+        let mut own = Expr::column(name);
+        if name == "v" {
+            match random.below(6) {
+                0 => known = Expr::binary(Add, known, Expr::literal(random.between(-1, 1))),
+                1 => own = Expr::binary(Multiply, own, Expr::literal(random.between(-1, 2))),
+                2 => {
+                    known = Expr::Aggregate(Aggregate {
+                        function: *random.choose(&[
+                            AggregateFunction::Count,
+                            AggregateFunction::Sum,
+                            AggregateFunction::Min,
+                        ]),
+                        args: vec![Expr::column("v")],
+                        distinct: false,
+                        variable: Some(variable),
+                        semantics: Semantics::Running,
+                        tested_row: TestedRow::Excluded,
+                    });
+                }
+                _ => {}
+            }
+        }
+        let op = *random.choose(&[Equal, Equal, Equal, Less, LessOrEqual, Greater, GreaterOrEqual]);
+        if random.chance(30) { Expr::binary(op, known, own) } else { Expr::binary(op, own, known) }
     }
 
     /// `ref(v)` is NULL, or the row's own value is no smaller.

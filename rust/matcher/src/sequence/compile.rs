@@ -6,12 +6,14 @@ use cepheid_ir::{
     AfterMatchSkip, Between, Expr, Pattern, PatternError, RowPointer, Selection, SkipRow, TestedRow, Within,
 };
 
-use super::registers::{Fold, Lookback, Looked};
+use super::joins::{Join, RunSide};
+use super::registers::{Fold, Lookback, Looked, Registers};
 use super::tests::{Projected, Test, TestSource};
 use super::wait::START;
 use crate::automaton::{Automaton, Next, Target, VariableId, members};
 use crate::conditions::{Condition, Conditions, physical_leaf};
 use crate::error::MatchError;
+use crate::promote::{Promotion, promote};
 
 /// See [`crate::sequence`]. Immutable: one matcher may run over many streams at once.
 #[derive(Debug)]
@@ -23,6 +25,12 @@ pub struct SequenceMatcher {
     /// `tests[v]`: the condition of variable `v`; behind them those that end loops, then `having`.
     pub(crate) tests: Vec<Test>,
     pub(crate) having: Option<usize>,
+    /// `joins[t]`: comparisons of the row with what the run knows, of test t.
+    pub(crate) joins: Vec<Vec<Join>>,
+    /// What runs bring to them.
+    pub(crate) run_sides: Vec<RunSide>,
+    /// What a run remembers that has taken no row.
+    pub(crate) no_registers: Registers,
     /// What is read of single rows: columns, and how many rows on from the row.
     pub(crate) projection: Vec<(usize, i64)>,
     pub(crate) lookbacks: Vec<Lookback>,
@@ -47,6 +55,8 @@ pub struct SequenceMatcher {
     pub(crate) uses_timers: bool,
     /// What happens at the end of the WITHIN can be seen even if nothing complete waits for it.
     pub(crate) window_shows: bool,
+    /// The same pattern for rows of one value of a column that all rows of a run share; or why there is none.
+    promoted: Result<(usize, Box<SequenceMatcher>), String>,
     /// While compiling: the expression at hand is asked of a finished match.
     finished: bool,
 }
@@ -125,6 +135,9 @@ impl SequenceMatcher {
             predicates: conditions.predicates.clone(),
             tests: vec![],
             having: None,
+            joins: vec![],
+            run_sides: vec![],
+            no_registers: Registers::default(),
             projection: vec![],
             lookbacks: vec![],
             folds: vec![],
@@ -133,6 +146,7 @@ impl SequenceMatcher {
             skip,
             emitted,
             leading,
+            promoted: Err(String::new()),
             finished: false,
         };
         for (variable, condition) in conditions.of.iter().enumerate() {
@@ -159,6 +173,8 @@ impl SequenceMatcher {
             matcher.having = Some(matcher.tests.len());
             matcher.tests.push(test);
         }
+        matcher.joins = matcher.find_joins(schema)?;
+        matcher.no_registers = Registers::new(&matcher);
         matcher.mergeable = matcher.lookbacks.is_empty()
             && matcher.folds.is_empty()
             && matcher.automaton.bounds.is_empty()
@@ -172,12 +188,35 @@ impl SequenceMatcher {
             && (matcher.within_ns, matcher.within_rows) == (None, None)
             && matcher.pattern.emit_at.is_empty()
             && matcher.automaton.positions.iter().flat_map(|position| &position.follow).all(ends_at_a_row);
+        matcher.promoted = match promote(pattern, &matcher.automaton, schema) {
+            Ok(Promotion { column, pattern }) => {
+                Ok((column, Box::new(Self::compile(&pattern, schema, timed)?)))
+            }
+            Err(reason) => Err(reason),
+        };
         Ok(matcher)
     }
 
     /// The pattern.
     pub fn pattern(&self) -> &Pattern {
         &self.pattern
+    }
+
+    /// The matcher that a table may be matched with when it is partitioned by these columns too: see
+    /// [`crate::promote`]. What it finds counts in finer partitions.
+    pub fn promoted(&self) -> Option<(&Self, Vec<usize>)> {
+        let mut keys = vec![];
+        let mut matcher = self;
+        while let Ok((column, promoted)) = &matcher.promoted {
+            keys.push(*column);
+            matcher = promoted;
+        }
+        (!keys.is_empty()).then_some((matcher, keys))
+    }
+
+    /// Why there is none.
+    pub(crate) fn not_promoted(&self) -> Option<&str> {
+        self.promoted.as_ref().err().map(String::as_str)
     }
 
     /// The automaton.
@@ -250,8 +289,21 @@ impl SequenceMatcher {
         Ok(Test::Run { whole, guard: None, sources })
     }
 
+    /// The joins of every test but `having`, which is asked of no row.
+    fn find_joins(&mut self, schema: &Schema) -> Result<Vec<Vec<Join>>, MatchError> {
+        let tests = self.tests.clone();
+        let of = |(index, test): (usize, &Test)| {
+            if self.having == Some(index) {
+                return Ok(vec![]);
+            }
+            let tested = (index < self.automaton.variables.len()).then_some(index as VariableId);
+            self.joins_of(test, tested, schema)
+        };
+        tests.iter().enumerate().map(of).collect()
+    }
+
     /// Where the leaves of a condition of `tested` come from. `None`: of a loop's end, or of a finished match.
-    fn sources(
+    pub(crate) fn sources(
         &mut self,
         condition: &TypedExpr,
         tested: Option<VariableId>,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::index::Slot;
 use super::slab::NONE;
 use super::state::{Complete, MIXED, Run, SequenceState, Start, Thread, loose_bytes};
 
@@ -30,6 +31,7 @@ impl SequenceState {
 
     /// Takes a run out of the bucket it is in.
     pub(crate) fn unlink_bucket(&mut self, partition: u32, run: u32) {
+        self.unindex(partition, run);
         let entry = self.runs.get(run);
         let (bucket, prev, next) = (entry.bucket, entry.bucket_prev, entry.bucket_next);
         if next != NONE {
@@ -91,6 +93,9 @@ impl SequenceState {
             bucket: NONE,
             bucket_prev: NONE,
             bucket_next: NONE,
+            slot: Slot::Out,
+            slot_prev: NONE,
+            slot_next: NONE,
             start_prev: NONE,
             start_next: head,
             stamp,

@@ -27,9 +27,13 @@ impl Projected for KeptRows<'_> {
 }
 
 impl SequenceMatcher {
-    /// Makes the registers of every run anew, for this compilation of the pattern. `ordinals[i]`: the place of row i of
-    /// `table` in the order of all rows, ascending; all rows that runs have taken are there.
+    /// Makes the registers of every run anew, for this compilation of the pattern, and indexes runs by them. `ordinals[i]`:
+    /// the place of row i of `table` in the order of all rows, ascending; all rows that runs have taken are there.
     pub fn rebuild(&self, state: &mut SequenceState, table: &Table, ordinals: &[u64]) {
+        let runs = all_runs(state);
+        for (partition, run) in &runs {
+            state.unindex(*partition, *run);
+        }
         state.waits.rebind(self);
         if self.lookbacks.is_empty() && self.folds.is_empty() {
             return;
@@ -54,27 +58,37 @@ impl SequenceMatcher {
             }
             registers
         };
-        let mut partitions: Vec<u32> = state.keys.values().copied().collect();
-        partitions.sort_unstable();
-        for partition in partitions {
-            let mut start = state.partitions.get(partition).first_start;
-            while start != NONE {
-                let mut run = state.starts.get(start).runs;
-                while run != NONE {
-                    let entry = state.runs.get(run);
-                    let threads: Vec<_> = std::iter::once(&entry.thread)
-                        .chain(&entry.others)
-                        .map(|thread| registers_of(state, thread.node, thread.registers.as_deref()))
-                        .collect();
-                    let entry = state.runs.get_mut(run);
-                    let own = std::iter::once(&mut entry.thread).chain(&mut entry.others);
-                    for (thread, registers) in own.zip(threads) {
-                        thread.registers = Some(Box::new(registers));
-                    }
-                    run = entry.start_next;
-                }
-                start = state.starts.get(start).next;
+        for (partition, run) in runs {
+            let entry = state.runs.get(run);
+            let threads: Vec<_> = std::iter::once(&entry.thread)
+                .chain(&entry.others)
+                .map(|thread| registers_of(state, thread.node, thread.registers.as_deref()))
+                .collect();
+            let entry = state.runs.get_mut(run);
+            let own = std::iter::once(&mut entry.thread).chain(&mut entry.others);
+            for (thread, registers) in own.zip(threads) {
+                thread.registers = Some(Box::new(registers));
             }
+            state.index_run(self, partition, run);
         }
     }
+}
+
+/// Every run with its partition, in an order that no hash table decides.
+fn all_runs(state: &SequenceState) -> Vec<(u32, u32)> {
+    let mut partitions: Vec<u32> = state.keys.values().copied().collect();
+    partitions.sort_unstable();
+    let mut runs = vec![];
+    for partition in partitions {
+        let mut start = state.partitions.get(partition).first_start;
+        while start != NONE {
+            let mut run = state.starts.get(start).runs;
+            while run != NONE {
+                runs.push((partition, run));
+                run = state.runs.get(run).start_next;
+            }
+            start = state.starts.get(start).next;
+        }
+    }
+    runs
 }

@@ -7,6 +7,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::compile::SequenceMatcher;
+use super::index::{RunIndex, Slot};
 use super::registers::Registers;
 use super::slab::{NONE, Slab};
 use super::wait::Waits;
@@ -59,6 +60,10 @@ pub(crate) struct Run {
     pub(crate) bucket: u32,
     pub(crate) bucket_prev: u32,
     pub(crate) bucket_next: u32,
+    /// Where it stands in the index of what it waits for, and its neighbours there.
+    pub(crate) slot: Slot,
+    pub(crate) slot_prev: u32,
+    pub(crate) slot_next: u32,
     /// Neighbours in the list of runs of one start row.
     pub(crate) start_prev: u32,
     pub(crate) start_next: u32,
@@ -151,6 +156,7 @@ pub struct SequenceState {
     pub(crate) partitions: Slab<Partition>,
     pub(crate) keys: HashMap<Box<[u8]>, u32, FixedState>,
     pub(crate) waits: Waits,
+    pub(crate) index: RunIndex,
     /// `timers[p]`: of partition `p`. What they point to may be gone: the stamp tells.
     pub(crate) timers: Vec<BinaryHeap<Reverse<Timer>>>,
     /// How many timers there are, of all partitions.
@@ -165,6 +171,7 @@ pub struct SequenceState {
     /// Rows that were looked at, and runs that a row or a deadline was put to: counts of work, for tests and statistics.
     pub(crate) rows_visited: u64,
     pub(crate) runs_visited: u64,
+    pub(crate) index_asked: u64,
     /// Whether rows are kept for conditions that look back at them.
     pub(crate) keeps_tails: bool,
     /// Keys found idle since the last sweep.
@@ -185,6 +192,7 @@ struct Undo {
     loose_bytes: usize,
     rows_visited: u64,
     runs_visited: u64,
+    index_asked: u64,
 }
 
 impl SequenceState {
@@ -208,12 +216,18 @@ impl SequenceState {
         self.runs_visited
     }
 
+    /// How often an index of runs that wait was asked for those that a row concerns.
+    pub fn index_asked(&self) -> u64 {
+        self.index_asked
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.nodes.bytes()
             + self.runs.bytes()
             + self.starts.bytes()
             + self.partitions.bytes()
+            + self.index.bytes()
             + self.keys.len() * 48
             + self.timers_set * size_of::<Timer>()
             + self.wakes.len() * 16
@@ -254,11 +268,13 @@ impl SequenceState {
         self.runs.begin();
         self.starts.begin();
         self.partitions.begin();
+        self.index.begin();
         self.undo = Some(Undo {
             expiring: self.expiring.len(),
             loose_bytes: self.loose_bytes,
             rows_visited: self.rows_visited,
             runs_visited: self.runs_visited,
+            index_asked: self.index_asked,
             ..Undo::default()
         });
     }
@@ -269,6 +285,7 @@ impl SequenceState {
         self.runs.commit();
         self.starts.commit();
         self.partitions.commit();
+        self.index.commit();
         self.undo = None;
     }
 
@@ -279,6 +296,7 @@ impl SequenceState {
         self.runs.roll_back(|run| run.stamp = 0);
         self.starts.roll_back(|_| ());
         self.partitions.roll_back(|partition| partition.wake = None);
+        self.index.roll_back();
         for key in undo.keys {
             self.keys.remove(&key);
         }
@@ -299,6 +317,7 @@ impl SequenceState {
         self.loose_bytes = undo.loose_bytes;
         self.rows_visited = undo.rows_visited;
         self.runs_visited = undo.runs_visited;
+        self.index_asked = undo.index_asked;
     }
 
     /// The partition of a key, which is made if there is none.

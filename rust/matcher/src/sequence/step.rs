@@ -5,6 +5,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::compile::SequenceMatcher;
 use super::found::{FoundSequences, Moment};
+use super::index::Found;
 use super::slab::NONE;
 use super::state::{Complete, MIXED, SequenceState, Thread};
 use super::tests::Asked;
@@ -224,10 +225,19 @@ impl<'a> Work<'a> {
         self.end_by_rows(at)?;
         self.link_loose();
         let mut scratch = std::mem::take(&mut self.scratch);
+        let mut index_asked = 0;
         for (wait, head) in &self.state.partitions.get(self.partition).buckets {
             let affected = *wait == MIXED || {
-                let wait = self.state.waits.get(*wait);
-                wait.every_row || wait.predicates.iter().any(|predicate| asked.may_hold(*predicate, at.place))
+                let entry = self.state.waits.get(*wait);
+                let holds = |predicate: &usize| asked.may_hold(*predicate, at.place);
+                entry.every_row || entry.predicates.iter().any(holds) || {
+                    let found = self.find_runs(*wait, entry, asked, at.place, &mut scratch);
+                    index_asked += u64::from(found != Found::Nothing);
+                    if let Found::All(before) = found {
+                        scratch.truncate(before);
+                    }
+                    matches!(found, Found::All(_))
+                }
             };
             let mut run = if affected { *head } else { NONE };
             while run != NONE {
@@ -235,6 +245,7 @@ impl<'a> Work<'a> {
                 run = self.state.runs.get(run).bucket_next;
             }
         }
+        self.state.index_asked += index_asked;
         let mut stepped = Ok(());
         for run in scratch.drain(..) {
             self.state.runs_visited += 1;
@@ -288,6 +299,7 @@ impl<'a> Work<'a> {
                 continue;
             }
             self.state.link_bucket(self.partition, run);
+            self.state.index_run(self.matcher, self.partition, run);
             self.set_timer(run);
         }
         self.loose = loose;

@@ -149,6 +149,28 @@ impl<'a> Asked<'a> {
         self.masks.of[predicate].as_ref().map_or(true, |bits| bits.get(position as usize))
     }
 
+    /// Whether a predicate holds at a position; `None`: that could not be said of all rows.
+    #[inline]
+    pub(crate) fn holds_surely(&self, predicate: usize, position: u32) -> Option<bool> {
+        self.masks.of[predicate].as_ref().ok().map(|bits| bits.get(position as usize))
+    }
+
+    /// The value of a leaf at `position`.
+    #[inline]
+    pub(crate) fn slot(
+        &self,
+        source: TestSource,
+        tested: Option<VariableId>,
+        position: u32,
+        registers: &Registers,
+    ) -> Result<Value, EvalError> {
+        if let TestSource::UnderTest(column) = source {
+            return Ok(self.value(column, position));
+        }
+        let (matcher, sources) = (self.matcher, &[source][..]);
+        Slots { matcher, rows: self, sources, tested, row: position, registers }.slot(0)
+    }
+
     /// Whether a test holds of the row at `position`. `tested`: the variable that would take it, if it is one's
     /// condition.
     #[inline]
@@ -212,14 +234,7 @@ fn evaluate(
     row: u32,
     registers: Option<&Registers>,
 ) -> Result<bool, MatchError> {
-    let empty;
-    let registers = match registers {
-        Some(registers) => registers,
-        None => {
-            empty = Registers::new(matcher);
-            &empty
-        }
-    };
+    let registers = registers.unwrap_or(&matcher.no_registers);
     let mut slots = Slots { matcher, rows, sources, tested, row, registers };
     whole.evaluate_condition(&mut slots).map_err(|source| {
         let variables = &matcher.automaton.variables;
@@ -231,13 +246,13 @@ fn evaluate(
     })
 }
 
-struct Slots<'a> {
-    matcher: &'a SequenceMatcher,
-    rows: &'a dyn Projected,
-    sources: &'a [TestSource],
-    tested: Option<VariableId>,
-    row: u32,
-    registers: &'a Registers,
+pub(crate) struct Slots<'a> {
+    pub(crate) matcher: &'a SequenceMatcher,
+    pub(crate) rows: &'a dyn Projected,
+    pub(crate) sources: &'a [TestSource],
+    pub(crate) tested: Option<VariableId>,
+    pub(crate) row: u32,
+    pub(crate) registers: &'a Registers,
 }
 
 impl SlotValues for Slots<'_> {
@@ -270,8 +285,8 @@ pub(crate) fn holds_of_match(
     }
 }
 
-/// No row is under test in a finished match.
-struct NoRows;
+/// No row is under test: in a finished match, or in what a run knows.
+pub(crate) struct NoRows;
 
 impl Projected for NoRows {
     fn value(&self, _: usize, _: u32) -> Value {

@@ -4,6 +4,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::compile::SequenceMatcher;
+use super::index::WaitIndex;
 use crate::automaton::{Next, Target, Way};
 
 /// The place of a run that has taken no row.
@@ -28,8 +29,14 @@ pub(crate) struct Wait {
     pub(crate) every_row: bool,
     /// Neither the time nor the place of the last row taken matters.
     pub(crate) memoryless: bool,
-    /// Predicates of which one must hold for a row to matter.
+    /// Predicates of which one must hold for a row to matter, unless the index finds that it does.
     pub(crate) predicates: Vec<usize>,
+    /// Every test that is asked.
+    pub(crate) asked: Vec<usize>,
+    /// Whether it is not for the lack of a predicate that every row matters.
+    pub(crate) is_bound_to_every_row: bool,
+    /// How runs that wait for it are told apart.
+    pub(crate) index: Option<WaitIndex>,
 }
 
 /// All sets of targets met so far.
@@ -91,11 +98,21 @@ impl Waits {
         if let Some(known) = self.known.get(&key) {
             return *known;
         }
-        let mut wait = Wait { key: key.clone(), every_row: false, memoryless: true, predicates: vec![] };
+        let mut wait = Wait {
+            key: key.clone(),
+            every_row: false,
+            memoryless: true,
+            predicates: vec![],
+            asked: vec![],
+            is_bound_to_every_row: false,
+            index: None,
+        };
+        let mut asked = vec![];
         for index in &key.targets {
             let target = matcher.targets(key.place)[*index as usize];
-            wait.concern(matcher, target);
+            wait.concern(matcher, target, &mut asked);
         }
+        wait.ask(matcher, &asked);
         let id = self.all.len() as u32;
         self.all.push(wait);
         self.known.insert(key, id);
@@ -104,9 +121,9 @@ impl Waits {
 }
 
 impl Wait {
-    fn concern(&mut self, matcher: &SequenceMatcher, target: Target) {
+    /// Adds a target, and to `asked` the tests that decide what becomes of it.
+    fn concern(&mut self, matcher: &SequenceMatcher, target: Target, asked: &mut Vec<usize>) {
         let way: &Way = &matcher.automaton.ways[target.way as usize];
-        let mut asked: Vec<usize> = vec![];
         match target.step {
             Next::Take(place) => {
                 self.every_row |= way.relation == cepheid_ir::Contiguity::Strict;
@@ -128,7 +145,24 @@ impl Wait {
                 guard.heads.iter().map(|head| matcher.automaton.positions[*head as usize].variable as usize);
             asked.extend(heads);
         }
+    }
+
+    /// Settles which rows matter, of those for which one of the tests `asked` holds.
+    fn ask(&mut self, matcher: &SequenceMatcher, asked: &[usize]) {
+        let mut tests: Vec<usize> = vec![];
         for test in asked {
+            if !tests.contains(test) {
+                tests.push(*test);
+            }
+        }
+        self.is_bound_to_every_row = self.every_row;
+        self.asked.clone_from(&tests);
+        if !self.every_row {
+            self.index = WaitIndex::best(matcher, &tests);
+        }
+        let indexed: Vec<usize> =
+            self.index.iter().flat_map(|index| &index.probes).map(|(test, _)| *test).collect();
+        for test in tests.into_iter().filter(|test| !indexed.contains(test)) {
             match matcher.tests[test].predicate() {
                 Some(predicate) if !self.predicates.contains(&predicate) => self.predicates.push(predicate),
                 Some(_) => {}

@@ -14,10 +14,13 @@ fn cases() -> u64 {
 #[test]
 fn a_stream_in_pieces_finds_what_it_finds_in_one() {
     let first: u64 = std::env::var("CEPHEID_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    let knobs = SequenceKnobs { looks_ahead: false, looks_before: false, ..SequenceKnobs::ALL };
+    let plain = SequenceKnobs { looks_ahead: false, looks_before: false, fails: true, ..SequenceKnobs::ALL };
     let (mut events, mut restored, mut failed, mut before_the_end) = (0, 0, 0, 0);
+    let (mut indexed, mut asked) = (0, 0);
     for seed in first..first + cases() {
         let mut random = SplitMix64::new(seed.wrapping_mul(0xA076_1D64_78BD_642F));
+        // Half of them compare rows with what runs know, so that runs that wait are indexed by it.
+        let knobs = SequenceKnobs { joins: if seed % 2 == 0 { 85 } else { 15 }, ..plain };
         let pattern = random_sequence(&mut random, knobs);
         let shape = StreamShape { disorder: false, ..StreamShape::default() };
         let text = random_stream(&mut random, shape).topics.swap_remove(0).1;
@@ -44,11 +47,14 @@ fn a_stream_in_pieces_finds_what_it_finds_in_one() {
                 pieces.tidy(Stream::last_time(&piece).expect("a row"));
             }
             if random.chance(40) {
+                asked += pieces.state.index_asked();
                 pieces = pieces.restored(&pattern, &batch).expect("what was saved");
                 restored += 1;
             }
         }
         before_the_end += found.len();
+        indexed += u64::from(pieces.state.index_asked() > 0);
+        asked += pieces.state.index_asked();
         let outcome = outcome.and_then(|()| pieces.finish()).map(|more| found.extend(more));
         match (outcome, expected) {
             (Ok(()), Ok(expected)) => {
@@ -63,5 +69,7 @@ fn a_stream_in_pieces_finds_what_it_finds_in_one() {
         }
     }
     println!("{events} events, {before_the_end} before the end; restored {restored} times; {failed} errors");
+    println!("indexes asked {asked} times, in {indexed} cases since the last restart");
+    assert!(indexed * 10 > cases() && asked > cases() / 2, "{indexed} cases asked {asked} times");
     assert!(events as u64 > 2 * cases() && before_the_end * 2 > events && restored as u64 > cases());
 }

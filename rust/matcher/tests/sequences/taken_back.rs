@@ -12,13 +12,15 @@ fn cases() -> u64 {
 }
 
 fn random_pattern(random: &mut SplitMix64) -> Pattern {
-    let knobs = SequenceKnobs { looks_ahead: false, looks_before: false, ..SequenceKnobs::ALL };
+    let joins = if random.chance(50) { 85 } else { 15 };
+    let knobs =
+        SequenceKnobs { looks_ahead: false, looks_before: false, fails: true, joins, ..SequenceKnobs::ALL };
     random_sequence(random, knobs)
 }
 
 #[test]
 fn a_chunk_taken_back_leaves_no_trace() {
-    let (mut taken_back, mut undone, mut events, mut failed) = (0, 0, 0, 0);
+    let (mut taken_back, mut undone, mut events, mut failed, mut asked) = (0, 0, 0, 0, 0);
     for seed in 0..cases() {
         let mut random = SplitMix64::new(seed.wrapping_mul(0xD134_2543_DE82_EF95));
         let pattern = random_pattern(&mut random);
@@ -34,7 +36,8 @@ fn a_chunk_taken_back_leaves_no_trace() {
             let before = tried.saved();
             let counts = |stream: &Stream| {
                 let state = &stream.state;
-                (state.live_runs(), state.partitions(), state.rows_visited(), state.runs_visited())
+                let visited = (state.rows_visited(), state.runs_visited(), state.index_asked());
+                (state.live_runs(), state.partitions(), visited)
             };
             let counted = counts(&tried);
             let mut ahead = tried.clone();
@@ -68,11 +71,13 @@ fn a_chunk_taken_back_leaves_no_trace() {
             }
             start += length;
         }
+        asked += tried.state.index_asked();
         if start >= batch.num_rows() {
             let told = |outcome: Result<Vec<Found>, _>| outcome.map_err(|error| format!("{error}"));
             assert_eq!(told(tried.finish()), told(plain.finish()), "seed {seed}, the end");
         }
     }
+    assert!(asked > cases(), "indexes were asked {asked} times");
     println!("{taken_back} chunks taken back, {undone} events with them; {events} events, {failed} errors");
     assert!(taken_back > 3 * cases() as usize && undone as u64 > 2 * cases() && events as u64 > cases());
 }
