@@ -30,8 +30,9 @@ def match(pattern: Pattern, data: Any, *, event_time: str | None = None) -> Matc
             its order.
 
     Returns:
-        The matches, as Arrow. Of a pattern that wants all matches of conditions on single events there may be more than
-        any memory holds: more than 65,536 are not built before they are asked for (see `Matches`). What else the pattern derives, timeouts and intermediate outputs, is in
+        The matches, as Arrow. Of a pattern that wants all matches of conditions on single events there may be more
+        than any memory holds: more than 65,536 are not built before they are asked for (see `Matches`). What else the
+        pattern derives, timeouts and intermediate outputs, is in
         `Matches.derived`.
 
     Raises:

@@ -33,10 +33,10 @@ class Matches:
     The result is itself a table, with one row a match (or one a matched row, if the pattern says so), for any library
     that reads Arrow; `rows` is the table that says which input rows each match is made of.
 
-    ``len()`` is the number of matches. Where a pattern wants all matches of conditions on single events and these are more
-    than 65,536, they are *compact*: `count` and `head` ask for them without building any, everything else builds them all
-    when it is first used. More than 268,435,456 are not built: that raises `StateLimitError` (code ``too-large``). What a measure
-    raises then comes when matches are built.
+    ``len()`` is the number of matches. Where a pattern wants all matches of conditions on single events and these are
+    more than 65,536, they are *compact*: `count` and `head` ask for them without building any, everything else builds
+    them all when it is first used. More than 268,435,456 are not built: that raises `StateLimitError` (code
+    ``too-large``). What a measure raises then comes when matches are built.
 
     Iteration gives the rows of the table as dicts.
 
@@ -104,7 +104,8 @@ class Matches:
         """The number of matches, none of them built: an integer of any size.
 
         Raises:
-            StateLimitError: They can only be counted one by one, and are more than 64 bits can count (code ``too-large``).
+            StateLimitError: They can only be counted one by one, and are more than 64 bits can count (code
+                ``too-large``).
 
         Example:
             >>> import cepheid as cep
@@ -285,7 +286,7 @@ class Matches:
         return self.to_arrow().slice(0, min(count, self.num_rows))
 
     def sample(self, k: int = 5, *, seed: int = 0) -> pa.Table:
-        """Some rows of the table, each as likely as any other, in the order of the table. Matches that are not built are.
+        """Some rows of the table, each as likely as any other, in the order of the table. All matches are built.
 
         Args:
             k: How many; all, if there are fewer.

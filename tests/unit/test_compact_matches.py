@@ -38,13 +38,15 @@ def test_more_matches_than_any_memory_holds_can_be_counted_and_looked_at() -> No
     }
     assert matches.column_names == ["match_number", "match_start", "match_end", "last", "n"]
     assert matches.strategy == "step lists"
-    assert "2^499 or more" in repr(matches) and "not built" in matches._repr_html_()
+    assert "2^499 or more" in repr(matches)
+    assert "not built" in matches._repr_html_()
     for build in (len, list, cep.Matches.to_arrow, lambda every: every.rows, lambda every: every.sample(2)):
         with pytest.raises(StateLimitError) as caught:
             build(matches)
         assert caught.value.code == "too-large"
     # And it is as it was.
-    assert matches.head(0).num_rows == 0 and matches.count() == 2**500 - 1
+    assert matches.head(0).num_rows == 0
+    assert matches.count() == 2**500 - 1
 
 
 def test_matches_that_are_not_built_yet_are_the_same_once_they_are() -> None:
@@ -67,7 +69,8 @@ def test_a_sample_is_of_the_matches_and_the_same_for_the_same_seed() -> None:
     matches = cep.match(rising(), table(17))
     sampled = matches.sample(50, seed=3)
     numbers = sampled["match_number"].to_pylist()
-    assert numbers == sorted(set(numbers)) and len(numbers) == 50
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == 50
     assert sampled == matches.sample(50, seed=3) != matches.sample(50, seed=4)
     assert matches.to_arrow().take([number - 1 for number in numbers]) == sampled
     assert cep.match(rising(), table(2)).sample(100).num_rows == 3
