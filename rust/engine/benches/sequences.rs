@@ -2,6 +2,10 @@
 
 mod events;
 
+/// As the wheel has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use cepheid_engine::{MatchOptions, count_matches, match_table};
 use cepheid_event::Table;
 use cepheid_ir::Pattern;

@@ -98,6 +98,11 @@ impl<'a> SequenceRows<'a> {
         }
     }
 
+    /// Whether a row's position is its place in the input.
+    pub(crate) fn stand_as_they_arrived(&self) -> bool {
+        self.relevant.is_none() && !self.rows.is_rearranged()
+    }
+
     /// The row of the input that stands at a position.
     #[inline]
     pub(crate) fn arrival(&self, position: u32) -> u32 {

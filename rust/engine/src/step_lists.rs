@@ -96,8 +96,10 @@ fn derived(
     most: usize,
 ) -> Result<MatchTable, EngineError> {
     let StepListsFound { rows: mut members, places, ends, matches, numbers, .. } = found;
-    for row in &mut members {
-        *row = rows.arrival(*row);
+    if !rows.stand_as_they_arrived() {
+        for row in &mut members {
+            *row = rows.arrival(*row);
+        }
     }
     let set = match steps.shape() {
         Some(shape) => MatchSet::of_single_rows(shape, matches, numbers),

@@ -1,6 +1,6 @@
 //! The matches that a row completes, in the order they come out in.
 
-use super::lists::Lists;
+use super::lists::{List, Lists};
 
 /// What leads to a match that ends in the row at hand: for each place the entries, ascending.
 #[derive(Debug, Default)]
@@ -21,6 +21,16 @@ impl Marked {
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Marks entries one behind the other.
+    fn take(&mut self, list: &List, entries: std::ops::Range<u32>) {
+        let places = list.place(entries.start)..list.place(entries.end);
+        self.entries.extend(entries);
+        self.rows.extend_from_slice(&list.rows[places.clone()]);
+        for (marked, stretches) in self.stretches.iter_mut().zip(&list.stretches) {
+            marked.extend_from_slice(&stretches[places.clone()]);
+        }
     }
 }
 
@@ -85,6 +95,9 @@ impl Enumeration {
     /// a match may begin at, under a window.
     pub(super) fn mark(&mut self, lists: &Lists<'_>, row: u32, first: Option<u32>) {
         let steps = lists.steps;
+        if steps.chain {
+            return self.mark_chain(lists, first);
+        }
         for place in (0..steps.places.len()).rev() {
             let mut own = std::mem::take(&mut self.marked[place]);
             own.clear();
@@ -95,6 +108,35 @@ impl Enumeration {
             self.marks += own.entries.len() as u64;
             self.marked[place] = own;
         }
+    }
+
+    /// The same where every place follows the one before it: stretch by stretch, since those of a place's marked entries
+    /// stand one behind the other.
+    fn mark_chain(&mut self, lists: &Lists<'_>, first: Option<u32>) {
+        let last = self.marked.len() - 1;
+        for place in (0..=last).rev() {
+            let list = &lists.of[place];
+            let (before, behind) = self.marked.split_at_mut(place + 1);
+            let own = &mut before[place];
+            own.clear();
+            if place == last {
+                own.take(list, list.end() - 1..list.end());
+                continue;
+            }
+            // In a chain the latest starts never fall.
+            let mut begin = match first {
+                Some(first) => list.dropped + list.starts.partition_point(|start| *start < first) as u32,
+                None => list.dropped,
+            };
+            for (low, high) in &behind[0].stretches[0] {
+                begin = begin.max(*low);
+                if begin < *high {
+                    own.take(list, begin..*high);
+                    begin = *high;
+                }
+            }
+        }
+        self.marks += self.marked.iter().map(|marked| marked.len() as u64).sum::<u64>();
     }
 
     /// Marks entries of one place from the last to the first; all later places have been marked.

@@ -166,21 +166,27 @@ struct Actions<'a> {
     steps: &'a StepLists,
     known: HashMap<u64, u32, FixedState>,
     all: Vec<Action>,
-    /// The class of the last row that was asked for.
-    last: (u64, u32),
+    /// For up to eight predicates: `direct[class]`, or `u32::MAX`.
+    direct: Vec<u32>,
 }
 
 impl Actions<'_> {
     #[inline]
     fn of(&mut self, class: u64) -> u32 {
-        if self.last.0 == class && !self.all.is_empty() {
-            return self.last.1;
+        match self.direct.get(class as usize) {
+            Some(index) if *index != u32::MAX => *index,
+            _ => self.look_up(class),
         }
+    }
+
+    fn look_up(&mut self, class: u64) -> u32 {
         let index = *self.known.entry(class).or_insert_with(|| {
             self.all.push(self.steps.action(class));
             self.all.len() as u32 - 1
         });
-        self.last = (class, index);
+        if let Some(direct) = self.direct.get_mut(class as usize) {
+            *direct = index;
+        }
         index
     }
 }
@@ -236,7 +242,7 @@ impl<'a> Search<'a> {
                 steps,
                 known: HashMap::with_hasher(FixedState::with_seed(0)),
                 all: vec![],
-                last: (0, 0),
+                direct: if masks.len() <= 8 { vec![u32::MAX; 1 << masks.len()] } else { vec![] },
             },
             steps,
             chunk,
