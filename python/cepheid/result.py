@@ -71,9 +71,8 @@ class Matches:
         from cepheid._native import CompactMatches
 
         matches = object.__new__(cls)
-        compact = isinstance(native, CompactMatches)
-        matches._found = None if compact else native
-        matches._compact = native if compact else None
+        matches._found = None if isinstance(native, CompactMatches) else native
+        matches._compact = native if isinstance(native, CompactMatches) else None
         matches._topic = topic
         matches._others = others
         matches._table = None

@@ -14,6 +14,9 @@ use crate::step_lists;
 /// Up to so many matches are built at once: then there is nothing to be gained by not doing so.
 const BUILT_AT_ONCE_MAX: usize = 1 << 16;
 
+/// The same of the rows of all these matches.
+const MEMBERS_AT_ONCE_MAX: usize = 1 << 20;
+
 /// Most matches that are built at all.
 pub const BUILT_MAX: u64 = 1 << 28;
 
@@ -48,13 +51,16 @@ pub fn match_compactly(
     // The first rows of SQL's order may be found last.
     let by_decision = plan.pattern().output == OutputColumns::Derived;
     if by_decision && matches!(plan.matching, Matching::Sequences { .. }) {
-        match step_lists::match_table(&plan, table, options, BUILT_AT_ONCE_MAX + 1)? {
-            Some(matches) if matches.num_matches() > BUILT_AT_ONCE_MAX => {
-                let (pattern, table, options) = (pattern.clone(), table.clone(), options.clone());
-                return Ok(Matched::Compact(Box::new(CompactMatches { pattern, table, options })));
-            }
-            Some(matches) => return Ok(Matched::Built(Box::new(matches))),
-            None => {}
+        let compact = || {
+            let (pattern, table, options) = (pattern.clone(), table.clone(), options.clone());
+            Ok(Matched::Compact(Box::new(CompactMatches { pattern, table, options })))
+        };
+        match step_lists::match_table(&plan, table, options, BUILT_AT_ONCE_MAX + 1, MEMBERS_AT_ONCE_MAX) {
+            Err(EngineError::Match(MatchError::TooLarge { .. })) => return compact(),
+            Ok(Some(matches)) if matches.num_matches() > BUILT_AT_ONCE_MAX => return compact(),
+            Ok(Some(matches)) => return Ok(Matched::Built(Box::new(matches))),
+            Ok(None) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(Matched::Built(Box::new(match_table(pattern, table, options)?)))

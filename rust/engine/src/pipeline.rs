@@ -3,6 +3,7 @@
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::Pattern;
 use cepheid_matcher::sequence::FoundKind;
+use cepheid_matcher::step_lists::MEMBERS_MAX;
 use cepheid_matcher::trend::TrendWork;
 use cepheid_matcher::{FindOptions, Found, Matcher, Wanted, matcher};
 use num_bigint::BigUint;
@@ -71,7 +72,7 @@ pub fn match_head(
 ) -> Result<MatchTable, EngineError> {
     let plan = Plan::new(pattern, table.schema(), options)?;
     if let Matching::Sequences { .. } = &plan.matching
-        && let Some(matches) = step_lists::match_table(&plan, table, options, most)?
+        && let Some(matches) = step_lists::match_table(&plan, table, options, most, MEMBERS_MAX)?
     {
         return Ok(matches);
     }

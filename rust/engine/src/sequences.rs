@@ -9,6 +9,7 @@ use cepheid_ir::Pattern;
 use cepheid_matcher::sequence::{
     FoundKind, FoundSequence, FoundSequences, Moment, SequenceLimits, SequenceMatcher,
 };
+use cepheid_matcher::step_lists::MEMBERS_MAX;
 use cepheid_matcher::{MatchSet, Strategy, Wanted};
 
 use crate::derive::{Deriving, derive};
@@ -63,7 +64,7 @@ pub(crate) fn match_sequences(
     table: &Table,
     options: &MatchOptions,
 ) -> Result<MatchTable, EngineError> {
-    if let Some(matches) = step_lists::match_table(plan, table, options, usize::MAX)? {
+    if let Some(matches) = step_lists::match_table(plan, table, options, usize::MAX, MEMBERS_MAX)? {
         return Ok(matches);
     }
     let found = SortedInTable::find(plan, table, options)?;

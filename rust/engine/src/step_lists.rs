@@ -13,12 +13,14 @@ use crate::matches::{MatchTable, Origin};
 use crate::plan::{MatchOptions, Matching, Plan};
 use crate::sequence_rows::SequenceRows;
 
-/// The first `most` matches of a table; `None`: runs that wait are to find them.
+/// The first `most` matches of a table; `None`: runs that wait are to find them. More than `members_max` rows of matches are
+/// [`cepheid_matcher::MatchError::TooLarge`].
 pub(crate) fn match_table(
     plan: &Plan,
     table: &Table,
     options: &MatchOptions,
     most: usize,
+    members_max: usize,
 ) -> Result<Option<MatchTable>, EngineError> {
     let Some((matcher, steps)) = allowed(plan, options)? else { return Ok(None) };
     // What stands some rows on in its partition is read of columns that waiting runs' output knows.
@@ -29,7 +31,8 @@ pub(crate) fn match_table(
     // SQL's rows stand in another order: the first of them may be found last.
     let standard = plan.pattern().output == OutputColumns::Standard;
     let enough = if standard { usize::MAX } else { most };
-    let found = steps.find(&rows.masks, rows.chunk(), enough, limits(options));
+    let found =
+        steps.find(&rows.masks, rows.chunk(), enough, SearchLimits { members_max, ..limits(options) });
     let Some(found) = found.map_err(|error| rows.name_row(error))? else { return declined(options) };
     derived(plan, table, steps, found, &rows, most).map(Some)
 }
@@ -72,7 +75,7 @@ fn allowed<'a>(
 }
 
 fn limits(options: &MatchOptions) -> SearchLimits {
-    SearchLimits { threads: options.threads(), interrupted: options.interrupted }
+    SearchLimits { threads: options.threads(), interrupted: options.interrupted, ..SearchLimits::default() }
 }
 
 /// Nothing found, unless no other strategy may find anything.

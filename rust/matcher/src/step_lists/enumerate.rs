@@ -206,22 +206,27 @@ impl Enumeration {
         }
     }
 
-    /// Writes down the matches that end in `row`, at most `most` of them: by first row, then membership.
+    /// Writes down the matches that end in `row`, by first row, then membership: at most `most` of them, and no more once
+    /// there are more than `members_max` rows.
     pub(super) fn write(
         &mut self,
         lists: &Lists<'_>,
         row: u32,
         first: Option<u32>,
         most: usize,
+        members_max: usize,
         written: &mut Written,
     ) {
+        if most == 0 {
+            return;
+        }
         self.mark(lists, row, first);
         let begin =
             |marked: &Marked| marked.rows.partition_point(|known| first.is_some_and(|first| *known < first));
         if lists.steps.chain {
             let own = &self.marked[0];
             let range = begin(own)..own.len();
-            let until = written.matches.saturating_add(most);
+            let until = written.matches.saturating_add(most).min(members_max / self.marked.len() + 1);
             self.way.clear();
             chain(&self.marked, &mut self.way, range, until, written);
             return;
@@ -235,11 +240,11 @@ impl Enumeration {
             self.choices.push(choice);
         }
         self.frames.push(Frame { choices: 0 });
-        self.walk(lists, row, most, written);
+        self.walk(lists, row, most, members_max, written);
     }
 
     /// Walks every way from the rows that may come first, in order of rows, then variables.
-    fn walk(&mut self, lists: &Lists<'_>, row: u32, most: usize, written: &mut Written) {
+    fn walk(&mut self, lists: &Lists<'_>, row: u32, most: usize, members_max: usize, written: &mut Written) {
         let steps = lists.steps;
         let until = written.matches.saturating_add(most);
         while let Some(frame) = self.frames.last().copied() {
@@ -267,7 +272,7 @@ impl Enumeration {
                 written.places.push(place as u16);
                 written.ends.push(written.rows.len() as u32);
                 written.matches += 1;
-                if written.matches == until {
+                if written.matches == until || written.rows.len() > members_max {
                     self.way.clear();
                     self.way_places.clear();
                     return;
@@ -323,7 +328,7 @@ fn chain(
     if level + 2 == marked.len() {
         let Some(last) = marked[level + 1].rows.last() else { return };
         let rows = &own.rows[range];
-        let rows = &rows[..rows.len().min(until - written.matches)];
+        let rows = &rows[..rows.len().min(until.saturating_sub(written.matches))];
         written.rows.reserve(rows.len() * marked.len());
         for row in rows {
             written.rows.extend_from_slice(way);
@@ -347,7 +352,7 @@ fn chain(
         way.push(own.rows[at]);
         chain(marked, way, begin..end, until, written);
         way.pop();
-        if written.matches == until {
+        if written.matches >= until {
             return;
         }
     }

@@ -27,4 +27,4 @@ mod lists;
 mod search;
 
 pub use compile::StepLists;
-pub use search::{SearchLimits, StepListsFound, StepListsWork};
+pub use search::{MEMBERS_MAX, SearchLimits, StepListsFound, StepListsWork};

@@ -13,8 +13,8 @@ use crate::error::MatchError;
 use crate::masks::Masks;
 use crate::sequence::{Chunk, NO_TIME};
 
-/// Most rows of all matches together.
-const MEMBERS_MAX: usize = 1 << 30;
+/// Most rows of all matches together, unless fewer are asked for.
+pub const MEMBERS_MAX: usize = 1 << 30;
 
 /// Rows between two looks at whether the answer is still wanted.
 const ROWS_BETWEEN_PAUSES: u32 = 1 << 14;
@@ -114,7 +114,7 @@ impl StepLists {
     ) -> Result<Option<Outcome>, MatchError> {
         let shares = chunk.rows.shares(limits.threads);
         let one = |share: std::ops::Range<usize>| {
-            let search = Search::new(self, masks, chunk, wanted, limits.interrupted);
+            let search = Search::new(self, masks, chunk, wanted, limits);
             search.map(|search| search.run(share)).transpose()
         };
         if shares.len() <= 1 {
@@ -129,7 +129,7 @@ impl StepLists {
         for outcome in outcomes {
             let Some(outcome) = outcome? else { return Ok(None) };
             match &mut all {
-                Some(all) => all.append(outcome)?,
+                Some(all) => all.append(outcome, limits.members_max)?,
                 None => all = Some(outcome),
             }
         }
@@ -142,13 +142,15 @@ impl StepLists {
 pub struct SearchLimits {
     /// Threads to share partitions among.
     pub threads: usize,
+    /// Most rows of all matches together.
+    pub members_max: usize,
     /// Asked now and then; `true` ends the search with [`MatchError::Interrupted`].
     pub interrupted: Option<fn() -> bool>,
 }
 
 impl Default for SearchLimits {
     fn default() -> Self {
-        Self { threads: 1, interrupted: None }
+        Self { threads: 1, members_max: MEMBERS_MAX, interrupted: None }
     }
 }
 
@@ -210,6 +212,7 @@ struct Search<'a> {
     actions: Actions<'a>,
     wanted: Wanted,
     outcome: Outcome,
+    members_max: usize,
     interrupted: Option<fn() -> bool>,
     rows_to_pause: u32,
 }
@@ -220,7 +223,7 @@ impl<'a> Search<'a> {
         masks: &'a Masks,
         chunk: Chunk<'a>,
         wanted: Wanted,
-        interrupted: Option<fn() -> bool>,
+        limits: SearchLimits,
     ) -> Option<Self> {
         if matches!(steps.within, Bound::Nanoseconds(_)) && chunk.times.contains(&NO_TIME) {
             return None;
@@ -251,7 +254,8 @@ impl<'a> Search<'a> {
             lists,
             wanted,
             outcome: Outcome::default(),
-            interrupted,
+            members_max: limits.members_max,
+            interrupted: limits.interrupted,
             rows_to_pause: ROWS_BETWEEN_PAUSES,
         })
     }
@@ -327,13 +331,10 @@ impl<'a> Search<'a> {
             Wanted::Matches(most) => {
                 let written = &mut self.outcome.written;
                 let before = written.matches;
-                let members = written.rows.len();
-                // No more than can be kept: what it would take is known only when it is there.
-                let room = (MEMBERS_MAX - members.min(MEMBERS_MAX)) / self.steps.places.len().max(1) + 1;
                 let own = most.saturating_sub(*number as usize - 1);
-                self.enumeration.write(&self.lists, row, first, own.min(room), written);
-                if written.rows.len() > MEMBERS_MAX {
-                    return Err(too_many_rows());
+                self.enumeration.write(&self.lists, row, first, own, self.members_max, written);
+                if written.rows.len() > self.members_max {
+                    return Err(too_many_rows(self.members_max));
                 }
                 let matches = before..written.matches;
                 let found = matches.len() as u64;
@@ -370,8 +371,8 @@ impl<'a> Search<'a> {
     }
 }
 
-fn too_many_rows() -> MatchError {
-    MatchError::TooLarge { what: "rows of matches", limit: MEMBERS_MAX as u64 }
+fn too_many_rows(limit: usize) -> MatchError {
+    MatchError::TooLarge { what: "rows of matches", limit: limit as u64 }
 }
 
 impl Outcome {
@@ -382,11 +383,11 @@ impl Outcome {
     }
 
     /// Adds what was found in the partitions behind these.
-    fn append(&mut self, other: Self) -> Result<(), MatchError> {
+    fn append(&mut self, other: Self, members_max: usize) -> Result<(), MatchError> {
         self.count(other.counted)?;
         let (rows, matches) = (self.written.rows.len(), self.written.matches);
-        if rows + other.written.rows.len() > MEMBERS_MAX {
-            return Err(too_many_rows());
+        if rows + other.written.rows.len() > members_max {
+            return Err(too_many_rows(members_max));
         }
         self.written.rows.extend(other.written.rows);
         self.written.places.extend(other.written.places);
