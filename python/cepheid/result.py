@@ -272,11 +272,7 @@ class Matches:
             >>> cep.match(cep.event("up"), {"price": [9, 10, 11]}).head(2).num_rows
             2
         """
-        if isinstance(k, bool) or not hasattr(k, "__index__"):
-            raise TypeError(f"head() takes a number of rows, not {type(k).__name__}")
-        count = k.__index__()
-        if count < 0:
-            raise PatternError("head() takes a number of rows from 0", code="invalid-clause")
+        count = _row_count("head", k)
         if self._found is None and self._compact is not None:
             import pyarrow as pa
 
@@ -303,11 +299,7 @@ class Matches:
         """
         import random
 
-        if isinstance(k, bool) or not hasattr(k, "__index__"):
-            raise TypeError(f"sample() takes a number of rows, not {type(k).__name__}")
-        count = k.__index__()
-        if count < 0:
-            raise PatternError("sample() takes a number of rows from 0", code="invalid-clause")
+        count = _row_count("sample", k)
         table = self.to_arrow()
         return table.take(sorted(random.Random(seed).sample(range(table.num_rows), min(count, table.num_rows))))
 
@@ -372,6 +364,15 @@ class Matches:
 
         flags = [is_number(field.type) for field in self._shown().schema]
         return flags + [False] * (columns - len(flags))
+
+
+def _row_count(method: str, k: Any) -> int:
+    if isinstance(k, bool) or not hasattr(k, "__index__"):
+        raise TypeError(f"{method}() takes a number of rows, not {type(k).__name__}")
+    count: int = k.__index__()
+    if count < 0:
+        raise PatternError(f"{method}() takes a number of rows from 0", code="invalid-clause")
+    return count
 
 
 def _count_text(count: int) -> str:

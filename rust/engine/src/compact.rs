@@ -3,12 +3,13 @@
 use cepheid_event::Table;
 use cepheid_ir::{OutputColumns, Pattern};
 use cepheid_matcher::MatchError;
+use cepheid_matcher::step_lists::MEMBERS_MAX;
 use num_bigint::BigUint;
 
 use crate::error::EngineError;
 use crate::matches::MatchTable;
-use crate::pipeline::{count_matches, match_head, match_table};
-use crate::plan::{MatchOptions, Matching, Plan};
+use crate::pipeline::{count_matches, match_head, match_one_by_one, match_table};
+use crate::plan::{MatchOptions, Plan};
 use crate::step_lists;
 
 /// Up to so many matches are built at once: then there is nothing to be gained by not doing so.
@@ -48,22 +49,25 @@ pub fn match_compactly(
     options: &MatchOptions,
 ) -> Result<Matched, EngineError> {
     let plan = Plan::new(pattern, table.schema(), options)?;
-    // The first rows of SQL's order may be found last.
-    let by_decision = plan.pattern().output == OutputColumns::Derived;
-    if by_decision && matches!(plan.matching, Matching::Sequences { .. }) {
-        let compact = || {
+    let (most, members_max) = match plan.pattern().output {
+        OutputColumns::Derived => (BUILT_AT_ONCE_MAX + 1, MEMBERS_AT_ONCE_MAX),
+        // The first rows of SQL's order may be found last.
+        OutputColumns::Standard => (usize::MAX, MEMBERS_MAX),
+    };
+    let matches = match step_lists::match_table(&plan, table, options, most, members_max) {
+        Err(EngineError::Match(MatchError::TooLarge { .. })) if members_max < MEMBERS_MAX => None,
+        Ok(Some(matches)) if matches.num_matches() >= most => None,
+        Ok(Some(matches)) => Some(matches),
+        Ok(None) => Some(match_one_by_one(&plan, table, options)?),
+        Err(error) => return Err(error),
+    };
+    Ok(match matches {
+        Some(matches) => Matched::Built(Box::new(matches)),
+        None => {
             let (pattern, table, options) = (pattern.clone(), table.clone(), options.clone());
-            Ok(Matched::Compact(Box::new(CompactMatches { pattern, table, options })))
-        };
-        match step_lists::match_table(&plan, table, options, BUILT_AT_ONCE_MAX + 1, MEMBERS_AT_ONCE_MAX) {
-            Err(EngineError::Match(MatchError::TooLarge { .. })) => return compact(),
-            Ok(Some(matches)) if matches.num_matches() > BUILT_AT_ONCE_MAX => return compact(),
-            Ok(Some(matches)) => return Ok(Matched::Built(Box::new(matches))),
-            Ok(None) => {}
-            Err(error) => return Err(error),
+            Matched::Compact(Box::new(CompactMatches { pattern, table, options }))
         }
-    }
-    Ok(Matched::Built(Box::new(match_table(pattern, table, options)?)))
+    })
 }
 
 impl CompactMatches {

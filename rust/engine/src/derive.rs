@@ -191,12 +191,7 @@ impl Scene<'_> {
             columns.add("match_number", self.match_numbers(), nullable);
             for (name, last) in [("match_start", false), ("match_end", true)] {
                 let array = match outputs.event_time {
-                    Some(column) => match self.single_rows() {
-                        Some(stride) => {
-                            self.read_single_rows(column, stride, if last { stride - 1 } else { 0 })?
-                        }
-                        None => self.read(column, &self.edge_positions(last))?,
-                    },
+                    Some(column) => self.read(column, &self.edge_positions(last))?,
                     None => new_null_array(&DataType::Null, self.output.len()),
                 };
                 columns.add(name, array, true);
@@ -224,10 +219,7 @@ impl Scene<'_> {
             .leaves()
             .iter()
             .map(|leaf| match leaf {
-                Leaf::Column { index, at, .. } => match self.single_row_of(pattern, at) {
-                    Some((stride, row)) => self.read_single_rows(*index, stride, row),
-                    None => self.read(*index, &self.resolve(pattern, at)),
-                },
+                Leaf::Column { index, at, .. } => self.read(*index, &self.resolve(pattern, at)),
                 Leaf::Classifier { at } => Ok(self.classifiers(pattern, &self.resolve(pattern, at))),
                 Leaf::MatchNumber => Ok(self.match_numbers()),
                 Leaf::Aggregate(aggregate) => aggregate_column(self, pattern, aggregate).map_err(failed()),
@@ -247,29 +239,6 @@ impl Scene<'_> {
         Ok(self.rows.gather(self.table, column, positions)?)
     }
 
-    /// Rows of every match, if all have as many and every output row shows a whole match, in order.
-    fn single_rows(&self) -> Option<usize> {
-        let in_order = matches!(self.output.matches, Ordinals::All(_)) && self.output.shown.is_none();
-        self.set.single_rows().filter(|rows| in_order && *rows > 0)
-    }
-
-    /// The same, and which of these rows a pointer leads to, if it leads to one.
-    fn single_row_of(&self, pattern: &Pattern, at: &RowPointer) -> Option<(usize, usize)> {
-        let stride = self.single_rows().filter(|_| at.physical_offset == 0 && self.output.len() > 0)?;
-        let first = self.set.get(0);
-        let row = match &at.variable {
-            None => in_stretch(0, stride as u32, at),
-            Some(name) => in_whole_match(first, &self.members(pattern, Some(name)), at),
-        };
-        Some((stride, row? as usize))
-    }
-
-    /// The values of a column at one row of every match, in a set of which all matches have `stride` rows.
-    fn read_single_rows(&self, column: usize, stride: usize, row: usize) -> Result<ArrayRef, EngineError> {
-        let places = (0..self.output.len()).map(|index| self.rows.arrival((index * stride + row) as u32));
-        Ok(self.table.gather(column, &UInt32Array::from_iter_values(places))?)
-    }
-
     fn match_numbers(&self) -> ArrayRef {
         if self.set.is_numbered_in_order() && matches!(self.output.matches, Ordinals::All(_)) {
             return Arc::new(Int64Array::from_iter_values(1..=self.set.len() as i64));
@@ -284,6 +253,10 @@ impl Scene<'_> {
 
     /// Positions of the first or last rows of matches; NULL for empty and unmatched ones.
     fn edge_positions(&self, last: bool) -> UInt32Array {
+        let anchor = if last { Anchor::Last } else { Anchor::First };
+        if let Some(positions) = self.in_every_match(None, &RowPointer { anchor, ..RowPointer::default() }) {
+            return positions;
+        }
         let edge = |index: u32| {
             let found = (index != UNMATCHED).then(|| self.set.get(index as usize))?;
             if last { found.last() } else { (!found.is_empty()).then_some(found.start) }

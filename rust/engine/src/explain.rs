@@ -7,7 +7,7 @@ use cepheid_ir::{AfterMatchSkip, EmptyMatches, Pattern, RowsPerMatch, SkipRow, W
 use cepheid_matcher::{Automaton, Plan as Strategies, Strategy};
 
 use crate::error::EngineError;
-use crate::plan::{MatchOptions, Matching, Plan};
+use crate::plan::{InTable, MatchOptions, Matching, Plan};
 
 /// The plan in prose: what is looked for, the strategy and why, its cost and how far a match may reach. With a schema,
 /// names and types are checked as well, and the strategies are weighed; without one only what needs no types is said.
@@ -19,16 +19,20 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
     let written = match schema {
         Some(schema) => {
             let plan = Plan::new(pattern, schema, &MatchOptions::default())?;
-            let waits = match &plan.matching {
-                Matching::Sequences { matcher, .. } => matcher.outline(schema),
-                Matching::Search(_) | Matching::Trend(_) => vec![],
+            let weighed = match &plan.matching {
+                Matching::Search(matcher) => Weighed::Search(matcher.plan()),
+                Matching::Sequences { matcher, in_table } => {
+                    let InTable { steps, promoted } = in_table.as_ref().expect("planned for a table");
+                    let steps = match steps {
+                        Ok(_) if plan.outputs.shifted.is_empty() => Ok(()),
+                        Ok(_) => Err("a measure reads rows beside those of a match"),
+                        Err(reason) => Err(*reason),
+                    };
+                    Weighed::Sequences { steps, waits: matcher.outline(schema, promoted.as_deref()) }
+                }
+                Matching::Trend(_) => Weighed::Trend,
             };
-            let weighed = match (plan.strategies(), plan.step_lists()) {
-                _ if plan.pattern().trend.is_some() => Weighed::Trend,
-                (Some(strategies), _) => Weighed::Search(strategies),
-                (None, steps) => Weighed::Sequences(steps.expect("no search runs it")),
-            };
-            describe(&mut text, plan.pattern(), plan.automaton(), Some((weighed, waits)))
+            describe(&mut text, plan.pattern(), plan.automaton(), Some(weighed))
         }
         None => {
             pattern.validate()?;
@@ -43,8 +47,12 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
 /// What the planner has found out.
 enum Weighed<'a> {
     Search(&'a Strategies),
-    /// Whether step lists can run it, or why not.
-    Sequences(Result<(), &'static str>),
+    Sequences {
+        /// Whether step lists can run it, or why not.
+        steps: Result<(), &'static str>,
+        /// How runs that wait are told apart, in sentences.
+        waits: Vec<String>,
+    },
     /// Values over all matches are wanted.
     Trend,
 }
@@ -53,7 +61,7 @@ fn describe(
     text: &mut String,
     pattern: &Pattern,
     automaton: &Automaton,
-    weighed: Option<(Weighed<'_>, Vec<String>)>,
+    weighed: Option<Weighed<'_>>,
 ) -> std::fmt::Result {
     let name = pattern.name.as_deref().unwrap_or("pattern");
     writeln!(
@@ -114,13 +122,13 @@ fn describe(
     }
     let strategies = match weighed {
         None => return writeln!(text, "  strategy: chosen when a table's column types are known"),
-        Some((Weighed::Trend, _)) => {
+        Some(Weighed::Trend) => {
             let only = Strategy::Trends;
             writeln!(text, "  strategy: {only}; {}", only.cost())?;
             return writeln!(text, "    values over all matches are wanted: none of them is built");
         }
-        Some((Weighed::Search(strategies), _)) => strategies,
-        Some((Weighed::Sequences(steps), waits)) => {
+        Some(Weighed::Search(strategies)) => strategies,
+        Some(Weighed::Sequences { steps, waits }) => {
             let (first, lists) = (Strategy::StepLists, Strategy::Sequences);
             let preferred = if steps.is_ok() { first } else { lists };
             writeln!(text, "  strategy: {preferred}; {}", preferred.cost())?;

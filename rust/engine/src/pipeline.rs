@@ -29,18 +29,30 @@ pub fn match_table(
     options: &MatchOptions,
 ) -> Result<MatchTable, EngineError> {
     let plan = Plan::new(pattern, table.schema(), options)?;
+    if let Some(matches) = step_lists::match_table(&plan, table, options, usize::MAX, MEMBERS_MAX)? {
+        return Ok(matches);
+    }
+    match_one_by_one(&plan, table, options)
+}
+
+/// The same by whatever strategy there is beside step lists.
+pub(crate) fn match_one_by_one(
+    plan: &Plan,
+    table: &Table,
+    options: &MatchOptions,
+) -> Result<MatchTable, EngineError> {
     let matcher = match &plan.matching {
         Matching::Search(matcher) => matcher,
-        Matching::Sequences { .. } => return match_sequences(&plan, table, options),
+        Matching::Sequences { .. } => return match_sequences(plan, table, options),
         Matching::Trend(trend) => {
-            return aggregate_table(&plan, trend, table, options, &mut TrendWork::default());
+            return aggregate_table(plan, trend, table, options, &mut TrendWork::default());
         }
     };
-    let (rows, found) = find(&plan, matcher, table, options, Wanted::All)?;
-    let order = order_of(&plan, table, &rows, &found.matches)?;
+    let (rows, found) = find(plan, matcher, table, options, Wanted::All)?;
+    let order = order_of(plan, table, &rows, &found.matches)?;
     let variables = plan.automaton().variables.clone();
     let origin = Origin { set: found.matches, rows, variables, strategy: found.strategy, labels: None };
-    derive(&Deriving { plan: &plan, measures: &plan.outputs.measures, table, order }, origin)
+    derive(&Deriving { plan, measures: &plan.outputs.measures, table, order }, origin)
 }
 
 /// Matches one table, and gives whatever the pattern derives beside its matches: timeouts, as `<topic>.timeout`, and
@@ -71,12 +83,10 @@ pub fn match_head(
     options: &MatchOptions,
 ) -> Result<MatchTable, EngineError> {
     let plan = Plan::new(pattern, table.schema(), options)?;
-    if let Matching::Sequences { .. } = &plan.matching
-        && let Some(matches) = step_lists::match_table(&plan, table, options, most, MEMBERS_MAX)?
-    {
-        return Ok(matches);
+    match step_lists::match_table(&plan, table, options, most, MEMBERS_MAX)? {
+        Some(matches) => Ok(matches),
+        None => Ok(match_one_by_one(&plan, table, options)?.head(most)),
     }
-    Ok(match_table(pattern, table, options)?.head(most))
 }
 
 /// The number of matches, empty ones included; none of them is built.
@@ -97,11 +107,11 @@ pub fn count_matches(
             let (_, found) = find(&plan, matcher, table, options, Wanted::All)?;
             Ok(found.matches.len().into())
         }
-        Matching::Sequences { matcher, .. } => {
+        Matching::Sequences { .. } => {
             if let Some(counted) = step_lists::count(&plan, table, options)? {
                 return Ok(counted.into());
             }
-            let found = find_sequences(matcher, &plan.outputs, table, options, Wanted::All)?;
+            let found = find_sequences(&plan, table, options, Wanted::All)?;
             Ok(found.found.found.iter().filter(|entry| entry.kind == FoundKind::Match).count().into())
         }
         Matching::Trend(_) => one_by_one(pattern, |pattern| count_matches(pattern, table, options)),
@@ -122,11 +132,11 @@ pub fn exists_match(pattern: &Pattern, table: &Table, options: &MatchOptions) ->
             let (_, found) = find(&plan, matcher, table, options, Wanted::First)?;
             Ok(!found.matches.is_empty())
         }
-        Matching::Sequences { matcher, .. } => {
+        Matching::Sequences { .. } => {
             if let Some(exists) = step_lists::exists(&plan, table, options)? {
                 return Ok(exists);
             }
-            let found = find_sequences(matcher, &plan.outputs, table, options, Wanted::First)?;
+            let found = find_sequences(&plan, table, options, Wanted::First)?;
             Ok(found.found.found.iter().any(|entry| entry.kind == FoundKind::Match))
         }
         Matching::Trend(_) => one_by_one(pattern, |pattern| exists_match(pattern, table, options)),

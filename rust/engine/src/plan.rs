@@ -10,7 +10,7 @@ use cepheid_ir::{
     SortKey,
 };
 use cepheid_matcher::sequence::SequenceMatcher;
-use cepheid_matcher::{Automaton, Matcher, StepLists, Strategy};
+use cepheid_matcher::{Automaton, Matcher, Promoted, StepLists, Strategy, VariableId};
 
 use crate::error::EngineError;
 use crate::trend::{TrendPlan, column_names};
@@ -56,11 +56,20 @@ pub(crate) enum Matching {
     Sequences {
         /// Runs that wait.
         matcher: Box<SequenceMatcher>,
-        /// Step lists, or why the pattern needs runs of their own.
-        steps: Result<StepLists, &'static str>,
+        /// What a table allows beside them; `None`: rows come as a stream.
+        in_table: Option<InTable>,
     },
     /// Not one by one: values over all matches are wanted.
     Trend(Box<TrendPlan>),
+}
+
+/// What runs that wait can be spared where all rows are there.
+#[derive(Debug)]
+pub(crate) struct InTable {
+    /// Step lists, or why the pattern needs runs of their own.
+    pub(crate) steps: Result<StepLists, &'static str>,
+    /// The same by finer keys, or why there are none.
+    pub(crate) promoted: Result<Box<Promoted>, String>,
 }
 
 /// What is reported of matches.
@@ -77,6 +86,13 @@ pub(crate) struct Outputs {
     pub(crate) shifted: Vec<(usize, i64)>,
 }
 
+impl Outputs {
+    /// Whether rows go by a column, its least value first: only then is it a time that bounds can be measured in.
+    pub(crate) fn go_by_time(&self) -> bool {
+        self.order_by.first().is_some_and(|key| !key.descending)
+    }
+}
+
 /// Measures by name.
 pub(crate) type Measures = Vec<(String, TypedExpr)>;
 
@@ -86,6 +102,23 @@ impl Plan {
     /// # Errors
     /// [`EngineError`] for whatever in the pattern cannot be, or does not fit the schema.
     pub fn new(pattern: &Pattern, schema: &Schema, options: &MatchOptions) -> Result<Self, EngineError> {
+        let mut plan = Self::of_stream(pattern, schema, options)?;
+        let timed = plan.outputs.go_by_time();
+        if let Matching::Sequences { matcher, in_table } = &mut plan.matching {
+            *in_table = Some(InTable {
+                steps: StepLists::new(matcher),
+                promoted: Promoted::new(matcher, schema, timed).map(Box::new),
+            });
+        }
+        Ok(plan)
+    }
+
+    /// The same for rows of which not all are there yet.
+    pub(crate) fn of_stream(
+        pattern: &Pattern,
+        schema: &Schema,
+        options: &MatchOptions,
+    ) -> Result<Self, EngineError> {
         let mut pattern = pattern.clone();
         if let Some(event_time) = &options.event_time
             && pattern.order_by.is_empty()
@@ -136,9 +169,9 @@ impl Plan {
                     hint: "use rows_per_match(\"all\")".into(),
                 }));
             }
-            let ascending = pattern.order_by.first().is_some_and(|key| !key.descending);
+            let ascending = order_by.first().is_some_and(|key| !key.descending);
             let matcher = Box::new(SequenceMatcher::compile(&pattern, schema, ascending)?);
-            Matching::Sequences { steps: StepLists::new(&matcher), matcher }
+            Matching::Sequences { matcher, in_table: None }
         } else {
             Matching::Search(Box::new(Matcher::compile(&pattern, schema)?))
         };
@@ -158,24 +191,9 @@ impl Plan {
         &self.automaton
     }
 
-    /// Which strategies a search can choose from; `None` for patterns that only runs that wait can match.
-    pub fn strategies(&self) -> Option<&cepheid_matcher::Plan> {
-        match &self.matching {
-            Matching::Search(matcher) => Some(matcher.plan()),
-            Matching::Sequences { .. } | Matching::Trend(_) => None,
-        }
-    }
-
-    /// Whether step lists can find the matches of an event sequence, or why not; `None`: a search from start row to start row
-    /// finds them.
-    pub fn step_lists(&self) -> Option<Result<(), &'static str>> {
-        match &self.matching {
-            Matching::Search(_) | Matching::Trend(_) => None,
-            Matching::Sequences { .. } if !self.outputs.shifted.is_empty() => {
-                Some(Err("a measure reads rows beside those of a match"))
-            }
-            Matching::Sequences { steps, .. } => Some(steps.as_ref().map(|_| ()).map_err(|reason| *reason)),
-        }
+    /// `variable_of()[p]`: the variable of place p.
+    pub(crate) fn variable_of(&self) -> Vec<VariableId> {
+        self.automaton.positions.iter().map(|position| position.variable).collect()
     }
 
     /// Names of the output columns before the measures; a measure may not take one of them.

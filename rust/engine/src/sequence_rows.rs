@@ -76,7 +76,7 @@ impl<'a> SequenceRows<'a> {
             }
             _ => vec![],
         };
-        let order = order_of_all(&narrowed, &outputs.order_by)?;
+        let order = if rows.arrived_in_order() { None } else { order_of_all(&narrowed, &outputs.order_by)? };
         let ordinals = order.as_ref().map_or(vec![], |order| {
             let mut ordinals = vec![0; order.len()];
             for (ordinal, row) in order.iter().enumerate() {

@@ -9,16 +9,14 @@ use cepheid_ir::Pattern;
 use cepheid_matcher::sequence::{
     FoundKind, FoundSequence, FoundSequences, Moment, SequenceLimits, SequenceMatcher,
 };
-use cepheid_matcher::step_lists::MEMBERS_MAX;
 use cepheid_matcher::{MatchSet, Strategy, Wanted};
 
 use crate::derive::{Deriving, derive};
 use crate::error::EngineError;
 use crate::matches::{MatchTable, Origin, RowLabels};
-use crate::plan::{MatchOptions, Matching, Measures, Outputs, Plan, schema_with_shifted};
+use crate::plan::{InTable, MatchOptions, Matching, Measures, Outputs, Plan, schema_with_shifted};
 use crate::promote::find_promoted;
 use crate::sequence_rows::{SequenceRows, order_of_all};
-use crate::step_lists;
 use crate::stream::derived::{Part, by_topic};
 use crate::stream::{DerivedTable, TopicOutputs};
 
@@ -33,19 +31,30 @@ pub(crate) struct FoundInTable {
 
 /// Finds event sequences in a table.
 pub(crate) fn find_sequences(
-    matcher: &SequenceMatcher,
-    outputs: &Outputs,
+    plan: &Plan,
     table: &Table,
     options: &MatchOptions,
     wanted: Wanted,
 ) -> Result<FoundInTable, EngineError> {
+    let Matching::Sequences { matcher, in_table } = &plan.matching else {
+        unreachable!("asked for sequences")
+    };
     // What stands some rows on is read of the pattern's own partitions.
-    if let (Wanted::All, true, Some((matcher, keys))) =
-        (wanted, outputs.shifted.is_empty(), matcher.promoted())
+    if let (Wanted::All, true, Some(InTable { promoted: Ok(promoted), .. })) =
+        (wanted, plan.outputs.shifted.is_empty(), in_table)
     {
-        return find_promoted(matcher, &keys, outputs, table, options);
+        return find_promoted(promoted, &plan.outputs, table, options);
     }
-    let mut rows = SequenceRows::new(matcher, outputs, table)?;
+    find_by_runs(matcher, SequenceRows::new(matcher, &plan.outputs, table)?, options, wanted)
+}
+
+/// Puts rows to runs that wait.
+pub(crate) fn find_by_runs(
+    matcher: &SequenceMatcher,
+    mut rows: SequenceRows<'_>,
+    options: &MatchOptions,
+    wanted: Wanted,
+) -> Result<FoundInTable, EngineError> {
     let mut found = FoundSequences::default();
     let limits = SequenceLimits { room: None, interrupted: options.interrupted };
     let is_match = |entry: &FoundSequence| entry.kind == FoundKind::Match;
@@ -64,9 +73,6 @@ pub(crate) fn match_sequences(
     table: &Table,
     options: &MatchOptions,
 ) -> Result<MatchTable, EngineError> {
-    if let Some(matches) = step_lists::match_table(plan, table, options, usize::MAX, MEMBERS_MAX)? {
-        return Ok(matches);
-    }
     let found = SortedInTable::find(plan, table, options)?;
     Ok(found.derive(plan, FoundKind::Match, &plan.outputs.measures)?.0)
 }
@@ -125,9 +131,7 @@ type Decided = Vec<(Moment, Option<u64>, Option<u64>)>;
 
 impl SortedInTable {
     fn find(plan: &Plan, table: &Table, options: &MatchOptions) -> Result<Self, EngineError> {
-        let Matching::Sequences { matcher, .. } = &plan.matching else { unreachable!("asked for sequences") };
-        let FoundInTable { mut found, arrivals, rows } =
-            find_sequences(matcher, &plan.outputs, table, options, Wanted::All)?;
+        let FoundInTable { mut found, arrivals, rows } = find_sequences(plan, table, options, Wanted::All)?;
         let shifted = match &rows {
             Some(rows) => with_shifted_columns(table, rows, &plan.outputs.shifted)?,
             None => table.clone(),
@@ -139,7 +143,7 @@ impl SortedInTable {
             }
             found.found.sort_by_key(|entry| (entry.partition, found.rows[entry.start], entry.number));
         } else {
-            found.sort(matcher.variable_of());
+            found.sort(&plan.variable_of());
         }
         Ok(Self { found, arrivals, table: shifted })
     }
@@ -166,19 +170,20 @@ impl SortedInTable {
 }
 
 /// Numbers the partitions of what was found by first appearance among all rows of the table.
-fn number_partitions(
+pub(crate) fn number_partitions(
     found: &mut FoundSequences,
     table: &Table,
     partition_by: &[usize],
     arrivals: Option<&[u32]>,
 ) -> Result<(), EngineError> {
-    if partition_by.is_empty() || found.found.is_empty() {
+    if found.found.is_empty() {
         return Ok(());
     }
-    let keys = key_ids(table, partition_by)?;
+    let ids = if partition_by.is_empty() { None } else { Some(key_ids(table, partition_by)?.ids) };
     for entry in &mut found.found {
         let first = found.rows[entry.start] as usize;
-        entry.partition = keys.ids[arrivals.map_or(first, |arrivals| arrivals[first] as usize)];
+        let arrival = arrivals.map_or(first, |arrivals| arrivals[first] as usize);
+        entry.partition = ids.as_ref().map_or(0, |ids| ids[arrival]);
     }
     Ok(())
 }
@@ -208,9 +213,7 @@ pub fn match_events(
 ) -> Result<Vec<SequenceFound>, EngineError> {
     let options = MatchOptions { strategy: Some(Strategy::Sequences), ..options.clone() };
     let plan = Plan::new(pattern, table.schema(), &options)?;
-    let Matching::Sequences { matcher, .. } = &plan.matching else { unreachable!("asked for sequences") };
-    let FoundInTable { mut found, arrivals, rows } =
-        find_sequences(matcher, &plan.outputs, table, &options, Wanted::All)?;
+    let FoundInTable { mut found, arrivals, rows } = find_sequences(&plan, table, &options, Wanted::All)?;
     // Where rows were left out, their order is not that of all rows.
     let places = match (&arrivals, &rows) {
         (Some(arrivals), None) => Some(places_among_all(table, &plan.outputs, arrivals)?),
@@ -222,8 +225,8 @@ pub fn match_events(
         }
         (moment, _) => moment,
     };
-    let variable_of = matcher.variable_of();
-    found.sort(variable_of);
+    let variable_of = plan.variable_of();
+    found.sort(&variable_of);
     let member = |row: &u64, place: &u32| {
         let variable = variable_of[*place as usize] as usize;
         let arrival = arrivals.as_ref().map_or(*row as u32, |arrivals| arrivals[*row as usize]);

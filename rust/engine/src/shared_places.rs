@@ -13,13 +13,26 @@ use crate::matches::Ordinals;
 impl Scene<'_> {
     /// The position that a pointer leads to from every output row, where all matches have the same segments and each is a
     /// row of the output: the first or last row of a variable then stands at the beginning or the end of the same segment
-    /// in every match. `members`: the variables it names.
+    /// in every match, and if segments are single rows, so does every other. `members`: the variables it names.
     pub(crate) fn in_every_match(&self, members: Option<&[bool]>, at: &RowPointer) -> Option<UInt32Array> {
-        if !self.output.shows_whole_matches() || at.logical_offset != 0 || at.physical_offset != 0 {
+        if !self.output.shows_whole_matches() || at.physical_offset != 0 {
             return None;
         }
         let shape: Vec<Label> = self.set.shape().collect();
         let is_member = |label: &Label| members.is_none_or(|members| members[label.variable as usize]);
+        if let Some(stride) = self.set.single_rows() {
+            let mut rows = (0..stride).filter(|row| is_member(&shape[*row]));
+            let inwards = at.logical_offset as usize;
+            let row = match at.anchor {
+                Anchor::First => rows.nth(inwards)?,
+                Anchor::Last => rows.rev().nth(inwards)?,
+            };
+            let position = |index: u32| index * stride as u32 + row as u32;
+            return Some(UInt32Array::from_iter_values(self.output.matches.iter().map(position)));
+        }
+        if at.logical_offset != 0 {
+            return None;
+        }
         let (segments, back) = match at.anchor {
             Anchor::First => (shape.iter().position(is_member)?, 0),
             Anchor::Last => (shape.iter().rposition(is_member)? + 1, 1),

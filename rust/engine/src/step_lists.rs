@@ -10,7 +10,7 @@ use cepheid_matcher::{MatchSet, StepLists, Strategy};
 use crate::derive::{Deriving, derive};
 use crate::error::EngineError;
 use crate::matches::{MatchTable, Origin};
-use crate::plan::{MatchOptions, Matching, Plan};
+use crate::plan::{InTable, MatchOptions, Matching, Plan};
 use crate::sequence_rows::SequenceRows;
 
 /// The first `most` matches of a table; `None`: runs that wait are to find them. More than `members_max` rows of matches are
@@ -67,9 +67,11 @@ fn allowed<'a>(
     plan: &'a Plan,
     options: &MatchOptions,
 ) -> Result<Option<(&'a SequenceMatcher, &'a StepLists)>, EngineError> {
-    let Matching::Sequences { matcher, steps } = &plan.matching else { return declined(options) };
-    match (steps, options.strategy) {
-        (Ok(steps), None | Some(Strategy::StepLists)) => Ok(Some((matcher, steps))),
+    match (&plan.matching, options.strategy) {
+        (
+            Matching::Sequences { matcher, in_table: Some(InTable { steps: Ok(steps), .. }) },
+            None | Some(Strategy::StepLists),
+        ) => Ok(Some((matcher, steps))),
         _ => declined(options),
     }
 }

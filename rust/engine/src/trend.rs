@@ -371,8 +371,9 @@ pub(crate) fn count(
     if options.strategy.is_some_and(|strategy| strategy != Strategy::Trends) {
         return Ok(None);
     }
-    let ascending = outputs.order_by.first().is_some_and(|key| !key.descending);
-    let Ok(matcher) = TrendMatcher::compile(pattern, table.schema(), ascending) else { return Ok(None) };
+    let Ok(matcher) = TrendMatcher::compile(pattern, table.schema(), outputs.go_by_time()) else {
+        return Ok(None);
+    };
     let rows = OrderedRows::new(table, &outputs.partition_by, &outputs.order_by, &[])?;
     let times = times(&matcher, None, table, outputs)?;
     let masks = Masks::evaluate(&matcher.predicates, table, &rows)?;

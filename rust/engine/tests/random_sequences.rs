@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use cepheid_engine::{EngineError, FoundKind, MatchOptions, Moment, SequenceFound, match_events};
 use cepheid_event::Table;
 use cepheid_ir::{Contiguity, Pattern, PatternError, Selection};
+use cepheid_matcher::Promoted;
 use cepheid_matcher::sequence::SequenceMatcher;
 use cepheid_testkit::cuts::{Cut, cut};
 use cepheid_testkit::generate_sequences::{SequenceKnobs, random_sequence};
@@ -164,7 +165,7 @@ fn random_sequences_derive_what_the_definition_derives() {
             ran += 1;
             let names = constructs(&pattern);
             let compiled = SequenceMatcher::compile(&pattern, table.schema(), true).expect("it has run");
-            if compiled.promoted().is_some() {
+            if Promoted::new(&compiled, table.schema(), true).is_ok() {
                 promoted += 1;
                 promoted_matched += u64::from(expected.as_ref().is_ok_and(|events| !events.is_empty()));
             }

@@ -24,8 +24,6 @@ pub struct OrderedRows {
     hot: Option<(usize, ArrayRef)>,
     /// Whether rows arrived in order, all partitions taken together.
     arrived_in_order: bool,
-    /// Whether partitions are of one key each.
-    by_key: bool,
 }
 
 impl OrderedRows {
@@ -73,7 +71,7 @@ impl OrderedRows {
     pub fn by_arrival(rows: usize) -> Self {
         let rows = u32::try_from(rows).expect("a table keeps to ROWS_MAX");
         let starts = if rows == 0 { vec![0] } else { vec![0, rows] };
-        Self { arrivals: None, starts, hot: None, arrived_in_order: true, by_key: true }
+        Self { arrivals: None, starts, hot: None, arrived_in_order: true }
     }
 
     /// Groups given as such: partition `p` holds the rows of the table with the arrivals `starts[p]..starts[p + 1]` of
@@ -84,7 +82,7 @@ impl OrderedRows {
             Some(arrivals.len()),
             "starts end where rows do"
         );
-        Self { arrivals: Some(arrivals.into()), starts, hot: None, arrived_in_order: false, by_key: false }
+        Self { arrivals: Some(arrivals.into()), starts, hot: None, arrived_in_order: false }
     }
 
     fn grouped(table: &Table, partition_by: &[usize], read_often: &[usize]) -> Result<Self, EventError> {
@@ -98,7 +96,7 @@ impl OrderedRows {
         }
         // Ids go by first appearance: if they never fall, the rows came grouped.
         if keys.ids.is_sorted() {
-            return Ok(Self { arrivals: None, starts, hot: None, arrived_in_order: true, by_key: true });
+            return Ok(Self { arrivals: None, starts, hot: None, arrived_in_order: true });
         }
         let movable = read_often.iter().copied().find(|column| is_wide_number(table, *column));
         let (arrivals, hot) = match movable {
@@ -108,7 +106,7 @@ impl OrderedRows {
             }
             None => (scattered(&keys.ids, starts.clone()), None),
         };
-        Ok(Self { arrivals: Some(arrivals.into()), starts, hot, arrived_in_order: true, by_key: true })
+        Ok(Self { arrivals: Some(arrivals.into()), starts, hot, arrived_in_order: true })
     }
 
     /// Whether rows arrived in order, all partitions taken together: then arrival alone tells which of two comes first.
@@ -119,11 +117,6 @@ impl OrderedRows {
     /// Whether positions differ from arrivals.
     pub fn is_rearranged(&self) -> bool {
         self.arrivals.is_some()
-    }
-
-    /// Whether all rows of a partition have one key, and all rows of a key are of one partition.
-    pub fn is_by_key(&self) -> bool {
-        self.by_key
     }
 
     /// Number of partitions; an empty table has none.

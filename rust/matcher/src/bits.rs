@@ -1,5 +1,7 @@
 //! A bitmap of rows that can be read 64 rows at a time from any row on.
 
+use std::ops::Range;
+
 use arrow_buffer::BooleanBuffer;
 
 /// One bit a row.
@@ -50,6 +52,13 @@ impl Bits {
             bits.words[row as usize / 64] |= 1 << (row % 64);
         }
         bits
+    }
+
+    /// `rows` bits, those set that are in any of some bitmaps of as many.
+    pub(crate) fn union<'a>(rows: usize, masks: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut any = Self::filled(rows, false);
+        masks.into_iter().for_each(|mask| any.unite(mask));
+        any
     }
 
     /// Number of rows.
@@ -156,6 +165,19 @@ impl Bits {
     pub(crate) fn words_mut(&mut self) -> &mut [u64] {
         &mut self.words
     }
+}
+
+/// The bits of a word, by its number, that are of a range of rows.
+#[inline]
+pub(crate) fn inside(word: usize, rows: &Range<u32>) -> u64 {
+    let mut inside = u64::MAX;
+    if word == rows.start as usize / 64 {
+        inside &= u64::MAX << (rows.start % 64);
+    }
+    if word == rows.end as usize / 64 {
+        inside &= (1_u64 << (rows.end % 64)) - 1;
+    }
+    inside
 }
 
 fn clear_from(words: &mut [u64], rows: usize) {

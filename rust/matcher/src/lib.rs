@@ -23,6 +23,7 @@ mod search;
 pub mod sequence;
 pub mod step_lists;
 mod strategies;
+mod symbols;
 pub mod trend;
 
 pub use automaton::{Automaton, VariableId, members};
@@ -30,6 +31,7 @@ pub use error::MatchError;
 pub use masks::Masks;
 pub use match_set::{Label, MatchSet, MatchView, Segment};
 pub use matcher::{FindOptions, Found, Matcher};
+pub use promote::Promoted;
 pub use search::Wanted;
 pub use step_lists::StepLists;
 pub use strategy::{Plan, Strategy};

@@ -52,9 +52,7 @@ impl Masks {
         }
         Ok(Self { of })
     }
-}
 
-impl Masks {
     /// The same of some rows, in another order.
     ///
     /// Cost: O(rows) a predicate.

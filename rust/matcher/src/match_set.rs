@@ -127,13 +127,11 @@ impl MatchSet {
         }
     }
 
-    /// Of each match the position after its first `segments` segments, in a set with a shape.
+    /// Of each match the position after its first `segments` segments, in a set with a shape whose segments are of any length.
     pub fn positions_after(&self, segments: usize) -> Vec<u32> {
         let per_match = self.shape.as_ref().map_or(0, |shape| shape.len());
         debug_assert!(segments <= per_match, "{segments} of {per_match} segments");
-        if self.single_rows.is_some() {
-            return (0..self.len()).map(|index| (index * per_match + segments) as u32).collect();
-        }
+        debug_assert!(self.single_rows.is_none(), "where single rows stand need not be written down");
         if segments == 0 {
             return self.starts.clone();
         }

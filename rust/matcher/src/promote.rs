@@ -12,15 +12,47 @@ use cepheid_ir::{
 };
 
 use crate::automaton::{Automaton, Next, Target, VariableId};
+use crate::sequence::SequenceMatcher;
 use crate::sequence::joins::{flatten, never_fails};
 
+/// A matcher that a table may be matched with in place of another, when it is partitioned by some columns more. What it
+/// finds counts in these finer partitions.
+#[derive(Debug)]
+pub struct Promoted {
+    /// The matcher.
+    pub matcher: SequenceMatcher,
+    /// The columns, behind those that the pattern names.
+    pub keys: Vec<usize>,
+}
+
+impl Promoted {
+    /// Finds every column that all rows of a run of `matcher` share. `schema` and `timed`: what it was compiled with.
+    ///
+    /// # Errors
+    /// Why there is none, in a sentence.
+    pub fn new(matcher: &SequenceMatcher, schema: &Schema, timed: bool) -> Result<Self, String> {
+        let mut promoted: Option<Self> = None;
+        loop {
+            let from = promoted.as_ref().map_or(matcher, |promoted| &promoted.matcher);
+            match promote(from.pattern(), from.automaton(), schema) {
+                Ok(Promotion { column, pattern }) => {
+                    let matcher = SequenceMatcher::compile(&pattern, schema, timed);
+                    let mut keys = promoted.map_or(vec![], |promoted| promoted.keys);
+                    keys.push(column);
+                    promoted = Some(Self { matcher: matcher.map_err(|error| error.to_string())?, keys });
+                }
+                Err(reason) => return promoted.ok_or(reason),
+            }
+        }
+    }
+}
+
 /// A pattern of which every run keeps to one value of a column, written for rows of that value.
-#[derive(Clone, Debug)]
-pub struct Promotion {
+struct Promotion {
     /// The column, which the pattern's partitions are to be divided by.
-    pub column: usize,
+    column: usize,
     /// What is asked there.
-    pub pattern: Pattern,
+    pattern: Pattern,
 }
 
 /// Finds a column that all rows of a run share, and says why there is none.
@@ -28,11 +60,7 @@ pub struct Promotion {
 /// What sees rows of other keys stands against it: `after_match` (a match forgets what other keys have begun, or waits
 /// for it), strict contiguity, bounds by rows, `PREV` and `NEXT`, absence before the first row, `until`; and so does a
 /// condition that may raise an error, which would be met for rows of fewer keys.
-pub(crate) fn promote(
-    pattern: &Pattern,
-    automaton: &Automaton,
-    schema: &Schema,
-) -> Result<Promotion, String> {
+fn promote(pattern: &Pattern, automaton: &Automaton, schema: &Schema) -> Result<Promotion, String> {
     sees_no_other_keys(pattern, automaton)?;
     let mut conditions = vec![];
     for variable in &automaton.variables {

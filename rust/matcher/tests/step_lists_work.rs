@@ -1,52 +1,21 @@
 //! How much work step lists are, counted: nothing here looks at a clock.
 
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, TimeUnit};
 use cepheid_event::{OrderedRows, Table};
-use cepheid_ir::{
-    AfterMatchSkip, BinaryOp, Contiguity, Definition, Expr, Pattern, PatternNode, Quantifier, Selection,
-    Step, Within,
-};
+use cepheid_ir::{AfterMatchSkip, Contiguity, Pattern, Selection, Within};
 use cepheid_matcher::StepLists;
 use cepheid_matcher::sequence::{Chunk, SequenceMatcher};
 use cepheid_matcher::step_lists::{SearchLimits, StepListsFound, StepListsWork};
-use cepheid_testkit::RefValue;
-use cepheid_testkit::generate_streams::EVENT_TIME;
-use cepheid_testkit::text_table::{TextColumn, TextTable};
-
-/// A row a letter.
-fn rows(letters: impl Iterator<Item = char>) -> RecordBatch {
-    let column = |name: &str, data_type| TextColumn { name: name.into(), data_type, declared: true };
-    let columns = vec![
-        column("k", DataType::Utf8),
-        column(EVENT_TIME, DataType::Timestamp(TimeUnit::Nanosecond, None)),
-    ];
-    let row = |(time, letter): (usize, char)| {
-        vec![RefValue::String(letter.into()), RefValue::Timestamp(time as i64)]
-    };
-    let table = TextTable { columns, rows: letters.enumerate().map(row).collect() };
-    table.to_batch().expect("cells fit their columns")
-}
+use cepheid_testkit::letters::{rows_of_letters as rows, steps_of_letters};
 
 /// All matches of steps of one letter each; `b+` repeats.
 fn pattern(steps: &[&str], contiguity: Contiguity, within: Option<u64>) -> Pattern {
-    let step = |name: &&str| {
-        let variable = PatternNode::Variable(name[..1].to_owned());
-        let quantifier = Quantifier { contiguity, ..Quantifier::new(1, None) };
-        let node = match name.ends_with('+') {
-            true => PatternNode::Quantified { node: Box::new(variable), quantifier },
-            false => variable,
-        };
-        Step { contiguity, node }
+    let pattern = Pattern {
+        selection: Selection::All,
+        after_match: AfterMatchSkip::None,
+        within: within.map(Within::Rows),
+        ..steps_of_letters(steps, contiguity)
     };
-    let mut pattern = Pattern::algebra(PatternNode::Sequence(steps.iter().map(step).collect()));
-    for name in steps {
-        let condition = Expr::binary(BinaryOp::Equal, Expr::column("k"), Expr::literal(&name[..1]));
-        pattern.define.push(Definition { variable: name[..1].to_owned(), condition });
-    }
-    pattern.selection = Selection::All;
-    pattern.after_match = AfterMatchSkip::None;
-    pattern.within = within.map(Within::Rows);
     pattern.normalise()
 }
 

@@ -174,17 +174,13 @@ impl Pusher {
     #[pyo3(signature = (*values))]
     fn push(&self, py: Python<'_>, values: &Bound<'_, PyTuple>) -> PyResult<Option<Py<PyAny>>> {
         let count = values.len();
-        {
-            let rows = self.rows()?;
-            let fields = rows.columns.schema().fields();
-            if count != fields.len() {
-                let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
-                return Err(PyTypeError::new_err(format!(
-                    "push() takes {} values ({}), not {count}",
-                    names.len(),
-                    names.join(", ")
-                )));
-            }
+        if count != self.names.len() {
+            let names: Vec<String> = self.names.iter().map(ToString::to_string).collect();
+            return Err(PyTypeError::new_err(format!(
+                "push() takes {} values ({}), not {count}",
+                names.len(),
+                names.join(", ")
+            )));
         }
         self.append(py, |index| values.get_item(index))
     }

@@ -8,6 +8,7 @@
 //! - [`generate_patterns`], [`generate_events`]: seeded random patterns and tables, the same on every machine.
 //! - [`generate_sequences`], [`generate_streams`]: the same for event sequences; [`sequence_constructs`] counts what
 //!   a sample holds.
+//! - [`letters`]: rows and steps of one letter each, for tests that count work.
 //! - [`cuts`]: ways to cut a table into batches.
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ pub mod generate_patterns;
 pub mod generate_sequences;
 pub mod generate_streams;
 pub mod generate_trends;
+pub mod letters;
 pub mod reference;
 pub mod reference_table;
 pub mod sequence_constructs;

@@ -166,7 +166,7 @@ impl Rule {
             strategy: Some(Strategy::Sequences),
             ..MatchOptions::default()
         };
-        let plan = Plan::new(&binding.pattern, &binding.schema, &options)?;
+        let plan = Plan::of_stream(&binding.pattern, &binding.schema, &options)?;
         let compiled = Arc::new(Compiled { binding, plan, known });
         if self.compiled.is_some() {
             self.rebuild(&compiled, around)?;

@@ -89,19 +89,17 @@ impl SequenceMatcher {
         mut enough: impl FnMut(&FoundSequences) -> bool,
     ) -> Result<SequenceState, MatchError> {
         let asked = Asked::with_masks(self, chunk, masks)?;
-        let needed = self.needed();
+        let needed = self.needed(&asked.masks);
         let mut state = SequenceState::default();
         let mut work = Work::new(self, &mut state, found, limits);
         for partition in 0..chunk.rows.num_partitions() {
-            if needed
-                .as_ref()
-                .is_some_and(|needed| needed.is_missing(&asked, chunk.rows.partition(partition)))
-            {
+            let rows = chunk.rows.partition(partition);
+            if needed.as_ref().is_some_and(|needed| needed.is_missing(rows.clone())) {
                 continue;
             }
             work.partition = work.state.add_partition(self);
             work.ordinal = Some(partition as u32);
-            work.rows(&asked, chunk.rows.partition(partition))?;
+            work.rows(&asked, rows)?;
             work.finish()?;
             let id = work.partition;
             work.state.partitions.remove(id);

@@ -13,7 +13,6 @@ use super::wait::START;
 use crate::automaton::{Automaton, Next, Target, VariableId, members};
 use crate::conditions::{Condition, Conditions, physical_leaf};
 use crate::error::MatchError;
-use crate::promote::{Promotion, promote};
 
 /// See [`crate::sequence`]. Immutable: one matcher may run over many streams at once.
 #[derive(Debug)]
@@ -55,8 +54,6 @@ pub struct SequenceMatcher {
     pub(crate) uses_timers: bool,
     /// What happens at the end of the WITHIN can be seen even if nothing complete waits for it.
     pub(crate) window_shows: bool,
-    /// The same pattern for rows of one value of a column that all rows of a run share; or why there is none.
-    promoted: Result<(usize, Box<SequenceMatcher>), String>,
     /// While compiling: the expression at hand is asked of a finished match.
     finished: bool,
 }
@@ -146,7 +143,6 @@ impl SequenceMatcher {
             skip,
             emitted,
             leading,
-            promoted: Err(String::new()),
             finished: false,
         };
         for (variable, condition) in conditions.of.iter().enumerate() {
@@ -188,35 +184,12 @@ impl SequenceMatcher {
             && (matcher.within_ns, matcher.within_rows) == (None, None)
             && matcher.pattern.emit_at.is_empty()
             && matcher.automaton.positions.iter().flat_map(|position| &position.follow).all(ends_at_a_row);
-        matcher.promoted = match promote(pattern, &matcher.automaton, schema) {
-            Ok(Promotion { column, pattern }) => {
-                Ok((column, Box::new(Self::compile(&pattern, schema, timed)?)))
-            }
-            Err(reason) => Err(reason),
-        };
         Ok(matcher)
     }
 
     /// The pattern.
     pub fn pattern(&self) -> &Pattern {
         &self.pattern
-    }
-
-    /// The matcher that a table may be matched with when it is partitioned by these columns too: see
-    /// [`crate::promote`]. What it finds counts in finer partitions.
-    pub fn promoted(&self) -> Option<(&Self, Vec<usize>)> {
-        let mut keys = vec![];
-        let mut matcher = self;
-        while let Ok((column, promoted)) = &matcher.promoted {
-            keys.push(*column);
-            matcher = promoted;
-        }
-        (!keys.is_empty()).then_some((matcher, keys))
-    }
-
-    /// Why there is none.
-    pub(crate) fn not_promoted(&self) -> Option<&str> {
-        self.promoted.as_ref().err().map(String::as_str)
     }
 
     /// The automaton.

@@ -3,30 +3,31 @@
 use std::ops::Range;
 
 use super::compile::SequenceMatcher;
-use super::tests::{Asked, Test};
+use super::tests::Test;
 use crate::automaton::{Next, Target};
+use crate::bits::Bits;
+use crate::masks::Masks;
 
-/// Predicates of which every match holds a row each, and how many rows it holds at least.
-pub(crate) struct Needed {
-    predicates: Vec<usize>,
+/// Rows of predicates of which every match holds one each, and how many rows it holds at least.
+pub(crate) struct Needed<'a> {
+    satisfying: Vec<&'a Bits>,
     rows: u32,
 }
 
-impl Needed {
+impl Needed<'_> {
     /// Whether rows of these positions are too few, or none of them satisfies a predicate that a match needs.
-    pub(crate) fn is_missing(&self, asked: &Asked<'_>, rows: Range<u32>) -> bool {
+    pub(crate) fn is_missing(&self, rows: Range<u32>) -> bool {
         let (start, end) = (rows.start as usize, rows.end as usize);
-        let lacks = |predicate: &usize| {
-            asked.masks.of[*predicate].as_ref().is_ok_and(|mask| mask.next_set(start, end) == end)
-        };
-        rows.end - rows.start < self.rows || self.predicates.iter().any(lacks)
+        let lacks = |mask: &&Bits| mask.next_set(start, end) == end;
+        rows.end - rows.start < self.rows || self.satisfying.iter().any(lacks)
     }
 }
 
 impl SequenceMatcher {
-    /// `None`: rows matter beside those of matches, because something else is reported, or because a condition that reads the
-    /// run may raise an error.
-    pub(crate) fn needed(&self) -> Option<Needed> {
+    /// `None`: rows matter beside those of matches, because something else is reported, or because a condition may raise an
+    /// error: one that reads the run, or one of which `masks` could not be made.
+    pub(crate) fn needed<'a>(&self, masks: &'a Masks) -> Option<Needed<'a>> {
+        let masks: Vec<&Bits> = masks.of.iter().map(|mask| mask.as_ref().ok()).collect::<Option<_>>()?;
         let reports_more = self.pattern.timeouts || !self.pattern.emit_at.is_empty();
         if reports_more || self.tests.iter().any(|test| matches!(test, Test::Run { .. })) {
             return None;
@@ -45,7 +46,7 @@ impl SequenceMatcher {
                 predicates.push(predicate);
             }
         }
-        Some(Needed { predicates, rows })
+        Some(Needed { satisfying: predicates.into_iter().map(|predicate| masks[predicate]).collect(), rows })
     }
 
     /// The fewest rows of a match that goes through `open` places alone; `None`: there is no such match.

@@ -7,28 +7,26 @@ use cepheid_ir::BinaryOp;
 use super::compile::SequenceMatcher;
 use super::tests::Test;
 use super::wait::{WaitKey, Waits};
+use crate::promote::Promoted;
 
 impl SequenceMatcher {
     /// One sentence for each way in which runs that wait are told apart, and one on keys that all rows of a run share;
-    /// none for a pattern whose conditions read no run.
-    pub fn outline(&self, schema: &Schema) -> Vec<String> {
+    /// none for a pattern whose conditions read no run. `promoted`: what these keys are, or why there are none.
+    pub fn outline(&self, schema: &Schema, promoted: Result<&Promoted, &String>) -> Vec<String> {
         let reads_run = |test: &Test| matches!(test, Test::Run { .. });
         if !self.tests.iter().take(self.automaton.variables.len()).any(reads_run) {
             return vec![];
         }
         let mut lines = vec![];
-        match (self.promoted(), self.not_promoted()) {
-            (Some((_, keys)), _) => {
+        match promoted {
+            Ok(Promoted { keys, .. }) => {
                 let names: Vec<&str> = keys.iter().map(|key| schema.field(*key).name().as_str()).collect();
                 lines.push(format!(
                     "in a table, partitioned by {} as well: every row of a run equals an earlier one on it",
                     names.join(", ")
                 ));
             }
-            (None, Some(reason)) => {
-                lines.push(format!("not partitioned by what conditions equate: {reason}"))
-            }
-            (None, None) => {}
+            Err(reason) => lines.push(format!("not partitioned by what conditions equate: {reason}")),
         }
         let mut waits = Waits::default();
         for (place, position) in self.automaton.positions.iter().enumerate() {

@@ -114,11 +114,11 @@ impl SequenceMatcher {
                 predicates.push(predicate);
             }
         }
-        let mut any = Bits::filled(rows, false);
-        for predicate in predicates {
-            any.unite(masks.of[predicate].as_ref().ok()?);
-        }
-        Some(any)
+        let masks: Vec<&Bits> = predicates
+            .into_iter()
+            .map(|predicate| masks.of[predicate].as_ref().ok())
+            .collect::<Option<_>>()?;
+        Some(Bits::union(rows, masks))
     }
 
     /// Whether nothing is read beside the row under test and rows that were taken.

@@ -67,10 +67,10 @@ pub(super) struct Action {
 }
 
 impl StepLists {
-    /// What a row does that satisfies the predicates set in `class`.
-    pub(super) fn action(&self, class: u64) -> Action {
+    /// What a row does that satisfies the predicates set in `symbol`.
+    pub(super) fn action(&self, symbol: u64) -> Action {
         let satisfies = |variable: u16| {
-            self.of_variable[variable as usize].is_none_or(|predicate| class >> predicate & 1 != 0)
+            self.of_variable[variable as usize].is_none_or(|predicate| symbol >> predicate & 1 != 0)
         };
         let fits = |place: u16| satisfies(self.places[place as usize].variable);
         let over = |edge: &super::compile::Edge| {

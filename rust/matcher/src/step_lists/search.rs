@@ -2,16 +2,14 @@
 
 use std::ops::Range;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
 use super::compile::{Bound, StepLists};
 use super::enumerate::{Enumeration, Written};
 use super::lists::{Action, Lists};
-use crate::bits::Bits;
+use crate::bits::{Bits, inside};
 use crate::error::MatchError;
 use crate::masks::Masks;
 use crate::sequence::{Chunk, NO_TIME};
+use crate::symbols::{BySymbol, symbol_at};
 
 /// Most rows of all matches together, unless fewer are asked for.
 pub const MEMBERS_MAX: usize = 1 << 30;
@@ -61,8 +59,8 @@ enum Wanted {
 }
 
 impl StepLists {
-    /// The first `most` matches of a table, whose rows satisfy what `masks` say by position. `None`: the data stand against it (a condition raises an error somewhere, or a
-    /// row under a WITHIN has no time).
+    /// The first `most` matches of a table, whose rows satisfy what `masks` say by position. `None`: the data stand against
+    /// it (a condition raises an error somewhere, or a row under a WITHIN has no time).
     ///
     /// # Errors
     /// [`MatchError::TooLarge`], [`MatchError::Interrupted`], and what Arrow refuses.
@@ -163,36 +161,6 @@ struct Outcome {
     work: StepListsWork,
 }
 
-/// What rows do, by the conditions they satisfy.
-struct Actions<'a> {
-    steps: &'a StepLists,
-    known: HashMap<u64, u32, FixedState>,
-    all: Vec<Action>,
-    /// For up to eight predicates: `direct[class]`, or `u32::MAX`.
-    direct: Vec<u32>,
-}
-
-impl Actions<'_> {
-    #[inline]
-    fn of(&mut self, class: u64) -> u32 {
-        match self.direct.get(class as usize) {
-            Some(index) if *index != u32::MAX => *index,
-            _ => self.look_up(class),
-        }
-    }
-
-    fn look_up(&mut self, class: u64) -> u32 {
-        let index = *self.known.entry(class).or_insert_with(|| {
-            self.all.push(self.steps.action(class));
-            self.all.len() as u32 - 1
-        });
-        if let Some(direct) = self.direct.get_mut(class as usize) {
-            *direct = index;
-        }
-        index
-    }
-}
-
 /// Matches of one row.
 struct Completed {
     /// The row's place in the order of all rows.
@@ -209,7 +177,7 @@ struct Search<'a> {
     relevant: Bits,
     lists: Lists<'a>,
     enumeration: Enumeration,
-    actions: Actions<'a>,
+    actions: BySymbol<Action>,
     wanted: Wanted,
     outcome: Outcome,
     members_max: usize,
@@ -234,19 +202,13 @@ impl<'a> Search<'a> {
             .map(|predicate| masks.of[*predicate].as_ref().ok())
             .collect::<Option<_>>()?;
         let every_row = steps.of_variable.iter().any(Option::is_none);
-        let mut relevant = Bits::filled(chunk.rows.num_rows(), every_row);
-        if !every_row {
-            masks.iter().for_each(|mask| relevant.unite(mask));
-        }
+        let rows = chunk.rows.num_rows();
+        let relevant =
+            if every_row { Bits::filled(rows, true) } else { Bits::union(rows, masks.iter().copied()) };
         let lists = Lists::new(steps);
         Some(Self {
             enumeration: Enumeration::new(&lists),
-            actions: Actions {
-                steps,
-                known: HashMap::with_hasher(FixedState::with_seed(0)),
-                all: vec![],
-                direct: if masks.len() <= 8 { vec![u32::MAX; 1 << masks.len()] } else { vec![] },
-            },
+            actions: BySymbol::new(masks.len()),
             steps,
             chunk,
             masks,
@@ -281,7 +243,7 @@ impl<'a> Search<'a> {
         let mut number = 1;
         let mut words = vec![0_u64; self.masks.len()];
         for block in rows.start / 64..rows.end.div_ceil(64) {
-            let mut open = self.relevant.words()[block as usize] & inside(block, &rows);
+            let mut open = self.relevant.words()[block as usize] & inside(block as usize, &rows);
             if open == 0 {
                 continue;
             }
@@ -291,13 +253,10 @@ impl<'a> Search<'a> {
             while open != 0 {
                 let bit = open.trailing_zeros();
                 open &= open - 1;
-                let class = words
-                    .iter()
-                    .enumerate()
-                    .fold(0, |class, (place, word)| class | (word >> bit & 1) << place);
+                let symbol = symbol_at(&words, bit);
                 let row = block * 64 + bit;
                 self.outcome.work.rows += 1;
-                if self.row(row, class, &rows, &mut window, &mut number)? {
+                if self.row(row, symbol, &rows, &mut window, &mut number)? {
                     return Ok(());
                 }
             }
@@ -310,15 +269,15 @@ impl<'a> Search<'a> {
     fn row(
         &mut self,
         row: u32,
-        class: u64,
+        symbol: u64,
         partition: &Range<u32>,
         window: &mut Window,
         number: &mut i64,
     ) -> Result<bool, MatchError> {
         self.pause()?;
         let first = window.first(row, partition, &self.chunk);
-        let action = self.actions.of(class);
-        let action = &self.actions.all[action as usize];
+        let action = self.actions.number(symbol, || self.steps.action(symbol));
+        let action = &self.actions.made()[action as usize];
         if !self.lists.grow(action, row, first) {
             return Ok(false);
         }
@@ -467,18 +426,6 @@ impl StepListsFound {
             numbers.truncate(most);
         }
     }
-}
-
-/// Rows of a block of 64 that are in a range.
-fn inside(block: u32, rows: &Range<u32>) -> u64 {
-    let mut inside = u64::MAX;
-    if block == rows.start / 64 {
-        inside &= u64::MAX << (rows.start % 64);
-    }
-    if block == rows.end / 64 {
-        inside &= (1_u64 << (rows.end % 64)) - 1;
-    }
-    inside
 }
 
 /// Where a match may begin that ends in the row at hand.

@@ -20,7 +20,7 @@ use std::ops::Range;
 use cepheid_ir::{Pattern, PatternNode};
 
 use crate::automaton::VariableId;
-use crate::bits::Bits;
+use crate::bits::{Bits, inside};
 use crate::conditions::{Condition, Conditions};
 use crate::error::MatchError;
 use crate::masks::Masks;
@@ -141,13 +141,7 @@ impl<'a> BitStreams<'a> {
         let mut carry = false;
         let mut right = 0_u64;
         for word in words.rev() {
-            let mut inside = u64::MAX;
-            if word == first / 64 {
-                inside &= u64::MAX << (first % 64);
-            }
-            if (word + 1) * 64 > last {
-                inside &= (1_u64 << (last % 64)) - 1;
-            }
+            let inside = inside(word, &self.partition);
             let holds = mask.words()[word] & inside;
             let mut seeds = holds;
             if !is_last {

@@ -3,17 +3,15 @@
 use arrow_array::UInt32Array;
 use cepheid_event::OrderedRows;
 use cepheid_ir::Within;
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 
 use super::compile::TrendMatcher;
-use super::operator::Operator;
 use super::semiring::Semiring;
 use super::stacks::Stacks;
-use crate::bits::Bits;
+use crate::bits::{Bits, inside};
 use crate::error::MatchError;
 use crate::masks::Masks;
 use crate::sequence::NO_TIME;
+use crate::symbols::{BySymbol, symbol_at};
 
 /// Rows ready to be scanned, and what every scan of them needs.
 #[derive(Debug)]
@@ -64,43 +62,6 @@ pub struct ScanOptions {
 /// Words of rows between two questions whether to go on.
 const WORDS_BETWEEN_QUESTIONS: u32 = 1 << 14;
 
-/// Operators by symbol, made when a symbol first comes.
-struct Operators<'a> {
-    matcher: &'a TrendMatcher,
-    /// For up to eight predicates: `direct[symbol]`, or `u32::MAX`.
-    direct: Vec<u32>,
-    numbers: HashMap<u64, u32, FixedState>,
-    made: Vec<Operator>,
-}
-
-impl<'a> Operators<'a> {
-    fn new(matcher: &'a TrendMatcher) -> Self {
-        let predicates = matcher.predicates.len();
-        let direct = if predicates <= 8 { vec![u32::MAX; 1 << predicates] } else { vec![] };
-        Self { matcher, direct, numbers: HashMap::with_hasher(FixedState::with_seed(0)), made: vec![] }
-    }
-
-    #[inline]
-    fn number(&mut self, symbol: u64) -> u32 {
-        match self.direct.get(symbol as usize) {
-            Some(number) if *number != u32::MAX => *number,
-            _ => self.number_slowly(symbol),
-        }
-    }
-
-    fn number_slowly(&mut self, symbol: u64) -> u32 {
-        let next = self.made.len() as u32;
-        let number = *self.numbers.entry(symbol).or_insert(next);
-        if number == next {
-            self.made.push(self.matcher.operator(symbol));
-        }
-        if let Some(direct) = self.direct.get_mut(symbol as usize) {
-            *direct = number;
-        }
-        number
-    }
-}
-
 impl<'a> TrendRows<'a> {
     /// Takes the masks of the matcher's predicates over the rows. `times` are needed for a bound by time and for windows.
     ///
@@ -120,11 +81,7 @@ impl<'a> TrendRows<'a> {
                 MatchError::Condition { variable, source: Box::new(source) }
             })?);
         }
-        let relevant = (!matcher.every_row).then(|| {
-            let mut relevant = Bits::filled(rows.num_rows(), false);
-            bits.iter().for_each(|mask| relevant.unite(mask));
-            relevant
-        });
+        let relevant = (!matcher.every_row).then(|| Bits::union(rows.num_rows(), &bits));
         Ok(Self { matcher, rows, times, masks: bits, relevant })
     }
 
@@ -182,7 +139,7 @@ impl<'a> TrendRows<'a> {
         };
         let weighing = self.symbols_of(|variable| semiring.weighs(variable as u16));
         let gap = self.matcher.operator(0);
-        let mut operators = Operators::new(self.matcher);
+        let mut operators = BySymbol::new(self.masks.len());
         let mut stacks = Stacks::new(semiring, self.matcher.waits, limit);
         let by_time = matches!(self.matcher.within, Some(Within::Time { .. }));
         let mut groups = Groups { keys: vec![], elements: vec![] };
@@ -205,12 +162,7 @@ impl<'a> TrendRows<'a> {
                     }
                 }
                 let mut rows = self.relevant.as_ref().map_or(u64::MAX, |relevant| relevant.words()[word]);
-                if word == start / 64 {
-                    rows &= u64::MAX << (start % 64);
-                }
-                if word == end / 64 {
-                    rows &= (1 << (end % 64)) - 1;
-                }
+                rows &= inside(word, &range);
                 if rows == 0 {
                     continue;
                 }
@@ -221,17 +173,14 @@ impl<'a> TrendRows<'a> {
                 while rows != 0 {
                     let bit = rows.trailing_zeros();
                     rows &= rows - 1;
-                    let mut symbol = 0;
-                    for (predicate, word_of) in words.iter().enumerate() {
-                        symbol |= (word_of >> bit & 1) << predicate;
-                    }
+                    let symbol = symbol_at(&words, bit);
                     let position = word * 64 + bit as usize;
                     let this = rank;
                     rank += u32::from(weighing.is_none_or(|weighing| symbol & weighing != 0));
                     let behind_gap = position != next;
                     next = position + 1;
-                    let number = operators.number(symbol);
-                    let operator = &operators.made[number as usize];
+                    let number = operators.number(symbol, || self.matcher.operator(symbol));
+                    let operator = &operators.made()[number as usize];
                     let time = if by_time { self.time(position) } else { NO_TIME };
                     let mut complete = semiring.zero();
                     if by_time && time == NO_TIME {
@@ -239,7 +188,7 @@ impl<'a> TrendRows<'a> {
                         stacks.clear(semiring);
                     } else {
                         let stamp = if by_time { time } else { position as i64 };
-                        stacks.expire(semiring, stamp, &operators.made, &gap);
+                        stacks.expire(semiring, stamp, operators.made(), &gap);
                         let gap = (behind_gap && self.matcher.gaps_matter).then_some(&gap);
                         stacks.push(semiring, (stamp, number, this), operator, gap, &mut complete);
                     }

@@ -1,49 +1,15 @@
 //! How much work a stream is: every row is looked at once, and runs are looked at only for rows that they wait for.
 
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, TimeUnit};
-use cepheid_ir::{
-    AfterMatchSkip, BinaryOp, Contiguity, Definition, Expr, Pattern, PatternNode, Quantifier, Selection, Step,
-};
-use cepheid_testkit::RefValue;
-use cepheid_testkit::generate_streams::EVENT_TIME;
-use cepheid_testkit::text_table::{TextColumn, TextTable};
+use cepheid_ir::{AfterMatchSkip, Contiguity, Pattern, Selection};
+use cepheid_testkit::letters::{rows_of_letters as rows, steps_of_letters};
 
 use super::stream::Stream;
 
 const ROWS: usize = 2000;
 
-/// A row a letter, one each nanosecond.
-fn rows(letters: impl Iterator<Item = char>) -> RecordBatch {
-    let column = |name: &str, data_type| TextColumn { name: name.into(), data_type, declared: true };
-    let columns = vec![
-        column("k", DataType::Utf8),
-        column(EVENT_TIME, DataType::Timestamp(TimeUnit::Nanosecond, None)),
-    ];
-    let row = |(time, letter): (usize, char)| {
-        vec![RefValue::String(letter.into()), RefValue::Timestamp(time as i64)]
-    };
-    let table = TextTable { columns, rows: letters.enumerate().map(row).collect() };
-    table.to_batch().expect("cells fit their columns")
-}
-
-/// Steps of one letter each, one after another with gaps; `a+` repeats.
 fn sequence(steps: &[&str]) -> Pattern {
-    let step = |name: &&str| {
-        let variable = PatternNode::Variable(name[..1].to_owned());
-        let quantifier = Quantifier { contiguity: Contiguity::SkipTillNext, ..Quantifier::new(1, None) };
-        let node = match name.ends_with('+') {
-            true => PatternNode::Quantified { node: Box::new(variable), quantifier },
-            false => variable,
-        };
-        Step { contiguity: Contiguity::SkipTillNext, node }
-    };
-    let mut pattern = Pattern::algebra(PatternNode::Sequence(steps.iter().map(step).collect()));
-    for name in steps {
-        let condition = Expr::binary(BinaryOp::Equal, Expr::column("k"), Expr::literal(&name[..1]));
-        pattern.define.push(Definition { variable: name[..1].to_owned(), condition });
-    }
-    pattern.normalise()
+    steps_of_letters(steps, Contiguity::SkipTillNext).normalise()
 }
 
 fn all(pattern: Pattern) -> Pattern {
