@@ -255,6 +255,15 @@ impl Lane {
     ) -> Result<Scanned, EngineError> {
         match self.kind {
             LaneKind::Matches => {
+                if options.every_ns.is_none()
+                    && let Some(counted) = rows.count_chain(options, work)?
+                {
+                    let runs = |count| Exact::new(i128::try_from(count).expect("at most 127 bits"));
+                    let alone =
+                        |count| Total { runs: runs(count), values: Exact::zero(), sum: Exact::zero() };
+                    let keys = (0..counted.len() as u32).map(|partition| (partition, Some(0)));
+                    return Ok((keys.collect(), LaneFound::Exact(counted.into_iter().map(alone).collect())));
+                }
                 let Groups { keys, elements } = rows.scan(&Counting::<Exact>::new(), options, work)?;
                 let alone = |runs: &Exact| Total { runs: *runs, values: Exact::zero(), sum: Exact::zero() };
                 let exact: Vec<_> = elements.iter().map(alone).collect();
@@ -379,6 +388,9 @@ pub(crate) fn count(
     let masks = Masks::evaluate(&matcher.predicates, table, &rows)?;
     let Ok(rows) = TrendRows::new(&matcher, &rows, masks, &times) else { return Ok(None) };
     let scan = ScanOptions { every_ns: None, first_only, one_total: true, interrupted: options.interrupted };
+    if let Some(counted) = rows.count_chain(scan, &mut TrendWork::default())? {
+        return Ok(Some(counted.into_iter().map(BigUint::from).sum()));
+    }
     let counted = rows.scan(&Counting::<Exact>::new(), scan, &mut TrendWork::default())?.elements;
     let exact: Option<Vec<i128>> = counted.iter().map(|runs| runs.get()).collect();
     Ok(Some(match exact {

@@ -18,6 +18,7 @@
 //! The files: [`compile`] makes operators of the automaton, [`operator`] is what a row does to the numbers of ways,
 //! [`semiring`] is what is counted and in which [`number`]s, [`stacks`] the window, [`scan`] the way through the rows.
 
+mod chain;
 mod compile;
 mod number;
 mod operator;
