@@ -152,14 +152,37 @@ fn partition_by_partition(
     };
     let ordinal = rows.ordinals_of_input(table.num_rows());
     let first = |index: u32| members[set.start(index as usize) as usize];
-    let mut order: Vec<u32> = (0..set.len() as u32).collect();
+    let place = |index: u32| ordinal.as_ref().map_or(first(index), |of| of[first(index) as usize]);
     // Matches are in the order of their numbers.
-    order.sort_by_key(|index| {
-        let row = first(*index);
-        (
-            keys.as_ref().map_or(0, |keys| keys.ids[row as usize]),
-            ordinal.as_ref().map_or(row, |of| of[row as usize]),
-        )
-    });
+    let mut order = stable_order((0..set.len() as u32).collect(), place, table.num_rows());
+    if let Some(keys) = keys {
+        order = stable_order(order, |index| keys.ids[first(index) as usize], keys.counts.len());
+    }
     Ok(order)
+}
+
+/// Indices in order of their places, of which there are `places`; those of one place stay as they are. By counting, unless
+/// that is more than comparing.
+fn stable_order(mut indices: Vec<u32>, place: impl Fn(u32) -> u32, places: usize) -> Vec<u32> {
+    if indices.is_sorted_by_key(|index| place(*index)) {
+        return indices;
+    }
+    if indices.len() < places / 8 {
+        indices.sort_by_key(|index| place(*index));
+        return indices;
+    }
+    let mut next = vec![0_u32; places + 1];
+    for index in &indices {
+        next[place(*index) as usize + 1] += 1;
+    }
+    for at in 1..next.len() {
+        next[at] += next[at - 1];
+    }
+    let mut ordered = vec![0; indices.len()];
+    for index in indices {
+        let next = &mut next[place(index) as usize];
+        ordered[*next as usize] = index;
+        *next += 1;
+    }
+    ordered
 }

@@ -42,7 +42,7 @@ fn table(keys: &[i64], kinds: &[i64]) -> Table {
 }
 
 /// Ways from every first row, one after another.
-fn expected(least: &[Option<i64>], within: Option<Within>, rows: &[(i64, i64)]) -> u128 {
+fn expected(least: &[Option<i64>], within: Option<Within>, rows: &[(i64, i64)]) -> i128 {
     let fits = |place: usize, kind: i64| least[place].is_none_or(|least| kind >= least);
     let mut total = 0;
     for (first, (began, kind)) in rows.iter().enumerate() {
@@ -50,7 +50,7 @@ fn expected(least: &[Option<i64>], within: Option<Within>, rows: &[(i64, i64)]) 
         if timeless || !fits(0, *kind) {
             continue;
         }
-        let mut ways = vec![0_u128; least.len()];
+        let mut ways = vec![0_i128; least.len()];
         ways[0] = 1;
         for (row, (time, kind)) in rows.iter().enumerate().skip(first + 1) {
             let over = match within {
@@ -115,19 +115,19 @@ fn what_leaves_the_window_is_subtracted_and_nothing_else() {
             let rows = ordered.partition(partition).map(|position| ordered.arrival(position) as usize);
             rows.map(|row| (times[row], kinds[row])).collect()
         };
-        let right: Vec<u128> =
+        let right: Vec<i128> =
             (0..ordered.num_partitions()).map(|partition| expected(&least, within, &of(partition))).collect();
         assert_eq!(counted, right, "seed {seed}: {least:?} {within:?}");
         let scanned =
             rows.scan(&Counting::<Exact>::new(), ScanOptions::default(), &mut work).expect("scanned");
-        let scanned: Vec<_> = scanned.elements.iter().map(|runs| runs.get().expect("fits") as u128).collect();
+        let scanned: Vec<_> = scanned.elements.iter().map(|runs| runs.get().expect("fits")).collect();
         assert_eq!(counted, scanned, "seed {seed}: by stacks");
         let first = ScanOptions { first_only: true, ..ScanOptions::default() };
         let exists = rows.count_chain(first, &mut work).expect("not interrupted").expect("a chain");
         assert_eq!(exists.iter().any(|ways| *ways > 0), right.iter().any(|ways| *ways > 0), "seed {seed}");
         taken += 1;
         with_matches += usize::from(right.iter().any(|ways| *ways > 0));
-        past_64_bits += usize::from(right.iter().any(|ways| *ways > u128::from(u64::MAX)));
+        past_64_bits += usize::from(right.iter().any(|ways| *ways > i128::from(u64::MAX)));
     }
     assert!(taken == 1_000 && with_matches > 500 && past_64_bits == 10, "{with_matches} {past_64_bits}");
 }

@@ -17,7 +17,7 @@ trait Count: Copy {
     fn minus(self, other: Self) -> Self;
     /// This many if `bit` is one, none if it is zero.
     fn only_if(self, bit: u64) -> Self;
-    fn widen(self) -> u128;
+    fn widen(self) -> i128;
 }
 
 macro_rules! counts {
@@ -43,8 +43,8 @@ macro_rules! counts {
                 self & Self::ZERO.wrapping_sub(Self::from(bit))
             }
             #[inline]
-            fn widen(self) -> u128 {
-                self.into()
+            fn widen(self) -> i128 {
+                self as i128
             }
         }
     )*};
@@ -116,9 +116,9 @@ impl<'a, const K: usize> Cursor<'a, K> {
     fn go_to(&mut self, word: usize) {
         self.word = word;
         self.open = 0;
-        for (word, mask) in self.words.iter_mut().zip(self.masks) {
-            *word = mask.map_or(u64::MAX, |mask| mask[self.word]);
-            self.open |= *word;
+        for place in 0..K {
+            self.words[place] = self.masks[place].map_or(u64::MAX, |mask| mask[word]);
+            self.open |= self.words[place];
         }
         self.open &= inside(self.word, &self.range);
     }
@@ -144,9 +144,17 @@ impl<'a, const K: usize> Cursor<'a, K> {
     }
 }
 
-#[inline]
+#[inline(always)]
+#[allow(
+    clippy::needless_range_loop,
+    reason = "adapters of arrays are not put in line in so large a function"
+)]
 fn bits_at<const K: usize>(words: &[u64; K], bit: u32) -> [u64; K] {
-    words.map(|word| word >> bit & 1)
+    let mut bits = [0; K];
+    for place in 0..K {
+        bits[place] = words[place] >> bit & 1;
+    }
+    bits
 }
 
 impl TrendRows<'_> {
@@ -162,7 +170,7 @@ impl TrendRows<'_> {
         &self,
         options: ScanOptions,
         work: &mut TrendWork,
-    ) -> Result<Option<Vec<u128>>, MatchError> {
+    ) -> Result<Option<Vec<i128>>, MatchError> {
         let Some(places) = self.matcher.chain() else { return Ok(None) };
         let masks: Vec<Option<&[u64]>> =
             places.iter().map(|place| place.map(|predicate| self.masks[predicate].words())).collect();
@@ -193,12 +201,13 @@ impl TrendRows<'_> {
         (usize::BITS - most.leading_zeros()) * places <= N::BITS_OF_WAYS
     }
 
+    #[inline(never)]
     fn count_ways<N: Count, const K: usize>(
         &self,
         masks: &[Option<&[u64]>],
         options: ScanOptions,
         work: &mut TrendWork,
-    ) -> Result<Vec<u128>, MatchError> {
+    ) -> Result<Vec<i128>, MatchError> {
         let (first, last) = (&masks[..K], masks[K]);
         let (limit, by_time) = (self.limit(), self.by_time());
         let stamp = |row: usize| if by_time { self.time(row) } else { row as i64 };

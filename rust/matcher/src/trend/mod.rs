@@ -27,6 +27,6 @@ mod semiring;
 mod stacks;
 
 pub use compile::TrendMatcher;
-pub use number::{Exact, Number, Wide};
+pub use number::{Exact, Number, Small, Wide};
 pub use scan::{Groups, ScanOptions, TrendRows, TrendWork};
 pub use semiring::{Counting, Extreme, Extremes, Semiring, Total, Totals};
