@@ -1,6 +1,6 @@
 //! Event sequences of which all matches are wanted, in a table: by step lists, where the pattern and the data allow it.
 
-use cepheid_event::key::key_ids;
+use cepheid_event::key::keys_by_appearance;
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::{OutputColumns, PatternError};
 use cepheid_matcher::sequence::SequenceMatcher;
@@ -146,17 +146,17 @@ fn partition_by_partition(
     members: &[u32],
     rows: &SequenceRows<'_>,
 ) -> Result<Vec<u32>, EngineError> {
-    let keys = match plan.outputs.partition_by.as_slice() {
-        [] => None,
-        columns => Some(key_ids(table, columns)?),
-    };
     let ordinal = rows.ordinals_of_input(table.num_rows());
     let first = |index: u32| members[set.start(index as usize) as usize];
     let place = |index: u32| ordinal.as_ref().map_or(first(index), |of| of[first(index) as usize]);
     // Matches are in the order of their numbers.
     let mut order = stable_order((0..set.len() as u32).collect(), place, table.num_rows());
-    if let Some(keys) = keys {
-        order = stable_order(order, |index| keys.ids[first(index) as usize], keys.counts.len());
+    let columns = plan.outputs.partition_by.as_slice();
+    if !columns.is_empty() {
+        let firsts: Vec<u32> = (0..set.len() as u32).map(first).collect();
+        let keys = keys_by_appearance(table, columns, &firsts)?;
+        let count = keys.iter().max().map_or(0, |last| *last as usize + 1);
+        order = stable_order(order, |index| keys[index as usize], count);
     }
     Ok(order)
 }
