@@ -27,7 +27,7 @@ pub(crate) fn match_table(
     if !plan.outputs.shifted.is_empty() {
         return declined(options);
     }
-    let rows = SequenceRows::new(matcher, &plan.outputs, table)?;
+    let rows = SequenceRows::of_step_lists(steps, matcher, &plan.outputs, table)?;
     // SQL's rows stand in another order: the first of them may be found last.
     let standard = plan.pattern().output == OutputColumns::Standard;
     let enough = if standard { usize::MAX } else { most };
@@ -40,7 +40,7 @@ pub(crate) fn match_table(
 /// The number of matches; `None`: runs that wait are to count them.
 pub(crate) fn count(plan: &Plan, table: &Table, options: &MatchOptions) -> Result<Option<u64>, EngineError> {
     let Some((matcher, steps)) = allowed(plan, options)? else { return Ok(None) };
-    let rows = SequenceRows::new(matcher, &plan.outputs, table)?;
+    let rows = SequenceRows::of_step_lists(steps, matcher, &plan.outputs, table)?;
     let counted = steps.count(&rows.masks, rows.chunk(), limits(options));
     match counted.map_err(|error| rows.name_row(error))? {
         None => declined(options),
@@ -55,7 +55,7 @@ pub(crate) fn exists(
     options: &MatchOptions,
 ) -> Result<Option<bool>, EngineError> {
     let Some((matcher, steps)) = allowed(plan, options)? else { return Ok(None) };
-    let rows = SequenceRows::new(matcher, &plan.outputs, table)?;
+    let rows = SequenceRows::of_step_lists(steps, matcher, &plan.outputs, table)?;
     let exists = steps.exists(&rows.masks, rows.chunk(), limits(options));
     match exists.map_err(|error| rows.name_row(error))? {
         None => declined(options),
@@ -163,13 +163,16 @@ fn partition_by_partition(
 
 /// Indices in order of their places, of which there are `places`; those of one place stay as they are. By counting, unless
 /// that is more than comparing.
-fn stable_order(mut indices: Vec<u32>, place: impl Fn(u32) -> u32, places: usize) -> Vec<u32> {
+fn stable_order(indices: Vec<u32>, place: impl Fn(u32) -> u32, places: usize) -> Vec<u32> {
     if indices.is_sorted_by_key(|index| place(*index)) {
         return indices;
     }
     if indices.len() < places / 8 {
-        indices.sort_by_key(|index| place(*index));
-        return indices;
+        let numbered = indices.iter().zip(0_u64..);
+        let mut order: Vec<u64> =
+            numbered.map(|(index, number)| u64::from(place(*index)) << 32 | number).collect();
+        order.sort_unstable();
+        return order.into_iter().map(|packed| indices[packed as u32 as usize]).collect();
     }
     let mut next = vec![0_u32; places + 1];
     for index in &indices {

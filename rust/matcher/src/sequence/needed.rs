@@ -19,11 +19,13 @@ impl Needed<'_> {
     /// Whether rows of these positions are too few or too far apart, or none of them satisfies a predicate that a match
     /// needs.
     pub(crate) fn is_missing(&self, rows: Range<u32>, chunk: &Chunk<'_>) -> bool {
+        self.lacks_rows(rows.clone()) || !self.some_are_near(rows, chunk)
+    }
+
+    fn lacks_rows(&self, rows: Range<u32>) -> bool {
         let (start, end) = (rows.start as usize, rows.end as usize);
-        let lacks = |mask: &&Bits| mask.next_set(start, end) == end;
         rows.end - rows.start < self.rows
-            || self.satisfying.iter().any(lacks)
-            || !self.some_are_near(rows, chunk)
+            || self.satisfying.iter().any(|mask| mask.next_set(start, end) == end)
     }
 
     /// Whether as many rows as a match holds at least, one behind the other, are as near as one holds them.
@@ -39,6 +41,11 @@ impl Needed<'_> {
 }
 
 impl SequenceMatcher {
+    /// Whether there can be no match in a table of so many rows, because none of them satisfies something that a match needs.
+    pub fn has_no_match(&self, masks: &Masks, rows: usize) -> bool {
+        self.needed(masks).is_some_and(|needed| needed.lacks_rows(0..rows as u32))
+    }
+
     /// `None`: rows matter beside those of matches, because something else is reported, or because a condition may raise an
     /// error: one that reads the run, or one of which `masks` could not be made.
     pub(crate) fn needed<'a>(&self, masks: &'a Masks) -> Option<Needed<'a>> {
