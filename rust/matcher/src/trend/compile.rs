@@ -235,7 +235,7 @@ impl TrendMatcher {
                 accepts,
             });
         }
-        operator
+        operator.measured()
     }
 }
 

@@ -182,7 +182,12 @@ impl Wide {
     }
 
     #[inline]
-    fn settled(mut self) -> Self {
+    fn settled(self) -> Self {
+        if (STEP_DOWN..STEP).contains(&self.mantissa.abs()) { self } else { self.moved() }
+    }
+
+    #[cold]
+    fn moved(mut self) -> Self {
         let size = self.mantissa.abs();
         if size >= STEP {
             if size.is_finite() {
@@ -215,6 +220,11 @@ impl Number for Wide {
 
     #[inline]
     fn add(&mut self, other: &Self) {
+        if self.exponent == other.exponent {
+            self.mantissa += other.mantissa;
+            *self = self.settled();
+            return;
+        }
         if other.is_zero() {
             return;
         }
@@ -226,7 +236,6 @@ impl Number for Wide {
         let (mut great, small) =
             if self.exponent >= other.exponent { (*self, *other) } else { (*other, *self) };
         let scaled = match great.exponent - small.exponent {
-            0 => small.mantissa,
             1 => small.mantissa * STEP_DOWN,
             // What is not finite stays that at any distance.
             _ if small.mantissa.is_finite() => 0.0,
