@@ -106,18 +106,39 @@ fn derived(
             *row = rows.arrival(*row);
         }
     }
+    let begins: Vec<u32> = match steps.shape() {
+        Some(shape) => members.iter().step_by(shape.len()).copied().collect(),
+        None => std::iter::once(0)
+            .chain(ends.iter().copied())
+            .take(matches)
+            .map(|at| members[at as usize])
+            .collect(),
+    };
+    let mut order = match plan.pattern().output {
+        OutputColumns::Standard => Some(partition_by_partition(plan, table, &begins, rows)?),
+        OutputColumns::Derived => None,
+    };
+    if let Some(order) = &mut order {
+        order.truncate(most);
+    }
     let set = match steps.shape() {
-        Some(shape) => MatchSet::of_single_rows(shape, matches, numbers),
+        Some(shape) => {
+            let mut numbers = numbers;
+            let mut matches = matches;
+            // One behind the other as they come out, they are read one behind the other.
+            if let Some(order) = order.take() {
+                let number =
+                    |index: &u32| numbers.as_ref().map_or(i64::from(*index) + 1, |of| of[*index as usize]);
+                let in_order = order.iter().map(number).collect();
+                members = rearranged(&members, shape.len(), &order);
+                (numbers, matches) = (Some(in_order), order.len());
+            }
+            MatchSet::of_single_rows(shape, matches, numbers)
+        }
         None => {
             let labels: Vec<_> = places.iter().map(|place| steps.label(*place)).collect();
             MatchSet::of_rows(&labels, &ends, numbers)
         }
-    };
-    let order = match plan.pattern().output {
-        OutputColumns::Standard => {
-            Some(partition_by_partition(plan, table, &set, &members, rows)?.into_iter().take(most).collect())
-        }
-        OutputColumns::Derived => None,
     };
     let rows = OrderedRows::of_groups(members, vec![0, set_rows(&set)]);
     let origin = Origin {
@@ -138,23 +159,39 @@ fn set_rows(set: &MatchSet) -> u32 {
     })
 }
 
-/// SQL's order: partition by partition in order of first appearance, then by first row, then by number.
+/// Matches of `stride` rows each, in another order.
+fn rearranged(members: &[u32], stride: usize, order: &[u32]) -> Vec<u32> {
+    // Of a length known beforehand a few rows are copied without a call.
+    fn by<const STRIDE: usize>(members: &[u32], order: &[u32]) -> Vec<u32> {
+        let (matches, _) = members.as_chunks::<STRIDE>();
+        order.iter().map(|index| matches[*index as usize]).collect::<Vec<_>>().into_flattened()
+    }
+    match stride {
+        2 => by::<2>(members, order),
+        3 => by::<3>(members, order),
+        4 => by::<4>(members, order),
+        _ => order.iter().flat_map(|index| &members[*index as usize * stride..][..stride]).copied().collect(),
+    }
+}
+
+/// SQL's order of matches that begin in these rows: partition by partition in order of first appearance, then by first
+/// row, then by number.
 fn partition_by_partition(
     plan: &Plan,
     table: &Table,
-    set: &MatchSet,
-    members: &[u32],
+    begins: &[u32],
     rows: &SequenceRows<'_>,
 ) -> Result<Vec<u32>, EngineError> {
     let ordinal = rows.ordinals_of_input(table.num_rows());
-    let first = |index: u32| members[set.start(index as usize) as usize];
-    let place = |index: u32| ordinal.as_ref().map_or(first(index), |of| of[first(index) as usize]);
+    let place = |index: u32| {
+        let first = begins[index as usize];
+        ordinal.as_ref().map_or(first, |of| of[first as usize])
+    };
     // Matches are in the order of their numbers.
-    let mut order = stable_order((0..set.len() as u32).collect(), place, table.num_rows());
+    let mut order = stable_order((0..begins.len() as u32).collect(), place, table.num_rows());
     let columns = plan.outputs.partition_by.as_slice();
     if !columns.is_empty() {
-        let firsts: Vec<u32> = (0..set.len() as u32).map(first).collect();
-        let keys = keys_by_appearance(table, columns, &firsts)?;
+        let keys = keys_by_appearance(table, columns, begins)?;
         let count = keys.iter().max().map_or(0, |last| *last as usize + 1);
         order = stable_order(order, |index| keys[index as usize], count);
     }
