@@ -8,6 +8,8 @@ use cepheid_event::{EventError, OrderedRows, Table};
 
 use crate::bits::Bits;
 use crate::conditions::physical_leaf;
+use crate::error::MatchError;
+use crate::threads::{Interruption, Workers};
 
 /// Rows evaluated at a time: their columns stay in the second-level cache. A multiple of 64.
 const CHUNK_ROWS: usize = 1 << 15;
@@ -26,16 +28,49 @@ pub struct Masks {
 impl Masks {
     /// Evaluates `predicates` over all rows.
     ///
-    /// Cost: one pass over the columns read. Space: one bit a row and predicate, and the columns of one chunk.
+    /// Cost: one pass over the columns read. Space: one bit a row and predicate, and the columns of one chunk for each thread.
     ///
     /// # Errors
     /// What Arrow refuses.
-    pub fn evaluate(predicates: &[TypedExpr], table: &Table, rows: &OrderedRows) -> Result<Self, EventError> {
+    pub fn evaluate(
+        predicates: &[TypedExpr],
+        table: &Table,
+        rows: &OrderedRows,
+        workers: Workers<'_>,
+    ) -> Result<Self, MatchError> {
+        let all = rows.num_rows();
+        // Whole chunks for each thread: bits are put together word by word.
+        let share = all.div_ceil(CHUNK_ROWS).div_ceil(workers.threads.max(1)).max(1) * CHUNK_ROWS;
+        let pieces: Vec<_> = (0..all.max(1)).step_by(share).map(|begin| begin..(begin + share).min(all)).collect();
+        let work = |piece: &Range<usize>, _: Interruption<'_>| {
+            Ok(Self::evaluate_piece(predicates, table, rows, piece.clone())?)
+        };
+        let mut pieces = workers.share_until(&pieces, work, |_| false)?.into_iter();
+        let mut masks = pieces.next().expect("a table without rows is one piece");
+        for piece in pieces {
+            for (mask, more) in masks.of.iter_mut().zip(piece.of) {
+                // What is told of a condition is the first error that it raises.
+                match (&mut *mask, more) {
+                    (Ok(bits), Ok(more)) => bits.append_bits(&more),
+                    (Ok(_), Err(error)) => *mask = Err(error),
+                    (Err(_), _) => {}
+                }
+            }
+        }
+        Ok(masks)
+    }
+
+    fn evaluate_piece(
+        predicates: &[TypedExpr],
+        table: &Table,
+        rows: &OrderedRows,
+        piece: Range<usize>,
+    ) -> Result<Self, EventError> {
         let mut of: Vec<Result<Bits, EvalError>> =
-            predicates.iter().map(|_| Ok(Bits::with_capacity(rows.num_rows()))).collect();
-        let mut together = MaskSet::new(predicates, rows.num_rows());
-        for start in (0..rows.num_rows()).step_by(CHUNK_ROWS) {
-            let range = start..(start + CHUNK_ROWS).min(rows.num_rows());
+            predicates.iter().map(|_| Ok(Bits::with_capacity(piece.len()))).collect();
+        let mut together = MaskSet::new(predicates, piece.len());
+        for start in piece.clone().step_by(CHUNK_ROWS) {
+            let range = start..(start + CHUNK_ROWS).min(piece.end);
             let mut columns = ShiftedColumns::new(table, rows, range.clone(), predicates);
             together.evaluate(
                 range.len(),

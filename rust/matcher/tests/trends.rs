@@ -10,6 +10,7 @@ use cepheid_ir::{
     AfterMatchSkip, BinaryOp, Contiguity, Definition, Expr, Pattern, PatternNode, Quantifier, Selection,
     Step, Within,
 };
+use cepheid_matcher::Workers;
 use cepheid_matcher::masks::Masks;
 use cepheid_matcher::trend::{Counting, Exact, ScanOptions, TrendMatcher, TrendRows, TrendWork, Wide};
 use cepheid_testkit::SplitMix64;
@@ -60,7 +61,7 @@ fn table(rows: usize, shares: [usize; 3]) -> Table {
 fn big_count(table: &Table, within: Option<Within>) -> BigUint {
     let matcher = TrendMatcher::compile(&kleene(within), table.schema(), false).expect("accepted");
     let rows = OrderedRows::new(table, &[], &[], &[]).expect("one partition");
-    let masks = Masks::evaluate(&matcher.predicates, table, &rows).expect("masks");
+    let masks = Masks::evaluate(&matcher.predicates, table, &rows, Workers::default()).expect("masks");
     let rows = TrendRows::new(&matcher, &rows, masks, &[]).expect("no errors");
     let counted = rows.scan(&Counting::<BigUint>::new(), ScanOptions::default(), &mut TrendWork::default());
     counted.expect("counted").elements.swap_remove(0)
@@ -69,7 +70,7 @@ fn big_count(table: &Table, within: Option<Within>) -> BigUint {
 fn work(table: &Table, within: Option<Within>) -> (TrendWork, Exact, f64) {
     let matcher = TrendMatcher::compile(&kleene(within), table.schema(), false).expect("accepted");
     let rows = OrderedRows::new(table, &[], &[], &[]).expect("one partition");
-    let masks = Masks::evaluate(&matcher.predicates, table, &rows).expect("masks");
+    let masks = Masks::evaluate(&matcher.predicates, table, &rows, Workers::default()).expect("masks");
     let rows = TrendRows::new(&matcher, &rows, masks, &[]).expect("no errors");
     let mut work = TrendWork::default();
     // Exact numbers stop where they are lost.
