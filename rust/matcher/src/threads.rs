@@ -50,7 +50,7 @@ impl Interruption<'_> {
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Most threads: there is no machine for more, and each of them takes memory.
-const THREADS_MAX: usize = 256;
+pub const THREADS_MAX: usize = 256;
 
 thread_local! {
     static TIMES_SHARED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };

@@ -105,6 +105,12 @@ impl StepLists {
         Ok(self.search(masks, chunk, Wanted::Any, limits)?.map(|outcome| outcome.counted > 0))
     }
 
+    /// Whether a partition may be cut for several threads: what ends in a row is of rows in its window, unless matches before
+    /// it have consumed some.
+    pub fn cuts_partitions(&self) -> bool {
+        self.within != Bound::None && !self.consumes
+    }
+
     /// Every piece of the rows on a thread of its own; what they find is put together in their order, so that the answer, an
     /// error included, is that of one thread.
     fn search(
@@ -115,10 +121,8 @@ impl StepLists {
         limits: SearchLimits<'_>,
     ) -> Result<Option<Outcome>, MatchError> {
         let Some(ground) = Ground::new(self, masks, chunk) else { return Ok(None) };
-        // What ends in a row is of rows in its window, unless matches before it have consumed some.
         let reach = |row: u32, partition: &Range<u32>| self.within.reach(row, partition, &chunk);
-        let separable = self.within != Bound::None && !self.consumes;
-        let pieces = chunk.rows.pieces(limits.workers.threads, separable.then_some(&reach));
+        let pieces = chunk.rows.pieces(limits.workers.threads, self.cuts_partitions().then_some(&reach));
         let search = |piece: &Piece, interrupted: Interruption<'_>| {
             Search::new(&ground, wanted, limits.members_max, interrupted).run(piece)
         };

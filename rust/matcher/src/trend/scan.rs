@@ -158,10 +158,10 @@ impl<'a> TrendRows<'a> {
         options: ScanOptions<'_>,
         work: &mut TrendWork,
     ) -> Result<Groups<S::Element>, MatchError> {
-        // What ends in a row is of rows in its window; that these are multiplied in another order must not be seen.
         let reach = |row: u32, partition: &Range<u32>| self.reach(row, partition);
-        let separable = self.limit().is_some() && semiring.takes_any_order();
-        let pieces = self.rows.pieces(options.workers.threads, separable.then_some(&reach));
+        // Rows of a window are multiplied in another order then.
+        let cut = self.matcher.cuts_partitions() && semiring.takes_any_order();
+        let pieces = self.rows.pieces(options.workers.threads, cut.then_some(&reach));
         let scan = |piece: &Piece, interrupted: Interruption<'_>| {
             self.scan_piece(semiring, options, piece, interrupted)
         };
