@@ -30,9 +30,7 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
                     };
                     Weighed::Sequences { steps, waits: matcher.outline(schema, promoted.as_deref()) }
                 }
-                Matching::Trend(trend) => {
-                    Weighed::Trend { cuts_partitions: trend.matcher.cuts_partitions() }
-                }
+                Matching::Trend(trend) => Weighed::Trend { cuts_partitions: trend.matcher.cuts_partitions() },
             };
             describe(&mut text, plan.pattern(), plan.automaton(), Some(weighed))
         }
@@ -56,7 +54,9 @@ enum Weighed<'a> {
         waits: Vec<String>,
     },
     /// Values over all matches are wanted.
-    Trend { cuts_partitions: bool },
+    Trend {
+        cuts_partitions: bool,
+    },
 }
 
 fn describe(
@@ -160,7 +160,10 @@ fn describe(
 }
 
 fn describe_threads(text: &mut String, cuts_partitions: bool) -> std::fmt::Result {
-    let parts =
-        if cuts_partitions { ", and parts of one where its bound is short beside them" } else { "; each has one" };
+    let parts = if cuts_partitions {
+        ", and parts of one where its bound is short beside them"
+    } else {
+        "; each has one"
+    };
     writeln!(text, "  threads: in a table, they share partitions{parts}")
 }

@@ -6,9 +6,7 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use cepheid_event::key::key_ids;
 use cepheid_event::{EventError, OrderedRows, Table};
 use cepheid_ir::Pattern;
-use cepheid_matcher::sequence::{
-    FoundKind, FoundSequence, FoundSequences, Moment, SequenceMatcher,
-};
+use cepheid_matcher::sequence::{FoundKind, FoundSequence, FoundSequences, Moment, SequenceMatcher};
 use cepheid_matcher::{MatchSet, Strategy, Wanted};
 
 use crate::derive::{Deriving, derive};
@@ -56,8 +54,7 @@ pub(crate) fn find_by_runs(
     wanted: Wanted,
 ) -> Result<FoundInTable, EngineError> {
     let is_match = |entry: &FoundSequence| entry.kind == FoundKind::Match;
-    let is_enough =
-        |found: &FoundSequences| wanted == Wanted::First && found.found.iter().any(is_match);
+    let is_enough = |found: &FoundSequences| wanted == Wanted::First && found.found.iter().any(is_match);
     let masks = std::mem::take(&mut rows.masks);
     let workers = options.workers(rows.num_rows());
     let found = matcher.match_table(rows.chunk(), masks, workers, is_enough);

@@ -202,12 +202,7 @@ impl TrendPlan {
         let workers = options.workers(table.num_rows());
         let masks = Masks::evaluate(&self.matcher.predicates, table, rows, workers)?;
         let trend_rows = TrendRows::new(&self.matcher, rows, masks, &times)?;
-        let scan = ScanOptions {
-            every_ns: self.every_ns,
-            first_only: false,
-            one_total: false,
-            workers,
-        };
+        let scan = ScanOptions { every_ns: self.every_ns, first_only: false, one_total: false, workers };
         let mut found = TrendFound { keys: vec![], lanes: vec![] };
         for lane in &self.lanes {
             let argument = match &lane.argument {

@@ -89,7 +89,9 @@ mod tests {
     #[test]
     fn pieces_hold_every_row_once_and_cut_only_where_few_rows_are_seen_twice() {
         let (mut cut, mut whole) = (0, 0);
-        for lengths in [&[][..], &[1], &[100], &[50, 50], &[1, 97, 2], &[10; 10], &[3, 60, 3, 30, 4], &[40, 60]] {
+        for lengths in
+            [&[][..], &[1], &[100], &[50, 50], &[1, 97, 2], &[10; 10], &[3, 60, 3, 30, 4], &[40, 60]]
+        {
             let rows = of_lengths(lengths);
             for threads in [0, 1, 2, 3, 7, 1000] {
                 for window in [None, Some(0), Some(3), Some(20)] {

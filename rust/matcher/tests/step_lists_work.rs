@@ -3,9 +3,9 @@
 use arrow_array::RecordBatch;
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::{AfterMatchSkip, Contiguity, Pattern, Selection, Within};
-use cepheid_matcher::{StepLists, Workers};
 use cepheid_matcher::sequence::{Chunk, SequenceMatcher};
 use cepheid_matcher::step_lists::{SearchLimits, StepListsFound, StepListsWork};
+use cepheid_matcher::{StepLists, Workers};
 use cepheid_testkit::letters::{rows_of_letters as rows, steps_of_letters};
 
 /// All matches of steps of one letter each; `b+` repeats.

@@ -58,7 +58,9 @@ impl Pattern {
         event_time: Option<String>,
         threads: Option<usize>,
     ) -> PyResult<MatchTable> {
-        without_gil(py, || Ok(engine::match_table(&self.0, &data.read()?, &options(event_time, threads))?.into()))
+        without_gil(py, || {
+            Ok(engine::match_table(&self.0, &data.read()?, &options(event_time, threads))?.into())
+        })
     }
 
     /// Matches one table; where there are very many matches they are not built yet.
@@ -70,8 +72,9 @@ impl Pattern {
         event_time: Option<String>,
         threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let matched =
-            without_gil(py, || Ok(engine::match_compactly(&self.0, &data.read()?, &options(event_time, threads))?))?;
+        let matched = without_gil(py, || {
+            Ok(engine::match_compactly(&self.0, &data.read()?, &options(event_time, threads))?)
+        })?;
         match matched {
             Matched::Built(matches) => Ok(Bound::new(py, MatchTable::from(*matches))?.into_any()),
             Matched::Compact(matches) => Ok(Bound::new(py, CompactMatches(*matches))?.into_any()),

@@ -19,7 +19,6 @@ use crate::matches::RowLabels;
 use crate::plan::{MatchOptions, Matching, Measures, Plan, ROWS_A_THREAD_MIN};
 use crate::sequences::derive_sequences;
 
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Rule {

@@ -35,12 +35,8 @@ pub fn match_topics(
     pattern.name.get_or_insert_with(|| rule.to_owned());
     // The input ends, and with it every wait.
     pattern.within.get_or_insert(Within::Unbounded);
-    let options = EngineOptions {
-        event_time: event_time.to_owned(),
-        threads,
-        interrupted,
-        ..EngineOptions::default()
-    };
+    let options =
+        EngineOptions { event_time: event_time.to_owned(), threads, interrupted, ..EngineOptions::default() };
     let mut engine = Engine::new(vec![], options)?;
     // Before the rule, which names the topics in another order.
     for (topic, _) in tables {

@@ -195,9 +195,8 @@ impl<'a> TrendRows<'a> {
             return row.saturating_sub(u32::try_from(limit).unwrap_or(u32::MAX)).max(partition.start);
         }
         let time = |position: u32| self.time(position as usize);
-        let near = |position: &u32| {
-            time(*position) != NO_TIME && time(row).saturating_sub(time(*position)) <= limit
-        };
+        let near =
+            |position: &u32| time(*position) != NO_TIME && time(row).saturating_sub(time(*position)) <= limit;
         (partition.start..row).rev().take_while(near).last().unwrap_or(row)
     }
 
