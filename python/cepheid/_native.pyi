@@ -300,9 +300,7 @@ class Pattern:
             SchemaError: The schema does not fit it.
         """
 
-    def match_table(
-        self, data: object, *, event_time: str | None = None, threads: int | None = None
-    ) -> MatchTable:
+    def match_table(self, data: object, *, event_time: str | None = None, threads: int | None = None) -> MatchTable:
         """Matches one table.
 
         Raises:

@@ -101,9 +101,7 @@ def is_topics(pattern: Pattern, data: Any) -> bool:
     return bool(topics) and all(is_table(table) or is_events(table) for table in data.values())
 
 
-def _match_topics(
-    pattern: Pattern, tables: Mapping[Any, Any], event_time: str | None, threads: int | None
-) -> Matches:
+def _match_topics(pattern: Pattern, tables: Mapping[Any, Any], event_time: str | None, threads: int | None) -> Matches:
     """The same engine that runs over streams, with all that there is to come."""
     from cepheid.stream_input import StreamInput
 

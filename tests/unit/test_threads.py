@@ -42,8 +42,15 @@ def rise() -> cep.Pattern:
 PATTERNS = {
     "row pattern": rise().partition_by("key"),
     "runs": (event("a", col.x < 3) >> event("b", col.x > ref("a").x + 35)).partition_by("key").within(rows=50),
-    "runs, all by key": event("a", col.x < 3).then_any(event("b", (col.x > 37) & (col.key == ref("a").key))).matches("all").within("60ns"),
-    "step lists": event("a", col.x < 3).then_any(event("b", col.x > 37)).matches("all").partition_by("key").within(rows=20),
+    "runs, all by key": event("a", col.x < 3)
+    .then_any(event("b", (col.x > 37) & (col.key == ref("a").key)))
+    .matches("all")
+    .within("60ns"),
+    "step lists": event("a", col.x < 3)
+    .then_any(event("b", col.x > 37))
+    .matches("all")
+    .partition_by("key")
+    .within(rows=20),
     "step lists, one key": event("a", col.x < 3).then_any(event("b", col.x > 37)).matches("all").within(rows=20),
     "trend": event("a", col.x < 3)
     .then_any(event("b", col.x > 37))

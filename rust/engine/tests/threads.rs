@@ -239,6 +239,7 @@ fn sequences_are_the_same_on_any_number_of_threads() {
             });
             if family < 3 && random.chance(70) {
                 pattern.partition_by = vec![ColumnName::unquoted("p")];
+                pattern.timeouts = random.chance(50);
             }
             if family == 1 {
                 may_divide_by_zero(&mut random, &mut pattern);
@@ -268,14 +269,13 @@ fn sequences_are_the_same_on_any_number_of_threads() {
         }
     }
     println!("{by_family:?}");
-    for (family, (found, derived)) in by_family.iter().enumerate() {
+    for (family, (found, _)) in by_family.iter().enumerate() {
         assert!(found.shared >= all, "family {family}: {found:?} of {}", 4 * all);
-        assert!(found.shared_with_matches * 3 >= found.shared, "family {family}: {found:?}");
-        assert!(
-            family == 3 || derived.shared_with_matches * 8 >= all,
-            "family {family}: {derived:?} of {all}"
-        );
+        let without_errors = found.shared - found.shared_errors;
+        assert!(found.shared_with_matches * 4 >= without_errors, "family {family}: {found:?}");
     }
+    let derived: u64 = by_family.iter().map(|(_, derived)| derived.shared_with_matches).sum();
+    assert!(derived * 4 >= all, "{derived} cases derived more than matches, of {}", 4 * all);
     assert!(by_family[1].0.shared_errors * 20 >= all, "{:?} of {}", by_family[1].0, 4 * all);
     // One partition is cut where each window is known to be short.
     assert!(by_family[3].0.shared_of_one_key * 4 >= all, "{:?} of {}", by_family[3].0, 4 * all);
