@@ -7,6 +7,9 @@ use crate::partition::OrderedRows;
 /// A partition is cut only where the rows that must be seen twice for it are at most one in so many of a thread's share.
 const SEEN_TWICE: usize = 4;
 
+/// From where on rows of a partition, which is given behind a position, matter for what ends there.
+pub type Reach<'a> = &'a dyn Fn(u32, &Range<u32>) -> u32;
+
 /// Rows of a table that one thread sees to, one behind the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
@@ -30,9 +33,8 @@ impl Piece {
 impl OrderedRows {
     /// All rows in pieces, about as many for each of at most so many threads; a table without rows is one piece.
     ///
-    /// `reach` says from where on rows matter for what ends at a position of a partition. With it partitions are cut as well,
-    /// if few rows have to be seen twice for it.
-    pub fn pieces(&self, threads: usize, reach: Option<&dyn Fn(u32, &Range<u32>) -> u32>) -> Vec<Piece> {
+    /// With `reach` partitions are cut as well, where few rows have to be seen twice for it.
+    pub fn pieces(&self, threads: usize, reach: Option<Reach<'_>>) -> Vec<Piece> {
         let rows = self.num_rows();
         let threads = threads.clamp(1, rows.max(1));
         let few = |seen_twice: u32| seen_twice as usize * SEEN_TWICE <= rows / threads;
