@@ -300,18 +300,20 @@ class Pattern:
             SchemaError: The schema does not fit it.
         """
 
-    def match_table(self, data: object, *, event_time: str | None = None) -> MatchTable:
+    def match_table(self, data: object, *, event_time: str | None = None, threads: int | None = None) -> MatchTable:
         """Matches one table.
 
         Raises:
             CepheidError: See `cepheid.match`.
         """
 
-    def match_compactly(self, data: object, *, event_time: str | None = None) -> MatchTable | CompactMatches:
+    def match_compactly(
+        self, data: object, *, event_time: str | None = None, threads: int | None = None
+    ) -> MatchTable | CompactMatches:
         """As `match_table`; where there are more than 65,536 matches they may be left to be built later."""
 
     def match_outputs(
-        self, data: object, rule: str, *, event_time: str | None = None
+        self, data: object, rule: str, *, event_time: str | None = None, threads: int | None = None
     ) -> tuple[MatchTable, list[tuple[str, MatchTable]]]:
         """Matches one table; gives the matches, and by topic whatever else is derived.
 
@@ -322,7 +324,7 @@ class Pattern:
         """
 
     def match_topics(
-        self, data: Sequence[tuple[str, object]], rule: str, event_time: str
+        self, data: Sequence[tuple[str, object]], rule: str, event_time: str, *, threads: int | None = None
     ) -> tuple[MatchTable, list[tuple[str, MatchTable]]]:
         """Matches the tables of several topics; gives the matches, and by topic whatever else is derived.
 
@@ -330,14 +332,14 @@ class Pattern:
             CepheidError: See `cepheid.match`.
         """
 
-    def count(self, data: object, *, event_time: str | None = None) -> int:
+    def count(self, data: object, *, event_time: str | None = None, threads: int | None = None) -> int:
         """The number of matches.
 
         Raises:
             CepheidError: See `cepheid.match`.
         """
 
-    def exists(self, data: object, *, event_time: str | None = None) -> bool:
+    def exists(self, data: object, *, event_time: str | None = None, threads: int | None = None) -> bool:
         """Whether there is a match.
 
         Raises:
@@ -375,7 +377,7 @@ class Query:
             SchemaError: The schema does not fit it.
         """
 
-    def run(self, data: object, *, event_time: str | None = None) -> MatchTable:
+    def run(self, data: object, *, event_time: str | None = None, threads: int | None = None) -> MatchTable:
         """Runs the query over its table.
 
         Raises:

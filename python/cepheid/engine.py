@@ -13,7 +13,6 @@ from cepheid.building import checked_name
 from cepheid.derived import Derived
 from cepheid.engine_options import (
     checked_clock,
-    checked_count,
     checked_late,
     checked_rule,
     checked_topics,
@@ -24,6 +23,7 @@ from cepheid.engine_options import (
 from cepheid.engine_stats import EngineStats, stats_of
 from cepheid.errors import CepheidError, SchemaError
 from cepheid.event_time import time_ns
+from cepheid.options import checked_count
 from cepheid.pattern import Pattern
 from cepheid.predicate import UserPredicate
 from cepheid.stream_input import StreamInput, arrow_schema

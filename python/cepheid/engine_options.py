@@ -17,7 +17,6 @@ from cepheid.pattern import Pattern
 __all__ = [
     "LATE",
     "checked_clock",
-    "checked_count",
     "checked_late",
     "checked_topics",
     "memory_bytes",
@@ -83,18 +82,6 @@ def checked_topics(topics: Any) -> list[str]:
     if isinstance(topics, (str, bytes)) or not isinstance(topics, Iterable):
         raise TypeError(f"topics is a list of names, not {type(topics).__name__}")
     return [checked_name(topic, "topic") for topic in topics]
-
-
-def checked_count(value: Any, what: str) -> int | None:
-    """A number from 1, or None."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{what} is a whole number or None, not {type(value).__name__}")
-    count = int(value.__index__())
-    if not 1 <= count <= 2**32:
-        raise PatternError(f"{what} is a number from 1, not {count}", code="invalid-clause", context=what)
-    return count
 
 
 def memory_bytes(value: Any) -> int | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cepheid.errors import PatternError, SchemaError
 from cepheid.names import listed_names, nearest_name
+from cepheid.options import checked_count
 from cepheid.pattern import Pattern
 from cepheid.result import UNNAMED_RULE, Matches
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["is_topics", "match"]
 
 
-def match(pattern: Pattern, data: Any, *, event_time: str | None = None) -> Matches:
+def match(pattern: Pattern, data: Any, *, event_time: str | None = None, threads: int | None = None) -> Matches:
     """Finds the matches of a pattern in a table, or in several: the whole input, in one call.
 
     Args:
@@ -28,6 +29,8 @@ def match(pattern: Pattern, data: Any, *, event_time: str | None = None) -> Matc
             rows of equal time go in the order of the topics, then by arrival.
         event_time: The column of the event time, where the pattern has no `Pattern.order_by`: rows are then put in
             its order.
+        threads: How many threads share the rows: keys, and stretches of one key where the pattern allows that (see
+            `Pattern.explain`). None: one. The matches are the same, in the same order, for any number.
 
     Returns:
         The matches, as Arrow. Of a pattern that wants all matches of conditions on single events there may be more
@@ -36,9 +39,10 @@ def match(pattern: Pattern, data: Any, *, event_time: str | None = None) -> Matc
         `Matches.derived`.
 
     Raises:
-        TypeError: `pattern` is no pattern, or `event_time` no name.
-        PatternError: The pattern is impossible, or more than this version can match (code ``unsupported``); or there
-            are several topics, and no event time is named (code ``within-needs-order``).
+        TypeError: `pattern` is no pattern, `event_time` no name, or `threads` no whole number.
+        PatternError: The pattern is impossible, or more than this version can match (code ``unsupported``); there are
+            several topics, and no event time is named (code ``within-needs-order``); or `threads` is below one (code
+            ``invalid-clause``).
         SchemaError: The data cannot be read as a table, or a column is missing or of another type; a topic is given
             that the pattern does not read, in place of one that it does (code ``unknown-topic``).
         EvaluationError: A value led to an overflow, a division by zero, or a failed conversion.
@@ -59,16 +63,18 @@ def match(pattern: Pattern, data: Any, *, event_time: str | None = None) -> Matc
     if not isinstance(pattern, Pattern):
         hint = "; for SQL use cepheid.sql() or pattern_from_sql()" if isinstance(pattern, str) else ""
         raise TypeError(f"match() takes a pattern, not {type(pattern).__name__}{hint}")
+    threads = checked_count(threads, "threads")
     if is_topics(pattern, data):
-        return _match_topics(pattern, data, event_time)
+        return _match_topics(pattern, data, event_time, threads)
     from cepheid.input import table_of
 
     native, predicates = pattern._compiled(event_time)
     table = table_of(data, predicates)
     topic = pattern._emitted(UNNAMED_RULE)
     if not pattern._derives_more():
-        return Matches._of(native.match_compactly(table, event_time=event_time), topic)
-    return _with_others(topic, native.match_outputs(table, UNNAMED_RULE, event_time=event_time))
+        return Matches._of(native.match_compactly(table, event_time=event_time, threads=threads), topic)
+    outputs = native.match_outputs(table, UNNAMED_RULE, event_time=event_time, threads=threads)
+    return _with_others(topic, outputs)
 
 
 def _with_others(topic: str, outputs: tuple[MatchTable, list[tuple[str, MatchTable]]]) -> Matches:
@@ -95,7 +101,7 @@ def is_topics(pattern: Pattern, data: Any) -> bool:
     return bool(topics) and all(is_table(table) or is_events(table) for table in data.values())
 
 
-def _match_topics(pattern: Pattern, tables: Mapping[Any, Any], event_time: str | None) -> Matches:
+def _match_topics(pattern: Pattern, tables: Mapping[Any, Any], event_time: str | None, threads: int | None) -> Matches:
     """The same engine that runs over streams, with all that there is to come."""
     from cepheid.stream_input import StreamInput
 
@@ -114,7 +120,8 @@ def _match_topics(pattern: Pattern, tables: Mapping[Any, Any], event_time: str |
     read = [(topic, rows.table(table, topic)) for topic, table in tables.items()]
     # An empty list says nothing of the columns, so nothing can come of it.
     given = [(topic, table) for topic, table in read if table is not None]
-    return _with_others(rule._emitted(UNNAMED_RULE), native.match_topics(given, UNNAMED_RULE, event_time))
+    outputs = native.match_topics(given, UNNAMED_RULE, event_time, threads=threads)
+    return _with_others(rule._emitted(UNNAMED_RULE), outputs)
 
 
 def _check_topics(pattern: Pattern, given: list[Any]) -> None:

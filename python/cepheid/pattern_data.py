@@ -14,6 +14,7 @@ from cepheid.clauses import UNSET, clause_code, references
 from cepheid.errors import PatternError
 from cepheid.names import listed_names, nearest_name, resolve_name
 from cepheid.nodes import Node
+from cepheid.options import checked_count
 from cepheid.predicate import UserPredicate, predicate_column
 from cepheid.root_spelling import NotSpellable, root_code
 from cepheid.row_pattern import (
@@ -210,7 +211,7 @@ class PatternData:
         native, predicates = self._compiled()
         return native.explain(None if data is None else schema_of(data, predicates))
 
-    def count(self, data: Any, *, event_time: str | None = None) -> int:
+    def count(self, data: Any, *, event_time: str | None = None, threads: int | None = None) -> int:
         """The number of matches in a table, none of them built: an integer of any size.
 
         Where every match is wanted and what `aggregate` accepts is said, they are not enumerated either.
@@ -218,6 +219,7 @@ class PatternData:
         Args:
             data: One table, as for `cepheid.match`.
             event_time: As for `cepheid.match`.
+            threads: As for `cepheid.match`.
 
         Raises:
             CepheidError: As for `cepheid.match`.
@@ -233,14 +235,16 @@ class PatternData:
         from cepheid.input import table_of
 
         native, predicates = self._compiled(event_time)
-        return native.count(table_of(data, predicates), event_time=event_time)
+        threads = checked_count(threads, "threads")
+        return native.count(table_of(data, predicates), event_time=event_time, threads=threads)
 
-    def exists(self, data: Any, *, event_time: str | None = None) -> bool:
+    def exists(self, data: Any, *, event_time: str | None = None, threads: int | None = None) -> bool:
         """Whether a table has a match; the search stops at the first.
 
         Args:
             data: One table, as for `cepheid.match`.
             event_time: As for `cepheid.match`.
+            threads: As for `cepheid.match`.
 
         Raises:
             CepheidError: As for `cepheid.match`.
@@ -253,7 +257,8 @@ class PatternData:
         from cepheid.input import table_of
 
         native, predicates = self._compiled(event_time)
-        return native.exists(table_of(data, predicates), event_time=event_time)
+        threads = checked_count(threads, "threads")
+        return native.exists(table_of(data, predicates), event_time=event_time, threads=threads)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PatternData):

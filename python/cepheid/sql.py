@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from numbers import Integral
 from typing import Any
 
 from cepheid import _native
 from cepheid.errors import SqlError
 from cepheid.names import listed_names, nearest_name, resolve_name
+from cepheid.options import checked_count
 from cepheid.pattern import Pattern
 from cepheid.result import Matches
 
 __all__ = ["pattern_from_sql", "sql"]
 
 
-def sql(text: str, /, **tables: Any) -> Matches:
+def sql(text: str, /, *, threads: Any = None, **tables: Any) -> Matches:
     """Runs a query: ``SELECT ... FROM table MATCH_RECOGNIZE (...) ...``.
 
     Args:
         text: The query.
+        threads: As for `cepheid.match`. What is no number is the table of that name.
         tables: The tables it may name, as for `cepheid.match`. Names that are not quoted in the query match without
             regard to case.
 
@@ -29,6 +32,7 @@ def sql(text: str, /, **tables: Any) -> Matches:
         TypeError: The text is no string.
         SqlError: The text is no such query (the message shows where), or names a table that was not given (code
             ``unknown-table``).
+        PatternError: `threads` is below one (code ``invalid-clause``).
         SchemaError: The data cannot be read as a table, or a column is missing or of another type.
         EvaluationError: A value led to an overflow, a division by zero, or a failed conversion.
         MatchError: The target of AFTER MATCH SKIP has no row, or is the first row of the match.
@@ -47,9 +51,12 @@ def sql(text: str, /, **tables: Any) -> Matches:
         {'low': array([1]), 'high': array([3])}
     """
     query = parse(text)
+    if threads is not None and not isinstance(threads, Integral):
+        tables["threads"], threads = threads, None
+    threads = checked_count(threads, "threads")
     from cepheid.input import table_of
 
-    return Matches._of(query.run(table_of(tables[table_name(query, list(tables))])))
+    return Matches._of(query.run(table_of(tables[table_name(query, list(tables))]), threads=threads))
 
 
 def pattern_from_sql(text: str) -> Pattern:

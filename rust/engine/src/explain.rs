@@ -24,13 +24,13 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
                 Matching::Sequences { matcher, in_table } => {
                     let InTable { steps, promoted } = in_table.as_ref().expect("planned for a table");
                     let steps = match steps {
-                        Ok(_) if plan.outputs.shifted.is_empty() => Ok(()),
+                        Ok(steps) if plan.outputs.shifted.is_empty() => Ok(steps.cuts_partitions()),
                         Ok(_) => Err("a measure reads rows beside those of a match"),
                         Err(reason) => Err(*reason),
                     };
                     Weighed::Sequences { steps, waits: matcher.outline(schema, promoted.as_deref()) }
                 }
-                Matching::Trend(_) => Weighed::Trend,
+                Matching::Trend(trend) => Weighed::Trend { cuts_partitions: trend.matcher.cuts_partitions() },
             };
             describe(&mut text, plan.pattern(), plan.automaton(), Some(weighed))
         }
@@ -48,13 +48,15 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
 enum Weighed<'a> {
     Search(&'a Strategies),
     Sequences {
-        /// Whether step lists can run it, or why not.
-        steps: Result<(), &'static str>,
+        /// Whether step lists, if they can run it, may cut partitions for several threads; or why they cannot.
+        steps: Result<bool, &'static str>,
         /// How runs that wait are told apart, in sentences.
         waits: Vec<String>,
     },
     /// Values over all matches are wanted.
-    Trend,
+    Trend {
+        cuts_partitions: bool,
+    },
 }
 
 fn describe(
@@ -122,10 +124,11 @@ fn describe(
     }
     let strategies = match weighed {
         None => return writeln!(text, "  strategy: chosen when a table's column types are known"),
-        Some(Weighed::Trend) => {
+        Some(Weighed::Trend { cuts_partitions }) => {
             let only = Strategy::Trends;
             writeln!(text, "  strategy: {only}; {}", only.cost())?;
-            return writeln!(text, "    values over all matches are wanted: none of them is built");
+            writeln!(text, "    values over all matches are wanted: none of them is built")?;
+            return describe_threads(text, cuts_partitions);
         }
         Some(Weighed::Search(strategies)) => strategies,
         Some(Weighed::Sequences { steps, waits }) => {
@@ -133,7 +136,7 @@ fn describe(
             let preferred = if steps.is_ok() { first } else { lists };
             writeln!(text, "  strategy: {preferred}; {}", preferred.cost())?;
             match steps {
-                Ok(()) => writeln!(
+                Ok(_) => writeln!(
                     text,
                     "    {first} can run it: all matches are wanted, and every condition is asked of single rows"
                 )?,
@@ -143,7 +146,8 @@ fn describe(
                 text,
                 "    {lists} can run it: the pattern says more than a row pattern: runs wait for what comes next"
             )?;
-            return waits.iter().try_for_each(|line| writeln!(text, "    {line}"));
+            waits.iter().try_for_each(|line| writeln!(text, "    {line}"))?;
+            return describe_threads(text, steps.unwrap_or(false));
         }
     };
     let preferred = strategies.preferred();
@@ -152,5 +156,14 @@ fn describe(
         let verdict = if strategies.accepting.contains(strategy) { "can run it" } else { "cannot run it" };
         writeln!(text, "    {strategy} {verdict}: {reason}")?;
     }
-    Ok(())
+    describe_threads(text, false)
+}
+
+fn describe_threads(text: &mut String, cuts_partitions: bool) -> std::fmt::Result {
+    let parts = if cuts_partitions {
+        ", and parts of one where its bound is short beside them"
+    } else {
+        "; each has one"
+    };
+    writeln!(text, "  threads: in a table, they share partitions{parts}")
 }

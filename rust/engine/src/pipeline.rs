@@ -165,7 +165,7 @@ fn find(
         wanted,
         step_limit: options.step_limit.unwrap_or(matcher::STEP_LIMIT_DEFAULT),
         strategy: options.strategy,
-        interrupted: options.interrupted,
+        workers: options.workers(table.num_rows()),
     };
     match matcher.find(table, &rows, find_options)? {
         Some(found) => Ok((rows, found)),

@@ -1,5 +1,6 @@
 //! A pattern compiled against a schema: everything that can be settled before a row is read.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
@@ -10,7 +11,7 @@ use cepheid_ir::{
     SortKey,
 };
 use cepheid_matcher::sequence::SequenceMatcher;
-use cepheid_matcher::{Automaton, Matcher, Promoted, StepLists, Strategy, VariableId};
+use cepheid_matcher::{Automaton, Matcher, Promoted, StepLists, Strategy, VariableId, Workers};
 
 use crate::error::EngineError;
 use crate::trend::{TrendPlan, column_names};
@@ -28,13 +29,21 @@ pub struct MatchOptions {
     /// Asked every few milliseconds by searches that may take long; `true` ends them with
     /// [`cepheid_matcher::MatchError::Interrupted`].
     pub interrupted: Option<fn() -> bool>,
-    /// Most threads that partitions are shared among; one by default.
-    pub threads: Option<std::num::NonZeroUsize>,
+    /// Most threads that rows are shared among; one by default.
+    pub threads: Option<NonZeroUsize>,
+    /// Fewest rows that are worth a thread; [`ROWS_A_THREAD_MIN`] by default.
+    pub rows_a_thread_min: Option<NonZeroUsize>,
 }
 
+/// A thread for fewer rows than this costs more than it does.
+pub const ROWS_A_THREAD_MIN: NonZeroUsize = NonZeroUsize::new(1 << 12).expect("not zero");
+
 impl MatchOptions {
-    pub(crate) fn threads(&self) -> usize {
-        self.threads.map_or(1, std::num::NonZeroUsize::get)
+    /// Who works on so many rows.
+    pub(crate) fn workers(&self, rows: usize) -> Workers<'static> {
+        let worth = rows / self.rows_a_thread_min.unwrap_or(ROWS_A_THREAD_MIN);
+        let threads = self.threads.map_or(1, NonZeroUsize::get).min(worth).max(1);
+        Workers { threads, interrupted: self.interrupted.into() }
     }
 }
 

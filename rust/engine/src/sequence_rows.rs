@@ -10,7 +10,7 @@ use cepheid_matcher::sequence::{Chunk, NO_TIME, SequenceMatcher};
 use cepheid_matcher::{Masks, MatchError, StepLists};
 
 use crate::error::EngineError;
-use crate::plan::Outputs;
+use crate::plan::{MatchOptions, Outputs};
 
 /// Rows are left out if at most one in so many of them matters: where keys need not be looked at, ...
 const SPARSE: usize = 8;
@@ -37,8 +37,9 @@ impl<'a> SequenceRows<'a> {
         matcher: &SequenceMatcher,
         outputs: &Outputs,
         table: &'a Table,
+        options: &MatchOptions,
     ) -> Result<Self, EngineError> {
-        Self::by_keys(matcher, outputs, &outputs.partition_by, table, true)
+        Self::by_keys(matcher, outputs, &outputs.partition_by, table, true, options)
     }
 
     /// The same for step lists.
@@ -47,8 +48,9 @@ impl<'a> SequenceRows<'a> {
         matcher: &SequenceMatcher,
         outputs: &Outputs,
         table: &'a Table,
+        options: &MatchOptions,
     ) -> Result<Self, EngineError> {
-        Self::by_keys(matcher, outputs, &outputs.partition_by, table, steps.is_bounded_by_time())
+        Self::by_keys(matcher, outputs, &outputs.partition_by, table, steps.is_bounded_by_time(), options)
     }
 
     /// The same, by other keys than the pattern's own, and with event times only if that is wanted.
@@ -58,8 +60,10 @@ impl<'a> SequenceRows<'a> {
         keys: &[usize],
         table: &'a Table,
         timed: bool,
+        options: &MatchOptions,
     ) -> Result<Self, EngineError> {
-        let by_arrival = matcher.masks_by_arrival(table)?;
+        let workers = options.workers(table.num_rows());
+        let by_arrival = matcher.masks_by_arrival(table, workers)?;
         let relevant = by_arrival
             .as_ref()
             .and_then(|masks| relevant_rows(matcher, outputs, keys, masks, table.num_rows()));
@@ -77,7 +81,7 @@ impl<'a> SequenceRows<'a> {
                 };
                 masks.picked((0..rows.num_rows() as u32).map(arrival))
             }
-            None => matcher.masks_by_position(&narrowed, &rows)?,
+            None => matcher.masks_by_position(&narrowed, &rows, workers)?,
         };
         let times = match outputs.order_by.first() {
             Some(key) if !key.descending && (timed || !plain_times(&narrowed, key.column)?) => {
@@ -96,6 +100,11 @@ impl<'a> SequenceRows<'a> {
             ordinals
         });
         Ok(Self { table: narrowed, rows, times, ordinals, order, relevant, masks })
+    }
+
+    /// How many rows there are.
+    pub(crate) fn num_rows(&self) -> usize {
+        self.rows.num_rows()
     }
 
     /// The rows, as a matcher takes them.

@@ -6,9 +6,7 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use cepheid_event::key::keys_by_appearance;
 use cepheid_event::{EventError, OrderedRows, Table};
 use cepheid_ir::Pattern;
-use cepheid_matcher::sequence::{
-    FoundKind, FoundSequence, FoundSequences, Moment, SequenceLimits, SequenceMatcher,
-};
+use cepheid_matcher::sequence::{FoundKind, FoundSequence, FoundSequences, Moment, SequenceMatcher};
 use cepheid_matcher::{MatchSet, Strategy, Wanted};
 
 use crate::derive::{Deriving, derive};
@@ -45,7 +43,7 @@ pub(crate) fn find_sequences(
     {
         return find_promoted(promoted, &plan.outputs, table, options);
     }
-    find_by_runs(matcher, SequenceRows::new(matcher, &plan.outputs, table)?, options, wanted)
+    find_by_runs(matcher, SequenceRows::new(matcher, &plan.outputs, table, options)?, options, wanted)
 }
 
 /// Puts rows to runs that wait.
@@ -55,14 +53,12 @@ pub(crate) fn find_by_runs(
     options: &MatchOptions,
     wanted: Wanted,
 ) -> Result<FoundInTable, EngineError> {
-    let mut found = FoundSequences::default();
-    let limits = SequenceLimits { room: None, interrupted: options.interrupted };
     let is_match = |entry: &FoundSequence| entry.kind == FoundKind::Match;
+    let is_enough = |found: &FoundSequences| wanted == Wanted::First && found.found.iter().any(is_match);
     let masks = std::mem::take(&mut rows.masks);
-    let matched = matcher.match_table(rows.chunk(), masks, limits, &mut found, |found| {
-        wanted == Wanted::First && found.found.iter().any(is_match)
-    });
-    matched.map_err(|error| rows.name_row(error))?;
+    let workers = options.workers(rows.num_rows());
+    let found = matcher.match_table(rows.chunk(), masks, workers, is_enough);
+    let found = found.map_err(|error| rows.name_row(error))?;
     let (arrivals, rows) = rows.into_arrivals();
     Ok(FoundInTable { found, arrivals, rows })
 }

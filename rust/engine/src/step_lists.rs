@@ -27,12 +27,12 @@ pub(crate) fn match_table(
     if !plan.outputs.shifted.is_empty() {
         return declined(options);
     }
-    let rows = SequenceRows::of_step_lists(steps, matcher, &plan.outputs, table)?;
+    let rows = SequenceRows::of_step_lists(steps, matcher, &plan.outputs, table, options)?;
     // SQL's rows stand in another order: the first of them may be found last.
     let standard = plan.pattern().output == OutputColumns::Standard;
     let enough = if standard { usize::MAX } else { most };
     let found =
-        steps.find(&rows.masks, rows.chunk(), enough, SearchLimits { members_max, ..limits(options) });
+        steps.find(&rows.masks, rows.chunk(), enough, SearchLimits { members_max, ..limits(options, &rows) });
     let Some(found) = found.map_err(|error| rows.name_row(error))? else { return declined(options) };
     derived(plan, table, steps, found, &rows, most).map(Some)
 }
@@ -40,8 +40,8 @@ pub(crate) fn match_table(
 /// The number of matches; `None`: runs that wait are to count them.
 pub(crate) fn count(plan: &Plan, table: &Table, options: &MatchOptions) -> Result<Option<u64>, EngineError> {
     let Some((matcher, steps)) = allowed(plan, options)? else { return Ok(None) };
-    let rows = SequenceRows::of_step_lists(steps, matcher, &plan.outputs, table)?;
-    let counted = steps.count(&rows.masks, rows.chunk(), limits(options));
+    let rows = SequenceRows::of_step_lists(steps, matcher, &plan.outputs, table, options)?;
+    let counted = steps.count(&rows.masks, rows.chunk(), limits(options, &rows));
     match counted.map_err(|error| rows.name_row(error))? {
         None => declined(options),
         counted => Ok(counted),
@@ -55,8 +55,8 @@ pub(crate) fn exists(
     options: &MatchOptions,
 ) -> Result<Option<bool>, EngineError> {
     let Some((matcher, steps)) = allowed(plan, options)? else { return Ok(None) };
-    let rows = SequenceRows::of_step_lists(steps, matcher, &plan.outputs, table)?;
-    let exists = steps.exists(&rows.masks, rows.chunk(), limits(options));
+    let rows = SequenceRows::of_step_lists(steps, matcher, &plan.outputs, table, options)?;
+    let exists = steps.exists(&rows.masks, rows.chunk(), limits(options, &rows));
     match exists.map_err(|error| rows.name_row(error))? {
         None => declined(options),
         exists => Ok(exists),
@@ -76,8 +76,8 @@ fn allowed<'a>(
     }
 }
 
-fn limits(options: &MatchOptions) -> SearchLimits {
-    SearchLimits { threads: options.threads(), interrupted: options.interrupted, ..SearchLimits::default() }
+fn limits(options: &MatchOptions, rows: &SequenceRows<'_>) -> SearchLimits<'static> {
+    SearchLimits { workers: options.workers(rows.num_rows()), ..SearchLimits::default() }
 }
 
 /// Nothing found, unless no other strategy may find anything.

@@ -199,14 +199,10 @@ impl TrendPlan {
         work: &mut TrendWork,
     ) -> Result<TrendFound, EngineError> {
         let times = times(&self.matcher, self.every_ns, table, outputs)?;
-        let masks = Masks::evaluate(&self.matcher.predicates, table, rows)?;
+        let workers = options.workers(table.num_rows());
+        let masks = Masks::evaluate(&self.matcher.predicates, table, rows, workers)?;
         let trend_rows = TrendRows::new(&self.matcher, rows, masks, &times)?;
-        let scan = ScanOptions {
-            every_ns: self.every_ns,
-            first_only: false,
-            one_total: false,
-            interrupted: options.interrupted,
-        };
+        let scan = ScanOptions { every_ns: self.every_ns, first_only: false, one_total: false, workers };
         let mut found = TrendFound { keys: vec![], lanes: vec![] };
         for lane in &self.lanes {
             let argument = match &lane.argument {
@@ -251,7 +247,7 @@ impl Lane {
         &self,
         rows: &TrendRows<'_>,
         argument: Option<&ArrayRef>,
-        options: ScanOptions,
+        options: ScanOptions<'_>,
         work: &mut TrendWork,
     ) -> Result<Scanned, EngineError> {
         match self.kind {
@@ -398,9 +394,10 @@ pub(crate) fn count(
     };
     let rows = OrderedRows::new(table, &outputs.partition_by, &outputs.order_by, &[])?;
     let times = times(&matcher, None, table, outputs)?;
-    let masks = Masks::evaluate(&matcher.predicates, table, &rows)?;
+    let workers = options.workers(table.num_rows());
+    let masks = Masks::evaluate(&matcher.predicates, table, &rows, workers)?;
     let Ok(rows) = TrendRows::new(&matcher, &rows, masks, &times) else { return Ok(None) };
-    let scan = ScanOptions { every_ns: None, first_only, one_total: true, interrupted: options.interrupted };
+    let scan = ScanOptions { every_ns: None, first_only, one_total: true, workers };
     let (_, counted) = matches_counted(&rows, scan, &mut TrendWork::default())?;
     let exact: Option<Vec<i128>> = counted.iter().map(|runs| runs.get()).collect();
     Ok(Some(match exact {

@@ -153,7 +153,11 @@ fn random_sequences_give_the_matches_of_the_definition() {
         let few = match_head(&pattern, &table, 3, &options).expect("as all of them");
         assert_eq!(numbered(&few), expected[..expected.len().min(3)], "{}", place());
         let threads = NonZeroUsize::new(1 + seed as usize % 4);
-        let shared = match_table(&pattern, &table, &MatchOptions { threads, ..options.clone() });
+        let shared = match_table(
+            &pattern,
+            &table,
+            &MatchOptions { threads, rows_a_thread_min: NonZeroUsize::new(1), ..options.clone() },
+        );
         assert_eq!(shared.expect("as on one").batch(), matches.batch(), "{threads:?}, {}", place());
         // The planner takes them of itself, and runs that wait find the same.
         let planned = match_table(&pattern, &table, &MatchOptions { strategy: None, ..options.clone() });

@@ -134,27 +134,6 @@ impl OrderedRows {
         self.starts[partition]..self.starts[partition + 1]
     }
 
-    /// Partitions in at most so many shares, one behind the other, of about as many rows each.
-    pub fn shares(&self, most: usize) -> Vec<Range<usize>> {
-        let (rows, partitions) = (self.num_rows(), self.num_partitions());
-        let mut shares = vec![];
-        let mut begin = 0;
-        for share in 1..=most.max(1) {
-            let row = (rows as u64 * share as u64 / most.max(1) as u64) as u32;
-            let end = if share == most.max(1) {
-                partitions
-            } else {
-                self.starts.partition_point(|start| *start < row)
-            };
-            let end = end.clamp(begin, partitions);
-            if begin < end {
-                shares.push(begin..end);
-                begin = end;
-            }
-        }
-        shares
-    }
-
     /// The partition that holds `position`.
     pub fn partition_of(&self, position: u32) -> usize {
         self.starts.partition_point(|start| *start <= position) - 1

@@ -14,6 +14,7 @@ use arrow_schema::{Field, Schema};
 use cepheid_eval::TypedExpr;
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::{BinaryOp, Expr, RowPointer};
+use cepheid_matcher::Workers;
 use cepheid_matcher::masks::Masks;
 use cepheid_testkit::SplitMix64;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -72,13 +73,13 @@ fn masks(criterion: &mut Criterion) {
             .map(|condition| TypedExpr::compile_condition(condition, table.schema()).expect("it compiles"))
             .collect();
         let rows = OrderedRows::new(&table, &[], &[], &[]).expect("one partition");
-        let answer = Masks::evaluate(&predicates, &table, &rows).expect("nothing fails");
+        let answer = Masks::evaluate(&predicates, &table, &rows, Workers::default()).expect("nothing fails");
         for bits in &answer.of {
             let set = bits.as_ref().expect("no data error").count(0, ROWS);
             assert!(set > 1000 && set < ROWS, "{name}, {what}: {set} rows");
         }
         group.bench_function(format!("{what} of {name}"), |bencher| {
-            bencher.iter(|| Masks::evaluate(&predicates, &table, &rows));
+            bencher.iter(|| Masks::evaluate(&predicates, &table, &rows, Workers::default()));
         });
     };
     let equal = |text: &str| compare(BinaryOp::Equal, Expr::literal(text));

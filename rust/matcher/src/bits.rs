@@ -36,6 +36,14 @@ impl Bits {
         clear_from(&mut self.words, self.len);
     }
 
+    /// Appends another bitmap to one of a multiple of 64 bits.
+    pub fn append_bits(&mut self, other: &Self) {
+        debug_assert!(self.len.is_multiple_of(64), "appended after a ragged chunk: {} rows", self.len);
+        self.words.truncate(self.len / 64);
+        self.words.extend_from_slice(&other.words);
+        self.len += other.len;
+    }
+
     /// Sets every bit that is set in another bitmap of as many rows.
     pub fn unite(&mut self, other: &Self) {
         debug_assert_eq!(self.len, other.len, "bitmaps of one table");

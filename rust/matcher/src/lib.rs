@@ -24,6 +24,7 @@ pub mod sequence;
 pub mod step_lists;
 mod strategies;
 mod symbols;
+pub mod threads;
 pub mod trend;
 
 pub use automaton::{Automaton, VariableId, members};
@@ -35,3 +36,4 @@ pub use promote::Promoted;
 pub use search::Wanted;
 pub use step_lists::StepLists;
 pub use strategy::{Plan, Strategy};
+pub use threads::Workers;

@@ -8,6 +8,8 @@ use cepheid_event::{EventError, OrderedRows, Table};
 
 use crate::bits::Bits;
 use crate::conditions::physical_leaf;
+use crate::error::MatchError;
+use crate::threads::{Interruption, Workers};
 
 /// Rows evaluated at a time: their columns stay in the second-level cache. A multiple of 64.
 const CHUNK_ROWS: usize = 1 << 15;
@@ -26,16 +28,50 @@ pub struct Masks {
 impl Masks {
     /// Evaluates `predicates` over all rows.
     ///
-    /// Cost: one pass over the columns read. Space: one bit a row and predicate, and the columns of one chunk.
+    /// Cost: one pass over the columns read. Space: one bit a row and predicate, and the columns of one chunk for each thread.
     ///
     /// # Errors
     /// What Arrow refuses.
-    pub fn evaluate(predicates: &[TypedExpr], table: &Table, rows: &OrderedRows) -> Result<Self, EventError> {
+    pub fn evaluate(
+        predicates: &[TypedExpr],
+        table: &Table,
+        rows: &OrderedRows,
+        workers: Workers<'_>,
+    ) -> Result<Self, MatchError> {
+        let all = rows.num_rows();
+        // Whole chunks for each thread: bits are put together word by word.
+        let share = all.div_ceil(CHUNK_ROWS).div_ceil(workers.threads.max(1)).max(1) * CHUNK_ROWS;
+        let pieces: Vec<_> =
+            (0..all.max(1)).step_by(share).map(|begin| begin..(begin + share).min(all)).collect();
+        let work = |piece: &Range<usize>, _: Interruption<'_>| {
+            Ok(Self::evaluate_piece(predicates, table, rows, piece.clone())?)
+        };
+        let mut pieces = workers.share_until(&pieces, work, |_| false)?.into_iter();
+        let mut masks = pieces.next().expect("a table without rows is one piece");
+        for piece in pieces {
+            for (mask, more) in masks.of.iter_mut().zip(piece.of) {
+                // What is told of a condition is the first error that it raises.
+                match (&mut *mask, more) {
+                    (Ok(bits), Ok(more)) => bits.append_bits(&more),
+                    (Ok(_), Err(error)) => *mask = Err(error),
+                    (Err(_), _) => {}
+                }
+            }
+        }
+        Ok(masks)
+    }
+
+    fn evaluate_piece(
+        predicates: &[TypedExpr],
+        table: &Table,
+        rows: &OrderedRows,
+        piece: Range<usize>,
+    ) -> Result<Self, EventError> {
         let mut of: Vec<Result<Bits, EvalError>> =
-            predicates.iter().map(|_| Ok(Bits::with_capacity(rows.num_rows()))).collect();
-        let mut together = MaskSet::new(predicates, rows.num_rows());
-        for start in (0..rows.num_rows()).step_by(CHUNK_ROWS) {
-            let range = start..(start + CHUNK_ROWS).min(rows.num_rows());
+            predicates.iter().map(|_| Ok(Bits::with_capacity(piece.len()))).collect();
+        let mut together = MaskSet::new(predicates, piece.len());
+        for start in piece.clone().step_by(CHUNK_ROWS) {
+            let range = start..(start + CHUNK_ROWS).min(piece.end);
             let mut columns = ShiftedColumns::new(table, rows, range.clone(), predicates);
             together.evaluate(
                 range.len(),
@@ -123,5 +159,57 @@ impl<'a> ShiftedColumns<'a> {
         let start = (self.range.start as i64).saturating_add(reach.start).clamp(0, rows);
         let end = (self.range.end as i64).saturating_add(reach.end).clamp(start, rows);
         start as usize..end as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{Int64Array, RecordBatch};
+    use arrow_schema::{DataType, Field, Schema};
+    use cepheid_ir::{BinaryOp, Expr};
+
+    use super::*;
+    use crate::threads::times_shared;
+
+    #[test]
+    fn masks_are_the_same_on_any_number_of_threads_and_errors_the_first_of_a_condition() {
+        let rows = 5 * CHUNK_ROWS + 17;
+        let schema = Arc::new(Schema::new(vec![Field::new("x", DataType::Int64, false)]));
+        // Nothing can be divided by in the second chunk, and a sum is too great in the fourth.
+        let value = |row: usize| match row {
+            row if row == CHUNK_ROWS + 5 => 0,
+            row if row == 3 * CHUNK_ROWS => i64::MAX,
+            row => row as i64 % 97 + 1,
+        };
+        let values: Int64Array = (0..rows).map(value).collect::<Vec<_>>().into();
+        let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(values)]).expect("one column");
+        let table = Table::new(Arc::clone(&schema), vec![batch]).expect("one batch");
+        let number = |value: i64| Expr::literal(value);
+        let divided = Expr::binary(BinaryOp::Divide, number(100), Expr::column("x"));
+        let either = Expr::binary(
+            BinaryOp::Add,
+            divided.clone(),
+            Expr::binary(BinaryOp::Add, Expr::column("x"), number(1)),
+        );
+        let predicates: Vec<TypedExpr> = [Expr::column("x"), divided, either]
+            .into_iter()
+            .map(|value| Expr::binary(BinaryOp::Greater, value, number(40)))
+            .map(|condition| TypedExpr::compile_condition(&condition, &schema).expect("a condition"))
+            .collect();
+        let ordered = OrderedRows::by_arrival(rows);
+        let of = |threads| {
+            let workers = Workers { threads, ..Workers::default() };
+            let masks = Masks::evaluate(&predicates, &table, &ordered, workers).expect("masks");
+            masks.of.into_iter().map(|mask| mask.map(|bits| bits.words().to_vec())).collect::<Vec<_>>()
+        };
+        let alone = of(1);
+        assert!(alone[0].is_ok() && alone[1].is_err() && alone[2] == alone[1], "{:?}", &alone[1..]);
+        let before = times_shared();
+        for threads in [2, 3, 7, 100] {
+            assert!(of(threads) == alone, "{threads} threads");
+        }
+        assert_eq!(times_shared() - before, 4);
     }
 }

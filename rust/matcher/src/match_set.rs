@@ -1,6 +1,7 @@
 //! Matches, compactly: where each begins and which variables its rows were mapped to, run-length coded.
 
 use crate::automaton::{Automaton, VariableId};
+use crate::error::MatchError;
 use crate::sequence::{FoundSequence, FoundSequences};
 
 /// What a row of a match was mapped to.
@@ -267,7 +268,42 @@ impl MatchSet {
     }
 
     /// Most segments a set can hold.
-    pub(crate) const SEGMENTS_MAX: usize = u32::MAX as usize;
+    const SEGMENTS_MAX: usize = u32::MAX as usize;
+
+    /// # Errors
+    /// [`MatchError::TooLarge`] past what a set can hold.
+    pub(crate) fn check_size(&self) -> Result<(), MatchError> {
+        if self.open() <= Self::SEGMENTS_MAX {
+            return Ok(());
+        }
+        Err(MatchError::TooLarge { what: "runs of rows of one variable", limit: Self::SEGMENTS_MAX as u64 })
+    }
+
+    /// The matches of sets that one strategy has found in the partitions of a table, one behind the other.
+    ///
+    /// # Errors
+    /// As [`check_size`](Self::check_size).
+    pub(crate) fn joined(sets: Vec<Self>) -> Result<Self, MatchError> {
+        let more = |of: fn(&Self) -> usize| sets.iter().skip(1).map(of).sum::<usize>();
+        let (starts, lengths, labels) =
+            (more(|set| set.starts.len()), more(|set| set.lengths.len()), more(|set| set.labels.len()));
+        let mut sets = sets.into_iter();
+        let mut all = sets.next().unwrap_or_default();
+        all.starts.reserve_exact(starts);
+        all.lengths.reserve_exact(lengths);
+        all.labels.reserve_exact(labels);
+        for set in sets {
+            debug_assert!(set.given_numbers.is_none() && set.single_rows.is_none(), "as searches find them");
+            let (matches, segments) = (all.starts.len() as u32, all.lengths.len() as u32);
+            all.starts.extend(set.starts);
+            all.lengths.extend(set.lengths);
+            all.labels.extend(set.labels);
+            all.check_size()?;
+            all.ends.extend(set.ends.into_iter().map(|end| end + segments));
+            all.partitions.extend(set.partitions.into_iter().map(|end| end + matches));
+        }
+        Ok(all)
+    }
 }
 
 impl<'a> MatchView<'a> {

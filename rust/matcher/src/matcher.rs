@@ -3,7 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_schema::Schema;
-use cepheid_event::{EventError, OrderedRows, Table, as_int64, nanoseconds_per_step, resolve_column};
+use cepheid_event::{EventError, OrderedRows, Piece, Table, as_int64, nanoseconds_per_step, resolve_column};
 use cepheid_ir::{Pattern, PatternError, Selection, Within};
 
 use crate::automaton::Automaton;
@@ -18,6 +18,7 @@ use crate::strategies::backtracking::Backtracking;
 use crate::strategies::bit_streams::BitStreams;
 use crate::strategies::reverse_automaton::ReverseAutomaton;
 use crate::strategy::{Plan, Strategy};
+use crate::threads::{Interruption, Workers};
 
 /// A pattern compiled against a schema. Immutable: one matcher may run over many tables at once.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ enum TimeBound {
 
 /// How a table is to be searched.
 #[derive(Clone, Copy, Debug)]
-pub struct FindOptions {
+pub struct FindOptions<'a> {
     /// How much of the matches is wanted.
     pub wanted: Wanted,
     /// Most steps of one search (on top of [`STEPS_PER_ROW`] a row of its partition) before
@@ -48,9 +49,8 @@ pub struct FindOptions {
     pub step_limit: u64,
     /// Only this strategy may run, for tests.
     pub strategy: Option<Strategy>,
-    /// Asked every few milliseconds by searches that may take long: `true` ends them with
-    /// [`MatchError::Interrupted`].
-    pub interrupted: Option<fn() -> bool>,
+    /// Who searches.
+    pub workers: Workers<'a>,
 }
 
 /// Steps that every row of a partition adds to the step limit, so that one long match is no offence.
@@ -59,9 +59,14 @@ pub const STEPS_PER_ROW: u64 = 64;
 /// The step limit unless another is asked for: some 50 ms of fruitless search.
 pub const STEP_LIMIT_DEFAULT: u64 = 500_000;
 
-impl Default for FindOptions {
+impl Default for FindOptions<'_> {
     fn default() -> Self {
-        Self { wanted: Wanted::All, step_limit: STEP_LIMIT_DEFAULT, strategy: None, interrupted: None }
+        Self {
+            wanted: Wanted::All,
+            step_limit: STEP_LIMIT_DEFAULT,
+            strategy: None,
+            workers: Workers::default(),
+        }
     }
 }
 
@@ -131,16 +136,22 @@ impl Matcher {
         &self,
         table: &Table,
         rows: &OrderedRows,
-        options: FindOptions,
+        options: FindOptions<'_>,
     ) -> Result<Option<Found>, MatchError> {
-        let masks = Masks::evaluate(&self.conditions.predicates, table, rows)?;
-        let always = Bits::filled(rows.num_rows(), true);
-        let arrival = |position: u32| rows.arrival(position);
-        let job =
-            Job { matcher: self, table, rows, masks: &masks, always: &always, arrival: &arrival, options };
+        let masks = Masks::evaluate(&self.conditions.predicates, table, rows, options.workers)?;
+        let job = Job {
+            matcher: self,
+            table,
+            rows,
+            masks: &masks,
+            always: &Bits::filled(rows.num_rows(), true),
+            bound: &self.bound(table, rows)?,
+            arrival: &|position| rows.arrival(position),
+            options,
+        };
         let allowed = |strategy: &Strategy| options.strategy.is_none_or(|only| only == *strategy);
         for strategy in self.plan.accepting.iter().copied().filter(allowed) {
-            if let Some(matches) = job.run(strategy)? {
+            if let Some(matches) = job.share(strategy)? {
                 return Ok(Some(Found { matches, strategy }));
             }
         }
@@ -170,13 +181,31 @@ struct Job<'a> {
     rows: &'a OrderedRows,
     masks: &'a Masks,
     always: &'a Bits,
-    arrival: &'a dyn Fn(u32) -> u32,
-    options: FindOptions,
+    bound: &'a Bound,
+    arrival: &'a (dyn Fn(u32) -> u32 + Sync),
+    options: FindOptions<'a>,
 }
 
 impl Job<'_> {
-    /// `None` if the data stand against the strategy.
-    fn run(&self, strategy: Strategy) -> Result<Option<MatchSet>, MatchError> {
+    /// Shares the partitions among threads. `None` if the data stand against the strategy.
+    fn share(&self, strategy: Strategy) -> Result<Option<MatchSet>, MatchError> {
+        let FindOptions { wanted, workers, .. } = self.options;
+        let pieces = self.rows.pieces(workers.threads, None);
+        let is_enough = |found: &Option<MatchSet>| {
+            found.as_ref().is_none_or(|found| wanted == Wanted::First && !found.is_empty())
+        };
+        let work = |piece: &Piece, interrupted: Interruption<'_>| self.run(strategy, piece, interrupted);
+        let found = workers.share_until(&pieces, work, is_enough)?;
+        found.into_iter().collect::<Option<Vec<_>>>().map(MatchSet::joined).transpose()
+    }
+
+    /// Searches the partitions of a piece.
+    fn run(
+        &self,
+        strategy: Strategy,
+        piece: &Piece,
+        interrupted: Interruption<'_>,
+    ) -> Result<Option<MatchSet>, MatchError> {
         let matcher = self.matcher;
         match strategy {
             Strategy::BitStreams => {
@@ -184,7 +213,7 @@ impl Job<'_> {
                 match BitStreams::new(steps, &matcher.conditions, self.masks, self.always) {
                     Some(search) => {
                         let found = search.empty_set();
-                        self.search(search, found).map(Some)
+                        self.search(search, piece, found).map(Some)
                     }
                     None => Ok(None),
                 }
@@ -192,23 +221,25 @@ impl Job<'_> {
             Strategy::ReverseAutomaton => {
                 let overlapping = !matcher.skip.never_looks_back();
                 let bounded = !matches!(matcher.bound, TimeBound::None);
-                let bounded = bounded.then(|| self.backtracking(true));
+                let bounded = bounded.then(|| self.backtracking(true, interrupted));
                 let automaton = &matcher.automaton;
                 let search =
                     ReverseAutomaton::new(automaton, &matcher.conditions, self.masks, overlapping, bounded);
                 match search {
-                    Some(search) => self.search(search, MatchSet::default()).map(Some),
+                    Some(search) => self.search(search, piece, MatchSet::default()).map(Some),
                     None => Ok(None),
                 }
             }
-            Strategy::StartRuns => self.search(self.backtracking(true), MatchSet::default()).map(Some),
-            Strategy::Backtracking => self.search(self.backtracking(false), MatchSet::default()).map(Some),
+            Strategy::StartRuns | Strategy::Backtracking => {
+                let search = self.backtracking(strategy == Strategy::StartRuns, interrupted);
+                self.search(search, piece, MatchSet::default()).map(Some)
+            }
             // Not a search: see `crate::step_lists`, `crate::sequence`, `crate::trend`.
             Strategy::StepLists | Strategy::Sequences | Strategy::Trends => Ok(None),
         }
     }
 
-    fn backtracking(&self, remembers: bool) -> Backtracking<'_> {
+    fn backtracking<'b>(&'b self, remembers: bool, interrupted: Interruption<'b>) -> Backtracking<'b> {
         let matcher = self.matcher;
         let run = RunState::new(
             &matcher.pattern,
@@ -220,22 +251,26 @@ impl Job<'_> {
         );
         // What remembers is bounded by itself.
         let step_limit = if remembers { u64::MAX } else { self.options.step_limit };
-        let interrupted = self.options.interrupted;
         Backtracking::new(&matcher.automaton, run, remembers, step_limit, interrupted, self.arrival)
     }
 
-    fn search(&self, mut strategy: impl Search, mut found: MatchSet) -> Result<MatchSet, MatchError> {
+    fn search(
+        &self,
+        mut strategy: impl Search,
+        piece: &Piece,
+        mut found: MatchSet,
+    ) -> Result<MatchSet, MatchError> {
         let matcher = self.matcher;
         let mut rules = Rules {
             skip: &matcher.skip,
             initial: matcher.pattern.initial,
-            bound: matcher.bound(self.table, self.rows)?,
+            bound: self.bound.clone(),
             wanted: self.options.wanted,
             arrival: self.arrival,
         };
-        for partition in 0..self.rows.num_partitions() {
+        for partition in piece.partitions.clone() {
             let range = self.rows.partition(partition);
-            found.reserve_for_rest(range.start as usize, self.rows.num_rows());
+            found.reserve_for_rest((range.start - piece.rows.start) as usize, piece.rows.len());
             search_partition(&mut strategy, range, &mut rules, &mut found)?;
             if self.options.wanted == Wanted::First && !found.is_empty() {
                 break;

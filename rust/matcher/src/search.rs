@@ -158,7 +158,7 @@ pub(crate) fn search_partition<S: Search>(
         && rules.wanted == Wanted::All
         && matches!(rules.bound, Bound::None);
     if plain && strategy.search_through(&partition, found) {
-        check_size(found)?;
+        found.check_size()?;
         found.finish_partition();
         return Ok(());
     }
@@ -171,7 +171,7 @@ pub(crate) fn search_partition<S: Search>(
         let limit = rules.bound.limit(row, partition.end);
         let start = Start { row, limit, partition: &partition, match_number: number };
         if strategy.search(start, found)? {
-            check_size(found)?;
+            found.check_size()?;
             found.finish(row);
             if rules.wanted == Wanted::First {
                 break;
@@ -186,14 +186,6 @@ pub(crate) fn search_partition<S: Search>(
     Ok(())
 }
 
-fn check_size(found: &MatchSet) -> Result<(), MatchError> {
-    if found.open() > MatchSet::SEGMENTS_MAX {
-        let limit = MatchSet::SEGMENTS_MAX as u64;
-        return Err(MatchError::TooLarge { what: "runs of rows of one variable", limit });
-    }
-    Ok(())
-}
-
 /// What the outer loop goes by.
 pub(crate) struct Rules<'a> {
     pub(crate) skip: &'a Skip,
@@ -204,7 +196,7 @@ pub(crate) struct Rules<'a> {
 }
 
 /// The pattern's WITHIN.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Bound {
     None,
     /// `row(last) - row(first)` is at most this.

@@ -10,6 +10,7 @@ use cepheid_ir::{
 };
 use cepheid_matcher::masks::Masks;
 use cepheid_matcher::sequence::NO_TIME;
+use cepheid_matcher::threads::{Workers, times_shared};
 use cepheid_matcher::trend::{Counting, Exact, ScanOptions, TrendMatcher, TrendRows, TrendWork};
 use cepheid_testkit::SplitMix64;
 
@@ -72,7 +73,7 @@ fn expected(least: &[Option<i64>], within: Option<Within>, rows: &[(i64, i64)]) 
 
 #[test]
 fn what_leaves_the_window_is_subtracted_and_nothing_else() {
-    let (mut taken, mut with_matches, mut past_64_bits) = (0, 0, 0);
+    let (mut taken, mut with_matches, mut past_64_bits, mut on_threads) = (0, 0, 0, 0);
     for seed in 0..1_000_u64 {
         let mut random = SplitMix64::new(seed);
         let steps = 2 + random.below(7);
@@ -106,7 +107,8 @@ fn what_leaves_the_window_is_subtracted_and_nothing_else() {
         let table = table(&keys, &kinds);
         let matcher = TrendMatcher::compile(&chain(&least, within), table.schema(), true).expect("accepted");
         let ordered = OrderedRows::new(&table, &[0], &[], &[]).expect("partitions");
-        let masks = Masks::evaluate(&matcher.predicates, &table, &ordered).expect("masks");
+        let masks =
+            Masks::evaluate(&matcher.predicates, &table, &ordered, Workers::default()).expect("masks");
         let rows = TrendRows::new(&matcher, &ordered, masks, &times).expect("no errors");
         let mut work = TrendWork::default();
         let counted = rows.count_chain(ScanOptions::default(), &mut work).expect("not interrupted");
@@ -125,11 +127,23 @@ fn what_leaves_the_window_is_subtracted_and_nothing_else() {
         let first = ScanOptions { first_only: true, ..ScanOptions::default() };
         let exists = rows.count_chain(first, &mut work).expect("not interrupted").expect("a chain");
         assert_eq!(exists.iter().any(|ways| *ways > 0), right.iter().any(|ways| *ways > 0), "seed {seed}");
+        for threads in [2, 3, 7] {
+            let workers = Workers { threads, ..Workers::default() };
+            let before = times_shared();
+            let shared = rows.count_chain(ScanOptions { workers, ..ScanOptions::default() }, &mut work);
+            assert_eq!(
+                shared.expect("not interrupted"),
+                Some(right.clone()),
+                "seed {seed}: {threads} threads"
+            );
+            on_threads += times_shared() - before;
+        }
         taken += 1;
         with_matches += usize::from(right.iter().any(|ways| *ways > 0));
         past_64_bits += usize::from(right.iter().any(|ways| *ways > i128::from(u64::MAX)));
     }
     assert!(taken == 1_000 && with_matches > 500 && past_64_bits == 10, "{with_matches} {past_64_bits}");
+    assert!(on_threads > 1_000, "{on_threads} times on several threads");
 }
 
 #[test]
@@ -142,7 +156,8 @@ fn rows_enter_and_leave_once_whatever_the_window() {
         let pattern = chain(&[Some(7), Some(8), Some(9)], Some(Within::Rows(window)));
         let matcher = TrendMatcher::compile(&pattern, table.schema(), false).expect("accepted");
         let ordered = OrderedRows::new(&table, &[], &[], &[]).expect("one partition");
-        let masks = Masks::evaluate(&matcher.predicates, &table, &ordered).expect("masks");
+        let masks =
+            Masks::evaluate(&matcher.predicates, &table, &ordered, Workers::default()).expect("masks");
         let rows = TrendRows::new(&matcher, &ordered, masks, &[]).expect("no errors");
         let mut work = TrendWork::default();
         rows.count_chain(ScanOptions::default(), &mut work).expect("not interrupted").expect("a chain");
@@ -158,7 +173,8 @@ fn what_is_no_chain_of_rows_is_declined() {
     let declined = |pattern: &Pattern| {
         let matcher = TrendMatcher::compile(pattern, table.schema(), false).expect("accepted");
         let ordered = OrderedRows::new(&table, &[], &[], &[]).expect("one partition");
-        let masks = Masks::evaluate(&matcher.predicates, &table, &ordered).expect("masks");
+        let masks =
+            Masks::evaluate(&matcher.predicates, &table, &ordered, Workers::default()).expect("masks");
         let rows = TrendRows::new(&matcher, &ordered, masks, &[]).expect("no errors");
         let counted = rows.count_chain(ScanOptions::default(), &mut TrendWork::default());
         counted.expect("not interrupted").is_none()

@@ -3,9 +3,9 @@
 use arrow_array::RecordBatch;
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::{AfterMatchSkip, Contiguity, Pattern, Selection, Within};
-use cepheid_matcher::StepLists;
 use cepheid_matcher::sequence::{Chunk, SequenceMatcher};
 use cepheid_matcher::step_lists::{SearchLimits, StepListsFound, StepListsWork};
+use cepheid_matcher::{StepLists, Workers};
 use cepheid_testkit::letters::{rows_of_letters as rows, steps_of_letters};
 
 /// All matches of steps of one letter each; `b+` repeats.
@@ -26,7 +26,7 @@ fn find(pattern: &Pattern, batch: &RecordBatch, most: usize) -> StepListsFound {
         SequenceMatcher::compile(pattern, &batch.schema(), false).expect("a pattern of plain events");
     let steps = StepLists::new(&matcher).expect("conditions on single events");
     let rows = OrderedRows::new(&table, &[], &[], &[]).expect("no keys");
-    let masks = matcher.masks_by_arrival(&table).expect("strings").expect("single rows");
+    let masks = matcher.masks_by_arrival(&table, Workers::default()).expect("strings").expect("single rows");
     let chunk = Chunk { table: &table, rows: &rows, times: &[], ordinals: &[], fresh_from: 0 };
     steps
         .find(&masks, chunk, most, SearchLimits::default())
@@ -40,7 +40,7 @@ fn counted(pattern: &Pattern, batch: &RecordBatch) -> (u64, StepListsWork) {
         SequenceMatcher::compile(pattern, &batch.schema(), false).expect("a pattern of plain events");
     let found = find(pattern, batch, 0);
     let rows = OrderedRows::new(&table, &[], &[], &[]).expect("no keys");
-    let masks = matcher.masks_by_arrival(&table).expect("strings").expect("single rows");
+    let masks = matcher.masks_by_arrival(&table, Workers::default()).expect("strings").expect("single rows");
     let chunk = Chunk { table: &table, rows: &rows, times: &[], ordinals: &[], fresh_from: 0 };
     let steps = StepLists::new(&matcher).expect("conditions on single events");
     (

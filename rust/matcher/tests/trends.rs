@@ -10,7 +10,9 @@ use cepheid_ir::{
     AfterMatchSkip, BinaryOp, Contiguity, Definition, Expr, Pattern, PatternNode, Quantifier, Selection,
     Step, Within,
 };
+use cepheid_matcher::Workers;
 use cepheid_matcher::masks::Masks;
+use cepheid_matcher::threads::times_shared;
 use cepheid_matcher::trend::{Counting, Exact, ScanOptions, TrendMatcher, TrendRows, TrendWork, Wide};
 use cepheid_testkit::SplitMix64;
 use num_bigint::BigUint;
@@ -60,7 +62,7 @@ fn table(rows: usize, shares: [usize; 3]) -> Table {
 fn big_count(table: &Table, within: Option<Within>) -> BigUint {
     let matcher = TrendMatcher::compile(&kleene(within), table.schema(), false).expect("accepted");
     let rows = OrderedRows::new(table, &[], &[], &[]).expect("one partition");
-    let masks = Masks::evaluate(&matcher.predicates, table, &rows).expect("masks");
+    let masks = Masks::evaluate(&matcher.predicates, table, &rows, Workers::default()).expect("masks");
     let rows = TrendRows::new(&matcher, &rows, masks, &[]).expect("no errors");
     let counted = rows.scan(&Counting::<BigUint>::new(), ScanOptions::default(), &mut TrendWork::default());
     counted.expect("counted").elements.swap_remove(0)
@@ -69,7 +71,7 @@ fn big_count(table: &Table, within: Option<Within>) -> BigUint {
 fn work(table: &Table, within: Option<Within>) -> (TrendWork, Exact, f64) {
     let matcher = TrendMatcher::compile(&kleene(within), table.schema(), false).expect("accepted");
     let rows = OrderedRows::new(table, &[], &[], &[]).expect("one partition");
-    let masks = Masks::evaluate(&matcher.predicates, table, &rows).expect("masks");
+    let masks = Masks::evaluate(&matcher.predicates, table, &rows, Workers::default()).expect("masks");
     let rows = TrendRows::new(&matcher, &rows, masks, &[]).expect("no errors");
     let mut work = TrendWork::default();
     // Exact numbers stop where they are lost.
@@ -169,4 +171,35 @@ fn numbers_of_all_kinds_count_the_same() {
         assert_eq!(big_count(&table, window), (exact as u128).into());
         assert!((wide - exact as f64).abs() <= exact as f64 * 1e-12, "{exact}, {wide}");
     }
+}
+
+#[test]
+fn what_is_lost_past_127_bits_is_the_same_on_any_number_of_threads() {
+    let table = table(6_000, [1, 60, 1]);
+    let (mut shared, mut lost) = (0, 0);
+    // About 0.6 bits a row of the window.
+    for window in [50, 190, 200, 210, 220, 230, 300] {
+        let within = Some(Within::Rows(window));
+        let matcher = TrendMatcher::compile(&kleene(within), table.schema(), false).expect("accepted");
+        let rows = OrderedRows::new(&table, &[], &[], &[]).expect("one partition");
+        let masks = Masks::evaluate(&matcher.predicates, &table, &rows, Workers::default()).expect("masks");
+        let rows = TrendRows::new(&matcher, &rows, masks, &[]).expect("no errors");
+        let scan = |threads| {
+            let workers = Workers { threads, ..Workers::default() };
+            let options = ScanOptions { workers, ..ScanOptions::default() };
+            let exact = rows.scan(&Counting::<Exact>::new(), options, &mut TrendWork::default());
+            let wide = rows.scan(&Counting::<Wide>::new(), options, &mut TrendWork::default());
+            (exact.expect("counted").elements, wide.expect("counted").elements)
+        };
+        let alone = scan(1);
+        lost += u64::from(alone.0[0].get().is_none());
+        let before = times_shared();
+        for threads in [2, 3, 5] {
+            assert_eq!(scan(threads), alone, "{threads} threads, {window} rows");
+        }
+        shared += times_shared() - before;
+    }
+    // Floats are not: their sums are rounded.
+    assert_eq!(shared, 7 * 3);
+    assert!((2..6).contains(&lost), "{lost} of 7 windows");
 }

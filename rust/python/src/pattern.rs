@@ -1,5 +1,7 @@
 //! A pattern that has passed validation, ready to be matched.
 
+use std::num::NonZeroUsize;
+
 use cepheid_engine::{self as engine, MatchOptions, Matched};
 use cepheid_ir as ir;
 use pyo3::prelude::*;
@@ -48,26 +50,31 @@ impl Pattern {
     }
 
     /// Matches one table.
-    #[pyo3(name = "match_table", signature = (data, *, event_time=None))]
+    #[pyo3(name = "match_table", signature = (data, *, event_time=None, threads=None))]
     fn match_table(
         &self,
         py: Python<'_>,
         data: ArrowInput,
         event_time: Option<String>,
+        threads: Option<usize>,
     ) -> PyResult<MatchTable> {
-        without_gil(py, || Ok(engine::match_table(&self.0, &data.read()?, &options(event_time))?.into()))
+        without_gil(py, || {
+            Ok(engine::match_table(&self.0, &data.read()?, &options(event_time, threads))?.into())
+        })
     }
 
     /// Matches one table; where there are very many matches they are not built yet.
-    #[pyo3(signature = (data, *, event_time=None))]
+    #[pyo3(signature = (data, *, event_time=None, threads=None))]
     fn match_compactly<'py>(
         &self,
         py: Python<'py>,
         data: ArrowInput,
         event_time: Option<String>,
+        threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let matched =
-            without_gil(py, || Ok(engine::match_compactly(&self.0, &data.read()?, &options(event_time))?))?;
+        let matched = without_gil(py, || {
+            Ok(engine::match_compactly(&self.0, &data.read()?, &options(event_time, threads))?)
+        })?;
         match matched {
             Matched::Built(matches) => Ok(Bound::new(py, MatchTable::from(*matches))?.into_any()),
             Matched::Compact(matches) => Ok(Bound::new(py, CompactMatches(*matches))?.into_any()),
@@ -75,53 +82,62 @@ impl Pattern {
     }
 
     /// Matches one table; gives the matches, and by topic whatever else is derived.
-    #[pyo3(signature = (data, rule, *, event_time=None))]
+    #[pyo3(signature = (data, rule, *, event_time=None, threads=None))]
     fn match_outputs(
         &self,
         py: Python<'_>,
         data: ArrowInput,
         rule: &str,
         event_time: Option<String>,
+        threads: Option<usize>,
     ) -> PyResult<(MatchTable, Vec<(String, MatchTable)>)> {
         without_gil(py, || {
-            Ok(outputs(engine::match_outputs(&self.0, rule, &data.read()?, &options(event_time))?))
+            Ok(outputs(engine::match_outputs(&self.0, rule, &data.read()?, &options(event_time, threads))?))
         })
     }
 
     /// Matches the tables of several topics; gives the matches, and by topic whatever else is derived.
-    #[pyo3(signature = (data, rule, event_time))]
+    #[pyo3(signature = (data, rule, event_time, *, threads=None))]
     fn match_topics(
         &self,
         py: Python<'_>,
         data: Vec<(String, ArrowInput)>,
         rule: &str,
         event_time: &str,
+        threads: Option<usize>,
     ) -> PyResult<(MatchTable, Vec<(String, MatchTable)>)> {
         without_gil(py, || {
             let read = |(topic, table): (String, ArrowInput)| Ok((topic, table.read()?));
             let tables: Vec<_> = data.into_iter().map(read).collect::<Result<_, NativeError>>()?;
-            Ok(outputs(engine::match_topics(&self.0, rule, &tables, event_time, Some(interrupted))?))
+            Ok(outputs(engine::match_topics(&self.0, rule, &tables, event_time, threads, Some(interrupted))?))
         })
     }
 
     /// The number of matches.
-    #[pyo3(signature = (data, *, event_time=None))]
+    #[pyo3(signature = (data, *, event_time=None, threads=None))]
     fn count<'py>(
         &self,
         py: Python<'py>,
         data: ArrowInput,
         event_time: Option<String>,
+        threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let counted = without_gil(py, || {
-            Ok(engine::count_matches(&self.0, &data.read()?, &options(event_time))?.to_bytes_le())
+            Ok(engine::count_matches(&self.0, &data.read()?, &options(event_time, threads))?.to_bytes_le())
         })?;
         integer(py, &counted)
     }
 
     /// Whether there is a match.
-    #[pyo3(signature = (data, *, event_time=None))]
-    fn exists(&self, py: Python<'_>, data: ArrowInput, event_time: Option<String>) -> PyResult<bool> {
-        without_gil(py, || Ok(engine::exists_match(&self.0, &data.read()?, &options(event_time))?))
+    #[pyo3(signature = (data, *, event_time=None, threads=None))]
+    fn exists(
+        &self,
+        py: Python<'_>,
+        data: ArrowInput,
+        event_time: Option<String>,
+        threads: Option<usize>,
+    ) -> PyResult<bool> {
+        without_gil(py, || Ok(engine::exists_match(&self.0, &data.read()?, &options(event_time, threads))?))
     }
 }
 
@@ -137,8 +153,13 @@ fn outputs<M: Into<MatchTable>>(
     (matches.into(), others.into_iter().map(|(topic, derived)| (topic, derived.into())).collect())
 }
 
-pub(crate) fn options(event_time: Option<String>) -> MatchOptions {
-    MatchOptions { event_time, interrupted: Some(interrupted), ..MatchOptions::default() }
+pub(crate) fn options(event_time: Option<String>, threads: Option<usize>) -> MatchOptions {
+    MatchOptions {
+        event_time,
+        threads: threads.and_then(NonZeroUsize::new),
+        interrupted: Some(interrupted),
+        ..MatchOptions::default()
+    }
 }
 
 impl From<ir::Pattern> for Pattern {

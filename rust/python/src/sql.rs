@@ -47,9 +47,17 @@ impl Query {
     }
 
     /// Runs the query over its table.
-    #[pyo3(signature = (data, *, event_time=None))]
-    fn run(&self, py: Python<'_>, data: ArrowInput, event_time: Option<String>) -> PyResult<MatchTable> {
-        without_gil(py, || Ok(engine::run_query(&self.0, &data.read()?, &options(event_time))?.into()))
+    #[pyo3(signature = (data, *, event_time=None, threads=None))]
+    fn run(
+        &self,
+        py: Python<'_>,
+        data: ArrowInput,
+        event_time: Option<String>,
+        threads: Option<usize>,
+    ) -> PyResult<MatchTable> {
+        without_gil(py, || {
+            Ok(engine::run_query(&self.0, &data.read()?, &options(event_time, threads))?.into())
+        })
     }
 }
 

@@ -232,9 +232,9 @@ impl Engine {
     }
 
     /// `grows`: rows are to be matched. The passing of time alone is never refused, as it is what lets state go.
-    fn limits(&self, grows: bool) -> Result<SequenceLimits, EngineError> {
+    fn limits(&self, grows: bool) -> Result<SequenceLimits<'static>, EngineError> {
         let room = if grows { self.room()? } else { None };
-        Ok(SequenceLimits { room, interrupted: self.options.interrupted })
+        Ok(SequenceLimits { room, interrupted: self.options.interrupted.into() })
     }
 
     /// Bytes by which state may still grow; `None`: there is no limit.

@@ -21,6 +21,7 @@ use arrow_schema::SchemaRef;
 use cepheid_event::{MergedSchema, Released, ReorderBuffer, SourceStats, TimePolicy};
 use cepheid_ir::Pattern;
 use cepheid_matcher::sequence::SequenceState;
+use cepheid_matcher::threads::THREADS_MAX;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -59,7 +60,7 @@ pub struct EngineOptions {
     pub idle_ns: Option<u64>,
     /// A row further ahead of now than this moves no clock.
     pub future_ns: Option<u64>,
-    /// Threads that rules with keys are matched on; `None`: one.
+    /// Threads that rules with keys are matched on, up to [`THREADS_MAX`]; `None`: one.
     pub threads: Option<usize>,
     /// Most bytes of state.
     pub memory_limit: Option<usize>,
@@ -195,7 +196,7 @@ impl Engine {
     /// # Errors
     /// Those of [`new`](Self::new).
     pub fn add(&mut self, rule: Pattern) -> Result<(), EngineError> {
-        let shards = self.options.threads.unwrap_or(1);
+        let shards = self.options.threads.unwrap_or(1).min(THREADS_MAX);
         let mut rule = Rule::new(rule, self.named + 1, &self.options.event_time, shards)?;
         if self.rules.iter().any(|known| known.name == rule.name) {
             return Err(EngineError::DuplicateRule { name: rule.name });
@@ -213,7 +214,7 @@ impl Engine {
     /// [`EngineError::UnknownRule`], and those of [`new`](Self::new).
     pub fn replace(&mut self, name: &str, rule: Pattern) -> Result<(), EngineError> {
         let place = self.place_of(name)?;
-        let shards = self.options.threads.unwrap_or(1);
+        let shards = self.options.threads.unwrap_or(1).min(THREADS_MAX);
         let mut rule = Rule::new(rule, self.named + 1, &self.options.event_time, shards)?;
         name.clone_into(&mut rule.name);
         self.listen(&rule, Some(place))?;

@@ -16,11 +16,8 @@ use super::history::History;
 use super::rule_rows::Input;
 use crate::error::EngineError;
 use crate::matches::RowLabels;
-use crate::plan::{MatchOptions, Matching, Measures, Plan};
+use crate::plan::{MatchOptions, Matching, Measures, Plan, ROWS_A_THREAD_MIN};
 use crate::sequences::derive_sequences;
-
-/// A chunk of fewer rows than this is matched on one thread: starting others costs more.
-const ROWS_A_THREAD_MIN: usize = 1 << 12;
 
 /// See the module.
 #[derive(Debug)]
@@ -68,7 +65,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) columns: &'a MergedSchema,
     pub(crate) history: &'a History,
     pub(crate) event_time: &'a str,
-    pub(crate) limits: SequenceLimits,
+    pub(crate) limits: SequenceLimits<'a>,
     /// Names of topics, if there are any but the one without a name.
     pub(crate) topic_names: &'a [String],
 }
@@ -225,7 +222,7 @@ impl Rule {
             None => self.each_shard(true, |_, state, found| clock(state, found)),
             Some(input) => {
                 let asked = matcher.ask_the_rest(input.chunk(), input.known.clone())?;
-                let few = input.num_rows() < ROWS_A_THREAD_MIN;
+                let few = input.num_rows() < ROWS_A_THREAD_MIN.get();
                 let (asked, keys) = (&asked, &*input.keys);
                 self.each_shard(few, |shard, state, found| {
                     matcher.push(state, asked, keys, (shard, count), around.limits, found)?;

@@ -28,6 +28,7 @@ pub fn match_topics(
     rule: &str,
     tables: &[(String, Table)],
     event_time: &str,
+    threads: Option<usize>,
     interrupted: Option<fn() -> bool>,
 ) -> Result<TopicOutputs<DerivedTable>, EngineError> {
     let mut pattern = pattern.clone();
@@ -35,7 +36,7 @@ pub fn match_topics(
     // The input ends, and with it every wait.
     pattern.within.get_or_insert(Within::Unbounded);
     let options =
-        EngineOptions { event_time: event_time.to_owned(), interrupted, ..EngineOptions::default() };
+        EngineOptions { event_time: event_time.to_owned(), threads, interrupted, ..EngineOptions::default() };
     let mut engine = Engine::new(vec![], options)?;
     // Before the rule, which names the topics in another order.
     for (topic, _) in tables {

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use cepheid_event::PartitionKeys;
+use cepheid_event::{PartitionKeys, Piece};
 
 use super::compile::SequenceMatcher;
 use super::found::{FoundKind, FoundSequences, Moment};
@@ -14,6 +14,7 @@ use super::wait::WaitKey;
 use crate::automaton::{Next, Target};
 use crate::error::MatchError;
 use crate::masks::Masks;
+use crate::threads::{Interruption, Workers};
 
 impl SequenceMatcher {
     /// Asks the conditions that read nothing but rows of every row of a chunk.
@@ -34,7 +35,7 @@ impl SequenceMatcher {
         asked: &Asked<'_>,
         keys: &PartitionKeys,
         (shard, shards): (usize, usize),
-        limits: SequenceLimits,
+        limits: SequenceLimits<'_>,
         found: &mut FoundSequences,
     ) -> Result<(), MatchError> {
         let chunk = asked.chunk;
@@ -76,7 +77,8 @@ impl SequenceMatcher {
         Ok(())
     }
 
-    /// Matches a whole table, whose rows satisfy what `masks` say by position: every partition to its end, one after another.
+    /// Matches a whole table, whose rows satisfy what `masks` say by position: every partition to its end, those that stand
+    /// one behind the other by one of several threads. Up to a partition with which there is enough.
     ///
     /// # Errors
     /// See [`MatchError`].
@@ -84,30 +86,37 @@ impl SequenceMatcher {
         &self,
         chunk: Chunk<'_>,
         masks: Masks,
-        limits: SequenceLimits,
-        found: &mut FoundSequences,
-        mut enough: impl FnMut(&FoundSequences) -> bool,
-    ) -> Result<SequenceState, MatchError> {
+        workers: Workers<'_>,
+        is_enough: impl Fn(&FoundSequences) -> bool + Sync,
+    ) -> Result<FoundSequences, MatchError> {
         let asked = Asked::with_masks(self, chunk, masks)?;
         let needed = self.needed(&asked.masks);
-        let mut state = SequenceState::default();
-        let mut work = Work::new(self, &mut state, found, limits);
-        for partition in 0..chunk.rows.num_partitions() {
-            let rows = chunk.rows.partition(partition);
-            if needed.as_ref().is_some_and(|needed| needed.is_missing(rows.clone(), &chunk)) {
-                continue;
+        let match_piece = |piece: &Piece, interrupted: Interruption<'_>| {
+            let (mut state, mut found) = (SequenceState::default(), FoundSequences::default());
+            let limits = SequenceLimits { room: None, interrupted };
+            let mut work = Work::new(self, &mut state, &mut found, limits);
+            for partition in piece.partitions.clone() {
+                let rows = chunk.rows.partition(partition);
+                if needed.as_ref().is_some_and(|needed| needed.is_missing(rows.clone(), &chunk)) {
+                    continue;
+                }
+                work.partition = work.state.add_partition(self);
+                work.ordinal = Some(partition as u32);
+                work.rows(&asked, rows)?;
+                work.finish()?;
+                let id = work.partition;
+                work.state.partitions.remove(id);
+                if is_enough(work.found) {
+                    break;
+                }
             }
-            work.partition = work.state.add_partition(self);
-            work.ordinal = Some(partition as u32);
-            work.rows(&asked, rows)?;
-            work.finish()?;
-            let id = work.partition;
-            work.state.partitions.remove(id);
-            if enough(work.found) {
-                break;
-            }
-        }
-        Ok(state)
+            Ok(found)
+        };
+        let pieces = chunk.rows.pieces(workers.threads, None);
+        let mut pieces = workers.share_until(&pieces, match_piece, &is_enough)?.into_iter();
+        let mut found = pieces.next().unwrap_or_default();
+        pieces.for_each(|piece| found.append(piece));
+        Ok(found)
     }
 
     /// Moves the clock: everything due at `time` or before happens.
@@ -118,7 +127,7 @@ impl SequenceMatcher {
         &self,
         state: &mut SequenceState,
         time: i64,
-        limits: SequenceLimits,
+        limits: SequenceLimits<'_>,
         found: &mut FoundSequences,
     ) -> Result<(), MatchError> {
         let mut work = Work::new(self, state, found, limits);
@@ -137,7 +146,7 @@ impl SequenceMatcher {
     pub fn finish(
         &self,
         state: &mut SequenceState,
-        limits: SequenceLimits,
+        limits: SequenceLimits<'_>,
         found: &mut FoundSequences,
     ) -> Result<(), MatchError> {
         let mut partitions: Vec<u32> = state.keys.values().copied().collect();

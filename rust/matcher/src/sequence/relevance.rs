@@ -11,6 +11,7 @@ use crate::bits::Bits;
 use crate::conditions::physical_leaf;
 use crate::error::MatchError;
 use crate::masks::Masks;
+use crate::threads::Workers;
 
 impl SequenceMatcher {
     /// Which rows of a table, by arrival, satisfy which predicate; `None`: a predicate looks at a row's neighbours, which
@@ -20,21 +21,26 @@ impl SequenceMatcher {
     ///
     /// # Errors
     /// What Arrow refuses.
-    pub fn masks_by_arrival(&self, table: &Table) -> Result<Option<Masks>, MatchError> {
+    pub fn masks_by_arrival(&self, table: &Table, workers: Workers<'_>) -> Result<Option<Masks>, MatchError> {
         let alone = |leaf| physical_leaf(leaf).1 == 0;
         if !self.predicates.iter().flat_map(|predicate| predicate.leaves()).all(alone) {
             return Ok(None);
         }
         let rows = OrderedRows::by_arrival(table.num_rows());
-        Ok(Some(Masks::evaluate(&self.predicates, table, &rows)?))
+        Ok(Some(Masks::evaluate(&self.predicates, table, &rows, workers)?))
     }
 
     /// The same by position, whatever predicates look at.
     ///
     /// # Errors
     /// What Arrow refuses.
-    pub fn masks_by_position(&self, table: &Table, rows: &OrderedRows) -> Result<Masks, MatchError> {
-        Ok(Masks::evaluate(&self.predicates, table, rows)?)
+    pub fn masks_by_position(
+        &self,
+        table: &Table,
+        rows: &OrderedRows,
+        workers: Workers<'_>,
+    ) -> Result<Masks, MatchError> {
+        Masks::evaluate(&self.predicates, table, rows, workers)
     }
 
     /// The rows that satisfy anything the pattern asks of a row. `None`: rows that do not can matter all the same
@@ -84,7 +90,7 @@ impl SequenceMatcher {
         let unknown: Vec<TypedExpr> = unknown.map(|(predicate, _)| predicate.clone()).collect();
         let rest = match unknown.as_slice() {
             [] => vec![],
-            some => Masks::evaluate(some, chunk.table, chunk.rows)?.of,
+            some => Masks::evaluate(some, chunk.table, chunk.rows, Workers::default())?.of,
         };
         let mut rest = rest.into_iter();
         let mask = |known: Option<Bits>| match known {

@@ -12,6 +12,7 @@ use super::tests::Asked;
 use super::wait::WaitKey;
 use crate::automaton::{Next, Target};
 use crate::error::MatchError;
+use crate::threads::Interruption;
 
 /// Rows between two looks at limits.
 const ROWS_BETWEEN_PAUSES: u32 = 1 << 10;
@@ -21,11 +22,11 @@ const RUNS_BETWEEN_PAUSES: u64 = 1 << 14;
 
 /// What matching may use, and whether it is still wanted.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SequenceLimits {
+pub struct SequenceLimits<'a> {
     /// Most bytes by which state may grow.
     pub room: Option<usize>,
-    /// Asked now and then; `true` ends matching with [`MatchError::Interrupted`].
-    pub interrupted: Option<fn() -> bool>,
+    /// Asked now and then; ends matching with [`MatchError::Interrupted`].
+    pub interrupted: Interruption<'a>,
 }
 
 /// A row, on its way through the runs of its partition.
@@ -64,7 +65,7 @@ pub(crate) struct Work<'a> {
     pub(crate) matcher: &'a SequenceMatcher,
     pub(crate) state: &'a mut SequenceState,
     pub(crate) found: &'a mut FoundSequences,
-    limits: SequenceLimits,
+    limits: SequenceLimits<'a>,
     bytes_max: Option<usize>,
     pub(crate) partition: u32,
     /// In a table: which of its partitions that is.
@@ -93,7 +94,7 @@ impl<'a> Work<'a> {
         matcher: &'a SequenceMatcher,
         state: &'a mut SequenceState,
         found: &'a mut FoundSequences,
-        limits: SequenceLimits,
+        limits: SequenceLimits<'a>,
     ) -> Self {
         let next_pause = state.runs_visited + RUNS_BETWEEN_PAUSES;
         let bytes_max = limits.room.map(|room| state.bytes().saturating_add(room));
@@ -281,7 +282,7 @@ impl<'a> Work<'a> {
     }
 
     fn check_limits(&self, at: At) -> Result<(), MatchError> {
-        if self.limits.interrupted.is_some_and(|interrupted| interrupted()) {
+        if self.limits.interrupted.is_due() {
             return Err(MatchError::Interrupted);
         }
         let Some(limit) = self.bytes_max else { return Ok(()) };

@@ -9,6 +9,7 @@ use crate::automaton::VariableId;
 use crate::bits::Bits;
 use crate::error::MatchError;
 use crate::masks::Masks;
+use crate::threads::Workers;
 
 /// The time of a row that has none: beyond every bound.
 pub const NO_TIME: i64 = i64::MAX;
@@ -108,7 +109,8 @@ enum Column {
 impl<'a> Asked<'a> {
     /// Evaluates every predicate over the chunk.
     pub(crate) fn new(matcher: &'a SequenceMatcher, chunk: Chunk<'a>) -> Result<Self, MatchError> {
-        Self::with_masks(matcher, chunk, Masks::evaluate(&matcher.predicates, chunk.table, chunk.rows)?)
+        let masks = Masks::evaluate(&matcher.predicates, chunk.table, chunk.rows, Workers::default())?;
+        Self::with_masks(matcher, chunk, masks)
     }
 
     /// With what every predicate says of the chunk's rows, by position.

@@ -1,6 +1,7 @@
 //! The matches that a row completes, in the order they come out in.
 
 use super::lists::{List, Lists};
+use super::written::Written;
 
 /// What leads to a match that ends in the row at hand: for each place the entries, ascending.
 #[derive(Debug, Default)]
@@ -61,17 +62,6 @@ struct Choice {
     place: u16,
     next: u32,
     end: u32,
-}
-
-/// Matches, one behind the other.
-#[derive(Debug, Default)]
-pub(super) struct Written {
-    /// Positions of all rows.
-    pub(super) rows: Vec<u32>,
-    /// Unless all matches have one shape: the places that took them, and where each match ends.
-    pub(super) places: Vec<u16>,
-    pub(super) ends: Vec<u32>,
-    pub(super) matches: usize,
 }
 
 impl Enumeration {

@@ -25,6 +25,7 @@ mod count;
 mod enumerate;
 mod lists;
 mod search;
+mod written;
 
 pub use compile::StepLists;
 pub use search::{MEMBERS_MAX, SearchLimits, StepListsFound, StepListsWork};

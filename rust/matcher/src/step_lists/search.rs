@@ -2,14 +2,18 @@
 
 use std::ops::Range;
 
+use cepheid_event::Piece;
+
 use super::compile::{Bound, StepLists};
-use super::enumerate::{Enumeration, Written};
+use super::enumerate::Enumeration;
 use super::lists::{Action, Lists};
+use super::written::Written;
 use crate::bits::{Bits, inside};
 use crate::error::MatchError;
 use crate::masks::Masks;
 use crate::sequence::{Chunk, NO_TIME};
 use crate::symbols::{BySymbol, symbol_at};
+use crate::threads::{Interruption, Workers};
 
 /// Most rows of all matches together, unless fewer are asked for.
 pub const MEMBERS_MAX: usize = 1 << 30;
@@ -69,7 +73,7 @@ impl StepLists {
         masks: &Masks,
         chunk: Chunk<'_>,
         most: usize,
-        limits: SearchLimits,
+        limits: SearchLimits<'_>,
     ) -> Result<Option<StepListsFound>, MatchError> {
         let found = self.search(masks, chunk, Wanted::Matches(most), limits)?;
         Ok(found.map(|outcome| outcome.found(most, chunk.rows.num_partitions(), self.places.len())))
@@ -83,7 +87,7 @@ impl StepLists {
         &self,
         masks: &Masks,
         chunk: Chunk<'_>,
-        limits: SearchLimits,
+        limits: SearchLimits<'_>,
     ) -> Result<Option<u64>, MatchError> {
         Ok(self.search(masks, chunk, Wanted::Count, limits)?.map(|outcome| outcome.counted))
     }
@@ -96,69 +100,61 @@ impl StepLists {
         &self,
         masks: &Masks,
         chunk: Chunk<'_>,
-        limits: SearchLimits,
+        limits: SearchLimits<'_>,
     ) -> Result<Option<bool>, MatchError> {
         Ok(self.search(masks, chunk, Wanted::Any, limits)?.map(|outcome| outcome.counted > 0))
     }
 
-    /// Every share of the partitions on a thread of its own; what they find is put together in the order of the shares, so
-    /// that the answer, an error included, is that of one thread.
+    /// Whether a partition may be cut for several threads: what ends in a row is of rows in its window, unless matches before
+    /// it have consumed some.
+    pub fn cuts_partitions(&self) -> bool {
+        self.within != Bound::None && !self.consumes
+    }
+
+    /// Every piece of the rows on a thread of its own; what they find is put together in their order, so that the answer, an
+    /// error included, is that of one thread.
     fn search(
         &self,
         masks: &Masks,
         chunk: Chunk<'_>,
         wanted: Wanted,
-        limits: SearchLimits,
+        limits: SearchLimits<'_>,
     ) -> Result<Option<Outcome>, MatchError> {
-        let shares = chunk.rows.shares(limits.threads);
-        let one = |share: std::ops::Range<usize>| {
-            let search = Search::new(self, masks, chunk, wanted, limits);
-            search.map(|search| search.run(share)).transpose()
+        let Some(ground) = Ground::new(self, masks, chunk) else { return Ok(None) };
+        let reach = |row: u32, partition: &Range<u32>| self.within.reach(row, partition, &chunk);
+        let pieces = chunk.rows.pieces(limits.workers.threads, self.cuts_partitions().then_some(&reach));
+        let search = |piece: &Piece, interrupted: Interruption<'_>| {
+            Search::new(&ground, wanted, limits.members_max, interrupted).run(piece)
         };
-        if shares.len() <= 1 {
-            return one(0..chunk.rows.num_partitions());
-        }
-        let outcomes: Vec<Result<Option<Outcome>, MatchError>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = shares.into_iter().map(|share| scope.spawn(|| one(share))).collect();
-            let joined = threads.into_iter().map(|thread| thread.join());
-            joined.map(|outcome| outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-        });
-        let mut all: Option<Outcome> = None;
-        for outcome in outcomes {
-            let Some(outcome) = outcome? else { return Ok(None) };
-            match &mut all {
-                Some(all) => all.append(outcome, limits.members_max)?,
-                None => all = Some(outcome),
+        let is_enough = |found: &Outcome| wanted == Wanted::Any && found.counted > 0;
+        let found = limits.workers.share_until(&pieces, search, is_enough)?;
+        let most = if let Wanted::Matches(most) = wanted { most } else { usize::MAX };
+        let mut all = Outcome::default();
+        for (piece, found) in pieces.iter().zip(found) {
+            if !piece.continues {
+                all.of_partition = 0;
+            }
+            if all.of_partition < most || !piece.continues {
+                all.append(found, most, limits.members_max, self.places.len())?;
             }
         }
-        Ok(all)
+        Ok(Some(all))
     }
 }
 
 /// How a search is run.
 #[derive(Clone, Copy, Debug)]
-pub struct SearchLimits {
-    /// Threads to share partitions among.
-    pub threads: usize,
+pub struct SearchLimits<'a> {
     /// Most rows of all matches together.
     pub members_max: usize,
-    /// Asked now and then; `true` ends the search with [`MatchError::Interrupted`].
-    pub interrupted: Option<fn() -> bool>,
+    /// Who searches.
+    pub workers: Workers<'a>,
 }
 
-impl Default for SearchLimits {
+impl Default for SearchLimits<'_> {
     fn default() -> Self {
-        Self { threads: 1, members_max: MEMBERS_MAX, interrupted: None }
+        Self { members_max: MEMBERS_MAX, workers: Workers::default() }
     }
-}
-
-/// What one thread found.
-#[derive(Default)]
-struct Outcome {
-    written: Written,
-    counted: u64,
-    completed: Vec<Completed>,
-    work: StepListsWork,
 }
 
 /// Matches of one row.
@@ -170,29 +166,28 @@ struct Completed {
     number: i64,
 }
 
-struct Search<'a> {
+/// What was found in a piece.
+#[derive(Default)]
+struct Outcome {
+    written: Written,
+    counted: u64,
+    completed: Vec<Completed>,
+    /// How many of the matches written down are of the last partition.
+    of_partition: usize,
+    work: StepListsWork,
+}
+
+/// What every piece of a search goes by.
+struct Ground<'a> {
     steps: &'a StepLists,
     chunk: Chunk<'a>,
     masks: Vec<&'a Bits>,
     relevant: Bits,
-    lists: Lists<'a>,
-    enumeration: Enumeration,
-    actions: BySymbol<Action>,
-    wanted: Wanted,
-    outcome: Outcome,
-    members_max: usize,
-    interrupted: Option<fn() -> bool>,
-    rows_to_pause: u32,
 }
 
-impl<'a> Search<'a> {
-    fn new(
-        steps: &'a StepLists,
-        masks: &'a Masks,
-        chunk: Chunk<'a>,
-        wanted: Wanted,
-        limits: SearchLimits,
-    ) -> Option<Self> {
+impl<'a> Ground<'a> {
+    /// `None`: the data stand against it.
+    fn new(steps: &'a StepLists, masks: &'a Masks, chunk: Chunk<'a>) -> Option<Self> {
         if steps.is_bounded_by_time() && chunk.times.contains(&NO_TIME) {
             return None;
         }
@@ -205,29 +200,49 @@ impl<'a> Search<'a> {
         let rows = chunk.rows.num_rows();
         let relevant =
             if every_row { Bits::filled(rows, true) } else { Bits::union(rows, masks.iter().copied()) };
-        let lists = Lists::new(steps);
-        Some(Self {
+        Some(Self { steps, chunk, masks, relevant })
+    }
+}
+
+struct Search<'a> {
+    ground: &'a Ground<'a>,
+    lists: Lists<'a>,
+    enumeration: Enumeration,
+    actions: BySymbol<Action>,
+    wanted: Wanted,
+    outcome: Outcome,
+    members_max: usize,
+    interrupted: Interruption<'a>,
+    rows_to_pause: u32,
+}
+
+impl<'a> Search<'a> {
+    fn new(
+        ground: &'a Ground<'a>,
+        wanted: Wanted,
+        members_max: usize,
+        interrupted: Interruption<'a>,
+    ) -> Self {
+        let lists = Lists::new(ground.steps);
+        Self {
             enumeration: Enumeration::new(&lists),
-            actions: BySymbol::new(masks.len()),
-            steps,
-            chunk,
-            masks,
-            relevant,
+            actions: BySymbol::new(ground.masks.len()),
+            ground,
             lists,
             wanted,
             outcome: Outcome::default(),
-            members_max: limits.members_max,
-            interrupted: limits.interrupted,
+            members_max,
+            interrupted,
             rows_to_pause: ROWS_BETWEEN_PAUSES,
-        })
+        }
     }
 
-    fn run(mut self, partitions: Range<usize>) -> Result<Outcome, MatchError> {
-        for partition in partitions {
-            let rows = self.chunk.rows.partition(partition);
+    fn run(mut self, piece: &Piece) -> Result<Outcome, MatchError> {
+        for partition in piece.partitions.clone() {
             self.lists.clear();
-            self.partition(rows)?;
-            if self.wanted == Wanted::Any && self.outcome.counted > 0 {
+            self.outcome.of_partition = 0;
+            self.partition(&self.ground.chunk.rows.partition(partition), piece)?;
+            if self.wanted == Wanted::Any && self.outcome.counted > 0 || self.has_too_many_rows() {
                 break;
             }
         }
@@ -238,25 +253,30 @@ impl<'a> Search<'a> {
         Ok(self.outcome)
     }
 
-    fn partition(&mut self, rows: Range<u32>) -> Result<(), MatchError> {
-        let mut window = Window { bound: self.steps.within, begin: rows.start };
-        let mut number = 1;
-        let mut words = vec![0_u64; self.masks.len()];
-        for block in rows.start / 64..rows.end.div_ceil(64) {
-            let mut open = self.relevant.words()[block as usize] & inside(block as usize, &rows);
+    fn partition(&mut self, partition: &Range<u32>, piece: &Piece) -> Result<(), MatchError> {
+        let own = piece.rows_of(partition);
+        let seen = if piece.continues { piece.seen_from..own.end } else { own.clone() };
+        let mut window = Window { bound: self.ground.steps.within, begin: seen.start };
+        let mut words = vec![0_u64; self.ground.masks.len()];
+        for block in seen.start / 64..seen.end.div_ceil(64) {
+            let mut open = self.ground.relevant.words()[block as usize] & inside(block as usize, &seen);
             if open == 0 {
                 continue;
             }
-            for (word, mask) in words.iter_mut().zip(&self.masks) {
+            for (word, mask) in words.iter_mut().zip(&self.ground.masks) {
                 *word = mask.words()[block as usize];
             }
             while open != 0 {
                 let bit = open.trailing_zeros();
                 open &= open - 1;
-                let symbol = symbol_at(&words, bit);
                 let row = block * 64 + bit;
                 self.outcome.work.rows += 1;
-                if self.row(row, symbol, &rows, &mut window, &mut number)? {
+                self.pause()?;
+                let first = window.first(row, partition, &self.ground.chunk);
+                if self.grow(row, symbol_at(&words, bit), first)
+                    && row >= own.start
+                    && self.complete(row, first)?
+                {
                     return Ok(());
                 }
             }
@@ -264,23 +284,21 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Whether no further row of the partition is wanted.
+    /// Whether more has been written down than may be. Where the piece goes on with a partition, less of it may be wanted.
+    fn has_too_many_rows(&self) -> bool {
+        self.outcome.written.rows.len() > self.members_max
+    }
+
+    /// Whether matches may end in the row.
     #[inline]
-    fn row(
-        &mut self,
-        row: u32,
-        symbol: u64,
-        partition: &Range<u32>,
-        window: &mut Window,
-        number: &mut i64,
-    ) -> Result<bool, MatchError> {
-        self.pause()?;
-        let first = window.first(row, partition, &self.chunk);
-        let action = self.actions.number(symbol, || self.steps.action(symbol));
-        let action = &self.actions.made()[action as usize];
-        if !self.lists.grow(action, row, first) {
-            return Ok(false);
-        }
+    fn grow(&mut self, row: u32, symbol: u64, first: Option<u32>) -> bool {
+        let action = self.actions.number(symbol, || self.ground.steps.action(symbol));
+        self.lists.grow(&self.actions.made()[action as usize], row, first)
+    }
+
+    /// Takes the matches that end in the row. Whether no further row of the partition is wanted.
+    #[inline]
+    fn complete(&mut self, row: u32, first: Option<u32>) -> Result<bool, MatchError> {
         let found = match self.wanted {
             Wanted::Any => 1,
             Wanted::Count => self
@@ -288,29 +306,27 @@ impl<'a> Search<'a> {
                 .count(&self.lists, row, first)
                 .ok_or(MatchError::TooLarge { what: "matches to count", limit: u64::MAX })?,
             Wanted::Matches(most) => {
-                let written = &mut self.outcome.written;
-                let before = written.matches;
-                let own = most.saturating_sub(*number as usize - 1);
+                let Outcome { written, completed, of_partition, .. } = &mut self.outcome;
+                let (before, number) = (written.matches, *of_partition as i64 + 1);
+                let own = most - *of_partition;
                 self.enumeration.write(&self.lists, row, first, own, self.members_max, written);
-                if written.rows.len() > self.members_max {
-                    return Err(too_many_rows(self.members_max));
-                }
                 let matches = before..written.matches;
+                *of_partition += matches.len();
                 let found = matches.len() as u64;
-                let ordinal = self.chunk.ordinal(self.chunk.rows.arrival(row));
-                self.outcome.completed.push(Completed { ordinal, matches, number: *number });
-                *number += found as i64;
+                let chunk = &self.ground.chunk;
+                let ordinal = chunk.ordinal(chunk.rows.arrival(row));
+                completed.push(Completed { ordinal, matches, number });
                 found
             }
         };
         self.outcome.count(found)?;
-        if self.steps.consumes && found > 0 {
+        if self.ground.steps.consumes && found > 0 {
             self.lists.clear();
         }
         Ok(match self.wanted {
             Wanted::Any => true,
             Wanted::Count => false,
-            Wanted::Matches(most) => *number as usize > most,
+            Wanted::Matches(most) => self.outcome.of_partition >= most || self.has_too_many_rows(),
         })
     }
 
@@ -323,15 +339,11 @@ impl<'a> Search<'a> {
         self.rows_to_pause = ROWS_BETWEEN_PAUSES;
         let work = &mut self.outcome.work;
         work.bytes_max = work.bytes_max.max(self.lists.bytes());
-        if self.interrupted.is_some_and(|interrupted| interrupted()) {
+        if self.interrupted.is_due() {
             return Err(MatchError::Interrupted);
         }
         Ok(())
     }
-}
-
-fn too_many_rows(limit: usize) -> MatchError {
-    MatchError::TooLarge { what: "rows of matches", limit: limit as u64 }
 }
 
 impl Outcome {
@@ -341,21 +353,36 @@ impl Outcome {
         Ok(())
     }
 
-    /// Adds what was found in the partitions behind these.
-    fn append(&mut self, other: Self, members_max: usize) -> Result<(), MatchError> {
+    /// Adds what was found behind these rows; of matches of a partition that has some already no more than `most` in all.
+    fn append(
+        &mut self,
+        mut other: Self,
+        most: usize,
+        members_max: usize,
+        shape: usize,
+    ) -> Result<(), MatchError> {
         self.count(other.counted)?;
-        let (rows, matches) = (self.written.rows.len(), self.written.matches);
-        if rows + other.written.rows.len() > members_max {
-            return Err(too_many_rows(members_max));
+        // They are all of that partition then.
+        if self.of_partition > 0 {
+            let left = most - self.of_partition;
+            other.written.truncate(left, shape);
+            other.completed.retain_mut(|entry| {
+                entry.matches.end = entry.matches.end.min(left);
+                entry.number += self.of_partition as i64;
+                entry.matches.start < left
+            });
+            other.of_partition = other.of_partition.min(left);
         }
-        self.written.rows.extend(other.written.rows);
-        self.written.places.extend(other.written.places);
-        self.written.ends.extend(other.written.ends.iter().map(|end| end + rows as u32));
-        self.written.matches += other.written.matches;
+        if self.written.rows.len() + other.written.rows.len() > members_max {
+            return Err(MatchError::TooLarge { what: "rows of matches", limit: members_max as u64 });
+        }
+        let matches = self.written.matches;
         self.completed.extend(other.completed.into_iter().map(|entry| Completed {
             matches: entry.matches.start + matches..entry.matches.end + matches,
             ..entry
         }));
+        self.written.append(other.written);
+        self.of_partition += other.of_partition;
         self.work.rows += other.work.rows;
         self.work.entries += other.work.entries;
         self.work.marks += other.work.marks;
@@ -364,67 +391,20 @@ impl Outcome {
     }
 
     /// The matches in the order in which they are decided, at most `most`, with rows of `shape` places if all have one shape.
-    fn found(mut self, most: usize, partitions: usize, shape: usize) -> StepListsFound {
-        let Written { rows, places, ends, matches } = self.written;
-        let sorted = self.completed.is_sorted_by_key(|entry| entry.ordinal);
-        let mut found = StepListsFound { rows, places, ends, matches, numbers: None, work: self.work };
-        if !sorted {
-            self.completed.sort_unstable_by_key(|entry| entry.ordinal);
-            found = found.in_order(&self.completed, shape);
+    fn found(self, most: usize, partitions: usize, shape: usize) -> StepListsFound {
+        let Self { mut written, mut completed, work, .. } = self;
+        if !completed.is_sorted_by_key(|entry| entry.ordinal) {
+            completed.sort_unstable_by_key(|entry| entry.ordinal);
+            written = written.in_order(completed.iter().map(|entry| entry.matches.clone()), shape);
         }
-        if partitions > 1 {
-            let numbers = self
-                .completed
-                .iter()
-                .flat_map(|entry| (0..entry.matches.len() as i64).map(move |place| entry.number + place));
-            found.numbers = Some(numbers.collect());
-        }
-        found.truncate(most, shape);
-        found
-    }
-}
-
-impl StepListsFound {
-    /// The rows of a match, `shape` of them if all have one shape.
-    fn range(&self, index: usize, shape: usize) -> Range<usize> {
-        if self.ends.is_empty() {
-            return index * shape..(index + 1) * shape;
-        }
-        let begin = if index == 0 { 0 } else { self.ends[index - 1] as usize };
-        begin..self.ends[index] as usize
-    }
-
-    fn in_order(self, completed: &[Completed], shape: usize) -> Self {
-        let mut sorted =
-            Self { rows: Vec::with_capacity(self.rows.len()), work: self.work, ..Self::default() };
-        sorted.matches = self.matches;
-        for entry in completed.iter().filter(|entry| !entry.matches.is_empty()) {
-            let begin = self.range(entry.matches.start, shape).start;
-            let end = self.range(entry.matches.end - 1, shape).end;
-            sorted.rows.extend_from_slice(&self.rows[begin..end]);
-            if !self.ends.is_empty() {
-                sorted.places.extend_from_slice(&self.places[begin..end]);
-                let moved = sorted.places.len() - (end - begin);
-                let ends =
-                    self.ends[entry.matches.clone()].iter().map(|own| own - begin as u32 + moved as u32);
-                sorted.ends.extend(ends);
-            }
-        }
-        sorted
-    }
-
-    fn truncate(&mut self, most: usize, shape: usize) {
-        if self.matches <= most {
-            return;
-        }
-        let end = if most == 0 { 0 } else { self.range(most - 1, shape).end };
-        self.rows.truncate(end);
-        self.places.truncate(end);
-        self.ends.truncate(most);
-        self.matches = most;
-        if let Some(numbers) = &mut self.numbers {
-            numbers.truncate(most);
-        }
+        written.truncate(most, shape);
+        let numbers = completed
+            .iter()
+            .flat_map(|entry| (0..entry.matches.len() as i64).map(move |place| entry.number + place))
+            .take(written.matches);
+        let numbers = (partitions > 1).then(|| numbers.collect());
+        let Written { rows, places, ends, matches } = written;
+        StepListsFound { rows, places, ends, matches, numbers, work }
     }
 }
 
@@ -434,16 +414,30 @@ struct Window {
     begin: u32,
 }
 
+impl Bound {
+    /// The first row of the partition that a match ending at or behind `row` may hold.
+    fn reach(self, row: u32, partition: &Range<u32>, chunk: &Chunk<'_>) -> u32 {
+        match self {
+            Self::None => partition.start,
+            Self::Rows(rows) => {
+                row.saturating_sub(u32::try_from(rows).unwrap_or(u32::MAX)).max(partition.start)
+            }
+            Self::Nanoseconds(within) => {
+                let time = |position: u32| chunk.time(chunk.rows.arrival(position));
+                let near = |position: &u32| time(row).saturating_sub(time(*position)) < within;
+                (partition.start..row).rev().take_while(near).last().unwrap_or(row)
+            }
+        }
+    }
+}
+
 impl Window {
     /// The first row of the partition that is near enough; rows are asked for in order. `None`: any row is.
     #[inline]
     fn first(&mut self, row: u32, partition: &Range<u32>, chunk: &Chunk<'_>) -> Option<u32> {
         match self.bound {
             Bound::None => None,
-            Bound::Rows(rows) => {
-                let reach = u32::try_from(rows).unwrap_or(u32::MAX);
-                Some(row.saturating_sub(reach).max(partition.start))
-            }
+            Bound::Rows(_) => Some(self.bound.reach(row, partition, chunk)),
             Bound::Nanoseconds(within) => {
                 let time = |position: u32| chunk.time(chunk.rows.arrival(position));
                 let end = time(row);

@@ -15,6 +15,7 @@ use crate::match_set::{Label, MatchSet};
 use crate::matcher::STEPS_PER_ROW;
 use crate::run::RunState;
 use crate::search::{Search, Start};
+use crate::threads::Interruption;
 
 /// Position of a frame that has taken no row: the search's own start.
 const NO_POSITION: u32 = u32::MAX;
@@ -29,7 +30,7 @@ pub(crate) struct Backtracking<'a> {
     /// Most steps of one search, on top of what its rows alone account for.
     step_limit: u64,
     arrival: &'a dyn Fn(u32) -> u32,
-    interrupted: Option<fn() -> bool>,
+    interrupted: Interruption<'a>,
     steps_to_pause: u32,
 }
 
@@ -50,7 +51,7 @@ impl<'a> Backtracking<'a> {
         run: RunState<'a>,
         remembers: bool,
         step_limit: u64,
-        interrupted: Option<fn() -> bool>,
+        interrupted: Interruption<'a>,
         arrival: &'a dyn Fn(u32) -> u32,
     ) -> Self {
         let memory = remembers.then(|| Memory::new(automaton.positions.len()));
@@ -99,7 +100,7 @@ impl<'a> Backtracking<'a> {
             self.steps_to_pause -= 1;
             if self.steps_to_pause == 0 {
                 self.steps_to_pause = STEPS_BETWEEN_PAUSES;
-                if self.interrupted.is_some_and(|interrupted| interrupted()) {
+                if self.interrupted.is_due() {
                     return Err(MatchError::Interrupted);
                 }
             }

@@ -2,10 +2,13 @@
 
 use std::ops::Range;
 
+use cepheid_event::Piece;
+
 use super::scan::{ScanOptions, TrendRows, TrendWork, WORDS_BETWEEN_QUESTIONS};
 use crate::bits::inside;
 use crate::error::MatchError;
 use crate::sequence::NO_TIME;
+use crate::threads::Interruption;
 
 /// A number modulo a power of two.
 trait Count: Copy {
@@ -168,7 +171,7 @@ impl TrendRows<'_> {
     /// [`MatchError::Interrupted`].
     pub fn count_chain(
         &self,
-        options: ScanOptions,
+        options: ScanOptions<'_>,
         work: &mut TrendWork,
     ) -> Result<Option<Vec<i128>>, MatchError> {
         let Some(places) = self.matcher.chain() else { return Ok(None) };
@@ -195,7 +198,7 @@ impl TrendRows<'_> {
         let rows = (0..self.rows.num_partitions()).map(|partition| self.rows.partition(partition).len());
         let most = rows.max().unwrap_or(0);
         let most = match self.limit() {
-            Some(limit) if !self.by_time() => most.min(usize::try_from(limit).unwrap_or(usize::MAX)),
+            Some(limit) if !self.goes_by_time() => most.min(usize::try_from(limit).unwrap_or(usize::MAX)),
             _ => most,
         };
         (usize::BITS - most.leading_zeros()) * places <= N::BITS_OF_WAYS
@@ -205,16 +208,48 @@ impl TrendRows<'_> {
     fn count_ways<N: Count, const K: usize>(
         &self,
         masks: &[Option<&[u64]>],
-        options: ScanOptions,
+        options: ScanOptions<'_>,
         work: &mut TrendWork,
     ) -> Result<Vec<i128>, MatchError> {
+        let reach = |row: u32, partition: &Range<u32>| self.reach(row, partition);
+        let cut = self.matcher.cuts_partitions();
+        let pieces = self.rows.pieces(options.workers.threads, cut.then_some(&reach));
+        let count = |piece: &Piece, interrupted: Interruption<'_>| {
+            self.count_piece::<N, K>(masks, options.first_only, piece, interrupted)
+        };
+        let enough = |counted: &Counted| options.first_only && counted.of.iter().any(|ways| *ways > 0);
+        let outcomes = options.workers.share_until(&pieces, count, enough)?;
+        let mut all: Vec<i128> = Vec::with_capacity(self.rows.num_partitions());
+        for (piece, counted) in pieces.iter().zip(outcomes) {
+            let mut of = counted.of.into_iter();
+            if piece.continues
+                && let (Some(last), Some(more)) = (all.last_mut(), of.next())
+            {
+                *last += more;
+            }
+            all.extend(of);
+            work.rows += counted.work.rows;
+            work.operations += counted.work.operations;
+        }
+        Ok(all)
+    }
+
+    fn count_piece<N: Count, const K: usize>(
+        &self,
+        masks: &[Option<&[u64]>],
+        first_only: bool,
+        piece: &Piece,
+        interrupted: Interruption<'_>,
+    ) -> Result<Counted, MatchError> {
         let (first, last) = (&masks[..K], masks[K]);
-        let (limit, by_time) = (self.limit(), self.by_time());
+        let (limit, by_time) = (self.limit(), self.goes_by_time());
         let stamp = |row: usize| if by_time { self.time(row) } else { row as i64 };
-        let mut counted = Vec::with_capacity(self.rows.num_partitions());
+        let mut counted = Counted { of: vec![], work: TrendWork::default() };
+        let work = &mut counted.work;
         let mut until_question = WORDS_BETWEEN_QUESTIONS;
-        for partition in 0..self.rows.num_partitions() {
-            let range = self.rows.partition(partition);
+        for partition in piece.partitions.clone() {
+            let own = piece.rows_of(&self.rows.partition(partition));
+            let range = if piece.continues { piece.seen_from..own.end } else { own.clone() };
             let mut ways = Ways::<N, K>::none();
             let mut newest = Cursor::<K>::new(first, range.clone());
             let mut oldest = Cursor::<K>::new(first, range.clone());
@@ -223,12 +258,14 @@ impl TrendRows<'_> {
                 until_question -= 1;
                 if until_question == 0 {
                     until_question = WORDS_BETWEEN_QUESTIONS;
-                    if options.interrupted.is_some_and(|interrupted| interrupted()) {
+                    if interrupted.is_due() {
                         return Err(MatchError::Interrupted);
                     }
                 }
                 newest.go_to(word);
-                let ends = last.map_or(u64::MAX, |mask| mask[word]) & inside(word, &range);
+                // What ends in rows before the piece is counted elsewhere.
+                let counts = if word < own.start as usize / 64 { 0 } else { inside(word, &own) };
+                let ends = last.map_or(u64::MAX, |mask| mask[word]) & counts;
                 let mut rows = newest.open | ends;
                 work.rows += u64::from(rows.count_ones());
                 while rows != 0 {
@@ -254,13 +291,22 @@ impl TrendRows<'_> {
                     ways.enter(&bits_at(&newest.words, bit));
                     work.operations += 1;
                 }
-                if options.first_only && total > 0 {
-                    counted.push(total);
-                    return Ok(counted);
+                if first_only && total > 0 {
+                    break;
                 }
             }
-            counted.push(total);
+            counted.of.push(total);
+            if first_only && total > 0 {
+                break;
+            }
         }
         Ok(counted)
     }
+}
+
+/// What was counted in a piece.
+struct Counted {
+    /// Of each of its partitions.
+    of: Vec<i128>,
+    work: TrendWork,
 }

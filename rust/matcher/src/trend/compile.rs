@@ -52,6 +52,11 @@ struct Wait {
 }
 
 impl TrendMatcher {
+    /// Whether a partition may be cut for several threads: what ends in a row is of rows in its window.
+    pub fn cuts_partitions(&self) -> bool {
+        matches!(self.within, Some(Within::Rows(_) | Within::Time { .. }))
+    }
+
     /// Compiles a pattern, which must have passed [`Pattern::validate`]. `timed`: rows have event times, ascending.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use num_bigint::BigUint;
 
 /// A number with sums and products.
-pub trait Number: Clone + std::fmt::Debug {
+pub trait Number: Clone + std::fmt::Debug + Send + Sync {
     /// Nothing.
     fn zero() -> Self;
     /// One run.
@@ -18,6 +18,8 @@ pub trait Number: Clone + std::fmt::Debug {
     fn is_lost(&self) -> bool {
         false
     }
+    /// Whether sums and products of such numbers are the same in any order, be something lost on the way or not.
+    fn takes_any_order(&self) -> bool;
 }
 
 /// A whole number of up to 127 bits and a sign, or "more than that", which sums and products keep.
@@ -78,6 +80,11 @@ impl Number for Exact {
     fn is_lost(&self) -> bool {
         *self == Self::BEYOND
     }
+
+    fn takes_any_order(&self) -> bool {
+        // A sum of which a part is lost is beyond 127 bits, unless something negative could bring it back.
+        self.0 >= 0
+    }
 }
 
 /// A count below `u64::MAX`, which is "too many": sums and products that stop there keep it.
@@ -119,6 +126,10 @@ impl Number for Small {
     fn is_lost(&self) -> bool {
         self.0 == u64::MAX
     }
+
+    fn takes_any_order(&self) -> bool {
+        true
+    }
 }
 
 impl Number for BigUint {
@@ -140,6 +151,10 @@ impl Number for BigUint {
 
     fn times(&self, other: &Self) -> Self {
         self * other
+    }
+
+    fn takes_any_order(&self) -> bool {
+        true
     }
 }
 
@@ -253,6 +268,11 @@ impl Number for Wide {
         }
         let exponent = self.exponent + other.exponent;
         Self { mantissa: self.mantissa * other.mantissa, exponent }.settled()
+    }
+
+    fn takes_any_order(&self) -> bool {
+        // Each sum is rounded.
+        false
     }
 }
 

@@ -1,7 +1,9 @@
 //! The way through the rows: those that no condition accepts are passed over 64 at a time.
 
+use std::ops::Range;
+
 use arrow_array::UInt32Array;
-use cepheid_event::OrderedRows;
+use cepheid_event::{OrderedRows, Piece};
 use cepheid_ir::Within;
 
 use super::compile::TrendMatcher;
@@ -12,6 +14,7 @@ use crate::error::MatchError;
 use crate::masks::Masks;
 use crate::sequence::NO_TIME;
 use crate::symbols::{BySymbol, symbol_at};
+use crate::threads::{Interruption, Workers};
 
 /// Rows ready to be scanned, and what every scan of them needs.
 #[derive(Debug)]
@@ -35,6 +38,29 @@ pub struct Groups<E> {
     pub elements: Vec<E>,
 }
 
+impl<E> Groups<E> {
+    /// Adds what was found behind these rows, be it of the last group.
+    fn append<S: Semiring<Element = E>>(&mut self, semiring: &S, mut other: Self) {
+        if let (Some(last), Some(element)) = (self.keys.last(), self.elements.last_mut())
+            && other.keys.first() == Some(last)
+        {
+            semiring.add(element, &other.elements[0]);
+            other.keys.remove(0);
+            other.elements.remove(0);
+        }
+        self.keys.append(&mut other.keys);
+        self.elements.append(&mut other.elements);
+    }
+}
+
+/// What was found in a piece.
+struct Scanned<E> {
+    groups: Groups<E>,
+    work: TrendWork,
+    /// Whether nothing else is wanted.
+    ended: bool,
+}
+
 /// What a scan did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrendWork {
@@ -48,15 +74,15 @@ pub struct TrendWork {
 
 /// How a scan is to be made.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ScanOptions {
+pub struct ScanOptions<'a> {
     /// Length of the windows that matches are grouped by, in nanoseconds.
     pub every_ns: Option<i64>,
     /// Whether to stop at the first match.
     pub first_only: bool,
     /// Whether only the sum of all groups is wanted, so that one that is lost is enough to stop.
     pub one_total: bool,
-    /// Asked now and then; `true` ends the scan with [`MatchError::Interrupted`].
-    pub interrupted: Option<fn() -> bool>,
+    /// Who scans.
+    pub workers: Workers<'a>,
 }
 
 /// Words of rows between two questions whether to go on.
@@ -129,20 +155,80 @@ impl<'a> TrendRows<'a> {
     pub fn scan<S: Semiring>(
         &self,
         semiring: &S,
-        options: ScanOptions,
+        options: ScanOptions<'_>,
         work: &mut TrendWork,
     ) -> Result<Groups<S::Element>, MatchError> {
-        let limit = self.limit();
+        let reach = |row: u32, partition: &Range<u32>| self.reach(row, partition);
+        // Rows of a window are multiplied in another order then.
+        let cut = self.matcher.cuts_partitions() && semiring.takes_any_order();
+        let pieces = self.rows.pieces(options.workers.threads, cut.then_some(&reach));
+        let scan = |piece: &Piece, interrupted: Interruption<'_>| {
+            self.scan_piece(semiring, options, piece, interrupted)
+        };
+        let mut groups = Groups { keys: vec![], elements: vec![] };
+        for scanned in options.workers.share_until(&pieces, scan, |scanned| scanned.ended)? {
+            groups.append(semiring, scanned.groups);
+            work.rows += scanned.work.rows;
+            work.operations += scanned.work.operations;
+            work.bytes_max = work.bytes_max.max(scanned.work.bytes_max);
+        }
+        Ok(groups)
+    }
+
+    /// How far behind a match's first row, in rows or nanoseconds, its last may be.
+    pub(super) fn limit(&self) -> Option<i64> {
+        match self.matcher.within {
+            Some(Within::Rows(rows)) => Some(i64::try_from(rows).unwrap_or(i64::MAX)),
+            Some(Within::Time { nanoseconds }) => Some(nanoseconds - 1),
+            _ => None,
+        }
+    }
+
+    pub(super) fn goes_by_time(&self) -> bool {
+        matches!(self.matcher.within, Some(Within::Time { .. }))
+    }
+
+    /// The first row of the partition that a match ending at or behind `row` may hold.
+    pub(super) fn reach(&self, row: u32, partition: &Range<u32>) -> u32 {
+        let Some(limit) = self.limit() else { return partition.start };
+        if !self.goes_by_time() {
+            return row.saturating_sub(u32::try_from(limit).unwrap_or(u32::MAX)).max(partition.start);
+        }
+        let time = |position: u32| self.time(position as usize);
+        let near =
+            |position: &u32| time(*position) != NO_TIME && time(row).saturating_sub(time(*position)) <= limit;
+        (partition.start..row).rev().take_while(near).last().unwrap_or(row)
+    }
+
+    /// How many rows before a position have a predicate of `symbols`; `None`: every row has.
+    fn rank_at(&self, position: u32, symbols: Option<u64>) -> u32 {
+        let Some(symbols) = symbols.filter(|symbols| *symbols != 0) else {
+            return symbols.map_or(position, |_| 0);
+        };
+        let masks = self.masks.iter().enumerate().filter(|(predicate, _)| symbols >> predicate & 1 != 0);
+        Bits::union(self.rows.num_rows(), masks.map(|(_, mask)| mask)).count(0, position as usize) as u32
+    }
+
+    fn scan_piece<S: Semiring>(
+        &self,
+        semiring: &S,
+        options: ScanOptions<'_>,
+        piece: &Piece,
+        interrupted: Interruption<'_>,
+    ) -> Result<Scanned<S::Element>, MatchError> {
         let weighing = self.symbols_of(|variable| semiring.weighs(variable as u16));
         let gap = self.matcher.operator(0);
         let mut operators = BySymbol::new(self.masks.len());
-        let mut stacks = Stacks::new(semiring, self.matcher.waits, limit);
-        let by_time = self.by_time();
+        let mut stacks = Stacks::new(semiring, self.matcher.waits, self.limit());
+        let by_time = self.goes_by_time();
         let mut groups = Groups { keys: vec![], elements: vec![] };
-        let (mut rank, mut until_question) = (0_u32, WORDS_BETWEEN_QUESTIONS);
+        let (mut work, mut ended) = (TrendWork::default(), false);
+        let mut rank = self.rank_at(piece.seen_from, weighing);
+        let mut until_question = WORDS_BETWEEN_QUESTIONS;
         let mut words = vec![0_u64; self.masks.len()];
-        'partitions: for partition in 0..self.rows.num_partitions() {
-            let range = self.rows.partition(partition);
+        'partitions: for partition in piece.partitions.clone() {
+            let own = piece.rows_of(&self.rows.partition(partition));
+            let range = if piece.continues { piece.seen_from..own.end } else { own.clone() };
             let (start, end) = (range.start as usize, range.end as usize);
             stacks.clear(semiring);
             let mut group = semiring.zero();
@@ -153,7 +239,7 @@ impl<'a> TrendRows<'a> {
                 until_question -= 1;
                 if until_question == 0 {
                     until_question = WORDS_BETWEEN_QUESTIONS;
-                    if options.interrupted.is_some_and(|interrupted| interrupted()) {
+                    if interrupted.is_due() {
                         return Err(MatchError::Interrupted);
                     }
                 }
@@ -188,7 +274,7 @@ impl<'a> TrendRows<'a> {
                         let gap = (behind_gap && self.matcher.gaps_matter).then_some(&gap);
                         stacks.push(semiring, (stamp, number, this), operator, gap, &mut complete);
                     }
-                    if operator.completes && !semiring.is_zero(&complete) {
+                    if operator.completes && position >= own.start as usize && !semiring.is_zero(&complete) {
                         if let Some(every) = options.every_ns {
                             let time = self.time(position);
                             let of = (time != NO_TIME).then(|| time.div_euclid(every));
@@ -205,11 +291,13 @@ impl<'a> TrendRows<'a> {
                             }
                             groups.keys.push((partition as u32, window));
                             groups.elements.push(group);
+                            ended = true;
                             break 'partitions;
                         }
                         if options.first_only {
                             groups.keys.push((partition as u32, window));
                             groups.elements.push(group);
+                            ended = true;
                             break 'partitions;
                         }
                     }
@@ -220,23 +308,9 @@ impl<'a> TrendRows<'a> {
                 groups.elements.push(group);
             }
         }
-        work.operations += stacks.operations;
-        work.bytes_max = work.bytes_max.max(stacks.bytes_max);
-        Ok(groups)
-    }
-
-    /// How much later than a match's first row its last may be, in rows or nanoseconds; `None`: any time.
-    pub(super) fn limit(&self) -> Option<i64> {
-        match self.matcher.within {
-            Some(Within::Rows(rows)) => Some(i64::try_from(rows).unwrap_or(i64::MAX)),
-            Some(Within::Time { nanoseconds }) => Some(nanoseconds - 1),
-            _ => None,
-        }
-    }
-
-    /// Whether the limit is one of time.
-    pub(super) fn by_time(&self) -> bool {
-        matches!(self.matcher.within, Some(Within::Time { .. }))
+        work.operations = stacks.operations;
+        work.bytes_max = stacks.bytes_max;
+        Ok(Scanned { groups, work, ended })
     }
 
     #[inline]

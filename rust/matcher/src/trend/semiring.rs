@@ -4,9 +4,9 @@ use super::number::{Exact, Number, Wide};
 use crate::automaton::VariableId;
 
 /// Runs side by side are added, a run and what it goes on as are multiplied, a row that a run takes weighs it.
-pub trait Semiring {
+pub trait Semiring: Sync {
     /// What is kept of some runs.
-    type Element: Clone + std::fmt::Debug;
+    type Element: Clone + std::fmt::Debug + Send;
 
     /// No run.
     fn zero(&self) -> Self::Element;
@@ -25,6 +25,8 @@ pub trait Semiring {
     /// Whether nothing that is added to it can be told any more. Only where no row weighs: the rest of a partition is
     /// then not looked at, nor its ranks counted.
     fn is_lost(&self, element: &Self::Element) -> bool;
+    /// Whether it is the same in whatever order all of it is added and multiplied, be something lost on the way or not.
+    fn takes_any_order(&self) -> bool;
 }
 
 /// How many runs.
@@ -73,6 +75,10 @@ impl<N: Number> Semiring for Counting<N> {
 
     fn is_lost(&self, element: &N) -> bool {
         element.is_lost()
+    }
+
+    fn takes_any_order(&self) -> bool {
+        N::one().takes_any_order()
     }
 }
 
@@ -151,6 +157,10 @@ impl<N: Number> Semiring for Totals<N> {
     fn is_lost(&self, _: &Total<N>) -> bool {
         // A sum may be small however many runs it is of.
         false
+    }
+
+    fn takes_any_order(&self) -> bool {
+        N::one().takes_any_order() && self.values.iter().flatten().all(N::takes_any_order)
     }
 }
 
@@ -240,5 +250,9 @@ impl Semiring for Extremes {
 
     fn is_lost(&self, _: &Extreme) -> bool {
         false
+    }
+
+    fn takes_any_order(&self) -> bool {
+        true
     }
 }

@@ -1,0 +1,138 @@
+"""`threads=` of everything that matches tables: the same answers, and the same checks everywhere."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import cepheid as cep
+from cepheid import col, event, prev, ref
+
+# More than a thread takes for itself.
+ROWS = 20_000
+
+QUERY = """
+    SELECT low, high FROM t MATCH_RECOGNIZE (
+        PARTITION BY key MEASURES A.x AS low, LAST(B.x) AS high PATTERN (A B+) DEFINE B AS x > PREV(x)
+    ) WHERE high > 20 ORDER BY high, low
+"""
+
+
+def table(keys: int = 7) -> pa.Table:
+    random = np.random.default_rng(8)
+    columns = {
+        "ts": np.arange(ROWS) // 3,
+        "key": random.integers(0, keys, ROWS),
+        "x": random.integers(0, 40, ROWS),
+    }
+    return pa.table(columns)
+
+
+def rise() -> cep.Pattern:
+    return cep.seq(event("a"), event("b", col.x > prev(col.x)).one_or_more(), contiguity="strict").select(x="LAST(b.x)")
+
+
+PATTERNS = {
+    "row pattern": rise().partition_by("key"),
+    "runs": (event("a", col.x < 3) >> event("b", col.x > ref("a").x + 35)).partition_by("key").within(rows=50),
+    "runs, all by key": event("a", col.x < 3)
+    .then_any(event("b", (col.x > 37) & (col.key == ref("a").key)))
+    .matches("all")
+    .within("60ns"),
+    "step lists": event("a", col.x < 3)
+    .then_any(event("b", col.x > 37))
+    .matches("all")
+    .partition_by("key")
+    .within(rows=20),
+    "step lists, one key": event("a", col.x < 3).then_any(event("b", col.x > 37)).matches("all").within(rows=20),
+    "trend": event("a", col.x < 3)
+    .then_any(event("b", col.x > 37))
+    .within(rows=20)
+    .aggregate(n=cep.count(), total=ref("b").x.sum()),
+    "timeouts": (event("a", col.x < 1) >> event("b", col.x > 38)).partition_by("key").within("30ns").timeouts(True),
+}
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_a_table_gives_the_same_on_any_number_of_threads(name: str) -> None:
+    pattern, data = PATTERNS[name], table()
+    alone = cep.match(pattern, data, event_time="ts")
+    assert alone.to_arrow().num_rows > 0
+    for threads in (1, 2, 3):
+        found = cep.match(pattern, data, event_time="ts", threads=threads)
+        assert found.to_arrow() == alone.to_arrow()
+        assert pa.table(found.rows) == pa.table(alone.rows)
+        assert list(found.derived) == list(alone.derived)
+        assert pattern.count(data, event_time="ts", threads=threads) == pattern.count(data, event_time="ts")
+        assert pattern.exists(data, event_time="ts", threads=threads)
+
+
+def test_matches_that_are_not_built_are_counted_on_threads_too() -> None:
+    pattern = event("a", col.x < 20).then_any(event("b", col.x >= 20)).matches("all").within(rows=100)
+    alone, shared = cep.match(pattern, table()), cep.match(pattern, table(), threads=2)
+    assert shared.count() == alone.count() > 65_536
+    assert shared.head(1000).to_pydict() == alone.head(1000).to_pydict()
+
+
+def test_topics_and_queries_are_matched_on_threads_too() -> None:
+    assert cep.sql(QUERY, t=table(), threads=2).to_arrow() == cep.sql(QUERY, t=table()).to_arrow()
+    moved = (event("low", col.x < 1, topic="left") >> event("high", col.x > 38, topic="right")).partition_by("key")
+    tables = {"left": table(), "right": table()}
+    shared = cep.match(moved.within("9ns"), tables, event_time="ts", threads=2)
+    assert shared.to_arrow() == cep.match(moved.within("9ns"), tables, event_time="ts").to_arrow()
+    assert len(shared) > 0
+
+
+def test_a_table_may_be_named_threads() -> None:
+    query = QUERY.replace("FROM t", "FROM threads")
+    assert cep.sql(query, threads=table()).to_arrow() == cep.sql(QUERY, t=table()).to_arrow()
+
+
+MATCHING: list[Callable[..., Any]] = [
+    lambda threads: cep.match(rise(), table(), threads=threads),
+    lambda threads: cep.match(rise(), {"left": table()}, event_time="ts", threads=threads),
+    lambda threads: rise().count(table(), threads=threads),
+    lambda threads: rise().exists(table(), threads=threads),
+]
+
+
+@pytest.mark.parametrize("matching", MATCHING, ids=["match", "topics", "count", "exists"])
+def test_threads_are_a_number_from_one(matching: Callable[..., Any]) -> None:
+    for refused in ("two", 1.5, True):
+        with pytest.raises(TypeError, match="threads is a whole number"):
+            matching(refused)
+    for refused in (0, -1, 2**40):
+        with pytest.raises(cep.PatternError) as caught:
+            matching(refused)
+        assert (caught.value.code, caught.value.context) == ("invalid-clause", "threads")
+
+
+def test_a_query_takes_no_number_of_threads_below_one() -> None:
+    with pytest.raises(cep.PatternError, match="threads is a number from 1"):
+        cep.sql(QUERY, t=table(), threads=0)
+
+
+def test_very_many_threads_are_as_many_as_are_of_use() -> None:
+    expected = cep.match(PATTERNS["row pattern"], table())
+    assert cep.match(PATTERNS["row pattern"], table(), threads=2**32).to_arrow() == expected.to_arrow()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows delivers no SIGINT to one process")
+@pytest.mark.parametrize("least", [0, 1], ids=["both at work", "one waiting"])
+def test_a_long_search_on_threads_can_be_interrupted(least: int) -> None:
+    # With a least value of one there is nothing to do in the first key, which the thread that asks begins with.
+    keys = np.repeat([0, 1], 50_000)
+    query = f"""SELECT * FROM t MATCH_RECOGNIZE (PARTITION BY key MEASURES COUNT(*) AS c PATTERN (A+ B)
+                DEFINE A AS key >= {least} AND x >= FIRST(A.x), B AS x < 0)"""
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        cep.sql(query, t=pa.table({"key": keys, "x": np.ones(100_000, "int64")}), threads=2)
+    timer.join()
