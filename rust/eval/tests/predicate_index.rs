@@ -236,7 +236,7 @@ fn range(random: &mut SplitMix64) -> Expr {
 
 #[test]
 fn ranges_that_are_ranked_hold_the_rows_that_each_does_alone() {
-    let (mut asked_of_rows, mut satisfied_rows, mut spared) = (0, 0, 0);
+    let (mut asked_of_rows, mut satisfied_rows, mut exact, mut spared) = (0, 0, 0, 0);
     for seed in 0..60 {
         let mut random = SplitMix64::new(seed);
         let mut index = PredicateIndex::default();
@@ -257,15 +257,13 @@ fn ranges_that_are_ranked_hold_the_rows_that_each_does_alone() {
             let asked = index.ask(|column| Arc::clone(batch.column(column)), rows).expect("asked");
             spared += index.len() - asked.passes;
             for (predicate, guard) in &held {
-                assert!(guard.exact, "{predicate:?}");
+                exact += usize::from(guard.exact);
                 for row in 0..rows {
                     let found = guard.atoms.iter().any(|atom| asked.rows(*atom).contains(&(row as u32)));
-                    assert_eq!(
-                        alone(predicate, &batch, row),
-                        Some(found),
-                        "seed {seed}: {} row {row}",
-                        cepheid_eval::expression_text(predicate.source())
-                    );
+                    let expected = alone(predicate, &batch, row).expect("no range raises an error");
+                    let right = if guard.exact { found == expected } else { found || !expected };
+                    let text = cepheid_eval::expression_text(predicate.source());
+                    assert!(right, "seed {seed}: {text} row {row}: found {found}, expected {expected}");
                     asked_of_rows += 1;
                     satisfied_rows += usize::from(found);
                 }
@@ -275,8 +273,8 @@ fn ranges_that_are_ranked_hold_the_rows_that_each_does_alone() {
         held.iter().for_each(|(_, guard)| index.remove(guard));
         assert!(index.is_empty(), "seed {seed}");
     }
-    println!("{asked_of_rows} asked, {satisfied_rows} satisfied, {spared} passes spared");
-    assert!(asked_of_rows > 1_000_000 && satisfied_rows > 200_000 && spared > 20_000);
+    println!("{asked_of_rows} asked, {satisfied_rows} satisfied, {exact} exact, {spared} passes spared");
+    assert!(asked_of_rows > 1_000_000 && satisfied_rows > 200_000 && exact > 10_000 && spared > 10_000);
 }
 
 #[test]
