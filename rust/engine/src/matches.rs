@@ -60,7 +60,7 @@ pub(crate) struct Origin {
     pub(crate) variables: Vec<String>,
     pub(crate) strategy: Strategy,
     /// Where rows come from, if that is not just their place in the table.
-    pub(crate) labels: Option<RowLabels>,
+    pub(crate) labels: Option<Arc<RowLabels>>,
 }
 
 /// Where the rows of a table come from.

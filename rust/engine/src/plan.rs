@@ -7,8 +7,8 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use cepheid_eval::TypedExpr;
 use cepheid_event::{OrderKey, resolve_column};
 use cepheid_ir::{
-    AfterMatchSkip, ColumnName, Expr, Measure, OutputColumns, Pattern, PatternError, RowsPerMatch, Selection,
-    SortKey,
+    AfterMatchSkip, ColumnName, EmitAt, Expr, Measure, OutputColumns, Pattern, PatternError, RowsPerMatch,
+    Selection, SortKey,
 };
 use cepheid_matcher::sequence::SequenceMatcher;
 use cepheid_matcher::{Automaton, Matcher, Promoted, StepLists, Strategy, VariableId, Workers};
@@ -50,10 +50,11 @@ impl MatchOptions {
 /// See the module.
 #[derive(Debug)]
 pub struct Plan {
-    pattern: Pattern,
-    automaton: Automaton,
+    pattern: Arc<Pattern>,
+    automaton: Arc<Automaton>,
     pub(crate) matching: Matching,
-    pub(crate) outputs: Outputs,
+    /// Shared by plans that report alike over one schema.
+    pub(crate) outputs: Arc<Outputs>,
 }
 
 /// How a pattern is matched.
@@ -96,6 +97,37 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
+    /// Resolves the columns and compiles the measures of a pattern. `waits`: what stands beside a row of a match is read of
+    /// shifted columns, because rows of runs that wait are not neighbours.
+    fn compile(
+        pattern: &Pattern,
+        waits: bool,
+        schema: &Schema,
+        options: &MatchOptions,
+    ) -> Result<Self, EngineError> {
+        let column = |name: &ColumnName| resolve_column(schema, &name.name, name.quoted);
+        let partition_by = pattern.partition_by.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+        let order_by = pattern
+            .order_by
+            .iter()
+            .map(|key| {
+                let SortKey { descending, nulls_first, .. } = *key;
+                Ok(OrderKey { column: column(&key.column)?, descending, nulls_first })
+            })
+            .collect::<Result<Vec<_>, EngineError>>()?;
+        let event_time = match &options.event_time {
+            Some(name) => Some(resolve_column(schema, name, false)?),
+            None => order_by.first().map(|key| key.column),
+        };
+        let mut shifted = vec![];
+        let measures = compile_measures(&pattern.measures, schema, waits.then_some(&mut shifted))?;
+        let mut emitted = vec![];
+        for entry in &pattern.emit_at {
+            emitted.push(compile_measures(&entry.measures, schema, waits.then_some(&mut shifted))?);
+        }
+        Ok(Self { partition_by, order_by, event_time, measures, emitted, shifted })
+    }
+
     /// Whether rows go by a column, its least value first: only then is it a time that bounds can be measured in.
     pub(crate) fn go_by_time(&self) -> bool {
         self.order_by.first().is_some_and(|key| !key.descending)
@@ -111,7 +143,15 @@ impl Plan {
     /// # Errors
     /// [`EngineError`] for whatever in the pattern cannot be, or does not fit the schema.
     pub fn new(pattern: &Pattern, schema: &Schema, options: &MatchOptions) -> Result<Self, EngineError> {
-        let mut plan = Self::of_stream(pattern, schema, options)?;
+        let mut pattern = pattern.clone();
+        if let Some(event_time) = &options.event_time
+            && pattern.order_by.is_empty()
+        {
+            let column = ColumnName::unquoted(event_time.as_str());
+            pattern.order_by.push(SortKey { column, descending: false, nulls_first: false });
+        }
+        pattern.validate()?;
+        let mut plan = Self::compile(pattern.normalise(), None, None, schema, options)?;
         let timed = plan.outputs.go_by_time();
         if let Matching::Sequences { matcher, in_table } = &mut plan.matching {
             *in_table = Some(InTable {
@@ -122,46 +162,37 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The same for rows of which not all are there yet.
+    /// The same for rows of which not all are there yet, of a pattern that is valid and in its normal spelling. `automaton`:
+    /// its own. `like`: a plan over the same schema, whose outputs may serve this one too.
     pub(crate) fn of_stream(
-        pattern: &Pattern,
+        pattern: Pattern,
+        automaton: Arc<Automaton>,
+        like: Option<&Self>,
         schema: &Schema,
         options: &MatchOptions,
     ) -> Result<Self, EngineError> {
-        let mut pattern = pattern.clone();
-        if let Some(event_time) = &options.event_time
-            && pattern.order_by.is_empty()
-        {
-            let column = ColumnName::unquoted(event_time.as_str());
-            pattern.order_by.push(SortKey { column, descending: false, nulls_first: false });
-        }
-        pattern.validate()?;
-        let pattern = pattern.normalise();
-        let column = |name: &ColumnName| resolve_column(schema, &name.name, name.quoted);
-        let partition_by = pattern.partition_by.iter().map(column).collect::<Result<Vec<_>, _>>()?;
-        let order_by = pattern
-            .order_by
-            .iter()
-            .map(|key| {
-                let SortKey { descending, nulls_first, .. } = *key;
-                Ok(OrderKey { column: column(&key.column)?, descending, nulls_first })
-            })
-            .collect::<Result<Vec<_>, EngineError>>()?;
-        let event_time = match &options.event_time {
-            Some(name) => Some(resolve_column(schema, name, false)?),
-            None => order_by.first().map(|key| key.column),
+        Self::compile(pattern, Some(automaton), like, schema, options)
+    }
+
+    fn compile(
+        pattern: Pattern,
+        automaton: Option<Arc<Automaton>>,
+        like: Option<&Self>,
+        schema: &Schema,
+        options: &MatchOptions,
+    ) -> Result<Self, EngineError> {
+        let pattern = Arc::new(pattern);
+        let automaton = match automaton {
+            Some(automaton) => automaton,
+            None => Arc::new(Automaton::compile(&pattern)?),
         };
-        let automaton = Automaton::compile(&pattern)?;
         let asked_for = matches!(options.strategy, Some(Strategy::StepLists | Strategy::Sequences));
         let waits = asked_for || needs_runs_that_wait(&pattern, &automaton);
-        let mut shifted = vec![];
-        let measures = compile_measures(&pattern.measures, schema, waits.then_some(&mut shifted))?;
-        let mut emitted = vec![];
-        for entry in &pattern.emit_at {
-            emitted.push(compile_measures(&entry.measures, schema, waits.then_some(&mut shifted))?);
-        }
+        let outputs = match like.filter(|like| like.reports_like(&pattern, &automaton)) {
+            Some(like) => Arc::clone(&like.outputs),
+            None => Arc::new(Outputs::compile(&pattern, waits, schema, options)?),
+        };
         if let Some(trend) = &pattern.trend {
-            let outputs = Outputs { partition_by, order_by, event_time, measures, emitted, shifted };
             let trend = TrendPlan::new(&pattern, trend, schema, &outputs)?;
             let taken = column_names(&trend.values);
             let names = outputs.partition_by.iter().map(|column| schema.field(*column).name());
@@ -178,16 +209,31 @@ impl Plan {
                     hint: "use rows_per_match(\"all\")".into(),
                 }));
             }
-            let ascending = order_by.first().is_some_and(|key| !key.descending);
-            let matcher = Box::new(SequenceMatcher::compile(&pattern, schema, ascending)?);
-            Matching::Sequences { matcher, in_table: None }
+            let (pattern, automaton) = (Arc::clone(&pattern), Arc::clone(&automaton));
+            let matcher = SequenceMatcher::of_automaton(pattern, automaton, schema, outputs.go_by_time())?;
+            Matching::Sequences { matcher: Box::new(matcher), in_table: None }
         } else {
             Matching::Search(Box::new(Matcher::compile(&pattern, schema)?))
         };
-        let outputs = Outputs { partition_by, order_by, event_time, measures, emitted, shifted };
         let plan = Self { pattern, automaton, matching, outputs };
         plan.output_names(schema)?;
         Ok(plan)
+    }
+
+    /// Whether a pattern over the same schema reports of its matches what this one does, and makes it in the same way.
+    fn reports_like(&self, pattern: &Pattern, automaton: &Automaton) -> bool {
+        let own = &*self.pattern;
+        let same_emitted = |own: &[EmitAt], other: &[EmitAt]| {
+            own.len() == other.len()
+                && own.iter().zip(other).all(|(own, other)| own.measures == other.measures)
+        };
+        own.measures == pattern.measures
+            && same_emitted(&own.emit_at, &pattern.emit_at)
+            && own.partition_by == pattern.partition_by
+            && own.order_by == pattern.order_by
+            && (own.output, own.rows_per_match) == (pattern.output, pattern.rows_per_match)
+            && own.subsets == pattern.subsets
+            && self.automaton.variables == automaton.variables
     }
 
     /// The pattern, in its normal spelling.
@@ -246,11 +292,11 @@ fn compile_measures(
         }
         let extended;
         let schema = match &shifted {
-            Some(shifted) => {
+            Some(shifted) if !shifted.is_empty() => {
                 extended = with_shifted(schema, shifted);
                 &extended
             }
-            None => schema,
+            _ => schema,
         };
         let context = format!("measure `{}`", measure.name);
         let typed = TypedExpr::compile(&value, schema).map_err(EngineError::in_context(context))?;

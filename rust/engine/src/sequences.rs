@@ -160,7 +160,8 @@ impl SortedInTable {
             Some(arrivals) => arrivals[ordinal as usize],
             None => ordinal as u32,
         };
-        let matches = derive_sequences(plan, measures, &self.found, &of_kind, &self.table, &arrival, None)?;
+        let by_plan = [FoundByPlan { plan, all: &self.found, found: &of_kind }];
+        let matches = derive_sequences(&by_plan, measures, &self.table, &arrival, None)?;
         Ok((matches, of_kind.iter().map(decided).collect()))
     }
 }
@@ -261,24 +262,35 @@ fn places_among_all(table: &Table, outputs: &Outputs, rows: &[u32]) -> Result<Ve
     Ok(rows.iter().map(|row| places[*row as usize]).collect())
 }
 
-/// Output rows of some of what was found. `arrival` tells where in `table` a row stands.
+/// Some of what a plan's pattern has found.
+pub(crate) struct FoundByPlan<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) all: &'a FoundSequences,
+    pub(crate) found: &'a [FoundSequence],
+}
+
+/// Output rows of what plans that share their outputs have found, one after the other; the first of them, which there is,
+/// says how. `arrival` tells where in `table` a row stands.
 pub(crate) fn derive_sequences(
-    plan: &Plan,
+    by_plan: &[FoundByPlan<'_>],
     measures: &Measures,
-    all: &FoundSequences,
-    found: &[FoundSequence],
     table: &Table,
     arrival: &dyn Fn(u64) -> u32,
-    labels: Option<RowLabels>,
+    labels: Option<Arc<RowLabels>>,
 ) -> Result<MatchTable, EngineError> {
+    let plan = by_plan[0].plan;
+    debug_assert!(by_plan.iter().all(|other| Arc::ptr_eq(&other.plan.outputs, &plan.outputs)));
     // Rows of one match are put one behind the other, as a partition: output needs nothing else to be contiguous.
     let mut arrivals = vec![];
     let mut starts = vec![0_u32];
-    for entry in found {
-        arrivals.extend(all.rows_of(entry).iter().map(|row| arrival(*row)));
-        starts.push(arrivals.len() as u32);
+    let mut set = MatchSet::default();
+    for FoundByPlan { plan, all, found } in by_plan {
+        set.add_sequences(arrivals.len() as u32, found, all, plan.automaton());
+        for entry in *found {
+            arrivals.extend(all.rows_of(entry).iter().map(|row| arrival(*row)));
+            starts.push(arrivals.len() as u32);
+        }
     }
-    let set = MatchSet::of_sequences(found.iter(), all, plan.automaton());
     let rows = OrderedRows::of_groups(arrivals, starts);
     let deriving = Deriving { plan, measures, table, order: None };
     let origin = Origin {

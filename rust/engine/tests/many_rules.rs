@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray};
-use cepheid_engine::{DerivedTable, Engine, EngineError, EngineOptions, LatePolicy};
+use cepheid_engine::{DerivedTable, Engine, EngineError, EngineOptions, LatePolicy, RuleStats};
 use cepheid_ir::{BinaryOp, Expr, Pattern, Selection, Within};
 use cepheid_testkit::SplitMix64;
 use cepheid_testkit::generate_sequences::{SequenceKnobs, random_sequence};
@@ -22,6 +22,45 @@ const KNOBS: [SequenceKnobs; 3] = [
         ..SequenceKnobs::ALL
     },
 ];
+
+/// A range of a column that rules share, in one of its spellings.
+fn range(random: &mut SplitMix64) -> Expr {
+    let column = || Box::new(Expr::column("v"));
+    let (low, high) = (random.between(-2, 4), random.between(-2, 4));
+    let bound = |random: &mut SplitMix64| {
+        let constant = if random.chance(30) { Expr::literal(low as f64 + 0.5) } else { Expr::literal(low) };
+        let ops = [BinaryOp::Less, BinaryOp::LessOrEqual, BinaryOp::Greater, BinaryOp::GreaterOrEqual];
+        Expr::binary(*random.choose(&ops), *column(), constant)
+    };
+    match random.below(3) {
+        0 => bound(random),
+        1 => Expr::And(vec![
+            bound(random),
+            Expr::binary(BinaryOp::LessOrEqual, *column(), Expr::literal(high)),
+        ]),
+        _ => {
+            let (low, high) =
+                (Box::new(Expr::literal(low.min(high))), Box::new(Expr::literal(low.max(high))));
+            Expr::Between { operand: column(), low, high }
+        }
+    }
+}
+
+/// So many ranges of one column that rows are ranked among their ends, of rules that share the engine with those compared.
+fn crowd() -> Vec<Pattern> {
+    let rule = |number: i64| {
+        let (low, high, over) = (number % 7 - 3, number % 5, number - 20);
+        let text = format!(
+            "SELECT * FROM t MATCH_RECOGNIZE (PARTITION BY p ORDER BY ts
+             PATTERN (a -> b) WITHIN INTERVAL '3' MINUTE
+             DEFINE a AS v BETWEEN {low} AND {high}, b AS v > {over})"
+        );
+        let mut pattern = cepheid_sql::parse_pattern(&text).expect("a pattern");
+        pattern.output = cepheid_ir::OutputColumns::Derived;
+        Pattern { name: Some(format!("crowd{number}")), ..pattern }
+    };
+    (0..40).map(rule).collect()
+}
 
 /// A rule whose topics are its own.
 fn rule(random: &mut SplitMix64, name: &str) -> Pattern {
@@ -41,6 +80,17 @@ fn rule(random: &mut SplitMix64, name: &str) -> Pattern {
                 let own = definition.condition.clone();
                 let both = if random.chance(50) { vec![own, asked] } else { vec![asked, own] };
                 definition.condition = if random.chance(80) { Expr::And(both) } else { Expr::Or(both) };
+            }
+        }
+        if random.chance(40) {
+            // First and later steps may share what they ask, with each other and with other rules.
+            let asked = range(random);
+            let step = random.below(pattern.define.len().max(1));
+            let steps = if random.chance(50) { vec![step] } else { vec![0, step] };
+            for step in steps {
+                if let Some(definition) = pattern.define.get_mut(step) {
+                    definition.condition = asked.clone();
+                }
             }
         }
         pattern.order_by.clear();
@@ -181,6 +231,7 @@ struct Counts {
     derived: usize,
     errors: usize,
     changes: usize,
+    crowded: usize,
 }
 
 fn case(seed: u64, counts: &mut Counts) -> Result<(), String> {
@@ -202,13 +253,15 @@ fn case(seed: u64, counts: &mut Counts) -> Result<(), String> {
     };
     let rules: Vec<Pattern> = (0..random.below(6)).map(|_| next(&mut random)).collect();
     let threads = 1 + random.below(2);
-    let many =
-        Engine::new(rules.clone(), options(lateness, late, threads)).map_err(|error| error.to_string())?;
+    let crowd = if random.chance(20) { crowd() } else { vec![] };
+    counts.crowded += usize::from(!crowd.is_empty());
+    let all_rules = rules.iter().chain(&crowd).cloned().collect();
+    let many = Engine::new(all_rules, options(lateness, late, threads)).map_err(|error| error.to_string())?;
     let mut both = Both {
         many,
         single: vec![],
         nobody: Engine::new(vec![], options(lateness, late, 1)).expect("no rules"),
-        patterns: BTreeMap::new(),
+        patterns: crowd.into_iter().map(|rule| (rule.name.clone().expect("named"), rule)).collect(),
         counts_alike: threads == 1,
     };
     for rule in rules {
@@ -230,7 +283,8 @@ fn case(seed: u64, counts: &mut Counts) -> Result<(), String> {
         if random.chance(20) {
             counts.changes += 1;
             let given = both.many.rules();
-            let replaced = (!given.is_empty()).then(|| given[random.below(given.len())].clone());
+            let compared = &both.single;
+            let replaced = (!compared.is_empty()).then(|| compared[random.below(compared.len())].0.clone());
             match (random.below(4), replaced) {
                 (0, Some(name)) => {
                     both.many.remove(&name).map_err(|error| error.to_string())?;
@@ -278,15 +332,17 @@ fn case(seed: u64, counts: &mut Counts) -> Result<(), String> {
 fn many_rules_in_one_engine_derive_what_each_does_alone() {
     let cases = if std::env::var_os("CEPHEID_DEEP").is_some() { 6000 } else { 500 };
     let base: u64 = std::env::var("CEPHEID_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    let mut counts = Counts { calls: 0, derived: 0, errors: 0, changes: 0 };
+    let mut counts = Counts { calls: 0, derived: 0, errors: 0, changes: 0, crowded: 0 };
     let mut failures = vec![];
     for seed in base..base + cases {
         if let Err(failure) = case(seed, &mut counts) {
             failures.push(format!("seed {seed}: {failure}"));
         }
     }
-    let Counts { calls, derived, errors, changes } = counts;
-    println!("{cases} cases: {calls} calls, {derived} derived, {errors} errors, {changes} changes of rules");
+    let Counts { calls, derived, errors, changes, crowded } = counts;
+    println!(
+        "{cases} cases: {calls} calls, {derived} derived, {errors} errors, {changes} changes of rules, {crowded} crowded"
+    );
     assert!(
         failures.is_empty(),
         "{} of {cases}:\n{}",
@@ -295,6 +351,7 @@ fn many_rules_in_one_engine_derive_what_each_does_alone() {
     );
     assert!(calls as u64 > cases * 3 && derived as u64 > cases * 5, "{calls} calls, {derived} derived");
     assert!(errors as u64 * 20 > cases && changes as u64 * 2 > cases, "{errors} errors, {changes} changes");
+    assert!(crowded as u64 * 10 > cases, "{crowded} crowded");
 }
 
 /// `symbol = 'S<n>' >> symbol = 'S<n + 1>'`.
@@ -331,15 +388,16 @@ fn symbols(rows: std::ops::Range<i64>, symbols: i64) -> RecordBatch {
     RecordBatch::try_from_iter(columns).expect("columns of one length")
 }
 
-/// Rules visited, passes over columns, and matches, of pushes of `at_once` rows of 8 symbols, with so many rules.
-fn work(rules: usize, keyed: bool, at_once: i64) -> (u64, u64, u64) {
+/// Rules visited, passes over columns, rows put to rules, and matches, of pushes of `at_once` rows of 8 symbols, with so many rules.
+fn work(rules: usize, keyed: bool, at_once: i64) -> (u64, u64, u64, u64) {
     let rules = (0..rules).map(|number| pair(number, keyed)).collect();
     let mut engine = Engine::new(rules, options(Some(0), LatePolicy::Drop, 1)).expect("rules");
     for start in (0..80).step_by(at_once as usize) {
         engine.push(None, &[symbols(start..start + at_once, 8)], None).expect("good rows");
     }
     let stats = engine.stats();
-    (stats.rules_visited, stats.passes, stats.rules.iter().map(|rule| rule.matches).sum())
+    let sum = |of: fn(&RuleStats) -> u64| stats.rules.iter().map(of).sum();
+    (stats.rules_visited, stats.passes, sum(|rule| rule.rows_visited), sum(|rule| rule.matches))
 }
 
 #[test]
@@ -349,8 +407,9 @@ fn rules_that_no_row_concerns_cost_no_work() {
         for at_once in [1, 8, 80] {
             // Four rules find what the eight symbols hold; the others wait for symbols that do not come.
             let few = work(4, keyed, at_once);
-            assert_eq!(few.2, 40);
-            for rules in [40, 400] {
+            assert_eq!((few.2, few.3), (80, 40));
+            let counts: &[usize] = if at_once == 8 { &[40, 400, 1000] } else { &[40, 400] };
+            for rules in counts.iter().copied() {
                 let many = work(rules, keyed, at_once);
                 // The first call compiles, and so begins, all of them; it visits those that rows concern.
                 assert_eq!(many, few, "{rules} rules, {at_once} rows at once, keyed: {keyed}");
@@ -358,8 +417,8 @@ fn rules_that_no_row_concerns_cost_no_work() {
             }
         }
     }
-    assert_eq!(compared, 12);
-    let (visited, passes, _) = work(400, false, 1);
+    assert_eq!(compared, 14);
+    let (visited, passes, ..) = work(400, false, 1);
     assert!(visited <= 2 * 80 && passes == 80, "{visited} visits, {passes} passes");
 }
 
@@ -380,4 +439,47 @@ fn adding_and_removing_a_rule_leaves_the_others_as_they_are() {
     assert_eq!(engine.stats().rules_visited, visited + 1);
     let derived = engine.push(None, &[symbols(2..102, 102)], None).expect("good rows");
     assert_eq!(derived.len(), 49, "every rule but the first, which is through, and the one that is gone");
+}
+
+#[test]
+fn a_rule_of_which_nothing_is_alive_is_visited_for_rows_that_begin_something_alone() {
+    let rules = (0..100).map(|number| pair(number, false)).collect();
+    let mut engine = Engine::new(rules, options(Some(0), LatePolicy::Drop, 1)).expect("rules");
+    let second_only = |row: i64| symbols(row..row + 1, 200);
+    let visited = |engine: &Engine| engine.stats().rules_visited;
+    // Odd symbols are the second steps of rules whose first has not been seen.
+    for row in (1..100).step_by(2) {
+        engine.push(None, &[second_only(row)], None).expect("good rows");
+    }
+    assert_eq!(visited(&engine), 0);
+    engine.push(None, &[symbols(100..101, 200)], None).expect("good rows");
+    assert_eq!(visited(&engine), 1, "what begins");
+    let derived = engine.push(None, &[symbols(101..102, 200)], None).expect("good rows");
+    assert_eq!((visited(&engine), derived.len()), (2, 1), "and what goes on with it");
+    engine.push(None, &[symbols(103..104, 200)], None).expect("good rows");
+    assert_eq!(visited(&engine), 2);
+    // In a batch of both, rows before the first that begins something are not put to the rule.
+    engine.push(None, &[symbols(105..107, 2)], None).expect("good rows");
+    let stats = engine.stats();
+    assert_eq!(stats.rules.iter().map(|rule| rule.rows_visited).sum::<u64>(), 3);
+}
+
+#[test]
+fn what_many_rules_find_is_what_each_would_report_alone() {
+    let mut compared = 0;
+    for rules in [1, 2, 30] {
+        let patterns: Vec<Pattern> = (0..rules).map(|number| pair(number, number % 3 == 2)).collect();
+        let mut many = Engine::new(patterns.clone(), options(Some(0), LatePolicy::Drop, 1)).expect("rules");
+        let found = many.push(None, &[symbols(0..400, 64)], None).expect("good rows");
+        assert_eq!(found.len(), rules);
+        for (pattern, (topic, found)) in patterns.into_iter().zip(&found) {
+            let mut one = Engine::new(vec![pattern], options(Some(0), LatePolicy::Drop, 1)).expect("a rule");
+            let alone = one.push(None, &[symbols(0..400, 64)], None).expect("good rows");
+            let [(own_topic, own)] = alone.as_slice() else { panic!("one topic") };
+            assert_eq!((topic, found.matches, &found.batch), (own_topic, own.matches, &own.batch));
+            assert_eq!(found.membership, own.membership);
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 33);
 }

@@ -36,6 +36,7 @@ mod display;
 mod fold;
 mod function;
 mod literal;
+mod ranked;
 mod row;
 mod types;
 mod vector;

@@ -14,13 +14,13 @@ use crate::value::{Value, nanoseconds};
 /// Of values `l` and `r` that [`compare_values`](crate::compare_values) compares, `l < r` gives `order(l) <= order(r)`,
 /// and `l = r` gives equal numbers, by both [`order`](Self::order) and [`equality`](Self::equality). Different values may
 /// share a number, so that an index by them finds everything there is to find, and perhaps more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OrderCode {
     kind: Kind,
     exact: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Integer,
     /// Either side is a float: both are compared as floats.
@@ -69,6 +69,11 @@ impl OrderCode {
         self.exact
     }
 
+    /// Whether values are compared as floats.
+    pub(crate) fn is_of_floats(&self) -> bool {
+        self.kind == Kind::Float
+    }
+
     /// The number of a value by its order; `None` for NULL.
     #[inline]
     pub fn order(&self, value: &Value) -> Option<i64> {
@@ -110,7 +115,7 @@ impl OrderCode {
 }
 
 /// NaN is one value, above all others; zero has no sign.
-fn float_order(value: f64) -> i64 {
+pub(crate) fn float_order(value: f64) -> i64 {
     if value.is_nan() {
         return i64::MAX;
     }

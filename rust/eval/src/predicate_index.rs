@@ -2,7 +2,8 @@
 //!
 //! A predicate is held as *atoms*, each of them once however many hold it: a constant that a column is to equal, or, where
 //! no such constant can be told apart, the predicate as a whole. All constants of a column are looked up together, by
-//! value, in one pass over the column; so what a batch costs follows from its rows, its columns and what is found, and
+//! value, in one pass over the column, and where many predicates are ranges of one column, its rows are ranked among
+//! their ends ([`RankedRanges`]); so what a batch costs follows from its rows, its columns and what is found, and
 //! not from how many constants are asked for.
 
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ use hashbrown::HashMap;
 
 use crate::error::EvalError;
 use crate::leaf::Leaf;
+use crate::order_code::OrderCode;
+use crate::ranked::{RankedRanges, ValueRange};
 use crate::typed::{Kind, Node, TypedExpr};
 use crate::value::Value;
 
@@ -47,13 +50,14 @@ enum Constant {
 #[derive(Clone, Debug)]
 enum Atom {
     Equal { column: usize, constant: Constant },
-    Whole { predicate: TypedExpr, text: String },
+    Whole { predicate: TypedExpr, text: String, range: Option<ValueRange> },
 }
 
 /// See the module.
 ///
-/// - Time: adding or removing a predicate O(its constants); asking O(rows) for each column that constants are compared
-///   with and for each predicate that is held as a whole, and O(what is found).
+/// - Time: adding or removing a predicate O(its constants), of a range O(those of its column); asking O(rows) for each
+///   column that constants are compared with and for each predicate that is held as a whole, O(log n) a row for n ranges
+///   of a column, and O(what is found).
 /// - Space: some 100 bytes a constant.
 #[derive(Debug, Default)]
 pub struct PredicateIndex {
@@ -63,6 +67,10 @@ pub struct PredicateIndex {
     columns: BTreeMap<usize, Constants>,
     /// By their text; those of one text may read other columns.
     whole: BTreeMap<String, Vec<AtomId>>,
+    /// Those of them that are ranges, by column.
+    ranges: BTreeMap<(usize, OrderCode), RankedRanges>,
+    /// The others.
+    masked: Vec<AtomId>,
 }
 
 /// The constants of one column, and their atoms.
@@ -71,6 +79,9 @@ struct Constants {
     integers: HashMap<i64, AtomId, FixedState>,
     texts: HashMap<Box<str>, AtomId, FixedState>,
     null: Option<AtomId>,
+    /// What integers and texts are looked up at all.
+    span: Option<(i64, i64)>,
+    filter: TextFilter,
 }
 
 /// Which rows are in which atoms.
@@ -140,7 +151,17 @@ impl PredicateIndex {
                         self.columns.remove(&column);
                     }
                 }
-                Atom::Whole { text, .. } => {
+                Atom::Whole { text, range, .. } => {
+                    match range.map(|range| (range.column, range.code)) {
+                        None => self.masked.retain(|known| known != id),
+                        Some(of) => {
+                            let ranges = self.ranges.get_mut(&of).expect("it has an atom");
+                            ranges.remove(*id);
+                            if ranges.is_empty() {
+                                self.ranges.remove(&of);
+                            }
+                        }
+                    }
                     let of_text = self.whole.get_mut(&text).expect("it has an atom");
                     of_text.retain(|known| known != id);
                     if of_text.is_empty() {
@@ -194,8 +215,15 @@ impl PredicateIndex {
         let constants = self.columns.get_mut(&column).expect("just made");
         match constant {
             Constant::Null => constants.null = Some(id),
-            Constant::Integer(value) => drop(constants.integers.insert(value, id)),
-            Constant::Text(text) => drop(constants.texts.insert(text, id)),
+            Constant::Integer(value) => {
+                let (least, most) = constants.span.unwrap_or((value, value));
+                constants.span = Some((least.min(value), most.max(value)));
+                constants.integers.insert(value, id);
+            }
+            Constant::Text(text) => {
+                constants.filter.add(&text);
+                constants.texts.insert(text, id);
+            }
         }
         id
     }
@@ -209,7 +237,12 @@ impl PredicateIndex {
         if let Some(known) = self.whole.get(&text).and_then(|of_text| of_text.iter().find(same)).copied() {
             return self.hold_again(known);
         }
-        let id = self.hold(Atom::Whole { predicate: predicate.clone(), text: text.clone() });
+        let range = ValueRange::of(predicate.root(), predicate.leaves());
+        let id = self.hold(Atom::Whole { predicate: predicate.clone(), text: text.clone(), range });
+        match range {
+            Some(range) => self.ranges.entry((range.column, range.code)).or_default().add(id, range),
+            None => self.masked.push(id),
+        }
         self.whole.entry(text).or_default().push(id);
         id
     }
@@ -225,9 +258,19 @@ impl PredicateIndex {
             satisfied.passes += 1;
             constants.look_up(&column(*number), rows, &mut found)?;
         }
+        let mut masked = self.masked.clone();
+        for ((number, code), ranges) in &self.ranges {
+            if ranges.are_few() {
+                masked.extend(ranges.atoms());
+                continue;
+            }
+            satisfied.passes += 1;
+            let rows_of = |atom, rows: &[u32]| rows.iter().for_each(|row| found.push(atom, *row as usize));
+            ranges.ask(&column(*number), *code, rows_of, |atom| masked.push(atom));
+        }
         found.sort_into(&mut satisfied, self.atoms.len());
-        for id in self.whole.values().flatten() {
-            let Some((Atom::Whole { predicate, .. }, _)) = &self.atoms[*id as usize] else { continue };
+        for id in masked {
+            let Some((Atom::Whole { predicate, .. }, _)) = &self.atoms[id as usize] else { continue };
             satisfied.passes += 1;
             let slots: Vec<ArrayRef> = predicate
                 .leaves()
@@ -239,10 +282,10 @@ impl PredicateIndex {
                     let start = satisfied.rows.len();
                     satisfied.rows.extend(set_rows(&mask));
                     if satisfied.rows.len() > start {
-                        satisfied.lists.push((*id, start..satisfied.rows.len()));
+                        satisfied.lists.push((id, start..satisfied.rows.len()));
                     }
                 }
-                Err(error) if error.is_data_error() => satisfied.failed.push(*id),
+                Err(error) if error.is_data_error() => satisfied.failed.push(id),
                 Err(error) => return Err(error),
             }
         }
@@ -363,13 +406,10 @@ impl Constants {
         macro_rules! integers {
             ($type:ty, $value:expr) => {{
                 let values = array.as_primitive::<$type>();
-                let (Some(least), Some(most)) = (self.integers.keys().min(), self.integers.keys().max())
-                else {
-                    return Ok(());
-                };
+                let Some((least, most)) = self.span else { return Ok(()) };
                 for (row, value) in values.values().iter().enumerate() {
                     let Some(value) = $value(*value) else { continue };
-                    if (*least..=*most).contains(&value)
+                    if (least..=most).contains(&value)
                         && let Some(atom) = self.integers.get(&value)
                         && values.is_valid(row)
                     {
@@ -381,13 +421,12 @@ impl Constants {
         macro_rules! texts {
             ($values:expr) => {{
                 let values = $values;
-                let filter = TextFilter::new(self.texts.keys());
                 for row in 0..values.len() {
                     if values.is_null(row) {
                         continue;
                     }
                     let text: &str = values.value(row);
-                    if filter.may_hold(text)
+                    if self.filter.may_hold(text)
                         && let Some(atom) = self.texts.get(text)
                     {
                         visit(row, *atom);
@@ -413,7 +452,9 @@ impl Constants {
     }
 }
 
-/// Which lengths and last bytes texts have: most of what is looked up in vain is told without hashing it.
+/// Which lengths and last bytes texts have: most of what is looked up in vain is told without hashing it. Those of texts
+/// that are gone stay.
+#[derive(Debug, Default)]
 struct TextFilter {
     /// Bit n: one of n bytes; the last bit: one of more.
     lengths: u64,
@@ -421,14 +462,10 @@ struct TextFilter {
 }
 
 impl TextFilter {
-    fn new<'a>(texts: impl Iterator<Item = &'a Box<str>>) -> Self {
-        let mut filter = Self { lengths: 0, last: [0; 4] };
-        for text in texts {
-            filter.lengths |= 1 << text.len().min(63);
-            let last = text.as_bytes().last().copied().unwrap_or(0);
-            filter.last[usize::from(last >> 6)] |= 1 << (last & 63);
-        }
-        filter
+    fn add(&mut self, text: &str) {
+        self.lengths |= 1 << text.len().min(63);
+        let last = text.as_bytes().last().copied().unwrap_or(0);
+        self.last[usize::from(last >> 6)] |= 1 << (last & 63);
     }
 
     #[inline]
@@ -456,7 +493,8 @@ impl Constrained {
     }
 }
 
-fn column_of(leaf: &Leaf) -> Option<usize> {
+/// The column that a leaf reads of the row under test.
+pub(crate) fn column_of(leaf: &Leaf) -> Option<usize> {
     match leaf {
         Leaf::Column { index, at, .. } if at.is_physical() && at.physical_offset == 0 => Some(*index),
         _ => None,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::types::{Int8Type, Int32Type};
 use arrow_array::{
-    ArrayRef, DictionaryArray, Int16Array, Int64Array, LargeStringArray, RecordBatch, StringArray,
-    StringViewArray, UInt64Array,
+    ArrayRef, DictionaryArray, Float64Array, Int16Array, Int64Array, LargeStringArray, RecordBatch,
+    StringArray, StringViewArray, UInt64Array,
 };
 use cepheid_eval::{Guard, PredicateIndex, TypedExpr, Value, read_value};
 use cepheid_ir::{BinaryOp, Expr};
@@ -172,4 +172,125 @@ fn constants_of_a_column_share_one_pass() {
     assert_eq!(index.len(), 502);
     let asked = index.ask(|column| Arc::clone(batch.column(column)), 50).expect("asked");
     assert_eq!(asked.passes, 3, "one over the texts, and one for each of two comparisons");
+}
+
+const REALS: [f64; 9] = [f64::NEG_INFINITY, -1.5, -0.0, 0.0, 0.5, 2.0, 7.25, f64::INFINITY, f64::NAN];
+
+/// Columns whose ranges are ranked: `narrow`, `decoded` and `wide` as in [`batch`], `real`, and `spread`, of many values.
+fn ranged_batch(random: &mut SplitMix64, rows: usize) -> RecordBatch {
+    let batch = batch(random, rows);
+    let reals = (0..rows).map(|_| (!random.chance(10)).then(|| *random.choose(&REALS)));
+    let reals: Float64Array = reals.collect();
+    let spread: Int64Array = (0..rows)
+        .map(|_| match random.below(20) {
+            0 => None,
+            1 => Some(i64::MAX),
+            2 => Some(i64::MIN),
+            _ => Some(random.between(0, 1000)),
+        })
+        .collect();
+    let columns: [(&str, ArrayRef); 5] = [
+        ("wide", Arc::clone(&batch["wide"])),
+        ("narrow", Arc::clone(&batch["narrow"])),
+        ("decoded", Arc::clone(&batch["decoded"])),
+        ("real", Arc::new(reals)),
+        ("spread", Arc::new(spread)),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true)))
+        .expect("columns")
+}
+
+fn range(random: &mut SplitMix64) -> Expr {
+    let name = *random.choose(&["wide", "narrow", "decoded", "real", "spread", "spread"]);
+    let column = || Expr::column(name);
+    let constant = |random: &mut SplitMix64| match (name, random.below(8)) {
+        ("spread", 0) => Expr::literal(*random.choose(&[i64::MIN, i64::MAX])),
+        ("spread", _) => Expr::literal(random.between(-5, 1005)),
+        (_, 0 | 1) => Expr::literal(*random.choose(&REALS)),
+        _ => Expr::literal(random.between(-3, 6)),
+    };
+    let bound = |random: &mut SplitMix64| {
+        let ops = [
+            BinaryOp::Less,
+            BinaryOp::LessOrEqual,
+            BinaryOp::Greater,
+            BinaryOp::GreaterOrEqual,
+            BinaryOp::Equal,
+        ];
+        let (op, constant) = (*random.choose(&ops), constant(random));
+        if random.chance(50) {
+            Expr::binary(op, column(), constant)
+        } else {
+            Expr::binary(op, constant, column())
+        }
+    };
+    match random.below(3) {
+        0 => bound(random),
+        1 => Expr::And((0..2 + random.below(2)).map(|_| bound(random)).collect()),
+        _ => {
+            let (low, high) = (Box::new(constant(random)), Box::new(constant(random)));
+            Expr::Between { operand: Box::new(column()), low, high }
+        }
+    }
+}
+
+#[test]
+fn ranges_that_are_ranked_hold_the_rows_that_each_does_alone() {
+    let (mut asked_of_rows, mut satisfied_rows, mut exact, mut spared) = (0, 0, 0, 0);
+    for seed in 0..60 {
+        let mut random = SplitMix64::new(seed);
+        let mut index = PredicateIndex::default();
+        let mut held: Vec<(TypedExpr, Guard)> = vec![];
+        for _ in 0..4 {
+            let rows = *random.choose(&[0, 1, 5, 150, 400]);
+            let batch = ranged_batch(&mut random, rows);
+            for _ in 0..150 {
+                let typed = TypedExpr::compile_condition(&range(&mut random), &batch.schema());
+                let typed = typed.expect("typed");
+                let guard = index.add(&typed);
+                held.push((typed, guard));
+            }
+            for _ in 0..random.below(100) {
+                let (_, guard) = held.swap_remove(random.below(held.len()));
+                index.remove(&guard);
+            }
+            let asked = index.ask(|column| Arc::clone(batch.column(column)), rows).expect("asked");
+            spared += index.len() - asked.passes;
+            for (predicate, guard) in &held {
+                exact += usize::from(guard.exact);
+                for row in 0..rows {
+                    let found = guard.atoms.iter().any(|atom| asked.rows(*atom).contains(&(row as u32)));
+                    let expected = alone(predicate, &batch, row).expect("no range raises an error");
+                    let right = if guard.exact { found == expected } else { found || !expected };
+                    let text = cepheid_eval::expression_text(predicate.source());
+                    assert!(right, "seed {seed}: {text} row {row}: found {found}, expected {expected}");
+                    asked_of_rows += 1;
+                    satisfied_rows += usize::from(found);
+                }
+                assert!(guard.atoms.iter().all(|atom| asked.rows(*atom).is_sorted()));
+            }
+        }
+        held.iter().for_each(|(_, guard)| index.remove(guard));
+        assert!(index.is_empty(), "seed {seed}");
+    }
+    println!("{asked_of_rows} asked, {satisfied_rows} satisfied, {exact} exact, {spared} passes spared");
+    assert!(asked_of_rows > 1_000_000 && satisfied_rows > 200_000 && exact > 10_000 && spared > 10_000);
+}
+
+#[test]
+fn a_thousand_ranges_that_exclude_each_other_are_one_pass() {
+    let rows = 5_000;
+    let values: ArrayRef =
+        Arc::new(Int64Array::from_iter_values((0..rows).map(|row| row * 7919 % 1_000_000)));
+    let batch = RecordBatch::try_from_iter([("value", values)]).expect("a column");
+    let mut index = PredicateIndex::default();
+    for number in 0..1000_i64 {
+        let low = Expr::binary(BinaryOp::GreaterOrEqual, Expr::column("value"), Expr::literal(number * 1000));
+        let high = Expr::binary(BinaryOp::Less, Expr::column("value"), Expr::literal(number * 1000 + 1000));
+        let range = Expr::And(vec![low, high]);
+        index.add(&TypedExpr::compile_condition(&range, &batch.schema()).expect("typed"));
+    }
+    let asked = index.ask(|column| Arc::clone(batch.column(column)), rows as usize).expect("asked");
+    assert_eq!(asked.passes, 1);
+    assert_eq!(asked.atoms().map(|atom| asked.rows(atom).len()).sum::<usize>(), rows as usize);
 }

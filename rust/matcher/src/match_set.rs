@@ -153,26 +153,26 @@ impl MatchSet {
         })
     }
 
-    /// Event sequences, each as a partition of its own whose rows stand one behind the other.
-    pub fn of_sequences<'a>(
-        found: impl Iterator<Item = &'a FoundSequence>,
+    /// Adds event sequences, each as a partition of its own whose rows stand one behind the other. `start`: where the first
+    /// row of the first of them stands.
+    pub fn add_sequences(
+        &mut self,
+        mut start: u32,
+        found: &[FoundSequence],
         all: &FoundSequences,
         automaton: &Automaton,
-    ) -> Self {
-        let mut set = Self { given_numbers: Some(vec![]), ..Self::default() };
-        let mut start = 0;
+    ) {
         for entry in found {
-            let open = set.open();
+            let open = self.open();
             for place in all.places_of(entry) {
                 let position = &automaton.positions[*place as usize];
-                set.push_rows(open, Label { variable: position.variable, excluded: position.excluded }, 1);
+                self.push_rows(open, Label { variable: position.variable, excluded: position.excluded }, 1);
             }
-            set.finish(start);
-            set.finish_partition();
-            set.given_numbers.get_or_insert_default().push(entry.number as i64);
+            self.finish(start);
+            self.finish_partition();
+            self.given_numbers.get_or_insert_default().push(entry.number as i64);
             start += (entry.end - entry.start) as u32;
         }
-        set
     }
 
     /// Rows of each match, if every segment of every match is one row.

@@ -31,30 +31,17 @@ pub(crate) fn topics_read(pattern: &Pattern) -> Option<Vec<String>> {
     Some(topics)
 }
 
-/// See the module.
+/// The merged columns, each under a name of its own: what all patterns are bound to.
 #[derive(Debug)]
-pub(crate) struct Binding {
-    /// The pattern, over `schema`.
-    pub(crate) pattern: Pattern,
-    /// The merged columns, each under a name of its own, then the topic and the time.
-    pub(crate) schema: SchemaRef,
-    /// Name of the column of event time.
-    pub(crate) event_time: String,
-    /// How many merged columns there were.
-    pub(crate) merged: usize,
+pub(crate) struct BoundColumns {
+    of: SchemaRef,
+    names: Vec<String>,
+    /// The merged columns, then the topic and the time.
+    schema: SchemaRef,
 }
 
-impl Binding {
-    /// Binds a pattern. `topics`: those it reads, `None` for all.
-    ///
-    /// # Errors
-    /// [`EngineError::Event`] for columns that the topics do not have, or not as one.
-    pub(crate) fn new(
-        pattern: &Pattern,
-        topics: Option<&[String]>,
-        columns: &MergedSchema,
-        event_time: &str,
-    ) -> Result<Self, EngineError> {
+impl BoundColumns {
+    pub(crate) fn new(columns: &MergedSchema) -> Self {
         let names = own_names(columns.schema());
         let mut fields: Vec<Arc<Field>> = columns
             .schema()
@@ -65,7 +52,40 @@ impl Binding {
             .collect();
         fields.push(Arc::new(Field::new(TOPIC, DataType::UInt16, false)));
         fields.push(Arc::new(Field::new(TIME, DataType::Timestamp(TimeUnit::Nanosecond, None), false)));
-        let binder = Binder { original: pattern, topics, columns, names: &names };
+        Self { of: Arc::clone(columns.schema()), names, schema: Arc::new(Schema::new(fields)) }
+    }
+
+    /// Whether they are still those of these columns.
+    pub(crate) fn are_of(&self, columns: &MergedSchema) -> bool {
+        Arc::ptr_eq(&self.of, columns.schema())
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Binding {
+    /// Those of the [`BoundColumns`].
+    pub(crate) schema: SchemaRef,
+    /// Name of the column of event time.
+    pub(crate) event_time: String,
+    /// How many merged columns there were.
+    pub(crate) merged: usize,
+}
+
+impl Binding {
+    /// Binds a pattern, and gives it over the bound columns. `topics`: those it reads, `None` for all.
+    ///
+    /// # Errors
+    /// [`EngineError::Event`] for columns that the topics do not have, or not as one.
+    pub(crate) fn new(
+        pattern: &Pattern,
+        topics: Option<&[String]>,
+        columns: &MergedSchema,
+        bound_columns: &BoundColumns,
+        event_time: &str,
+    ) -> Result<(Self, Pattern), EngineError> {
+        let names = &bound_columns.names;
+        let binder = Binder { original: pattern, topics, columns, names };
         let mut bound = pattern.clone();
         for column in &mut bound.partition_by {
             *column = binder.shared(column)?;
@@ -87,7 +107,8 @@ impl Binding {
         for measure in emitted.chain(&mut bound.measures) {
             binder.bind(&mut measure.value, None)?;
         }
-        Ok(Self { pattern: bound, schema: Arc::new(Schema::new(fields)), event_time, merged: names.len() })
+        let schema = Arc::clone(&bound_columns.schema);
+        Ok((Self { schema, event_time, merged: names.len() }, bound))
     }
 
     /// Rows of the merged schema as rows of the bound one.

@@ -7,7 +7,9 @@ use cepheid_matcher::bits::Bits;
 use cepheid_matcher::sequence::{SequenceLimits, SequenceState};
 
 use super::affected::{Concerned, Seat};
+use super::binding::BoundColumns;
 use super::derived::{DerivedTable, Part, by_topic, late_tables};
+use super::deriving::derive;
 use super::rule::{Compiled, Rule, Surroundings};
 use super::rule_rows::SharedRows;
 use super::{Engine, LatePolicy, topic_names};
@@ -63,9 +65,10 @@ impl Engine {
         undo.due.into_iter().for_each(|place| self.wait_on(place));
     }
 
-    /// Has a rule visited when its time comes.
+    /// Has a rule visited when its time comes, and by rows that can go on with what is alive of it.
     fn wait_on(&mut self, place: usize) {
         let rule = &mut self.rules[place];
+        self.affected.set_active(rule.seat, rule.shards.iter().any(SequenceState::is_active));
         let at = rule.shards.iter().filter_map(SequenceState::next_attention).min();
         self.affected.wake_at(rule.seat, rule, at);
     }
@@ -116,7 +119,7 @@ impl Engine {
         let rows = &released.rows;
         let first = self.next;
         self.next += rows.num_rows() as u64;
-        let not_compiled = self.compile(columns, topic_names, undo);
+        let not_compiled = self.compile(columns, undo);
         let mut seats = vec![];
         let answers = self.affected.ask(rows, &mut seats)?;
         let mut places = self.places_to_visit(released, seats, undo);
@@ -132,7 +135,8 @@ impl Engine {
                     let topics = 0..columns.num_topics() as u16;
                     topics.map(|topic| rule.reads(columns.topic_name(topic))).collect::<Vec<bool>>()
                 });
-                (place, concerned(answers.rows_of(rule, rows, reads.as_deref()), rows.num_rows()))
+                let active = self.affected.is_active(rule.seat);
+                (place, concerned(answers.rows_of(rule, active, rows, reads.as_deref()), rows.num_rows()))
             })
             .collect();
         let mut shared = None;
@@ -142,6 +146,8 @@ impl Engine {
             self.history.push(ordinals, kept.clone());
         }
         let limits = self.limits(rows.num_rows() > 0)?;
+        let mut found = vec![];
+        let mut failed = not_compiled.map(|(_, error)| error);
         for (place, concerned) in visits {
             self.begin(place, undo);
             self.rules_visited += 1;
@@ -150,19 +156,32 @@ impl Engine {
                 history: &self.history,
                 event_time: &self.options.event_time,
                 limits,
-                topic_names,
             };
             let rule = &mut self.rules[place];
+            self.affected.set_active(rule.seat, true);
             let Some(compiled) = rule.compiled.clone() else { continue };
-            let input = match (concerned, &mut shared) {
-                (Concerned::All, _) => rule.all_rows(&compiled, rows, first, &around)?,
-                (Concerned::Some(own), Some(shared)) => Some(shared.input(rule, &compiled, &own, &answers)?),
-                _ => None,
+            let advance = || {
+                let input = match (concerned, &mut shared) {
+                    (Concerned::All, _) => rule.all_rows(&compiled, rows, first, &around)?,
+                    (Concerned::Some(own), Some(shared)) => {
+                        Some(shared.input(rule, &compiled, &own, &answers)?)
+                    }
+                    _ => None,
+                };
+                rule.advance(&compiled, input, released.watermark, released.ended, &around)
             };
-            let found = rule.advance(&compiled, input, released.watermark, released.ended, &around)?;
-            parts.extend(rule.derive(&found, place, &around)?);
+            match advance() {
+                Ok(own) if own.found.is_empty() => {}
+                Ok(own) => found.push((place, own)),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
         }
-        if let Some((_, error)) = not_compiled {
+        // What rules in front have found may raise an error of its own, which comes first.
+        parts.extend(derive(&self.rules, &found, columns, &self.history, topic_names)?);
+        if let Some(error) = failed {
             return Err(error);
         }
         // Each rule, and each of its shards, has kept to the room there was; together they may have taken more.
@@ -174,23 +193,20 @@ impl Engine {
 
     /// Compiles the rules that new topics, or their own being new, ask for. Gives the first that cannot be; those behind
     /// it are left as they are.
-    fn compile(
-        &mut self,
-        columns: &MergedSchema,
-        topic_names: &[String],
-        undo: &mut Undo,
-    ) -> Option<(usize, EngineError)> {
+    fn compile(&mut self, columns: &MergedSchema, undo: &mut Undo) -> Option<(usize, EngineError)> {
         let known = Some(columns.order().len());
         if self.compiled_for == known {
             return None;
         }
+        let bound = self.bound_columns(columns);
         for place in 0..self.rules.len() {
             if !self.rules[place].is_out_of_date(columns) {
                 continue;
             }
             self.begin(place, undo);
+            let before = place.checked_sub(1).and_then(|before| self.rules[before].compiled.clone());
             let rule = &mut self.rules[place];
-            let touched = undo.touched.iter_mut().find(|touched| touched.place == place);
+            let touched = undo.touched.iter_mut().rev().find(|touched| touched.place == place);
             let touched = touched.expect("just begun");
             touched.compiled.get_or_insert_with(|| (rule.compiled.clone(), rule.shards.clone()));
             let around = Surroundings {
@@ -198,15 +214,22 @@ impl Engine {
                 history: &self.history,
                 event_time: &self.options.event_time,
                 limits: SequenceLimits::default(),
-                topic_names,
             };
-            if let Err(error) = rule.compile(&around) {
+            if let Err(error) = rule.compile(&around, &bound, before.as_deref()) {
                 return Some((place, error));
             }
             self.affected.hold(rule.seat, rule);
         }
         self.compiled_for = known;
         None
+    }
+
+    /// What patterns are bound to.
+    pub(super) fn bound_columns(&mut self, columns: &MergedSchema) -> Arc<BoundColumns> {
+        let bound = self.bound.take().filter(|bound| bound.are_of(columns));
+        let bound = bound.unwrap_or_else(|| Arc::new(BoundColumns::new(columns)));
+        self.bound = Some(Arc::clone(&bound));
+        bound
     }
 
     /// Where the rules stand that have something to do, ascending. `seats`: those that rows concern.

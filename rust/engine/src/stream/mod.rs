@@ -8,6 +8,7 @@ mod affected;
 mod binding;
 mod call;
 pub(crate) mod derived;
+mod deriving;
 mod history;
 mod rule;
 mod rule_rows;
@@ -26,6 +27,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use self::affected::{Affected, Seat};
+use self::binding::BoundColumns;
 pub use self::derived::DerivedTable;
 use self::derived::late_topic;
 use self::history::History;
@@ -139,6 +141,8 @@ pub struct Engine {
     next_seat: Seat,
     /// How many topics had sent something when rules were last compiled; `None`: some rule has to be.
     compiled_for: Option<usize>,
+    /// What they were last bound to.
+    bound: Option<Arc<BoundColumns>>,
     /// Rules that need rows that have been matched.
     needing_rows: usize,
     rules_visited: u64,
@@ -166,6 +170,7 @@ impl Engine {
             places: HashMap::with_hasher(FixedState::with_seed(0)),
             next_seat: 0,
             compiled_for: None,
+            bound: None,
             needing_rows: 0,
             rules_visited: 0,
         };
@@ -247,6 +252,7 @@ impl Engine {
     fn unseat(&mut self, mut rule: Rule) {
         self.places.remove(&rule.seat);
         self.affected.let_go(rule.seat, &mut rule);
+        self.affected.set_active(rule.seat, false);
         self.needing_rows -= usize::from(rule.needs_rows);
     }
 

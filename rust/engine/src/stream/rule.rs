@@ -4,26 +4,22 @@ use std::sync::Arc;
 
 use cepheid_event::{MergedSchema, Table};
 use cepheid_ir::{Expr, Pattern, PatternError, SortKey, Within};
-use cepheid_matcher::sequence::{
-    FoundKind, FoundSequence, FoundSequences, SequenceLimits, SequenceMatcher, SequenceState,
-};
+use cepheid_matcher::sequence::{FoundKind, FoundSequences, SequenceLimits, SequenceMatcher, SequenceState};
 use cepheid_matcher::{Automaton, MatchError, Strategy};
 
 use super::affected::{Interest, Seat};
-use super::binding::{Binding, topics_read, without_added};
-use super::derived::{DerivedTable, Part};
+use super::binding::{Binding, BoundColumns, topics_read};
 use super::history::History;
 use super::rule_rows::Input;
 use crate::error::EngineError;
-use crate::matches::RowLabels;
-use crate::plan::{MatchOptions, Matching, Measures, Plan, ROWS_A_THREAD_MIN};
-use crate::sequences::derive_sequences;
+use crate::plan::{MatchOptions, Matching, Plan, ROWS_A_THREAD_MIN};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) name: String,
     pub(crate) pattern: Pattern,
+    automaton: Arc<Automaton>,
     /// Topics it reads; `None`: all.
     pub(crate) topics: Option<Vec<String>>,
     pub(crate) fingerprint: String,
@@ -66,8 +62,6 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) history: &'a History,
     pub(crate) event_time: &'a str,
     pub(crate) limits: SequenceLimits<'a>,
-    /// Names of topics, if there are any but the one without a name.
-    pub(crate) topic_names: &'a [String],
 }
 
 impl Rule {
@@ -93,7 +87,7 @@ impl Rule {
             .into());
         }
         refuse_what_looks_around(&pattern)?;
-        let automaton = Automaton::compile(&pattern)?;
+        let automaton = Arc::new(Automaton::compile(&pattern)?);
         if pattern.within.is_none() && may_wait_for_ever(&automaton) {
             return Err(PatternError::UnboundedWait.into());
         }
@@ -114,6 +108,7 @@ impl Rule {
             begun: false,
             needs_rows: false,
             pattern,
+            automaton,
         })
     }
 
@@ -123,7 +118,7 @@ impl Rule {
     }
 
     /// Topic of its timeouts.
-    fn emits_timeouts(&self) -> String {
+    pub(crate) fn emits_timeouts(&self) -> String {
         format!("{}.timeout", self.emits())
     }
 
@@ -150,20 +145,34 @@ impl Rule {
         known > 0 && self.compiled.as_ref().is_none_or(|compiled| compiled.known != known)
     }
 
-    /// Compiles it, unless it is compiled for the topics there are.
-    pub(crate) fn compile(&mut self, around: &Surroundings<'_>) -> Result<(), EngineError> {
+    /// Compiles it, unless it is compiled for the topics there are. `bound`: the columns of these; `before`: the rule in front
+    /// of it, which it may be like.
+    pub(crate) fn compile(
+        &mut self,
+        around: &Surroundings<'_>,
+        bound: &BoundColumns,
+        before: Option<&Compiled>,
+    ) -> Result<(), EngineError> {
         if !self.is_out_of_date(around.columns) {
             return Ok(());
         }
         let columns = around.columns;
         let known = self.topics_known(columns);
-        let binding = Binding::new(&self.pattern, self.topics.as_deref(), columns, around.event_time)?;
+        let topics = self.topics.as_deref();
+        let (binding, pattern) = Binding::new(&self.pattern, topics, columns, bound, around.event_time)?;
+        // Binding renames the columns of conditions; of these the automaton holds those alone that end loops.
+        let automaton = match self.automaton.untils.as_slice() {
+            [] => Arc::clone(&self.automaton),
+            _ => Arc::new(Automaton::compile(&pattern)?),
+        };
+        let like = before.filter(|before| Arc::ptr_eq(&before.binding.schema, &binding.schema));
         let options = MatchOptions {
             event_time: Some(binding.event_time.clone()),
             strategy: Some(Strategy::Sequences),
             ..MatchOptions::default()
         };
-        let plan = Plan::of_stream(&binding.pattern, &binding.schema, &options)?;
+        let like = like.map(|before| &before.plan);
+        let plan = Plan::of_stream(pattern, automaton, like, &binding.schema, &options)?;
         let compiled = Arc::new(Compiled { binding, plan, known });
         if self.compiled.is_some() {
             self.rebuild(&compiled, around)?;
@@ -293,71 +302,6 @@ impl Rule {
             all.append(outcome?);
         }
         Ok(all)
-    }
-}
-
-impl Rule {
-    /// What was found, topic by topic.
-    pub(crate) fn derive(
-        &self,
-        found: &FoundSequences,
-        rule: usize,
-        around: &Surroundings<'_>,
-    ) -> Result<Vec<Part>, EngineError> {
-        let Some(compiled) = self.compiled.as_ref().filter(|_| !found.found.is_empty()) else {
-            return Ok(vec![]);
-        };
-        let outputs = &compiled.plan.outputs;
-        let mut parts = vec![];
-        let mut kinds: Vec<(FoundKind, String, &Measures)> = vec![
-            (FoundKind::Match, self.emits().to_owned(), &outputs.measures),
-            (FoundKind::Timeout, self.emits_timeouts(), &outputs.measures),
-        ];
-        for (index, measures) in outputs.emitted.iter().enumerate() {
-            kinds.push((
-                FoundKind::Emitted(index as u16),
-                self.pattern.emit_at[index].topic.clone(),
-                measures,
-            ));
-        }
-        for (kind, topic, measures) in kinds {
-            let entries: Vec<FoundSequence> =
-                found.found.iter().filter(|entry| entry.kind == kind).copied().collect();
-            if entries.is_empty() {
-                continue;
-            }
-            let mut needed: Vec<u64> =
-                entries.iter().flat_map(|entry| found.rows_of(entry)).copied().collect();
-            needed.sort_unstable();
-            needed.dedup();
-            let rows = around.history.gather(around.columns, &needed)?;
-            let batch = compiled.binding.table_batch(&rows.batch, &rows.topic, &rows.time)?;
-            let table = Table::new(Arc::clone(&compiled.binding.schema), vec![batch])?;
-            let labels = RowLabels {
-                topics: around.topic_names.to_vec(),
-                topic_of: rows.topic.to_vec(),
-                arrival_of: rows.arrival.to_vec(),
-            };
-            let arrival =
-                |ordinal: u64| needed.binary_search(&ordinal).expect("every row has been gathered") as u32;
-            let matches =
-                derive_sequences(&compiled.plan, measures, found, &entries, &table, &arrival, Some(labels))?;
-            let order = entries
-                .iter()
-                .map(|entry| {
-                    let rows = found.rows_of(entry);
-                    (entry.moment, rows.last().copied(), rows.first().copied())
-                })
-                .collect();
-            let event_of = matches.row_events();
-            let table = DerivedTable {
-                membership: matches.membership()?,
-                matches: matches.num_matches(),
-                batch: without_added(matches.batch)?,
-            };
-            parts.push(Part { topic, rule, table, order, event_of });
-        }
-        Ok(parts)
     }
 }
 

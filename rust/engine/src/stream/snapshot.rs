@@ -275,6 +275,7 @@ impl Engine {
             return differ(format!("the snapshot has no rule `{}`", rule.name));
         }
         let mut given = std::mem::take(&mut self.rules);
+        let bound = self.bound_columns(&self.buffer.columns().clone());
         for saved in saved {
             let Some(place) = given.iter().position(|rule| rule.name == saved.name) else {
                 return differ(format!("the snapshot's rule `{}` is not among those given", saved.name));
@@ -290,9 +291,9 @@ impl Engine {
                 history: &self.history,
                 event_time: &self.options.event_time,
                 limits: SequenceLimits::default(),
-                topic_names: &[],
             };
-            rule.compile(&around)?;
+            let before = self.rules.last().and_then(|before| before.compiled.as_deref());
+            rule.compile(&around, &bound, before)?;
             match rule.compiled.clone() {
                 None if saved.runs == SavedRuns::default() => {}
                 None => return refuse("it has runs of a rule whose topics have sent nothing"),

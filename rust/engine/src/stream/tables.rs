@@ -12,7 +12,7 @@ use super::call::Undo;
 use super::derived::{Part, by_topic};
 use super::{DerivedTable, Engine, EngineOptions, topic_names};
 use crate::error::EngineError;
-use crate::sequences::derive_sequences;
+use crate::sequences::{FoundByPlan, derive_sequences};
 
 /// The matches of a pattern, and by topic whatever else it derives; the matches' own topic is among these only if an
 /// intermediate output shares it.
@@ -80,8 +80,9 @@ impl Engine {
             return Err(EventError::SchemaUnknown { topic }.into());
         };
         let table = Table::new(Arc::clone(&compiled.binding.schema), vec![])?;
-        let (found, measures) = (FoundSequences::default(), &compiled.plan.outputs.measures);
-        let none = derive_sequences(&compiled.plan, measures, &found, &[], &table, &|row| row as u32, None)?;
+        let (plan, all) = (&compiled.plan, &FoundSequences::default());
+        let nothing = [FoundByPlan { plan, all, found: &[] }];
+        let none = derive_sequences(&nothing, &plan.outputs.measures, &table, &|row| row as u32, None)?;
         Ok(DerivedTable { membership: none.membership()?, matches: 0, batch: without_added(none.batch)? })
     }
 }

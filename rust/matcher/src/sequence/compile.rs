@@ -1,5 +1,7 @@
 //! A pattern compiled for the sequence matcher: everything that can be settled before a row is read.
 
+use std::sync::Arc;
+
 use arrow_schema::Schema;
 use cepheid_eval::{Leaf, TypedExpr, Value};
 use cepheid_ir::{
@@ -17,8 +19,8 @@ use crate::error::MatchError;
 /// See [`crate::sequence`]. Immutable: one matcher may run over many streams at once.
 #[derive(Debug)]
 pub struct SequenceMatcher {
-    pub(crate) pattern: Pattern,
-    pub(crate) automaton: Automaton,
+    pub(crate) pattern: Arc<Pattern>,
+    pub(crate) automaton: Arc<Automaton>,
     /// Conditions that are asked of single rows, to be turned into masks.
     pub(crate) predicates: Vec<TypedExpr>,
     /// `tests[v]`: the condition of variable `v`; behind them those that end loops, then `having`.
@@ -75,12 +77,24 @@ impl SequenceMatcher {
     /// [`MatchError::Pattern`] for what a stream cannot answer and for bounds by time without one,
     /// [`MatchError::Condition`] and [`MatchError::Event`] for names and types that do not fit the schema.
     pub fn compile(pattern: &Pattern, schema: &Schema, timed: bool) -> Result<Self, MatchError> {
-        let automaton = Automaton::compile(pattern)?;
+        Self::of_automaton(Arc::new(pattern.clone()), Arc::new(Automaton::compile(pattern)?), schema, timed)
+    }
+
+    /// The same of a pattern whose automaton is there.
+    ///
+    /// # Errors
+    /// Those of [`compile`](Self::compile).
+    pub fn of_automaton(
+        pattern: Arc<Pattern>,
+        automaton: Arc<Automaton>,
+        schema: &Schema,
+        timed: bool,
+    ) -> Result<Self, MatchError> {
         refuse_what_looks_ahead(&automaton)?;
-        if !timed && needs_time(pattern, &automaton) {
+        if !timed && needs_time(&pattern, &automaton) {
             return Err(PatternError::WithinNeedsOrder.into());
         }
-        let conditions = Conditions::compile(pattern, &automaton.variables, schema)?;
+        let conditions = Conditions::compile(&pattern, &automaton.variables, schema)?;
         let count = automaton.variables.len();
         let skip = match &pattern.after_match {
             AfterMatchSkip::None => Skip::None,
@@ -89,7 +103,7 @@ impl SequenceMatcher {
             AfterMatchSkip::ToNextRow => Skip::ToNextRow,
             AfterMatchSkip::ToVariable { variable, row, strict } => Skip::ToVariable {
                 name: variable.clone(),
-                members: members(pattern, &automaton.variables, Some(variable)),
+                members: members(&pattern, &automaton.variables, Some(variable)),
                 row: *row,
                 strict: *strict,
             },
@@ -138,7 +152,7 @@ impl SequenceMatcher {
             projection: vec![],
             lookbacks: vec![],
             folds: vec![],
-            pattern: pattern.clone(),
+            pattern,
             automaton,
             skip,
             emitted,
