@@ -442,29 +442,6 @@ fn adding_and_removing_a_rule_leaves_the_others_as_they_are() {
 }
 
 #[test]
-fn a_rule_of_which_nothing_is_alive_is_visited_for_rows_that_begin_something_alone() {
-    let rules = (0..100).map(|number| pair(number, false)).collect();
-    let mut engine = Engine::new(rules, options(Some(0), LatePolicy::Drop, 1)).expect("rules");
-    let second_only = |row: i64| symbols(row..row + 1, 200);
-    let visited = |engine: &Engine| engine.stats().rules_visited;
-    // Odd symbols are the second steps of rules whose first has not been seen.
-    for row in (1..100).step_by(2) {
-        engine.push(None, &[second_only(row)], None).expect("good rows");
-    }
-    assert_eq!(visited(&engine), 0);
-    engine.push(None, &[symbols(100..101, 200)], None).expect("good rows");
-    assert_eq!(visited(&engine), 1, "what begins");
-    let derived = engine.push(None, &[symbols(101..102, 200)], None).expect("good rows");
-    assert_eq!((visited(&engine), derived.len()), (2, 1), "and what goes on with it");
-    engine.push(None, &[symbols(103..104, 200)], None).expect("good rows");
-    assert_eq!(visited(&engine), 2);
-    // In a batch of both, rows before the first that begins something are not put to the rule.
-    engine.push(None, &[symbols(105..107, 2)], None).expect("good rows");
-    let stats = engine.stats();
-    assert_eq!(stats.rules.iter().map(|rule| rule.rows_visited).sum::<u64>(), 3);
-}
-
-#[test]
 fn what_many_rules_find_is_what_each_would_report_alone() {
     let mut compared = 0;
     for rules in [1, 2, 30] {

@@ -1,8 +1,7 @@
 //! Which rules a batch concerns, and with which of its rows.
 //!
 //! Predicates of all rules are asked at once ([`PredicateIndex`]); from what is found follow the rules to visit. A rule
-//! none of whose predicates any row satisfies, and whose time has not come, is not looked at; nor is one of which nothing
-//! is alive, unless a row can begin something.
+//! none of whose predicates any row satisfies, and whose time has not come, is not looked at.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,7 +12,7 @@ use cepheid_eval::{AtomId, Guard, PredicateIndex, Satisfied};
 use cepheid_event::MergedBatch;
 use cepheid_matcher::bits::Bits;
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use super::rule::Rule;
 use crate::error::EngineError;
@@ -30,15 +29,6 @@ pub(crate) struct Interest {
     guards: Vec<Option<Guard>>,
     /// The atoms of all of them, ascending.
     atoms: Vec<AtomId>,
-    /// Those of them whose rows can begin something, ascending; `None`: rows of the others matter before that, too.
-    starting: Option<Vec<AtomId>>,
-}
-
-impl Interest {
-    /// Whether the rows of an atom matter while nothing of the rule is alive.
-    fn starts_with(&self, atom: AtomId) -> bool {
-        self.starting.as_ref().is_none_or(|starting| starting.binary_search(&atom).is_ok())
-    }
 }
 
 /// Predicates over the same numbering of columns.
@@ -46,25 +36,8 @@ impl Interest {
 struct Group {
     merged: usize,
     index: PredicateIndex,
-    /// Rules that the rows of an atom concern.
-    holders: HashMap<AtomId, Holders, FixedState>,
-}
-
-#[derive(Debug, Default)]
-struct Holders {
-    always: Vec<Seat>,
-    /// While something of them is alive.
-    active: Vec<Seat>,
-}
-
-impl Holders {
-    fn of(&mut self, always: bool) -> &mut Vec<Seat> {
-        if always { &mut self.always } else { &mut self.active }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.always.is_empty() && self.active.is_empty()
-    }
+    /// Rules that hold an atom.
+    holders: HashMap<AtomId, Vec<Seat>, FixedState>,
 }
 
 /// See the module.
@@ -76,8 +49,6 @@ pub(crate) struct Affected {
     groups: Vec<Group>,
     /// Rules that every row of their topics concerns.
     every_row: Vec<Seat>,
-    /// Rules of which something is alive, or may be.
-    active: HashSet<Seat, FixedState>,
     /// When rules are to be visited without a row of their own. What is passed over is looked at once and forgotten.
     wakes: BinaryHeap<Reverse<(i64, Seat)>>,
     /// Passes over columns so far.
@@ -117,29 +88,18 @@ impl Affected {
         let group = &mut self.groups[known];
         let predicates = compiled.matcher().predicates();
         let mut guards = vec![None; predicates.len()];
-        let starts = compiled.matcher().starting_predicates();
-        let mut starting = starts.as_ref().map(|_| vec![]);
         let mut atoms = vec![];
         for number in needed {
             let guard = group.index.add(&predicates[number]);
             atoms.extend_from_slice(&guard.atoms);
-            if let (Some(starts), Some(starting)) = (&starts, &mut starting)
-                && starts.contains(&number)
-            {
-                starting.extend_from_slice(&guard.atoms);
-            }
             guards[number] = Some(guard);
         }
         atoms.sort_unstable();
         atoms.dedup();
-        if let Some(starting) = &mut starting {
-            starting.sort_unstable();
+        for atom in &atoms {
+            group.holders.entry(*atom).or_default().push(seat);
         }
-        let interest = Interest { merged, guards, atoms, starting };
-        for atom in &interest.atoms {
-            group.holders.entry(*atom).or_default().of(interest.starts_with(*atom)).push(seat);
-        }
-        rule.interest = Some(interest);
+        rule.interest = Some(Interest { merged, guards, atoms });
     }
 
     /// Lets go of what is held for a rule.
@@ -151,7 +111,7 @@ impl Affected {
         let group = &mut self.groups[place];
         for atom in &interest.atoms {
             if let Some(holders) = group.holders.get_mut(atom) {
-                holders.of(interest.starts_with(*atom)).retain(|known| *known != seat);
+                holders.retain(|known| *known != seat);
                 if holders.is_empty() {
                     group.holders.remove(atom);
                 }
@@ -161,19 +121,6 @@ impl Affected {
         if group.index.is_empty() {
             self.groups.remove(place);
         }
-    }
-
-    /// Says whether anything of a rule is alive, or may come to be before this is said again.
-    pub(crate) fn set_active(&mut self, seat: Seat, active: bool) {
-        if active {
-            self.active.insert(seat);
-        } else {
-            self.active.remove(&seat);
-        }
-    }
-
-    pub(crate) fn is_active(&self, seat: Seat) -> bool {
-        self.active.contains(&seat)
     }
 
     /// Has a rule visited when the clock reaches a time. `rule` says since when that is known.
@@ -216,9 +163,7 @@ impl Affected {
                 })?;
                 self.passes += satisfied.passes as u64;
                 for atom in satisfied.atoms().chain(satisfied.failed().iter().copied()) {
-                    let Some(holders) = group.holders.get(&atom) else { continue };
-                    seats.extend_from_slice(&holders.always);
-                    seats.extend(holders.active.iter().filter(|seat| self.active.contains(*seat)));
+                    seats.extend(group.holders.get(&atom).into_iter().flatten());
                 }
                 of.push((group.merged, satisfied));
             }
@@ -232,15 +177,8 @@ impl Answers {
         self.of.iter().find(|(merged, _)| *merged == interest.merged).map(|(_, satisfied)| satisfied)
     }
 
-    /// The rows that concern a rule. `active`: whether something of it may be alive; `reads`: which topics it reads, by number,
-    /// if there are others.
-    pub(crate) fn rows_of(
-        &self,
-        rule: &Rule,
-        active: bool,
-        rows: &MergedBatch,
-        reads: Option<&[bool]>,
-    ) -> Concerned {
+    /// The rows that concern a rule. `reads`: which topics it reads, by number, if there are others.
+    pub(crate) fn rows_of(&self, rule: &Rule, rows: &MergedBatch, reads: Option<&[bool]>) -> Concerned {
         let count = rows.num_rows();
         if count == 0 {
             return Concerned::None;
@@ -254,11 +192,6 @@ impl Answers {
             return Concerned::All;
         }
         let mut concerned = union(satisfied, &interest.atoms, count);
-        if let (false, Some(starting)) = (active, &interest.starting) {
-            let firsts = starting.iter().filter_map(|atom| satisfied.rows(*atom).first());
-            let Some(first) = firsts.min() else { return Concerned::None };
-            concerned.drain(..concerned.partition_point(|row| row < first));
-        }
         if let Some(reads) = reads {
             concerned.retain(|row| reads[rows.topic[*row as usize] as usize]);
         }

@@ -65,10 +65,9 @@ impl Engine {
         undo.due.into_iter().for_each(|place| self.wait_on(place));
     }
 
-    /// Has a rule visited when its time comes, and by rows that can go on with what is alive of it.
+    /// Has a rule visited when its time comes.
     fn wait_on(&mut self, place: usize) {
         let rule = &mut self.rules[place];
-        self.affected.set_active(rule.seat, rule.shards.iter().any(SequenceState::is_active));
         let at = rule.shards.iter().filter_map(SequenceState::next_attention).min();
         self.affected.wake_at(rule.seat, rule, at);
     }
@@ -135,8 +134,7 @@ impl Engine {
                     let topics = 0..columns.num_topics() as u16;
                     topics.map(|topic| rule.reads(columns.topic_name(topic))).collect::<Vec<bool>>()
                 });
-                let active = self.affected.is_active(rule.seat);
-                (place, concerned(answers.rows_of(rule, active, rows, reads.as_deref()), rows.num_rows()))
+                (place, concerned(answers.rows_of(rule, rows, reads.as_deref()), rows.num_rows()))
             })
             .collect();
         let mut shared = None;
@@ -158,7 +156,6 @@ impl Engine {
                 limits,
             };
             let rule = &mut self.rules[place];
-            self.affected.set_active(rule.seat, true);
             let Some(compiled) = rule.compiled.clone() else { continue };
             let advance = || {
                 let input = match (concerned, &mut shared) {

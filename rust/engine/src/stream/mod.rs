@@ -252,7 +252,6 @@ impl Engine {
     fn unseat(&mut self, mut rule: Rule) {
         self.places.remove(&rule.seat);
         self.affected.let_go(rule.seat, &mut rule);
-        self.affected.set_active(rule.seat, false);
         self.needing_rows -= usize::from(rule.needs_rows);
     }
 

@@ -75,24 +75,6 @@ impl SequenceMatcher {
         Some(needed)
     }
 
-    /// Those of the [`needed_predicates`](Self::needed_predicates) of which a row must satisfy one to matter while nothing
-    /// that began is alive: it begins something. `None`: the others matter then, too, as an absence is asked of rows that come
-    /// before a match.
-    pub fn starting_predicates(&self) -> Option<Vec<usize>> {
-        if !self.leading.is_empty() {
-            return None;
-        }
-        let mut starting = vec![];
-        for target in &self.automaton.start {
-            if let Next::Take(place) = target.step {
-                starting.push(self.tests[self.variable_of[place as usize] as usize].predicate()?);
-            }
-        }
-        starting.sort_unstable();
-        starting.dedup();
-        Some(starting)
-    }
-
     /// As [`ask`](Self::ask), where it is known already of some predicates which positions satisfy them; none beyond the
     /// end of `known` is.
     ///

@@ -201,11 +201,6 @@ impl SequenceState {
         self.runs.len()
     }
 
-    /// Whether anything that began is still there: runs, or matches that may yet be forgotten.
-    pub fn is_active(&self) -> bool {
-        self.starts.len() > 0
-    }
-
     /// Partitions that something is kept of.
     pub fn partitions(&self) -> usize {
         self.partitions.len()
