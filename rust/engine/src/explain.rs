@@ -22,13 +22,18 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
             let weighed = match &plan.matching {
                 Matching::Search(matcher) => Weighed::Search(matcher.plan()),
                 Matching::Sequences { matcher, in_table } => {
-                    let InTable { steps, promoted } = in_table.as_ref().expect("planned for a table");
-                    let steps = match steps {
-                        Ok(_) if plan.outputs.shifted.is_empty() => Ok(()),
-                        Ok(_) => Err("a measure reads rows beside those of a match"),
-                        Err(reason) => Err(*reason),
-                    };
-                    Weighed::Sequences { steps, waits: matcher.outline(schema, promoted.as_deref()) }
+                    let InTable { steps, joined, promoted } = in_table.as_ref().expect("planned for a table");
+                    let shifts = !plan.outputs.shifted.is_empty();
+                    let beside = "a measure reads rows beside those of a match";
+                    let steps = steps.as_ref().map_err(|reason| *reason);
+                    let joined = joined.as_ref().map_err(|reason| *reason);
+                    Weighed::Sequences {
+                        steps: steps.and_then(|_| if shifts { Err(beside) } else { Ok(()) }),
+                        joined: joined.and_then(|joined| {
+                            if shifts { Err(beside) } else { Ok(joined.outline(&plan.automaton().variables)) }
+                        }),
+                        waits: matcher.outline(schema, promoted.as_deref()),
+                    }
                 }
                 Matching::Trend(_) => Weighed::Trend,
             };
@@ -50,6 +55,8 @@ enum Weighed<'a> {
     Sequences {
         /// Whether step lists can run it, or why not.
         steps: Result<(), &'static str>,
+        /// How joined lists find what rows follow, in sentences, or why they cannot.
+        joined: Result<Vec<String>, &'static str>,
         /// How runs that wait are told apart, in sentences.
         waits: Vec<String>,
     },
@@ -128,9 +135,13 @@ fn describe(
             return writeln!(text, "    values over all matches are wanted: none of them is built");
         }
         Some(Weighed::Search(strategies)) => strategies,
-        Some(Weighed::Sequences { steps, waits }) => {
-            let (first, lists) = (Strategy::StepLists, Strategy::Sequences);
-            let preferred = if steps.is_ok() { first } else { lists };
+        Some(Weighed::Sequences { steps, joined, waits }) => {
+            let (first, second, runs) = (Strategy::StepLists, Strategy::JoinedLists, Strategy::Sequences);
+            let preferred = match (&steps, &joined) {
+                (Ok(()), _) => first,
+                (Err(_), Ok(_)) => second,
+                (Err(_), Err(_)) => runs,
+            };
             writeln!(text, "  strategy: {preferred}; {}", preferred.cost())?;
             match steps {
                 Ok(()) => writeln!(
@@ -139,9 +150,19 @@ fn describe(
                 )?,
                 Err(reason) => writeln!(text, "    {first} cannot run it: {reason}")?,
             }
+            match joined {
+                Ok(lines) => {
+                    writeln!(
+                        text,
+                        "    {second} can run it: all matches of one step after another are wanted, in a table; whatever has no row for each step, in order, in its window is leapt over"
+                    )?;
+                    lines.iter().try_for_each(|line| writeln!(text, "    {line}"))?;
+                }
+                Err(reason) => writeln!(text, "    {second} cannot run it: {reason}")?,
+            }
             writeln!(
                 text,
-                "    {lists} can run it: the pattern says more than a row pattern: runs wait for what comes next"
+                "    {runs} can run it: the pattern says more than a row pattern: runs wait for what comes next"
             )?;
             return waits.iter().try_for_each(|line| writeln!(text, "    {line}"));
         }

@@ -1,11 +1,12 @@
-//! Event sequences of which all matches are wanted, in a table: by step lists, where the pattern and the data allow it.
+//! Event sequences of which all matches are wanted, in a table: by step lists or joined lists, where the pattern and the data
+//! allow it.
 
 use cepheid_event::key::key_ids;
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::{OutputColumns, PatternError};
-use cepheid_matcher::sequence::SequenceMatcher;
+use cepheid_matcher::sequence::{Chunk, SequenceMatcher};
 use cepheid_matcher::step_lists::{SearchLimits, StepListsFound};
-use cepheid_matcher::{MatchSet, StepLists, Strategy};
+use cepheid_matcher::{JoinedLists, Label, Masks, MatchError, MatchSet, StepLists, Strategy};
 
 use crate::derive::{Deriving, derive};
 use crate::error::EngineError;
@@ -22,7 +23,7 @@ pub(crate) fn match_table(
     most: usize,
     members_max: usize,
 ) -> Result<Option<MatchTable>, EngineError> {
-    let Some((matcher, steps)) = allowed(plan, options)? else { return Ok(None) };
+    let Some((matcher, lists)) = allowed(plan, options)? else { return Ok(None) };
     // What stands some rows on in its partition is read of columns that waiting runs' output knows.
     if !plan.outputs.shifted.is_empty() {
         return declined(options);
@@ -32,16 +33,16 @@ pub(crate) fn match_table(
     let standard = plan.pattern().output == OutputColumns::Standard;
     let enough = if standard { usize::MAX } else { most };
     let found =
-        steps.find(&rows.masks, rows.chunk(), enough, SearchLimits { members_max, ..limits(options) });
+        lists.find(&rows.masks, rows.chunk(), enough, SearchLimits { members_max, ..limits(options) });
     let Some(found) = found.map_err(|error| rows.name_row(error))? else { return declined(options) };
-    derived(plan, table, steps, found, &rows, most).map(Some)
+    derived(plan, table, lists, found, &rows, most).map(Some)
 }
 
 /// The number of matches; `None`: runs that wait are to count them.
 pub(crate) fn count(plan: &Plan, table: &Table, options: &MatchOptions) -> Result<Option<u64>, EngineError> {
-    let Some((matcher, steps)) = allowed(plan, options)? else { return Ok(None) };
+    let Some((matcher, lists)) = allowed(plan, options)? else { return Ok(None) };
     let rows = SequenceRows::new(matcher, &plan.outputs, table)?;
-    let counted = steps.count(&rows.masks, rows.chunk(), limits(options));
+    let counted = lists.count(&rows.masks, rows.chunk(), limits(options));
     match counted.map_err(|error| rows.name_row(error))? {
         None => declined(options),
         counted => Ok(counted),
@@ -54,25 +55,95 @@ pub(crate) fn exists(
     table: &Table,
     options: &MatchOptions,
 ) -> Result<Option<bool>, EngineError> {
-    let Some((matcher, steps)) = allowed(plan, options)? else { return Ok(None) };
+    let Some((matcher, lists)) = allowed(plan, options)? else { return Ok(None) };
     let rows = SequenceRows::new(matcher, &plan.outputs, table)?;
-    let exists = steps.exists(&rows.masks, rows.chunk(), limits(options));
+    let exists = lists.exists(&rows.masks, rows.chunk(), limits(options));
     match exists.map_err(|error| rows.name_row(error))? {
         None => declined(options),
         exists => Ok(exists),
     }
 }
 
+/// Lists of either kind.
+#[derive(Clone, Copy)]
+enum Lists<'a> {
+    Step(&'a StepLists),
+    Joined(&'a JoinedLists),
+}
+
+impl Lists<'_> {
+    fn strategy(self) -> Strategy {
+        match self {
+            Self::Step(_) => Strategy::StepLists,
+            Self::Joined(_) => Strategy::JoinedLists,
+        }
+    }
+
+    fn find(
+        self,
+        masks: &Masks,
+        chunk: Chunk<'_>,
+        most: usize,
+        limits: SearchLimits,
+    ) -> Result<Option<StepListsFound>, MatchError> {
+        match self {
+            Self::Step(steps) => steps.find(masks, chunk, most, limits),
+            Self::Joined(joined) => joined.find(masks, chunk, most, limits),
+        }
+    }
+
+    fn count(self, masks: &Masks, chunk: Chunk<'_>, limits: SearchLimits) -> Result<Option<u64>, MatchError> {
+        match self {
+            Self::Step(steps) => steps.count(masks, chunk, limits),
+            Self::Joined(joined) => joined.count(masks, chunk, limits),
+        }
+    }
+
+    fn exists(
+        self,
+        masks: &Masks,
+        chunk: Chunk<'_>,
+        limits: SearchLimits,
+    ) -> Result<Option<bool>, MatchError> {
+        match self {
+            Self::Step(steps) => steps.exists(masks, chunk, limits),
+            Self::Joined(joined) => joined.exists(masks, chunk, limits),
+        }
+    }
+
+    /// The labels of the rows of every match, if all have the same.
+    fn shape(self) -> Option<Vec<Label>> {
+        match self {
+            Self::Step(steps) => steps.shape(),
+            Self::Joined(joined) => Some(joined.shape()),
+        }
+    }
+
+    /// The label of a place; asked where matches differ in shape.
+    fn label(self, place: u16) -> Label {
+        match self {
+            Self::Step(steps) => steps.label(place),
+            Self::Joined(joined) => joined.shape()[place as usize],
+        }
+    }
+}
+
 fn allowed<'a>(
     plan: &'a Plan,
     options: &MatchOptions,
-) -> Result<Option<(&'a SequenceMatcher, &'a StepLists)>, EngineError> {
-    match (&plan.matching, options.strategy) {
-        (
-            Matching::Sequences { matcher, in_table: Some(InTable { steps: Ok(steps), .. }) },
-            None | Some(Strategy::StepLists),
-        ) => Ok(Some((matcher, steps))),
-        _ => declined(options),
+) -> Result<Option<(&'a SequenceMatcher, Lists<'a>)>, EngineError> {
+    let Matching::Sequences { matcher, in_table: Some(InTable { steps, joined, .. }) } = &plan.matching else {
+        return declined(options);
+    };
+    let lists = match (steps, joined) {
+        (Ok(steps), _) => Lists::Step(steps),
+        (Err(_), Ok(joined)) => Lists::Joined(joined),
+        (Err(_), Err(_)) => return declined(options),
+    };
+    match options.strategy {
+        None => Ok(Some((matcher, lists))),
+        Some(strategy) if strategy == lists.strategy() => Ok(Some((matcher, lists))),
+        Some(_) => declined(options),
     }
 }
 
@@ -82,7 +153,7 @@ fn limits(options: &MatchOptions) -> SearchLimits {
 
 /// Nothing found, unless no other strategy may find anything.
 fn declined<T>(options: &MatchOptions) -> Result<Option<T>, EngineError> {
-    if options.strategy != Some(Strategy::StepLists) {
+    if !matches!(options.strategy, Some(Strategy::StepLists | Strategy::JoinedLists)) {
         return Ok(None);
     }
     Err(EngineError::Pattern(PatternError::Unsupported {
@@ -95,7 +166,7 @@ fn declined<T>(options: &MatchOptions) -> Result<Option<T>, EngineError> {
 fn derived(
     plan: &Plan,
     table: &Table,
-    steps: &StepLists,
+    lists: Lists<'_>,
     found: StepListsFound,
     rows: &SequenceRows<'_>,
     most: usize,
@@ -106,10 +177,10 @@ fn derived(
             *row = rows.arrival(*row);
         }
     }
-    let set = match steps.shape() {
+    let set = match lists.shape() {
         Some(shape) => MatchSet::of_single_rows(shape, matches, numbers),
         None => {
-            let labels: Vec<_> = places.iter().map(|place| steps.label(*place)).collect();
+            let labels: Vec<_> = places.iter().map(|place| lists.label(*place)).collect();
             MatchSet::of_rows(&labels, &ends, numbers)
         }
     };
@@ -124,7 +195,7 @@ fn derived(
         set,
         rows,
         variables: plan.automaton().variables.clone(),
-        strategy: Strategy::StepLists,
+        strategy: lists.strategy(),
         labels: None,
     };
     derive(&Deriving { plan, measures: &plan.outputs.measures, table, order }, origin)

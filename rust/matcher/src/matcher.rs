@@ -204,7 +204,7 @@ impl Job<'_> {
             Strategy::StartRuns => self.search(self.backtracking(true), MatchSet::default()).map(Some),
             Strategy::Backtracking => self.search(self.backtracking(false), MatchSet::default()).map(Some),
             // Not a search: see `crate::step_lists`, `crate::sequence`, `crate::trend`.
-            Strategy::StepLists | Strategy::Sequences | Strategy::Trends => Ok(None),
+            Strategy::StepLists | Strategy::JoinedLists | Strategy::Sequences | Strategy::Trends => Ok(None),
         }
     }
 

@@ -65,13 +65,13 @@ struct Choice {
 
 /// Matches, one behind the other.
 #[derive(Debug, Default)]
-pub(super) struct Written {
+pub(crate) struct Written {
     /// Positions of all rows.
-    pub(super) rows: Vec<u32>,
+    pub(crate) rows: Vec<u32>,
     /// Unless all matches have one shape: the places that took them, and where each match ends.
     pub(super) places: Vec<u16>,
     pub(super) ends: Vec<u32>,
-    pub(super) matches: usize,
+    pub(crate) matches: usize,
 }
 
 impl Enumeration {

@@ -41,15 +41,17 @@ pub struct StepListsWork {
     pub rows: u64,
     /// Entries made in lists.
     pub entries: u64,
-    /// Entries marked because they lead to a match.
+    /// Entries, or links between them, marked because they lead to a match.
     pub marks: u64,
+    /// Entries and blocks of them looked at because a row might follow them.
+    pub looked_at: u64,
     /// The most bytes that lists took.
     pub bytes_max: usize,
 }
 
 /// What is wanted of matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+pub(crate) enum Wanted {
     /// So many of them, the first.
     Matches(usize),
     /// Their number.
@@ -154,20 +156,20 @@ impl Default for SearchLimits {
 
 /// What one thread found.
 #[derive(Default)]
-struct Outcome {
-    written: Written,
-    counted: u64,
-    completed: Vec<Completed>,
-    work: StepListsWork,
+pub(crate) struct Outcome {
+    pub(crate) written: Written,
+    pub(crate) counted: u64,
+    pub(crate) completed: Vec<Completed>,
+    pub(crate) work: StepListsWork,
 }
 
 /// Matches of one row.
-struct Completed {
+pub(crate) struct Completed {
     /// The row's place in the order of all rows.
-    ordinal: u64,
-    matches: Range<usize>,
+    pub(crate) ordinal: u64,
+    pub(crate) matches: Range<usize>,
     /// The number of the first of them within its partition.
-    number: i64,
+    pub(crate) number: i64,
 }
 
 struct Search<'a> {
@@ -330,12 +332,12 @@ impl<'a> Search<'a> {
     }
 }
 
-fn too_many_rows(limit: usize) -> MatchError {
+pub(crate) fn too_many_rows(limit: usize) -> MatchError {
     MatchError::TooLarge { what: "rows of matches", limit: limit as u64 }
 }
 
 impl Outcome {
-    fn count(&mut self, more: u64) -> Result<(), MatchError> {
+    pub(crate) fn count(&mut self, more: u64) -> Result<(), MatchError> {
         let counted = self.counted.checked_add(more);
         self.counted = counted.ok_or(MatchError::TooLarge { what: "matches to count", limit: u64::MAX })?;
         Ok(())
@@ -359,12 +361,13 @@ impl Outcome {
         self.work.rows += other.work.rows;
         self.work.entries += other.work.entries;
         self.work.marks += other.work.marks;
+        self.work.looked_at += other.work.looked_at;
         self.work.bytes_max += other.work.bytes_max;
         Ok(())
     }
 
     /// The matches in the order in which they are decided, at most `most`, with rows of `shape` places if all have one shape.
-    fn found(mut self, most: usize, partitions: usize, shape: usize) -> StepListsFound {
+    pub(crate) fn found(mut self, most: usize, partitions: usize, shape: usize) -> StepListsFound {
         let Written { rows, places, ends, matches } = self.written;
         let sorted = self.completed.is_sorted_by_key(|entry| entry.ordinal);
         let mut found = StepListsFound { rows, places, ends, matches, numbers: None, work: self.work };
