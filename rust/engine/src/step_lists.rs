@@ -132,7 +132,8 @@ fn allowed<'a>(
     plan: &'a Plan,
     options: &MatchOptions,
 ) -> Result<Option<(&'a SequenceMatcher, Lists<'a>)>, EngineError> {
-    let Matching::Sequences { matcher, in_table: Some(InTable { steps, joined, .. }) } = &plan.matching else {
+    let Matching::Sequences { matcher, in_table: Some(InTable { steps, joined, .. }) } = &plan.matching
+    else {
         return declined(options);
     };
     let lists = match (steps, joined) {

@@ -222,6 +222,10 @@ mod tests {
                 checked += 1;
             }
             assert_eq!(picked.words().len(), rows.div_ceil(64) + 1, "one word more than needed");
+            for (from, end) in [(0, rows), (rows / 3, rows), (rows / 2, rows * 2 / 3), (rows, rows)] {
+                let last = (from..end).rev().find(|row| truth[*row]);
+                assert_eq!(bits.last_set(from, end), last, "{from}..{end} of {rows}");
+            }
         }
         assert_eq!(checked, 621);
     }

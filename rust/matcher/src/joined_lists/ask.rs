@@ -24,8 +24,7 @@ pub(super) struct Ask<'a> {
 impl<'a> Ask<'a> {
     pub(super) fn new(joined: &'a JoinedLists, candidates: &'a [Candidates]) -> Self {
         let batches = |own: &'a Candidates| own.columns.iter().flat_map(Table::batches);
-        let readers =
-            |own| batches(own).flat_map(|batch| batch.columns()).map(ColumnReader::new).collect();
+        let readers = |own| batches(own).flat_map(|batch| batch.columns()).map(ColumnReader::new).collect();
         Self {
             steps: &joined.steps,
             readers: candidates.iter().map(readers).collect(),
@@ -66,7 +65,8 @@ impl<'a> Ask<'a> {
     /// Finds which rows entries have come by, as far back as conditions read.
     fn take(&mut self, lists: &Lists<'_>, step: usize, candidate: usize, entries: &[(u32, u32)]) {
         let reads = self.steps[step].rest.iter().flat_map(|rest| &rest.reads);
-        let earliest = reads.filter_map(|read| if let Read::At { step, .. } = read { Some(*step) } else { None });
+        let earliest =
+            reads.filter_map(|read| if let Read::At { step, .. } = read { Some(*step) } else { None });
         let earliest = earliest.min().unwrap_or(step);
         self.taken.iter_mut().for_each(Vec::clear);
         self.taken[step].resize(entries.len(), candidate as u32);

@@ -85,7 +85,11 @@ impl JoinedLists {
     /// it: where that raises no error, they would raise none.
     ///
     /// Cost: O(r) a step and part of its condition, r rows that satisfy the part that is asked of single rows.
-    pub(super) fn candidates(&self, masks: &Masks, chunk: Chunk<'_>) -> Result<Vec<Candidates>, NoCandidates> {
+    pub(super) fn candidates(
+        &self,
+        masks: &Masks,
+        chunk: Chunk<'_>,
+    ) -> Result<Vec<Candidates>, NoCandidates> {
         let mut appeared: Vec<Vec<Appeared>> =
             self.steps.iter().map(|step| step.codes.iter().map(|_| Appeared::default()).collect()).collect();
         self.steps
@@ -125,7 +129,8 @@ fn candidates(
     }
     let mut ranges = vec![];
     for join in &step.joins {
-        let numbers = numbers(&join.row, join.numbers, &rows, chunk, &mut appeared[join.made.0][join.made.1])?;
+        let numbers =
+            numbers(&join.row, join.numbers, &rows, chunk, &mut appeared[join.made.0][join.made.1])?;
         ranges.push(numbers.into_iter().map(|own| NumberRange::allowed(join.op, own?)).collect::<Vec<_>>());
     }
     let mut made = vec![];
@@ -205,4 +210,38 @@ fn numbers(
             (0..rows.len()).map(|row| number(reader.value(row))).collect()
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_the_numbers_that_compare_as_wanted_to_the_ends_of_what_there_is() {
+        use BinaryOp::*;
+        let numbers = [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX];
+        let mut held = 0;
+        for op in [Equal, Less, LessOrEqual, Greater, GreaterOrEqual] {
+            for own in numbers {
+                let range = NumberRange::allowed(op, own);
+                for earlier in numbers {
+                    let holds = match op {
+                        Less => own < earlier,
+                        LessOrEqual => own <= earlier,
+                        Greater => own > earlier,
+                        GreaterOrEqual => own >= earlier,
+                        _ => own == earlier,
+                    };
+                    let found = range.is_some_and(|range| range.contains(earlier));
+                    assert_eq!(found, holds, "{own} {op:?} {earlier}");
+                    assert!(
+                        !holds || range.is_some_and(|range| (range.low..=range.high()).contains(&earlier))
+                    );
+                    held += usize::from(holds);
+                }
+            }
+        }
+        // 7 equal, twice 21 apart, twice 28 that may be equal.
+        assert_eq!(held, 7 + 2 * 21 + 2 * 28);
+    }
 }

@@ -1,7 +1,7 @@
 //! What is asked at each step, sorted by the rows that it is asked of.
 
 use arrow_schema::Schema;
-use cepheid_eval::{Leaf, OrderCode, TypedExpr};
+use cepheid_eval::{Leaf, OrderCode, TypedExpr, expression_text};
 use cepheid_ir::{Anchor, BinaryOp, Expr};
 
 use crate::conditions::needs_no_run;
@@ -180,21 +180,33 @@ impl JoinedLists {
         self.steps.iter().map(|step| step.label).collect()
     }
 
-    /// What its steps look for, in sentences.
+    /// How what a row may follow is found, in a sentence for each step that asks for something.
     pub fn outline(&self, variables: &[String]) -> Vec<String> {
-        let of = |step: &Step| variables[step.label.variable as usize].as_str();
-        let mut lines = vec![];
-        for (place, step) in self.steps.iter().enumerate().skip(1) {
-            let by = match step.access {
-                Access::Every if step.rest.is_empty() => continue,
-                Access::Every => "among all that the window holds",
-                Access::Hashed(_) => "by hash",
-                Access::Ordered(_) => "by the least and greatest of blocks",
-            };
-            let rest = if step.rest.is_empty() { "" } else { ", and the rest of its condition over all of them at once" };
-            lines.push(format!("`{}` finds `{}` {by}{rest}", of(step), of(&self.steps[place - 1])));
-        }
-        lines
+        let asks = |step: &&Step| !step.joins.is_empty() || !step.rest.is_empty();
+        self.steps.iter().filter(asks).map(|step| self.outline_step(step, variables)).collect()
+    }
+
+    fn outline_step(&self, step: &Step, variables: &[String]) -> String {
+        let compared = |join: usize| {
+            let Join { row, op, made: (from, code), .. } = &step.joins[join];
+            let Code::Own(run, _) = &self.steps[*from].codes[*code] else { unreachable!("made there") };
+            let (row, run) = (expression_text(row.whole.source()), expression_text(run.whole.source()));
+            format!("`{row} {} {run}`", op.symbol())
+        };
+        let found = match step.access {
+            Access::Every => "among all entries in the window".to_owned(),
+            Access::Hashed(join) => format!("by hash, by {}, in O(1)", compared(join)),
+            Access::Ordered(join) => {
+                format!("by order, by {}, in O(b) for b blocks of 64 entries in the window", compared(join))
+            }
+        };
+        let rest = match (step.joins.len(), step.rest.len()) {
+            (0 | 1, 0) => "",
+            _ => "; the rest of its condition is asked of what is found",
+        };
+        let pairs = if step.split { "; an entry for each that it follows" } else { "" };
+        let name = &variables[step.label.variable as usize];
+        format!("what `{name}` follows is found {found}{rest}{pairs}")
     }
 }
 
@@ -234,7 +246,10 @@ impl Asked {
         match whole.source() {
             // The guard's conjuncts stand first, and a mask knows them.
             Expr::And(parts) if asked.guard.is_some() => {
-                parts.iter().skip_while(|part| needs_no_run(part)).for_each(|part| flatten(part, &mut conjuncts));
+                parts
+                    .iter()
+                    .skip_while(|part| needs_no_run(part))
+                    .for_each(|part| flatten(part, &mut conjuncts));
             }
             other => flatten(other, &mut conjuncts),
         }
@@ -381,7 +396,8 @@ fn connect(steps: &mut [Step], conditions: Vec<OverRows>, takes_first: bool) {
             OverRows::Join { row, op, from, run, numbers } => {
                 earliest = earliest.min(from);
                 let made = number_of(&mut before[from].codes, Code::Own(run, numbers));
-                let code = (from + 1..place).fold(made, |code, step| number_of(&mut before[step].codes, Code::Carried(code)));
+                let code = (from + 1..place)
+                    .fold(made, |code, step| number_of(&mut before[step].codes, Code::Carried(code)));
                 own.joins.push(Join { row, op, code, made: (from, made), numbers });
             }
             OverRows::Rest { whole, reads } => {

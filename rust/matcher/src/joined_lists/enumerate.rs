@@ -40,7 +40,13 @@ impl Marked {
 
 impl Enumeration {
     pub(super) fn new(steps: usize) -> Self {
-        Self { marked: vec![Marked::default(); steps - 1], links: vec![], places: vec![], way: vec![], marks: 0 }
+        Self {
+            marked: vec![Marked::default(); steps - 1],
+            links: vec![],
+            places: vec![],
+            way: vec![],
+            marks: 0,
+        }
     }
 
     /// Marks everything that leads to a row which may follow `entries`, ascending, and begins at `first` or later.
@@ -163,14 +169,7 @@ impl Enumeration {
 }
 
 /// Walks every way from the marked entry in place `at` of the step that the way has come to.
-fn walk(
-    marked: &[Marked],
-    way: &mut Vec<u32>,
-    at: usize,
-    row: u32,
-    until: usize,
-    written: &mut Written,
-) {
+fn walk(marked: &[Marked], way: &mut Vec<u32>, at: usize, row: u32, until: usize, written: &mut Written) {
     let step = way.len();
     way.push(marked[step].rows[at]);
     match marked.len() - step {

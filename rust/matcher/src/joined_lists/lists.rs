@@ -101,7 +101,8 @@ impl List {
 
     fn bytes(&self) -> usize {
         let numbers: usize = self.numbers.iter().map(|numbers| numbers.capacity() * 8).sum();
-        (self.rows.capacity() + self.candidates.capacity() + self.starts.capacity() + self.same.capacity()) * 4
+        (self.rows.capacity() + self.candidates.capacity() + self.starts.capacity() + self.same.capacity())
+            * 4
             + self.sought.capacity() * size_of::<Sought>()
             + numbers
             + self.bounds.capacity() * 16
@@ -169,7 +170,8 @@ impl<'a> Lists<'a> {
         let low = if since == 0 { 0 } else { before.first_from(since) };
         let Access::Hashed(join) = self.steps[step].access else {
             let rows = &before.rows[before.place(index.known.max(before.dropped))..];
-            index.known = index.known.max(before.dropped) + rows.iter().take_while(|known| **known < row).count() as u32;
+            index.known = index.known.max(before.dropped)
+                + rows.iter().take_while(|known| **known < row).count() as u32;
             return Sought { low, last: index.known };
         };
         let numbers = &before.numbers[self.steps[step].joins[join].code];
@@ -278,7 +280,13 @@ impl<'a> Lists<'a> {
     }
 
     /// The latest row, from `first` on, that a run began at which a candidate may follow.
-    pub(super) fn latest_start(&mut self, step: usize, candidate: usize, sought: Sought, first: u32) -> Option<u32> {
+    pub(super) fn latest_start(
+        &mut self,
+        step: usize,
+        candidate: usize,
+        sought: Sought,
+        first: u32,
+    ) -> Option<u32> {
         let before = &self.of[step - 1];
         let rising = before.rising;
         let mut latest = None;
@@ -315,9 +323,7 @@ impl<'a> Lists<'a> {
         list.sought.push(sought);
         for (index, code) in self.steps[step].codes.iter().enumerate() {
             let number = match (code, before) {
-                (Code::Carried(carried), Some(before)) => {
-                    before.numbers[*carried][before.place(sought.last)]
-                }
+                (Code::Carried(carried), Some(before)) => before.numbers[*carried][before.place(sought.last)],
                 _ => own.numbers[index][candidate],
             };
             list.numbers[index].push(number);

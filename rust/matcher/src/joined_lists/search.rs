@@ -423,3 +423,28 @@ impl Window<'_> {
         self.begin
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ahead;
+
+    #[test]
+    fn the_search_ahead_finds_what_a_scan_finds() {
+        let rows: Vec<u32> = (0..200)
+            .map(|row| row * row % 97 + row * 3)
+            .scan(0, |top, row| {
+                *top = row.max(*top + 1);
+                Some(*top)
+            })
+            .collect();
+        let mut compared = 0;
+        for at in (0..=rows.len()).step_by(7) {
+            for row in 0..rows[rows.len() - 1] + 3 {
+                let expected = at + rows[at..].iter().take_while(|known| **known < row).count();
+                assert_eq!(ahead(&rows, at, row), expected, "row {row} from {at}");
+                compared += 1;
+            }
+        }
+        assert!(compared > 10_000, "{compared}");
+    }
+}
