@@ -88,7 +88,7 @@ fn explain_names_how_joined_lists_find_what_a_row_follows_or_why_they_cannot() {
             "a condition over several rows may raise an error",
         ),
         (
-            "ALL MATCHES PATTERN (A -> ABSENT(X) -> B) DEFINE X AS X.owner = A.owner, B AS B.owner = A.owner",
+            "ALL MATCHES PATTERN (A -> ABSENT(X) -> B) DEFINE X AS X.price = A.price, B AS B.owner = A.owner",
             "what must not come is compared with earlier rows",
         ),
     ] {

@@ -7,7 +7,7 @@ use cepheid_ir::BinaryOp;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::compile::{Code, JoinedLists, Numbers, OverRow, Step};
+use super::compile::{Asked, Code, JoinedLists, Numbers, OverRow, Step};
 use crate::masks::Masks;
 use crate::sequence::Chunk;
 
@@ -23,6 +23,8 @@ pub(super) struct Candidates {
     pub(super) ends_here: Vec<bool>,
     /// The columns that conditions over several rows read, of these rows.
     pub(super) columns: Option<Table>,
+    /// Rows that must not come before the step, with the number of which they must not.
+    pub(super) absent_of_key: Vec<(u32, i64)>,
 }
 
 /// Numbers from `low` to `low + width`.
@@ -107,19 +109,68 @@ fn candidates(
     chunk: Chunk<'_>,
     appeared: &mut [Vec<Appeared>],
 ) -> Result<Candidates, NoCandidates> {
-    let mut rows = match step.guard {
+    let side = |(index, code): (usize, &'_ Code)| match code {
+        Code::Own(side, numbers) => {
+            Some(Side { side: side.clone(), numbers: *numbers, made: (place, index) })
+        }
+        Code::Carried(_) => None,
+    };
+    let own: Vec<Side> = step.codes.iter().enumerate().filter_map(side).collect();
+    let Allowed { rows, ranges, numbers: known } = allowed(&step.asked, &own, masks, chunk, appeared)?;
+    let nothing_follows = |row: usize| known.iter().any(|numbers| numbers[row].is_none());
+    let ends_here: Vec<bool> = (0..rows.len()).map(nothing_follows).collect();
+    let mut numbers = vec![vec![]; step.codes.len()];
+    for (Side { made: (_, index), .. }, known) in own.iter().zip(known) {
+        // Of rows that nothing can follow any number will do.
+        numbers[*index] = known.into_iter().map(Option::unwrap_or_default).collect();
+    }
+    let absent_of_key = match &step.absent_of_key {
+        None => vec![],
+        Some(absent) => {
+            let Allowed { rows, ranges, .. } = allowed(absent, &[], masks, chunk, appeared)?;
+            rows.into_iter().zip(ranges[0].iter().map(|range| range.low)).collect()
+        }
+    };
+    Ok(Candidates {
+        ends_here: if ends_here.contains(&true) { ends_here } else { vec![] },
+        columns: if step.columns.is_empty() { None } else { Some(table_of(&step.columns, &rows, chunk)?) },
+        rows,
+        ranges,
+        numbers,
+        absent_of_key,
+    })
+}
+
+/// An expression over one row whose numbers are wanted, and the code that they belong to.
+struct Side {
+    side: OverRow,
+    numbers: Numbers,
+    made: (usize, usize),
+}
+
+/// The rows that masks and single rows allow, and of them what joins compare.
+struct Allowed {
+    rows: Vec<u32>,
+    ranges: Vec<Vec<NumberRange>>,
+    /// Of some expressions; `None` for NULL.
+    numbers: Vec<Vec<Option<i64>>>,
+}
+
+fn allowed(
+    asked: &Asked,
+    wanted: &[Side],
+    masks: &Masks,
+    chunk: Chunk<'_>,
+    appeared: &mut [Vec<Appeared>],
+) -> Result<Allowed, NoCandidates> {
+    let mut rows = match asked.guard {
         None => (0..chunk.rows.num_rows() as u32).collect(),
         Some(guard) => masks.of[guard].as_ref().map_err(|_| NoCandidates::Fails)?.set_rows(),
     };
-    let own = |code: &Code| match code {
-        Code::Own(side, numbers) => Some((side.clone(), *numbers)),
-        Code::Carried(_) => None,
-    };
-    let sides = step.joins.iter().map(|join| &join.row);
-    let safe = sides.chain(&step.filters).all(|part| part.whole.never_fails())
-        && step.codes.iter().filter_map(own).all(|(side, _)| side.whole.never_fails());
+    let sides = asked.joins.iter().map(|join| &join.row).chain(wanted.iter().map(|wanted| &wanted.side));
+    let safe = sides.chain(&asked.filters).all(|part| part.whole.never_fails());
     let mut kept: Option<Vec<bool>> = None;
-    for filter in &step.filters {
+    for filter in &asked.filters {
         let mask = filter.whole.evaluate_mask(&slots(filter, &rows, chunk)?, rows.len())?;
         let kept = kept.get_or_insert_with(|| vec![true; rows.len()]);
         kept.iter_mut().zip(mask.iter()).for_each(|(kept, holds)| *kept &= holds);
@@ -127,18 +178,17 @@ fn candidates(
     if safe && let Some(kept) = kept.take() {
         retain(&mut rows, &kept);
     }
+    let mut number = |side: &OverRow, how: Numbers, (step, code): (usize, usize)| {
+        numbers_of(side, how, &rows, chunk, &mut appeared[step][code])
+    };
     let mut ranges = vec![];
-    for join in &step.joins {
-        let numbers =
-            numbers(&join.row, join.numbers, &rows, chunk, &mut appeared[join.made.0][join.made.1])?;
+    for join in &asked.joins {
+        let numbers = number(&join.row, join.numbers, join.made)?;
         ranges.push(numbers.into_iter().map(|own| NumberRange::allowed(join.op, own?)).collect::<Vec<_>>());
     }
-    let mut made = vec![];
-    for (index, code) in step.codes.iter().enumerate() {
-        made.push(match own(code) {
-            Some((side, how)) => Some(numbers(&side, how, &rows, chunk, &mut appeared[place][index])?),
-            None => None,
-        });
+    let mut numbers = vec![];
+    for Side { side, numbers: how, made } in wanted {
+        numbers.push(number(side, *how, *made)?);
     }
     if !ranges.is_empty() || kept.is_some() {
         let mut kept = kept.unwrap_or_else(|| vec![true; rows.len()]);
@@ -147,21 +197,10 @@ fn candidates(
         }
         retain(&mut rows, &kept);
         ranges.iter_mut().for_each(|ranges| retain(ranges, &kept));
-        made.iter_mut().flatten().for_each(|numbers| retain(numbers, &kept));
+        numbers.iter_mut().for_each(|numbers| retain(numbers, &kept));
     }
-    let nothing_follows = |row: usize| made.iter().flatten().any(|numbers| numbers[row].is_none());
-    let ends_here: Vec<bool> = (0..rows.len()).map(nothing_follows).collect();
-    let columns = if step.columns.is_empty() { None } else { Some(table_of(&step.columns, &rows, chunk)?) };
-    Ok(Candidates {
-        ranges: ranges.into_iter().map(|ranges| ranges.into_iter().flatten().collect()).collect(),
-        numbers: made
-            .into_iter()
-            .map(|numbers| numbers.into_iter().flatten().map(|number| number.unwrap_or(0)).collect())
-            .collect(),
-        ends_here: if ends_here.contains(&true) { ends_here } else { vec![] },
-        columns,
-        rows,
-    })
+    let ranges = ranges.into_iter().map(|ranges| ranges.into_iter().flatten().collect()).collect();
+    Ok(Allowed { rows, ranges, numbers })
 }
 
 fn retain<T>(values: &mut Vec<T>, kept: &[bool]) {
@@ -191,7 +230,7 @@ fn slots(part: &OverRow, rows: &[u32], chunk: Chunk<'_>) -> Result<Vec<ArrayRef>
 }
 
 /// The numbers of an expression's values; `None` for NULL.
-fn numbers(
+fn numbers_of(
     side: &OverRow,
     how: Numbers,
     rows: &[u32],

@@ -4,6 +4,7 @@ use arrow_schema::Schema;
 use cepheid_eval::{Leaf, OrderCode, TypedExpr, expression_text};
 use cepheid_ir::{Anchor, BinaryOp, Expr};
 
+use crate::automaton::VariableId;
 use crate::conditions::needs_no_run;
 use crate::match_set::Label;
 use crate::sequence::SequenceMatcher;
@@ -26,12 +27,8 @@ pub struct JoinedLists {
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) label: Label,
-    /// The predicate, by the matcher's number, of the rows that may stand here; `None`: every row.
-    pub(super) guard: Option<usize>,
-    /// What else is asked of the row alone.
-    pub(super) filters: Vec<OverRow>,
-    /// What compares the row with an earlier one.
-    pub(super) joins: Vec<Join>,
+    /// What numbers and masks decide of its rows.
+    pub(super) asked: Asked,
     /// What is asked of the row and earlier ones otherwise.
     pub(super) rest: Vec<Rest>,
     /// How entries of the step before are looked through.
@@ -40,6 +37,8 @@ pub(super) struct Step {
     pub(super) following: Following,
     /// Predicates of rows that must not come since the step before; `None`: no row may.
     pub(super) absent: Vec<Option<usize>>,
+    /// The same of rows that end the wait of entries of their number alone, by the join that entries are found by.
+    pub(super) absent_of_key: Option<Asked>,
     /// An entry for every entry of the step before that its row may follow, since later conditions read beyond this step,
     /// or since finding them once more would cost too much; else one for all of them.
     pub(super) split: bool,
@@ -47,6 +46,17 @@ pub(super) struct Step {
     pub(super) codes: Vec<Code>,
     /// Columns of the row that conditions over several rows read.
     pub(super) columns: Vec<usize>,
+}
+
+/// What masks and numbers decide of rows.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// The predicate, by the matcher's number, that they satisfy; `None`: every row does.
+    pub(super) guard: Option<usize>,
+    /// What else is asked of the row alone.
+    pub(super) filters: Vec<OverRow>,
+    /// What compares the row with an earlier one.
+    pub(super) joins: Vec<Join>,
 }
 
 /// An expression over one row.
@@ -136,39 +146,39 @@ impl JoinedLists {
         if !plain.chain {
             return Err("a condition reads the run, and steps are repeated, optional or alternatives");
         }
-        let mut asked = vec![];
-        for place in 0..plain.places.len() {
-            asked.push(Asked::at(matcher, schema, &plain, place)?);
+        let mut sorted = vec![];
+        for (place, shape) in plain.places.iter().enumerate() {
+            sorted.push(Sorted::new(matcher, schema, &plain, place, shape.variable)?);
         }
-        if asked.iter().all(|asked| asked.conditions.is_empty()) {
+        if sorted.iter().all(|sorted| sorted.conditions.is_empty()) {
             return Err("no condition reads an earlier row");
         }
         let mut steps: Vec<Step> = vec![];
-        for (place, asked) in asked.into_iter().enumerate() {
-            let mut absent = vec![];
-            let edge = place.checked_sub(1).map(|before| &plain.edges[before]);
-            for variable in edge.iter().flat_map(|edge| &edge.absent) {
-                absent.push(match &matcher.tests[*variable as usize] {
-                    Test::Always => None,
-                    Test::Mask { predicate, .. } => Some(*predicate),
-                    Test::Run { .. } => return Err("what must not come is compared with earlier rows"),
-                });
-            }
+        for (place, Sorted { guard, filters, conditions }) in sorted.into_iter().enumerate() {
             steps.push(Step {
                 label: plain.places[place].label,
-                guard: asked.guard,
-                filters: asked.filters,
-                joins: vec![],
+                asked: Asked { guard, filters, joins: vec![] },
                 rest: vec![],
                 access: Access::Every,
                 following: Following::Any,
-                absent,
+                absent: vec![],
+                absent_of_key: None,
                 split: false,
                 codes: vec![],
                 columns: vec![],
             });
-            let takes_first = edge.is_some_and(|edge| edge.takes_first);
-            connect(&mut steps, asked.conditions, takes_first);
+            let Some(edge) = place.checked_sub(1).map(|before| &plain.edges[before]) else { continue };
+            connect(&mut steps, conditions, edge.takes_first);
+            for variable in &edge.absent {
+                match &matcher.tests[*variable as usize] {
+                    Test::Always => steps[place].absent.push(None),
+                    Test::Mask { predicate, .. } => steps[place].absent.push(Some(*predicate)),
+                    Test::Run { .. } => {
+                        let sorted = Sorted::new(matcher, schema, &plain, place, *variable)?;
+                        keep_out(&mut steps, sorted)?;
+                    }
+                }
+            }
         }
         // What the last step takes completes a match, and is not looked for again.
         steps.last_mut().expect("a pattern has a step").split = false;
@@ -182,13 +192,13 @@ impl JoinedLists {
 
     /// How what a row may follow is found, in a sentence for each step that asks for something.
     pub fn outline(&self, variables: &[String]) -> Vec<String> {
-        let asks = |step: &&Step| !step.joins.is_empty() || !step.rest.is_empty();
+        let asks = |step: &&Step| !step.asked.joins.is_empty() || !step.rest.is_empty();
         self.steps.iter().filter(asks).map(|step| self.outline_step(step, variables)).collect()
     }
 
     fn outline_step(&self, step: &Step, variables: &[String]) -> String {
         let compared = |join: usize| {
-            let Join { row, op, made: (from, code), .. } = &step.joins[join];
+            let Join { row, op, made: (from, code), .. } = &step.asked.joins[join];
             let Code::Own(run, _) = &self.steps[*from].codes[*code] else { unreachable!("made there") };
             let (row, run) = (expression_text(row.whole.source()), expression_text(run.whole.source()));
             format!("`{row} {} {run}`", op.symbol())
@@ -200,7 +210,7 @@ impl JoinedLists {
                 format!("by order, by {}, in O(b) for b blocks of 64 entries in the window", compared(join))
             }
         };
-        let rest = match (step.joins.len(), step.rest.len()) {
+        let rest = match (step.asked.joins.len(), step.rest.len()) {
             (0 | 1, 0) => "",
             _ => "; the rest of its condition is asked of what is found",
         };
@@ -210,8 +220,8 @@ impl JoinedLists {
     }
 }
 
-/// What is asked of a row at one place.
-struct Asked {
+/// What is asked of a row at one place, sorted.
+struct Sorted {
     guard: Option<usize>,
     filters: Vec<OverRow>,
     conditions: Vec<OverRows>,
@@ -223,15 +233,17 @@ enum OverRows {
     Rest { whole: TypedExpr, reads: Vec<(usize, Option<usize>)> },
 }
 
-impl Asked {
-    fn at(
+impl Sorted {
+    /// Of the condition of a variable, as it is asked where a place is waited for.
+    fn new(
         matcher: &SequenceMatcher,
         schema: &Schema,
         plain: &StepLists,
         place: usize,
+        variable: VariableId,
     ) -> Result<Self, &'static str> {
         let mut asked = Self { guard: None, filters: vec![], conditions: vec![] };
-        let (whole, sources) = match &matcher.tests[plain.places[place].variable as usize] {
+        let (whole, sources) = match &matcher.tests[variable as usize] {
             Test::Always => return Ok(asked),
             Test::Mask { predicate, .. } => {
                 asked.guard = Some(*predicate);
@@ -271,7 +283,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn sort(&self, conjunct: &Expr, schema: &Schema, asked: &mut Asked) -> Result<(), &'static str> {
+    fn sort(&self, conjunct: &Expr, schema: &Schema, sorted: &mut Sorted) -> Result<(), &'static str> {
         const UNKNOWN: &str = "a part of a condition does not compile by itself";
         let typed = TypedExpr::compile_condition(conjunct, schema).map_err(|_| UNKNOWN)?;
         let reads = self.reads(&typed)?;
@@ -283,7 +295,7 @@ impl Reader<'_> {
             columns: reads.iter().map(|(_, column)| *column).collect(),
         };
         if own(&reads) {
-            asked.filters.push(over_row(typed, &reads));
+            sorted.filters.push(over_row(typed, &reads));
             return Ok(());
         }
         if let Some((op, left, right)) = comparison(conjunct) {
@@ -305,14 +317,14 @@ impl Reader<'_> {
                 (numbers, of_row.is_empty(), own(&of_row), one_earlier(&of_run))
             {
                 let (row, run) = (over_row(row, &of_row), over_row(run, &of_run));
-                asked.conditions.push(OverRows::Join { row, op, from, run, numbers });
+                sorted.conditions.push(OverRows::Join { row, op, from, run, numbers });
                 return Ok(());
             }
         }
         if !never_fails(&typed) {
             return Err("a condition over several rows may raise an error");
         }
-        asked.conditions.push(OverRows::Rest { whole: typed, reads });
+        sorted.conditions.push(OverRows::Rest { whole: typed, reads });
         Ok(())
     }
 
@@ -398,7 +410,7 @@ fn connect(steps: &mut [Step], conditions: Vec<OverRows>, takes_first: bool) {
                 let made = number_of(&mut before[from].codes, Code::Own(run, numbers));
                 let code = (from + 1..place)
                     .fold(made, |code, step| number_of(&mut before[step].codes, Code::Carried(code)));
-                own.joins.push(Join { row, op, code, made: (from, made), numbers });
+                own.asked.joins.push(Join { row, op, code, made: (from, made), numbers });
             }
             OverRows::Rest { whole, reads } => {
                 let mut read = |(at, column): (usize, Option<usize>)| {
@@ -416,18 +428,39 @@ fn connect(steps: &mut [Step], conditions: Vec<OverRows>, takes_first: bool) {
         step.split = true;
     }
     let is_equality = |join: &Join| join.op == BinaryOp::Equal;
-    own.access = match own.joins.iter().position(is_equality) {
+    own.access = match own.asked.joins.iter().position(is_equality) {
         Some(join) => Access::Hashed(join),
-        None if own.joins.is_empty() => Access::Every,
+        None if own.asked.joins.is_empty() => Access::Every,
         None => Access::Ordered(0),
     };
-    own.following = match (takes_first, own.access, own.joins.len(), own.rest.len()) {
+    own.following = match (takes_first, own.access, own.asked.joins.len(), own.rest.len()) {
         (false, ..) => Following::Any,
         (true, _, 0, 0) => Following::First,
         (true, Access::Hashed(_), 1, 0) => Following::FirstOfKey,
         _ => Following::FirstOfEach,
     };
     own.split |= !own.rest.is_empty() || own.following == Following::FirstOfEach;
+}
+
+/// Adds to the last of the steps rows that must not come before it, which equal what it finds entries by.
+fn keep_out(steps: &mut [Step], sorted: Sorted) -> Result<(), &'static str> {
+    const OTHERWISE: &str =
+        "what must not come is compared with earlier rows, other than as what comes next is";
+    let (own, before) = steps.split_last_mut().expect("the step has been added");
+    let Sorted { guard, filters, mut conditions } = sorted;
+    let (Access::Hashed(by), Some(OverRows::Join { row, op: BinaryOp::Equal, from, run, numbers }), None) =
+        (own.access, conditions.pop(), conditions.pop())
+    else {
+        return Err(OTHERWISE);
+    };
+    let Join { code, made, .. } = own.asked.joins[by];
+    if made.0 != from || before[from].codes[made.1] != Code::Own(run, numbers) || own.absent_of_key.is_some()
+    {
+        return Err(OTHERWISE);
+    }
+    let join = Join { row, op: BinaryOp::Equal, code, made, numbers };
+    own.absent_of_key = Some(Asked { guard, filters, joins: vec![join] });
+    Ok(())
 }
 
 /// Where something stands in a list that holds it, or is made to.

@@ -117,6 +117,22 @@ struct Index {
     heads: HashMap<i64, u32, FixedState>,
     /// One past the last entry that stands in it.
     known: u32,
+    /// How many of the rows that must not come have come.
+    absent: usize,
+}
+
+impl Index {
+    /// Puts entries of rows before `row` in it.
+    fn put(&mut self, numbers: &[i64], dropped: u32, rows: &[u32], same: &mut [u32], row: u32) {
+        self.known = self.known.max(dropped);
+        while let Some(known) = rows.get((self.known - dropped) as usize)
+            && *known < row
+        {
+            let place = (self.known - dropped) as usize;
+            same[place] = self.heads.insert(numbers[place], self.known).unwrap_or(NONE);
+            self.known += 1;
+        }
+    }
 }
 
 /// The lists of one partition.
@@ -174,15 +190,22 @@ impl<'a> Lists<'a> {
                 + rows.iter().take_while(|known| **known < row).count() as u32;
             return Sought { low, last: index.known };
         };
-        let numbers = &before.numbers[self.steps[step].joins[join].code];
-        index.known = index.known.max(before.dropped);
-        while index.known < before.end() {
-            let place = (index.known - before.dropped) as usize;
-            if before.rows[place] >= row {
-                break;
-            }
-            before.same[place] = index.heads.insert(numbers[place], index.known).unwrap_or(NONE);
-            index.known += 1;
+        let numbers = &before.numbers[self.steps[step].asked.joins[join].code];
+        let absent = &self.candidates[step].absent_of_key;
+        loop {
+            // Whoever has come to the step before by a row that must not come waits from the next row on.
+            let ends = absent.get(index.absent).filter(|(absent, _)| *absent < row);
+            index.put(
+                numbers,
+                before.dropped,
+                &before.rows,
+                &mut before.same,
+                ends.map_or(row, |(row, _)| *row),
+            );
+            let Some((_, number)) = ends else { break };
+            index.heads.remove(number);
+            index.absent += 1;
+            self.looked_at += 1;
         }
         let number = self.candidates[step].ranges[join][candidate].low;
         let last = match self.steps[step].following {
@@ -209,7 +232,7 @@ impl<'a> Lists<'a> {
         let shape = &self.steps[step];
         let ranges = &self.candidates[step].ranges;
         let joins = |except: usize, place: usize| {
-            shape.joins.iter().zip(ranges).enumerate().all(|(index, (join, ranges))| {
+            shape.asked.joins.iter().zip(ranges).enumerate().all(|(index, (join, ranges))| {
                 index == except || ranges[candidate].contains(before.numbers[join.code][place])
             })
         };
@@ -247,7 +270,7 @@ impl<'a> Lists<'a> {
                 }
             }
             Access::Ordered(join) => {
-                let (code, range) = (shape.joins[join].code, ranges[join][candidate]);
+                let (code, range) = (shape.asked.joins[join].code, ranges[join][candidate]);
                 let mut end = sought.last;
                 'blocks: while end > low {
                     let block = (end - 1) / BLOCK;
@@ -333,7 +356,7 @@ impl<'a> Lists<'a> {
             Access::Every => {}
             Access::Hashed(_) => list.same.push(NONE),
             Access::Ordered(join) => {
-                let number = *list.numbers[next.joins[join].code].last().expect("just added");
+                let number = *list.numbers[next.asked.joins[join].code].last().expect("just added");
                 match list.bounds.last_mut() {
                     Some((least, greatest)) if entry % BLOCK != 0 => {
                         (*least, *greatest) = ((*least).min(number), (*greatest).max(number));
