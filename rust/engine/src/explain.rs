@@ -23,15 +23,16 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
                 Matching::Search(matcher) => Weighed::Search(matcher.plan()),
                 Matching::Sequences { matcher, in_table } => {
                     let InTable { steps, joined, promoted } = in_table.as_ref().expect("planned for a table");
-                    let shifts = !plan.outputs.shifted.is_empty();
-                    let beside = "a measure reads rows beside those of a match";
+                    let output = match plan.outputs.shifted.as_slice() {
+                        [] => Ok(()),
+                        _ => Err("a measure reads rows beside those of a match"),
+                    };
                     let steps = steps.as_ref().map_err(|reason| *reason);
                     let joined = joined.as_ref().map_err(|reason| *reason);
                     Weighed::Sequences {
-                        steps: steps.and_then(|_| if shifts { Err(beside) } else { Ok(()) }),
-                        joined: joined.and_then(|joined| {
-                            if shifts { Err(beside) } else { Ok(joined.outline(&plan.automaton().variables)) }
-                        }),
+                        steps: steps.and(output),
+                        joined: joined
+                            .and_then(|joined| output.map(|()| joined.outline(&plan.automaton().variables))),
                         waits: matcher.outline(schema, promoted.as_deref()),
                     }
                 }

@@ -72,18 +72,21 @@ fn random_sequences_give_the_matches_of_the_definition() {
         seed += 1;
         assert!(seed - base < wanted * 6, "only {ran} of {} were taken", seed - base);
         let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ 78);
-        let mut pattern = random_sequence(&mut random, SequenceKnobs { one_key: seed % 2 == 0, ..KNOBS });
-        if seed % 3 == 0 {
+        let mut pattern =
+            random_sequence(&mut random, SequenceKnobs { one_key: seed.is_multiple_of(2), ..KNOBS });
+        if seed.is_multiple_of(3) {
             pattern.after_match = AfterMatchSkip::Consume;
         }
-        if seed % 4 == 0 {
+        if seed.is_multiple_of(4) {
             pattern.within = Some(Within::Rows(1 + seed % 6));
         }
         if pattern.validate().is_err() {
             continue;
         }
-        let stream =
-            random_stream(&mut random, StreamShape { null_times: seed % 11 == 0, ..StreamShape::default() });
+        let stream = random_stream(
+            &mut random,
+            StreamShape { null_times: seed.is_multiple_of(11), ..StreamShape::default() },
+        );
         let batch = stream.topics[0].1.to_batch().expect("cells fit their columns");
         let how = [Cut::Whole, Cut::Every(1), Cut::Every(3), Cut::Random(seed)][seed as usize % 4];
         let table = Table::new(batch.schema(), cut(&batch, how)).expect("pieces of one table");

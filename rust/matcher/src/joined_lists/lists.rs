@@ -78,9 +78,11 @@ impl List {
 
     fn clear(&mut self) {
         let Self { rows, candidates, starts, sought, numbers, same, bounds, open, .. } = self;
-        (rows.clear(), candidates.clear(), starts.clear(), sought.clear(), same.clear());
-        (bounds.clear(), open.clear());
+        [rows, candidates, starts, same].into_iter().for_each(Vec::clear);
+        sought.clear();
         numbers.iter_mut().for_each(Vec::clear);
+        bounds.clear();
+        open.clear();
         (self.dropped, self.rising, self.full) = (0, true, ENTRIES_KEPT);
     }
 
@@ -91,10 +93,12 @@ impl List {
         fn drop<T>(values: &mut Vec<T>, gone: usize) {
             values.drain(..gone.min(values.len()));
         }
-        (drop(&mut self.rows, entries), drop(&mut self.candidates, entries));
-        (drop(&mut self.starts, entries), drop(&mut self.sought, entries));
-        self.numbers.iter_mut().for_each(|numbers| drop(numbers, entries));
-        (drop(&mut self.same, entries), drop(&mut self.bounds, blocks), drop(&mut self.open, blocks));
+        let Self { rows, candidates, starts, sought, numbers, same, bounds, open, .. } = self;
+        [rows, candidates, starts, same].into_iter().for_each(|column| drop(column, entries));
+        drop(sought, entries);
+        numbers.iter_mut().for_each(|numbers| drop(numbers, entries));
+        drop(bounds, blocks);
+        drop(open, blocks);
         self.dropped += gone;
         self.full = (2 * self.rows.len()).max(ENTRIES_KEPT);
     }
