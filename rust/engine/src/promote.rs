@@ -23,7 +23,7 @@ pub(crate) fn find_promoted(
     let Promoted { matcher, keys } = promoted;
     let mut partition_by = outputs.partition_by.clone();
     partition_by.extend(keys);
-    let rows = SequenceRows::by_keys(matcher, outputs, &partition_by, table)?;
+    let rows = SequenceRows::by_keys(matcher, outputs, &partition_by, table, true)?;
     let FoundInTable { mut found, arrivals, rows } = find_by_runs(matcher, rows, options, Wanted::All)?;
     // The order in which matches come out is the order in which they count.
     found.sort(matcher.variable_of());

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
+use arrow_array::{Array, Int64Array};
 use cepheid_event::{EventError, OrderKey, OrderedRows, RowOrder, Table, as_int64, nanoseconds_per_step};
 use cepheid_matcher::sequence::{Chunk, NO_TIME, SequenceMatcher};
 use cepheid_matcher::{Masks, MatchError};
@@ -38,15 +38,26 @@ impl<'a> SequenceRows<'a> {
         outputs: &Outputs,
         table: &'a Table,
     ) -> Result<Self, EngineError> {
-        Self::by_keys(matcher, outputs, &outputs.partition_by, table)
+        Self::by_keys(matcher, outputs, &outputs.partition_by, table, true)
     }
 
-    /// The same, by other keys than the pattern's own.
+    /// The same for lists, which may have no use for event times.
+    pub(crate) fn of_lists(
+        matcher: &SequenceMatcher,
+        outputs: &Outputs,
+        table: &'a Table,
+        timed: bool,
+    ) -> Result<Self, EngineError> {
+        Self::by_keys(matcher, outputs, &outputs.partition_by, table, timed)
+    }
+
+    /// The same, by other keys than the pattern's own, and with event times only if that is wanted.
     pub(crate) fn by_keys(
         matcher: &SequenceMatcher,
         outputs: &Outputs,
         keys: &[usize],
         table: &'a Table,
+        timed: bool,
     ) -> Result<Self, EngineError> {
         let by_arrival = matcher.masks_by_arrival(table)?;
         let relevant = by_arrival
@@ -69,7 +80,7 @@ impl<'a> SequenceRows<'a> {
             None => matcher.masks_by_position(&narrowed, &rows)?,
         };
         let times = match outputs.order_by.first() {
-            Some(key) if !key.descending => {
+            Some(key) if !key.descending && (timed || !plain_times(&narrowed, key.column)?) => {
                 let arrival =
                     |row: u64| relevant.as_ref().map_or(row, |relevant| u64::from(relevant[row as usize]));
                 event_times(&narrowed, key.column, &arrival)?
@@ -157,6 +168,9 @@ fn relevant_rows(
     if !outputs.shifted.is_empty() {
         return None;
     }
+    if matcher.has_no_match(masks, rows) {
+        return Some(vec![]);
+    }
     let relevant = matcher.relevant(masks, rows)?;
     let count = relevant.count(0, relevant.len());
     let sparse = if keys.is_empty() { SPARSE } else { SPARSE_BY_KEY };
@@ -176,6 +190,26 @@ fn narrowed(
     Ok(table.narrowed(rows, &columns)?)
 }
 
+/// Whether [`event_times`] has neither an error to raise nor a NULL to tell.
+fn plain_times(table: &Table, column: usize) -> Result<bool, EngineError> {
+    let Some(unit) = nanoseconds_per_step(table.schema().field(column).data_type()) else { return Ok(true) };
+    for batch in table.batches() {
+        if !are_plain(as_int64(batch.column(column))?.as_primitive::<Int64Type>(), unit) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether there is a time in every row, and all can be counted in nanoseconds.
+fn are_plain(ticks: &Int64Array, unit: i64) -> bool {
+    let most = (NO_TIME - 2) / unit;
+    // Without a way out the comparison takes several at once.
+    let out_of_range =
+        |chunk: &[i64]| chunk.iter().fold(false, |out, time| out | !(-most..=most).contains(time));
+    ticks.null_count() == 0 && !ticks.values().chunks(1 << 12).any(out_of_range)
+}
+
 /// Event times in nanoseconds; NULL is [`NO_TIME`]. A column that is no time counts as nanoseconds if it is of whole
 /// numbers; of any other the order alone matters, and no bound can be measured in it. `arrival`: what an error calls a
 /// row.
@@ -191,8 +225,8 @@ pub(crate) fn event_times(
     for batch in table.batches() {
         let ticks = as_int64(batch.column(column))?;
         let ticks = ticks.as_primitive::<Int64Type>();
-        if unit == 1 && ticks.null_count() == 0 && ticks.values().iter().all(|time| *time < NO_TIME - 1) {
-            times.extend_from_slice(ticks.values());
+        if are_plain(ticks, unit) {
+            times.extend(ticks.values().iter().map(|time| time * unit));
             continue;
         }
         for row in 0..ticks.len() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
-use cepheid_event::key::key_ids;
+use cepheid_event::key::keys_by_appearance;
 use cepheid_event::{EventError, OrderedRows, Table};
 use cepheid_ir::Pattern;
 use cepheid_matcher::sequence::{
@@ -179,11 +179,18 @@ pub(crate) fn number_partitions(
     if found.found.is_empty() {
         return Ok(());
     }
-    let ids = if partition_by.is_empty() { None } else { Some(key_ids(table, partition_by)?.ids) };
-    for entry in &mut found.found {
+    if partition_by.is_empty() {
+        found.found.iter_mut().for_each(|entry| entry.partition = 0);
+        return Ok(());
+    }
+    let first = |entry: &FoundSequence| {
         let first = found.rows[entry.start] as usize;
-        let arrival = arrivals.map_or(first, |arrivals| arrivals[first] as usize);
-        entry.partition = ids.as_ref().map_or(0, |ids| ids[arrival]);
+        arrivals.map_or(first as u32, |arrivals| arrivals[first])
+    };
+    let firsts: Vec<u32> = found.found.iter().map(first).collect();
+    let keys = keys_by_appearance(table, partition_by, &firsts)?;
+    for (entry, key) in found.found.iter_mut().zip(keys) {
+        entry.partition = key;
     }
     Ok(())
 }

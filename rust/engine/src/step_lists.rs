@@ -1,7 +1,7 @@
 //! Event sequences of which all matches are wanted, in a table: by step lists or joined lists, where the pattern and the data
 //! allow it.
 
-use cepheid_event::key::key_ids;
+use cepheid_event::key::keys_by_appearance;
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::{OutputColumns, PatternError};
 use cepheid_matcher::sequence::{Chunk, SequenceMatcher};
@@ -28,7 +28,7 @@ pub(crate) fn match_table(
     if !plan.outputs.shifted.is_empty() {
         return declined(options);
     }
-    let rows = SequenceRows::new(matcher, &plan.outputs, table)?;
+    let rows = SequenceRows::of_lists(matcher, &plan.outputs, table, lists.is_bounded_by_time())?;
     // SQL's rows stand in another order: the first of them may be found last.
     let standard = plan.pattern().output == OutputColumns::Standard;
     let enough = if standard { usize::MAX } else { most };
@@ -41,7 +41,7 @@ pub(crate) fn match_table(
 /// The number of matches; `None`: runs that wait are to count them.
 pub(crate) fn count(plan: &Plan, table: &Table, options: &MatchOptions) -> Result<Option<u64>, EngineError> {
     let Some((matcher, lists)) = allowed(plan, options)? else { return Ok(None) };
-    let rows = SequenceRows::new(matcher, &plan.outputs, table)?;
+    let rows = SequenceRows::of_lists(matcher, &plan.outputs, table, lists.is_bounded_by_time())?;
     let counted = lists.count(&rows.masks, rows.chunk(), limits(options));
     match counted.map_err(|error| rows.name_row(error))? {
         None => declined(options),
@@ -56,7 +56,7 @@ pub(crate) fn exists(
     options: &MatchOptions,
 ) -> Result<Option<bool>, EngineError> {
     let Some((matcher, lists)) = allowed(plan, options)? else { return Ok(None) };
-    let rows = SequenceRows::new(matcher, &plan.outputs, table)?;
+    let rows = SequenceRows::of_lists(matcher, &plan.outputs, table, lists.is_bounded_by_time())?;
     let exists = lists.exists(&rows.masks, rows.chunk(), limits(options));
     match exists.map_err(|error| rows.name_row(error))? {
         None => declined(options),
@@ -76,6 +76,13 @@ impl Lists<'_> {
         match self {
             Self::Step(_) => Strategy::StepLists,
             Self::Joined(_) => Strategy::JoinedLists,
+        }
+    }
+
+    fn is_bounded_by_time(self) -> bool {
+        match self {
+            Self::Step(steps) => steps.is_bounded_by_time(),
+            Self::Joined(joined) => joined.is_bounded_by_time(),
         }
     }
 
@@ -178,18 +185,39 @@ fn derived(
             *row = rows.arrival(*row);
         }
     }
+    let begins: Vec<u32> = match lists.shape() {
+        Some(shape) => members.iter().step_by(shape.len()).copied().collect(),
+        None => std::iter::once(0)
+            .chain(ends.iter().copied())
+            .take(matches)
+            .map(|at| members[at as usize])
+            .collect(),
+    };
+    let mut order = match plan.pattern().output {
+        OutputColumns::Standard => Some(partition_by_partition(plan, table, &begins, rows)?),
+        OutputColumns::Derived => None,
+    };
+    if let Some(order) = &mut order {
+        order.truncate(most);
+    }
     let set = match lists.shape() {
-        Some(shape) => MatchSet::of_single_rows(shape, matches, numbers),
+        Some(shape) => {
+            let mut numbers = numbers;
+            let mut matches = matches;
+            // One behind the other as they come out, they are read one behind the other.
+            if let Some(order) = order.take() {
+                let number =
+                    |index: &u32| numbers.as_ref().map_or(i64::from(*index) + 1, |of| of[*index as usize]);
+                let in_order = order.iter().map(number).collect();
+                members = rearranged(&members, shape.len(), &order);
+                (numbers, matches) = (Some(in_order), order.len());
+            }
+            MatchSet::of_single_rows(shape, matches, numbers)
+        }
         None => {
             let labels: Vec<_> = places.iter().map(|place| lists.label(*place)).collect();
             MatchSet::of_rows(&labels, &ends, numbers)
         }
-    };
-    let order = match plan.pattern().output {
-        OutputColumns::Standard => {
-            Some(partition_by_partition(plan, table, &set, &members, rows)?.into_iter().take(most).collect())
-        }
-        OutputColumns::Derived => None,
     };
     let rows = OrderedRows::of_groups(members, vec![0, set_rows(&set)]);
     let origin = Origin {
@@ -210,28 +238,70 @@ fn set_rows(set: &MatchSet) -> u32 {
     })
 }
 
-/// SQL's order: partition by partition in order of first appearance, then by first row, then by number.
+/// Matches of `stride` rows each, in another order.
+fn rearranged(members: &[u32], stride: usize, order: &[u32]) -> Vec<u32> {
+    // Of a length known beforehand a few rows are copied without a call.
+    fn by<const STRIDE: usize>(members: &[u32], order: &[u32]) -> Vec<u32> {
+        let (matches, _) = members.as_chunks::<STRIDE>();
+        order.iter().map(|index| matches[*index as usize]).collect::<Vec<_>>().into_flattened()
+    }
+    match stride {
+        2 => by::<2>(members, order),
+        3 => by::<3>(members, order),
+        4 => by::<4>(members, order),
+        _ => order.iter().flat_map(|index| &members[*index as usize * stride..][..stride]).copied().collect(),
+    }
+}
+
+/// SQL's order of matches that begin in these rows: partition by partition in order of first appearance, then by first
+/// row, then by number.
 fn partition_by_partition(
     plan: &Plan,
     table: &Table,
-    set: &MatchSet,
-    members: &[u32],
+    begins: &[u32],
     rows: &SequenceRows<'_>,
 ) -> Result<Vec<u32>, EngineError> {
-    let keys = match plan.outputs.partition_by.as_slice() {
-        [] => None,
-        columns => Some(key_ids(table, columns)?),
-    };
     let ordinal = rows.ordinals_of_input(table.num_rows());
-    let first = |index: u32| members[set.start(index as usize) as usize];
-    let mut order: Vec<u32> = (0..set.len() as u32).collect();
+    let place = |index: u32| {
+        let first = begins[index as usize];
+        ordinal.as_ref().map_or(first, |of| of[first as usize])
+    };
     // Matches are in the order of their numbers.
-    order.sort_by_key(|index| {
-        let row = first(*index);
-        (
-            keys.as_ref().map_or(0, |keys| keys.ids[row as usize]),
-            ordinal.as_ref().map_or(row, |of| of[row as usize]),
-        )
-    });
+    let mut order = stable_order((0..begins.len() as u32).collect(), place, table.num_rows());
+    let columns = plan.outputs.partition_by.as_slice();
+    if !columns.is_empty() {
+        let keys = keys_by_appearance(table, columns, begins)?;
+        let count = keys.iter().max().map_or(0, |last| *last as usize + 1);
+        order = stable_order(order, |index| keys[index as usize], count);
+    }
     Ok(order)
+}
+
+/// Indices in order of their places, of which there are `places`; those of one place stay as they are. By counting, unless
+/// that is more than comparing.
+fn stable_order(indices: Vec<u32>, place: impl Fn(u32) -> u32, places: usize) -> Vec<u32> {
+    if indices.is_sorted_by_key(|index| place(*index)) {
+        return indices;
+    }
+    if indices.len() < places / 8 {
+        let numbered = indices.iter().zip(0_u64..);
+        let mut order: Vec<u64> =
+            numbered.map(|(index, number)| u64::from(place(*index)) << 32 | number).collect();
+        order.sort_unstable();
+        return order.into_iter().map(|packed| indices[packed as u32 as usize]).collect();
+    }
+    let mut next = vec![0_u32; places + 1];
+    for index in &indices {
+        next[place(*index) as usize + 1] += 1;
+    }
+    for at in 1..next.len() {
+        next[at] += next[at - 1];
+    }
+    let mut ordered = vec![0; indices.len()];
+    for index in indices {
+        let next = &mut next[place(index) as usize];
+        ordered[*next as usize] = index;
+        *next += 1;
+    }
+    ordered
 }

@@ -10,8 +10,8 @@ use cepheid_event::{EventError, OrderedRows, Table};
 use cepheid_ir::{AggregateFunction, Pattern, PatternError, Trend, Within};
 use cepheid_matcher::masks::Masks;
 use cepheid_matcher::trend::{
-    Counting, Exact, Extreme, Extremes, Groups, Number, ScanOptions, Total, Totals, TrendMatcher, TrendRows,
-    TrendWork, Wide,
+    Counting, Exact, Extreme, Extremes, Groups, Number, ScanOptions, Small, Total, Totals, TrendMatcher,
+    TrendRows, TrendWork, Wide,
 };
 use cepheid_matcher::{Strategy, members};
 use num_bigint::BigUint;
@@ -243,7 +243,8 @@ impl TrendPlan {
     }
 }
 
-type Scanned = (Vec<(u32, Option<i64>)>, LaneFound);
+type Keys = Vec<(u32, Option<i64>)>;
+type Scanned = (Keys, LaneFound);
 
 impl Lane {
     fn scan(
@@ -255,10 +256,10 @@ impl Lane {
     ) -> Result<Scanned, EngineError> {
         match self.kind {
             LaneKind::Matches => {
-                let Groups { keys, elements } = rows.scan(&Counting::<Exact>::new(), options, work)?;
+                let (keys, runs) = matches_counted(rows, options, work)?;
                 let alone = |runs: &Exact| Total { runs: *runs, values: Exact::zero(), sum: Exact::zero() };
-                let exact: Vec<_> = elements.iter().map(alone).collect();
-                if elements.iter().all(|runs| runs.get().is_some()) {
+                let exact: Vec<_> = runs.iter().map(alone).collect();
+                if runs.iter().all(|runs| runs.get().is_some()) {
                     return Ok((keys, LaneFound::Exact(exact)));
                 }
                 let wide = rows.scan(&Counting::<Wide>::new(), options, work)?.elements;
@@ -323,6 +324,27 @@ impl Lane {
     }
 }
 
+/// How many matches each group has: by subtraction where that can be, else in numbers of one word, else in greater ones.
+fn matches_counted(
+    rows: &TrendRows<'_>,
+    options: ScanOptions,
+    work: &mut TrendWork,
+) -> Result<(Keys, Vec<Exact>), EngineError> {
+    if options.every_ns.is_none()
+        && let Some(counted) = rows.count_chain(options, work)?
+    {
+        let keys = (0..counted.len() as u32).map(|partition| (partition, Some(0)));
+        return Ok((keys.collect(), counted.into_iter().map(Exact::new).collect()));
+    }
+    let Groups { keys, elements } = rows.scan(&Counting::<Small>::new(), options, work)?;
+    let small: Option<_> = elements.iter().map(|runs| Some(Exact::new(runs.get()?.into()))).collect();
+    if let Some(small) = small {
+        return Ok((keys, small));
+    }
+    let Groups { keys, elements } = rows.scan(&Counting::<Exact>::new(), options, work)?;
+    Ok((keys, elements))
+}
+
 /// Which numbers a type holds.
 enum NumberKind {
     /// Integers, and decimals, which are integers of a smaller unit.
@@ -379,7 +401,7 @@ pub(crate) fn count(
     let masks = Masks::evaluate(&matcher.predicates, table, &rows)?;
     let Ok(rows) = TrendRows::new(&matcher, &rows, masks, &times) else { return Ok(None) };
     let scan = ScanOptions { every_ns: None, first_only, one_total: true, interrupted: options.interrupted };
-    let counted = rows.scan(&Counting::<Exact>::new(), scan, &mut TrendWork::default())?.elements;
+    let (_, counted) = matches_counted(&rows, scan, &mut TrendWork::default())?;
     let exact: Option<Vec<i128>> = counted.iter().map(|runs| runs.get()).collect();
     Ok(Some(match exact {
         Some(counts) => counts.into_iter().map(|count| BigUint::from(count.unsigned_abs())).sum(),

@@ -16,6 +16,7 @@ use hashbrown::HashMap;
 use std::sync::Arc;
 
 use crate::error::EventError;
+use crate::string_keys::string_ids;
 use crate::table::Table;
 
 /// Key ids are looked up directly, not by hash, while the span of the integers is at most this.
@@ -31,7 +32,7 @@ pub struct KeyIds {
 }
 
 impl KeyIds {
-    fn counted(ids: Vec<u32>, keys: u32) -> Self {
+    pub(crate) fn counted(ids: Vec<u32>, keys: u32) -> Self {
         let mut counts = vec![0; keys as usize];
         ids.iter().for_each(|id| counts[*id as usize] += 1);
         Self { ids, counts }
@@ -41,14 +42,15 @@ impl KeyIds {
 /// Numbers the distinct values of `columns`.
 ///
 /// Cost: one pass. A single integer column of small span is looked up in an array; other integers and dictionary
-/// codes by hash; everything else by the hash of its Arrow row format.
+/// codes by hash, short strings as integers too; everything else by the hash of its Arrow row format.
 ///
 /// # Errors
 /// [`EventError::ColumnType`] for a type that has no row format.
 pub fn key_ids(table: &Table, columns: &[usize]) -> Result<KeyIds, EventError> {
     if let [column] = columns {
         let data_type = table.schema().field(*column).data_type();
-        if let Some(ids) = integer_ids(table, *column, data_type) {
+        let ids = integer_ids(table, *column, data_type).or_else(|| string_ids(table, *column));
+        if let Some(ids) = ids {
             return Ok(ids);
         }
         if let DataType::Dictionary(code, _) = data_type {
@@ -67,21 +69,63 @@ pub fn key_ids(table: &Table, columns: &[usize]) -> Result<KeyIds, EventError> {
     row_format_ids(table, columns)
 }
 
+/// For each of some rows a number of its key: a key has a smaller one than those that appear later among all rows of the
+/// table.
+///
+/// Cost: the table is read from its beginning until all of these keys have been met, at most twice.
+///
+/// # Errors
+/// As [`key_ids`].
+pub fn keys_by_appearance(table: &Table, columns: &[usize], rows: &[u32]) -> Result<Vec<u32>, EventError> {
+    let mut sorted = rows.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let wanted = table.narrowed(&sorted, columns)?;
+    let mut read = sorted.len().max(FIRST_READ);
+    loop {
+        let head = table.head(read);
+        let read_rows = head.num_rows();
+        let batches = head.batches().iter().chain(wanted.batches()).cloned().collect();
+        let ids = key_ids(&Table::new(Arc::clone(head.schema()), batches)?, columns)?.ids;
+        let (met, of_wanted) = ids.split_at(read_rows);
+        let keys = met.iter().max().map_or(0, |last| last + 1);
+        if read_rows == table.num_rows() || of_wanted.iter().all(|id| *id < keys) {
+            let of = |row: &u32| of_wanted[sorted.partition_point(|known| known < row)];
+            return Ok(rows.iter().map(of).collect());
+        }
+        read = read.saturating_mul(4);
+    }
+}
+
+/// Rows that are read first to find keys.
+const FIRST_READ: usize = 1 << 14;
+
 /// Ids under construction: values to dense numbers.
-struct Interner<K> {
+pub(crate) struct Interner<K> {
     numbers: HashMap<K, u32, FixedState>,
     next: u32,
 }
 
-impl<K: std::hash::Hash + Eq> Interner<K> {
-    fn new() -> Self {
+impl<K> Default for Interner<K> {
+    fn default() -> Self {
         Self { numbers: HashMap::with_hasher(FixedState::with_seed(0)), next: 0 }
     }
+}
 
+impl<K: std::hash::Hash + Eq> Interner<K> {
     fn number(&mut self, key: K) -> u32 {
+        let mut next = self.next;
+        let number = self.number_of(key, &mut next);
+        self.next = next;
+        number
+    }
+
+    /// The number of a key, the next of those that it shares with other kinds of keys if it is new.
+    #[inline]
+    pub(crate) fn number_of(&mut self, key: K, next: &mut u32) -> u32 {
         *self.numbers.entry(key).or_insert_with(|| {
-            self.next += 1;
-            self.next - 1
+            *next += 1;
+            *next - 1
         })
     }
 }
@@ -130,7 +174,7 @@ where
         }
         return KeyIds { ids, counts };
     }
-    let mut interner = Interner::<Option<T::Native>>::new();
+    let mut interner = Interner::<Option<T::Native>>::default();
     let mut last: Option<(Option<T::Native>, u32)> = None;
     for array in arrays() {
         for value in array {
@@ -163,7 +207,7 @@ where
 
 fn dictionary_ids<C: ArrowDictionaryKeyType>(table: &Table, column: usize) -> Result<KeyIds, EventError> {
     let mut ids = Vec::with_capacity(table.num_rows());
-    let mut interner = Interner::<Option<Box<[u8]>>>::new();
+    let mut interner = Interner::<Option<Box<[u8]>>>::default();
     let mut converter = None;
     for batch in table.batches() {
         let array = batch.column(column).as_dictionary::<C>();
@@ -197,7 +241,7 @@ fn dictionary_ids<C: ArrowDictionaryKeyType>(table: &Table, column: usize) -> Re
 
 fn row_format_ids(table: &Table, columns: &[usize]) -> Result<KeyIds, EventError> {
     let mut ids = Vec::with_capacity(table.num_rows());
-    let mut interner = Interner::<Box<[u8]>>::new();
+    let mut interner = Interner::<Box<[u8]>>::default();
     let mut converter = None;
     for batch in table.batches() {
         // In pieces, so that the row format of the whole table never stands in memory at once.

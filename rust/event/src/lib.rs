@@ -18,6 +18,7 @@ pub mod watermark;
 
 mod held;
 mod runs;
+mod string_keys;
 
 pub use error::EventError;
 pub use late::LateRows;

@@ -170,6 +170,17 @@ impl Table {
         Self::new(schema, batches)
     }
 
+    /// The first `rows` rows, or as many as there are.
+    pub fn head(&self, rows: usize) -> Self {
+        let (mut batches, mut starts) = (vec![], vec![0]);
+        for (batch, start) in self.batches.iter().zip(&self.starts).take_while(|(_, start)| **start < rows) {
+            let taken = batch.num_rows().min(rows - start);
+            batches.push(batch.slice(0, taken));
+            starts.push(start + taken);
+        }
+        Self { schema: Arc::clone(&self.schema), batches, starts }
+    }
+
     /// Finds a column. An exact match wins; else, if the name is not `quoted`, a unique match without regard to case.
     ///
     /// # Errors

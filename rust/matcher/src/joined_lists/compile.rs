@@ -185,6 +185,11 @@ impl JoinedLists {
         Ok(Self { steps, consumes: plain.consumes, within: plain.within })
     }
 
+    /// Whether event times matter.
+    pub fn is_bounded_by_time(&self) -> bool {
+        matches!(self.within, Bound::Nanoseconds(_))
+    }
+
     /// The labels of the rows of every match.
     pub fn shape(&self) -> Vec<Label> {
         self.steps.iter().map(|step| step.label).collect()

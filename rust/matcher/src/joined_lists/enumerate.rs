@@ -182,11 +182,16 @@ fn walk(marked: &[Marked], way: &mut Vec<u32>, at: usize, row: u32, until: usize
             let rows = &marked[step + 1].rows;
             let next = marked[step].next(at);
             let next = &next[..next.len().min(until - written.matches)];
-            written.rows.reserve(next.len() * (marked.len() + 1));
-            for to in next {
-                written.rows.extend_from_slice(way);
-                written.rows.push(rows[*to as usize]);
-                written.rows.push(row);
+            let begin = written.rows.len();
+            let length = marked.len() + 1;
+            written.rows.resize(begin + next.len() * length, row);
+            // Column by column: a match is too short to be copied as a whole.
+            let matches = &mut written.rows[begin..];
+            for (column, member) in way.iter().enumerate() {
+                matches.chunks_exact_mut(length).for_each(|of| of[column] = *member);
+            }
+            for (of, to) in matches.chunks_exact_mut(length).zip(next) {
+                of[step + 1] = rows[*to as usize];
             }
             written.matches += next.len();
         }

@@ -67,7 +67,7 @@ impl JoinedLists {
         wanted: Wanted,
         limits: SearchLimits,
     ) -> Result<Option<Outcome>, MatchError> {
-        if matches!(self.within, Bound::Nanoseconds(_)) && chunk.times.contains(&NO_TIME) {
+        if self.is_bounded_by_time() && chunk.times.contains(&NO_TIME) {
             return Ok(None);
         }
         let predicates = self.steps.iter().flat_map(|step| &step.absent).flatten();

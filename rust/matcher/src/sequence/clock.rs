@@ -94,7 +94,7 @@ impl SequenceMatcher {
         let mut work = Work::new(self, &mut state, found, limits);
         for partition in 0..chunk.rows.num_partitions() {
             let rows = chunk.rows.partition(partition);
-            if needed.as_ref().is_some_and(|needed| needed.is_missing(rows.clone())) {
+            if needed.as_ref().is_some_and(|needed| needed.is_missing(rows.clone(), &chunk)) {
                 continue;
             }
             work.partition = work.state.add_partition(self);

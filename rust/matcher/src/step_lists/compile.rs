@@ -160,6 +160,11 @@ impl StepLists {
         Ok(Self { places, edges, predicates: vec![], of_variable: vec![], consumes, within, chain })
     }
 
+    /// Whether event times matter.
+    pub fn is_bounded_by_time(&self) -> bool {
+        matches!(self.within, Bound::Nanoseconds(_))
+    }
+
     /// The labels of the rows of every match, if all have the same.
     pub fn shape(&self) -> Option<Vec<Label>> {
         self.chain.then(|| self.places.iter().map(|place| place.label).collect())

@@ -329,11 +329,15 @@ fn chain(
         let Some(last) = marked[level + 1].rows.last() else { return };
         let rows = &own.rows[range];
         let rows = &rows[..rows.len().min(until.saturating_sub(written.matches))];
-        written.rows.reserve(rows.len() * marked.len());
-        for row in rows {
-            written.rows.extend_from_slice(way);
-            written.rows.push(*row);
-            written.rows.push(*last);
+        let begin = written.rows.len();
+        written.rows.resize(begin + rows.len() * marked.len(), *last);
+        // Column by column: a match is too short to be copied as a whole.
+        let matches = &mut written.rows[begin..];
+        for (column, member) in way.iter().enumerate() {
+            matches.chunks_exact_mut(marked.len()).for_each(|of| of[column] = *member);
+        }
+        for (of, row) in matches.chunks_exact_mut(marked.len()).zip(rows) {
+            of[level] = *row;
         }
         written.matches += rows.len();
         return;

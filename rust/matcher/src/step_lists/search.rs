@@ -195,7 +195,7 @@ impl<'a> Search<'a> {
         wanted: Wanted,
         limits: SearchLimits,
     ) -> Option<Self> {
-        if matches!(steps.within, Bound::Nanoseconds(_)) && chunk.times.contains(&NO_TIME) {
+        if steps.is_bounded_by_time() && chunk.times.contains(&NO_TIME) {
             return None;
         }
         let masks: Vec<&Bits> = steps

@@ -116,6 +116,27 @@ impl TrendMatcher {
         Ok(matcher)
     }
 
+    /// The predicates of the places (`None`: every row satisfies it), if each takes one row, is followed by the next
+    /// alone, and any rows may lie between them.
+    pub(super) fn chain(&self) -> Option<Vec<Option<usize>>> {
+        let positions = &self.automaton.positions;
+        let only = |targets: &[Target], step: Next| {
+            let [target] = targets else { return false };
+            let way = &self.automaton.ways[target.way as usize];
+            let open = way.absences.is_empty() && way.ends.is_empty() && way.guards.is_empty();
+            let any = way.relation == Contiguity::SkipTillAny || matches!(step, Next::Accept | Next::Take(0));
+            target.step == step && open && any
+        };
+        let follows = |place: usize| match place + 1 < positions.len() {
+            true => Next::Take(place as u32 + 1),
+            false => Next::Accept,
+        };
+        let in_line = only(&self.automaton.start, Next::Take(0))
+            && self.untils.is_empty()
+            && positions.iter().enumerate().all(|(place, position)| only(&position.follow, follows(place)));
+        in_line.then(|| positions.iter().map(|position| self.accepts[position.variable as usize]).collect())
+    }
+
     /// Numbers what runs may wait for: each way to each place once, and where the very next row is asked more than those
     /// behind it, once more.
     fn number_waits(&mut self) -> Result<(), MatchError> {
@@ -214,7 +235,7 @@ impl TrendMatcher {
                 accepts,
             });
         }
-        operator
+        operator.measured()
     }
 }
 

@@ -3,7 +3,7 @@
 //! What runs wait for is a vector with one number (of runs, their sums, their least value, ...) for each thing that can
 //! be waited for; a row is a sparse linear operator on it. Without a window that vector is the state. With a window from
 //! first row to last, the vector is that of a product of the operators in the window, which two stacks keep: what is
-//! over cannot be subtracted, since products have no inverse.
+//! over cannot be subtracted, since products have no inverse. Chains of single rows are the exception, and are counted by it.
 //!
 //! - Accepts: every match wanted, none forgetting another; conditions on single rows; steps, alternatives, loops,
 //!   optional parts and absence between steps; a bound on the whole pattern by time or rows, or none; one way at most to
@@ -16,8 +16,10 @@
 //!   Tangwongsan, Hirzel, Schneider, *In-Order Sliding-Window Aggregation in Worst-Case Constant Time*, VLDB Journal 2021.
 //!
 //! The files: [`compile`] makes operators of the automaton, [`operator`] is what a row does to the numbers of ways,
-//! [`semiring`] is what is counted and in which [`number`]s, [`stacks`] the window, [`scan`] the way through the rows.
+//! [`semiring`] is what is counted and in which [`number`]s, [`stacks`] the window, [`scan`] the way through the rows;
+//! [`chain`] counts chains.
 
+mod chain;
 mod compile;
 mod number;
 mod operator;
@@ -26,6 +28,6 @@ mod semiring;
 mod stacks;
 
 pub use compile::TrendMatcher;
-pub use number::{Exact, Number, Wide};
+pub use number::{Exact, Number, Small, Wide};
 pub use scan::{Groups, ScanOptions, TrendRows, TrendWork};
 pub use semiring::{Counting, Extreme, Extremes, Semiring, Total, Totals};

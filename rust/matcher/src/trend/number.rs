@@ -80,6 +80,47 @@ impl Number for Exact {
     }
 }
 
+/// A count below `u64::MAX`, which is "too many": sums and products that stop there keep it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Small(u64);
+
+impl Small {
+    /// The number; `None` if there are too many.
+    pub fn get(self) -> Option<u64> {
+        (self.0 < u64::MAX).then_some(self.0)
+    }
+}
+
+impl Number for Small {
+    fn zero() -> Self {
+        Self(0)
+    }
+
+    fn one() -> Self {
+        Self(1)
+    }
+
+    #[inline]
+    fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
+    #[inline]
+    fn add(&mut self, other: &Self) {
+        self.0 = self.0.saturating_add(other.0);
+    }
+
+    #[inline]
+    fn times(&self, other: &Self) -> Self {
+        Self(self.0.saturating_mul(other.0))
+    }
+
+    #[inline]
+    fn is_lost(&self) -> bool {
+        self.0 == u64::MAX
+    }
+}
+
 impl Number for BigUint {
     fn zero() -> Self {
         Self::ZERO
@@ -141,7 +182,12 @@ impl Wide {
     }
 
     #[inline]
-    fn settled(mut self) -> Self {
+    fn settled(self) -> Self {
+        if (STEP_DOWN..STEP).contains(&self.mantissa.abs()) { self } else { self.moved() }
+    }
+
+    #[cold]
+    fn moved(mut self) -> Self {
         let size = self.mantissa.abs();
         if size >= STEP {
             if size.is_finite() {
@@ -174,6 +220,11 @@ impl Number for Wide {
 
     #[inline]
     fn add(&mut self, other: &Self) {
+        if self.exponent == other.exponent {
+            self.mantissa += other.mantissa;
+            *self = self.settled();
+            return;
+        }
         if other.is_zero() {
             return;
         }
@@ -185,7 +236,6 @@ impl Number for Wide {
         let (mut great, small) =
             if self.exponent >= other.exponent { (*self, *other) } else { (*other, *self) };
         let scaled = match great.exponent - small.exponent {
-            0 => small.mantissa,
             1 => small.mantissa * STEP_DOWN,
             // What is not finite stays that at any distance.
             _ if small.mantissa.is_finite() => 0.0,
@@ -223,6 +273,18 @@ mod tests {
         most.add(&Exact::one());
         assert_eq!(most.get(), None);
         assert_eq!(Exact::new(1 << 70).times(&Exact::new(-3)).get(), Some(-3 << 70));
+    }
+
+    #[test]
+    fn too_many_stay_too_many_unless_nothing_is_made_of_them() {
+        let mut most = Small(u64::MAX - 1);
+        assert_eq!(most.times(&Small::one()).get(), Some(u64::MAX - 1));
+        most.add(&Small::one());
+        assert!(most.is_lost());
+        most.add(&Small(7));
+        assert_eq!(most.times(&Small(3)).get(), None);
+        assert_eq!(most.times(&Small::zero()).get(), Some(0));
+        assert_eq!(Small(1 << 40).times(&Small(1 << 30)).get(), None);
     }
 
     #[test]

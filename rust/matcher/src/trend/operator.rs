@@ -19,6 +19,8 @@ pub(super) struct Operator {
     pub(super) completes: bool,
     /// Whether it touches anything but what waits at the start, which nothing else turns into.
     pub(super) goes_on: bool,
+    /// Sums and moves in it.
+    pub(super) size: u64,
 }
 
 /// A place that takes the row.
@@ -39,10 +41,11 @@ impl Operator {
         self.takes.is_empty() && self.moves.is_empty()
     }
 
-    /// Sums and moves in it.
-    pub(super) fn size(&self) -> u64 {
+    /// With its size.
+    pub(super) fn measured(mut self) -> Self {
         let takes = self.takes.iter().map(|take| take.from.len() + take.to.len() + usize::from(take.accepts));
-        (takes.sum::<usize>() + self.moves.len()) as u64
+        self.size = (takes.sum::<usize>() + self.moves.len()) as u64;
+        self
     }
 
     /// Applies the operator to a row vector, `vector * operator`. What is complete with the row is added to `complete`
@@ -85,18 +88,18 @@ impl Operator {
         width: usize,
         taken: &mut Vec<S::Element>,
     ) {
+        if let ([take], []) = (self.takes.as_slice(), self.moves.as_slice()) {
+            for column in 0..width {
+                let sum = take.goes_on_as(semiring, rank, matrix, width, column);
+                for from in &take.from {
+                    semiring.add(&mut matrix[from * width + column], &sum);
+                }
+            }
+            return;
+        }
         taken.clear();
         for take in &self.takes {
-            for column in 0..width {
-                let mut sum = semiring.zero();
-                for to in &take.to {
-                    semiring.add(&mut sum, &matrix[to * width + column]);
-                }
-                if semiring.weighs(take.variable) {
-                    semiring.weigh(&mut sum, rank);
-                }
-                taken.push(sum);
-            }
+            taken.extend((0..width).map(|column| take.goes_on_as(semiring, rank, matrix, width, column)));
         }
         // From what turns into another to what ends: the other is read before it is ended.
         for (from, to) in self.moves.iter().rev() {
@@ -116,6 +119,30 @@ impl Operator {
 }
 
 impl Taking {
+    /// What runs that take the row become by a column of the product behind it.
+    #[inline]
+    fn goes_on_as<S: Semiring>(
+        &self,
+        semiring: &S,
+        rank: u32,
+        matrix: &[S::Element],
+        width: usize,
+        column: usize,
+    ) -> S::Element {
+        let mut sum = match self.to.as_slice() {
+            [to] => matrix[to * width + column].clone(),
+            several => {
+                let mut sum = semiring.zero();
+                several.iter().for_each(|to| semiring.add(&mut sum, &matrix[to * width + column]));
+                sum
+            }
+        };
+        if semiring.weighs(self.variable) {
+            semiring.weigh(&mut sum, rank);
+        }
+        sum
+    }
+
     #[inline]
     fn runs<S: Semiring>(&self, semiring: &S, rank: u32, vector: &[S::Element]) -> S::Element {
         let mut runs = match self.from.as_slice() {

@@ -16,11 +16,11 @@ use crate::symbols::{BySymbol, symbol_at};
 /// Rows ready to be scanned, and what every scan of them needs.
 #[derive(Debug)]
 pub struct TrendRows<'a> {
-    matcher: &'a TrendMatcher,
-    rows: &'a OrderedRows,
+    pub(super) matcher: &'a TrendMatcher,
+    pub(super) rows: &'a OrderedRows,
     /// `times[a]`: event time of the row with arrival `a`, in nanoseconds or [`NO_TIME`]; empty: none is needed.
     times: &'a [i64],
-    masks: Vec<Bits>,
+    pub(super) masks: Vec<Bits>,
     /// Rows that satisfy some predicate; `None`: every row matters.
     relevant: Option<Bits>,
 }
@@ -60,7 +60,7 @@ pub struct ScanOptions {
 }
 
 /// Words of rows between two questions whether to go on.
-const WORDS_BETWEEN_QUESTIONS: u32 = 1 << 14;
+pub(super) const WORDS_BETWEEN_QUESTIONS: u32 = 1 << 14;
 
 impl<'a> TrendRows<'a> {
     /// Takes the masks of the matcher's predicates over the rows. `times` are needed for a bound by time and for windows.
@@ -132,16 +132,12 @@ impl<'a> TrendRows<'a> {
         options: ScanOptions,
         work: &mut TrendWork,
     ) -> Result<Groups<S::Element>, MatchError> {
-        let limit = match self.matcher.within {
-            Some(Within::Rows(rows)) => Some(i64::try_from(rows).unwrap_or(i64::MAX)),
-            Some(Within::Time { nanoseconds }) => Some(nanoseconds - 1),
-            _ => None,
-        };
+        let limit = self.limit();
         let weighing = self.symbols_of(|variable| semiring.weighs(variable as u16));
         let gap = self.matcher.operator(0);
         let mut operators = BySymbol::new(self.masks.len());
         let mut stacks = Stacks::new(semiring, self.matcher.waits, limit);
-        let by_time = matches!(self.matcher.within, Some(Within::Time { .. }));
+        let by_time = self.by_time();
         let mut groups = Groups { keys: vec![], elements: vec![] };
         let (mut rank, mut until_question) = (0_u32, WORDS_BETWEEN_QUESTIONS);
         let mut words = vec![0_u64; self.masks.len()];
@@ -229,7 +225,22 @@ impl<'a> TrendRows<'a> {
         Ok(groups)
     }
 
-    fn time(&self, position: usize) -> i64 {
+    /// How much later than a match's first row its last may be, in rows or nanoseconds; `None`: any time.
+    pub(super) fn limit(&self) -> Option<i64> {
+        match self.matcher.within {
+            Some(Within::Rows(rows)) => Some(i64::try_from(rows).unwrap_or(i64::MAX)),
+            Some(Within::Time { nanoseconds }) => Some(nanoseconds - 1),
+            _ => None,
+        }
+    }
+
+    /// Whether the limit is one of time.
+    pub(super) fn by_time(&self) -> bool {
+        matches!(self.matcher.within, Some(Within::Time { .. }))
+    }
+
+    #[inline]
+    pub(super) fn time(&self, position: usize) -> i64 {
         self.times.get(self.rows.arrival(position as u32) as usize).copied().unwrap_or(NO_TIME)
     }
 }

@@ -122,14 +122,14 @@ impl<S: Semiring> Stacks<S> {
         for row in self.back_rows.iter().rev() {
             let operator = &operators[row.operator as usize];
             operator.apply_in_front(semiring, row.rank, &mut self.matrix, waits, &mut self.scratch);
-            self.operations += operator.size() * waits as u64;
+            self.operations += operator.size * waits as u64;
             if operator.begins {
                 self.front_stamps.push(row.stamp);
                 self.front.extend_from_slice(&self.matrix[..waits]);
             }
             if row.behind_gap {
                 gap.apply_in_front(semiring, 0, &mut self.matrix, waits, &mut self.scratch);
-                self.operations += gap.size() * waits as u64;
+                self.operations += gap.size * waits as u64;
             }
         }
         self.note_bytes();
@@ -164,7 +164,7 @@ impl<S: Semiring> Stacks<S> {
         // Of runs that are under way already the start makes no more.
         let goes_on = operator.goes_on || gap.is_some();
         let rows = if self.front_stamps.is_empty() || !goes_on { 1 } else { waits };
-        self.operations += (operator.size() + gap.map_or(0, Operator::size)) * rows as u64;
+        self.operations += (operator.size + gap.map_or(0, |gap| gap.size)) * rows as u64;
         if let Some(gap) = gap {
             for row in 0..rows {
                 let vector = &mut self.back[row * waits..(row + 1) * waits];
