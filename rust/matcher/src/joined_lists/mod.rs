@@ -15,15 +15,17 @@
 //! has no row for each step, in order, in its window. A step whose rows are rare, wherever it stands, is what it leaps by.
 //!
 //! - Time: O(1) a row in such windows by hash; O(b) by order, b blocks of the window, and 64 for each of which some entry may
-//!   fit; O(w) for other conditions, w entries in the window. What a row completes is enumerated in time linear in the rows
-//!   of these matches, but that what is compared beside the first equality is asked of each entry of its number.
+//!   fit; O(w) for other conditions, w entries in the window, and at worst for the latest start of a row that is compared
+//!   with nothing behind one that is. What a row completes is enumerated in time linear in the rows of these matches where
+//!   one equality or nothing is compared; by order in up to 64 times that and a look at every block; and what is compared
+//!   beside the first equality is asked of each entry of its number.
 //! - Space: some 24 bytes an entry of the window and 8 for each number kept; 4 a row that a step accepts.
 //! - Errors: what may raise one is asked of every row it could be asked of, beforehand; where one is raised, waiting runs
 //!   decide whether it is met.
 //!
-//! This is the attack on partial equality of Bucchi, Grez, Quintana, Riveros and Vansummeren's lists by hash (*Complex Event
-//! Recognition meets Hierarchical Conjunctive Queries*, Pinto and Riveros, PODS 2024), and the lazy order of Kolchinsky and
-//! Schuster (*Join Query Optimization Techniques for Complex Event Processing Applications*, PVLDB 11(11), 2018).
+//! Lists by hash for partial equality are those of Pinto and Riveros (*Complex Event Recognition meets Hierarchical
+//! Conjunctive Queries*, arXiv 2408.01652); not following the order of the pattern is due to Kolchinsky and Schuster (*Join
+//! Query Optimization Techniques for Complex Event Processing Applications*, PVLDB 11(11), 2018).
 //!
 //! The files: [`compile`] sorts conditions by the rows that they read, [`candidates`] works out over columns what they read,
 //! [`lists`] are the lists, [`ask`] asks what no number decides, [`search`] goes through the rows, [`enumerate`] through the
