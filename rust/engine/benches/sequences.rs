@@ -11,7 +11,7 @@ use cepheid_event::Table;
 use cepheid_ir::Pattern;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-use events::{pattern, payments, symbols};
+use events::{pattern, payments, symbols, trades};
 
 fn steps(define: &str, rest: &str) -> Pattern {
     pattern(&format!("ORDER BY ts MEASURES a.ts AS x, c.ts AS y {rest} DEFINE {define}"))
@@ -19,6 +19,12 @@ fn steps(define: &str, rest: &str) -> Pattern {
 
 fn three(last: &str, rest: &str) -> Pattern {
     steps(&format!("a AS symbol = 'S1', b AS symbol = 'S2', c AS symbol = '{last}'"), rest)
+}
+
+/// Three steps of which the second is asked for something of the first.
+fn correlated(second: &str) -> Pattern {
+    let define = format!("a AS symbol = 'S0', b AS symbol = 'S1' AND {second}, c AS symbol = 'S2'");
+    steps(&define, &format!("{ANY} WITHIN 10000 ROWS"))
 }
 
 const ANY: &str = "AFTER MATCH SKIP NONE ALL MATCHES PATTERN (a ->> b ->> c)";
@@ -31,7 +37,13 @@ fn workloads() -> Vec<(&'static str, Table, Pattern)> {
         DEFINE small AS amount < 10, big AS amount > 990";
     let rows_100 = format!("{ANY} WITHIN 100 ROWS");
     let consuming = rows_100.replace("SKIP NONE", "CONSUME");
+    let increasing = "ORDER BY ts MEASURES COUNT(b.*) AS steps AFTER MATCH SKIP TO NEXT ROW \
+        PATTERN (a -> b{3,} [->] -> c) WITHIN 10000 ROWS DEFINE a AS symbol = 'S0', \
+        b AS symbol = 'S1' AND b.price > COALESCE(LAST(b.price, 1), a.price), c AS symbol = 'S2'";
     vec![
+        ("equality", trades(ROWS, 100), correlated("b.account = a.account")),
+        ("inequality", trades(ROWS, 50), correlated("b.price > a.price")),
+        ("increasing loop", trades(ROWS, 100), pattern(increasing)),
         ("three steps, dictionary", symbols(ROWS, 500, true), three("S3", &window(10_000))),
         ("three steps, text", symbols(ROWS, 500, false), three("S3", &window(10_000))),
         ("three steps, never the last", symbols(ROWS, 500, true), three("S500", &window(10_000))),

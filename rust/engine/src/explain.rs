@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use arrow_schema::Schema;
 use cepheid_ir::{AfterMatchSkip, EmptyMatches, Pattern, RowsPerMatch, SkipRow, Within};
-use cepheid_matcher::{Automaton, Plan as Strategies, Strategy};
+use cepheid_matcher::{Automaton, Plan as Strategies, StepLists, Strategy};
 
 use crate::error::EngineError;
 use crate::plan::{InTable, MatchOptions, Matching, Plan};
@@ -22,13 +22,19 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
             let weighed = match &plan.matching {
                 Matching::Search(matcher) => Weighed::Search(matcher.plan()),
                 Matching::Sequences { matcher, in_table } => {
-                    let InTable { steps, promoted } = in_table.as_ref().expect("planned for a table");
-                    let steps = match steps {
-                        Ok(steps) if plan.outputs.shifted.is_empty() => Ok(steps.cuts_partitions()),
-                        Ok(_) => Err("a measure reads rows beside those of a match"),
-                        Err(reason) => Err(*reason),
+                    let InTable { steps, joined, promoted } = in_table.as_ref().expect("planned for a table");
+                    let output = match plan.outputs.shifted.as_slice() {
+                        [] => Ok(()),
+                        _ => Err("a measure reads rows beside those of a match"),
                     };
-                    Weighed::Sequences { steps, waits: matcher.outline(schema, promoted.as_deref()) }
+                    let steps = steps.as_ref().map(StepLists::cuts_partitions).map_err(|reason| *reason);
+                    let joined = joined.as_ref().map_err(|reason| *reason);
+                    Weighed::Sequences {
+                        steps: steps.and_then(|cuts| output.map(|()| cuts)),
+                        joined: joined
+                            .and_then(|joined| output.map(|()| joined.outline(&plan.automaton().variables))),
+                        waits: matcher.outline(schema, promoted.as_deref()),
+                    }
                 }
                 Matching::Trend(trend) => Weighed::Trend { cuts_partitions: trend.matcher.cuts_partitions() },
             };
@@ -50,6 +56,8 @@ enum Weighed<'a> {
     Sequences {
         /// Whether step lists, if they can run it, may cut partitions for several threads; or why they cannot.
         steps: Result<bool, &'static str>,
+        /// How joined lists find what rows follow, in sentences, or why they cannot.
+        joined: Result<Vec<String>, &'static str>,
         /// How runs that wait are told apart, in sentences.
         waits: Vec<String>,
     },
@@ -131,9 +139,13 @@ fn describe(
             return describe_threads(text, cuts_partitions);
         }
         Some(Weighed::Search(strategies)) => strategies,
-        Some(Weighed::Sequences { steps, waits }) => {
-            let (first, lists) = (Strategy::StepLists, Strategy::Sequences);
-            let preferred = if steps.is_ok() { first } else { lists };
+        Some(Weighed::Sequences { steps, joined, waits }) => {
+            let (first, second, runs) = (Strategy::StepLists, Strategy::JoinedLists, Strategy::Sequences);
+            let preferred = match (&steps, &joined) {
+                (Ok(_), _) => first,
+                (Err(_), Ok(_)) => second,
+                (Err(_), Err(_)) => runs,
+            };
             writeln!(text, "  strategy: {preferred}; {}", preferred.cost())?;
             match steps {
                 Ok(_) => writeln!(
@@ -142,9 +154,19 @@ fn describe(
                 )?,
                 Err(reason) => writeln!(text, "    {first} cannot run it: {reason}")?,
             }
+            match joined {
+                Ok(lines) => {
+                    writeln!(
+                        text,
+                        "    {second} can run it: all matches of one step after another are wanted, in a table; whatever has no row for each step, in order, in its window is leapt over"
+                    )?;
+                    lines.iter().try_for_each(|line| writeln!(text, "    {line}"))?;
+                }
+                Err(reason) => writeln!(text, "    {second} cannot run it: {reason}")?,
+            }
             writeln!(
                 text,
-                "    {lists} can run it: the pattern says more than a row pattern: runs wait for what comes next"
+                "    {runs} can run it: the pattern says more than a row pattern: runs wait for what comes next"
             )?;
             waits.iter().try_for_each(|line| writeln!(text, "    {line}"))?;
             return describe_threads(text, steps.unwrap_or(false));

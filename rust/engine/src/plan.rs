@@ -11,7 +11,7 @@ use cepheid_ir::{
     Selection, SortKey,
 };
 use cepheid_matcher::sequence::SequenceMatcher;
-use cepheid_matcher::{Automaton, Matcher, Promoted, StepLists, Strategy, VariableId, Workers};
+use cepheid_matcher::{Automaton, JoinedLists, Matcher, Promoted, StepLists, Strategy, VariableId, Workers};
 
 use crate::error::EngineError;
 use crate::trend::{TrendPlan, column_names};
@@ -76,8 +76,10 @@ pub(crate) enum Matching {
 /// What runs that wait can be spared where all rows are there.
 #[derive(Debug)]
 pub(crate) struct InTable {
-    /// Step lists, or why the pattern needs runs of their own.
+    /// Step lists, or why they cannot run the pattern.
     pub(crate) steps: Result<StepLists, &'static str>,
+    /// The same of joined lists, which are not tried where step lists will do.
+    pub(crate) joined: Result<JoinedLists, &'static str>,
     /// The same by finer keys, or why there are none.
     pub(crate) promoted: Result<Box<Promoted>, String>,
 }
@@ -154,8 +156,14 @@ impl Plan {
         let mut plan = Self::compile(pattern.normalise(), None, None, schema, options)?;
         let timed = plan.outputs.go_by_time();
         if let Matching::Sequences { matcher, in_table } = &mut plan.matching {
+            let steps = StepLists::new(matcher);
+            let joined = match steps {
+                Ok(_) => Err("no condition reads an earlier row"),
+                Err(_) => JoinedLists::new(matcher, schema),
+            };
             *in_table = Some(InTable {
-                steps: StepLists::new(matcher),
+                steps,
+                joined,
                 promoted: Promoted::new(matcher, schema, timed).map(Box::new),
             });
         }
@@ -186,7 +194,8 @@ impl Plan {
             Some(automaton) => automaton,
             None => Arc::new(Automaton::compile(&pattern)?),
         };
-        let asked_for = matches!(options.strategy, Some(Strategy::StepLists | Strategy::Sequences));
+        let of_sequences = [Strategy::StepLists, Strategy::JoinedLists, Strategy::Sequences];
+        let asked_for = options.strategy.is_some_and(|strategy| of_sequences.contains(&strategy));
         let waits = asked_for || needs_runs_that_wait(&pattern, &automaton);
         let outputs = match like.filter(|like| like.reports_like(&pattern, &automaton)) {
             Some(like) => Arc::clone(&like.outputs),

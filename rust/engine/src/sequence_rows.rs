@@ -7,7 +7,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, Int64Array};
 use cepheid_event::{EventError, OrderKey, OrderedRows, RowOrder, Table, as_int64, nanoseconds_per_step};
 use cepheid_matcher::sequence::{Chunk, NO_TIME, SequenceMatcher};
-use cepheid_matcher::{Masks, MatchError, StepLists};
+use cepheid_matcher::{Masks, MatchError};
 
 use crate::error::EngineError;
 use crate::plan::{MatchOptions, Outputs};
@@ -42,15 +42,15 @@ impl<'a> SequenceRows<'a> {
         Self::by_keys(matcher, outputs, &outputs.partition_by, table, true, options)
     }
 
-    /// The same for step lists.
-    pub(crate) fn of_step_lists(
-        steps: &StepLists,
+    /// The same for lists, which may have no use for event times.
+    pub(crate) fn of_lists(
         matcher: &SequenceMatcher,
         outputs: &Outputs,
         table: &'a Table,
+        timed: bool,
         options: &MatchOptions,
     ) -> Result<Self, EngineError> {
-        Self::by_keys(matcher, outputs, &outputs.partition_by, table, steps.is_bounded_by_time(), options)
+        Self::by_keys(matcher, outputs, &outputs.partition_by, table, timed, options)
     }
 
     /// The same, by other keys than the pattern's own, and with event times only if that is wanted.

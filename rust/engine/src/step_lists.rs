@@ -1,11 +1,12 @@
-//! Event sequences of which all matches are wanted, in a table: by step lists, where the pattern and the data allow it.
+//! Event sequences of which all matches are wanted, in a table: by step lists or joined lists, where the pattern and the data
+//! allow it.
 
 use cepheid_event::key::keys_by_appearance;
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::{OutputColumns, PatternError};
-use cepheid_matcher::sequence::SequenceMatcher;
+use cepheid_matcher::sequence::{Chunk, SequenceMatcher};
 use cepheid_matcher::step_lists::{SearchLimits, StepListsFound};
-use cepheid_matcher::{MatchSet, StepLists, Strategy};
+use cepheid_matcher::{JoinedLists, Label, Masks, MatchError, MatchSet, StepLists, Strategy};
 
 use crate::derive::{Deriving, derive};
 use crate::error::EngineError;
@@ -22,26 +23,26 @@ pub(crate) fn match_table(
     most: usize,
     members_max: usize,
 ) -> Result<Option<MatchTable>, EngineError> {
-    let Some((matcher, steps)) = allowed(plan, options)? else { return Ok(None) };
+    let Some((matcher, lists)) = allowed(plan, options)? else { return Ok(None) };
     // What stands some rows on in its partition is read of columns that waiting runs' output knows.
     if !plan.outputs.shifted.is_empty() {
         return declined(options);
     }
-    let rows = SequenceRows::of_step_lists(steps, matcher, &plan.outputs, table, options)?;
+    let rows = SequenceRows::of_lists(matcher, &plan.outputs, table, lists.is_bounded_by_time(), options)?;
     // SQL's rows stand in another order: the first of them may be found last.
     let standard = plan.pattern().output == OutputColumns::Standard;
     let enough = if standard { usize::MAX } else { most };
     let found =
-        steps.find(&rows.masks, rows.chunk(), enough, SearchLimits { members_max, ..limits(options, &rows) });
+        lists.find(&rows.masks, rows.chunk(), enough, SearchLimits { members_max, ..limits(options, &rows) });
     let Some(found) = found.map_err(|error| rows.name_row(error))? else { return declined(options) };
-    derived(plan, table, steps, found, &rows, most).map(Some)
+    derived(plan, table, lists, found, &rows, most).map(Some)
 }
 
 /// The number of matches; `None`: runs that wait are to count them.
 pub(crate) fn count(plan: &Plan, table: &Table, options: &MatchOptions) -> Result<Option<u64>, EngineError> {
-    let Some((matcher, steps)) = allowed(plan, options)? else { return Ok(None) };
-    let rows = SequenceRows::of_step_lists(steps, matcher, &plan.outputs, table, options)?;
-    let counted = steps.count(&rows.masks, rows.chunk(), limits(options, &rows));
+    let Some((matcher, lists)) = allowed(plan, options)? else { return Ok(None) };
+    let rows = SequenceRows::of_lists(matcher, &plan.outputs, table, lists.is_bounded_by_time(), options)?;
+    let counted = lists.count(&rows.masks, rows.chunk(), limits(options, &rows));
     match counted.map_err(|error| rows.name_row(error))? {
         None => declined(options),
         counted => Ok(counted),
@@ -54,25 +55,103 @@ pub(crate) fn exists(
     table: &Table,
     options: &MatchOptions,
 ) -> Result<Option<bool>, EngineError> {
-    let Some((matcher, steps)) = allowed(plan, options)? else { return Ok(None) };
-    let rows = SequenceRows::of_step_lists(steps, matcher, &plan.outputs, table, options)?;
-    let exists = steps.exists(&rows.masks, rows.chunk(), limits(options, &rows));
+    let Some((matcher, lists)) = allowed(plan, options)? else { return Ok(None) };
+    let rows = SequenceRows::of_lists(matcher, &plan.outputs, table, lists.is_bounded_by_time(), options)?;
+    let exists = lists.exists(&rows.masks, rows.chunk(), limits(options, &rows));
     match exists.map_err(|error| rows.name_row(error))? {
         None => declined(options),
         exists => Ok(exists),
     }
 }
 
+/// Lists of either kind.
+#[derive(Clone, Copy)]
+enum Lists<'a> {
+    Step(&'a StepLists),
+    Joined(&'a JoinedLists),
+}
+
+impl Lists<'_> {
+    fn strategy(self) -> Strategy {
+        match self {
+            Self::Step(_) => Strategy::StepLists,
+            Self::Joined(_) => Strategy::JoinedLists,
+        }
+    }
+
+    fn is_bounded_by_time(self) -> bool {
+        match self {
+            Self::Step(steps) => steps.is_bounded_by_time(),
+            Self::Joined(joined) => joined.is_bounded_by_time(),
+        }
+    }
+
+    fn find(
+        self,
+        masks: &Masks,
+        chunk: Chunk<'_>,
+        most: usize,
+        limits: SearchLimits,
+    ) -> Result<Option<StepListsFound>, MatchError> {
+        match self {
+            Self::Step(steps) => steps.find(masks, chunk, most, limits),
+            Self::Joined(joined) => joined.find(masks, chunk, most, limits),
+        }
+    }
+
+    fn count(self, masks: &Masks, chunk: Chunk<'_>, limits: SearchLimits) -> Result<Option<u64>, MatchError> {
+        match self {
+            Self::Step(steps) => steps.count(masks, chunk, limits),
+            Self::Joined(joined) => joined.count(masks, chunk, limits),
+        }
+    }
+
+    fn exists(
+        self,
+        masks: &Masks,
+        chunk: Chunk<'_>,
+        limits: SearchLimits,
+    ) -> Result<Option<bool>, MatchError> {
+        match self {
+            Self::Step(steps) => steps.exists(masks, chunk, limits),
+            Self::Joined(joined) => joined.exists(masks, chunk, limits),
+        }
+    }
+
+    /// The labels of the rows of every match, if all have the same.
+    fn shape(self) -> Option<Vec<Label>> {
+        match self {
+            Self::Step(steps) => steps.shape(),
+            Self::Joined(joined) => Some(joined.shape()),
+        }
+    }
+
+    /// The label of a place; asked where matches differ in shape.
+    fn label(self, place: u16) -> Label {
+        match self {
+            Self::Step(steps) => steps.label(place),
+            Self::Joined(joined) => joined.shape()[place as usize],
+        }
+    }
+}
+
 fn allowed<'a>(
     plan: &'a Plan,
     options: &MatchOptions,
-) -> Result<Option<(&'a SequenceMatcher, &'a StepLists)>, EngineError> {
-    match (&plan.matching, options.strategy) {
-        (
-            Matching::Sequences { matcher, in_table: Some(InTable { steps: Ok(steps), .. }) },
-            None | Some(Strategy::StepLists),
-        ) => Ok(Some((matcher, steps))),
-        _ => declined(options),
+) -> Result<Option<(&'a SequenceMatcher, Lists<'a>)>, EngineError> {
+    let Matching::Sequences { matcher, in_table: Some(InTable { steps, joined, .. }) } = &plan.matching
+    else {
+        return declined(options);
+    };
+    let lists = match (steps, joined) {
+        (Ok(steps), _) => Lists::Step(steps),
+        (Err(_), Ok(joined)) => Lists::Joined(joined),
+        (Err(_), Err(_)) => return declined(options),
+    };
+    match options.strategy {
+        None => Ok(Some((matcher, lists))),
+        Some(strategy) if strategy == lists.strategy() => Ok(Some((matcher, lists))),
+        Some(_) => declined(options),
     }
 }
 
@@ -82,7 +161,7 @@ fn limits(options: &MatchOptions, rows: &SequenceRows<'_>) -> SearchLimits<'stat
 
 /// Nothing found, unless no other strategy may find anything.
 fn declined<T>(options: &MatchOptions) -> Result<Option<T>, EngineError> {
-    if options.strategy != Some(Strategy::StepLists) {
+    if !matches!(options.strategy, Some(Strategy::StepLists | Strategy::JoinedLists)) {
         return Ok(None);
     }
     Err(EngineError::Pattern(PatternError::Unsupported {
@@ -95,7 +174,7 @@ fn declined<T>(options: &MatchOptions) -> Result<Option<T>, EngineError> {
 fn derived(
     plan: &Plan,
     table: &Table,
-    steps: &StepLists,
+    lists: Lists<'_>,
     found: StepListsFound,
     rows: &SequenceRows<'_>,
     most: usize,
@@ -106,7 +185,7 @@ fn derived(
             *row = rows.arrival(*row);
         }
     }
-    let begins: Vec<u32> = match steps.shape() {
+    let begins: Vec<u32> = match lists.shape() {
         Some(shape) => members.iter().step_by(shape.len()).copied().collect(),
         None => std::iter::once(0)
             .chain(ends.iter().copied())
@@ -121,7 +200,7 @@ fn derived(
     if let Some(order) = &mut order {
         order.truncate(most);
     }
-    let set = match steps.shape() {
+    let set = match lists.shape() {
         Some(shape) => {
             let mut numbers = numbers;
             let mut matches = matches;
@@ -136,7 +215,7 @@ fn derived(
             MatchSet::of_single_rows(shape, matches, numbers)
         }
         None => {
-            let labels: Vec<_> = places.iter().map(|place| steps.label(*place)).collect();
+            let labels: Vec<_> = places.iter().map(|place| lists.label(*place)).collect();
             MatchSet::of_rows(&labels, &ends, numbers)
         }
     };
@@ -145,7 +224,7 @@ fn derived(
         set,
         rows,
         variables: plan.automaton().variables.clone(),
-        strategy: Strategy::StepLists,
+        strategy: lists.strategy(),
         labels: None,
     };
     derive(&Deriving { plan, measures: &plan.outputs.measures, table, order }, origin)

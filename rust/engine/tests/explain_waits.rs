@@ -54,3 +54,47 @@ fn explain_names_the_index_of_runs_that_wait_or_says_why_there_is_none() {
     let plain = explained("AFTER MATCH SKIP NONE PATTERN (A -> B) DEFINE A AS kind = 1, B AS kind = 2");
     assert!(!plain.contains("after `A`"), "{plain}");
 }
+
+#[test]
+fn explain_names_how_joined_lists_find_what_a_row_follows_or_why_they_cannot() {
+    let define = "DEFINE A AS kind = 1, B AS kind = 2 AND B.owner = A.owner, C AS C.price > A.price AND C.price <> B.price";
+    let text = explained(&format!("ALL MATCHES PATTERN (A ->> B ->> C) {define}"));
+    for part in [
+        "strategy: joined lists; ",
+        "step lists cannot run it: a condition reads the run",
+        "joined lists can run it: ",
+        "what `B` follows is found by hash, by `",
+        "in O(1); an entry for each that it follows",
+        "what `C` follows is found by order, by `",
+        "in O(b) for b blocks of 64 entries in the window; the rest of its condition is asked of what is found",
+    ] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    for (clauses, reason) in [
+        (
+            "ALL MATCHES PATTERN (A -> B{2,} [->]) DEFINE B AS B.owner = A.owner",
+            "and steps are repeated, optional or",
+        ),
+        (
+            "ALL MATCHES PATTERN (A -> B) DEFINE B AS B.price > SUM(A.price)",
+            "a condition aggregates rows taken before",
+        ),
+        (
+            "AFTER MATCH SKIP NONE PATTERN (A -> B) DEFINE B AS B.owner = A.owner",
+            "one preferred match a start row is wanted",
+        ),
+        (
+            "ALL MATCHES PATTERN (A -> B) DEFINE B AS B.kind + A.kind > 2",
+            "a condition over several rows may raise an error",
+        ),
+        (
+            "ALL MATCHES PATTERN (A -> ABSENT(X) -> B) DEFINE X AS X.price = A.price, B AS B.owner = A.owner",
+            "what must not come is compared with earlier rows",
+        ),
+    ] {
+        let text = explained(clauses);
+        assert!(text.contains("strategy: waiting runs; "), "{clauses}:\n{text}");
+        assert!(text.contains("joined lists cannot run it: "), "{clauses}:\n{text}");
+        assert!(text.contains(reason), "{clauses}: no {reason:?} in\n{text}");
+    }
+}

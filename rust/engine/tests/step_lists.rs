@@ -2,23 +2,21 @@
 //! are for. The same matches, of the same numbers, in the same order; counted and asked for, too.
 
 mod membership;
+mod numbered;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use cepheid_engine::{
-    EngineError, MatchOptions, MatchTable, Strategy, count_matches, exists_match, match_head, match_table,
-};
+use cepheid_engine::{MatchOptions, Strategy, count_matches, exists_match, match_head, match_table};
 use cepheid_event::Table;
-use cepheid_ir::{AfterMatchSkip, Contiguity, OutputColumns, Pattern, PatternError, Selection, Within};
+use cepheid_ir::{AfterMatchSkip, Contiguity, OutputColumns, Selection, Within};
 use cepheid_testkit::cuts::{Cut, USUAL, cut};
 use cepheid_testkit::generate_sequences::{SequenceKnobs, random_sequence};
 use cepheid_testkit::generate_streams::{EVENT_TIME, StreamShape, random_stream};
 use cepheid_testkit::sequence_suite;
-use cepheid_testkit::{ReferenceError, SequenceEvent, SequenceKind, SplitMix64, reference_sequences};
+use cepheid_testkit::{ReferenceError, SplitMix64, reference_sequences};
+use numbered::{forced, found, numbered, of_reference};
 
 /// Cases of the suite that step lists take.
 const CASES_MIN: usize = 40;
@@ -36,41 +34,6 @@ const KNOBS: SequenceKnobs = SequenceKnobs {
     ..SequenceKnobs::PLAIN
 };
 
-fn forced(event_time: Option<&str>) -> MatchOptions {
-    MatchOptions {
-        event_time: event_time.map(str::to_owned),
-        strategy: Some(Strategy::StepLists),
-        ..MatchOptions::default()
-    }
-}
-
-type Numbered = Vec<(i64, Vec<(String, usize)>)>;
-
-fn numbered(matches: &MatchTable) -> Numbered {
-    let numbers = matches.batch().column_by_name("match_number").expect("output of the algebra");
-    let numbers = numbers.as_primitive::<Int64Type>().values().to_vec();
-    numbers.into_iter().zip(membership::members(matches)).collect()
-}
-
-fn of_reference(events: &[SequenceEvent]) -> Numbered {
-    let matches = events.iter().filter(|event| event.kind == SequenceKind::Match);
-    let members =
-        |event: &SequenceEvent| event.members.iter().map(|(name, _, row)| (name.clone(), *row)).collect();
-    matches.map(|event| (event.number, members(event))).collect()
-}
-
-/// `None`: step lists do not take it.
-fn found(
-    pattern: &Pattern,
-    table: &Table,
-    options: &MatchOptions,
-) -> Result<Option<MatchTable>, EngineError> {
-    match match_table(pattern, table, options) {
-        Err(EngineError::Pattern(PatternError::Unsupported { .. })) => Ok(None),
-        found => found.map(Some),
-    }
-}
-
 #[test]
 fn every_case_that_step_lists_take_gives_its_matches_however_it_is_cut() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance/sequences");
@@ -85,7 +48,7 @@ fn every_case_that_step_lists_take_gives_its_matches_however_it_is_cut() {
         let (_, batch) = case.batches().swap_remove(0);
         for how in USUAL {
             let table = Table::new(batch.schema(), cut(&batch, how)).expect("pieces of one table");
-            let options = forced(case.event_time.as_deref());
+            let options = forced(Strategy::StepLists, case.event_time.as_deref());
             let matches =
                 found(&pattern, &table, &options).unwrap_or_else(|error| panic!("{}: {error}", case.name));
             let Some(matches) = matches else { break };
@@ -128,7 +91,7 @@ fn random_sequences_give_the_matches_of_the_definition() {
         let batch = stream.topics[0].1.to_batch().expect("cells fit their columns");
         let how = [Cut::Whole, Cut::Every(1), Cut::Every(3), Cut::Random(seed)][seed as usize % 4];
         let table = Table::new(batch.schema(), cut(&batch, how)).expect("pieces of one table");
-        let options = forced(Some(EVENT_TIME));
+        let options = forced(Strategy::StepLists, Some(EVENT_TIME));
         let place = || format!("seed {seed}: {}", pattern.to_json());
         let Some(matches) =
             found(&pattern, &table, &options).unwrap_or_else(|error| panic!("{}: {error}", place()))

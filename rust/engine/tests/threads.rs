@@ -172,7 +172,7 @@ fn row_patterns_are_the_same_on_any_number_of_threads() {
     for (strategy, outcomes) in &by_strategy {
         let few = match strategy {
             // Rows of a row pattern follow each other: those are never lists, nor of trends.
-            Some(Strategy::StepLists) => continue,
+            Some(Strategy::StepLists | Strategy::JoinedLists) => continue,
             None => most / 4,
             // Where the data show that runs exclude what follows them.
             Some(Strategy::BitStreams) => most / 60,
@@ -196,7 +196,7 @@ fn may_divide_by_zero(random: &mut SplitMix64, pattern: &mut Pattern) {
 
 #[test]
 fn sequences_are_the_same_on_any_number_of_threads() {
-    const FAMILIES: [SequenceKnobs; 4] = [
+    const FAMILIES: [SequenceKnobs; 5] = [
         SequenceKnobs::ALL,
         SequenceKnobs { looks_ahead: false, ..SequenceKnobs::ALL },
         SequenceKnobs {
@@ -224,8 +224,20 @@ fn sequences_are_the_same_on_any_number_of_threads() {
             partitions: true,
             ..SequenceKnobs::PLAIN
         },
+        // What joined lists are for.
+        SequenceKnobs {
+            contiguities: &[Contiguity::SkipTillNext, Contiguity::SkipTillAny],
+            selections: &[Selection::All],
+            absence_between: true,
+            within: true,
+            partitions: true,
+            look_back: true,
+            joins: 85,
+            ..SequenceKnobs::PLAIN
+        },
     ];
     let mut by_family = FAMILIES.map(|_| (Outcomes::default(), Outcomes::default()));
+    let mut joined_lists = 0;
     let all = cases(40);
     for (family, (knobs, (found, derived))) in FAMILIES.into_iter().zip(&mut by_family).enumerate() {
         for seed in first_seed()..first_seed() + all {
@@ -241,6 +253,9 @@ fn sequences_are_the_same_on_any_number_of_threads() {
                 pattern.partition_by = vec![ColumnName::unquoted("p")];
                 pattern.timeouts = random.chance(50);
             }
+            if family == 4 {
+                pattern.partition_by = vec![ColumnName::unquoted("p")];
+            }
             if family == 1 {
                 may_divide_by_zero(&mut random, &mut pattern);
             }
@@ -254,6 +269,11 @@ fn sequences_are_the_same_on_any_number_of_threads() {
             let options = MatchOptions { event_time: Some(EVENT_TIME.to_owned()), ..MatchOptions::default() };
             let case = format!("seed {seed}: {}", pattern.to_json());
             found.ask_all(&case, &pattern, &table, &options);
+            if family == 4 {
+                let matches = match_table(&pattern, &table, &options);
+                joined_lists +=
+                    u64::from(matches.is_ok_and(|of| of.strategy() == Strategy::JoinedLists.name()));
+            }
             let outputs = |options: &MatchOptions| {
                 let (matches, others) = match_outputs(&pattern, "rule", &table, options)?;
                 let others: Vec<_> = others
@@ -277,6 +297,7 @@ fn sequences_are_the_same_on_any_number_of_threads() {
     let derived: u64 = by_family.iter().map(|(_, derived)| derived.shared_with_matches).sum();
     assert!(derived * 4 >= all, "{derived} cases derived more than matches, of {}", 4 * all);
     assert!(by_family[1].0.shared_errors * 20 >= all, "{:?} of {}", by_family[1].0, 4 * all);
+    assert!(joined_lists * 4 >= all, "joined lists took {joined_lists} of {all}");
     // One partition is cut where each window is known to be short.
     assert!(by_family[3].0.shared_of_one_key * 4 >= all, "{:?} of {}", by_family[3].0, 4 * all);
 }

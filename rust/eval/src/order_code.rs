@@ -2,9 +2,13 @@
 
 use std::hash::BuildHasher;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, TimeUnit};
 use foldhash::fast::FixedState;
 
+use crate::column_reader::ColumnReader;
 use crate::decimal::power_of_ten;
 use crate::types::{Class, decoded};
 use crate::value::{Value, nanoseconds};
@@ -72,6 +76,25 @@ impl OrderCode {
     /// Whether values are compared as floats.
     pub(crate) fn is_of_floats(&self) -> bool {
         self.kind == Kind::Float
+    }
+
+    /// Whether it is strings that compare.
+    pub fn is_of_text(&self) -> bool {
+        self.kind == Kind::Text
+    }
+
+    /// The numbers of the values of an array by their order; `None` for NULL.
+    pub fn orders(&self, array: &ArrayRef) -> Vec<Option<i64>> {
+        match (self.kind, array.data_type()) {
+            (Kind::Integer, DataType::Int64) => array.as_primitive::<Int64Type>().iter().collect(),
+            (Kind::Float, DataType::Float64) => {
+                array.as_primitive::<Float64Type>().iter().map(|value| value.map(float_order)).collect()
+            }
+            _ => {
+                let reader = ColumnReader::new(array);
+                (0..array.len()).map(|row| self.order(&reader.value(row))).collect()
+            }
+        }
     }
 
     /// The number of a value by its order; `None` for NULL.
@@ -148,6 +171,7 @@ mod tests {
 
     use super::*;
     use crate::value::compare_values;
+    use crate::value_array::values_to_array;
 
     /// Values of a type, those at the ends of its range and those near each other among them.
     fn values(data_type: &DataType) -> Vec<Value> {
@@ -215,6 +239,11 @@ mod tests {
                     }
                 }
                 assert_eq!((code.order(&Value::Null), code.equality(&Value::Null)), (None, None));
+                let mut column = values(left_type);
+                column.push(Value::Null);
+                let array = values_to_array(&column, left_type).expect("values of the type");
+                let orders: Vec<Option<i64>> = column.iter().map(|value| code.order(value)).collect();
+                assert_eq!(code.orders(&array), orders, "{left_type} beside {right_type}");
             }
         }
         assert!(compared > 1000, "{compared}");

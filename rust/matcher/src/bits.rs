@@ -128,6 +128,21 @@ impl Bits {
         (index * 64 + found.trailing_zeros() as usize).min(end)
     }
 
+    /// Last set row in `from..end`.
+    pub(crate) fn last_set(&self, from: usize, end: usize) -> Option<usize> {
+        let mut end = end;
+        while from < end {
+            let word = (end - 1) / 64;
+            let found = self.words[word] & u64::MAX >> (63 - (end - 1) % 64);
+            if found != 0 {
+                let last = word * 64 + 63 - found.leading_zeros() as usize;
+                return (last >= from).then_some(last);
+            }
+            end = word * 64;
+        }
+        None
+    }
+
     /// Number of set rows in `from..end`.
     pub fn count(&self, from: usize, end: usize) -> usize {
         let inside = |row: usize| if end - row < 64 { (1_u64 << (end - row)) - 1 } else { u64::MAX };
@@ -215,6 +230,10 @@ mod tests {
                 checked += 1;
             }
             assert_eq!(picked.words().len(), rows.div_ceil(64) + 1, "one word more than needed");
+            for (from, end) in [(0, rows), (rows / 3, rows), (rows / 2, rows * 2 / 3), (rows, rows)] {
+                let last = (from..end).rev().find(|row| truth[*row]);
+                assert_eq!(bits.last_set(from, end), last, "{from}..{end} of {rows}");
+            }
         }
         assert_eq!(checked, 621);
     }

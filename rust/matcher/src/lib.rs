@@ -17,6 +17,7 @@ pub mod strategy;
 
 mod classes;
 mod facts;
+pub mod joined_lists;
 pub mod promote;
 mod run;
 mod search;
@@ -29,6 +30,7 @@ pub mod trend;
 
 pub use automaton::{Automaton, VariableId, members};
 pub use error::MatchError;
+pub use joined_lists::JoinedLists;
 pub use masks::Masks;
 pub use match_set::{Label, MatchSet, MatchView, Segment};
 pub use matcher::{FindOptions, Found, Matcher};

@@ -24,6 +24,8 @@ pub enum Strategy {
     Backtracking,
     /// Lists of the rows that runs have reached each step by, shared by all matches.
     StepLists,
+    /// The same of steps whose conditions compare rows with each other.
+    JoinedLists,
     /// Runs that wait, row by row.
     Sequences,
     /// Numbers of runs that wait, of which none is built.
@@ -32,12 +34,13 @@ pub enum Strategy {
 
 impl Strategy {
     /// Every strategy that finds matches, in the order in which they are tried.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::BitStreams,
         Self::ReverseAutomaton,
         Self::StartRuns,
         Self::Backtracking,
         Self::StepLists,
+        Self::JoinedLists,
         Self::Sequences,
     ];
 
@@ -49,6 +52,7 @@ impl Strategy {
             Self::StartRuns => "start runs",
             Self::Backtracking => "backtracking",
             Self::StepLists => "step lists",
+            Self::JoinedLists => "joined lists",
             Self::Sequences => "waiting runs",
             Self::Trends => "trend vectors",
         }
@@ -65,6 +69,9 @@ impl Strategy {
             }
             Self::StepLists => {
                 "time O(p) a row that a condition accepts, and O(1) a row of a match; space 4 to 16 bytes for each such row in the window and step that it reaches"
+            }
+            Self::JoinedLists => {
+                "time O(1) a row by hash, O(b) by order, O(w) otherwise, b blocks of w entries in the window, for rows in the window of a row that could complete a match, and O(1) a row of a match; space some 30 bytes an entry of the window"
             }
             Self::Sequences => {
                 "time O(w) a row that a condition accepts, w runs that wait for it; space some 110 bytes a run and 24 a row taken"

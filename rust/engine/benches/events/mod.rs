@@ -40,6 +40,27 @@ pub(crate) fn symbols(rows: usize, symbols: u64, dictionary: bool) -> Table {
     table(vec![("ts", times(rows)), ("symbol", symbol)])
 }
 
+/// A row a millisecond: `relevant` of ten thousand hold `S0`, `S1` or `S2`, a third each, the others one of 497 more. With
+/// an account from 0 to 19 and a price from 0 to 999.
+pub(crate) fn trades(rows: usize, relevant: u64) -> Table {
+    let below = |row: usize, seed: u64, limit: u64| noise(row as u64 ^ seed << 32) % limit;
+    let code = |row: usize| match below(row, 1, 10_000) {
+        drawn if drawn < relevant => (drawn % 3) as i32,
+        _ => 3 + below(row, 2, 497) as i32,
+    };
+    let names = StringArray::from_iter_values((0..500).map(|symbol| format!("S{symbol}")));
+    let codes: Vec<i32> = (0..rows).map(code).collect();
+    let numbers = |seed, limit| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values((0..rows).map(|row| below(row, seed, limit) as i64)))
+    };
+    table(vec![
+        ("ts", times(rows)),
+        ("symbol", Arc::new(DictionaryArray::<Int32Type>::new(codes.into(), Arc::new(names)))),
+        ("account", numbers(3, 20)),
+        ("price", numbers(4, 1000)),
+    ])
+}
+
 /// Card payments, a row a millisecond: 5 % are small, 1 % are big.
 pub(crate) fn payments(rows: usize, cards: u64) -> Table {
     let card = |row: usize| (noise(row as u64) % cards) as i64;

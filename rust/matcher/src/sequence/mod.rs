@@ -31,7 +31,7 @@ mod links;
 mod needed;
 mod outline;
 mod rebuild;
-mod registers;
+pub(crate) mod registers;
 mod relevance;
 mod save;
 mod slab;

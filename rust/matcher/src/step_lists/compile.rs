@@ -17,22 +17,22 @@ pub(super) const PREDICATES_MAX: usize = 64;
 /// See [`crate::step_lists`].
 #[derive(Debug)]
 pub struct StepLists {
-    pub(super) places: Vec<Place>,
-    pub(super) edges: Vec<Edge>,
+    pub(crate) places: Vec<Place>,
+    pub(crate) edges: Vec<Edge>,
     /// The predicates asked of rows: indices into those of the matcher.
     pub(super) predicates: Vec<usize>,
     /// `of_variable[v]`: the condition of variable `v`, as an index into `predicates`; `None`: every row.
     pub(super) of_variable: Vec<Option<usize>>,
     /// What a completed row does to the rest.
-    pub(super) consumes: bool,
-    pub(super) within: Bound,
+    pub(crate) consumes: bool,
+    pub(crate) within: Bound,
     /// Each place but the first is reached from the one before it alone, and the last alone ends a match.
-    pub(super) chain: bool,
+    pub(crate) chain: bool,
 }
 
 /// The pattern's WITHIN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bound {
+pub(crate) enum Bound {
     None,
     Rows(u64),
     Nanoseconds(i64),
@@ -40,9 +40,9 @@ pub(super) enum Bound {
 
 /// A place that takes a row.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) variable: VariableId,
-    pub(super) label: Label,
+pub(crate) struct Place {
+    pub(crate) variable: VariableId,
+    pub(crate) label: Label,
     /// A match may begin here.
     pub(super) starts: bool,
     /// A match may end here.
@@ -54,19 +54,44 @@ pub(super) struct Place {
 
 /// What may come next after a place.
 #[derive(Clone, Debug)]
-pub(super) struct Edge {
+pub(crate) struct Edge {
     pub(super) from: u16,
     pub(super) to: u16,
     /// Skip till next: a row that fits is not passed over.
-    pub(super) takes_first: bool,
+    pub(crate) takes_first: bool,
     /// What must not come in between.
-    pub(super) absent: Vec<VariableId>,
+    pub(crate) absent: Vec<VariableId>,
 }
 
 impl StepLists {
     /// # Errors
     /// Why the pattern needs runs of their own, in a sentence.
     pub fn new(matcher: &SequenceMatcher) -> Result<Self, &'static str> {
+        let mut steps = Self::without_conditions(matcher)?;
+        for test in &matcher.tests[..matcher.automaton().variables.len()] {
+            steps.of_variable.push(match test {
+                Test::Always => None,
+                Test::Mask { predicate, .. } => {
+                    let known = steps.predicates.iter().position(|known| known == predicate);
+                    Some(known.unwrap_or_else(|| {
+                        steps.predicates.push(*predicate);
+                        steps.predicates.len() - 1
+                    }))
+                }
+                Test::Run { .. } => return Err("a condition reads the run"),
+            });
+        }
+        if steps.predicates.len() > PREDICATES_MAX {
+            return Err("the pattern has more than 64 distinct conditions");
+        }
+        Ok(steps)
+    }
+
+    /// The places and what leads from one to the next, whatever is asked of rows.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub(crate) fn without_conditions(matcher: &SequenceMatcher) -> Result<Self, &'static str> {
         let automaton = matcher.automaton();
         let consumes = match &matcher.skip {
             Skip::None => false,
@@ -121,24 +146,6 @@ impl StepLists {
                 });
             }
         }
-        let mut predicates = vec![];
-        let mut of_variable = vec![];
-        for test in &matcher.tests[..automaton.variables.len()] {
-            of_variable.push(match test {
-                Test::Always => None,
-                Test::Mask { predicate, .. } => {
-                    let known = predicates.iter().position(|known| known == predicate);
-                    Some(known.unwrap_or_else(|| {
-                        predicates.push(*predicate);
-                        predicates.len() - 1
-                    }))
-                }
-                Test::Run { .. } => return Err("a condition reads the run"),
-            });
-        }
-        if predicates.len() > PREDICATES_MAX {
-            return Err("the pattern has more than 64 distinct conditions");
-        }
         let within = match (matcher.within_rows, matcher.within_ns) {
             (Some(rows), _) => Bound::Rows(rows),
             (None, Some(nanoseconds)) => Bound::Nanoseconds(nanoseconds),
@@ -150,7 +157,7 @@ impl StepLists {
                 && place.ends == (index == last)
                 && place.ins.len() == usize::from(index > 0)
         }) && edges.iter().all(|edge| edge.to == edge.from + 1);
-        Ok(Self { places, edges, predicates, of_variable, consumes, within, chain })
+        Ok(Self { places, edges, predicates: vec![], of_variable: vec![], consumes, within, chain })
     }
 
     /// Whether event times matter.

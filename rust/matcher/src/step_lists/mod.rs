@@ -20,12 +20,12 @@
 //! - Where optional steps are followed under skip till next, the entries that lead back into the window need not be the last of a
 //!   stretch: there a row costs up to the length of its stretch.
 
-mod compile;
+pub(crate) mod compile;
 mod count;
-mod enumerate;
+pub(crate) mod enumerate;
 mod lists;
-mod search;
-mod written;
+pub(crate) mod search;
+pub(crate) mod written;
 
 pub use compile::StepLists;
 pub use search::{MEMBERS_MAX, SearchLimits, StepListsFound, StepListsWork};

@@ -45,15 +45,17 @@ pub struct StepListsWork {
     pub rows: u64,
     /// Entries made in lists.
     pub entries: u64,
-    /// Entries marked because they lead to a match.
+    /// Entries, or links between them, marked because they lead to a match.
     pub marks: u64,
+    /// Entries and blocks of them looked at because a row might follow them.
+    pub looked_at: u64,
     /// The most bytes that lists took.
     pub bytes_max: usize,
 }
 
 /// What is wanted of matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+pub(crate) enum Wanted {
     /// So many of them, the first.
     Matches(usize),
     /// Their number.
@@ -158,23 +160,23 @@ impl Default for SearchLimits<'_> {
 }
 
 /// Matches of one row.
-struct Completed {
+pub(crate) struct Completed {
     /// The row's place in the order of all rows.
-    ordinal: u64,
-    matches: Range<usize>,
+    pub(crate) ordinal: u64,
+    pub(crate) matches: Range<usize>,
     /// The number of the first of them within its partition.
-    number: i64,
+    pub(crate) number: i64,
 }
 
 /// What was found in a piece.
 #[derive(Default)]
-struct Outcome {
-    written: Written,
-    counted: u64,
-    completed: Vec<Completed>,
+pub(crate) struct Outcome {
+    pub(crate) written: Written,
+    pub(crate) counted: u64,
+    pub(crate) completed: Vec<Completed>,
     /// How many of the matches written down are of the last partition.
     of_partition: usize,
-    work: StepListsWork,
+    pub(crate) work: StepListsWork,
 }
 
 /// What every piece of a search goes by.
@@ -347,14 +349,14 @@ impl<'a> Search<'a> {
 }
 
 impl Outcome {
-    fn count(&mut self, more: u64) -> Result<(), MatchError> {
+    pub(crate) fn count(&mut self, more: u64) -> Result<(), MatchError> {
         let counted = self.counted.checked_add(more);
         self.counted = counted.ok_or(MatchError::TooLarge { what: "matches to count", limit: u64::MAX })?;
         Ok(())
     }
 
     /// Adds what was found behind these rows; of matches of a partition that has some already no more than `most` in all.
-    fn append(
+    pub(crate) fn append(
         &mut self,
         mut other: Self,
         most: usize,
@@ -386,12 +388,13 @@ impl Outcome {
         self.work.rows += other.work.rows;
         self.work.entries += other.work.entries;
         self.work.marks += other.work.marks;
+        self.work.looked_at += other.work.looked_at;
         self.work.bytes_max += other.work.bytes_max;
         Ok(())
     }
 
     /// The matches in the order in which they are decided, at most `most`, with rows of `shape` places if all have one shape.
-    fn found(self, most: usize, partitions: usize, shape: usize) -> StepListsFound {
+    pub(crate) fn found(self, most: usize, partitions: usize, shape: usize) -> StepListsFound {
         let Self { mut written, mut completed, work, .. } = self;
         if !completed.is_sorted_by_key(|entry| entry.ordinal) {
             completed.sort_unstable_by_key(|entry| entry.ordinal);

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 /// Matches, one behind the other.
 #[derive(Debug, Default)]
-pub(super) struct Written {
+pub(crate) struct Written {
     /// Positions of all rows.
-    pub(super) rows: Vec<u32>,
+    pub(crate) rows: Vec<u32>,
     /// Unless all matches have one shape: the places that took them, and where each match ends.
-    pub(super) places: Vec<u16>,
-    pub(super) ends: Vec<u32>,
-    pub(super) matches: usize,
+    pub(crate) places: Vec<u16>,
+    pub(crate) ends: Vec<u32>,
+    pub(crate) matches: usize,
 }
 
 impl Written {
@@ -24,7 +24,7 @@ impl Written {
     }
 
     /// Adds others.
-    pub(super) fn append(&mut self, other: Self) {
+    pub(crate) fn append(&mut self, other: Self) {
         let rows = self.rows.len() as u32;
         if rows == 0 {
             *self = other;
@@ -37,7 +37,7 @@ impl Written {
     }
 
     /// Some ranges of them, in this order.
-    pub(super) fn in_order(&self, ranges: impl Iterator<Item = Range<usize>>, shape: usize) -> Self {
+    pub(crate) fn in_order(&self, ranges: impl Iterator<Item = Range<usize>>, shape: usize) -> Self {
         let mut sorted =
             Self { rows: Vec::with_capacity(self.rows.len()), matches: self.matches, ..Self::default() };
         for matches in ranges.filter(|matches| !matches.is_empty()) {
@@ -55,7 +55,7 @@ impl Written {
     }
 
     /// Leaves the first `most`.
-    pub(super) fn truncate(&mut self, most: usize, shape: usize) {
+    pub(crate) fn truncate(&mut self, most: usize, shape: usize) {
         if self.matches <= most {
             return;
         }
