@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use cepheid_event::{MergedSchema, Table};
 use cepheid_ir::{Expr, Pattern, PatternError, SortKey, Within};
-use cepheid_matcher::sequence::{FoundKind, FoundSequences, SequenceLimits, SequenceMatcher, SequenceState};
+use cepheid_matcher::sequence::{
+    Fault, FoundKind, FoundSequences, SequenceLimits, SequenceMatcher, SequenceState,
+};
 use cepheid_matcher::{Automaton, MatchError, Strategy};
 
 use super::affected::{Interest, Seat};
@@ -278,14 +280,14 @@ impl Rule {
     fn each_shard(
         &mut self,
         few: bool,
-        work: impl Fn(usize, &mut SequenceState, &mut FoundSequences) -> Result<(), MatchError> + Sync,
+        work: impl Fn(usize, &mut SequenceState, &mut FoundSequences) -> Result<(), Fault> + Sync,
     ) -> Result<FoundSequences, MatchError> {
         let work = &work;
         let run = |(shard, state): (usize, &mut SequenceState)| {
             let mut found = FoundSequences::default();
             work(shard, state, &mut found).map(|()| found)
         };
-        let outcomes: Vec<Result<FoundSequences, MatchError>> = if few || self.shards.len() == 1 {
+        let outcomes: Vec<Result<FoundSequences, Fault>> = if few || self.shards.len() == 1 {
             self.shards.iter_mut().enumerate().map(run).collect()
         } else {
             std::thread::scope(|scope| {
@@ -297,11 +299,17 @@ impl Rule {
                 joined.collect()
             })
         };
-        let mut all = FoundSequences::default();
+        let (mut all, mut faults) = (FoundSequences::default(), vec![]);
         for outcome in outcomes {
-            all.append(outcome?);
+            match outcome {
+                Ok(found) => all.append(found),
+                Err(fault) => faults.push(fault),
+            }
         }
-        Ok(all)
+        match Fault::first(faults) {
+            Some(fault) => Err(fault.error),
+            None => Ok(all),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use cepheid_event::{PartitionKeys, Piece};
 
 use super::compile::SequenceMatcher;
+use super::fault::{Fault, Place};
 use super::found::{FoundKind, FoundSequences, Moment};
 use super::slab::NONE;
 use super::state::{Complete, SequenceState, Thread, Timer};
@@ -37,7 +38,7 @@ impl SequenceMatcher {
         (shard, shards): (usize, usize),
         limits: SequenceLimits<'_>,
         found: &mut FoundSequences,
-    ) -> Result<(), MatchError> {
+    ) -> Result<(), Fault> {
         let chunk = asked.chunk;
         let tail = self.rows_before() as usize;
         // Whether something is kept of a key that no run is of.
@@ -60,7 +61,8 @@ impl SequenceMatcher {
                 continue;
             }
             work.partition = work.state.partition_of(self, key);
-            work.rows(asked, places.clone())?;
+            let matched = work.rows(asked, places.clone());
+            matched.map_err(|error| Fault::new(error, || Place::Rows(partition)))?;
             if tail > 0 {
                 work.state.keeps_tails = true;
                 let entry = work.state.partitions.get_mut(work.partition);
@@ -122,41 +124,56 @@ impl SequenceMatcher {
     /// Moves the clock: everything due at `time` or before happens.
     ///
     /// # Errors
-    /// See [`MatchError`]. The state is then to be rolled back.
+    /// See [`MatchError`]: the first of all keys. The state is then to be rolled back.
     pub fn advance(
         &self,
         state: &mut SequenceState,
         time: i64,
         limits: SequenceLimits<'_>,
         found: &mut FoundSequences,
-    ) -> Result<(), MatchError> {
-        let mut work = Work::new(self, state, found, limits);
-        while let Some(partition) = work.state.pop_wake(time) {
-            work.partition = partition;
-            work.fire_until(time)?;
-            work.sleep();
+    ) -> Result<(), Fault> {
+        let mut faults = vec![];
+        loop {
+            let mut work = Work::new(self, state, found, limits);
+            let mut failed = None;
+            while let Some((at, partition)) = work.state.pop_wake(time) {
+                work.partition = partition;
+                if let Err(error) = work.fire_until(time) {
+                    failed = Some((error, at, partition));
+                    break;
+                }
+                work.sleep();
+            }
+            let Some((error, at, partition)) = failed else { break };
+            keep(error, &mut faults, || Place::Clock(at, state.key_of(partition)))?;
         }
-        Ok(())
+        Fault::first(faults).map_or(Ok(()), Err)
     }
 
     /// Ends the input: every deadline is reached, and nothing waits any longer.
     ///
     /// # Errors
-    /// See [`MatchError`]. The state is then to be rolled back.
+    /// As [`advance`](Self::advance).
     pub fn finish(
         &self,
         state: &mut SequenceState,
         limits: SequenceLimits<'_>,
         found: &mut FoundSequences,
-    ) -> Result<(), MatchError> {
+    ) -> Result<(), Fault> {
         let mut partitions: Vec<u32> = state.keys.values().copied().collect();
         partitions.sort_unstable();
-        let mut work = Work::new(self, state, found, limits);
-        for partition in partitions {
-            work.partition = partition;
-            work.finish()?;
+        let mut partitions = partitions.into_iter();
+        let mut faults = vec![];
+        loop {
+            let mut work = Work::new(self, state, found, limits);
+            let failed = partitions.find_map(|partition| {
+                work.partition = partition;
+                work.finish().err().map(|error| (error, partition))
+            });
+            let Some((error, partition)) = failed else { break };
+            keep(error, &mut faults, || Place::End(state.key_of(partition)))?;
         }
-        Ok(())
+        Fault::first(faults).map_or(Ok(()), Err)
     }
 
     /// Clears away runs whose time was over at `time`, and keys that nothing is left of. To be called between journals.
@@ -222,6 +239,16 @@ impl SequenceMatcher {
         });
         state.keys.shrink_to_fit();
     }
+}
+
+/// Goes on after an error of one key, as one of another may come before it.
+fn keep(error: MatchError, faults: &mut Vec<Fault>, place: impl FnOnce() -> Place) -> Result<(), Fault> {
+    let fault = Fault::new(error, place);
+    if fault.is_everywhere() {
+        return Err(fault);
+    }
+    faults.push(fault);
+    Ok(())
 }
 
 impl Work<'_> {

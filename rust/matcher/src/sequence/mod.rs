@@ -18,11 +18,12 @@
 //! all, [`needed`] those that a match must hold, [`state`] the runs, [`links`] the
 //! lists they stand in, [`index`] those among which a row finds its own, [`step`] the way of a row
 //! through them, [`weigh`] what it may do to a run, [`grow`] what becomes of runs that take it, [`clock`] what time does,
-//! [`decide`] which complete runs are matches; [`save`] and [`rebuild`] are for snapshots.
+//! [`decide`] which complete runs are matches, [`fault`] which of several errors is told; [`save`] and [`rebuild`] are for snapshots.
 
 mod clock;
 pub(crate) mod compile;
 mod decide;
+mod fault;
 mod found;
 mod grow;
 mod index;
@@ -42,6 +43,7 @@ mod wait;
 mod weigh;
 
 pub use compile::SequenceMatcher;
+pub use fault::Fault;
 pub use found::{FoundKind, FoundSequence, FoundSequences, Moment};
 pub use save::SavedRuns;
 pub use state::SequenceState;

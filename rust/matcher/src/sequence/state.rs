@@ -395,8 +395,14 @@ impl SequenceState {
         }
     }
 
-    /// Takes off the next partition that is to be looked after at `time` or before.
-    pub(crate) fn pop_wake(&mut self, time: i64) -> Option<u32> {
+    /// The key of a partition, looked for among all.
+    pub(crate) fn key_of(&self, partition: u32) -> Box<[u8]> {
+        let key = self.keys.iter().find(|(_, known)| **known == partition);
+        key.map_or_else(Box::default, |(key, _)| key.clone())
+    }
+
+    /// Takes off the next partition that is to be looked after at `time` or before, and when it was to be.
+    pub(crate) fn pop_wake(&mut self, time: i64) -> Option<(i64, u32)> {
         loop {
             let Reverse((at, partition)) = *self.wakes.peek().filter(|wake| wake.0.0 <= time)?;
             self.wakes.pop();
@@ -405,7 +411,7 @@ impl SequenceState {
             }
             if is_awaited(&self.partitions, partition, at) {
                 self.partitions.get_mut(partition).wake = None;
-                return Some(partition);
+                return Some((at, partition));
             }
         }
     }
