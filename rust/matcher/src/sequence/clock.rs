@@ -29,7 +29,7 @@ impl SequenceMatcher {
     /// Matches the rows of a chunk that belong to a shard, out of so many. Shards may be worked on at once.
     ///
     /// # Errors
-    /// See [`MatchError`]. The state is then to be rolled back.
+    /// See [`MatchError`]: the first of all keys. The state is then to be rolled back.
     pub fn push(
         &self,
         state: &mut SequenceState,
@@ -43,6 +43,7 @@ impl SequenceMatcher {
         let tail = self.rows_before() as usize;
         // Whether something is kept of a key that no run is of.
         let keeps_keys = tail > 0 || !self.leading.is_empty() || self.counts_rows();
+        let mut faults = vec![];
         let mut work = Work::new(self, state, found, limits);
         for partition in 0..chunk.rows.num_partitions() {
             if shards > 1 && keys.shard(partition, shards) != shard {
@@ -61,8 +62,11 @@ impl SequenceMatcher {
                 continue;
             }
             work.partition = work.state.partition_of(self, key);
-            let matched = work.rows(asked, places.clone());
-            matched.map_err(|error| Fault::new(error, || Place::Rows(partition)))?;
+            if let Err(error) = work.rows(asked, places.clone()) {
+                keep(error, &mut faults, || Place::Rows(key.into()))?;
+                work = Work::new(self, state, found, limits);
+                continue;
+            }
             if tail > 0 {
                 work.state.keeps_tails = true;
                 let entry = work.state.partitions.get_mut(work.partition);
@@ -76,7 +80,7 @@ impl SequenceMatcher {
                 work.state.forget_if_idle(key, work.partition);
             }
         }
-        Ok(())
+        Fault::first(faults).map_or(Ok(()), Err)
     }
 
     /// Matches a whole table, whose rows satisfy what `masks` say by position: every partition to its end, those that stand

@@ -10,13 +10,13 @@ pub struct Fault {
     place: Place,
 }
 
-/// In order. Numbers of partitions will not do for it: they go by shard.
+/// In order. Numbers of partitions will not do for it: they go by shard, and by the rows that rules share.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     /// Of all keys: nobody waits for the answer any more, or there is no room for it.
     Everywhere,
-    /// At rows of the chunk's partition of this number.
-    Rows(usize),
+    /// At rows of this key.
+    Rows(Box<[u8]>),
     /// When the clock moved, of a key that was to be looked after at this time.
     Clock(i64, Box<[u8]>),
     /// At the end of the input.
