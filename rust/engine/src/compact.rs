@@ -3,7 +3,7 @@
 use cepheid_event::Table;
 use cepheid_ir::{OutputColumns, Pattern};
 use cepheid_matcher::MatchError;
-use cepheid_matcher::step_lists::MEMBERS_MAX;
+use cepheid_matcher::lists::MEMBERS_MAX;
 use num_bigint::BigUint;
 
 use crate::error::EngineError;

@@ -2,8 +2,8 @@
 
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::Pattern;
+use cepheid_matcher::lists::MEMBERS_MAX;
 use cepheid_matcher::sequence::FoundKind;
-use cepheid_matcher::step_lists::MEMBERS_MAX;
 use cepheid_matcher::trend::TrendWork;
 use cepheid_matcher::{FindOptions, Found, Matcher, Wanted, matcher};
 use num_bigint::BigUint;

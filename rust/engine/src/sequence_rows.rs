@@ -32,18 +32,8 @@ pub(crate) struct SequenceRows<'a> {
 }
 
 impl<'a> SequenceRows<'a> {
-    /// Leaves out what cannot matter, and groups and orders the rest.
+    /// Leaves out what cannot matter, and groups and orders the rest. `timed`: whether event times are wanted.
     pub(crate) fn new(
-        matcher: &SequenceMatcher,
-        outputs: &Outputs,
-        table: &'a Table,
-        options: &MatchOptions,
-    ) -> Result<Self, EngineError> {
-        Self::by_keys(matcher, outputs, &outputs.partition_by, table, true, options)
-    }
-
-    /// The same for lists, which may have no use for event times.
-    pub(crate) fn of_lists(
         matcher: &SequenceMatcher,
         outputs: &Outputs,
         table: &'a Table,
@@ -53,7 +43,7 @@ impl<'a> SequenceRows<'a> {
         Self::by_keys(matcher, outputs, &outputs.partition_by, table, timed, options)
     }
 
-    /// The same, by other keys than the pattern's own, and with event times only if that is wanted.
+    /// The same, by other keys than the pattern's own.
     pub(crate) fn by_keys(
         matcher: &SequenceMatcher,
         outputs: &Outputs,

@@ -43,7 +43,8 @@ pub(crate) fn find_sequences(
     {
         return find_promoted(promoted, &plan.outputs, table, options);
     }
-    find_by_runs(matcher, SequenceRows::new(matcher, &plan.outputs, table, options)?, options, wanted)
+    let rows = SequenceRows::new(matcher, &plan.outputs, table, true, options)?;
+    find_by_runs(matcher, rows, options, wanted)
 }
 
 /// Puts rows to runs that wait.

@@ -4,9 +4,9 @@
 use cepheid_event::key::keys_by_appearance;
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::{OutputColumns, PatternError};
-use cepheid_matcher::sequence::{Chunk, SequenceMatcher};
-use cepheid_matcher::step_lists::{SearchLimits, StepListsFound};
-use cepheid_matcher::{JoinedLists, Label, Masks, MatchError, MatchSet, StepLists, Strategy};
+use cepheid_matcher::lists::{ListsFound, SearchLimits};
+use cepheid_matcher::sequence::SequenceMatcher;
+use cepheid_matcher::{Lists, MatchSet, Strategy};
 
 use crate::derive::{Deriving, derive};
 use crate::error::EngineError;
@@ -28,7 +28,7 @@ pub(crate) fn match_table(
     if !plan.outputs.shifted.is_empty() {
         return declined(options);
     }
-    let rows = SequenceRows::of_lists(matcher, &plan.outputs, table, lists.is_bounded_by_time(), options)?;
+    let rows = SequenceRows::new(matcher, &plan.outputs, table, lists.is_bounded_by_time(), options)?;
     // SQL's rows stand in another order: the first of them may be found last.
     let standard = plan.pattern().output == OutputColumns::Standard;
     let enough = if standard { usize::MAX } else { most };
@@ -41,7 +41,7 @@ pub(crate) fn match_table(
 /// The number of matches; `None`: runs that wait are to count them.
 pub(crate) fn count(plan: &Plan, table: &Table, options: &MatchOptions) -> Result<Option<u64>, EngineError> {
     let Some((matcher, lists)) = allowed(plan, options)? else { return Ok(None) };
-    let rows = SequenceRows::of_lists(matcher, &plan.outputs, table, lists.is_bounded_by_time(), options)?;
+    let rows = SequenceRows::new(matcher, &plan.outputs, table, lists.is_bounded_by_time(), options)?;
     let counted = lists.count(&rows.masks, rows.chunk(), limits(options, &rows));
     match counted.map_err(|error| rows.name_row(error))? {
         None => declined(options),
@@ -56,82 +56,11 @@ pub(crate) fn exists(
     options: &MatchOptions,
 ) -> Result<Option<bool>, EngineError> {
     let Some((matcher, lists)) = allowed(plan, options)? else { return Ok(None) };
-    let rows = SequenceRows::of_lists(matcher, &plan.outputs, table, lists.is_bounded_by_time(), options)?;
+    let rows = SequenceRows::new(matcher, &plan.outputs, table, lists.is_bounded_by_time(), options)?;
     let exists = lists.exists(&rows.masks, rows.chunk(), limits(options, &rows));
     match exists.map_err(|error| rows.name_row(error))? {
         None => declined(options),
         exists => Ok(exists),
-    }
-}
-
-/// Lists of either kind.
-#[derive(Clone, Copy)]
-enum Lists<'a> {
-    Step(&'a StepLists),
-    Joined(&'a JoinedLists),
-}
-
-impl Lists<'_> {
-    fn strategy(self) -> Strategy {
-        match self {
-            Self::Step(_) => Strategy::StepLists,
-            Self::Joined(_) => Strategy::JoinedLists,
-        }
-    }
-
-    fn is_bounded_by_time(self) -> bool {
-        match self {
-            Self::Step(steps) => steps.is_bounded_by_time(),
-            Self::Joined(joined) => joined.is_bounded_by_time(),
-        }
-    }
-
-    fn find(
-        self,
-        masks: &Masks,
-        chunk: Chunk<'_>,
-        most: usize,
-        limits: SearchLimits,
-    ) -> Result<Option<StepListsFound>, MatchError> {
-        match self {
-            Self::Step(steps) => steps.find(masks, chunk, most, limits),
-            Self::Joined(joined) => joined.find(masks, chunk, most, limits),
-        }
-    }
-
-    fn count(self, masks: &Masks, chunk: Chunk<'_>, limits: SearchLimits) -> Result<Option<u64>, MatchError> {
-        match self {
-            Self::Step(steps) => steps.count(masks, chunk, limits),
-            Self::Joined(joined) => joined.count(masks, chunk, limits),
-        }
-    }
-
-    fn exists(
-        self,
-        masks: &Masks,
-        chunk: Chunk<'_>,
-        limits: SearchLimits,
-    ) -> Result<Option<bool>, MatchError> {
-        match self {
-            Self::Step(steps) => steps.exists(masks, chunk, limits),
-            Self::Joined(joined) => joined.exists(masks, chunk, limits),
-        }
-    }
-
-    /// The labels of the rows of every match, if all have the same.
-    fn shape(self) -> Option<Vec<Label>> {
-        match self {
-            Self::Step(steps) => steps.shape(),
-            Self::Joined(joined) => Some(joined.shape()),
-        }
-    }
-
-    /// The label of a place; asked where matches differ in shape.
-    fn label(self, place: u16) -> Label {
-        match self {
-            Self::Step(steps) => steps.label(place),
-            Self::Joined(joined) => joined.shape()[place as usize],
-        }
     }
 }
 
@@ -175,47 +104,50 @@ fn derived(
     plan: &Plan,
     table: &Table,
     lists: Lists<'_>,
-    found: StepListsFound,
+    found: ListsFound,
     rows: &SequenceRows<'_>,
     most: usize,
 ) -> Result<MatchTable, EngineError> {
-    let StepListsFound { rows: mut members, places, ends, matches, numbers, .. } = found;
+    let ListsFound { rows: mut members, places, ends, matches, numbers, .. } = found;
     if !rows.stand_as_they_arrived() {
         for row in &mut members {
             *row = rows.arrival(*row);
         }
     }
-    let begins: Vec<u32> = match lists.shape() {
-        Some(shape) => members.iter().step_by(shape.len()).copied().collect(),
-        None => std::iter::once(0)
-            .chain(ends.iter().copied())
-            .take(matches)
-            .map(|at| members[at as usize])
-            .collect(),
-    };
+    let shape = lists.shape();
     let mut order = match plan.pattern().output {
-        OutputColumns::Standard => Some(partition_by_partition(plan, table, &begins, rows)?),
+        OutputColumns::Standard => {
+            let begins: Vec<u32> = match &shape {
+                Some(shape) => members.iter().step_by(shape.len()).copied().collect(),
+                None => {
+                    let begins = std::iter::once(0).chain(ends.iter().copied()).take(matches);
+                    begins.map(|begin| members[begin as usize]).collect()
+                }
+            };
+            let mut order = partition_by_partition(plan, table, &begins, rows)?;
+            order.truncate(most);
+            Some(order)
+        }
         OutputColumns::Derived => None,
     };
-    if let Some(order) = &mut order {
-        order.truncate(most);
-    }
-    let set = match lists.shape() {
+    let set = match shape {
         Some(shape) => {
-            let mut numbers = numbers;
-            let mut matches = matches;
+            let (mut matches, mut numbers) = (matches, numbers);
             // One behind the other as they come out, they are read one behind the other.
-            if let Some(order) = order.take() {
+            if let Some(order) = order.take_if(|order| order.len() < matches || !order.is_sorted()) {
                 let number =
                     |index: &u32| numbers.as_ref().map_or(i64::from(*index) + 1, |of| of[*index as usize]);
                 let in_order = order.iter().map(number).collect();
                 members = rearranged(&members, shape.len(), &order);
                 (numbers, matches) = (Some(in_order), order.len());
             }
+            // Matches that were found in that order need none.
+            order = None;
             MatchSet::of_single_rows(shape, matches, numbers)
         }
         None => {
-            let labels: Vec<_> = places.iter().map(|place| lists.label(*place)).collect();
+            let of_place = lists.labels();
+            let labels: Vec<_> = places.iter().map(|place| of_place[*place as usize]).collect();
             MatchSet::of_rows(&labels, &ends, numbers)
         }
     };

@@ -6,59 +6,23 @@ mod numbered;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::Path;
 
 use cepheid_engine::{MatchOptions, Strategy, count_matches, exists_match, match_head, match_table};
 use cepheid_event::Table;
-use cepheid_ir::{AfterMatchSkip, Contiguity, OutputColumns, Selection, Within};
-use cepheid_testkit::cuts::{Cut, USUAL, cut};
+use cepheid_ir::{AfterMatchSkip, Within};
+use cepheid_testkit::cuts::{Cut, cut};
 use cepheid_testkit::generate_sequences::{SequenceKnobs, random_sequence};
 use cepheid_testkit::generate_streams::{EVENT_TIME, StreamShape, random_stream};
-use cepheid_testkit::sequence_suite;
 use cepheid_testkit::{ReferenceError, SplitMix64, reference_sequences};
-use numbered::{forced, found, numbered, of_reference};
+use numbered::{conformance, forced, found, numbered, of_reference};
 
 /// Cases of the suite that step lists take.
 const CASES_MIN: usize = 40;
 
-/// What step lists are for.
-const KNOBS: SequenceKnobs = SequenceKnobs {
-    contiguities: &[Contiguity::SkipTillNext, Contiguity::SkipTillAny],
-    selections: &[Selection::All],
-    loops: true,
-    optional: true,
-    alternation: true,
-    absence_between: true,
-    within: true,
-    partitions: true,
-    ..SequenceKnobs::PLAIN
-};
-
 #[test]
 fn every_case_that_step_lists_take_gives_its_matches_however_it_is_cut() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance/sequences");
-    let cases = sequence_suite::load(&folder).unwrap_or_else(|error| panic!("{error}"));
-    let mut taken = 0;
-    for case in cases.iter().filter(|case| case.error.is_none()) {
-        let Ok(pattern) = case.pattern() else { continue };
-        if !pattern.topics.is_empty() || case.events.len() != 1 {
-            continue;
-        }
-        let expected = reference_sequences(&pattern, &case.input()).expect("a case without an error");
-        let (_, batch) = case.batches().swap_remove(0);
-        for how in USUAL {
-            let table = Table::new(batch.schema(), cut(&batch, how)).expect("pieces of one table");
-            let options = forced(Strategy::StepLists, case.event_time.as_deref());
-            let matches =
-                found(&pattern, &table, &options).unwrap_or_else(|error| panic!("{}: {error}", case.name));
-            let Some(matches) = matches else { break };
-            taken += usize::from(how == USUAL[0]);
-            if pattern.output == OutputColumns::Derived {
-                assert_eq!(numbered(&matches), of_reference(&expected), "{} ({how:?})", case.name);
-            }
-        }
-    }
-    println!("{taken} of {} cases", cases.len());
+    let (taken, cases) = conformance(Strategy::StepLists);
+    println!("{taken} of {cases} cases");
     assert!(taken >= CASES_MIN, "only {taken} cases");
 }
 
@@ -70,7 +34,7 @@ fn random_sequences_give_the_matches_of_the_definition() {
     let mut lengths = BTreeMap::<usize, u64>::new();
     for seed in base..base + cases {
         let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ 77);
-        let mut pattern = random_sequence(&mut random, KNOBS);
+        let mut pattern = random_sequence(&mut random, SequenceKnobs::STEP_LISTS);
         if seed % 3 == 0 {
             pattern.after_match = AfterMatchSkip::Consume;
         }

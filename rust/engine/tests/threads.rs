@@ -11,7 +11,7 @@ use cepheid_engine::{
     match_table,
 };
 use cepheid_event::Table;
-use cepheid_ir::{BinaryOp, ColumnName, Contiguity, Expr, Pattern, PatternError, Selection, Within};
+use cepheid_ir::{BinaryOp, ColumnName, Contiguity, Expr, Pattern, PatternError, Within};
 use cepheid_matcher::threads::times_shared;
 use cepheid_testkit::cuts::{Cut, cut};
 use cepheid_testkit::generate_events::{NullTimes, random_table};
@@ -212,29 +212,8 @@ fn sequences_are_the_same_on_any_number_of_threads() {
             looks_ahead: false,
             ..SequenceKnobs::ALL
         },
-        // What step lists are for.
-        SequenceKnobs {
-            contiguities: &[Contiguity::SkipTillNext, Contiguity::SkipTillAny],
-            selections: &[Selection::All],
-            loops: true,
-            optional: true,
-            alternation: true,
-            absence_between: true,
-            within: true,
-            partitions: true,
-            ..SequenceKnobs::PLAIN
-        },
-        // What joined lists are for.
-        SequenceKnobs {
-            contiguities: &[Contiguity::SkipTillNext, Contiguity::SkipTillAny],
-            selections: &[Selection::All],
-            absence_between: true,
-            within: true,
-            partitions: true,
-            look_back: true,
-            joins: 85,
-            ..SequenceKnobs::PLAIN
-        },
+        SequenceKnobs::STEP_LISTS,
+        SequenceKnobs::JOINED_LISTS,
     ];
     let mut by_family = FAMILIES.map(|_| (Outcomes::default(), Outcomes::default()));
     let mut joined_lists = 0;

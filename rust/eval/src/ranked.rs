@@ -30,7 +30,7 @@ impl ValueRange {
             Kind::Compare { op, operands } => match (&operands[0].kind, &operands[1].kind) {
                 (Kind::Slot(_), Kind::Constant(_)) => Self::compared(*op, &operands[0], &operands[1], leaves),
                 (Kind::Constant(_), Kind::Slot(_)) => {
-                    Self::compared(mirrored(*op)?, &operands[1], &operands[0], leaves)
+                    Self::compared(op.mirrored(), &operands[1], &operands[0], leaves)
                 }
                 _ => None,
             },
@@ -71,18 +71,6 @@ impl ValueRange {
         let (least, most) = (self.least.max(other.least), self.most.min(other.most));
         alike.then_some(Self { least, most, ..self })
     }
-}
-
-/// The operator with its sides exchanged.
-fn mirrored(op: BinaryOp) -> Option<BinaryOp> {
-    Some(match op {
-        BinaryOp::Equal => BinaryOp::Equal,
-        BinaryOp::Less => BinaryOp::Greater,
-        BinaryOp::LessOrEqual => BinaryOp::GreaterOrEqual,
-        BinaryOp::Greater => BinaryOp::Less,
-        BinaryOp::GreaterOrEqual => BinaryOp::LessOrEqual,
-        _ => return None,
-    })
 }
 
 /// Below this many ranges of a column a mask for each costs less than ranking its rows.

@@ -158,6 +158,19 @@ impl BinaryOp {
         matches!(self, Equal | NotEqual | Less | LessOrEqual | Greater | GreaterOrEqual | IsDistinctFrom)
     }
 
+    /// The operator of the same comparison with its sides exchanged; of what is no order, itself.
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        use BinaryOp::*;
+        match self {
+            Less => Greater,
+            LessOrEqual => GreaterOrEqual,
+            Greater => Less,
+            GreaterOrEqual => LessOrEqual,
+            other => other,
+        }
+    }
+
     /// The operator as written in SQL.
     pub fn symbol(self) -> &'static str {
         use BinaryOp::*;

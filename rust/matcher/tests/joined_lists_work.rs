@@ -9,8 +9,8 @@ use cepheid_ir::{
 };
 use cepheid_matcher::JoinedLists;
 use cepheid_matcher::Workers;
+use cepheid_matcher::lists::{Lists, ListsFound, ListsWork, SearchLimits};
 use cepheid_matcher::sequence::{Chunk, SequenceMatcher};
-use cepheid_matcher::step_lists::{SearchLimits, StepListsFound, StepListsWork};
 use cepheid_testkit::letters::steps_of_letters;
 
 const ROWS: usize = 20_000;
@@ -51,14 +51,14 @@ fn letters(every: usize) -> impl Fn(usize) -> char {
     }
 }
 
-fn find(pattern: &Pattern, batch: &RecordBatch) -> StepListsFound {
+fn find(pattern: &Pattern, batch: &RecordBatch) -> ListsFound {
     let table = Table::new(batch.schema(), vec![batch.clone()]).expect("one schema");
     let matcher = SequenceMatcher::compile(pattern, &batch.schema(), false).expect("columns that are there");
     let joined = JoinedLists::new(&matcher, &batch.schema()).expect("one step after another");
     let rows = OrderedRows::new(&table, &[], &[], &[]).expect("no keys");
     let masks = matcher.masks_by_arrival(&table, Workers::default()).expect("strings").expect("single rows");
     let chunk = Chunk { table: &table, rows: &rows, times: &[], ordinals: &[], fresh_from: 0 };
-    joined
+    Lists::Joined(&joined)
         .find(&masks, chunk, usize::MAX, SearchLimits::default())
         .expect("room")
         .expect("conditions without errors")
@@ -122,7 +122,7 @@ fn nothing_is_looked_at_but_around_the_rare() {
         };
         let batch = rows(letter, |_| 1);
         let found = find(&pattern(&["a", "b", "c"], BinaryOp::Equal, Some(100)), &batch);
-        let StepListsWork { rows, entries, looked_at, .. } = found.work;
+        let ListsWork { rows, entries, looked_at, .. } = found.work;
         assert!(found.matches >= 100, "{} matches", found.matches);
         // Four rare rows, around each some twenty of the others' in two windows.
         assert!(rows <= 4 * 45 && entries <= 4 * 45, "rare: {rare}, {:?}", found.work);

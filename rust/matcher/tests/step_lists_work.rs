@@ -3,8 +3,8 @@
 use arrow_array::RecordBatch;
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::{AfterMatchSkip, Contiguity, Pattern, Selection, Within};
+use cepheid_matcher::lists::{Lists, ListsFound, ListsWork, SearchLimits};
 use cepheid_matcher::sequence::{Chunk, SequenceMatcher};
-use cepheid_matcher::step_lists::{SearchLimits, StepListsFound, StepListsWork};
 use cepheid_matcher::{StepLists, Workers};
 use cepheid_testkit::letters::{rows_of_letters as rows, steps_of_letters};
 
@@ -20,7 +20,7 @@ fn pattern(steps: &[&str], contiguity: Contiguity, within: Option<u64>) -> Patte
 }
 
 /// What it takes to find the first `most` matches of a table.
-fn find(pattern: &Pattern, batch: &RecordBatch, most: usize) -> StepListsFound {
+fn find(pattern: &Pattern, batch: &RecordBatch, most: usize) -> ListsFound {
     let table = Table::new(batch.schema(), vec![batch.clone()]).expect("one schema");
     let matcher =
         SequenceMatcher::compile(pattern, &batch.schema(), false).expect("a pattern of plain events");
@@ -28,13 +28,13 @@ fn find(pattern: &Pattern, batch: &RecordBatch, most: usize) -> StepListsFound {
     let rows = OrderedRows::new(&table, &[], &[], &[]).expect("no keys");
     let masks = matcher.masks_by_arrival(&table, Workers::default()).expect("strings").expect("single rows");
     let chunk = Chunk { table: &table, rows: &rows, times: &[], ordinals: &[], fresh_from: 0 };
-    steps
+    Lists::Step(&steps)
         .find(&masks, chunk, most, SearchLimits::default())
         .expect("room")
         .expect("conditions without errors")
 }
 
-fn counted(pattern: &Pattern, batch: &RecordBatch) -> (u64, StepListsWork) {
+fn counted(pattern: &Pattern, batch: &RecordBatch) -> (u64, ListsWork) {
     let table = Table::new(batch.schema(), vec![batch.clone()]).expect("one schema");
     let matcher =
         SequenceMatcher::compile(pattern, &batch.schema(), false).expect("a pattern of plain events");
@@ -44,7 +44,7 @@ fn counted(pattern: &Pattern, batch: &RecordBatch) -> (u64, StepListsWork) {
     let chunk = Chunk { table: &table, rows: &rows, times: &[], ordinals: &[], fresh_from: 0 };
     let steps = StepLists::new(&matcher).expect("conditions on single events");
     (
-        steps
+        Lists::Step(&steps)
             .count(&masks, chunk, SearchLimits::default())
             .expect("room")
             .expect("conditions without errors"),
@@ -68,7 +68,7 @@ fn letters(every: usize) -> RecordBatch {
 fn a_row_is_the_same_work_in_every_window() {
     // One row completes anything, and then nothing is in reach of it: all that is left is keeping the lists.
     let batch = letters(ROWS * 2);
-    let work: Vec<StepListsWork> = [10, 100, 1_000, 10_000, 1_000_000]
+    let work: Vec<ListsWork> = [10, 100, 1_000, 10_000, 1_000_000]
         .map(|window| {
             find(&pattern(&["a", "b", "c"], Contiguity::SkipTillAny, Some(window)), &batch, usize::MAX).work
         })

@@ -125,6 +125,27 @@ impl SequenceKnobs {
         looks_ahead: false,
         ..Self::ALL
     };
+    /// What step lists are for: every match of conditions on single events.
+    pub const STEP_LISTS: Self = Self {
+        contiguities: &[Contiguity::SkipTillNext, Contiguity::SkipTillAny],
+        selections: &[Selection::All],
+        loops: true,
+        optional: true,
+        alternation: true,
+        absence_between: true,
+        within: true,
+        ..Self::PLAIN
+    };
+    /// What joined lists are for: every match of one event after another, compared with each other.
+    pub const JOINED_LISTS: Self = Self {
+        contiguities: &[Contiguity::SkipTillNext, Contiguity::SkipTillAny],
+        selections: &[Selection::All],
+        absence_between: true,
+        within: true,
+        look_back: true,
+        joins: 85,
+        ..Self::PLAIN
+    };
 }
 
 /// A valid pattern in normal spelling, of the algebra's meaning; the same for the same numbers.

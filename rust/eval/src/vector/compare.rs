@@ -23,20 +23,9 @@ pub(super) fn compare(
 ) -> Result<Option<BooleanArray>, EvalError> {
     match (left, right) {
         (Columnar::Array(left), Columnar::Constant(right)) => with_constant(op, left, right),
-        (Columnar::Constant(left), Columnar::Array(right)) => with_constant(mirrored(op), right, left),
+        (Columnar::Constant(left), Columnar::Array(right)) => with_constant(op.mirrored(), right, left),
         (Columnar::Array(left), Columnar::Array(right)) => pairs(op, left, right),
         (Columnar::Constant(_), Columnar::Constant(_)) => Ok(None),
-    }
-}
-
-/// The operator with its sides exchanged.
-fn mirrored(op: BinaryOp) -> BinaryOp {
-    match op {
-        BinaryOp::Less => BinaryOp::Greater,
-        BinaryOp::LessOrEqual => BinaryOp::GreaterOrEqual,
-        BinaryOp::Greater => BinaryOp::Less,
-        BinaryOp::GreaterOrEqual => BinaryOp::LessOrEqual,
-        other => other,
     }
 }
 

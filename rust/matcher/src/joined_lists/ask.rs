@@ -4,7 +4,7 @@ use arrow_array::{Array, ArrayRef, UInt32Array};
 use cepheid_eval::{ColumnReader, Value};
 use cepheid_event::Table;
 
-use super::candidates::Candidates;
+use super::candidates::{Candidates, retain};
 use super::compile::{JoinedLists, Read, Rest, Step};
 use super::lists::Lists;
 
@@ -51,13 +51,9 @@ impl<'a> Ask<'a> {
                 return true;
             }
             let Some(held) = self.held(rest, entries.len()) else { return false };
-            let keep = |values: &mut Vec<u32>| {
-                let mut held = held.iter();
-                values.retain(|_| *held.next().expect("one for each"));
-            };
-            self.taken.iter_mut().filter(|taken| !taken.is_empty()).for_each(keep);
-            let mut held = held.iter();
-            entries.retain(|_| *held.next().expect("one for each"));
+            let taken = self.taken.iter_mut().filter(|taken| !taken.is_empty());
+            taken.for_each(|taken| retain(taken, &held));
+            retain(entries, &held);
         }
         true
     }

@@ -203,7 +203,8 @@ fn allowed(
     Ok(Allowed { rows, ranges, numbers })
 }
 
-fn retain<T>(values: &mut Vec<T>, kept: &[bool]) {
+/// Keeps the values of which that is said.
+pub(super) fn retain<T>(values: &mut Vec<T>, kept: &[bool]) {
     let mut kept = kept.iter();
     values.retain(|_| *kept.next().expect("one for each"));
 }

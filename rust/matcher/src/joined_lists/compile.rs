@@ -6,26 +6,26 @@ use cepheid_ir::{Anchor, BinaryOp, Expr};
 
 use crate::automaton::VariableId;
 use crate::conditions::needs_no_run;
+use crate::lists::window::Bound;
 use crate::match_set::Label;
 use crate::sequence::SequenceMatcher;
 use crate::sequence::joins::{flatten, never_fails};
 use crate::sequence::registers::Looked;
 use crate::sequence::tests::{Test, TestSource};
 use crate::step_lists::StepLists;
-use crate::step_lists::compile::Bound;
 
 /// See [`crate::joined_lists`].
 #[derive(Debug)]
 pub struct JoinedLists {
-    pub(super) steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
     /// What a completed row does to the rest.
     pub(super) consumes: bool,
-    pub(super) within: Bound,
+    pub(crate) within: Bound,
 }
 
 /// A step, which takes one row.
 #[derive(Debug)]
-pub(super) struct Step {
+pub(crate) struct Step {
     pub(super) label: Label,
     /// What numbers and masks decide of its rows.
     pub(super) asked: Asked,
@@ -185,11 +185,6 @@ impl JoinedLists {
         Ok(Self { steps, consumes: plain.consumes, within: plain.within })
     }
 
-    /// Whether event times matter.
-    pub fn is_bounded_by_time(&self) -> bool {
-        matches!(self.within, Bound::Nanoseconds(_))
-    }
-
     /// The labels of the rows of every match.
     pub fn shape(&self) -> Vec<Label> {
         self.steps.iter().map(|step| step.label).collect()
@@ -316,7 +311,7 @@ impl Reader<'_> {
             let (row, of_row, op, run, of_run) = if own(&of_left) && one_earlier(&of_right).is_some() {
                 (left, of_left, op, right, of_right)
             } else {
-                (right, of_right, mirrored(op), left, of_left)
+                (right, of_right, op.mirrored(), left, of_left)
             };
             if let (Some(numbers), false, true, Some(from)) =
                 (numbers, of_row.is_empty(), own(&of_row), one_earlier(&of_run))
@@ -379,18 +374,6 @@ fn comparison(conjunct: &Expr) -> Option<(BinaryOp, &Expr, &Expr)> {
             Some((*op, left, right))
         }
         _ => None,
-    }
-}
-
-/// The same comparison with its sides exchanged.
-fn mirrored(op: BinaryOp) -> BinaryOp {
-    use BinaryOp::*;
-    match op {
-        Less => Greater,
-        LessOrEqual => GreaterOrEqual,
-        Greater => Less,
-        GreaterOrEqual => LessOrEqual,
-        other => other,
     }
 }
 

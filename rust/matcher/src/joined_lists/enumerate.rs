@@ -1,7 +1,7 @@
 //! The matches that a row completes, in the order they come out in.
 
 use super::lists::Lists;
-use crate::step_lists::written::Written;
+use crate::lists::written::Written;
 
 /// Enumerates the matches of rows.
 ///
@@ -182,18 +182,7 @@ fn walk(marked: &[Marked], way: &mut Vec<u32>, at: usize, row: u32, until: usize
             let rows = &marked[step + 1].rows;
             let next = marked[step].next(at);
             let next = &next[..next.len().min(until - written.matches)];
-            let begin = written.rows.len();
-            let length = marked.len() + 1;
-            written.rows.resize(begin + next.len() * length, row);
-            // Column by column: a match is too short to be copied as a whole.
-            let matches = &mut written.rows[begin..];
-            for (column, member) in way.iter().enumerate() {
-                matches.chunks_exact_mut(length).for_each(|of| of[column] = *member);
-            }
-            for (of, to) in matches.chunks_exact_mut(length).zip(next) {
-                of[step + 1] = rows[*to as usize];
-            }
-            written.matches += next.len();
+            written.add(way, next.iter().map(|to| rows[*to as usize]), row);
         }
         _ => {
             for to in marked[step].next(at) {

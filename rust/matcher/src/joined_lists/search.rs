@@ -11,66 +11,26 @@ use super::enumerate::Enumeration;
 use super::lists::{Lists, Sought};
 use crate::bits::Bits;
 use crate::error::MatchError;
+use crate::lists::window::Window;
+use crate::lists::{Completed, Outcome, SearchLimits, Wanted};
 use crate::masks::Masks;
 use crate::sequence::{Chunk, NO_TIME};
-use crate::step_lists::compile::Bound;
-use crate::step_lists::search::{Completed, Outcome, SearchLimits, StepListsFound, Wanted};
 use crate::threads::Interruption;
 
 /// Rows and entries looked at between two looks at whether the answer is still wanted.
 const WORK_BETWEEN_PAUSES: u64 = 1 << 16;
 
 impl JoinedLists {
-    /// The first `most` matches of a table, whose rows satisfy what `masks` say by position. `None`: the data stand against
-    /// it (a condition raises an error somewhere, or a row under a WITHIN has no time).
-    ///
-    /// # Errors
-    /// [`MatchError::TooLarge`], [`MatchError::Interrupted`], and what Arrow refuses.
-    pub fn find(
-        &self,
-        masks: &Masks,
-        chunk: Chunk<'_>,
-        most: usize,
-        limits: SearchLimits<'_>,
-    ) -> Result<Option<StepListsFound>, MatchError> {
-        let found = self.search(masks, chunk, Wanted::Matches(most), limits)?;
-        Ok(found.map(|outcome| outcome.found(most, chunk.rows.num_partitions(), self.steps.len())))
-    }
-
-    /// The number of matches; `None` as in [`find`](Self::find).
-    ///
-    /// # Errors
-    /// As [`find`](Self::find); [`MatchError::TooLarge`] past 64 bits.
-    pub fn count(
-        &self,
-        masks: &Masks,
-        chunk: Chunk<'_>,
-        limits: SearchLimits<'_>,
-    ) -> Result<Option<u64>, MatchError> {
-        Ok(self.search(masks, chunk, Wanted::Count, limits)?.map(|outcome| outcome.counted))
-    }
-
-    /// Whether there is a match; `None` as in [`find`](Self::find).
-    ///
-    /// # Errors
-    /// As [`find`](Self::find).
-    pub fn exists(
-        &self,
-        masks: &Masks,
-        chunk: Chunk<'_>,
-        limits: SearchLimits<'_>,
-    ) -> Result<Option<bool>, MatchError> {
-        Ok(self.search(masks, chunk, Wanted::Any, limits)?.map(|outcome| outcome.counted > 0))
-    }
-
-    fn search(
+    /// Shares partitions among threads. `None`: the data stand against it, as for
+    /// [`Lists::find`](crate::lists::Lists::find).
+    pub(crate) fn search(
         &self,
         masks: &Masks,
         chunk: Chunk<'_>,
         wanted: Wanted,
         limits: SearchLimits<'_>,
     ) -> Result<Option<Outcome>, MatchError> {
-        if self.is_bounded_by_time() && chunk.times.contains(&NO_TIME) {
+        if self.within.is_of_time() && chunk.times.contains(&NO_TIME) {
             return Ok(None);
         }
         let predicates = self.steps.iter().flat_map(|step| &step.absent).flatten();
@@ -402,44 +362,6 @@ fn ahead(rows: &[u32], at: usize, row: u32) -> usize {
     }
     let high = (low + step).min(rows.len());
     low + rows[low..high].partition_point(|known| *known < row)
-}
-
-/// Where a match may begin that ends in the row at hand.
-struct Window<'a> {
-    bound: Bound,
-    chunk: Chunk<'a>,
-    /// The first row of the partition that the last row asked for could reach.
-    begin: u32,
-}
-
-impl Window<'_> {
-    /// The first row that is near enough; rows are asked for in order.
-    fn first(&mut self, row: u32) -> u32 {
-        match self.bound {
-            Bound::None => {}
-            Bound::Rows(rows) => {
-                let reach = u32::try_from(rows).unwrap_or(u32::MAX);
-                self.begin = self.begin.max(row.saturating_sub(reach));
-            }
-            Bound::Nanoseconds(within) => {
-                let time = |position: u32| self.chunk.time(self.chunk.rows.arrival(position));
-                let end = time(row);
-                let too_early = |position: u32| end.saturating_sub(time(position)) >= within;
-                let (mut low, mut step) = (self.begin, 1);
-                while low + step <= row && too_early(low + step - 1) {
-                    low += step;
-                    step *= 2;
-                }
-                let mut high = (low + step).min(row + 1);
-                while low < high {
-                    let middle = low + (high - low) / 2;
-                    if too_early(middle) { low = middle + 1 } else { high = middle }
-                }
-                self.begin = low;
-            }
-        }
-        self.begin
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub struct Fault {
 }
 
 /// In order. Numbers of partitions will not do for it: they go by shard, and by the rows that rules share.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     /// Of all keys: nobody waits for the answer any more, or there is no room for it.
     Everywhere,

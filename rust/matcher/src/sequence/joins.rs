@@ -97,14 +97,7 @@ impl SequenceMatcher {
         let (row, sources, op, run, of_run) = if self.is_of_row(&of_left) && self.is_of_run(&of_right) {
             (left, of_left, op, right, of_right)
         } else if self.is_of_row(&of_right) && self.is_of_run(&of_left) {
-            let op = match op {
-                Less => Greater,
-                LessOrEqual => GreaterOrEqual,
-                Greater => Less,
-                GreaterOrEqual => LessOrEqual,
-                other => other,
-            };
-            (right, of_right, op, left, of_left)
+            (right, of_right, op.mirrored(), left, of_left)
         } else {
             return Ok(None);
         };

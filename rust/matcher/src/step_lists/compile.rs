@@ -3,6 +3,7 @@
 use cepheid_ir::Contiguity;
 
 use crate::automaton::{Automaton, Next, VariableId, ambiguous_at};
+use crate::lists::window::Bound;
 use crate::match_set::Label;
 use crate::sequence::SequenceMatcher;
 use crate::sequence::compile::Skip;
@@ -28,14 +29,6 @@ pub struct StepLists {
     pub(crate) within: Bound,
     /// Each place but the first is reached from the one before it alone, and the last alone ends a match.
     pub(crate) chain: bool,
-}
-
-/// The pattern's WITHIN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bound {
-    None,
-    Rows(u64),
-    Nanoseconds(i64),
 }
 
 /// A place that takes a row.
@@ -160,19 +153,9 @@ impl StepLists {
         Ok(Self { places, edges, predicates: vec![], of_variable: vec![], consumes, within, chain })
     }
 
-    /// Whether event times matter.
-    pub fn is_bounded_by_time(&self) -> bool {
-        matches!(self.within, Bound::Nanoseconds(_))
-    }
-
     /// The labels of the rows of every match, if all have the same.
     pub fn shape(&self) -> Option<Vec<Label>> {
         self.chain.then(|| self.places.iter().map(|place| place.label).collect())
-    }
-
-    /// The label of a place.
-    pub fn label(&self, place: u16) -> Label {
-        self.places[place as usize].label
     }
 }
 

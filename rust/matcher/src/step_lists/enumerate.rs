@@ -1,7 +1,7 @@
 //! The matches that a row completes, in the order they come out in.
 
 use super::lists::{List, Lists};
-use super::written::Written;
+use crate::lists::written::Written;
 
 /// What leads to a match that ends in the row at hand: for each place the entries, ascending.
 #[derive(Debug, Default)]
@@ -319,17 +319,7 @@ fn chain(
         let Some(last) = marked[level + 1].rows.last() else { return };
         let rows = &own.rows[range];
         let rows = &rows[..rows.len().min(until.saturating_sub(written.matches))];
-        let begin = written.rows.len();
-        written.rows.resize(begin + rows.len() * marked.len(), *last);
-        // Column by column: a match is too short to be copied as a whole.
-        let matches = &mut written.rows[begin..];
-        for (column, member) in way.iter().enumerate() {
-            matches.chunks_exact_mut(marked.len()).for_each(|of| of[column] = *member);
-        }
-        for (of, row) in matches.chunks_exact_mut(marked.len()).zip(rows) {
-            of[level] = *row;
-        }
-        written.matches += rows.len();
+        written.add(way, rows.iter().copied(), *last);
         return;
     }
     let next = &marked[level + 1].stretches[0];

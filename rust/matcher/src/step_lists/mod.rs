@@ -22,10 +22,8 @@
 
 pub(crate) mod compile;
 mod count;
-pub(crate) mod enumerate;
+mod enumerate;
 mod lists;
-pub(crate) mod search;
-pub(crate) mod written;
+mod search;
 
 pub use compile::StepLists;
-pub use search::{MEMBERS_MAX, SearchLimits, StepListsFound, StepListsWork};

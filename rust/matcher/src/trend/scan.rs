@@ -202,9 +202,10 @@ impl<'a> TrendRows<'a> {
 
     /// How many rows before a position have a predicate of `symbols`; `None`: every row has.
     fn rank_at(&self, position: u32, symbols: Option<u64>) -> u32 {
-        let Some(symbols) = symbols.filter(|symbols| *symbols != 0) else {
-            return symbols.map_or(position, |_| 0);
-        };
+        let Some(symbols) = symbols else { return position };
+        if symbols == 0 || position == 0 {
+            return 0;
+        }
         let masks = self.masks.iter().enumerate().filter(|(predicate, _)| symbols >> predicate & 1 != 0);
         Bits::union(self.rows.num_rows(), masks.map(|(_, mask)| mask)).count(0, position as usize) as u32
     }

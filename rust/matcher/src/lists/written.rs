@@ -23,6 +23,22 @@ impl Written {
         begin..self.ends[index] as usize
     }
 
+    /// Adds a match for each of some rows, of one shape: it stands behind those of `way`, and `last` behind it.
+    #[inline]
+    pub(crate) fn add(&mut self, way: &[u32], rows: impl ExactSizeIterator<Item = u32>, last: u32) {
+        let (begin, count, length) = (self.rows.len(), rows.len(), way.len() + 2);
+        self.rows.resize(begin + count * length, last);
+        // Column by column: a match is too short to be copied as a whole.
+        let matches = &mut self.rows[begin..];
+        for (column, member) in way.iter().enumerate() {
+            matches.chunks_exact_mut(length).for_each(|of| of[column] = *member);
+        }
+        for (of, row) in matches.chunks_exact_mut(length).zip(rows) {
+            of[length - 2] = row;
+        }
+        self.matches += count;
+    }
+
     /// Adds others.
     pub(crate) fn append(&mut self, other: Self) {
         let rows = self.rows.len() as u32;
