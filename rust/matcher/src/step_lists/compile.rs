@@ -153,6 +153,21 @@ impl StepLists {
         Ok(Self { places, edges, predicates, of_variable, consumes, within, chain })
     }
 
+    /// Whether a stream that the pattern is asked of may be matched by lists: a row is asked everything at once there, so that no condition may
+    /// raise an error, and none is kept for others to look back at.
+    ///
+    /// # Errors
+    /// Why not, in a sentence.
+    pub fn check_for_streams(matcher: &SequenceMatcher) -> Result<(), &'static str> {
+        if matcher.rows_before() > 0 {
+            return Err("a condition looks back at rows that were not taken");
+        }
+        if matcher.predicates().iter().any(|predicate| !predicate.never_fails()) {
+            return Err("a condition may raise an error, which only rows that runs wait for may do");
+        }
+        Ok(())
+    }
+
     /// Whether event times matter.
     pub fn is_bounded_by_time(&self) -> bool {
         matches!(self.within, Bound::Nanoseconds(_))

@@ -23,9 +23,15 @@
 mod compile;
 mod count;
 mod enumerate;
+mod key_lists;
 mod lists;
+mod push;
+mod save;
 mod search;
+mod stream;
 mod written;
 
 pub use compile::StepLists;
+pub use save::{SavedLists, load};
 pub use search::{MEMBERS_MAX, SearchLimits, StepListsFound, StepListsWork};
+pub use stream::StepListsState;

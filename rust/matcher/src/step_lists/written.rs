@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Matches, one behind the other.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Written {
     /// Positions of all rows.
     pub(super) rows: Vec<u32>,
@@ -15,12 +15,19 @@ pub(super) struct Written {
 
 impl Written {
     /// The rows of a match, `shape` of them if all have one shape.
-    fn range(&self, index: usize, shape: usize) -> Range<usize> {
+    pub(super) fn range(&self, index: usize, shape: usize) -> Range<usize> {
         if self.ends.is_empty() {
             return index * shape..(index + 1) * shape;
         }
         let begin = if index == 0 { 0 } else { self.ends[index - 1] as usize };
         begin..self.ends[index] as usize
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.rows.clear();
+        self.places.clear();
+        self.ends.clear();
+        self.matches = 0;
     }
 
     /// Adds others.
