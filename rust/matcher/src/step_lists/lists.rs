@@ -55,7 +55,8 @@ impl List {
         self.full = (2 * (self.rows.len() - gone)).max(ENTRIES_KEPT);
         self.dropped += gone as u32;
         self.rows.drain(..gone);
-        self.starts.drain(..gone);
+        // Without a window there are none.
+        self.starts.drain(..gone.min(self.starts.len()));
         for stretches in &mut self.stretches {
             stretches.drain(..gone);
         }

@@ -52,7 +52,8 @@ impl StepListsState {
         keys.sort_unstable_by(|left, right| left.key.cmp(&right.key));
         saved.keys.extend(keys.into_iter().map(|entry| SavedKey {
             key: entry.key.to_vec(),
-            base: entry.base,
+            // Without rows it says nothing.
+            base: if entry.entries == 0 { 0 } else { entry.base },
             position: entry.position,
             matches: entry.matches,
             lists: entry.lists.of.iter().map(saved_list).collect(),
