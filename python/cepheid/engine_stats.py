@@ -49,11 +49,11 @@ class RuleStats(NamedTuple):
     Attributes:
         name: Its name.
         fingerprint: The fingerprint of its pattern.
-        live_runs: Partial matches.
+        live_runs: Partial matches; under step lists rows that wait, once for each step that they have reached.
         keys: Keys that have partial matches or other state.
         matches: Matches reported.
         rows_visited: Rows looked at: how often the matcher met a row, all keys together.
-        runs_visited: How often a row or a deadline was put to a partial match.
+        runs_visited: How often a row or a deadline was put to a partial match, or to a step of step lists.
         bytes: Bytes of its state.
 
     Example:

@@ -153,8 +153,8 @@ impl StepLists {
         Ok(Self { places, edges, predicates, of_variable, consumes, within, chain })
     }
 
-    /// Whether a stream that the pattern is asked of may be matched by lists: a row is asked everything at once there, so that no condition may
-    /// raise an error, and none is kept for others to look back at.
+    /// Checks that lists may match streams, too: conditions are asked of every row there, whether anything waits for it or not, so
+    /// none may raise an error; and no rows are kept for conditions to look back at.
     ///
     /// # Errors
     /// Why not, in a sentence.

@@ -291,3 +291,86 @@ fn room_for(entries: usize) -> usize {
 fn has_too_much_room(entries: usize, room: usize) -> bool {
     room > (entries + entries / 2).max(ROOM_KEPT)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::compile::{Edge, Place};
+    use super::super::enumerate::Enumeration;
+    use super::super::written::Written;
+    use super::*;
+    use crate::match_set::Label;
+
+    /// `a ->> b ->> c`, each of a predicate of its own.
+    fn three_steps() -> StepLists {
+        let place = |index: u16| Place {
+            variable: index,
+            label: Label { variable: index, excluded: false },
+            starts: index == 0,
+            ends: index == 2,
+            ins: index.checked_sub(1).into_iter().collect(),
+            outs: Some(index).filter(|index| *index < 2).into_iter().collect(),
+        };
+        let edge = |from: u16| Edge { from, to: from + 1, takes_first: false, absent: vec![] };
+        StepLists {
+            places: (0..3).map(place).collect(),
+            edges: (0..2).map(edge).collect(),
+            predicates: vec![0, 1, 2],
+            of_variable: vec![Some(0), Some(1), Some(2)],
+            consumes: false,
+            within: Bound::Rows(1 << 40),
+            chain: true,
+        }
+    }
+
+    fn put(key: &mut KeyLists, steps: &StepLists, ordinal: u64, place: u16) {
+        let row = key.row(ordinal);
+        let first = key.first_in_window(steps.within, row, 0);
+        let action = steps.action(1 << place);
+        key.lists.grow(steps, &action, row, first);
+        if action.begins {
+            key.starts.rows.push_back(row);
+            key.starts.at.push_back(0);
+        }
+    }
+
+    /// The matches that end in the row, which is forgotten again.
+    fn matches(key: &mut KeyLists, steps: &StepLists, ordinal: u64) -> Vec<u64> {
+        put(key, steps, ordinal, 2);
+        let (row, mut written) = (key.row(ordinal), Written::default());
+        let first = key.first_in_window(steps.within, row, 0);
+        Enumeration::new(steps).write((steps, &key.lists), row, first, 100, 1000, &mut written);
+        key.lists.forget_ends(steps, &[2]);
+        written.rows.iter().map(|row| key.ordinal(*row)).collect()
+    }
+
+    #[test]
+    fn numbers_of_rows_and_entries_begin_anew_before_they_run_out() {
+        let steps = three_steps();
+        let mut key = KeyLists::new(b"", &steps);
+        key.make_room(&steps, (100, 110), 10).expect("room");
+        for (ordinal, place) in [(100, 0), (101, 0), (102, 1), (103, 0), (104, 1)] {
+            put(&mut key, &steps, ordinal, place);
+        }
+        // The first row has left.
+        key.lists.of[0].drop_first(1);
+        (key.starts.rows.pop_front(), key.starts.at.pop_front());
+        let right = |last: u64| vec![101, 102, last, 101, 104, last, 103, 104, last];
+        assert_eq!(matches(&mut key, &steps, 105), right(105));
+        let far = 100 + u64::from(u32::MAX) - 1;
+        key.make_room(&steps, (106, far), 10).expect("room by numbering rows anew");
+        assert_eq!((key.base, matches(&mut key, &steps, far)), (101, right(far)));
+        // As if there had been very many entries.
+        let more = u32::MAX - 8;
+        key.lists.of.iter_mut().for_each(|list| list.dropped += more);
+        key.lists.open.iter_mut().for_each(|open| *open += more);
+        let stretches = key.lists.of.iter_mut().flat_map(|list| &mut list.stretches).flatten();
+        stretches.for_each(|(begin, end)| (*begin, *end) = (*begin + more, *end + more));
+        assert_eq!(matches(&mut key, &steps, far), right(far));
+        key.make_room(&steps, (far, far), 10).expect("room by numbering entries anew");
+        assert_eq!(key.lists.of.iter().map(|list| list.dropped).collect::<Vec<_>>(), [0, 0, 0]);
+        assert_eq!(matches(&mut key, &steps, far), right(far));
+        // What cannot be numbered is refused.
+        let error = key.make_room(&steps, (far, far + 8), 10).expect_err("row 101 is still there");
+        assert!(matches!(error, MatchError::TooLarge { .. }), "{error}");
+    }
+}
