@@ -152,8 +152,9 @@ impl<'a> Asked<'a> {
     pub(crate) fn mask(&self, predicate: usize) -> Result<&Bits, MatchError> {
         self.masks.of[predicate].as_ref().map_err(|source| {
             let tests = self.matcher.tests.iter().zip(&self.matcher.automaton.variables);
-            let asking = tests.filter(|(test, _)| test.predicate() == Some(predicate)).map(|(_, name)| name);
-            let variable = asking.cloned().next().unwrap_or_default();
+            let mut asking =
+                tests.filter(|(test, _)| test.predicate() == Some(predicate)).map(|(_, name)| name);
+            let variable = asking.next().cloned().unwrap_or_default();
             MatchError::Condition { variable, source: Box::new(source.clone()) }
         })
     }

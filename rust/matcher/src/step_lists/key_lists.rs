@@ -353,7 +353,8 @@ mod tests {
         }
         // The first row has left.
         key.lists.of[0].drop_first(1);
-        (key.starts.rows.pop_front(), key.starts.at.pop_front());
+        key.starts.rows.pop_front();
+        key.starts.at.pop_front();
         let right = |last: u64| vec![101, 102, last, 101, 104, last, 103, 104, last];
         assert_eq!(matches(&mut key, &steps, 105), right(105));
         let far = 100 + u64::from(u32::MAX) - 1;
