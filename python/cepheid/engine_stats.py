@@ -49,12 +49,14 @@ class RuleStats(NamedTuple):
     Attributes:
         name: Its name.
         fingerprint: The fingerprint of its pattern.
-        live_runs: Partial matches.
+        live_runs: Partial matches; under step lists rows that wait, once for each step that they have reached.
         keys: Keys that have partial matches or other state.
         matches: Matches reported.
         rows_visited: Rows looked at: how often the matcher met a row, all keys together.
-        runs_visited: How often a row or a deadline was put to a partial match.
+        runs_visited: How often a row or a deadline was put to a partial match, or to a step of step lists.
         bytes: Bytes of its state.
+        strategy: How its matches are found: "waiting runs" or "step lists". It settles with the first
+            rows of the rule.
 
     Example:
         >>> import cepheid as cep
@@ -70,6 +72,7 @@ class RuleStats(NamedTuple):
     rows_visited: int
     runs_visited: int
     bytes: int
+    strategy: str
 
 
 class EngineStats(NamedTuple):

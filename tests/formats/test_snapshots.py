@@ -10,7 +10,7 @@ import pytest
 import cepheid as cep
 from cepheid import absent, col, event, ref
 
-FOLDER = Path(__file__).parent / "v1"
+FOLDER = Path(__file__).parent
 START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 
 
@@ -27,6 +27,16 @@ def rules() -> dict[str, cep.Pattern]:
     }
 
 
+def rules_of(version: str) -> dict[str, cep.Pattern]:
+    """Since version 2 there are step lists."""
+    if version == "v1":
+        return rules()
+    order, paid = event("order", col.kind == "order"), event("paid", col.kind == "paid")
+    pairs = order.at_least(1).then(paid).within("2h").partition_by("card").matches("all")
+    by_rows = order.then(event("other", col.kind == "other")).within(rows=4).matches("all").after_match("consume")
+    return {**rules(), "pairs": pairs, "by_rows": by_rows}
+
+
 def row(minute: int, card: int, amount: float, kind: str) -> dict[str, object]:
     return {"ts": START + dt.timedelta(minutes=minute), "card": card, "amount": amount, "kind": kind}
 
@@ -38,8 +48,8 @@ BEFORE = [
 AFTER = [row(7, 1, 700.0, "paid"), row(12, 2, 96.0, "order"), row(13, 3, 99.0, "other"), row(40, 3, 1.0, "other")]
 
 
-def engine_before() -> cep.Engine:
-    engine = cep.Engine(rules(), event_time="ts", lateness="3m", future=None, threads=2)
+def engine_before(version: str) -> cep.Engine:
+    engine = cep.Engine(rules_of(version), event_time="ts", lateness="3m", future=None, threads=2)
     engine.push(BEFORE)
     return engine
 
@@ -53,8 +63,12 @@ def ending(engine: cep.Engine) -> dict[str, list[dict[str, object]]]:
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_a_snapshot_of_version_1_goes_on_where_it_stood(threads: int) -> None:
-    saved = (FOLDER / "engine.snapshot").read_bytes()
-    expected = ending(engine_before())
-    assert {"spree", "silent", "rise"} <= expected.keys()
-    assert ending(cep.Engine.restore(saved, rules(), threads=threads)) == expected
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_snapshot_of_every_version_goes_on_where_it_stood(version: str, threads: int) -> None:
+    saved = (FOLDER / version / "engine.snapshot").read_bytes()
+    expected = ending(engine_before(version))
+    assert expected.keys() >= ({"spree", "silent", "rise"} if version == "v1" else rules_of(version).keys())
+    engine = cep.Engine.restore(saved, rules_of(version), threads=threads)
+    strategies = {rule.name: rule.strategy for rule in engine.stats().rules}
+    assert all((strategies[name] == "step lists") == (name in ("pairs", "by_rows")) for name in strategies)
+    assert ending(engine) == expected

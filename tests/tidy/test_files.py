@@ -75,3 +75,15 @@ def test_what_is_built_is_not_kept() -> None:
     built = [name for name in tracked if name.endswith((".so", ".pyd", ".whl", ".pyc")) or name.startswith("target/")]
     assert not built
     assert len(tracked) > 30
+
+
+def test_decisions_are_numbered_once_each_and_say_their_number() -> None:
+    folder = ROOT / "docs" / "developers" / "decisions"
+    numbers = {}
+    for page in sorted(folder.glob("[0-9]*.md")):
+        number = int(page.name.partition("-")[0])
+        assert number not in numbers, f"{page.name} and {numbers[number]} are both number {number}"
+        numbers[number] = page.name
+        assert page.read_text("utf-8").startswith(f"# {number}. "), page.name
+    assert list(numbers) == list(range(1, len(numbers) + 1)), "a number is missing"
+    assert len(numbers) >= 15

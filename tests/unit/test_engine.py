@@ -408,14 +408,19 @@ def test_calls_of_several_threads_wait_for_each_other():
 # Memory.
 
 
-def test_a_limit_on_memory_names_the_rule_and_the_key_and_changes_nothing():
-    engine = cep.Engine(PAIR.matches("all"), memory_limit="2MB")
+@pytest.mark.parametrize(
+    ("pattern", "strategy", "limit"),
+    [(PAIR, "waiting runs", 2_000_000), (PAIR.matches("all"), "step lists", 1_200_000)],
+)
+def test_a_limit_on_memory_names_the_rule_and_the_key_and_changes_nothing(pattern, strategy, limit):
+    engine = cep.Engine(pattern, memory_limit=limit)
     engine.push([row(0, "a", 1)])
+    assert engine.stats().rules[0].strategy == strategy
     before = state(engine)
     with pytest.raises(cep.StateLimitError) as caught:
         engine.push([row(1, "a", 42) for _ in range(20_000)])
     assert caught.value.code == "state-limit"
-    assert caught.value.limit <= 2_000_000 < caught.value.needed + 1_000_000
+    assert caught.value.limit <= limit < caught.value.needed + limit // 2
     assert (caught.value.rule, caught.value.key) == ("pair", "id = 42")
     assert caught.value.event_time == 1_704_067_260_000_000_000
     assert "rule `pair`" in str(caught.value)

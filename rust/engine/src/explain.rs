@@ -33,6 +33,7 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
                         steps: steps.and_then(|cuts| output.map(|()| cuts)),
                         joined: joined
                             .and_then(|joined| output.map(|()| joined.outline(&plan.automaton().variables))),
+                        in_streams: StepLists::check_for_streams(matcher),
                         waits: matcher.outline(schema, promoted.as_deref()),
                     }
                 }
@@ -56,6 +57,8 @@ enum Weighed<'a> {
     Sequences {
         /// Whether step lists, if they can run it, may cut partitions for several threads; or why they cannot.
         steps: Result<bool, &'static str>,
+        /// Why step lists that can run it in a table cannot do so in a stream, if they cannot.
+        in_streams: Result<(), &'static str>,
         /// How joined lists find what rows follow, in sentences, or why they cannot.
         joined: Result<Vec<String>, &'static str>,
         /// How runs that wait are told apart, in sentences.
@@ -139,7 +142,7 @@ fn describe(
             return describe_threads(text, cuts_partitions);
         }
         Some(Weighed::Search(strategies)) => strategies,
-        Some(Weighed::Sequences { steps, joined, waits }) => {
+        Some(Weighed::Sequences { steps, in_streams, joined, waits }) => {
             let (first, second, runs) = (Strategy::StepLists, Strategy::JoinedLists, Strategy::Sequences);
             let preferred = match (&steps, &joined) {
                 (Ok(_), _) => first,
@@ -148,10 +151,16 @@ fn describe(
             };
             writeln!(text, "  strategy: {preferred}; {}", preferred.cost())?;
             match steps {
-                Ok(_) => writeln!(
-                    text,
-                    "    {first} can run it: all matches are wanted, and every condition is asked of single rows"
-                )?,
+                Ok(_) => {
+                    writeln!(
+                        text,
+                        "    {first} can run it: all matches are wanted, and every condition is asked of single rows"
+                    )?;
+                    match in_streams {
+                        Ok(()) => writeln!(text, "    in a stream, too")?,
+                        Err(reason) => writeln!(text, "    in a stream, {runs} run it: {reason}")?,
+                    }
+                }
                 Err(reason) => writeln!(text, "    {first} cannot run it: {reason}")?,
             }
             match joined {

@@ -98,3 +98,18 @@ fn explain_names_how_joined_lists_find_what_a_row_follows_or_why_they_cannot() {
         assert!(text.contains(reason), "{clauses}: no {reason:?} in\n{text}");
     }
 }
+
+#[test]
+fn explain_says_whether_streams_keep_step_lists() {
+    let all = "ALL MATCHES PATTERN (A -> B) DEFINE A AS kind = 1, B AS ";
+    for (last, said) in [
+        ("kind = 2", "in a stream, too"),
+        ("kind * 2 = 4", "in a stream, waiting runs run it: a condition may raise an error"),
+    ] {
+        let text = explained(&format!("{all}{last}"));
+        assert!(
+            text.contains("step lists can run it") && text.contains(said),
+            "{last}: no {said:?} in\n{text}"
+        );
+    }
+}

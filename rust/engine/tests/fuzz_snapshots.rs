@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
-use cepheid_engine::{Engine, EngineError, EngineOptions};
+use cepheid_engine::{Engine, EngineError, EngineOptions, Strategy};
 use cepheid_ir::Pattern;
 use cepheid_testkit::SplitMix64;
 use sha2::{Digest, Sha256};
@@ -23,6 +23,15 @@ fn patterns() -> Vec<Pattern> {
           "root":{"sequence":[{"node":{"variable":"a"}},{"contiguity":"skip_till_next","node":{"absent":{"variable":"b","for_ns":40}}}]},
           "define":[{"variable":"b","condition":{"binary":{"op":"greater","left":{"column":{"name":"amount"}},"right":{"literal":{"integer":90}}}}}],
           "empty_matches":"excluded","output":"derived"}}"#,
+        // By step lists, a loop and an optional step among them.
+        r#"{"cepheid_ir":1,"pattern":{"name":"lists","partition_by":[{"name":"card"}],"selection":"all","after_match":"none",
+          "root":{"sequence":[{"node":{"quantified":{"node":{"variable":"low"},"quantifier":{"min":1,"max":null,"contiguity":"skip_till_next"}}}},
+            {"contiguity":"skip_till_any","node":{"quantified":{"node":{"variable":"mid"},"quantifier":{"min":0,"max":1,"contiguity":"skip_till_next"}}}},
+            {"contiguity":"skip_till_any","node":{"variable":"high"}}]},
+          "define":[{"variable":"low","condition":{"binary":{"op":"less","left":{"column":{"name":"amount"}},"right":{"literal":{"integer":30}}}}},
+                    {"variable":"mid","condition":{"binary":{"op":"less","left":{"column":{"name":"amount"}},"right":{"literal":{"integer":60}}}}},
+                    {"variable":"high","condition":{"binary":{"op":"greater","left":{"column":{"name":"amount"}},"right":{"literal":{"integer":80}}}}}],
+          "within":{"time":{"nanoseconds":40}},"empty_matches":"excluded","output":"derived"}}"#,
     ];
     texts.iter().map(|text| Pattern::from_json(text).expect("a pattern")).collect()
 }
@@ -40,6 +49,8 @@ fn snapshot(random: &mut SplitMix64) -> Vec<u8> {
     let options = EngineOptions { event_time: "ts".into(), lateness_ns: Some(5), ..EngineOptions::default() };
     let mut engine = Engine::new(patterns(), options).expect("good rules");
     engine.push(None, &[rows(0, 60, random)], None).expect("good rows");
+    assert_eq!(engine.stats().rules[2].strategy, Strategy::StepLists);
+    assert!(engine.stats().rules.iter().all(|rule| rule.live_runs > 0), "something is saved of every rule");
     engine.snapshot().expect("a snapshot")
 }
 

@@ -1,6 +1,7 @@
 //! Joined lists against the definition: on every conformance case that they take, and on random patterns of the kind they
 //! are for. The same matches, of the same numbers, in the same order; counted and asked for, too.
 
+mod every_case;
 mod membership;
 mod numbered;
 
@@ -14,7 +15,8 @@ use cepheid_testkit::cuts::{Cut, cut};
 use cepheid_testkit::generate_sequences::{SequenceKnobs, random_sequence};
 use cepheid_testkit::generate_streams::{EVENT_TIME, StreamShape, random_stream};
 use cepheid_testkit::{ReferenceError, SplitMix64, reference_sequences};
-use numbered::{conformance, forced, found, numbered, of_reference};
+use every_case::conformance;
+use numbered::{forced, found, numbered, of_reference};
 
 /// Cases of the suite that joined lists take.
 const CASES_MIN: usize = 28;

@@ -13,7 +13,7 @@ pub(crate) fn symbol_at(words: &[u64], bit: u32) -> u64 {
 }
 
 /// What follows from each symbol met so far.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct BySymbol<T> {
     /// For few predicates: `direct[symbol]`, or `u32::MAX`.
     direct: Vec<u32>,

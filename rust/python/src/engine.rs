@@ -270,6 +270,7 @@ struct RuleStats {
     rows_visited: u64,
     runs_visited: u64,
     bytes: usize,
+    strategy: String,
 }
 
 impl From<engine::EngineStats> for Stats {
@@ -294,6 +295,7 @@ impl From<engine::EngineStats> for Stats {
             rows_visited: rule.rows_visited,
             runs_visited: rule.runs_visited,
             bytes: rule.bytes,
+            strategy: rule.strategy.to_string(),
         };
         Self {
             rows: stats.rows,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cepheid_event::{MergedSchema, Prepared, Released};
 use cepheid_matcher::bits::Bits;
-use cepheid_matcher::sequence::{SequenceLimits, SequenceState};
+use cepheid_matcher::sequence::SequenceLimits;
 
 use super::affected::{Concerned, Seat};
 use super::binding::BoundColumns;
@@ -12,6 +12,7 @@ use super::derived::{DerivedTable, Part, by_topic, late_tables};
 use super::deriving::derive;
 use super::rule::{Compiled, Rule, Surroundings};
 use super::rule_rows::SharedRows;
+use super::shard::Shard;
 use super::{Engine, LatePolicy, topic_names};
 use crate::error::EngineError;
 
@@ -30,7 +31,7 @@ impl Engine {
                 for touched in &undo.touched {
                     let rule = &mut self.rules[touched.place];
                     rule.begun = false;
-                    rule.shards.iter_mut().for_each(SequenceState::commit);
+                    rule.shards.iter_mut().for_each(Shard::commit);
                     self.tidy(touched.place, released.watermark);
                 }
                 self.tidy_history();
@@ -53,7 +54,7 @@ impl Engine {
                 (rule.compiled, rule.shards) = (compiled, shards);
             }
             rule.begun = false;
-            rule.shards.iter_mut().for_each(SequenceState::roll_back);
+            rule.shards.iter_mut().for_each(Shard::roll_back);
             rule.matches = touched.matches;
             if recompiled {
                 self.affected.hold(rule.seat, rule);
@@ -68,7 +69,7 @@ impl Engine {
     /// Has a rule visited when its time comes.
     fn wait_on(&mut self, place: usize) {
         let rule = &mut self.rules[place];
-        let at = rule.shards.iter().filter_map(SequenceState::next_attention).min();
+        let at = rule.shards.iter().filter_map(Shard::next_attention).min();
         self.affected.wake_at(rule.seat, rule, at);
     }
 
@@ -77,7 +78,7 @@ impl Engine {
         let rule = &mut self.rules[place];
         if !rule.begun {
             rule.begun = true;
-            rule.shards.iter_mut().for_each(SequenceState::begin);
+            rule.shards.iter_mut().for_each(Shard::begin);
             undo.touched.push(Touched { place, matches: rule.matches, compiled: None });
         }
     }
@@ -285,9 +286,9 @@ impl Engine {
         if let Some(compiled) = rule.compiled.clone()
             && let Some(watermark) = watermark
         {
-            rule.shards.iter_mut().for_each(|shard| compiled.matcher().clear_expired(shard, watermark));
+            rule.shards.iter_mut().for_each(|shard| shard.clear_expired(compiled.matcher(), watermark));
         }
-        let needs_rows = !rule.shards.iter().all(SequenceState::needs_no_rows);
+        let needs_rows = !rule.shards.iter().all(Shard::needs_no_rows);
         self.needing_rows += usize::from(needs_rows);
         self.needing_rows -= usize::from(std::mem::replace(&mut rule.needs_rows, needs_rows));
         self.wait_on(place);
@@ -321,7 +322,7 @@ impl Engine {
 }
 
 /// How a rule was compiled, and its runs.
-type CompiledBefore = (Option<Arc<Compiled>>, Vec<SequenceState>);
+type CompiledBefore = (Option<Arc<Compiled>>, Vec<Shard>);
 
 /// How rules were before a call.
 pub(super) struct Undo {

@@ -12,6 +12,7 @@ mod deriving;
 mod history;
 mod rule;
 mod rule_rows;
+mod shard;
 mod snapshot;
 mod tables;
 
@@ -21,7 +22,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use cepheid_event::{MergedSchema, Released, ReorderBuffer, SourceStats, TimePolicy};
 use cepheid_ir::Pattern;
-use cepheid_matcher::sequence::SequenceState;
+use cepheid_matcher::Strategy;
 use cepheid_matcher::threads::THREADS_MAX;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -32,6 +33,7 @@ pub use self::derived::DerivedTable;
 use self::derived::late_topic;
 use self::history::History;
 use self::rule::Rule;
+use self::shard::Shard;
 pub use self::tables::{TopicOutputs, match_topics};
 use crate::error::EngineError;
 
@@ -106,7 +108,9 @@ pub struct RuleStats {
     pub name: String,
     /// Its version.
     pub fingerprint: String,
-    /// Runs alive.
+    /// How it is matched; settled by the first rows.
+    pub strategy: Strategy,
+    /// Runs alive, or rows that wait in step lists, once for each place that they have reached.
     pub live_runs: usize,
     /// Keys that something is kept of.
     pub keys: usize,
@@ -114,9 +118,9 @@ pub struct RuleStats {
     pub matches: u64,
     /// Rows that were looked at.
     pub rows_visited: u64,
-    /// Runs that a row or a deadline was put to.
+    /// Runs that a row or a deadline was put to, or entries made in step lists.
     pub runs_visited: u64,
-    /// Bytes of its runs.
+    /// Bytes of its runs or lists.
     pub bytes: usize,
 }
 
@@ -416,15 +420,16 @@ impl Engine {
             .rules
             .iter()
             .map(|rule| {
-                let sum = |count: fn(&SequenceState) -> usize| rule.shards.iter().map(count).sum::<usize>();
+                let sum = |count: fn(&Shard) -> usize| rule.shards.iter().map(count).sum::<usize>();
                 RuleStats {
                     name: rule.name.clone(),
                     fingerprint: rule.fingerprint.clone(),
-                    live_runs: sum(SequenceState::live_runs),
-                    keys: sum(SequenceState::partitions),
+                    strategy: rule.shards[0].strategy(),
+                    live_runs: sum(Shard::live_runs),
+                    keys: sum(Shard::partitions),
                     matches: rule.matches,
-                    rows_visited: rule.shards.iter().map(SequenceState::rows_visited).sum(),
-                    runs_visited: rule.shards.iter().map(SequenceState::runs_visited).sum(),
+                    rows_visited: rule.shards.iter().map(Shard::rows_visited).sum(),
+                    runs_visited: rule.shards.iter().map(Shard::runs_visited).sum(),
                     bytes: rule.bytes(),
                 }
             })

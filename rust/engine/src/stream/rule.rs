@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use cepheid_event::{MergedSchema, Table};
 use cepheid_ir::{Expr, Pattern, PatternError, SortKey, Within};
-use cepheid_matcher::sequence::{
-    Fault, FoundKind, FoundSequences, SequenceLimits, SequenceMatcher, SequenceState,
-};
-use cepheid_matcher::{Automaton, MatchError, Strategy};
+use cepheid_matcher::sequence::{Fault, FoundKind, FoundSequences, SequenceLimits, SequenceMatcher};
+use cepheid_matcher::{Automaton, MatchError, StepLists, Strategy};
 
 use super::affected::{Interest, Seat};
 use super::binding::{Binding, BoundColumns, topics_read};
 use super::history::History;
 use super::rule_rows::Input;
+use super::shard::Shard;
 use crate::error::EngineError;
 use crate::plan::{MatchOptions, Matching, Plan, ROWS_A_THREAD_MIN};
 
@@ -25,7 +24,7 @@ pub(crate) struct Rule {
     /// Topics it reads; `None`: all.
     pub(crate) topics: Option<Vec<String>>,
     pub(crate) fingerprint: String,
-    pub(crate) shards: Vec<SequenceState>,
+    pub(crate) shards: Vec<Shard>,
     pub(crate) matches: u64,
     pub(crate) compiled: Option<Arc<Compiled>>,
     /// What it is called by those who find the rules that rows concern.
@@ -45,6 +44,8 @@ pub(crate) struct Rule {
 pub(crate) struct Compiled {
     pub(crate) binding: Binding,
     pub(crate) plan: Plan,
+    /// Step lists, or why the pattern needs runs of their own.
+    pub(crate) steps: Result<Arc<StepLists>, &'static str>,
     /// How many of the topics read had sent something.
     known: usize,
 }
@@ -101,7 +102,7 @@ impl Rule {
             name,
             topics,
             fingerprint,
-            shards: (0..shards).map(|_| SequenceState::default()).collect(),
+            shards: (0..shards).map(|_| Shard::default()).collect(),
             matches: 0,
             compiled: None,
             seat: 0,
@@ -175,12 +176,35 @@ impl Rule {
         };
         let like = like.map(|before| &before.plan);
         let plan = Plan::of_stream(pattern, automaton, like, &binding.schema, &options)?;
-        let compiled = Arc::new(Compiled { binding, plan, known });
-        if self.compiled.is_some() {
+        let steps = match &plan.matching {
+            Matching::Sequences { matcher, .. } => StepLists::new(matcher).map(Arc::new),
+            Matching::Search(_) | Matching::Trend(_) => unreachable!("compiled for runs that wait"),
+        };
+        let compiled = Arc::new(Compiled { binding, plan, steps, known });
+        if self.shards.iter().all(Shard::is_pristine) {
+            self.choose(&compiled);
+        } else {
             self.rebuild(&compiled, around)?;
         }
         self.compiled = Some(compiled);
         Ok(())
+    }
+
+    /// Chooses between runs that wait and step lists, while there is nothing to be kept of either: lists, if conditions can
+    /// raise no error, whatever other topics send. The columns of a variable's own topic are known once it has sent something; what
+    /// variables of any topic read is known from the first on.
+    fn choose(&mut self, compiled: &Compiled) {
+        let all_known = self.topics.as_ref().is_none_or(|topics| topics.len() == compiled.known);
+        let shard = match &compiled.steps {
+            Ok(steps) if all_known && StepLists::check_for_streams(compiled.matcher()).is_ok() => {
+                Shard::of_lists(steps)
+            }
+            _ => Shard::default(),
+        };
+        self.shards.fill(shard);
+        if self.begun {
+            self.shards.iter_mut().for_each(Shard::begin);
+        }
     }
 
     /// Makes what runs remember fit another compilation.
@@ -189,6 +213,9 @@ impl Rule {
         compiled: &Compiled,
         around: &Surroundings<'_>,
     ) -> Result<(), EngineError> {
+        if let [Shard::Lists(_), ..] = self.shards.as_slice() {
+            return self.rebind_lists(compiled);
+        }
         let mut needed = vec![];
         self.rows_needed(&mut needed);
         needed.sort_unstable();
@@ -197,7 +224,25 @@ impl Rule {
         let batch = compiled.binding.table_batch(&rows.batch, &rows.topic, &rows.time)?;
         let table = Table::new(Arc::clone(&compiled.binding.schema), vec![batch])?;
         for shard in &mut self.shards {
-            compiled.matcher().rebuild(shard, &table, &needed);
+            if let Shard::Runs(runs) = shard {
+                compiled.matcher().rebuild(runs, &table, &needed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Has lists go on with another compilation: what they hold is rows and places, which are what they were.
+    fn rebind_lists(&mut self, compiled: &Compiled) -> Result<(), EngineError> {
+        let steps = compiled.steps.as_ref().map_err(|reason| {
+            EngineError::Pattern(PatternError::Unsupported {
+                construct: format!("rule `{}`, now that further topics send rows ({reason}),", self.name),
+                hint: "declare the topics before their first rows".into(),
+            })
+        })?;
+        for shard in &mut self.shards {
+            if let Shard::Lists(lists) = shard {
+                lists.rebind(Arc::clone(steps));
+            }
         }
         Ok(())
     }
@@ -209,7 +254,7 @@ impl Rule {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.shards.iter().map(SequenceState::bytes).sum()
+        self.shards.iter().map(Shard::bytes).sum()
     }
 
     /// Matches rows, then moves the clock to the watermark, or to the end.
@@ -223,11 +268,11 @@ impl Rule {
     ) -> Result<FoundSequences, EngineError> {
         let matcher = compiled.matcher();
         let count = self.shards.len();
-        let clock = |state: &mut SequenceState, found: &mut FoundSequences| {
+        let clock = |state: &mut Shard, found: &mut FoundSequences| {
             if let Some(watermark) = watermark {
-                matcher.advance(state, watermark, around.limits, found)?;
+                state.advance(matcher, watermark, around.limits, found)?;
             }
-            if ended { matcher.finish(state, around.limits, found) } else { Ok(()) }
+            if ended { state.finish(matcher, around.limits, found) } else { Ok(()) }
         };
         let outcome = match &input {
             None => self.each_shard(true, |_, state, found| clock(state, found)),
@@ -236,7 +281,7 @@ impl Rule {
                 let few = input.num_rows() < ROWS_A_THREAD_MIN.get();
                 let (asked, keys) = (&asked, &*input.keys);
                 self.each_shard(few, |shard, state, found| {
-                    matcher.push(state, asked, keys, (shard, count), around.limits, found)?;
+                    state.push(matcher, asked, keys, (shard, count), around.limits, found)?;
                     clock(state, found)
                 })
             }
@@ -280,10 +325,10 @@ impl Rule {
     fn each_shard(
         &mut self,
         few: bool,
-        work: impl Fn(usize, &mut SequenceState, &mut FoundSequences) -> Result<(), Fault> + Sync,
+        work: impl Fn(usize, &mut Shard, &mut FoundSequences) -> Result<(), Fault> + Sync,
     ) -> Result<FoundSequences, MatchError> {
         let work = &work;
-        let run = |(shard, state): (usize, &mut SequenceState)| {
+        let run = |(shard, state): (usize, &mut Shard)| {
             let mut found = FoundSequences::default();
             work(shard, state, &mut found).map(|()| found)
         };

@@ -2,7 +2,8 @@
 //!
 //! A snapshot is a head (eight letters, the version, the length of what follows when unpacked, and its checksum) and a
 //! body (postcard, packed with zstd): the settings, the rows that wait, the rows that runs still need, and the runs of
-//! each rule by key. Rows are Arrow IPC. What runs remember of their rows is not in it: it follows from these.
+//! each rule, or its step lists, by key. Rows are Arrow IPC. What runs remember of their rows is not in it: it follows from
+//! these. Version 1 knew no step lists.
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;
@@ -16,18 +17,22 @@ use cepheid_event::{
     EventError, MergedBatch, ReorderBuffer, ReorderState, SourceClock, TimePolicy, TopicState, shard_of,
 };
 use cepheid_ir::Pattern;
-use cepheid_matcher::sequence::{SavedRuns, SequenceLimits};
+use cepheid_matcher::sequence::{SavedRuns, SequenceLimits, SequenceState};
+use cepheid_matcher::step_lists::{SavedLists, StepListsState, load as load_lists};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::history::History;
-use super::rule::Surroundings;
+use super::rule::{Compiled, Rule, Surroundings};
+use super::shard::Shard;
 use super::{Engine, EngineOptions, LatePolicy};
 use crate::error::EngineError;
 
 const LETTERS: &[u8; 8] = b"CEPHSNAP";
 /// The newest version, and the one that is written.
-const SNAPSHOT_VERSION: u32 = 1;
+const SNAPSHOT_VERSION: u32 = 2;
+/// The oldest version that is read.
+const OLDEST_VERSION: u32 = 1;
 const HEAD_BYTES: usize = 8 + 4 + 8 + 32;
 /// Packed bytes are at most this many times as long when unpacked: more is no snapshot, but an attack.
 const UNPACKED_TIMES_MAX: u64 = 4096;
@@ -52,7 +57,6 @@ struct Body {
     arrival: Vec<u64>,
     time: Vec<i64>,
     rows: Option<Vec<u8>>,
-    rules: Vec<SavedRule>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -70,12 +74,39 @@ struct SavedTopic {
     arrival: Vec<u64>,
 }
 
+/// `S`: what is kept of its rows; in version 1 that was runs.
 #[derive(Serialize, Deserialize)]
-struct SavedRule {
+struct SavedRule<S = SavedShards> {
     name: String,
     fingerprint: String,
     matches: u64,
-    runs: SavedRuns,
+    state: S,
+}
+
+#[derive(PartialEq, Serialize, Deserialize)]
+enum SavedShards {
+    Runs(SavedRuns),
+    Lists(SavedLists),
+}
+
+impl SavedShards {
+    fn of(shards: &[Shard]) -> Self {
+        let (mut runs, mut lists) = (SavedRuns::default(), SavedLists::default());
+        for shard in shards {
+            match shard {
+                Shard::Runs(shard) => shard.save(&mut runs),
+                Shard::Lists(shard) => shard.save(&mut lists),
+            }
+        }
+        if let [Shard::Lists(_), ..] = shards { Self::Lists(lists) } else { Self::Runs(runs) }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Runs(runs) => *runs == SavedRuns::default(),
+            Self::Lists(lists) => lists.is_empty(),
+        }
+    }
 }
 
 fn refuse<T>(reason: impl Into<String>) -> Result<T, EngineError> {
@@ -109,17 +140,13 @@ impl Engine {
         let rules = self
             .rules
             .iter()
-            .map(|rule| {
-                let mut runs = SavedRuns::default();
-                rule.shards.iter().for_each(|shard| shard.save(&mut runs));
-                SavedRule {
-                    name: rule.name.clone(),
-                    fingerprint: rule.fingerprint.clone(),
-                    matches: rule.matches,
-                    runs,
-                }
+            .map(|rule| SavedRule {
+                name: rule.name.clone(),
+                fingerprint: rule.fingerprint.clone(),
+                matches: rule.matches,
+                state: SavedShards::of(&rule.shards),
             })
-            .collect();
+            .collect::<Vec<SavedRule>>();
         let mut time = rows.time.to_vec();
         for place in (1..time.len()).rev() {
             time[place] = time[place].wrapping_sub(time[place - 1]);
@@ -144,9 +171,8 @@ impl Engine {
             rows: (!needed.is_empty())
                 .then(|| to_ipc(&rows.batch.schema(), Some(&rows.batch)))
                 .transpose()?,
-            rules,
         };
-        let plain = postcard::to_stdvec(&body).expect("plain data can be written");
+        let plain = postcard::to_stdvec(&(body, rules)).expect("plain data can be written");
         let packed = zstd::bulk::compress(&plain, 3).expect("memory can be written to");
         let mut bytes = Vec::with_capacity(HEAD_BYTES + packed.len());
         bytes.extend_from_slice(LETTERS);
@@ -169,7 +195,7 @@ impl Engine {
         memory_limit: Option<usize>,
         interrupted: Option<fn() -> bool>,
     ) -> Result<Self, EngineError> {
-        let body = unpacked(bytes)?;
+        let (body, rules_saved) = unpacked(bytes)?;
         let late = match body.late {
             0 => LatePolicy::SideOutput,
             1 => LatePolicy::Drop,
@@ -192,7 +218,7 @@ impl Engine {
         engine.take_history(&body)?;
         (engine.next, engine.dropped) = (body.next, body.dropped);
         engine.named = engine.named.max(body.named as usize);
-        engine.take_rules(body.rules)?;
+        engine.take_rules(rules_saved)?;
         Ok(engine)
     }
 
@@ -295,13 +321,11 @@ impl Engine {
             let before = self.rules.last().and_then(|before| before.compiled.as_deref());
             rule.compile(&around, &bound, before)?;
             match rule.compiled.clone() {
-                None if saved.runs == SavedRuns::default() => {}
+                // Nothing that was kept says nothing of how it was.
+                _ if saved.state.is_empty() => {}
                 None => return refuse("it has runs of a rule whose topics have sent nothing"),
                 Some(compiled) => {
-                    let shards = rule.shards.len();
-                    let loaded =
-                        compiled.matcher().load(saved.runs, &mut rule.shards, |key| shard_of(key, shards));
-                    if let Err(reason) = loaded {
+                    if let Err(reason) = rule.load(&compiled, saved.state) {
                         return refuse(reason);
                     }
                     let mut needed = vec![];
@@ -324,12 +348,34 @@ impl Engine {
     }
 }
 
-fn unpacked(bytes: &[u8]) -> Result<Body, EngineError> {
+impl Rule {
+    /// Goes on with what a snapshot says, in the manner that the snapshot says.
+    fn load(&mut self, compiled: &Compiled, saved: SavedShards) -> Result<(), String> {
+        let count = self.shards.len();
+        let shard_of = |key: &[u8]| shard_of(key, count);
+        match saved {
+            SavedShards::Runs(runs) => {
+                let mut states = vec![SequenceState::default(); count];
+                compiled.matcher().load(runs, &mut states, shard_of)?;
+                self.shards = states.into_iter().map(|state| Shard::Runs(Box::new(state))).collect();
+            }
+            SavedShards::Lists(lists) => {
+                let steps = compiled.steps.as_ref().map_err(|reason| (*reason).to_owned())?;
+                let mut states = vec![StepListsState::new(Arc::clone(steps)); count];
+                load_lists(lists, &mut states, shard_of)?;
+                self.shards = states.into_iter().map(|state| Shard::Lists(Box::new(state))).collect();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unpacked(bytes: &[u8]) -> Result<(Body, Vec<SavedRule>), EngineError> {
     if bytes.len() < HEAD_BYTES || &bytes[..8] != LETTERS {
         return refuse("it does not begin like one");
     }
     let version = u32::from_le_bytes(bytes[8..12].try_into().expect("four bytes"));
-    if version != SNAPSHOT_VERSION {
+    if !(OLDEST_VERSION..=SNAPSHOT_VERSION).contains(&version) {
         return Err(EngineError::SnapshotVersion { found: version, supported: SNAPSHOT_VERSION });
     }
     let length = u64::from_le_bytes(bytes[12..20].try_into().expect("eight bytes"));
@@ -346,8 +392,21 @@ fn unpacked(bytes: &[u8]) -> Result<Body, EngineError> {
     if read.is_err() || plain.len() as u64 != length {
         return refuse("it cannot be unpacked");
     }
-    match postcard::take_from_bytes(&plain) {
-        Ok((body, [])) => Ok(body),
+    let read = if version == 1 {
+        postcard::take_from_bytes::<(Body, Vec<SavedRule<SavedRuns>>)>(&plain).map(|((body, rules), rest)| {
+            let of_runs = |rule: SavedRule<SavedRuns>| SavedRule {
+                name: rule.name,
+                fingerprint: rule.fingerprint,
+                matches: rule.matches,
+                state: SavedShards::Runs(rule.state),
+            };
+            ((body, rules.into_iter().map(of_runs).collect()), rest)
+        })
+    } else {
+        postcard::take_from_bytes(&plain)
+    };
+    match read {
+        Ok((saved, [])) => Ok(saved),
         _ => refuse("its body cannot be read"),
     }
 }

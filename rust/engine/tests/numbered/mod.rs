@@ -1,14 +1,11 @@
 //! Matches with their numbers, in the form in which tests compare them.
 
-use std::path::Path;
-
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use cepheid_engine::{EngineError, MatchOptions, MatchTable, Strategy, match_table};
 use cepheid_event::Table;
-use cepheid_ir::{OutputColumns, Pattern, PatternError};
-use cepheid_testkit::cuts::{USUAL, cut};
-use cepheid_testkit::{SequenceEvent, SequenceKind, reference_sequences, sequence_suite};
+use cepheid_ir::{Pattern, PatternError};
+use cepheid_testkit::{SequenceEvent, SequenceKind};
 
 /// Options under which one strategy alone may run.
 pub(crate) fn forced(strategy: Strategy, event_time: Option<&str>) -> MatchOptions {
@@ -47,32 +44,4 @@ pub(crate) fn found(
         Err(EngineError::Pattern(PatternError::Unsupported { .. })) => Ok(None),
         found => found.map(Some),
     }
-}
-
-/// Compares a strategy with the definition on every conformance case that it takes, however its rows are cut. How many those
-/// are, and how many cases there are.
-pub(crate) fn conformance(strategy: Strategy) -> (usize, usize) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance/sequences");
-    let cases = sequence_suite::load(&folder).unwrap_or_else(|error| panic!("{error}"));
-    let mut taken = 0;
-    for case in cases.iter().filter(|case| case.error.is_none()) {
-        let Ok(pattern) = case.pattern() else { continue };
-        if !pattern.topics.is_empty() || case.events.len() != 1 {
-            continue;
-        }
-        let expected = reference_sequences(&pattern, &case.input()).expect("a case without an error");
-        let (_, batch) = case.batches().swap_remove(0);
-        for how in USUAL {
-            let table = Table::new(batch.schema(), cut(&batch, how)).expect("pieces of one table");
-            let options = forced(strategy, case.event_time.as_deref());
-            let matches =
-                found(&pattern, &table, &options).unwrap_or_else(|error| panic!("{}: {error}", case.name));
-            let Some(matches) = matches else { break };
-            taken += usize::from(how == USUAL[0]);
-            if pattern.output == OutputColumns::Derived {
-                assert_eq!(numbered(&matches), of_reference(&expected), "{} ({how:?})", case.name);
-            }
-        }
-    }
-    (taken, cases.len())
 }

@@ -18,6 +18,17 @@ impl Bound {
         matches!(self, Self::Nanoseconds(_))
     }
 
+    /// Whether what began at `start` cannot end at `at`: times, or places among the rows of a key.
+    #[inline]
+    pub(crate) fn is_over(self, start: i64, at: i64) -> bool {
+        let elapsed = at.saturating_sub(start);
+        match self {
+            Self::None => false,
+            Self::Rows(rows) => elapsed as u64 > rows,
+            Self::Nanoseconds(within) => elapsed >= within,
+        }
+    }
+
     /// The first row of the partition that a match ending at or behind `row` may hold.
     pub(crate) fn reach(self, row: u32, partition: &Range<u32>, chunk: &Chunk<'_>) -> u32 {
         match self {

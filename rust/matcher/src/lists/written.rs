@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Matches, one behind the other.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Written {
     /// Positions of all rows.
     pub(crate) rows: Vec<u32>,
@@ -15,7 +15,7 @@ pub(crate) struct Written {
 
 impl Written {
     /// The rows of a match, `shape` of them if all have one shape.
-    fn range(&self, index: usize, shape: usize) -> Range<usize> {
+    pub(crate) fn range(&self, index: usize, shape: usize) -> Range<usize> {
         if self.ends.is_empty() {
             return index * shape..(index + 1) * shape;
         }
@@ -37,6 +37,13 @@ impl Written {
             of[length - 2] = row;
         }
         self.matches += count;
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.rows.clear();
+        self.places.clear();
+        self.ends.clear();
+        self.matches = 0;
     }
 
     /// Adds others.

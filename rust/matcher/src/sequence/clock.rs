@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use cepheid_event::{PartitionKeys, Piece};
 
 use super::compile::SequenceMatcher;
-use super::fault::{Fault, Place};
+use super::fault::{Fault, Place, keep};
 use super::found::{FoundKind, FoundSequences, Moment};
 use super::slab::NONE;
 use super::state::{Complete, SequenceState, Thread, Timer};
@@ -243,16 +243,6 @@ impl SequenceMatcher {
         });
         state.keys.shrink_to_fit();
     }
-}
-
-/// Goes on after an error of one key, as one of another may come before it.
-fn keep(error: MatchError, faults: &mut Vec<Fault>, place: impl FnOnce() -> Place) -> Result<(), Fault> {
-    let fault = Fault::new(error, place);
-    if fault.is_everywhere() {
-        return Err(fault);
-    }
-    faults.push(fault);
-    Ok(())
 }
 
 impl Work<'_> {

@@ -12,7 +12,7 @@ pub struct Fault {
 
 /// In order. Numbers of partitions will not do for it: they go by shard, and by the rows that rules share.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// Of all keys: nobody waits for the answer any more, or there is no room for it.
     Everywhere,
     /// At rows of this key.
@@ -24,7 +24,7 @@ pub(super) enum Place {
 }
 
 impl Fault {
-    pub(super) fn new(error: MatchError, place: impl FnOnce() -> Place) -> Self {
+    pub(crate) fn new(error: MatchError, place: impl FnOnce() -> Place) -> Self {
         let everywhere = matches!(error, MatchError::Interrupted | MatchError::StateLimit { .. });
         Self { error, place: if everywhere { Place::Everywhere } else { place() } }
     }
@@ -44,4 +44,18 @@ impl From<Fault> for MatchError {
     fn from(fault: Fault) -> Self {
         fault.error
     }
+}
+
+/// Goes on after an error of one key, as one of another may come before it.
+pub(crate) fn keep(
+    error: MatchError,
+    faults: &mut Vec<Fault>,
+    place: impl FnOnce() -> Place,
+) -> Result<(), Fault> {
+    let fault = Fault::new(error, place);
+    if fault.is_everywhere() {
+        return Err(fault);
+    }
+    faults.push(fault);
+    Ok(())
 }

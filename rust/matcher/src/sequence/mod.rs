@@ -23,7 +23,7 @@
 mod clock;
 pub(crate) mod compile;
 mod decide;
-mod fault;
+pub(crate) mod fault;
 mod found;
 mod grow;
 mod index;

@@ -145,6 +145,20 @@ impl<'a> Asked<'a> {
         self.relevant.as_ref().is_some_and(|relevant| relevant.next_set(places.start as usize, end) == end)
     }
 
+    /// The positions at which a predicate holds.
+    ///
+    /// # Errors
+    /// What it raises at some row, asked or not.
+    pub(crate) fn mask(&self, predicate: usize) -> Result<&Bits, MatchError> {
+        self.masks.of[predicate].as_ref().map_err(|source| {
+            let tests = self.matcher.tests.iter().zip(&self.matcher.automaton.variables);
+            let mut asking =
+                tests.filter(|(test, _)| test.predicate() == Some(predicate)).map(|(_, name)| name);
+            let variable = asking.next().cloned().unwrap_or_default();
+            MatchError::Condition { variable, source: Box::new(source.clone()) }
+        })
+    }
+
     /// Whether a predicate holds at a position; of one that could not be evaluated over all rows, perhaps.
     #[inline]
     pub(crate) fn may_hold(&self, predicate: usize, position: u32) -> bool {

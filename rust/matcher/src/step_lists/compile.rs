@@ -153,6 +153,21 @@ impl StepLists {
         Ok(Self { places, edges, predicates: vec![], of_variable: vec![], consumes, within, chain })
     }
 
+    /// Checks that lists may match streams, too: conditions are asked of every row there, whether anything waits for it or not, so
+    /// none may raise an error; and no rows are kept for conditions to look back at.
+    ///
+    /// # Errors
+    /// Why not, in a sentence.
+    pub fn check_for_streams(matcher: &SequenceMatcher) -> Result<(), &'static str> {
+        if matcher.rows_before() > 0 {
+            return Err("a condition looks back at rows that were not taken");
+        }
+        if matcher.predicates().iter().any(|predicate| !predicate.never_fails()) {
+            return Err("a condition may raise an error, which only rows that runs wait for may do");
+        }
+        Ok(())
+    }
+
     /// The labels of the rows of every match, if all have the same.
     pub fn shape(&self) -> Option<Vec<Label>> {
         self.chain.then(|| self.places.iter().map(|place| place.label).collect())

@@ -1,5 +1,6 @@
 //! How many matches a row completes, none of them written down.
 
+use super::compile::StepLists;
 use super::enumerate::Enumeration;
 use super::lists::Lists;
 
@@ -7,9 +8,14 @@ impl Enumeration {
     /// The number of matches that end in `row`; `None`: more than can be counted.
     ///
     /// Cost: O(m) for m entries that lead to them.
-    pub(super) fn count(&mut self, lists: &Lists<'_>, row: u32, first: Option<u32>) -> Option<u64> {
-        self.mark(lists, row, first);
-        let steps = lists.steps;
+    pub(super) fn count(
+        &mut self,
+        steps: &StepLists,
+        lists: &Lists,
+        row: u32,
+        first: Option<u32>,
+    ) -> Option<u64> {
+        self.mark(steps, lists, row, first);
         let mut total = 0_u64;
         for (place, shape) in steps.places.iter().enumerate() {
             // `sums[i]`: ways that lead to the first i marked entries of the place.

@@ -1,10 +1,14 @@
 //! The matches that a row completes, in the order they come out in.
 
+use super::compile::StepLists;
 use super::lists::{List, Lists};
 use crate::lists::written::Written;
 
+/// Marked entries that there always is room for.
+const ENTRIES_OF_ROOM_KEPT: usize = 1 << 12;
+
 /// What leads to a match that ends in the row at hand: for each place the entries, ascending.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Marked {
     /// Numbers of entries, and their rows.
     pub(super) entries: Vec<u32>,
@@ -36,7 +40,7 @@ impl Marked {
 }
 
 /// Enumerates the matches of rows.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Enumeration {
     pub(super) marked: Vec<Marked>,
     /// Rows of the way so far, and the places that took them.
@@ -65,33 +69,40 @@ struct Choice {
 }
 
 impl Enumeration {
-    pub(super) fn new(lists: &Lists<'_>) -> Self {
+    pub(super) fn new(steps: &StepLists) -> Self {
         let marked = |place: &super::compile::Place| Marked {
             stretches: vec![vec![]; place.ins.len()],
             ..Marked::default()
         };
         Self {
-            marked: lists.steps.places.iter().map(marked).collect(),
+            marked: steps.places.iter().map(marked).collect(),
             way: vec![],
             way_places: vec![],
             frames: vec![],
             choices: vec![],
             marks: 0,
-            sums: vec![vec![]; lists.steps.places.len()],
+            sums: vec![vec![]; steps.places.len()],
+        }
+    }
+
+    /// Lets go of room that only a large answer needs.
+    pub(super) fn give_back_room(&mut self, steps: &StepLists) {
+        let marked: usize = self.marked.iter().map(|marked| marked.entries.capacity()).sum();
+        if marked + self.choices.capacity() > ENTRIES_OF_ROOM_KEPT {
+            *self = Self { marks: self.marks, ..Self::new(steps) };
         }
     }
 
     /// Marks everything that leads to a match ending in `row`, the last row of the lists. `first`: the first row that such
     /// a match may begin at, under a window.
-    pub(super) fn mark(&mut self, lists: &Lists<'_>, row: u32, first: Option<u32>) {
-        let steps = lists.steps;
+    pub(super) fn mark(&mut self, steps: &StepLists, lists: &Lists, row: u32, first: Option<u32>) {
         if steps.chain {
             return self.mark_chain(lists, first);
         }
         for place in (0..steps.places.len()).rev() {
             let mut own = std::mem::take(&mut self.marked[place]);
             own.clear();
-            self.mark_place(lists, place, row, first, &mut own);
+            self.mark_place((steps, lists), place, row, first, &mut own);
             own.entries.reverse();
             own.rows.reverse();
             own.stretches.iter_mut().for_each(|stretches| stretches.reverse());
@@ -102,7 +113,7 @@ impl Enumeration {
 
     /// The same where every place follows the one before it: stretch by stretch, since those of a place's marked entries
     /// stand one behind the other.
-    fn mark_chain(&mut self, lists: &Lists<'_>, first: Option<u32>) {
+    fn mark_chain(&mut self, lists: &Lists, first: Option<u32>) {
         let last = self.marked.len() - 1;
         for place in (0..=last).rev() {
             let list = &lists.of[place];
@@ -130,8 +141,14 @@ impl Enumeration {
     }
 
     /// Marks entries of one place from the last to the first; all later places have been marked.
-    fn mark_place(&self, lists: &Lists<'_>, place: usize, row: u32, first: Option<u32>, own: &mut Marked) {
-        let steps = lists.steps;
+    fn mark_place(
+        &self,
+        (steps, lists): (&StepLists, &Lists),
+        place: usize,
+        row: u32,
+        first: Option<u32>,
+        own: &mut Marked,
+    ) {
         let (shape, list) = (&steps.places[place], &lists.of[place]);
         let Some(mut entry) = list.end().checked_sub(1).filter(|_| !list.rows.is_empty()) else { return };
         // Of each later place: how many of its marked entries, from the last, lead from further on than where we are.
@@ -200,7 +217,7 @@ impl Enumeration {
     /// there are more than `members_max` rows.
     pub(super) fn write(
         &mut self,
-        lists: &Lists<'_>,
+        (steps, lists): (&StepLists, &Lists),
         row: u32,
         first: Option<u32>,
         most: usize,
@@ -210,10 +227,10 @@ impl Enumeration {
         if most == 0 {
             return;
         }
-        self.mark(lists, row, first);
+        self.mark(steps, lists, row, first);
         let begin =
             |marked: &Marked| marked.rows.partition_point(|known| first.is_some_and(|first| *known < first));
-        if lists.steps.chain {
+        if steps.chain {
             let own = &self.marked[0];
             let range = begin(own)..own.len();
             let until = written.matches.saturating_add(most).min(members_max / self.marked.len() + 1);
@@ -221,7 +238,7 @@ impl Enumeration {
             chain(&self.marked, &mut self.way, range, until, written);
             return;
         }
-        let starts = lists.steps.places.iter().enumerate().filter(|(_, place)| place.starts);
+        let starts = steps.places.iter().enumerate().filter(|(_, place)| place.starts);
         self.frames.clear();
         self.choices.clear();
         for (place, _) in starts {
@@ -230,12 +247,11 @@ impl Enumeration {
             self.choices.push(choice);
         }
         self.frames.push(Frame { choices: 0 });
-        self.walk(lists, row, most, members_max, written);
+        self.walk(steps, row, most, members_max, written);
     }
 
     /// Walks every way from the rows that may come first, in order of rows, then variables.
-    fn walk(&mut self, lists: &Lists<'_>, row: u32, most: usize, members_max: usize, written: &mut Written) {
-        let steps = lists.steps;
+    fn walk(&mut self, steps: &StepLists, row: u32, most: usize, members_max: usize, written: &mut Written) {
         let until = written.matches.saturating_add(most);
         while let Some(frame) = self.frames.last().copied() {
             let marked = &self.marked;

@@ -8,7 +8,7 @@ const ENTRIES_KEPT: usize = 1 << 8;
 /// Rows that reached one place, ascending.
 ///
 /// Entries are known by the number they came with; the first `dropped` are gone.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct List {
     pub(super) dropped: u32,
     /// Positions of the rows.
@@ -19,7 +19,7 @@ pub(super) struct List {
     /// Whether `starts` never falls.
     pub(super) rising: bool,
     /// How many entries there are when it is next worth looking for some to drop.
-    full: usize,
+    pub(super) full: usize,
     /// `stretches[e][i]`: for the `e`-th edge that leads here, the entries of its place that entry `i` can have come from.
     pub(super) stretches: Vec<Vec<(u32, u32)>>,
 }
@@ -44,13 +44,19 @@ impl List {
         self.stretches.iter_mut().for_each(Vec::clear);
     }
 
-    /// Drops the entries of rows before `row`.
-    fn drop_before(&mut self, row: u32) {
-        let gone = self.rows.partition_point(|known| *known < row);
+    /// How many entries, the first, lead to no match that begins at `first` or later.
+    pub(super) fn before_window(&self, first: u32) -> usize {
+        let known = if self.rising { &self.starts } else { &self.rows };
+        known.partition_point(|known| *known < first)
+    }
+
+    /// Drops the first entries.
+    pub(super) fn drop_first(&mut self, gone: usize) {
         self.full = (2 * (self.rows.len() - gone)).max(ENTRIES_KEPT);
         self.dropped += gone as u32;
         self.rows.drain(..gone);
-        self.starts.drain(..gone);
+        // Without a window there are none.
+        self.starts.drain(..gone.min(self.starts.len()));
         for stretches in &mut self.stretches {
             stretches.drain(..gone);
         }
@@ -60,6 +66,8 @@ impl List {
 /// What a row that satisfies certain conditions does.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Action {
+    /// Whether a match may begin at it.
+    pub(super) begins: bool,
     /// Places it fits, the last in the pattern first: what it takes at one place leads nowhere at this row.
     pub(super) fits: Vec<u16>,
     /// Edges of which what has been reached so far is over.
@@ -78,38 +86,45 @@ impl StepLists {
         };
         let places: Vec<u16> = (0..self.places.len() as u16).rev().filter(|place| fits(*place)).collect();
         Action {
+            begins: places.iter().any(|place| self.places[*place as usize].starts),
             over: (0..self.edges.len() as u16).filter(|edge| over(&self.edges[*edge as usize])).collect(),
             fits: places,
         }
     }
 }
 
-/// The lists of one partition.
-#[derive(Debug)]
-pub(super) struct Lists<'a> {
-    pub(super) steps: &'a StepLists,
+/// The lists of one partition. All that is asked of them takes the [`StepLists`] that they were made for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lists {
     pub(super) of: Vec<List>,
     /// `open[e]`: where the entries begin that edge `e` still leads on from.
-    open: Vec<u32>,
-    /// Entries that were made, and the most that were held at once: counts of work.
+    pub(super) open: Vec<u32>,
+    /// Entries that were made: a count of work.
     pub(super) made: u64,
+    /// Entries stay, whatever leaves the window: they may have to be as they were.
+    pub(super) keeps_all: bool,
 }
 
-impl<'a> Lists<'a> {
-    pub(super) fn new(steps: &'a StepLists) -> Self {
+impl Lists {
+    pub(super) fn new(steps: &StepLists) -> Self {
         let list = |place: &super::compile::Place| List {
             rising: true,
             full: ENTRIES_KEPT,
             stretches: vec![vec![]; place.ins.len()],
             ..List::default()
         };
-        Self { of: steps.places.iter().map(list).collect(), open: vec![0; steps.edges.len()], made: 0, steps }
+        Self {
+            of: steps.places.iter().map(list).collect(),
+            open: vec![0; steps.edges.len()],
+            made: 0,
+            keeps_all: false,
+        }
     }
 
     /// Forgets everything: another partition begins, or a match has consumed all there is.
-    pub(super) fn clear(&mut self) {
+    pub(super) fn clear(&mut self, steps: &StepLists) {
         self.of.iter_mut().for_each(List::clear);
-        for (open, edge) in self.open.iter_mut().zip(&self.steps.edges) {
+        for (open, edge) in self.open.iter_mut().zip(&steps.edges) {
             *open = self.of[edge.from as usize].end();
         }
     }
@@ -126,14 +141,20 @@ impl<'a> Lists<'a> {
     /// Grows the lists by a row. `bounded`: the first row that a match ending here may begin at, under a window.
     /// Whether the row has reached a place where a match may end.
     #[inline]
-    pub(super) fn grow(&mut self, action: &Action, row: u32, bounded: Option<u32>) -> bool {
+    pub(super) fn grow(
+        &mut self,
+        steps: &StepLists,
+        action: &Action,
+        row: u32,
+        bounded: Option<u32>,
+    ) -> bool {
         let mut ends = false;
         for place in &action.fits {
-            ends |= self.reach(*place, row, bounded) && self.steps.places[*place as usize].ends;
+            ends |= self.reach(steps, *place, row, bounded) && steps.places[*place as usize].ends;
         }
         for edge in &action.over {
             // Whoever reached the place by this very row waits from the next on.
-            self.open[*edge as usize] = self.end_before(self.steps.edges[*edge as usize].from, row);
+            self.open[*edge as usize] = self.end_before(steps.edges[*edge as usize].from, row);
         }
         ends
     }
@@ -145,8 +166,7 @@ impl<'a> Lists<'a> {
         list.end() - u32::from(list.rows.last() == Some(&row))
     }
 
-    fn reach(&mut self, place: u16, row: u32, bounded: Option<u32>) -> bool {
-        let steps = self.steps;
+    fn reach(&mut self, steps: &StepLists, place: u16, row: u32, bounded: Option<u32>) -> bool {
         let shape = &steps.places[place as usize];
         let mut latest = shape.starts.then_some(row);
         for edge in &shape.ins {
@@ -170,8 +190,8 @@ impl<'a> Lists<'a> {
         if let Some(first) = bounded {
             list.rising &= list.starts.last().is_none_or(|last| *last <= latest);
             list.starts.push(latest);
-            if list.rows.len() >= list.full {
-                list.drop_before(first);
+            if list.rows.len() >= list.full && !self.keeps_all {
+                list.drop_first(list.before_window(first));
             }
         }
         self.made += 1;

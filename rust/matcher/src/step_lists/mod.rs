@@ -19,11 +19,22 @@
 //!   have left the window are dropped when they are half of a list.
 //! - Where optional steps are followed under skip till next, the entries that lead back into the window need not be the last of a
 //!   stretch: there a row costs up to the length of its stretch.
+//!
+//! The files: [`compile`] makes places of a pattern, [`lists`] is how rows grow lists, [`enumerate`] and [`count`] are the
+//! matches that a row completes, [`search`] goes over a table. For streams, [`stream`] is the state of a rule and how a call
+//! is taken back, [`key_lists`] that of a key and what it lets go of, [`push`] the way of rows into it; [`save`] is for
+//! snapshots.
 
 pub(crate) mod compile;
 mod count;
 mod enumerate;
+mod key_lists;
 mod lists;
+mod push;
+mod save;
 mod search;
+mod stream;
 
 pub use compile::StepLists;
+pub use save::{SavedLists, load};
+pub use stream::StepListsState;

@@ -86,7 +86,7 @@ impl<'a> Ground<'a> {
 
 struct Search<'a> {
     ground: &'a Ground<'a>,
-    lists: Lists<'a>,
+    lists: Lists,
     enumeration: Enumeration,
     actions: BySymbol<Action>,
     wanted: Wanted,
@@ -105,7 +105,7 @@ impl<'a> Search<'a> {
     ) -> Self {
         let lists = Lists::new(ground.steps);
         Self {
-            enumeration: Enumeration::new(&lists),
+            enumeration: Enumeration::new(ground.steps),
             actions: BySymbol::new(ground.masks.len()),
             ground,
             lists,
@@ -119,7 +119,7 @@ impl<'a> Search<'a> {
 
     fn run(mut self, piece: &Piece) -> Result<Outcome, MatchError> {
         for partition in piece.partitions.clone() {
-            self.lists.clear();
+            self.lists.clear(self.ground.steps);
             self.outcome.of_partition = 0;
             self.partition(&self.ground.chunk.rows.partition(partition), piece)?;
             if self.wanted == Wanted::Any && self.outcome.counted > 0 || self.has_too_many_rows() {
@@ -174,7 +174,7 @@ impl<'a> Search<'a> {
     #[inline]
     fn grow(&mut self, row: u32, symbol: u64, first: Option<u32>) -> bool {
         let action = self.actions.number(symbol, || self.ground.steps.action(symbol));
-        self.lists.grow(&self.actions.made()[action as usize], row, first)
+        self.lists.grow(self.ground.steps, &self.actions.made()[action as usize], row, first)
     }
 
     /// Takes the matches that end in the row. Whether no further row of the partition is wanted.
@@ -184,13 +184,14 @@ impl<'a> Search<'a> {
             Wanted::Any => 1,
             Wanted::Count => self
                 .enumeration
-                .count(&self.lists, row, first)
+                .count(self.ground.steps, &self.lists, row, first)
                 .ok_or(MatchError::TooLarge { what: "matches to count", limit: u64::MAX })?,
             Wanted::Matches(most) => {
                 let Outcome { written, completed, of_partition, .. } = &mut self.outcome;
                 let (before, number) = (written.matches, *of_partition as i64 + 1);
                 let own = most - *of_partition;
-                self.enumeration.write(&self.lists, row, first, own, self.members_max, written);
+                let lists = (self.ground.steps, &self.lists);
+                self.enumeration.write(lists, row, first, own, self.members_max, written);
                 let matches = before..written.matches;
                 *of_partition += matches.len();
                 let found = matches.len() as u64;
@@ -202,7 +203,7 @@ impl<'a> Search<'a> {
         };
         self.outcome.count(found)?;
         if self.ground.steps.consumes && found > 0 {
-            self.lists.clear();
+            self.lists.clear(self.ground.steps);
         }
         Ok(match self.wanted {
             Wanted::Any => true,

@@ -1,0 +1,365 @@
+//! The lists of one key of a stream: what they keep between calls, how they are put back, and what is let go of.
+
+use std::collections::VecDeque;
+
+use super::compile::StepLists;
+use super::lists::{List, Lists};
+use crate::error::MatchError;
+use crate::lists::window::Bound;
+
+/// Entries of a loop that are followed back, one from the other, each time something is let go of.
+const LINKS_FOLLOWED: usize = 64;
+
+/// Room of fewer entries than this is never given back.
+const ROOM_KEPT: usize = 16;
+
+/// Rows at which matches may begin, ascending. Kept under a window only.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Starts {
+    pub(super) rows: VecDeque<u32>,
+    /// `at[i]`: time of `rows[i]`, or its place among the rows of the key, whichever the window counts.
+    pub(super) at: VecDeque<i64>,
+    /// The first of them have left the window since the last commit.
+    pub(super) over: usize,
+}
+
+/// See the module.
+///
+/// Rows go by their place in the order of all rows, less `base`: numbers from 1 on, so that 0 is before every window.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KeyLists {
+    pub(super) key: Box<[u8]>,
+    pub(super) lists: Lists,
+    pub(super) starts: Starts,
+    /// The row that is number 1.
+    pub(super) base: u64,
+    /// Rows of the key so far, where the window counts rows.
+    pub(super) position: u64,
+    /// Matches so far.
+    pub(super) matches: u64,
+    /// Whether it is in the queue of those whose rows leave the window.
+    pub(super) queued: bool,
+    /// Whether it has been touched since the state began to remember how things were.
+    pub(super) touched: bool,
+    /// Bytes and entries, as they are counted in the state.
+    pub(super) bytes: usize,
+    pub(super) entries: usize,
+}
+
+impl KeyLists {
+    pub(super) fn new(key: &[u8], steps: &StepLists) -> Self {
+        Self { key: key.into(), lists: Lists::new(steps), ..Self::default() }
+    }
+
+    /// The place of a row in the order of all rows.
+    pub(super) fn ordinal(&self, row: u32) -> u64 {
+        self.base + u64::from(row) - 1
+    }
+
+    /// The number of a row for which there is [room](Self::make_room).
+    #[inline]
+    pub(super) fn row(&self, ordinal: u64) -> u32 {
+        (ordinal - self.base + 1) as u32
+    }
+
+    /// Makes sure that rows up to `last`, `rows` of them at most, can be numbered, and entries for them.
+    ///
+    /// Cost: O(1), but once in some thousand millions of rows.
+    pub(super) fn make_room(
+        &mut self,
+        steps: &StepLists,
+        (first, last): (u64, u64),
+        rows: u32,
+    ) -> Result<(), MatchError> {
+        let limit = u64::from(u32::MAX) - 2;
+        let entries_fit = |lists: &Lists| lists.of.iter().all(|list| list.end().checked_add(rows).is_some());
+        // What is remembered of a key that has been touched goes by the numbers there are.
+        if !self.touched {
+            if self.lists.held() == 0 && self.starts.rows.is_empty() {
+                self.base = first;
+            }
+            if last - self.base > limit {
+                self.base += self.lists.number_rows_anew(&mut self.starts.rows);
+            }
+            if !entries_fit(&self.lists) {
+                self.lists.number_entries_anew(steps);
+            }
+        }
+        if last - self.base > limit || !entries_fit(&self.lists) {
+            return Err(MatchError::TooLarge { what: "rows from the first to the last of a match", limit });
+        }
+        Ok(())
+    }
+
+    /// The first row that a match may begin at that ends in `row`, which stands `at`; rows are asked for in order.
+    #[inline]
+    pub(super) fn first_in_window(&mut self, bound: Bound, row: u32, at: i64) -> Option<u32> {
+        if bound == Bound::None {
+            return None;
+        }
+        let starts = &mut self.starts;
+        while starts.at.get(starts.over).is_some_and(|start| bound.is_over(*start, at)) {
+            starts.over += 1;
+        }
+        Some(starts.rows.get(starts.over).copied().unwrap_or(row))
+    }
+
+    /// Lets go of what has left the window and of what no row to come can go on from.
+    ///
+    /// Cost: amortised O(1) an entry, and O(p) for p places.
+    pub(super) fn let_go(&mut self, steps: &StepLists) {
+        let starts = &mut self.starts;
+        if let Bound::Rows(_) = steps.within {
+            // What the next row of the key will find.
+            let next = self.position as i64;
+            while starts.at.get(starts.over).is_some_and(|start| steps.within.is_over(*start, next)) {
+                starts.over += 1;
+            }
+        }
+        let first = match steps.within {
+            Bound::None => None,
+            _ => Some(starts.rows.get(starts.over).copied().unwrap_or(u32::MAX)),
+        };
+        let earliest = self.lists.let_go(steps, first);
+        let gone = starts.rows.partition_point(|row| *row < earliest).max(starts.over);
+        starts.rows.drain(..gone);
+        starts.at.drain(..gone);
+        starts.over = 0;
+        let left = starts.rows.len();
+        if has_too_much_room(left, starts.rows.capacity()) {
+            starts.rows.shrink_to(room_for(left));
+            starts.at.shrink_to(room_for(left));
+        }
+        self.lists.keeps_all = true;
+    }
+
+    pub(super) fn count_bytes(&self) -> usize {
+        let starts = self.starts.rows.capacity() * 4 + self.starts.at.capacity() * 8;
+        self.key.len() + self.lists.bytes() + self.lists.fixed_bytes() + starts
+    }
+}
+
+impl Lists {
+    /// Entries of all places.
+    pub(super) fn held(&self) -> usize {
+        self.of.iter().map(|list| list.rows.len()).sum()
+    }
+
+    /// Bytes that there are whatever is held.
+    fn fixed_bytes(&self) -> usize {
+        let stretches = self.of.iter().map(|list| list.stretches.len() * size_of::<Vec<(u32, u32)>>());
+        self.of.len() * size_of::<List>() + self.open.len() * 4 + stretches.sum::<usize>()
+    }
+
+    /// Forgets the row at the places that nothing follows, once what it completes has been told.
+    pub(super) fn forget_ends(&mut self, steps: &StepLists, fits: &[u16]) {
+        for place in fits.iter().filter(|place| steps.places[**place as usize].outs.is_empty()) {
+            self.of[*place as usize].truncate(0);
+        }
+    }
+
+    /// Lets go of entries that no row to come can go on from: nothing leads on from them, or nothing that leads on from
+    /// them has kept in the window. Gives the first row that anything left began at.
+    fn let_go(&mut self, steps: &StepLists, first: Option<u32>) -> u32 {
+        let mut earliest = u32::MAX;
+        // `from[p]`: the first entry that is still of use.
+        let mut from: Vec<u32> = self.of.iter().map(List::end).collect();
+        for (place, shape) in steps.places.iter().enumerate().rev() {
+            let mut useful = self.of[place].end();
+            let mut itself = None;
+            for edge in &shape.outs {
+                useful = useful.min(self.open[*edge as usize]);
+                let to = steps.edges[*edge as usize].to as usize;
+                let index = steps.places[to].ins.iter().position(|known| known == edge);
+                let index = index.expect("an edge leads to where it leads");
+                if to == place {
+                    itself = Some(index);
+                } else if let Some((begin, _)) = self.of[to].stretches[index].get(self.of[to].place(from[to]))
+                {
+                    // Stretches never begin before those of earlier entries.
+                    useful = useful.min(*begin);
+                }
+            }
+            let list = &mut self.of[place];
+            useful = useful.max(list.dropped);
+            if let Some(index) = itself {
+                useful = list.first_linked(index, useful);
+            }
+            if let Some(first) = first {
+                useful = useful.max(list.dropped + list.before_window(first) as u32);
+            }
+            from[place] = useful;
+            if let Some(row) = list.rows.get(list.place(useful)).filter(|_| shape.starts) {
+                earliest = earliest.min(*row);
+            }
+        }
+        for (list, from) in self.of.iter_mut().zip(from) {
+            let gone = list.place(from);
+            // Moving what stays is paid for by what goes.
+            if gone > 0 && gone * 4 >= list.rows.len() {
+                list.drop_first(gone);
+            }
+            list.give_back_room();
+        }
+        earliest
+    }
+
+    /// Subtracts from the numbers of rows what they have in common, and gives it.
+    fn number_rows_anew(&mut self, starts: &mut VecDeque<u32>) -> u64 {
+        let firsts = self.of.iter().filter_map(|list| list.rows.first()).chain(starts.front());
+        let Some(shift) = firsts.min().map(|first| first - 1) else { return 0 };
+        for list in &mut self.of {
+            list.rows.iter_mut().for_each(|row| *row -= shift);
+            // What began before all that is left is out of the window.
+            list.starts.iter_mut().for_each(|start| *start = start.saturating_sub(shift));
+        }
+        starts.iter_mut().for_each(|row| *row -= shift);
+        u64::from(shift)
+    }
+
+    /// Subtracts from the numbers of entries those that were dropped.
+    fn number_entries_anew(&mut self, steps: &StepLists) {
+        let dropped: Vec<u32> = self.of.iter().map(|list| list.dropped).collect();
+        let shift_of = |edge: &u16| dropped[steps.edges[*edge as usize].from as usize];
+        for (list, shape) in self.of.iter_mut().zip(&steps.places) {
+            for (stretches, shift) in list.stretches.iter_mut().zip(shape.ins.iter().map(shift_of)) {
+                for (begin, end) in stretches {
+                    (*begin, *end) = (begin.saturating_sub(shift), end.saturating_sub(shift));
+                }
+            }
+            list.dropped = 0;
+        }
+        for (edge, open) in self.open.iter_mut().enumerate() {
+            *open = open.saturating_sub(shift_of(&(edge as u16)));
+        }
+    }
+}
+
+impl List {
+    /// Leaves the first entries.
+    pub(super) fn truncate(&mut self, entries: usize) {
+        self.rows.truncate(entries);
+        self.starts.truncate(entries);
+        self.stretches.iter_mut().for_each(|stretches| stretches.truncate(entries));
+    }
+
+    fn give_back_room(&mut self) {
+        let room = room_for(self.rows.len());
+        if has_too_much_room(self.rows.len(), self.rows.capacity()) {
+            self.rows.shrink_to(room);
+            self.starts.shrink_to(room);
+            self.stretches.iter_mut().for_each(|stretches| stretches.shrink_to(room));
+        }
+    }
+
+    /// The first entry that a loop comes from whose entries from `useful` on are of use; the first there is, if that is too
+    /// far back to be looked for now.
+    fn first_linked(&mut self, index: usize, useful: u32) -> u32 {
+        let all = self.rows.len() >= self.full;
+        if all {
+            self.full = 2 * self.rows.len();
+        }
+        let mut from = useful;
+        for _ in 0..if all { self.rows.len() } else { LINKS_FOLLOWED } {
+            match self.stretches[index].get(self.place(from)) {
+                Some((begin, _)) if *begin < from && from > self.dropped => from = (*begin).max(self.dropped),
+                _ => return from,
+            }
+        }
+        if all { from } else { self.dropped }
+    }
+}
+
+/// Room for so many entries, and a quarter more.
+fn room_for(entries: usize) -> usize {
+    entries + entries / 4
+}
+
+/// Whether there is room for half as many again: what a vector has grown by is more than it will need soon.
+fn has_too_much_room(entries: usize, room: usize) -> bool {
+    room > (entries + entries / 2).max(ROOM_KEPT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::compile::{Edge, Place};
+    use super::super::enumerate::Enumeration;
+    use super::*;
+    use crate::lists::written::Written;
+    use crate::match_set::Label;
+
+    /// `a ->> b ->> c`, each of a predicate of its own.
+    fn three_steps() -> StepLists {
+        let place = |index: u16| Place {
+            variable: index,
+            label: Label { variable: index, excluded: false },
+            starts: index == 0,
+            ends: index == 2,
+            ins: index.checked_sub(1).into_iter().collect(),
+            outs: Some(index).filter(|index| *index < 2).into_iter().collect(),
+        };
+        let edge = |from: u16| Edge { from, to: from + 1, takes_first: false, absent: vec![] };
+        StepLists {
+            places: (0..3).map(place).collect(),
+            edges: (0..2).map(edge).collect(),
+            predicates: vec![0, 1, 2],
+            of_variable: vec![Some(0), Some(1), Some(2)],
+            consumes: false,
+            within: Bound::Rows(1 << 40),
+            chain: true,
+        }
+    }
+
+    fn put(key: &mut KeyLists, steps: &StepLists, ordinal: u64, place: u16) {
+        let row = key.row(ordinal);
+        let first = key.first_in_window(steps.within, row, 0);
+        let action = steps.action(1 << place);
+        key.lists.grow(steps, &action, row, first);
+        if action.begins {
+            key.starts.rows.push_back(row);
+            key.starts.at.push_back(0);
+        }
+    }
+
+    /// The matches that end in the row, which is forgotten again.
+    fn matches(key: &mut KeyLists, steps: &StepLists, ordinal: u64) -> Vec<u64> {
+        put(key, steps, ordinal, 2);
+        let (row, mut written) = (key.row(ordinal), Written::default());
+        let first = key.first_in_window(steps.within, row, 0);
+        Enumeration::new(steps).write((steps, &key.lists), row, first, 100, 1000, &mut written);
+        key.lists.forget_ends(steps, &[2]);
+        written.rows.iter().map(|row| key.ordinal(*row)).collect()
+    }
+
+    #[test]
+    fn numbers_of_rows_and_entries_begin_anew_before_they_run_out() {
+        let steps = three_steps();
+        let mut key = KeyLists::new(b"", &steps);
+        key.make_room(&steps, (100, 110), 10).expect("room");
+        for (ordinal, place) in [(100, 0), (101, 0), (102, 1), (103, 0), (104, 1)] {
+            put(&mut key, &steps, ordinal, place);
+        }
+        // The first row has left.
+        key.lists.of[0].drop_first(1);
+        key.starts.rows.pop_front();
+        key.starts.at.pop_front();
+        let right = |last: u64| vec![101, 102, last, 101, 104, last, 103, 104, last];
+        assert_eq!(matches(&mut key, &steps, 105), right(105));
+        let far = 100 + u64::from(u32::MAX) - 1;
+        key.make_room(&steps, (106, far), 10).expect("room by numbering rows anew");
+        assert_eq!((key.base, matches(&mut key, &steps, far)), (101, right(far)));
+        // As if there had been very many entries.
+        let more = u32::MAX - 8;
+        key.lists.of.iter_mut().for_each(|list| list.dropped += more);
+        key.lists.open.iter_mut().for_each(|open| *open += more);
+        let stretches = key.lists.of.iter_mut().flat_map(|list| &mut list.stretches).flatten();
+        stretches.for_each(|(begin, end)| (*begin, *end) = (*begin + more, *end + more));
+        assert_eq!(matches(&mut key, &steps, far), right(far));
+        key.make_room(&steps, (far, far), 10).expect("room by numbering entries anew");
+        assert_eq!(key.lists.of.iter().map(|list| list.dropped).collect::<Vec<_>>(), [0, 0, 0]);
+        assert_eq!(matches(&mut key, &steps, far), right(far));
+        // What cannot be numbered is refused.
+        let error = key.make_room(&steps, (far, far + 8), 10).expect_err("row 101 is still there");
+        assert!(matches!(error, MatchError::TooLarge { .. }), "{error}");
+    }
+}

@@ -1,0 +1,191 @@
+//! Step lists of a stream as plain data, to be saved and loaded: by key, so that shards may be others when they are loaded.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::compile::StepLists;
+use super::key_lists::{KeyLists, Starts};
+use super::lists::{List, Lists};
+use super::stream::StepListsState;
+use crate::lists::window::Bound;
+
+/// All lists of a rule.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SavedLists {
+    keys: Vec<SavedKey>,
+}
+
+/// Lists of a key. Rows, times and starts are written as differences, which are short.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct SavedKey {
+    key: Vec<u8>,
+    base: u64,
+    position: u64,
+    matches: u64,
+    lists: Vec<SavedList>,
+    open: Vec<u32>,
+    /// Rows at which matches may begin, and their times or positions.
+    start_rows: Vec<u32>,
+    start_at: Vec<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct SavedList {
+    dropped: u32,
+    rows: Vec<u32>,
+    /// How far the latest start is back from the row.
+    starts_back: Vec<u32>,
+    stretches: Vec<Vec<(u32, u32)>>,
+}
+
+impl SavedLists {
+    /// Whether nothing was kept.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+}
+
+impl StepListsState {
+    /// Adds the lists of this shard to what is saved.
+    pub fn save(&self, saved: &mut SavedLists) {
+        let mut keys: Vec<&KeyLists> = self.occupied().collect();
+        keys.sort_unstable_by(|left, right| left.key.cmp(&right.key));
+        saved.keys.extend(keys.into_iter().map(|entry| SavedKey {
+            key: entry.key.to_vec(),
+            // Without rows it says nothing.
+            base: if entry.entries == 0 { 0 } else { entry.base },
+            position: entry.position,
+            matches: entry.matches,
+            lists: entry.lists.of.iter().map(saved_list).collect(),
+            open: entry.lists.open.clone(),
+            start_rows: differences(entry.starts.rows.iter().copied(), 0, u32::wrapping_sub),
+            start_at: differences(entry.starts.at.iter().copied(), 0, i64::wrapping_sub),
+        }));
+    }
+
+    /// Takes over a key that was saved.
+    fn load(&mut self, saved: SavedKey) -> Result<(), String> {
+        let entry = self.checked(saved)?;
+        let place = self.add(&entry.key);
+        self.keys[place as usize] = entry;
+        self.let_go(place);
+        Ok(())
+    }
+
+    fn checked(&self, saved: SavedKey) -> Result<KeyLists, String> {
+        let steps = self.steps();
+        let refuse = |what: &str| Err(format!("{what} that the pattern cannot have"));
+        let windowed = steps.within != Bound::None;
+        if self.find(&saved.key).is_some() || saved.lists.len() != steps.places.len() {
+            return refuse("a key");
+        }
+        let mut lists = Lists::new(steps);
+        for ((own, list), shape) in lists.of.iter_mut().zip(saved.lists).zip(&steps.places) {
+            let count = list.rows.len();
+            let rows = sums(list.rows, 0, u32::wrapping_add);
+            let starts: Vec<u32> =
+                rows.iter().zip(&list.starts_back).map(|(row, back)| row.wrapping_sub(*back)).collect();
+            let fits = list.stretches.len() == shape.ins.len()
+                && list.stretches.iter().all(|stretches| stretches.len() == count)
+                && list.starts_back.len() == if windowed { count } else { 0 }
+                && starts.iter().zip(&rows).all(|(start, row)| start <= row)
+                && u64::from(list.dropped) + count as u64 <= u64::from(u32::MAX);
+            if !fits || !are_row_numbers(&rows) {
+                return refuse("rows");
+            }
+            own.rising = starts.is_sorted();
+            (own.dropped, own.rows, own.starts, own.stretches) = (list.dropped, rows, starts, list.stretches);
+        }
+        let start_rows = sums(saved.start_rows, 0, u32::wrapping_add);
+        if !are_row_numbers(&start_rows) {
+            return refuse("start rows");
+        }
+        let starts = Starts {
+            rows: start_rows.into(),
+            at: VecDeque::from(sums(saved.start_at, 0, i64::wrapping_add)),
+            over: 0,
+        };
+        let rise = starts.at.iter().is_sorted() && starts.rows.len() == starts.at.len();
+        if !rise || !windowed && !starts.rows.is_empty() {
+            return refuse("start rows");
+        }
+        if saved.open.len() != steps.edges.len() || !stretches_fit(steps, &lists, &saved.open) {
+            return refuse("steps");
+        }
+        let last = lists.of.iter().filter_map(|list| list.rows.last()).chain(starts.rows.back()).max();
+        if saved.base.checked_add(u64::from(last.copied().unwrap_or(0))).is_none() {
+            return refuse("a row");
+        }
+        lists.open = saved.open;
+        let (base, position, matches) = (saved.base, saved.position, saved.matches);
+        if position > i64::MAX as u64 || matches > i64::MAX as u64 {
+            return refuse("a count");
+        }
+        let key = saved.key.into();
+        Ok(KeyLists { key, lists, starts, base, position, matches, ..KeyLists::default() })
+    }
+}
+
+/// Loads lists into shards. `shard_of` says which shard a key belongs to.
+///
+/// # Errors
+/// Why the data are no lists of the pattern; the shards are then of no use.
+pub fn load(
+    saved: SavedLists,
+    shards: &mut [StepListsState],
+    shard_of: impl Fn(&[u8]) -> usize,
+) -> Result<(), String> {
+    saved.keys.into_iter().try_for_each(|key| shards[shard_of(&key.key)].load(key))?;
+    shards.iter_mut().for_each(StepListsState::put_expiring_in_order);
+    Ok(())
+}
+
+/// Whether edges lead on from entries there are or were, and entries come from earlier ones: each from where the one before
+/// it in its list came from, or further on.
+fn stretches_fit(steps: &StepLists, lists: &Lists, open: &[u32]) -> bool {
+    steps.places.iter().zip(&lists.of).all(|(shape, list)| {
+        shape.ins.iter().zip(&list.stretches).all(|(edge, stretches)| {
+            let from = &lists.of[steps.edges[*edge as usize].from as usize];
+            let rise = |pair: &[(u32, u32)]| pair[0].0 <= pair[1].0 && pair[0].1 <= pair[1].1;
+            // The last entry of a stretch is of an earlier row, if it is still there.
+            let earlier = |((begin, end), row): (&(u32, u32), &u32)| {
+                begin <= end
+                    && *end <= from.end()
+                    && (*end <= from.dropped || begin == end || from.rows[from.place(*end - 1)] < *row)
+            };
+            open[*edge as usize] <= from.end()
+                && stretches.last().is_none_or(|(begin, _)| *begin <= open[*edge as usize])
+                && stretches.windows(2).all(rise)
+                && stretches.iter().zip(&list.rows).all(earlier)
+        })
+    })
+}
+
+/// Whether these are numbers of rows, each greater than the one before.
+fn are_row_numbers(rows: &[u32]) -> bool {
+    rows.first().is_none_or(|first| *first > 0) && rows.windows(2).all(|pair| pair[0] < pair[1])
+}
+
+fn saved_list(list: &List) -> SavedList {
+    SavedList {
+        dropped: list.dropped,
+        rows: differences(list.rows.iter().copied(), 0, u32::wrapping_sub),
+        starts_back: list.rows.iter().zip(&list.starts).map(|(row, start)| row - start).collect(),
+        stretches: list.stretches.clone(),
+    }
+}
+
+fn differences<T: Copy>(values: impl Iterator<Item = T>, zero: T, less: impl Fn(T, T) -> T) -> Vec<T> {
+    values.scan(zero, |last, value| Some(less(value, std::mem::replace(last, value)))).collect()
+}
+
+fn sums<T: Copy>(differences: Vec<T>, zero: T, plus: impl Fn(T, T) -> T) -> Vec<T> {
+    differences
+        .into_iter()
+        .scan(zero, |last, difference| {
+            *last = plus(*last, difference);
+            Some(*last)
+        })
+        .collect()
+}
