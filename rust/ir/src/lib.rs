@@ -4,7 +4,7 @@
 //! crate knows no Arrow, does no I/O and runs nothing: what can be said about a pattern without data is said here.
 //!
 //! - [`pattern`]: which rows, in which order, what to report. [`expr`]: conditions and measures.
-//! - [`trend`]: values over all matches, none of them built.
+//! - [`trend`]: values over all matches, none of them built. [`window`]: values of the rows in a stretch of time.
 //! - [`temporal_text`]: dates and times as text.
 //! - [`validate`](Pattern::validate): every rule that can be checked without data.
 //! - [`normalise`](Pattern::normalise): one spelling for each meaning.
@@ -20,6 +20,7 @@ pub mod pattern;
 pub mod query;
 pub mod temporal_text;
 pub mod trend;
+pub mod window;
 
 mod absence;
 mod normalise;
@@ -37,4 +38,5 @@ pub use pattern::{
 };
 pub use query::{OrderItem, Query, SelectItem};
 pub use trend::Trend;
+pub use window::{Frame, Window};
 pub use wire::{WIRE_VERSION, expr_from_json, expr_to_json};

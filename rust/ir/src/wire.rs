@@ -1,4 +1,4 @@
-//! Patterns as versioned JSON, and the hash that names a version of a rule.
+//! Patterns and windows as versioned JSON, and the hash that names a version of a rule.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -7,6 +7,7 @@ use crate::error::PatternError;
 use crate::expr::Expr;
 use crate::limits::WIRE_DEPTH_MAX;
 use crate::pattern::Pattern;
+use crate::window::Window;
 
 /// The newest wire version, and the one that is written.
 pub const WIRE_VERSION: u64 = 1;
@@ -31,14 +32,7 @@ impl Pattern {
     /// [`PatternError::Malformed`] for anything that is not such JSON, [`PatternError::WireVersion`] for a newer
     /// version, and whatever [`validate`](Self::validate) finds.
     pub fn from_json(text: &str) -> Result<Self, PatternError> {
-        #[derive(Deserialize)]
-        struct Version {
-            cepheid_ir: u64,
-        }
-        let version: Version = read(text)?;
-        if version.cepheid_ir != WIRE_VERSION {
-            return Err(PatternError::WireVersion { found: version.cepheid_ir, supported: WIRE_VERSION });
-        }
+        check_version(text)?;
         let envelope: Envelope<Self> = read(text)?;
         envelope.pattern.validate()?;
         Ok(envelope.pattern.normalise())
@@ -47,8 +41,56 @@ impl Pattern {
     /// SHA-256 of the wire form without the rule's name, in hex: equal meaning in equal spelling gives equal hashes.
     pub fn fingerprint(&self) -> String {
         let nameless = Self { name: None, ..self.clone() };
-        Sha256::digest(nameless.to_json()).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex_digest(&nameless.to_json())
     }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WindowEnvelope<W> {
+    cepheid_ir: u64,
+    window: W,
+}
+
+impl Window {
+    /// The window as JSON, `{"cepheid_ir": 1, "window": {...}}`, fields in declaration order.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(&WindowEnvelope { cepheid_ir: WIRE_VERSION, window: self })
+            .expect("a window has no map keys and no failing serialiser")
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote, validates it and brings it to its normal spelling.
+    ///
+    /// # Errors
+    /// As [`Pattern::from_json`].
+    pub fn from_json(text: &str) -> Result<Self, PatternError> {
+        check_version(text)?;
+        let envelope: WindowEnvelope<Self> = read(text)?;
+        envelope.window.validate()?;
+        Ok(envelope.window.normalise())
+    }
+
+    /// SHA-256 of the wire form without the rule's name, in hex.
+    pub fn fingerprint(&self) -> String {
+        let nameless = Self { name: None, ..self.clone() };
+        hex_digest(&nameless.to_json())
+    }
+}
+
+fn check_version(text: &str) -> Result<(), PatternError> {
+    #[derive(Deserialize)]
+    struct Version {
+        cepheid_ir: u64,
+    }
+    let version: Version = read(text)?;
+    if version.cepheid_ir != WIRE_VERSION {
+        return Err(PatternError::WireVersion { found: version.cepheid_ir, supported: WIRE_VERSION });
+    }
+    Ok(())
+}
+
+fn hex_digest(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An expression as JSON, without a version: part of a message between the two halves of one build.
