@@ -2,7 +2,7 @@
 //!
 //! [`plan`] compiles a pattern against a schema; [`pipeline`] runs the stages; [`derive`](mod@derive) makes output
 //! columns of matches; [`query`] does what an outer `SELECT` asks of them; [`sequences`] runs event sequences over a table;
-//! [`trend`] and [`trend_output`] are values over all matches.
+//! [`trend`] and [`trend_output`] are values over all matches; [`windows`] are those of a table.
 #![forbid(unsafe_code)]
 
 mod aggregates;
@@ -26,6 +26,7 @@ mod step_lists;
 
 mod trend;
 mod trend_output;
+mod windows;
 
 pub use cepheid_matcher::Strategy;
 pub use cepheid_matcher::sequence::{FoundKind, Moment};
@@ -40,3 +41,4 @@ pub use sequences::{SequenceFound, match_events};
 pub use stream::{
     DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, RuleStats, TopicOutputs, match_topics,
 };
+pub use windows::aggregate_table;
