@@ -10,6 +10,7 @@
 """
 
 from cepheid._native import __version__
+from cepheid.aggregating import aggregate
 from cepheid.columns import Ref, col, expr_from_sql, lit, ref
 from cepheid.derived import Derived
 from cepheid.engine import Engine
@@ -59,6 +60,7 @@ from cepheid.predicate import udf
 from cepheid.pusher import Pusher
 from cepheid.result import Matches
 from cepheid.sql import pattern_from_sql, sql
+from cepheid.window import Window, WindowBuilder, window
 
 __all__ = [
     "CepheidError",
@@ -81,9 +83,12 @@ __all__ = [
     "SqlError",
     "StateLimitError",
     "StoreError",
+    "Window",
+    "WindowBuilder",
     "__version__",
     "abs",
     "absent",
+    "aggregate",
     "all_of",
     "classifier",
     "coalesce",
@@ -118,4 +123,5 @@ __all__ = [
     "sql",
     "udf",
     "when",
+    "window",
 ]

@@ -16,9 +16,11 @@ __all__ = [
     "Pattern",
     "Pusher",
     "Query",
+    "Window",
     "__version__",
     "check_expression",
     "parse_expression",
+    "parse_measure",
     "unparse_expression",
 ]
 
@@ -347,6 +349,31 @@ class Pattern:
         """
 
 @final
+class Window:
+    """A validated window in its normal spelling; `cepheid.Window` keeps one."""
+
+    @staticmethod
+    def from_json(text: str) -> Window:
+        """Reads the wire form, validates and normalises it.
+
+        Raises:
+            PatternError: It is no window, or an impossible one.
+        """
+
+    def to_json(self) -> str:
+        """The wire form."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the wire form without the name, in hex."""
+
+    def aggregate(self, data: object, *, event_time: str | None = None, threads: int | None = None) -> MatchTable:
+        """What it says of the rows of one table; an event time given here comes before its own.
+
+        Raises:
+            CepheidError: See `cepheid.aggregate`.
+        """
+
+@final
 class Query:
     """A parsed query over the matches of one table."""
 
@@ -389,6 +416,13 @@ def check_expression(json: str) -> str:
 
     Raises:
         PatternError: It is no expression.
+    """
+
+def parse_measure(text: str) -> tuple[str, str | None]:
+    """Reads a measure of the algebra; gives it as JSON, and the name that may stand behind it.
+
+    Raises:
+        SqlError: It is no expression.
     """
 
 def parse_expression(text: str, dialect: str) -> str:

@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Any
 
 from cepheid import _native
+from cepheid.building import encodable
 from cepheid.errors import SqlError
 from cepheid.names import listed_names, nearest_name, resolve_name
 from cepheid.options import checked_count
@@ -92,11 +93,7 @@ def checked_text(text: Any) -> str:
     """A text that can be handed to the parser."""
     if not isinstance(text, str):
         raise TypeError(f"SQL is text, not {type(text).__name__}")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise SqlError("the text holds a lone surrogate, which is no Unicode text") from None
-    return text
+    return encodable(text)
 
 
 def table_name(query: _native.Query, known: list[str]) -> str:

@@ -26,6 +26,7 @@ mod step_lists;
 
 mod trend;
 mod trend_output;
+mod windows;
 
 pub use cepheid_matcher::Strategy;
 pub use cepheid_matcher::sequence::{FoundKind, Moment};
@@ -40,3 +41,4 @@ pub use sequences::{SequenceFound, match_events};
 pub use stream::{
     DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, RuleStats, TopicOutputs, match_topics,
 };
+pub use windows::aggregate_table;

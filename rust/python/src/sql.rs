@@ -72,6 +72,15 @@ pub(crate) fn parse_expression(py: Python<'_>, text: &str, dialect: &str) -> PyR
     without_gil(py, || Ok(ir::expr_to_json(&sql::parse_expression(text, dialect)?)))
 }
 
+/// Reads a measure of the algebra; gives it as JSON, and the name that may stand behind it.
+#[pyfunction]
+pub(crate) fn parse_measure(py: Python<'_>, text: &str) -> PyResult<(String, Option<String>)> {
+    without_gil(py, || {
+        let (measure, name) = sql::parse_measure(text)?;
+        Ok((ir::expr_to_json(&measure), name))
+    })
+}
+
 /// SQL text of an expression given as JSON.
 #[pyfunction]
 pub(crate) fn unparse_expression(py: Python<'_>, json: &str) -> PyResult<String> {

@@ -106,6 +106,22 @@ pub fn parse_expression(text: &str, dialect: Dialect) -> Result<Expr, SqlError> 
     })
 }
 
+/// Reads a measure of the algebra and the name that may stand behind it: `SUM(x) AS total`.
+///
+/// # Errors
+/// As [`parse_expression`].
+pub fn parse_measure(text: &str) -> Result<(Expr, Option<String>), SqlError> {
+    placed(text, || {
+        let mut cursor = Cursor::new(text)?;
+        let node = cursor.expression()?;
+        let name = if cursor.eat_word("AS") { Some(cursor.name("a name")?.text) } else { None };
+        cursor.end_of_text(&["an operator", "AS", "the end of the expression"])?;
+        let scope =
+            Scope { dialect: Dialect::AlgebraMeasure, variables: None, alias: None, context: String::new() };
+        Ok((lower_expression(&scope, node)?, name))
+    })
+}
+
 fn placed<T>(text: &str, parse: impl FnOnce() -> Parsed<T>) -> Result<T, SqlError> {
     parse().map_err(|failure| SqlError::new(text, *failure))
 }
