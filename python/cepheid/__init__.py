@@ -59,7 +59,7 @@ from cepheid.pattern import Pattern, absent, all_of, event, seq
 from cepheid.predicate import udf
 from cepheid.pusher import Pusher
 from cepheid.result import Matches
-from cepheid.sql import pattern_from_sql, sql
+from cepheid.sql import pattern_from_sql, sql, window_from_sql
 from cepheid.window import Window, WindowBuilder, window
 
 __all__ = [
@@ -124,4 +124,5 @@ __all__ = [
     "udf",
     "when",
     "window",
+    "window_from_sql",
 ]

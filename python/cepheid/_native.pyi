@@ -360,6 +360,14 @@ class Window:
             PatternError: It is no window, or an impossible one.
         """
 
+    @staticmethod
+    def from_sql(text: str) -> Window:
+        """Reads a `SELECT ... FROM TABLE(TUMBLE(...)) ... GROUP BY ...` that does nothing more.
+
+        Raises:
+            SqlError: It is none.
+        """
+
     def to_json(self) -> str:
         """The wire form."""
 
@@ -375,7 +383,7 @@ class Window:
 
 @final
 class Query:
-    """A parsed query over the matches of one table."""
+    """A parsed query over the matches, or the windows, of one table."""
 
     @staticmethod
     def parse(text: str) -> Query:
@@ -393,8 +401,8 @@ class Query:
     def table_quoted(self) -> bool:
         """Whether the table's name was quoted."""
 
-    def pattern(self) -> Pattern:
-        """The query's pattern, without what the outer `SELECT` does with its rows."""
+    def pattern(self) -> Pattern | None:
+        """The query's pattern, without what the outer `SELECT` does with its rows; none of windows."""
 
     def explain(self, schema: _ArrowSchemaExportable | None = None) -> str:
         """The plan in prose; with a schema, types are checked as well.

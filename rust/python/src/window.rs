@@ -21,6 +21,12 @@ impl Window {
         without_gil(py, || Ok(Self(ir::Window::from_json(text)?)))
     }
 
+    /// Reads a `SELECT ... FROM TABLE(TUMBLE(...)) ... GROUP BY ...` that does nothing more.
+    #[staticmethod]
+    fn from_sql(py: Python<'_>, text: &str) -> PyResult<Self> {
+        without_gil(py, || Ok(Self(cepheid_sql::parse_window(text)?)))
+    }
+
     /// The wire form.
     fn to_json(&self, py: Python<'_>) -> PyResult<String> {
         without_gil(py, || Ok(self.0.to_json()))
