@@ -88,7 +88,8 @@ impl MatchTable {
             Origin::Windows => without_gil(py, || {
                 Err(NativeError::from(PatternError::InvalidExpression {
                     context: "Matches.rows".into(),
-                    problem: "which rows a window is made of is not kept; its columns say what it covers".into(),
+                    problem: "which rows a window is made of is not kept; its columns say what it covers"
+                        .into(),
                 }))
             }),
         }

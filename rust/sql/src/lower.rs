@@ -33,9 +33,7 @@ impl Scope<'_> {
             _ => ("matches", "AS m behind MATCH_RECOGNIZE (...)"),
         };
         let Some(alias) = self.alias else {
-            return Err(fault(format!(
-                "the {rows} have no alias; add {behind}, or leave the qualifier out"
-            )));
+            return Err(fault(format!("the {rows} have no alias; add {behind}, or leave the qualifier out")));
         };
         let same = if qualifier.quoted || alias.quoted {
             qualifier.text == alias.text

@@ -94,7 +94,8 @@ impl<'a> OutputColumns<'a> {
 
     /// Whether an output column has the name.
     pub(crate) fn has(&self, name: &str, quoted: bool) -> bool {
-        let same = |own: &&str| if quoted { **own == *name } else { own.to_lowercase() == name.to_lowercase() };
+        let same =
+            |own: &&str| if quoted { **own == *name } else { own.to_lowercase() == name.to_lowercase() };
         self.counted.iter().any(same)
     }
 

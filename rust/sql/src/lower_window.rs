@@ -92,7 +92,10 @@ pub(crate) fn lower_plain_window(select: WindowSelect) -> Parsed<Window> {
         SelectItem::All => false,
     };
     if !query.select.iter().any(is_measure) {
-        return Err(Failure::unsupported(fallback, "a window says something of its rows; select an aggregate"));
+        return Err(Failure::unsupported(
+            fallback,
+            "a window says something of its rows; select an aggregate",
+        ));
     }
     Ok(query.window)
 }
@@ -110,7 +113,8 @@ fn keys(scope: &Scope<'_>, group_by: Vec<Node>, span: Span) -> Parsed<Vec<Column
     let mut missing = WINDOW_COLUMNS.to_vec();
     for node in group_by {
         let Kind::Column { qualifier, column } = *node.kind else {
-            let message = "rows of windows are grouped by columns; compute others as columns of the table first";
+            let message =
+                "rows of windows are grouped by columns; compute others as columns of the table first";
             return Err(Failure::unsupported(node.span, message));
         };
         if let Some(qualifier) = qualifier {
@@ -151,7 +155,10 @@ impl Lowering<'_> {
     fn check_sessions(&self, frame: Frame, partition_by: &[Name], span: Span) -> Parsed<()> {
         let known = |name: &Name| self.keys.iter().any(|key| names(key, &name.text, name.quoted));
         let of_keys = partition_by.iter().all(known)
-            && self.keys.iter().all(|key| partition_by.iter().any(|name| names(key, &name.text, name.quoted)));
+            && self
+                .keys
+                .iter()
+                .all(|key| partition_by.iter().any(|name| names(key, &name.text, name.quoted)));
         if !matches!(frame, Frame::Session { .. }) || of_keys {
             return Ok(());
         }
@@ -173,11 +180,13 @@ impl Lowering<'_> {
         condition.walk(&mut |part| match part {
             Expr::Column { name, quoted, at } if at.is_default() => {
                 if let Some(own) = window_column(name, *quoted) {
-                    problem = Some(format!("{own} is a column of the window, not of the row; put it into HAVING"));
+                    problem =
+                        Some(format!("{own} is a column of the window, not of the row; put it into HAVING"));
                 }
             }
             part if is_of_rows(part) => {
-                problem = Some("WHERE is asked of a single row; put what is asked of all rows into HAVING".into());
+                problem =
+                    Some("WHERE is asked of a single row; put what is asked of all rows into HAVING".into());
             }
             _ => {}
         });
@@ -190,7 +199,8 @@ impl Lowering<'_> {
     fn item(&mut self, index: usize, item: Item) -> Parsed<SelectItem> {
         match item {
             Item::All { span, .. } => {
-                let message = "a query of windows names its columns: keys, window_start, window_end, and aggregates";
+                let message =
+                    "a query of windows names its columns: keys, window_start, window_end, and aggregates";
                 Err(Failure::unsupported(span, message))
             }
             Item::Value { value, alias } => {
@@ -243,6 +253,9 @@ impl Lowering<'_> {
                 );
                 let known = self.keys.iter().map(|key| key.name.as_str()).chain(WINDOW_COLUMNS);
                 Err(Failure::invalid(span, message).with_nearest(name, known))
+            }
+            Expr::Column { at, .. } if at.logical_offset > 0 => {
+                Err(Failure::invalid(span, "of a window's rows only the first and the last can be asked for"))
             }
             _ => expr.children().into_iter().try_for_each(|part| self.check_columns(part, span, clause)),
         }

@@ -8,7 +8,6 @@ use crate::error::{Failure, Parsed, SqlErrorKind};
 use crate::lexer::{Token, TokenKind};
 use crate::parse_query::{BEYOND, refuse_too_many};
 
-
 /// A function that puts rows into windows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Windowing {
@@ -96,13 +95,24 @@ impl Cursor<'_> {
         self.refuse_beyond_window()?;
         self.eat(TokenKind::Semicolon);
         self.end_of_text(&["the end of the query"])?;
-        Ok(WindowSelect { items, source, alias, filter, group_by, group_by_span, having, order, beyond_window })
+        Ok(WindowSelect {
+            items,
+            source,
+            alias,
+            filter,
+            group_by,
+            group_by_span,
+            having,
+            order,
+            beyond_window,
+        })
     }
 
     /// One of the columns of `GROUP BY`, perhaps with a qualifier.
     fn grouped(&mut self) -> Parsed<Node> {
         let sets = self.at_words(&["GROUPING", "SETS"]);
-        if sets || (self.at_any_word(&["ROLLUP", "CUBE"]) && self.peek_ahead(1).kind == TokenKind::LeftParen) {
+        if sets || (self.at_any_word(&["ROLLUP", "CUBE"]) && self.peek_ahead(1).kind == TokenKind::LeftParen)
+        {
             return Err(Failure::beyond_one_window(self.peek().span, "more than one grouping"));
         }
         self.expression()
@@ -166,8 +176,7 @@ impl Cursor<'_> {
             return Ok(windowing);
         }
         if self.at_word("CUMULATE") {
-            let message =
-                "CUMULATE has no counterpart here; TUMBLE by the step, and sum up the Arrow result in DuckDB or Polars";
+            let message = "CUMULATE has no counterpart here; TUMBLE by the step, and sum up the Arrow result in DuckDB or Polars";
             return Err(Failure::unsupported(self.peek().span, message));
         }
         let called = self.at_name() && self.peek_ahead(1).kind == TokenKind::LeftParen;
@@ -187,11 +196,7 @@ impl Cursor<'_> {
             && equal.span.end == greater.span.start
     }
 
-    fn argument_name(
-        &mut self,
-        parameters: &[&'static str],
-        arguments: &Arguments,
-    ) -> Parsed<&'static str> {
+    fn argument_name(&mut self, parameters: &[&'static str], arguments: &Arguments) -> Parsed<&'static str> {
         let Some(parameter) = parameters.iter().find(|name| self.at_word(name)) else {
             return Err(self.unexpected(parameters));
         };
@@ -241,7 +246,8 @@ impl Cursor<'_> {
         self.expect_word("TABLE")?;
         let table = self.name("the name of a table")?;
         if self.at(TokenKind::Dot) {
-            let message = "a table has one name here, that of the argument it is given as; leave the schema out";
+            let message =
+                "a table has one name here, that of the argument it is given as; leave the schema out";
             return Err(Failure::unsupported(self.peek().span, message));
         }
         let place = self.peek();
