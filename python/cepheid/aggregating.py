@@ -111,9 +111,10 @@ def _with_time(table: Any) -> tuple[Any, str]:
     times = [field.name for field in schema if pa.types.is_timestamp(field.type)]
     if len(times) == 1:
         return table, times[0]
+    example = (times or schema.names or [_USUAL_TIME])[0]
     problem = f"could be any of {listed_names(times)}" if times else "is unknown: none is `ts`, none of timestamps"
     raise SchemaError(
-        f"which column is the event time {problem}; name it, aggregate(..., event_time={(times or schema.names or ['ts'])[0]!r})",
+        f"which column is the event time {problem}; name it, aggregate(..., event_time={example!r})",
         code="ambiguous-column" if times else "unknown-column",
         column=_USUAL_TIME,
         known=times or schema.names,

@@ -164,7 +164,7 @@ def clause_code(key: str, value: Any) -> str:
 
 
 def measures_code(measures: list[dict[str, Any]], taken: Collection[str] = ()) -> str:
-    """The arguments that name measures: keywords, unless one is no name for a keyword or `taken` by another argument."""
+    """The arguments that name measures: keywords, unless a name is none for a keyword, or `taken` by another."""
     codes = {measure["name"]: expr_code(nodes.condition_form(measure["value"])) for measure in measures}
     if all(_is_keyword_argument(name) and name not in taken for name in codes):
         return ", ".join(f"{name}={code}" for name, code in codes.items())

@@ -78,7 +78,9 @@ def test_one_meaning_has_one_spelling():
 
 
 def test_aggregates_of_one_column_name_themselves():
-    window = cep.window(cep.count(), col.x.sum(), "AVG(x)", col.x.n_unique(), "STDDEV(y)", (col.x > 1).any().alias("big"))
+    window = cep.window(
+        cep.count(), col.x.sum(), "AVG(x)", col.x.n_unique(), "STDDEV(y)", (col.x > 1).any().alias("big")
+    )
     names = [measure["name"] for measure in window.rows(1).to_dict()["window"]["measures"]]
     assert names == ["count", "x_sum", "x_avg", "x_n_unique", "y_stddev", "big"]
     for measure in (col.x.sum() / 2, "SUM(x) / 2", col.x, (col.x + 1).sum()):
@@ -210,7 +212,7 @@ def _even(amount):
 
 def test_tumbling_windows_of_a_key_come_in_the_order_of_their_ends():
     rows = list(cep.aggregate(per_shop().tumbling("10s"), ORDERS))
-    assert [name for name in rows[0]] == ["shop", "window_start", "window_end", "total", "n"]
+    assert list(rows[0]) == ["shop", "window_start", "window_end", "total", "n"]
     assert starts(rows) == [(0, 10), (0, 10), (10, 20), (10, 20), (30, 40)]
     assert [(row["shop"], row["total"], row["n"]) for row in rows] == [
         ("a", 8, 3),
@@ -242,13 +244,18 @@ def test_windows_by_rows_are_reported_with_their_last_row_and_what_is_left_at_th
     last = cep.window(n=cep.count(), last=col.amount, by="shop")
     rows = list(cep.aggregate(last.rows(2), ORDERS))
     assert starts(rows) == [(1, 2), (9, 10), (3, 12), (31, 31)]
-    assert [(row["shop"], row["n"], row["last"]) for row in rows] == [("a", 2, 3), ("a", 2, 9), ("b", 2, 1), (None, 1, 4)]
+    assert [(row["shop"], row["n"], row["last"]) for row in rows] == [
+        ("a", 2, 3),
+        ("a", 2, 9),
+        ("b", 2, 1),
+        (None, 1, 4),
+    ]
 
 
 def test_a_sliding_window_gives_one_output_a_row():
     window = cep.window(n=cep.count(), most=col.amount.max(), own=col.amount, by="shop").sliding("8s")
     rows = list(cep.aggregate(window, ORDERS))
-    assert [name for name in rows[0]] == ["shop", "ts", "n", "most", "own"]
+    assert list(rows[0]) == ["shop", "ts", "n", "most", "own"]
     assert [row["ts"] // SECOND for row in rows] == [1, 2, 3, 9, 10, 12, 31]
     assert [(row["n"], row["most"], row["own"]) for row in rows] == [
         (1, 5, 5),

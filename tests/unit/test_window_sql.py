@@ -62,7 +62,7 @@ def test_the_row_condition_comes_before_the_windows():
 def test_expressions_are_computed_of_aggregates_and_bounds():
     found = run("SUM(price) * 1.0 / COUNT(*) AS mean, (window_end - window_start) / 1000000000 AS seconds")
     assert [row["seconds"] for row in found] == [10] * 5
-    assert list(found)[0]["mean"] == pytest.approx(5.5)
+    assert next(iter(found))["mean"] == pytest.approx(5.5)
 
 
 def test_hops_and_sessions_run_too():
