@@ -4,6 +4,7 @@ use cepheid_eval::EvalError;
 use cepheid_event::EventError;
 use cepheid_ir::PatternError;
 use cepheid_matcher::MatchError;
+use cepheid_window::WindowError;
 
 /// Why a call gave no matches. Nothing has changed: calls are pure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -144,6 +145,16 @@ impl From<MatchError> for EngineError {
                 Self::Eval { context: format!("the condition of `{variable}`"), source }
             }
             other => Self::Match(other),
+        }
+    }
+}
+
+impl From<WindowError> for EngineError {
+    fn from(error: WindowError) -> Self {
+        match error {
+            WindowError::Pattern(error) => Self::Pattern(error),
+            WindowError::Event(error) => Self::Event(error),
+            WindowError::Eval { context, source } => Self::Eval { context, source },
         }
     }
 }

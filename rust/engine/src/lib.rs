@@ -2,7 +2,7 @@
 //!
 //! [`plan`] compiles a pattern against a schema; [`pipeline`] runs the stages; [`derive`](mod@derive) makes output
 //! columns of matches; [`query`] does what an outer `SELECT` asks of them; [`sequences`] runs event sequences over a table;
-//! [`trend`] and [`trend_output`] are values over all matches.
+//! [`trend`] and [`trend_output`] are values over all matches; [`windows`] are those of a table.
 #![forbid(unsafe_code)]
 
 mod aggregates;

@@ -1,23 +1,249 @@
-//! Values of the rows that share a window.
+//! Windows over a table.
 
-use arrow_array::RecordBatch;
-use cepheid_event::Table;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_schema::{DataType, Schema};
+use cepheid_event::key::key_ids;
+use cepheid_event::table::resolve_column;
+use cepheid_event::{EventError, Table, event_times, nanoseconds_per_step};
 use cepheid_ir::{PatternError, Window};
+use cepheid_window::{Chunk, WindowPlan, WindowState, is_in_window};
 
 use crate::error::EngineError;
 use crate::plan::MatchOptions;
 
-/// What a window says of the rows of a table.
+/// Rows that are put to windows at a time: what is kept of them stays near.
+const CHUNK_ROWS: usize = 1 << 14;
+
+/// What is known of the rows of each window of a table. The columns are those of [`WindowPlan::output`].
 ///
 /// # Errors
 /// See [`EngineError`].
 pub fn aggregate_table(
-    _window: &Window,
-    _table: &Table,
-    _options: &MatchOptions,
+    window: &Window,
+    table: &Table,
+    options: &MatchOptions,
 ) -> Result<RecordBatch, EngineError> {
-    Err(EngineError::Pattern(PatternError::Unsupported {
-        construct: "a window".into(),
-        hint: "this version reads windows, but does not run them".into(),
-    }))
+    window.validate()?;
+    let window = window.clone().normalise();
+    let schema = table.schema();
+    let event_time = event_time_of(&window, schema, options)?;
+    let plan = WindowPlan::compile(&window, schema, event_time)?;
+    let rows = OrderedTable::new(&plan, table)?;
+    let keys = KeyNumbers::new(&plan, table)?;
+    let mut state = WindowState::new(&plan);
+    let mut found = FoundWindows::default();
+    // Where each window is that of a row, all rows of one time must come together.
+    let step = if plan.is_of_rows() { rows.len().max(1) } else { CHUNK_ROWS };
+    for begin in (0..rows.len()).step_by(step) {
+        if options.interrupted.is_some_and(|interrupted| interrupted()) {
+            return Err(cepheid_matcher::MatchError::Interrupted.into());
+        }
+        let own = begin..(begin + step).min(rows.len());
+        let times = rows.times(own.clone());
+        let numbers = keys.of(&rows, own.clone());
+        let column = |index: usize| rows.column(index, own.clone());
+        let chunk = Chunk { keys: &numbers, num_keys: keys.count(), times: &times, column: &column };
+        state.push(&plan, &chunk)?;
+        found.add(&mut state, &plan, &column)?;
+    }
+    state.finish();
+    found.add(&mut state, &plan, &|index| rows.column(index, 0..0))?;
+    found.into_batch(&plan, &rows, &keys)
+}
+
+/// The column that windows go by.
+pub(crate) fn event_time_of(
+    window: &Window,
+    schema: &Schema,
+    options: &MatchOptions,
+) -> Result<usize, EngineError> {
+    if let Some(column) = &window.event_time {
+        return Ok(resolve_column(schema, &column.name, column.quoted)?);
+    }
+    match &options.event_time {
+        Some(name) => Ok(resolve_column(schema, name, true)?),
+        None => Err(PatternError::InvalidExpression {
+            context: "a window".into(),
+            problem: "windows go by event time; name its column with event_time=...".into(),
+        }
+        .into()),
+    }
+}
+
+/// The rows of a table that matter, in order of time.
+struct OrderedTable<'a> {
+    table: &'a Table,
+    times: Vec<i64>,
+    /// Numbers of the rows, in order; `None`: all of them, as they stand.
+    order: Option<Vec<u32>>,
+}
+
+impl<'a> OrderedTable<'a> {
+    fn new(plan: &WindowPlan, table: &'a Table) -> Result<Self, EngineError> {
+        let name = table.schema().field(plan.event_time()).name();
+        let mut times = Vec::with_capacity(table.num_rows());
+        let mut kept: Option<Vec<u32>> = None;
+        for batch in table.batches() {
+            let first = times.len();
+            let own = event_times(name, batch.column(plan.event_time()), first)?;
+            let column = |index: usize| Arc::clone(batch.column(index));
+            let mask = plan.satisfied(batch.num_rows(), &column)?;
+            let inside = |row: usize| {
+                mask.as_ref().is_none_or(|mask| mask.value(row)) && is_in_window(plan.frame(), own[row])
+            };
+            let all = (0..batch.num_rows()).all(inside);
+            if !all && kept.is_none() {
+                kept = Some((0..first as u32).collect());
+            }
+            if let Some(kept) = &mut kept {
+                let rows = (0..batch.num_rows()).filter(|row| all || inside(*row));
+                kept.extend(rows.map(|row| (first + row) as u32));
+            }
+            times.extend_from_slice(&own);
+        }
+        let in_order = match &kept {
+            None => times.is_sorted(),
+            Some(kept) => kept.is_sorted_by_key(|row| times[*row as usize]),
+        };
+        if !in_order {
+            let order = kept.get_or_insert_with(|| (0..times.len() as u32).collect());
+            order.sort_by_key(|row| times[*row as usize]);
+        }
+        Ok(Self { table, times, order: kept })
+    }
+
+    fn len(&self) -> usize {
+        self.order.as_ref().map_or(self.times.len(), Vec::len)
+    }
+
+    fn times(&self, rows: Range<usize>) -> std::borrow::Cow<'_, [i64]> {
+        match &self.order {
+            None => self.times[rows].into(),
+            Some(order) => order[rows].iter().map(|row| self.times[*row as usize]).collect(),
+        }
+    }
+
+    fn column(&self, index: usize, rows: Range<usize>) -> ArrayRef {
+        let array = match &self.order {
+            None => self.table.slice(index, rows),
+            Some(order) => self.table.gather(index, &UInt32Array::from(order[rows].to_vec())),
+        };
+        array.expect("rows of one table are of one type")
+    }
+}
+
+/// Numbers of the keys of all rows of a table.
+struct KeyNumbers {
+    /// None where all rows share one.
+    of_row: Vec<u32>,
+    /// The first row of each.
+    firsts: Vec<u32>,
+}
+
+impl KeyNumbers {
+    fn new(plan: &WindowPlan, table: &Table) -> Result<Self, EngineError> {
+        if plan.keys().is_empty() {
+            return Ok(Self { of_row: vec![], firsts: vec![] });
+        }
+        let of_row = key_ids(table, plan.keys())?.ids;
+        let mut firsts = vec![];
+        for (row, key) in of_row.iter().enumerate() {
+            // They are numbered as they appear.
+            if *key as usize == firsts.len() {
+                firsts.push(row as u32);
+            }
+        }
+        Ok(Self { of_row, firsts })
+    }
+
+    fn count(&self) -> usize {
+        self.firsts.len().max(1)
+    }
+
+    fn of(&self, rows: &OrderedTable<'_>, own: Range<usize>) -> std::borrow::Cow<'_, [u32]> {
+        if self.of_row.is_empty() {
+            return vec![0; own.len()].into();
+        }
+        match &rows.order {
+            None => self.of_row[own].into(),
+            Some(order) => order[own].iter().map(|row| self.of_row[*row as usize]).collect(),
+        }
+    }
+}
+
+/// Windows as they are found.
+#[derive(Default)]
+struct FoundWindows {
+    keys: Vec<u32>,
+    starts: Vec<i64>,
+    ends: Vec<i64>,
+    /// Of each measure, piece by piece.
+    measures: Vec<Vec<ArrayRef>>,
+}
+
+impl FoundWindows {
+    fn add(
+        &mut self,
+        state: &mut WindowState,
+        plan: &WindowPlan,
+        column: &dyn Fn(usize) -> ArrayRef,
+    ) -> Result<(), EngineError> {
+        let windows = state.complete(plan, column)?;
+        self.measures.resize(windows.measures.len(), vec![]);
+        if windows.keys.is_empty() && self.measures.first().is_some_and(|pieces| !pieces.is_empty()) {
+            return Ok(());
+        }
+        self.keys.extend(windows.keys);
+        self.starts.extend(windows.starts);
+        self.ends.extend(windows.ends);
+        for (pieces, piece) in self.measures.iter_mut().zip(windows.measures) {
+            pieces.push(piece);
+        }
+        Ok(())
+    }
+
+    fn into_batch(
+        self,
+        plan: &WindowPlan,
+        rows: &OrderedTable<'_>,
+        keys: &KeyNumbers,
+    ) -> Result<RecordBatch, EngineError> {
+        let windows = self.keys.len();
+        let mut columns: Vec<ArrayRef> = vec![];
+        if plan.is_of_rows() {
+            let own = plan.keys().iter().copied().chain([plan.event_time()]);
+            columns.extend(own.map(|column| rows.column(column, 0..rows.len())));
+        } else {
+            let firsts: UInt32Array =
+                self.keys.iter().map(|key| keys.firsts.get(*key as usize).copied()).collect();
+            for column in plan.keys() {
+                columns.push(rows.table.gather(*column, &firsts)?);
+            }
+            let data_type = plan.schema().field(plan.event_time()).data_type();
+            for edges in [self.starts, self.ends] {
+                columns.push(in_type(edges, data_type)?);
+            }
+        }
+        for pieces in &self.measures {
+            let pieces: Vec<&dyn arrow_array::Array> = pieces.iter().map(|piece| &**piece).collect();
+            columns.push(arrow_select::concat::concat(&pieces).map_err(EventError::from)?);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(windows));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(plan.output()), columns, &options);
+        Ok(batch.map_err(EventError::from)?)
+    }
+}
+
+/// Times in the type that they are of.
+pub(crate) fn in_type(nanoseconds: Vec<i64>, data_type: &DataType) -> Result<ArrayRef, EngineError> {
+    let step = nanoseconds_per_step(data_type).expect("checked when compiled");
+    let steps: ArrayRef = if step == 1 {
+        Arc::new(Int64Array::from(nanoseconds))
+    } else {
+        Arc::new(nanoseconds.into_iter().map(|time| Some(time.div_euclid(step))).collect::<Int64Array>())
+    };
+    crate::trend_output::in_type(steps, data_type)
 }

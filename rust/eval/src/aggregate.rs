@@ -45,6 +45,11 @@ impl TypedAggregate {
 
     fn fold(&self) -> Fold {
         let class = self.args.first().map_or(Class::Null, |arg| Class::of(arg.data_type()));
+        Fold::new(self.function, class, self.text().into())
+    }
+
+    /// The aggregate in short, as errors name it.
+    pub fn text(&self) -> String {
         let source = Aggregate {
             function: self.function,
             args: self.args.iter().map(|arg| arg.source().clone()).collect(),
@@ -53,7 +58,7 @@ impl TypedAggregate {
             semantics: self.semantics,
             tested_row: self.tested_row,
         };
-        Fold::new(self.function, class, expression_text(&Expr::Aggregate(source)).into())
+        expression_text(&Expr::Aggregate(source))
     }
 }
 

@@ -82,6 +82,18 @@ impl Sum {
             (sum, _) => sum,
         }
     }
+
+    fn joined(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Float(sum), Self::Float(more)) => Self::Float(sum + more),
+            (Self::Integer(sum), Self::Integer(more)) => Self::Integer(sum + more),
+            (Self::Decimal(sum, scale), Self::Decimal(more, _)) => {
+                Self::Decimal(sum.zip(more).and_then(|(sum, more)| sum.checked_add(more)), scale)
+            }
+            (Self::Span(sum, unit), Self::Span(more, _)) => Self::Span(sum + more, unit),
+            (sum, _) => sum,
+        }
+    }
 }
 
 impl Fold {
@@ -113,6 +125,15 @@ impl Fold {
         [args.first().cloned().unwrap_or_default(), args.get(1).cloned().unwrap_or_default()]
     }
 
+    /// The arguments that a key was made of.
+    pub(crate) fn args_of<'a>(&self, key: &'a DistinctKey) -> &'a [Value] {
+        let count = match self.function {
+            AggregateFunction::MinBy | AggregateFunction::MaxBy => 2,
+            _ => 1,
+        };
+        &key[..count]
+    }
+
     /// The state of no rows.
     pub(crate) fn initial(&self) -> State {
         use AggregateFunction::*;
@@ -141,10 +162,7 @@ impl Fold {
             }
             State::Chosen(result, by) => {
                 let candidate = args.get(1).unwrap_or(x);
-                let wanted = match self.function {
-                    AggregateFunction::Min | AggregateFunction::MinBy => Ordering::Less,
-                    _ => Ordering::Greater,
-                };
+                let wanted = self.wanted();
                 if by.is_null() || compare_values(candidate, &by) == Some(wanted) {
                     State::Chosen(x.clone(), candidate.clone())
                 } else {
@@ -159,6 +177,53 @@ impl Fold {
                 }))
             }
             State::Length(length) => State::Length(length + 1),
+        }
+    }
+
+    /// The state after the rows of one, and then those of another.
+    pub(crate) fn joined(&self, earlier: State, later: &State) -> State {
+        match (earlier, later) {
+            (State::Count(count), State::Count(more)) => State::Count(count + more),
+            (State::Sum(sum, count), State::Sum(more, of)) => State::Sum(sum.joined(*more), count + of),
+            (
+                State::Moments { count, mean, squares },
+                State::Moments { count: of, mean: other, squares: more },
+            ) => {
+                if *of == 0 {
+                    return State::Moments { count, mean, squares };
+                }
+                // Chan, Golub and LeVeque, *Updating formulae and a pairwise algorithm for computing sample variances*, 1979.
+                let (all, delta) = (count + of, other - mean);
+                let share = *of as f64 / all as f64;
+                let squares = squares + more + delta * delta * count as f64 * share;
+                State::Moments { count: all, mean: mean + delta * share, squares }
+            }
+            (State::Chosen(result, by), State::Chosen(candidate, of)) => {
+                let wanted = self.wanted();
+                if by.is_null() || compare_values(of, &by) == Some(wanted) {
+                    State::Chosen(candidate.clone(), of.clone())
+                } else {
+                    State::Chosen(result, by)
+                }
+            }
+            (State::Verdict(verdict), State::Verdict(other)) => State::Verdict(match (verdict, other) {
+                (None, verdict) => *verdict,
+                (verdict, None) => verdict,
+                (Some(left), Some(right)) if self.function == AggregateFunction::BoolAnd => {
+                    Some(left && *right)
+                }
+                (Some(left), Some(right)) => Some(left || *right),
+            }),
+            (State::Length(length), State::Length(more)) => State::Length(length + more),
+            (state, _) => unreachable!("states of one aggregate, and {state:?} is of another"),
+        }
+    }
+
+    /// How what is chosen compares with what was chosen before.
+    fn wanted(&self) -> Ordering {
+        match self.function {
+            AggregateFunction::Min | AggregateFunction::MinBy => Ordering::Less,
+            _ => Ordering::Greater,
         }
     }
 

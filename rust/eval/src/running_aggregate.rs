@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashSet;
+use indexmap::IndexSet;
 
 use crate::error::EvalError;
 use crate::fold::{DistinctKey, Fold, State};
@@ -18,8 +18,8 @@ use crate::value::Value;
 pub struct RunningAggregate {
     fold: Arc<Fold>,
     state: State,
-    /// DISTINCT: the keys so far.
-    seen: Option<Arc<HashSet<DistinctKey, foldhash::fast::FixedState>>>,
+    /// DISTINCT: the keys so far, in the order in which they came.
+    seen: Option<Arc<IndexSet<DistinctKey, foldhash::fast::FixedState>>>,
     /// ARRAY_AGG: the list.
     elements: SharedList,
 }
@@ -46,11 +46,31 @@ impl RunningAggregate {
             }
             Arc::make_mut(seen).insert(key);
         }
+        self.take(args);
+    }
+
+    fn take(&mut self, args: &[Value]) {
         let before = std::mem::replace(&mut self.state, State::Count(0));
         self.state = self.fold.after(before, args);
         if self.fold.keeps_elements() {
             self.elements.push(args.first().cloned().unwrap_or_default());
         }
+    }
+
+    /// Adds the rows of another of the same kind, behind those there are.
+    ///
+    /// Cost: O(1); for DISTINCT and ARRAY_AGG O(rows of the other).
+    pub fn append(&mut self, later: &Self) {
+        if let (Some(seen), Some(more)) = (&mut self.seen, &later.seen) {
+            let new: Vec<DistinctKey> = more.iter().filter(|key| !seen.contains(*key)).cloned().collect();
+            Arc::make_mut(seen).extend(new.iter().cloned());
+            let fold = Arc::clone(&self.fold);
+            new.iter().for_each(|key| self.take(fold.args_of(key)));
+            return;
+        }
+        let before = std::mem::replace(&mut self.state, State::Count(0));
+        self.state = self.fold.joined(before, &later.state);
+        self.elements.append(&later.elements);
     }
 
     /// Forgets every row.
@@ -63,6 +83,12 @@ impl RunningAggregate {
                 None => *seen = Arc::default(),
             }
         }
+    }
+
+    /// Bytes that are held for the values of rows, about.
+    pub fn bytes(&self) -> usize {
+        let seen = self.seen.as_ref().map_or(0, |seen| seen.capacity() * 2 * size_of::<DistinctKey>());
+        seen + self.elements.length * size_of::<Element>()
     }
 
     /// The aggregate of the rows so far.
@@ -91,6 +117,14 @@ impl SharedList {
     fn push(&mut self, value: Value) {
         self.last = Some(Arc::new(Element { value, before: self.last.take() }));
         self.length += 1;
+    }
+
+    fn append(&mut self, later: &Self) {
+        if self.length == 0 {
+            *self = later.clone();
+        } else {
+            later.to_array().iter().for_each(|value| self.push(value.clone()));
+        }
     }
 
     fn to_array(&self) -> Arc<[Value]> {

@@ -1,0 +1,320 @@
+//! A window compiled against a schema: which aggregates are kept, and how measures are made of them.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BooleanArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use cepheid_eval::{EvalError, Leaf, TypedExpr};
+use cepheid_event::nanoseconds_per_step;
+use cepheid_event::table::resolve_column;
+use cepheid_ir::trend::WINDOW_COLUMNS;
+use cepheid_ir::{AggregateFunction, Anchor, Frame, PatternError, Window};
+
+use crate::error::WindowError;
+use crate::frames::Complete;
+use crate::monoid::Reading;
+use crate::operators::Kind;
+
+/// An aggregate that is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Column {
+    pub(crate) kind: Kind,
+    args: Vec<TypedExpr>,
+}
+
+/// A value that measures are made of.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Slot {
+    pub(crate) column: usize,
+    function: Option<AggregateFunction>,
+    text: String,
+    data_type: DataType,
+    /// The first measure that asks for it.
+    measure: String,
+}
+
+impl Slot {
+    pub(crate) fn reading(&self) -> Reading<'_> {
+        Reading { function: self.function, text: &self.text, data_type: &self.data_type }
+    }
+
+    /// An error with where it belongs.
+    pub(crate) fn told(&self, source: EvalError) -> WindowError {
+        WindowError::Eval { context: format!("measure `{}`", self.measure), source: Box::new(source) }
+    }
+}
+
+/// Where a measure finds the value of a leaf.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Slot(usize),
+    /// A column of the row at hand.
+    Row(usize),
+}
+
+#[derive(Debug)]
+struct Measure {
+    name: String,
+    value: TypedExpr,
+    sources: Vec<Source>,
+}
+
+/// See the module. Immutable and shareable.
+#[derive(Debug)]
+pub struct WindowPlan {
+    frame: Frame,
+    schema: SchemaRef,
+    keys: Vec<usize>,
+    event_time: usize,
+    condition: Option<TypedExpr>,
+    columns: Vec<Column>,
+    slots: Vec<Slot>,
+    measures: Vec<Measure>,
+    output: SchemaRef,
+}
+
+impl WindowPlan {
+    /// Compiles a window that has been validated and normalised. `event_time`: the column that rows are ordered by.
+    ///
+    /// # Errors
+    /// [`WindowError`]: a column that there is not, types that do not fit, spans that are no whole number of the steps of the
+    /// event time.
+    pub fn compile(window: &Window, schema: &SchemaRef, event_time: usize) -> Result<Self, WindowError> {
+        let time_type = schema.field(event_time).data_type();
+        check_steps(&window.frame, time_type)?;
+        let keys: Vec<usize> = window
+            .partition_by
+            .iter()
+            .map(|column| resolve_column(schema, &column.name, column.quoted))
+            .collect::<Result<_, _>>()?;
+        let condition = window
+            .condition
+            .as_ref()
+            .map(|condition| TypedExpr::compile_condition(condition, schema))
+            .transpose()
+            .map_err(WindowError::in_context(|| "the condition of the window".into()))?;
+        let mut plan = Self {
+            frame: window.frame,
+            schema: Arc::clone(schema),
+            keys,
+            event_time,
+            condition,
+            columns: vec![],
+            slots: vec![],
+            measures: vec![],
+            output: Arc::new(Schema::empty()),
+        };
+        for measure in &window.measures {
+            let context = || format!("measure `{}`", measure.name);
+            let value =
+                TypedExpr::compile(&measure.value, schema).map_err(WindowError::in_context(context))?;
+            let sources = value
+                .leaves()
+                .iter()
+                .map(|leaf| plan.source(leaf, &measure.name))
+                .collect::<Result<_, _>>()
+                .map_err(WindowError::in_context(context))?;
+            plan.measures.push(Measure { name: measure.name.clone(), value, sources });
+        }
+        plan.output = Arc::new(Schema::new(plan.output_fields()?));
+        Ok(plan)
+    }
+
+    fn source(&mut self, leaf: &Leaf, measure: &str) -> Result<Source, EvalError> {
+        let (kind, args, function, text) = match leaf {
+            Leaf::Column { index, at, .. } if at.anchor == Anchor::Last && self.is_of_rows() => {
+                return Ok(Source::Row(*index));
+            }
+            Leaf::Column { index, at, .. } => {
+                let kind = if at.anchor == Anchor::First { Kind::First } else { Kind::Last };
+                let name = self.schema.field(*index).name();
+                let column =
+                    cepheid_ir::Expr::Column { name: name.clone(), quoted: true, at: Default::default() };
+                (kind, vec![TypedExpr::compile(&column, &self.schema)?], None, name.clone())
+            }
+            Leaf::Aggregate(aggregate) => {
+                let kind = Kind::of(aggregate);
+                (kind, aggregate.args.clone(), Some(aggregate.function), aggregate.text())
+            }
+            Leaf::Classifier { .. } | Leaf::MatchNumber => unreachable!("validated: a window has no matches"),
+        };
+        let wanted = Column { kind, args };
+        let column = self.columns.iter().position(|known| *known == wanted).unwrap_or_else(|| {
+            self.columns.push(wanted);
+            self.columns.len() - 1
+        });
+        let data_type = leaf.data_type();
+        let known =
+            |slot: &Slot| slot.column == column && slot.function == function && slot.data_type == data_type;
+        let slot = self.slots.iter().position(known).unwrap_or_else(|| {
+            self.slots.push(Slot { column, function, text, data_type, measure: measure.to_owned() });
+            self.slots.len() - 1
+        });
+        Ok(Source::Slot(slot))
+    }
+
+    fn output_fields(&self) -> Result<Vec<Field>, WindowError> {
+        let field = |column: usize| self.schema.field(column).clone();
+        let mut fields: Vec<Field> = self.keys.iter().map(|column| field(*column)).collect();
+        if self.is_of_rows() {
+            fields.push(field(self.event_time));
+        } else {
+            let data_type = self.schema.field(self.event_time).data_type();
+            fields.extend(WINDOW_COLUMNS.map(|name| Field::new(name, data_type.clone(), false)));
+        }
+        for measure in &self.measures {
+            if fields.iter().any(|field| *field.name() == measure.name) {
+                return Err(PatternError::MeasureNameTaken { name: measure.name.clone() }.into());
+            }
+            fields.push(Field::new(&measure.name, measure.value.data_type().clone(), true));
+        }
+        Ok(fields)
+    }
+
+    /// Which rows share a window.
+    pub fn frame(&self) -> Frame {
+        self.frame
+    }
+
+    /// Whether each window is that of a row.
+    pub fn is_of_rows(&self) -> bool {
+        !self.frame.has_bounds()
+    }
+
+    /// The columns of the key.
+    pub fn keys(&self) -> &[usize] {
+        &self.keys
+    }
+
+    /// The column of the event time.
+    pub fn event_time(&self) -> usize {
+        self.event_time
+    }
+
+    /// The columns of rows.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The columns of what is reported: keys, then the window's start and end, or the time of its row, then measures.
+    pub fn output(&self) -> &SchemaRef {
+        &self.output
+    }
+
+    pub(crate) fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    pub(crate) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// Columns that are read of rows, ascending.
+    pub fn columns_read(&self) -> Vec<usize> {
+        let of_condition = self.condition.iter().flat_map(|condition| condition.leaves());
+        let of_args = self.columns.iter().flat_map(|column| &column.args).flat_map(|arg| arg.leaves());
+        let mut read: Vec<usize> = of_condition.chain(of_args).filter_map(column_of).collect();
+        let rows = self.measures.iter().flat_map(|measure| &measure.sources);
+        read.extend(
+            rows.filter_map(|source| if let Source::Row(column) = source { Some(*column) } else { None }),
+        );
+        read.sort_unstable();
+        read.dedup();
+        read
+    }
+
+    /// Which rows satisfy the condition; `None`: there is none. `column`: the values of a column, for each of the rows.
+    ///
+    /// # Errors
+    /// Of a value that the condition cannot take.
+    pub fn satisfied(
+        &self,
+        rows: usize,
+        column: &dyn Fn(usize) -> ArrayRef,
+    ) -> Result<Option<BooleanArray>, WindowError> {
+        let Some(condition) = &self.condition else { return Ok(None) };
+        let slots = slots_of(condition, column);
+        let mask = condition.evaluate_mask(&slots, rows);
+        let mask = mask.map_err(WindowError::in_context(|| "the condition of the window".into()))?;
+        Ok(Some(BooleanArray::new(mask, None)))
+    }
+
+    /// The arguments of every aggregate, one for each of the rows.
+    pub(crate) fn args(
+        &self,
+        rows: usize,
+        column: &dyn Fn(usize) -> ArrayRef,
+    ) -> Result<Vec<Vec<ArrayRef>>, WindowError> {
+        let mut known: Vec<(&TypedExpr, ArrayRef)> = vec![];
+        let mut all = Vec::with_capacity(self.columns.len());
+        for (number, own) in self.columns.iter().enumerate() {
+            let mut args = Vec::with_capacity(own.args.len());
+            for arg in &own.args {
+                let array = match known.iter().find(|(other, _)| *other == arg) {
+                    Some((_, array)) => Arc::clone(array),
+                    None => {
+                        let array = arg.evaluate_columns(&slots_of(arg, column), rows).map_err(|error| {
+                            let slot = self.slots.iter().find(|slot| slot.column == number);
+                            slot.expect("an aggregate is kept for a slot").told(error)
+                        })?;
+                        known.push((arg, Arc::clone(&array)));
+                        array
+                    }
+                };
+                args.push(array);
+            }
+            all.push(args);
+        }
+        Ok(all)
+    }
+
+    /// The measures of windows that are complete. `column`: where windows are those of rows, the values of a column of these.
+    pub(crate) fn measures(
+        &self,
+        complete: &Complete,
+        column: &dyn Fn(usize) -> ArrayRef,
+    ) -> Result<Vec<ArrayRef>, WindowError> {
+        let rows = complete.keys.len();
+        let value = |measure: &Measure| {
+            let slot = |source: &Source| match source {
+                Source::Slot(slot) => Arc::clone(&complete.values[*slot]),
+                Source::Row(index) => column(*index),
+            };
+            let slots: Vec<ArrayRef> = measure.sources.iter().map(slot).collect();
+            let context = || format!("measure `{}`", measure.name);
+            measure.value.evaluate_columns(&slots, rows).map_err(WindowError::in_context(context))
+        };
+        self.measures.iter().map(value).collect()
+    }
+}
+
+fn column_of(leaf: &Leaf) -> Option<usize> {
+    if let Leaf::Column { index, .. } = leaf { Some(*index) } else { None }
+}
+
+fn slots_of(expr: &TypedExpr, column: &dyn Fn(usize) -> ArrayRef) -> Vec<ArrayRef> {
+    let of = |leaf: &Leaf| column(column_of(leaf).expect("validated: it reads columns of the row"));
+    expr.leaves().iter().map(of).collect()
+}
+
+/// Checks that starts and ends of windows can be said in the type of the event time.
+fn check_steps(frame: &Frame, data_type: &DataType) -> Result<(), WindowError> {
+    let refused =
+        |problem: String| Err(PatternError::InvalidExpression { context: "a window".into(), problem }.into());
+    let Some(step) = nanoseconds_per_step(data_type) else {
+        return refused(format!(
+            "an event time that windows go by is a timestamp, a date, a duration, or an int64 of nanoseconds, not {data_type}"
+        ));
+    };
+    let spans: &[i64] = match frame {
+        Frame::Time { size_ns, every_ns, offset_ns } => &[*size_ns, *every_ns, *offset_ns],
+        Frame::Session { gap_ns } => &[*gap_ns],
+        Frame::Range { .. } | Frame::Rows { .. } => &[],
+    };
+    if spans.iter().any(|span| span % step != 0) {
+        return refused(format!(
+            "its spans are no whole number of the steps of the event time, which is a {data_type}; cast it to a finer one"
+        ));
+    }
+    Ok(())
+}

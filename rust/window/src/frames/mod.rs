@@ -1,0 +1,106 @@
+//! The kinds of windows: which rows share one, and when it is complete.
+//!
+//! All of them take rows in order of time, and keep states of aggregates by number, whichever these are. [`tumbling`] windows
+//! follow each other, [`hopping`] ones overlap, [`session`]s end when nothing comes, [`counted`] ones are full, and
+//! [`sliding`] ones are of every row, or of every so many.
+
+pub(crate) mod counted;
+pub(crate) mod hopping;
+pub(crate) mod session;
+pub(crate) mod sliding;
+pub(crate) mod tumbling;
+
+use std::any::Any;
+
+use arrow_array::ArrayRef;
+use cepheid_eval::EvalError;
+
+use crate::arena::States;
+use crate::compile::{Column, Slot};
+use crate::error::WindowError;
+
+/// Rows on their way into windows, in order of time.
+pub(crate) struct Rows<'a> {
+    /// Numbers of their keys.
+    pub(crate) keys: &'a [u32],
+    /// How many keys there are by now.
+    pub(crate) num_keys: usize,
+    /// Nanoseconds.
+    pub(crate) times: &'a [i64],
+    /// `args[c]`: the arguments of column `c`.
+    pub(crate) args: &'a [Vec<ArrayRef>],
+}
+
+/// Windows that are complete, in the order in which they are reported.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Complete {
+    pub(crate) keys: Vec<u32>,
+    /// None where a window is that of a row.
+    pub(crate) starts: Vec<i64>,
+    pub(crate) ends: Vec<i64>,
+    /// `values[s]`: of slot `s`, one a window.
+    pub(crate) values: Vec<ArrayRef>,
+}
+
+/// States of all aggregates of a window.
+#[derive(Debug)]
+pub(crate) struct Table(pub(crate) Vec<Box<dyn States>>);
+
+impl Clone for Table {
+    fn clone(&self) -> Self {
+        Self(self.0.iter().map(|states| states.boxed_clone()).collect())
+    }
+}
+
+impl Table {
+    pub(crate) fn new(columns: &[Column]) -> Self {
+        Self(columns.iter().map(|column| column.kind.states()).collect())
+    }
+
+    fn none(&self) -> Self {
+        Self(self.0.iter().map(|states| states.none()).collect())
+    }
+
+    /// Makes arguments ready to be read.
+    fn args(&self, args: &[Vec<ArrayRef>]) -> Result<Vec<Box<dyn Any>>, WindowError> {
+        let ready = self.0.iter().zip(args).map(|(states, args)| states.args(args));
+        ready.collect::<Result<_, _>>().map_err(arguments)
+    }
+
+    fn grow(&mut self, to: usize) {
+        self.0.iter_mut().for_each(|states| states.grow(to));
+    }
+
+    fn add_all(&mut self, slots: &[u32], args: &[Box<dyn Any>], first_row: usize) {
+        for (states, args) in self.0.iter_mut().zip(args) {
+            states.add_all(slots, &**args, first_row);
+        }
+    }
+
+    fn finish(&self, states: std::ops::Range<usize>, slots: &[Slot]) -> Result<Vec<ArrayRef>, WindowError> {
+        let value = |slot: &Slot| self.0[slot.column].finish(states.clone(), slot.reading());
+        let values = slots.iter().map(|slot| value(slot).map_err(|error| slot.told(error)));
+        values.collect()
+    }
+
+    fn drop_first(&mut self, states: usize) {
+        self.0.iter_mut().for_each(|own| own.drop_first(states));
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().map(|states| states.bytes()).sum()
+    }
+}
+
+/// An error of arguments that are made ready.
+pub(crate) fn arguments(source: EvalError) -> WindowError {
+    WindowError::Eval { context: "the argument of an aggregate".into(), source: Box::new(source) }
+}
+
+/// The arguments of some rows.
+fn of_rows(args: &[Vec<ArrayRef>], rows: &[u32]) -> Result<Vec<Vec<ArrayRef>>, WindowError> {
+    let rows = arrow_array::UInt32Array::from(rows.to_vec());
+    let take = |array: &ArrayRef| arrow_select::take::take(array, &rows, None);
+    let taken = args.iter().map(|own| own.iter().map(take).collect());
+    Ok(taken.collect::<Result<_, _>>().map_err(cepheid_event::EventError::from)?)
+}

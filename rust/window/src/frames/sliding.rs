@@ -1,0 +1,269 @@
+//! Windows of every row, or of every so many of a key, that slide over the rows of keys.
+//!
+//! What happens to the rows of a key, one after the other, is worked out once ([`Step`]), and then done for each aggregate.
+//!
+//! - Time: amortised O(1) a row and an aggregate, whatever the window; rows are put together by key first.
+//! - Space: a state for each row in a window, and 8 bytes of its time.
+
+use std::collections::VecDeque;
+
+use arrow_array::{ArrayRef, UInt32Array};
+
+use crate::compile::{Column, Slot};
+use crate::error::WindowError;
+use crate::frames::{Complete, Rows, arguments};
+use crate::slider::{Slides, Step};
+
+/// Which windows are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Span {
+    /// That of every row, back by so many nanoseconds.
+    Range(i64),
+    /// So many rows, from each of so many on.
+    Rows(u64, u64),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Sliding {
+    span: Span,
+    columns: Vec<Box<dyn Slides>>,
+    keys: Vec<Key>,
+    steps: Vec<Step>,
+    found: Found,
+    /// The rows of a push so far, of all pushes since windows were last told of.
+    pushed: u32,
+}
+
+impl Clone for Sliding {
+    fn clone(&self) -> Self {
+        Self {
+            span: self.span,
+            columns: self.columns.iter().map(|column| column.boxed_clone()).collect(),
+            keys: self.keys.clone(),
+            steps: self.steps.clone(),
+            found: self.found.clone(),
+            pushed: self.pushed,
+        }
+    }
+}
+
+/// Windows in the order in which they were asked for.
+#[derive(Clone, Debug, Default)]
+struct Found {
+    keys: Vec<u32>,
+    starts: Vec<i64>,
+    ends: Vec<i64>,
+    /// What they are told by: the row that completes them, and behind all rows the order in which windows that never were full
+    /// begin.
+    order: Vec<(u32, u64)>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Key {
+    /// Of the rows in the queue.
+    times: VecDeque<i64>,
+    /// Order of the rows in the queue among all rows, where it is asked for.
+    ordinals: VecDeque<u64>,
+    front: usize,
+}
+
+impl Sliding {
+    pub(crate) fn new(span: Span, columns: &[Column]) -> Self {
+        let columns = columns.iter().map(|column| column.kind.sliders()).collect();
+        Self { span, columns, keys: vec![], steps: vec![], found: Found::default(), pushed: 0 }
+    }
+
+    /// All rows of any time that has come must have come with them.
+    pub(crate) fn push(&mut self, rows: &Rows<'_>, first_ordinal: u64) -> Result<(), WindowError> {
+        let ready = self.columns.iter().zip(rows.args).map(|(column, args)| column.args(args));
+        let args = ready.collect::<Result<Vec<_>, _>>().map_err(arguments)?;
+        self.keys.resize_with(rows.num_keys, Key::default);
+        let order = by_key(rows);
+        self.steps.clear();
+        let mut place = 0;
+        while place < order.len() {
+            let key = rows.keys[order[place] as usize];
+            let own = order[place..].iter().take_while(|row| rows.keys[**row as usize] == key).count();
+            match self.span {
+                Span::Range(preceding) => self.by_time(key, preceding, rows, &order, place..place + own),
+                Span::Rows(count, every) => {
+                    self.by_rows(key, (count, every), rows, &order, place..place + own, first_ordinal);
+                }
+            }
+            place += own;
+        }
+        self.pushed += rows.keys.len() as u32;
+        for (column, args) in self.columns.iter_mut().zip(&args) {
+            column.run(rows.num_keys, &self.steps, &order, Some(&**args));
+        }
+        Ok(())
+    }
+
+    fn by_time(
+        &mut self,
+        key: u32,
+        preceding: i64,
+        rows: &Rows<'_>,
+        order: &[u32],
+        places: std::ops::Range<usize>,
+    ) {
+        let known = &mut self.keys[key as usize];
+        let mut place = places.start;
+        while place < places.end {
+            let time = rows.times[order[place] as usize];
+            let peers =
+                order[place..places.end].iter().take_while(|row| rows.times[**row as usize] == time).count();
+            let gone = known.times.iter().take_while(|past| time.saturating_sub(**past) > preceding).count();
+            let mut step = known.leave(key, gone);
+            known.times.extend(std::iter::repeat_n(time, peers));
+            step.come = place as u32..(place + peers) as u32;
+            step.ask = peers as u32;
+            self.steps.push(step);
+            for row in &order[place..place + peers] {
+                self.found.keys.push(key);
+                self.found.order.push((self.pushed + row, 0));
+            }
+            place += peers;
+        }
+    }
+
+    fn by_rows(
+        &mut self,
+        key: u32,
+        (count, every): (u64, u64),
+        rows: &Rows<'_>,
+        order: &[u32],
+        places: std::ops::Range<usize>,
+        first_ordinal: u64,
+    ) {
+        let known = &mut self.keys[key as usize];
+        for place in places {
+            let row = order[place];
+            let time = rows.times[row as usize];
+            // A full window has been told of: its rows up to the start of the next leave.
+            let gone = if known.times.len() as u64 == count { every as usize } else { 0 };
+            let mut step = known.leave(key, gone);
+            known.times.push_back(time);
+            known.ordinals.push_back(first_ordinal + u64::from(row));
+            step.come = place as u32..place as u32 + 1;
+            if known.times.len() as u64 == count {
+                step.ask = 1;
+                self.found.add(key, (known.times[0], time), (self.pushed + row, 0));
+            }
+            self.steps.push(step);
+        }
+    }
+
+    /// The input ends: windows that are not full are told of.
+    pub(crate) fn finish(&mut self) {
+        let Span::Rows(count, every) = self.span else { return };
+        self.steps.clear();
+        for key in 0..self.keys.len() as u32 {
+            let known = &mut self.keys[key as usize];
+            let mut gone = if known.times.len() as u64 == count { every as usize } else { 0 };
+            while gone < known.times.len() {
+                let mut step = known.leave(key, gone);
+                step.ask = 1;
+                self.steps.push(step);
+                let (first, last) = (known.times[0], known.times[known.times.len() - 1]);
+                self.found.add(key, (first, last), (u32::MAX, known.ordinals[0]));
+                gone = every as usize;
+            }
+        }
+        let keys = self.keys.len();
+        for column in &mut self.columns {
+            column.run(keys, &self.steps, &[], None);
+        }
+    }
+
+    /// Tells of the windows that were asked for, in the order of the rows that complete them.
+    pub(crate) fn complete(&mut self, slots: &[Slot]) -> Result<Complete, WindowError> {
+        let found = std::mem::take(&mut self.found);
+        self.pushed = 0;
+        let mut order: Vec<u32> = (0..found.keys.len() as u32).collect();
+        if !found.order.is_sorted() {
+            order.sort_by_key(|window| found.order[*window as usize]);
+        }
+        let mut values: Vec<Option<ArrayRef>> = vec![None; slots.len()];
+        let places = UInt32Array::from(order.clone());
+        for (number, column) in self.columns.iter_mut().enumerate() {
+            let own: Vec<usize> = (0..slots.len()).filter(|slot| slots[*slot].column == number).collect();
+            let arrays = column.finish(&mut own.iter().map(|slot| slots[*slot].reading()));
+            let arrays = arrays.map_err(|error| slots[own[0]].told(error))?;
+            for (slot, array) in own.into_iter().zip(arrays) {
+                let array = arrow_select::take::take(&array, &places, None)
+                    .map_err(cepheid_event::EventError::from)?;
+                values[slot] = Some(array);
+            }
+        }
+        fn picked<T: Copy>(values: &[T], order: &[u32]) -> Vec<T> {
+            if values.is_empty() {
+                vec![]
+            } else {
+                order.iter().map(|place| values[*place as usize]).collect()
+            }
+        }
+        Ok(Complete {
+            keys: picked(&found.keys, &order),
+            starts: picked(&found.starts, &order),
+            ends: picked(&found.ends, &order),
+            values: values.into_iter().map(|values| values.expect("every slot is of a column")).collect(),
+        })
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let of_key = |key: &Key| (key.times.capacity() + key.ordinals.capacity()) * 8;
+        self.columns.iter().map(|column| column.bytes()).sum::<usize>()
+            + self.keys.capacity() * size_of::<Key>()
+            + self.keys.iter().map(of_key).sum::<usize>()
+    }
+}
+
+impl Found {
+    fn add(&mut self, key: u32, (start, end): (i64, i64), order: (u32, u64)) {
+        self.keys.push(key);
+        self.starts.push(start);
+        self.ends.push(end);
+        self.order.push(order);
+    }
+}
+
+impl Key {
+    /// So many rows leave the queue.
+    fn leave(&mut self, key: u32, rows: usize) -> Step {
+        self.times.drain(..rows);
+        if !self.ordinals.is_empty() {
+            self.ordinals.drain(..rows);
+        }
+        let leave = rows.min(self.front);
+        self.front -= leave;
+        let mut step = Step { key, leave: leave as u32, ..Step::default() };
+        let more = rows - leave;
+        if more > 0 {
+            self.front = self.times.len();
+            step.turn = Some(more as u32);
+        }
+        step
+    }
+}
+
+/// Numbers of rows, put together by key, in order for each.
+fn by_key(rows: &Rows<'_>) -> Vec<u32> {
+    let count = rows.keys.len();
+    if count * 4 < rows.num_keys {
+        let mut order: Vec<u32> = (0..count as u32).collect();
+        order.sort_by_key(|row| rows.keys[*row as usize]);
+        return order;
+    }
+    let mut starts = vec![0_u32; rows.num_keys + 1];
+    rows.keys.iter().for_each(|key| starts[*key as usize + 1] += 1);
+    (1..starts.len()).for_each(|key| starts[key] += starts[key - 1]);
+    let mut order = vec![0; count];
+    for (row, key) in rows.keys.iter().enumerate() {
+        let start = &mut starts[*key as usize];
+        order[*start as usize] = row as u32;
+        *start += 1;
+    }
+    order
+}

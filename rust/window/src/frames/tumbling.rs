@@ -1,0 +1,128 @@
+//! Windows of a grid that do not overlap.
+//!
+//! The windows of all keys at one time stand behind each other as their first rows come; whatever is complete stands in front.
+//!
+//! - Time: O(1) a row: one look at its key, and one at each aggregate. Nothing happens to a window when it ends but that it is
+//!   reported.
+//! - Space: the states of the windows that are open, and 8 bytes a key.
+
+use crate::compile::{Column, Slot};
+use crate::error::WindowError;
+use crate::frames::{Complete, Rows, Table};
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Tumbling {
+    size: i64,
+    every: i64,
+    offset: i64,
+    table: Table,
+    /// Keys of the windows in the table.
+    key_of: Vec<u32>,
+    /// `windows[key]`: number of the key's last window, of all so far, and one more.
+    windows: Vec<u64>,
+    /// Number of the first window in the table.
+    base: u64,
+    /// The start of the open windows, and the first of them in the table.
+    open: Option<(i64, usize)>,
+    /// Starts of windows that are complete, and how many windows of the table had ended there.
+    ended: Vec<(i64, usize)>,
+    slots: Vec<u32>,
+}
+
+impl Tumbling {
+    pub(crate) fn new((size, every, offset): (i64, i64, i64), columns: &[Column]) -> Self {
+        Self {
+            size,
+            every,
+            offset,
+            table: Table::new(columns),
+            key_of: vec![],
+            windows: vec![],
+            base: 0,
+            open: None,
+            ended: vec![],
+            slots: vec![],
+        }
+    }
+
+    pub(crate) fn push(&mut self, rows: &Rows<'_>) -> Result<(), WindowError> {
+        let args = self.table.args(rows.args)?;
+        self.windows.resize(rows.num_keys, 0);
+        self.slots.clear();
+        let mut row = 0;
+        while let Some(time) = rows.times.get(row) {
+            self.advance(*time);
+            let (start, first) = *self
+                .open
+                .get_or_insert_with(|| (start_of(*time, self.every, self.offset), self.key_of.len()));
+            let end = start.saturating_add(self.size);
+            let own = rows.times[row..].partition_point(|time| *time < end || end == i64::MAX);
+            let opened = self.base + first as u64;
+            for key in &rows.keys[row..row + own] {
+                let window = &mut self.windows[*key as usize];
+                if *window <= opened {
+                    self.key_of.push(*key);
+                    *window = self.base + self.key_of.len() as u64;
+                }
+                self.slots.push((*window - self.base) as u32 - 1);
+            }
+            row += own;
+        }
+        self.table.grow(self.key_of.len());
+        self.table.add_all(&self.slots, &args, 0);
+        Ok(())
+    }
+
+    /// No row before `time` comes any more.
+    pub(crate) fn advance(&mut self, time: i64) {
+        if let Some((start, _)) = self.open
+            && start.saturating_add(self.size) <= time
+        {
+            self.ended.push((start, self.key_of.len()));
+            self.open = None;
+        }
+    }
+
+    pub(crate) fn finish(&mut self) {
+        self.advance(i64::MAX);
+        if let Some((start, _)) = self.open.take() {
+            self.ended.push((start, self.key_of.len()));
+        }
+    }
+
+    pub(crate) fn complete(&mut self, slots: &[Slot]) -> Result<Complete, WindowError> {
+        let windows = self.ended.last().map_or(0, |(_, end)| *end);
+        let values = self.table.finish(0..windows, slots)?;
+        let mut starts = Vec::with_capacity(windows);
+        let mut ends = Vec::with_capacity(windows);
+        for (start, end) in self.ended.drain(..) {
+            starts.resize(end, start);
+            ends.resize(end, start.saturating_add(self.size));
+        }
+        self.table.drop_first(windows);
+        let rest = self.key_of.split_off(windows);
+        let keys = std::mem::replace(&mut self.key_of, rest);
+        self.base += windows as u64;
+        if let Some((_, first)) = &mut self.open {
+            *first -= windows;
+        }
+        Ok(Complete { keys, starts, ends, values })
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.table.bytes() + self.key_of.capacity() * 4 + self.windows.capacity() * 8
+    }
+
+    /// Whether a row is in any window.
+    pub(crate) fn holds(size: i64, every: i64, offset: i64, time: i64) -> bool {
+        size >= every || i128::from(time) - i128::from(start_of(time, every, offset)) < i128::from(size)
+    }
+}
+
+/// The start of the last window of a grid that begins at `time` or before; the first of all times where it would be before that.
+pub(crate) fn start_of(time: i64, every: i64, offset: i64) -> i64 {
+    let (time, every, offset) = (i128::from(time), i128::from(every), i128::from(offset));
+    let start = (time - offset).div_euclid(every) * every + offset;
+    start.max(i128::from(i64::MIN)) as i64
+}

@@ -1,0 +1,22 @@
+//! Windows of rows, and what is known of the rows of each.
+//!
+//! [`WindowPlan`] is a window compiled against a schema, [`WindowState`] what it keeps between rows. Rows come in order of time,
+//! with numbers for their keys; whoever brings them sees to that.
+//!
+//! - [`frames`]: which rows share a window, and when it is complete. [`operators`]: the aggregates, one a file.
+//! - An aggregate is a [`monoid`]: states of rows that can be joined. [`arena`] keeps states by number, [`slider`] those of rows
+//!   that come and leave, by key.
+#![forbid(unsafe_code)]
+
+mod arena;
+mod compile;
+mod error;
+mod frames;
+mod monoid;
+mod operators;
+mod slider;
+mod state;
+
+pub use compile::WindowPlan;
+pub use error::WindowError;
+pub use state::{Chunk, WindowState, Windows, is_in_window};

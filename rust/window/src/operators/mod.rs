@@ -1,0 +1,125 @@
+//! The aggregates, one a file, and which of them an aggregate function is.
+//!
+//! | file | functions | of |
+//! |---|---|---|
+//! | [`count`] | COUNT, COUNT_IF | anything |
+//! | [`sums`] | SUM, AVG | integers; floats |
+//! | [`moments`] | VAR, STDDEV | numbers |
+//! | [`extremes`] | MIN, MAX | integers, times; floats |
+//! | [`ends`] | the first and the last row | anything |
+//! | [`folded`] | every other, and DISTINCT | anything |
+
+mod count;
+mod ends;
+mod extremes;
+mod folded;
+mod moments;
+mod numbers;
+mod sums;
+
+use arrow_schema::DataType;
+use cepheid_eval::TypedAggregate;
+use cepheid_ir::AggregateFunction;
+
+use crate::arena::{Arena, States};
+use crate::monoid::Monoid;
+use crate::slider::{Slider, Slides};
+
+/// Which aggregate is kept. Functions of one kind share states.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Kind {
+    Rows,
+    Present,
+    True,
+    IntegerSum,
+    FloatSum,
+    Moments,
+    Least(Order),
+    Greatest(Order),
+    First,
+    Last,
+    Folded(TypedAggregate),
+}
+
+/// What extremes are compared as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Integers,
+    Floats,
+}
+
+impl Kind {
+    /// What is kept for an aggregate.
+    pub(crate) fn of(aggregate: &TypedAggregate) -> Self {
+        use AggregateFunction::*;
+        let folded = || Self::Folded(aggregate.clone());
+        let Some(arg) = aggregate.args.first() else { return Self::Rows };
+        if aggregate.distinct && !matches!(aggregate.function, Min | Max) {
+            return folded();
+        }
+        let data_type = arg.data_type();
+        let floats = matches!(data_type, DataType::Float32 | DataType::Float64);
+        let integers = data_type.is_integer() && *data_type != DataType::UInt64;
+        let order = if floats {
+            Some(Order::Floats)
+        } else if integers || matches!(data_type, DataType::Timestamp(..) | DataType::Duration(_)) {
+            Some(Order::Integers)
+        } else {
+            None
+        };
+        match (aggregate.function, order) {
+            (Count, _) => Self::Present,
+            (CountIf, _) if *data_type == DataType::Boolean => Self::True,
+            (Sum | Avg, _) if floats => Self::FloatSum,
+            (Sum | Avg, _) if integers => Self::IntegerSum,
+            (StddevSamp | StddevPop | VarSamp | VarPop, _) if floats || integers => Self::Moments,
+            (Min, Some(order)) => Self::Least(order),
+            (Max, Some(order)) => Self::Greatest(order),
+            _ => folded(),
+        }
+    }
+
+    /// States of it, none yet.
+    pub(crate) fn states(&self) -> Box<dyn States> {
+        fn arena<M: Monoid>(monoid: M) -> Box<dyn States> {
+            Box::new(Arena::new(monoid))
+        }
+        match self {
+            Self::Rows => arena(count::Rows),
+            Self::Present => arena(count::Present),
+            Self::True => arena(count::True),
+            Self::IntegerSum => arena(sums::Integers),
+            Self::FloatSum => arena(sums::Floats),
+            Self::Moments => arena(moments::Moments),
+            Self::Least(Order::Integers) => arena(extremes::Integers::<true>),
+            Self::Least(Order::Floats) => arena(extremes::Floats::<true>),
+            Self::Greatest(Order::Integers) => arena(extremes::Integers::<false>),
+            Self::Greatest(Order::Floats) => arena(extremes::Floats::<false>),
+            Self::First => arena(ends::First),
+            Self::Last => arena(ends::Last),
+            Self::Folded(aggregate) => arena(folded::Folded::new(aggregate)),
+        }
+    }
+
+    /// The same for windows that slide over the rows of keys.
+    pub(crate) fn sliders(&self) -> Box<dyn Slides> {
+        fn slider<M: Monoid>(monoid: M) -> Box<dyn Slides> {
+            Box::new(Slider::new(monoid))
+        }
+        match self {
+            Self::Rows => slider(count::Rows),
+            Self::Present => slider(count::Present),
+            Self::True => slider(count::True),
+            Self::IntegerSum => slider(sums::Integers),
+            Self::FloatSum => slider(sums::Floats),
+            Self::Moments => slider(moments::Moments),
+            Self::Least(Order::Integers) => slider(extremes::Integers::<true>),
+            Self::Least(Order::Floats) => slider(extremes::Floats::<true>),
+            Self::Greatest(Order::Integers) => slider(extremes::Integers::<false>),
+            Self::Greatest(Order::Floats) => slider(extremes::Floats::<false>),
+            Self::First => slider(ends::First),
+            Self::Last => slider(ends::Last),
+            Self::Folded(aggregate) => slider(folded::Folded::new(aggregate)),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! SUM and AVG.
+//!
+//! - Integers: exact, in 128 bits; a sum that does not fit 64 bits is an error when it is asked for.
+//! - Floats: compensated (Neumaier, *Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen*, 1974), in the
+//!   order of rows, those of parts joined from the earliest on.
+//!
+//! Order: that of rows. Time: O(1) a row and a join. Space: 24 bytes.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float64Array, Int64Array};
+use cepheid_eval::EvalError;
+use cepheid_ir::AggregateFunction;
+
+use super::numbers::{Numbers, floats, in_type, integers};
+use crate::monoid::{Monoid, Reading};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Integers;
+
+/// A sum in two words, which need no alignment beyond theirs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct IntegerSum {
+    low: u64,
+    high: i64,
+    count: i64,
+}
+
+impl IntegerSum {
+    #[inline]
+    fn plus(&mut self, low: u64, high: i64, count: i64) {
+        let (sum, carry) = self.low.overflowing_add(low);
+        self.low = sum;
+        self.high += high + i64::from(carry);
+        self.count += count;
+    }
+
+    fn value(self) -> i128 {
+        i128::from(self.high) << 64 | i128::from(self.low)
+    }
+}
+
+impl Monoid for Integers {
+    type State = IntegerSum;
+    type Args = Numbers<i64>;
+
+    fn args(&self, arrays: &[ArrayRef]) -> Result<Self::Args, EvalError> {
+        integers(&arrays[0])
+    }
+
+    fn empty(&self) -> IntegerSum {
+        IntegerSum::default()
+    }
+
+    #[inline]
+    fn add(&self, state: &mut IntegerSum, args: &Self::Args, row: usize) {
+        if let Some(value) = args.get(row) {
+            state.plus(value as u64, value >> 63, 1);
+        }
+    }
+
+    fn add_all(&self, states: &mut [IntegerSum], slots: &[u32], args: &Self::Args, first_row: usize) {
+        args.each(states, slots, first_row, |state, value| state.plus(value as u64, value >> 63, 1));
+    }
+
+    #[inline]
+    fn join(&self, earlier: &mut IntegerSum, later: &IntegerSum) {
+        earlier.plus(later.low, later.high, later.count);
+    }
+
+    fn finish(&self, states: &[IntegerSum], reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
+        let known = |state: &IntegerSum| (state.count > 0).then_some(*state);
+        if reading.function == Some(AggregateFunction::Avg) {
+            let mean = |state: IntegerSum| state.value() as f64 / state.count as f64;
+            return Ok(Arc::new(Float64Array::from_iter(states.iter().map(|state| known(state).map(mean)))));
+        }
+        let fits = |state: &IntegerSum| state.high == (state.low as i64) >> 63;
+        if !states.iter().all(fits) {
+            return Err(EvalError::Overflow { expression: reading.text.into(), data_type: "BIGINT" });
+        }
+        let sums = states.iter().map(|state| known(state).map(|state| state.low as i64));
+        in_type(sums.collect::<Int64Array>(), reading.data_type)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Floats;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FloatSum {
+    sum: f64,
+    /// What the sum has lost.
+    lost: f64,
+    count: i64,
+}
+
+impl FloatSum {
+    #[inline]
+    fn plus(&mut self, value: f64) {
+        let sum = self.sum + value;
+        let (greater, smaller) =
+            if self.sum.abs() >= value.abs() { (self.sum, value) } else { (value, self.sum) };
+        self.lost += (greater - sum) + smaller;
+        self.sum = sum;
+    }
+
+    fn value(self) -> f64 {
+        // What an infinite sum has lost is no number.
+        if self.sum.is_finite() { self.sum + self.lost } else { self.sum }
+    }
+}
+
+impl Monoid for Floats {
+    type State = FloatSum;
+    type Args = Numbers<f64>;
+
+    fn args(&self, arrays: &[ArrayRef]) -> Result<Self::Args, EvalError> {
+        floats(&arrays[0])
+    }
+
+    fn empty(&self) -> FloatSum {
+        FloatSum::default()
+    }
+
+    #[inline]
+    fn add(&self, state: &mut FloatSum, args: &Self::Args, row: usize) {
+        if let Some(value) = args.get(row) {
+            state.plus(value);
+            state.count += 1;
+        }
+    }
+
+    fn add_all(&self, states: &mut [FloatSum], slots: &[u32], args: &Self::Args, first_row: usize) {
+        args.each(states, slots, first_row, |state, value| {
+            state.plus(value);
+            state.count += 1;
+        });
+    }
+
+    #[inline]
+    fn join(&self, earlier: &mut FloatSum, later: &FloatSum) {
+        earlier.plus(later.sum);
+        earlier.lost += later.lost;
+        earlier.count += later.count;
+    }
+
+    fn finish(&self, states: &[FloatSum], reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
+        let mean = reading.function == Some(AggregateFunction::Avg);
+        let value = |state: &FloatSum| {
+            let divisor = if mean { state.count as f64 } else { 1.0 };
+            (state.count > 0).then(|| state.value() / divisor)
+        };
+        Ok(Arc::new(states.iter().map(value).collect::<Float64Array>()))
+    }
+}

@@ -1,0 +1,144 @@
+//! States of windows that slide over the rows of keys, two stacks a key.
+//!
+//! The rows of a key stand in a queue. Those of its front part hold what is known of themselves and all behind them in that
+//! part; what is known of the rest, the back, is kept once. A window is the first of the front joined with the back. When the
+//! front is used up, the back becomes it, from its last row on: every row is joined three times in its life, and floats
+//! are never subtracted. This is the two-stacks algorithm of Tangwongsan, Hirzel, Schneider and Wu (*General incremental
+//! sliding-window aggregation*, PVLDB 8(7), 2015), with the queue in place of the stacks.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt::Debug;
+use std::ops::Range;
+
+use arrow_array::ArrayRef;
+use cepheid_eval::EvalError;
+
+use crate::monoid::{Monoid, Reading};
+
+/// What happens next to the rows of a key. The same for every aggregate, so it is worked out once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) key: u32,
+    /// So many leave the front.
+    pub(crate) leave: u32,
+    /// Then the front, which is used up, is made anew of the back, and so many leave that.
+    pub(crate) turn: Option<u32>,
+    /// Then these come, by place.
+    pub(crate) come: Range<u32>,
+    /// Then the window is asked for, so often.
+    pub(crate) ask: u32,
+}
+
+/// States of one aggregate, by key, whichever it is.
+pub(crate) trait Slides: Debug + Send + Sync {
+    fn boxed_clone(&self) -> Box<dyn Slides>;
+    /// Makes arguments ready to be read.
+    fn args(&self, arrays: &[ArrayRef]) -> Result<Box<dyn Any>, EvalError>;
+    /// Takes steps, one after the other. `rows[place]`: the row of the arguments that stands there; there are none if no rows
+    /// come.
+    fn run(&mut self, keys: usize, steps: &[Step], rows: &[u32], args: Option<&dyn Any>);
+    /// What is known of the windows that were asked for, in that order; they are forgotten.
+    fn finish(&mut self, readings: &mut dyn Iterator<Item = Reading<'_>>)
+    -> Result<Vec<ArrayRef>, EvalError>;
+    /// Bytes held.
+    fn bytes(&self) -> usize;
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Slider<M: Monoid> {
+    monoid: M,
+    keys: Vec<Queue<M::State>>,
+    asked: Vec<M::State>,
+}
+
+#[derive(Clone, Debug)]
+struct Queue<S> {
+    states: VecDeque<S>,
+    /// How many of them are of the front.
+    front: usize,
+    back: S,
+}
+
+impl<M: Monoid> Slider<M> {
+    pub(crate) fn new(monoid: M) -> Self {
+        Self { monoid, keys: vec![], asked: vec![] }
+    }
+}
+
+impl<S: Clone> Queue<S> {
+    fn leave<M: Monoid<State = S>>(&mut self, rows: u32) {
+        self.states.drain(..rows as usize);
+        self.front -= rows as usize;
+    }
+
+    fn turn<M: Monoid<State = S>>(&mut self, monoid: &M) {
+        let states = self.states.make_contiguous();
+        for place in (1..states.len()).rev() {
+            let (earlier, later) = states.split_at_mut(place);
+            monoid.join(&mut earlier[place - 1], &later[0]);
+        }
+        self.front = states.len();
+        self.back = monoid.empty();
+    }
+}
+
+impl<M: Monoid> Slides for Slider<M> {
+    fn boxed_clone(&self) -> Box<dyn Slides> {
+        Box::new(self.clone())
+    }
+
+    fn args(&self, arrays: &[ArrayRef]) -> Result<Box<dyn Any>, EvalError> {
+        Ok(Box::new(self.monoid.args(arrays)?))
+    }
+
+    fn run(&mut self, keys: usize, steps: &[Step], rows: &[u32], args: Option<&dyn Any>) {
+        let args: Option<&M::Args> =
+            args.map(|args| args.downcast_ref().expect("arguments of this aggregate"));
+        let monoid = &self.monoid;
+        self.keys.resize_with(keys, || Queue { states: VecDeque::new(), front: 0, back: monoid.empty() });
+        for step in steps {
+            let queue = &mut self.keys[step.key as usize];
+            queue.leave::<M>(step.leave);
+            if let Some(more) = step.turn {
+                queue.turn(monoid);
+                queue.leave::<M>(more);
+            }
+            for row in &rows[step.come.start as usize..step.come.end as usize] {
+                let mut state = monoid.empty();
+                monoid.add(&mut state, args.expect("rows come with arguments"), *row as usize);
+                monoid.join(&mut queue.back, &state);
+                queue.states.push_back(state);
+            }
+            if step.ask > 0 {
+                let window = match queue.states.front().filter(|_| queue.front > 0) {
+                    None => queue.back.clone(),
+                    Some(front) => {
+                        let mut window = front.clone();
+                        monoid.join(&mut window, &queue.back);
+                        window
+                    }
+                };
+                (1..step.ask).for_each(|_| self.asked.push(window.clone()));
+                self.asked.push(window);
+            }
+        }
+    }
+
+    fn finish(
+        &mut self,
+        readings: &mut dyn Iterator<Item = Reading<'_>>,
+    ) -> Result<Vec<ArrayRef>, EvalError> {
+        let arrays = readings.map(|reading| self.monoid.finish(&self.asked, reading)).collect();
+        self.asked = vec![];
+        arrays
+    }
+
+    fn bytes(&self) -> usize {
+        let of_key = |queue: &Queue<M::State>| {
+            let elsewhere: usize = queue.states.iter().map(|state| self.monoid.bytes(state)).sum();
+            queue.states.capacity() * size_of::<M::State>() + elsewhere
+        };
+        self.keys.capacity() * size_of::<Queue<M::State>>() + self.keys.iter().map(of_key).sum::<usize>()
+    }
+}
