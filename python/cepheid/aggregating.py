@@ -38,8 +38,9 @@ def aggregate(window: Window, data: Any, *, event_time: str | None = None, threa
 
     Raises:
         TypeError: `window` is no window or has no frame yet, `event_time` is no name, or `threads` no whole number.
-        PatternError: `threads` is below one (code ``invalid-clause``), or there are several topics, and the window
-            names none (code ``unsupported``).
+        PatternError: `threads` is below one (code ``invalid-clause``), there are several topics, and the window names
+            none (code ``unsupported``), or the event time is of a type that windows cannot go by (code
+            ``invalid-expression``).
         SchemaError: The data cannot be read as a table, a column is missing or of another type, an event time is NULL,
             or it is not clear which column holds it (code ``unknown-column`` or ``ambiguous-column``).
         EvaluationError: A value led to an overflow, a division by zero, or a failed conversion.
