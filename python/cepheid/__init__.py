@@ -10,6 +10,7 @@
 """
 
 from cepheid._native import __version__
+from cepheid.aggregating import aggregate
 from cepheid.columns import Ref, col, expr_from_sql, lit, ref
 from cepheid.derived import Derived
 from cepheid.engine import Engine
@@ -58,7 +59,8 @@ from cepheid.pattern import Pattern, absent, all_of, event, seq
 from cepheid.predicate import udf
 from cepheid.pusher import Pusher
 from cepheid.result import Matches
-from cepheid.sql import pattern_from_sql, sql
+from cepheid.sql import pattern_from_sql, sql, window_from_sql
+from cepheid.window import Window, WindowBuilder, window
 
 __all__ = [
     "CepheidError",
@@ -81,9 +83,12 @@ __all__ = [
     "SqlError",
     "StateLimitError",
     "StoreError",
+    "Window",
+    "WindowBuilder",
     "__version__",
     "abs",
     "absent",
+    "aggregate",
     "all_of",
     "classifier",
     "coalesce",
@@ -118,4 +123,6 @@ __all__ = [
     "sql",
     "udf",
     "when",
+    "window",
+    "window_from_sql",
 ]

@@ -16,9 +16,11 @@ __all__ = [
     "Pattern",
     "Pusher",
     "Query",
+    "Window",
     "__version__",
     "check_expression",
     "parse_expression",
+    "parse_measure",
     "unparse_expression",
 ]
 
@@ -347,8 +349,41 @@ class Pattern:
         """
 
 @final
+class Window:
+    """A validated window in its normal spelling; `cepheid.Window` keeps one."""
+
+    @staticmethod
+    def from_json(text: str) -> Window:
+        """Reads the wire form, validates and normalises it.
+
+        Raises:
+            PatternError: It is no window, or an impossible one.
+        """
+
+    @staticmethod
+    def from_sql(text: str) -> Window:
+        """Reads a `SELECT ... FROM TABLE(TUMBLE(...)) ... GROUP BY ...` that does nothing more.
+
+        Raises:
+            SqlError: It is none.
+        """
+
+    def to_json(self) -> str:
+        """The wire form."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the wire form without the name, in hex."""
+
+    def aggregate(self, data: object, *, event_time: str | None = None, threads: int | None = None) -> MatchTable:
+        """What it says of the rows of one table; an event time given here comes before its own.
+
+        Raises:
+            CepheidError: See `cepheid.aggregate`.
+        """
+
+@final
 class Query:
-    """A parsed query over the matches of one table."""
+    """A parsed query over the matches, or the windows, of one table."""
 
     @staticmethod
     def parse(text: str) -> Query:
@@ -366,8 +401,8 @@ class Query:
     def table_quoted(self) -> bool:
         """Whether the table's name was quoted."""
 
-    def pattern(self) -> Pattern:
-        """The query's pattern, without what the outer `SELECT` does with its rows."""
+    def pattern(self) -> Pattern | None:
+        """The query's pattern, without what the outer `SELECT` does with its rows; none of windows."""
 
     def explain(self, schema: _ArrowSchemaExportable | None = None) -> str:
         """The plan in prose; with a schema, types are checked as well.
@@ -389,6 +424,13 @@ def check_expression(json: str) -> str:
 
     Raises:
         PatternError: It is no expression.
+    """
+
+def parse_measure(text: str) -> tuple[str, str | None]:
+    """Reads a measure of the algebra; gives it as JSON, and the name that may stand behind it.
+
+    Raises:
+        SqlError: It is no expression.
     """
 
 def parse_expression(text: str, dialect: str) -> str:

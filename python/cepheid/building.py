@@ -22,12 +22,25 @@ def parsed(text: str, dialect: str) -> Node:
     """The node that an SQL text spells."""
     from cepheid import _native
 
+    node = json.loads(_native.parse_expression(encodable(text), dialect))
+    return nodes.accepted_before(node) if dialect == "algebra_condition" else node
+
+
+def parsed_measure(text: str) -> tuple[Node, str | None]:
+    """The node of a measure, and its name, which SQL text spells: ``SUM(x) AS total``."""
+    from cepheid import _native
+
+    json_node, name = _native.parse_measure(encodable(text))
+    return nodes.measure_form(json.loads(json_node), from_text=True), name
+
+
+def encodable(text: str) -> str:
+    """Text that can be handed to the parser."""
     try:
         text.encode()
     except UnicodeEncodeError:
         raise SqlError("the text holds a lone surrogate, which is no Unicode text") from None
-    node = json.loads(_native.parse_expression(text, dialect))
-    return nodes.accepted_before(node) if dialect == "algebra_condition" else node
+    return text
 
 
 def column(name: str, *, exact: bool = False, at: dict[str, Any] | None = None) -> Expr:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal
 
 from cepheid import nodes
@@ -133,11 +133,11 @@ def clause_code(key: str, value: Any) -> str:
         case "within":
             return "".join(bound_code(kind, value[kind]) for kind in value)
         case "partition_by":
-            return f".partition_by({', '.join(map(_name_code, value))})"
+            return f".partition_by({', '.join(map(name_code, value))})"
         case "order_by":
-            return f".order_by({', '.join([*(_name_code(key['column']) for key in value), *_flag_code(value)])})"
+            return f".order_by({', '.join([*(name_code(key['column']) for key in value), *_flag_code(value)])})"
         case "measures":
-            return f".select({_measures_code(value)})"
+            return f".select({measures_code(value)})"
         case "after_match":
             if isinstance(value, str):
                 return f".after_match({value!r})"
@@ -155,7 +155,7 @@ def clause_code(key: str, value: Any) -> str:
             return ".timeouts(True)" if value else ""
         case "trend":
             every = f", every={duration_text(value['every_ns'])!r}" if value.get("every_ns") is not None else ""
-            return f".aggregate({_measures_code(value['values'], 'every')}{every})"
+            return f".aggregate({measures_code(value['values'], ('every',))}{every})"
         case "emit_at":
             return "".join(map(_emit_at_code, value))
         case "name" | "emit":
@@ -163,9 +163,10 @@ def clause_code(key: str, value: Any) -> str:
     return ""
 
 
-def _measures_code(measures: list[dict[str, Any]], taken: str | None = None) -> str:
+def measures_code(measures: list[dict[str, Any]], taken: Collection[str] = ()) -> str:
+    """The arguments that name measures: keywords, unless a name is none for a keyword, or `taken` by another."""
     codes = {measure["name"]: expr_code(nodes.condition_form(measure["value"])) for measure in measures}
-    if all(_is_keyword_argument(name) and name != taken for name in codes):
+    if all(_is_keyword_argument(name) and name not in taken for name in codes):
         return ", ".join(f"{name}={code}" for name, code in codes.items())
     return f"{{{', '.join(f'{name!r}: {code}' for name, code in codes.items())}}}"
 
@@ -173,11 +174,12 @@ def _measures_code(measures: list[dict[str, Any]], taken: str | None = None) -> 
 def _emit_at_code(entry: dict[str, Any]) -> str:
     arguments = [repr(entry["variable"]), repr(entry["topic"])]
     if measures := entry.get("measures"):
-        arguments.append(_measures_code(measures))
+        arguments.append(measures_code(measures))
     return f".emit_at({', '.join(arguments)})"
 
 
-def _name_code(column: dict[str, Any]) -> str:
+def name_code(column: dict[str, Any]) -> str:
+    """The argument that names a column."""
     return f"col({column['name']!r}, exact=True)" if column.get("quoted") else repr(column["name"])
 
 

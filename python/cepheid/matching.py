@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cepheid.errors import PatternError, SchemaError
@@ -64,7 +64,7 @@ def match(pattern: Pattern, data: Any, *, event_time: str | None = None, threads
         hint = "; for SQL use cepheid.sql() or pattern_from_sql()" if isinstance(pattern, str) else ""
         raise TypeError(f"match() takes a pattern, not {type(pattern).__name__}{hint}")
     threads = checked_count(threads, "threads")
-    if is_topics(pattern, data):
+    if is_topics(pattern._body.topics.values(), data):
         return _match_topics(pattern, data, event_time, threads)
     from cepheid.input import table_of
 
@@ -82,10 +82,10 @@ def _with_others(topic: str, outputs: tuple[MatchTable, list[tuple[str, MatchTab
     return Matches._of(matches, topic, tuple((other, Matches._of(derived, other)) for other, derived in others))
 
 
-def is_topics(pattern: Pattern, data: Any) -> bool:
+def is_topics(topics: Collection[str], data: Any) -> bool:
     """Whether data are several tables by topic, rather than the columns of one.
 
-    A list of dicts is a column of structs, unless the pattern names topics, and this is how a table is given.
+    A list of dicts is a column of structs, unless there are names of topics, and this is how a table is given.
     """
     from cepheid.input import exports_arrow, is_event, is_table
 
@@ -97,7 +97,6 @@ def is_topics(pattern: Pattern, data: Any) -> bool:
     def is_events(table: Any) -> bool:
         return isinstance(table, (list, tuple)) and all(isinstance(row, Mapping) and is_event(row) for row in table)
 
-    topics = pattern._body.topics
     return bool(topics) and all(is_table(table) or is_events(table) for table in data.values())
 
 

@@ -21,6 +21,9 @@ __all__ = ["UNNAMED_RULE", "Matches"]
 # The name of a rule that has none, and is the only one.
 UNNAMED_RULE = "rule-1"
 
+# What found the rows that windows give.
+_WINDOWS = "windows"
+
 _SHOWN_ROWS = 10
 _SHOWN_COLUMNS = 12
 _SHOWN_WIDTH = 32
@@ -28,7 +31,7 @@ _SHOWN_WIDTH = 32
 
 @final
 class Matches:
-    """The matches of a pattern in a table, as Arrow.
+    """The matches of a pattern in a table, or what a window says of its rows, as Arrow.
 
     The result is itself a table, with one row a match (or one a matched row, if the pattern says so), for any library
     that reads Arrow; `rows` is the table that says which input rows each match is made of.
@@ -59,7 +62,7 @@ class Matches:
     _rows: pa.Table | None
 
     def __init__(self) -> None:
-        raise TypeError("matches come from cepheid.match(), cepheid.sql() and cepheid.Engine")
+        raise TypeError("matches come from cepheid.match(), cepheid.aggregate(), cepheid.sql() and cepheid.Engine")
 
     @classmethod
     def _of(
@@ -164,6 +167,10 @@ class Matches:
         ``match`` is the ordinal of the match in this result and ``row`` that of the input row in arrival order, both
         from 0. Of several topics there is a column ``topic`` too, and ``row`` counts the rows of that topic. In a
         stream it counts all that have been pushed, late ones included.
+
+        Raises:
+            PatternError: These are rows of a window (see `cepheid.aggregate`), of which it is not kept which rows they
+                are made of (code ``invalid-expression``).
 
         Example:
             >>> import cepheid as cep
@@ -339,6 +346,8 @@ class Matches:
 
     def _title(self) -> str:
         count, rows = len(self), self.num_rows
+        if self.strategy == _WINDOWS:
+            return f"Matches: {rows:,} row{'' if rows == 1 else 's'} of windows"
         matches = f"{count:,} match{'' if count == 1 else 'es'}"
         return f"Matches: {matches}" + ("" if rows == count else f" in {rows:,} rows")
 

@@ -231,9 +231,13 @@ def _aggregate(body: dict[str, Any]) -> str:
     parts = [nodes.rewrite(arg, of_variable) for arg in args]
     if function in ("count_if", "min_by", "max_by"):
         return f"cep.{function}({', '.join(expr_code(part) for part in parts)})"
-    if function not in _AGGREGATES:
-        return _as_data({"aggregate": body})
-    return f"{_tight(parts[0])}.{'n_unique' if distinct else _AGGREGATES[function]}()"
+    method = aggregate_method(body)
+    return f"{_tight(parts[0])}.{method}()" if method else _as_data({"aggregate": body})
+
+
+def aggregate_method(body: dict[str, Any]) -> str | None:
+    """The method of an expression that spells an aggregate of it, if one does."""
+    return "n_unique" if body.get("distinct") else _AGGREGATES.get(body["function"])
 
 
 def _call(node: Node, body: dict[str, Any]) -> str:

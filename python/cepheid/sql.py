@@ -1,4 +1,4 @@
-"""Row patterns in SQL."""
+"""Row patterns and windows in SQL."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from numbers import Integral
 from typing import Any
 
 from cepheid import _native
+from cepheid.building import encodable
 from cepheid.errors import SqlError
 from cepheid.names import listed_names, nearest_name, resolve_name
 from cepheid.options import checked_count
 from cepheid.pattern import Pattern
 from cepheid.result import Matches
+from cepheid.window import Window
 
-__all__ = ["pattern_from_sql", "sql"]
+__all__ = ["pattern_from_sql", "sql", "window_from_sql"]
 
 
 def sql(text: str, /, *, threads: Any = None, **tables: Any) -> Matches:
-    """Runs a query: ``SELECT ... FROM table MATCH_RECOGNIZE (...) ...``.
+    """Runs a query of matches, ``SELECT ... FROM table MATCH_RECOGNIZE (...) ...``, or of windows.
+
+    Windows are spelled as Flink does: ``FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), size [, offset]))``, or ``HOP(TABLE
+    t, DESCRIPTOR(ts), slide, size [, offset])`` or ``SESSION(TABLE t [PARTITION BY k], DESCRIPTOR(ts), gap)``, then
+    ``[WHERE ...] GROUP BY ..., window_start, window_end [HAVING ...] [ORDER BY ...] [LIMIT ...]``.
 
     Args:
         text: The query.
@@ -49,6 +55,15 @@ def sql(text: str, /, *, threads: Any = None, **tables: Any) -> Matches:
         ... '''
         >>> cep.sql(query, prices={"x": [5, 1, 2, 3, 1]}).to_numpy()
         {'low': array([1]), 'high': array([3])}
+        >>> query = '''
+        ...     SELECT shop, SUM(amount) AS total
+        ...     FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(ts), INTERVAL '10' SECOND))
+        ...     GROUP BY shop, window_start, window_end
+        ...     HAVING COUNT(*) > 1
+        ... '''
+        >>> orders = {"ts": [0, 1_000_000_000, 2_000_000_000], "shop": ["a", "b", "a"], "amount": [5, 7, 9]}
+        >>> list(cep.sql(query, orders=orders))
+        [{'shop': 'a', 'total': 14}]
     """
     query = parse(text)
     if threads is not None and not isinstance(threads, Integral):
@@ -78,6 +93,29 @@ def pattern_from_sql(text: str) -> Pattern:
     return Pattern._from_native(_native.Pattern.from_sql(checked_text(text)))
 
 
+def window_from_sql(text: str) -> Window:
+    """A window written in SQL, as `sql` takes them, to be asked of tables, or added to an engine.
+
+    Args:
+        text: A ``SELECT ... FROM TABLE(TUMBLE(...)) [WHERE ...] GROUP BY ...``. The window gives its keys, window_start
+            and window_end under their own names, and each other column selected as a measure.
+
+    Raises:
+        TypeError: The text is no string.
+        SqlError: It is no such text, or filters, orders or renames what the window gives; the message shows where.
+
+    Example:
+        >>> import cepheid as cep
+        >>> cep.window_from_sql('''
+        ...     SELECT shop, window_end, SUM(amount) AS total
+        ...     FROM TABLE(HOP(TABLE orders, DESCRIPTOR(ts), INTERVAL '5' SECOND, INTERVAL '1' MINUTE))
+        ...     GROUP BY shop, window_start, window_end
+        ... ''')
+        cep.window(total=col.amount.sum(), by='shop', event_time='ts').hopping('1m', every='5s')
+    """
+    return Window._from_native(_native.Window.from_sql(checked_text(text)))
+
+
 def parse(text: str) -> _native.Query:
     """The query that a text spells; kept, as the same text is often run again."""
     return _parsed(checked_text(text))
@@ -92,11 +130,7 @@ def checked_text(text: Any) -> str:
     """A text that can be handed to the parser."""
     if not isinstance(text, str):
         raise TypeError(f"SQL is text, not {type(text).__name__}")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise SqlError("the text holds a lone surrogate, which is no Unicode text") from None
-    return text
+    return encodable(text)
 
 
 def table_name(query: _native.Query, known: list[str]) -> str:

@@ -36,7 +36,7 @@ pub use explain::explain;
 pub use matches::MatchTable;
 pub use pipeline::{count_matches, exists_match, match_head, match_outputs, match_table};
 pub use plan::{MatchOptions, Plan};
-pub use query::run_query;
+pub use query::{run_query, run_window_query};
 pub use sequences::{SequenceFound, match_events};
 pub use stream::{
     DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, RuleSpec, RuleStats, TopicOutputs,

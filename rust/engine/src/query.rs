@@ -1,4 +1,4 @@
-//! What an outer `SELECT` asks of the rows of a match: expressions, a filter, an order, a limit.
+//! What an outer `SELECT` asks of the rows of a match, or of those of windows: expressions, a filter, an order, a limit.
 
 use std::sync::Arc;
 
@@ -8,12 +8,13 @@ use arrow_schema::{Field, SortOptions};
 use arrow_select::take::take_record_batch;
 use cepheid_eval::{Leaf, TypedExpr};
 use cepheid_event::{EventError, Table, resolve_column};
-use cepheid_ir::{Expr, OrderItem, Query, SelectItem};
+use cepheid_ir::{Expr, OrderItem, Query, SelectItem, WindowQuery};
 
 use crate::error::EngineError;
 use crate::matches::{MatchTable, batch_of};
 use crate::pipeline::match_table;
 use crate::plan::MatchOptions;
+use crate::windows::aggregate_table;
 
 /// Runs a query over its table.
 ///
@@ -21,39 +22,85 @@ use crate::plan::MatchOptions;
 /// See [`EngineError`].
 pub fn run_query(query: &Query, table: &Table, options: &MatchOptions) -> Result<MatchTable, EngineError> {
     let matches = match_table(&query.pattern, table, options)?;
-    let plain = query.select == [SelectItem::All]
-        && query.filter.is_none()
-        && query.order_by.is_empty()
-        && query.limit.is_none()
-        && query.offset == 0;
-    if plain { Ok(matches) } else { refine(query, &matches) }
+    let outer = Outer {
+        select: &query.select,
+        filter: query.filter.as_ref(),
+        filter_clause: "WHERE",
+        order_by: &query.order_by,
+        offset: query.offset,
+        limit: query.limit,
+    };
+    if outer.is_plain() {
+        return Ok(matches);
+    }
+    let (output, kept) = outer.refine(matches.batch().clone())?;
+    Ok(matches.with_rows(output, kept.into_iter().map(|row| row as usize)))
 }
 
-/// Filters, computes, sorts and limits, in that order.
-fn refine(query: &Query, matches: &MatchTable) -> Result<MatchTable, EngineError> {
-    let mut input = matches.batch().clone();
-    let mut kept: UInt32Array = (0..input.num_rows() as u32).collect();
-    if let Some(filter) = &query.filter {
-        let failed = || EngineError::in_context("WHERE");
-        let condition = TypedExpr::compile_condition(filter, &input.schema()).map_err(failed())?;
-        let mask =
-            condition.evaluate_mask(&leaves(&condition, &input)?, input.num_rows()).map_err(failed())?;
-        let mask = BooleanArray::new(mask, None);
-        input = arrow_select::filter::filter_record_batch(&input, &mask).map_err(EventError::from)?;
-        kept = (0..mask.len() as u32).filter(|row| mask.value(*row as usize)).collect();
+/// Runs a query of windows over its table.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn run_window_query(
+    query: &WindowQuery,
+    table: &Table,
+    options: &MatchOptions,
+) -> Result<RecordBatch, EngineError> {
+    let outer = Outer {
+        select: &query.select,
+        filter: query.having.as_ref(),
+        filter_clause: "HAVING",
+        order_by: &query.order_by,
+        offset: query.offset,
+        limit: query.limit,
+    };
+    Ok(outer.refine(aggregate_table(&query.window, table, options)?)?.0)
+}
+
+/// What is done with the rows of matches or windows.
+struct Outer<'q> {
+    select: &'q [SelectItem],
+    filter: Option<&'q Expr>,
+    /// How an error calls the filter.
+    filter_clause: &'static str,
+    order_by: &'q [OrderItem],
+    offset: u64,
+    limit: Option<u64>,
+}
+
+impl Outer<'_> {
+    /// Whether it gives rows as they are.
+    fn is_plain(&self) -> bool {
+        *self.select == [SelectItem::All]
+            && self.filter.is_none()
+            && self.order_by.is_empty()
+            && self.limit.is_none()
+            && self.offset == 0
     }
-    let mut output = select(query, &input)?;
-    if !query.order_by.is_empty() {
-        let indices = sorted(&query.order_by, &input, &output)?;
-        output = take_record_batch(&output, &indices).map_err(EventError::from)?;
-        kept = indices.values().iter().map(|row| kept.value(*row as usize)).collect();
+
+    /// Filters, computes, sorts and limits, in that order; gives the rows, and which of the input's they come from.
+    fn refine(&self, mut input: RecordBatch) -> Result<(RecordBatch, Vec<u32>), EngineError> {
+        let mut kept: UInt32Array = (0..input.num_rows() as u32).collect();
+        if let Some(filter) = self.filter {
+            let failed = || EngineError::in_context(self.filter_clause);
+            let condition = TypedExpr::compile_condition(filter, &input.schema()).map_err(failed())?;
+            let mask =
+                condition.evaluate_mask(&leaves(&condition, &input)?, input.num_rows()).map_err(failed())?;
+            let mask = BooleanArray::new(mask, None);
+            input = arrow_select::filter::filter_record_batch(&input, &mask).map_err(EventError::from)?;
+            kept = (0..mask.len() as u32).filter(|row| mask.value(*row as usize)).collect();
+        }
+        let mut output = select(self.select, &input)?;
+        if !self.order_by.is_empty() {
+            let indices = sorted(self.order_by, &input, &output)?;
+            output = take_record_batch(&output, &indices).map_err(EventError::from)?;
+            kept = indices.values().iter().map(|row| kept.value(*row as usize)).collect();
+        }
+        let offset = usize::try_from(self.offset).unwrap_or(usize::MAX).min(output.num_rows());
+        let limit = self.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let rows = limit.min(output.num_rows() - offset);
+        Ok((output.slice(offset, rows), kept.values()[offset..offset + rows].to_vec()))
     }
-    let offset = usize::try_from(query.offset).unwrap_or(usize::MAX).min(output.num_rows());
-    let limit = query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let rows = limit.min(output.num_rows() - offset);
-    let output = output.slice(offset, rows);
-    let kept = kept.values()[offset..offset + rows].iter().map(|row| *row as usize);
-    Ok(matches.with_rows(output, kept))
 }
 
 /// Columns that an expression over a batch reads.
@@ -77,10 +124,10 @@ fn evaluate(expr: &Expr, batch: &RecordBatch, context: &str) -> Result<ArrayRef,
         .map_err(EngineError::in_context(context))
 }
 
-fn select(query: &Query, input: &RecordBatch) -> Result<RecordBatch, EngineError> {
+fn select(items: &[SelectItem], input: &RecordBatch) -> Result<RecordBatch, EngineError> {
     let mut fields: Vec<Arc<Field>> = vec![];
     let mut arrays = vec![];
-    for item in &query.select {
+    for item in items {
         match item {
             SelectItem::All => {
                 fields.extend(input.schema().fields().iter().cloned());

@@ -36,7 +36,7 @@ pub use pattern::{
     OutputColumns, PartitionEdge, Pattern, PatternNode, Quantifier, RowsPerMatch, Selection, SkipRow,
     SortKey, Step, Subset, VariableTopic, Within,
 };
-pub use query::{OrderItem, Query, SelectItem};
+pub use query::{OrderItem, Query, SelectItem, WindowQuery};
 pub use trend::Trend;
 pub use window::{Frame, Window};
 pub use wire::{WIRE_VERSION, expr_from_json, expr_to_json};

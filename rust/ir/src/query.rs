@@ -1,9 +1,10 @@
-//! `SELECT ... FROM table MATCH_RECOGNIZE (...) ...`: a pattern and what is done with its rows.
+//! `SELECT ... FROM table MATCH_RECOGNIZE (...) ...`: a pattern and what is done with its rows; and the same of a window.
 
 use serde::{Deserialize, Serialize};
 
 use crate::expr::Expr;
 use crate::pattern::Pattern;
+use crate::window::Window;
 
 /// A query over the matches of one pattern.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,27 @@ pub struct Query {
     pub offset: u64,
     /// `LIMIT` / `FETCH FIRST`: most rows returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+
+/// A query over the rows that one window gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WindowQuery {
+    /// The input table, as written.
+    pub table: String,
+    /// Whether the table's name was quoted.
+    pub table_quoted: bool,
+    /// The window, with a measure for whatever the query asks of its rows.
+    pub window: Window,
+    /// What is selected, in order, over the window's columns.
+    pub select: Vec<SelectItem>,
+    /// `HAVING`, over the window's columns.
+    pub having: Option<Expr>,
+    /// `ORDER BY`, over the output columns and the window's.
+    pub order_by: Vec<OrderItem>,
+    /// `OFFSET`: rows passed over.
+    pub offset: u64,
+    /// `LIMIT` / `FETCH FIRST`: most rows returned.
     pub limit: Option<u64>,
 }
 

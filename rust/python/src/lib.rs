@@ -11,6 +11,7 @@ mod pattern;
 mod pusher;
 mod row_columns;
 mod sql;
+mod window;
 
 /// Masks, positions and output columns are large and short-lived: the system's allocator asks the kernel for their
 /// pages anew each time, which costs a fifth of a call.
@@ -31,7 +32,9 @@ mod _native {
     #[pymodule_export]
     use super::pusher::Pusher;
     #[pymodule_export]
-    use super::sql::{Query, parse_expression, unparse_expression};
+    use super::sql::{Query, parse_expression, parse_measure, unparse_expression};
+    #[pymodule_export]
+    use super::window::Window;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "the name is Python's")]

@@ -2,6 +2,7 @@
 
 use arrow_array::RecordBatch;
 use cepheid_engine as engine;
+use cepheid_ir::PatternError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyInt};
 use pyo3_arrow::ffi::to_schema_pycapsule;
@@ -20,10 +21,21 @@ pub(crate) struct MatchTable {
     origin: Origin,
 }
 
-/// Whether all rows were there, or came in a stream.
+/// What the rows are of.
 enum Origin {
+    /// Matches, all rows being there.
     Table(engine::MatchTable),
+    /// Matches in a stream.
     Stream(engine::DerivedTable),
+    /// Windows.
+    Windows,
+}
+
+impl MatchTable {
+    /// What windows say of their rows.
+    pub(crate) fn of_windows(batch: RecordBatch) -> Self {
+        Self { batch: presentable(&batch), origin: Origin::Windows }
+    }
 }
 
 impl From<engine::MatchTable> for MatchTable {
@@ -73,6 +85,13 @@ impl MatchTable {
                 without_gil(py, || Ok(ArrowBatch(matches.membership().map_err(NativeError::from)?)))
             }
             Origin::Stream(derived) => Ok(ArrowBatch(derived.membership.clone())),
+            Origin::Windows => without_gil(py, || {
+                Err(NativeError::from(PatternError::InvalidExpression {
+                    context: "Matches.rows".into(),
+                    problem: "which rows a window is made of is not kept; its columns say what it covers"
+                        .into(),
+                }))
+            }),
         }
     }
 
@@ -84,6 +103,7 @@ impl MatchTable {
             // A late row counts as an event of its topic.
             Origin::Stream(derived) if derived.matches == 0 => self.batch.num_rows(),
             Origin::Stream(derived) => derived.matches,
+            Origin::Windows => self.batch.num_rows(),
         }
     }
 
@@ -105,6 +125,7 @@ impl MatchTable {
         match &self.origin {
             Origin::Table(matches) => matches.strategy(),
             Origin::Stream(_) => engine::Strategy::Sequences.name(),
+            Origin::Windows => "windows",
         }
     }
 }

@@ -7,43 +7,59 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::arrow::{ArrowInput, ArrowSchema};
-use crate::error::without_gil;
+use crate::error::{NativeError, without_gil};
 use crate::matches::MatchTable;
 use crate::pattern::{Pattern, options};
 
-/// A parsed query over the matches of one table.
+/// A parsed query over the matches, or the windows, of one table.
 #[pyclass(frozen, module = "cepheid._native")]
-pub(crate) struct Query(ir::Query);
+pub(crate) struct Query(sql::Statement);
 
 #[pymethods]
 impl Query {
     /// Reads the text of a query.
     #[staticmethod]
     fn parse(py: Python<'_>, text: &str) -> PyResult<Self> {
-        without_gil(py, || Ok(Self(sql::parse_query(text)?)))
+        without_gil(py, || Ok(Self(sql::parse_statement(text)?)))
     }
 
     /// The input table's name, as written.
     #[getter]
     fn table(&self) -> &str {
-        &self.0.table
+        match &self.0 {
+            sql::Statement::Pattern(query) => &query.table,
+            sql::Statement::Window(query) => &query.table,
+        }
     }
 
     /// Whether the table's name was quoted.
     #[getter]
     fn table_quoted(&self) -> bool {
-        self.0.table_quoted
+        match &self.0 {
+            sql::Statement::Pattern(query) => query.table_quoted,
+            sql::Statement::Window(query) => query.table_quoted,
+        }
     }
 
-    /// The query's pattern, without what the outer `SELECT` does with its rows.
-    fn pattern(&self) -> Pattern {
-        self.0.pattern.clone().into()
+    /// The query's pattern, without what the outer `SELECT` does with its rows; none of windows.
+    fn pattern(&self) -> Option<Pattern> {
+        match &self.0 {
+            sql::Statement::Pattern(query) => Some(query.pattern.clone().into()),
+            sql::Statement::Window(_) => None,
+        }
     }
 
     /// The plan in prose; with a schema, types are checked as well.
     #[pyo3(signature = (schema=None))]
     fn explain(&self, py: Python<'_>, schema: Option<ArrowSchema>) -> PyResult<String> {
-        without_gil(py, || Ok(engine::explain(&self.0.pattern, schema.as_ref().map(|schema| &*schema.0))?))
+        let schema = schema.as_ref().map(|schema| &*schema.0);
+        without_gil(py, || match &self.0 {
+            sql::Statement::Pattern(query) => Ok(engine::explain(&query.pattern, schema)?),
+            sql::Statement::Window(_) => Err(NativeError::from(ir::PatternError::InvalidExpression {
+                context: "explain".into(),
+                problem: "a query of windows has one plan, a pass over its rows".into(),
+            })),
+        })
     }
 
     /// Runs the query over its table.
@@ -56,7 +72,15 @@ impl Query {
         threads: Option<usize>,
     ) -> PyResult<MatchTable> {
         without_gil(py, || {
-            Ok(engine::run_query(&self.0, &data.read()?, &options(event_time, threads))?.into())
+            let options = options(event_time, threads);
+            match &self.0 {
+                sql::Statement::Pattern(query) => {
+                    Ok(engine::run_query(query, &data.read()?, &options)?.into())
+                }
+                sql::Statement::Window(query) => {
+                    Ok(MatchTable::of_windows(engine::run_window_query(query, &data.read()?, &options)?))
+                }
+            }
         })
     }
 }
@@ -70,6 +94,15 @@ pub(crate) fn parse_expression(py: Python<'_>, text: &str, dialect: &str) -> PyR
         other => return Err(PyValueError::new_err(format!("`{other}` is no dialect"))),
     };
     without_gil(py, || Ok(ir::expr_to_json(&sql::parse_expression(text, dialect)?)))
+}
+
+/// Reads a measure of the algebra; gives it as JSON, and the name that may stand behind it.
+#[pyfunction]
+pub(crate) fn parse_measure(py: Python<'_>, text: &str) -> PyResult<(String, Option<String>)> {
+    without_gil(py, || {
+        let (measure, name) = sql::parse_measure(text)?;
+        Ok((ir::expr_to_json(&measure), name))
+    })
 }
 
 /// SQL text of an expression given as JSON.

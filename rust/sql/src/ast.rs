@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use cepheid_ir::{
-    BinaryOp, DataType, Function, Literal, PatternNode, RowsPerMatch, Semantics, SkipRow, Within,
+    BinaryOp, DataType, Frame, Function, Literal, PatternNode, RowsPerMatch, Semantics, SkipRow, Within,
 };
 
 use crate::span::Span;
@@ -242,7 +242,7 @@ pub(crate) struct Aggregation {
 /// One entry of the select list.
 #[derive(Debug)]
 pub(crate) enum Item {
-    All { qualifier: Option<Name> },
+    All { qualifier: Option<Name>, span: Span },
     Value { value: Node, alias: Option<Name> },
 }
 
@@ -254,9 +254,48 @@ pub(crate) struct Select {
     pub(crate) recognition: Recognition,
     pub(crate) alias: Option<Name>,
     pub(crate) filter: Option<Node>,
-    pub(crate) order_by: Vec<SortItem<Node>>,
-    pub(crate) offset: u64,
-    pub(crate) limit: Option<u64>,
+    pub(crate) order: Order,
     /// From the first clause after the `MATCH_RECOGNIZE` clause or the select list that is more than `*`, if any.
     pub(crate) beyond_pattern: Option<Span>,
+}
+
+/// `ORDER BY`, `OFFSET` and `LIMIT`.
+#[derive(Debug, Default)]
+pub(crate) struct Order {
+    pub(crate) by: Vec<SortItem<Node>>,
+    pub(crate) offset: u64,
+    pub(crate) limit: Option<u64>,
+}
+
+/// `SELECT ... FROM TABLE(TUMBLE(...)) ... GROUP BY ...`.
+#[derive(Debug)]
+pub(crate) struct WindowSelect {
+    pub(crate) items: Vec<Item>,
+    pub(crate) source: WindowSource,
+    pub(crate) alias: Option<Name>,
+    pub(crate) filter: Option<Node>,
+    pub(crate) group_by: Vec<Node>,
+    pub(crate) group_by_span: Span,
+    pub(crate) having: Option<Node>,
+    pub(crate) order: Order,
+    /// The first clause that says which windows come out, and how they are ordered, if any.
+    pub(crate) beyond_window: Option<Span>,
+}
+
+/// `TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL ...)` and the like.
+#[derive(Debug)]
+pub(crate) struct WindowSource {
+    pub(crate) table: Name,
+    pub(crate) time: Name,
+    /// `PARTITION BY` of a session.
+    pub(crate) partition_by: Vec<Name>,
+    pub(crate) frame: Frame,
+    pub(crate) span: Span,
+}
+
+/// A whole query.
+#[derive(Debug)]
+pub(crate) enum Statement {
+    Pattern(Box<Select>),
+    Window(Box<WindowSelect>),
 }

@@ -187,6 +187,16 @@ impl Failure {
         )
     }
 
+    /// SQL that is beyond one window over one table.
+    pub(crate) fn beyond_one_window(span: Span, construct: &str) -> Box<Self> {
+        Self::unsupported(
+            span,
+            format!(
+                "{construct} cannot stand here; select the windows and hand the Arrow result to DuckDB or Polars for the rest"
+            ),
+        )
+    }
+
     pub(crate) fn limit(span: Span, what: &str, limit: usize) -> Box<Self> {
         Self::new(SqlErrorKind::LimitExceeded, span, format!("{what}; the limit is {limit}"))
     }

@@ -28,9 +28,12 @@ impl Scope<'_> {
     /// Refuses a qualifier that is not the alias of the matches.
     pub(crate) fn check_alias(&self, qualifier: &Name) -> Parsed<()> {
         let fault = |message: String| Failure::new(SqlErrorKind::UnknownAlias, qualifier.span, message);
+        let (rows, behind) = match self.dialect {
+            Dialect::Window => ("windows", "AS w behind TABLE(...)"),
+            _ => ("matches", "AS m behind MATCH_RECOGNIZE (...)"),
+        };
         let Some(alias) = self.alias else {
-            let message = "the matches have no alias; add AS m behind MATCH_RECOGNIZE (...), or leave the qualifier out";
-            return Err(fault(message.into()));
+            return Err(fault(format!("the {rows} have no alias; add {behind}, or leave the qualifier out")));
         };
         let same = if qualifier.quoted || alias.quoted {
             qualifier.text == alias.text
@@ -41,7 +44,7 @@ impl Scope<'_> {
             return Ok(());
         }
         let message =
-            format!("`{}` is not the alias of the matches, which is `{}`", qualifier.text, alias.text);
+            format!("`{}` is not the alias of the {rows}, which is `{}`", qualifier.text, alias.text);
         Err(fault(message).with_nearest(&qualifier.text, [alias.text.as_str()]))
     }
 }
@@ -164,7 +167,7 @@ impl Lowering<'_> {
     /// The variable that a qualifier names; none in an outer query, where it is the alias.
     fn qualifier(&self, qualifier: Option<&Name>) -> Parsed<Option<String>> {
         let Some(qualifier) = qualifier else { return Ok(None) };
-        if self.scope.dialect == Dialect::Outer {
+        if matches!(self.scope.dialect, Dialect::Outer | Dialect::Window) {
             return self.scope.check_alias(qualifier).map(|()| None);
         }
         let name = match self.scope.dialect {
@@ -206,14 +209,14 @@ impl Lowering<'_> {
     }
 
     fn refuse_outside_pattern(&self, name: &Name, span: Span) -> Parsed<()> {
-        if self.scope.dialect == Dialect::Outer {
-            let name = name.text.to_ascii_uppercase();
-            let message = format!(
-                "{name}() has a meaning in MEASURES and DEFINE only; make it a measure and select that"
-            );
-            return Err(Failure::invalid(span, message));
-        }
-        Ok(())
+        let remedy = match self.scope.dialect {
+            Dialect::Outer => "; make it a measure and select that",
+            Dialect::Window => ", not of a window",
+            _ => return Ok(()),
+        };
+        let name = name.text.to_ascii_uppercase();
+        let message = format!("{name}() has a meaning in MEASURES and DEFINE only{remedy}");
+        Err(Failure::invalid(span, message))
     }
 
     fn match_number(&self, call: &Call, span: Span) -> Parsed<Expr> {
@@ -248,7 +251,11 @@ impl Lowering<'_> {
     /// `FIRST LAST PREV NEXT`: every column and classifier of the argument gets the pointer that they spell.
     fn navigation(&mut self, call: Call, span: Span) -> Parsed<Expr> {
         let name = call.name.text.to_ascii_uppercase();
-        self.refuse_outside_pattern(&call.name, span)?;
+        let logical = name == "FIRST" || name == "LAST";
+        // A window has a first and a last row, too.
+        if !(logical && self.scope.dialect == Dialect::Window) {
+            self.refuse_outside_pattern(&call.name, span)?;
+        }
         match self.inside {
             Inside::Nothing => {}
             Inside::Aggregate => {
@@ -261,7 +268,7 @@ impl Lowering<'_> {
                 return Err(Failure::invalid(span, message));
             }
         }
-        if name == "FIRST" || name == "LAST" { self.logical(call, span) } else { self.physical(call, span) }
+        if logical { self.logical(call, span) } else { self.physical(call, span) }
     }
 
     fn logical(&mut self, mut call: Call, span: Span) -> Parsed<Expr> {
@@ -410,7 +417,12 @@ impl Lowering<'_> {
                 place,
                 "FINAL has no meaning in a condition; the match is not finished yet",
             )),
+            Some((_, place)) if self.scope.dialect == Dialect::Window => {
+                Err(Failure::invalid(place, "RUNNING and FINAL have a meaning in MATCH_RECOGNIZE only"))
+            }
             Some((semantics, _)) => Ok(semantics),
+            // Of a window all rows are there; this tells LAST(x) from a bare x, too.
+            None if self.scope.dialect == Dialect::Window => Ok(Semantics::Final),
             None => Ok(Semantics::Running),
         }
     }

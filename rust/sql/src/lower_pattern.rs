@@ -120,7 +120,8 @@ impl Places {
     }
 }
 
-fn column_name(name: Name) -> ColumnName {
+/// A name as the pattern language has it.
+pub(crate) fn column_name(name: Name) -> ColumnName {
     ColumnName { name: name.text, quoted: name.quoted }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use cepheid_ir::{Expr, Literal, OrderItem, Query, SelectItem};
 
 use crate::Dialect;
-use crate::ast::{Item, Kind, Node, Select, SortItem};
+use crate::ast::{Item, Kind, Name, Node, Select, SortItem};
 use crate::error::{Failure, Parsed};
 use crate::lower::{Scope, lower_expression};
 use crate::lower_pattern::lower_recognition;
@@ -20,7 +20,7 @@ pub(crate) fn lower_select(select: Select) -> Parsed<Query> {
     let items = items.map(|(index, item)| lower_item(&scope, index, item)).collect::<Parsed<Vec<_>>>()?;
     let filter = select.filter.map(|filter| lower_expression(&scope, filter)).transpose()?;
     let columns = OutputColumns::of(&items);
-    let order_by = select.order_by.into_iter().map(|item| lower_order_item(&scope, &columns, item));
+    let order_by = select.order.by.into_iter().map(|item| lower_order_item(&scope, &columns, item));
     let order_by = order_by.collect::<Parsed<Vec<_>>>()?;
     Ok(Query {
         table: select.table.text,
@@ -29,27 +29,32 @@ pub(crate) fn lower_select(select: Select) -> Parsed<Query> {
         order_by,
         select: items,
         filter,
-        offset: select.offset,
-        limit: select.limit,
+        offset: select.order.offset,
+        limit: select.order.limit,
     })
 }
 
 fn lower_item(scope: &Scope<'_>, index: usize, item: Item) -> Parsed<SelectItem> {
     match item {
-        Item::All { qualifier } => {
+        Item::All { qualifier, .. } => {
             if let Some(qualifier) = qualifier {
                 scope.check_alias(&qualifier)?;
             }
             Ok(SelectItem::All)
         }
         Item::Value { value, alias } => {
-            let name = match (&alias, &*value.kind) {
-                (Some(alias), _) => alias.text.clone(),
-                (None, Kind::Column { column, .. }) => column.text.clone(),
-                (None, _) => format!("_col{index}"),
-            };
+            let name = item_name(index, &value, alias.as_ref());
             Ok(SelectItem::Value { name, value: lower_expression(scope, value)? })
         }
+    }
+}
+
+/// The output column of an entry of the select list.
+pub(crate) fn item_name(index: usize, value: &Node, alias: Option<&Name>) -> String {
+    match (alias, &*value.kind) {
+        (Some(alias), _) => alias.text.clone(),
+        (None, Kind::Column { column, .. }) => column.text.clone(),
+        (None, _) => format!("_col{index}"),
     }
 }
 
@@ -67,7 +72,7 @@ fn lower_order_item(
 }
 
 /// What `ORDER BY` can count: the output columns before the first `*`.
-struct OutputColumns<'a> {
+pub(crate) struct OutputColumns<'a> {
     counted: Vec<&'a str>,
     /// Whether a `*` follows, so that a greater ordinal may still name a column.
     all_follows: bool,
@@ -76,7 +81,7 @@ struct OutputColumns<'a> {
 }
 
 impl<'a> OutputColumns<'a> {
-    fn of(items: &'a [SelectItem]) -> Self {
+    pub(crate) fn of(items: &'a [SelectItem]) -> Self {
         let name = |item: &'a SelectItem| match item {
             SelectItem::All => None,
             SelectItem::Value { name, .. } => Some(name.as_str()),
@@ -87,8 +92,15 @@ impl<'a> OutputColumns<'a> {
         Self { all_follows: counted.len() < items.len(), counted, repeated }
     }
 
+    /// Whether an output column has the name.
+    pub(crate) fn has(&self, name: &str, quoted: bool) -> bool {
+        let same =
+            |own: &&str| if quoted { **own == *name } else { own.to_lowercase() == name.to_lowercase() };
+        self.counted.iter().any(same)
+    }
+
     /// `ORDER BY 2`: the second output column, by its name.
-    fn counted(&self, ordinal: i64, span: Span) -> Parsed<Expr> {
+    pub(crate) fn counted(&self, ordinal: i64, span: Span) -> Parsed<Expr> {
         let index = usize::try_from(ordinal).ok().and_then(|ordinal| ordinal.checked_sub(1));
         match index.map(|index| self.counted.get(index)) {
             Some(Some(name)) if self.repeated.contains(name) => {

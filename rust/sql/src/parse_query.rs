@@ -1,15 +1,16 @@
-//! `SELECT ... FROM table MATCH_RECOGNIZE (...) ...`, and what of SQL lies beyond it.
+//! `SELECT ... FROM table MATCH_RECOGNIZE (...) ...`, what it has in common with a query of windows, and what of SQL
+//! lies beyond it.
 
 use cepheid_ir::limits;
 
-use crate::ast::{Item, Name, Recognition, Select};
+use crate::ast::{Item, Name, Node, Order, Recognition, Select, Statement};
 use crate::cursor::Cursor;
 use crate::error::{Failure, Parsed};
 use crate::lexer::TokenKind;
 use crate::span::Span;
 
 /// What cannot stand after the `MATCH_RECOGNIZE` clause, and how it is named in the refusal.
-const BEYOND: &[(&str, &str)] = &[
+pub(crate) const BEYOND: &[(&str, &str)] = &[
     ("JOIN", "a join"),
     ("INNER", "a join"),
     ("LEFT", "a join"),
@@ -32,7 +33,7 @@ const TAIL: &[&str] = &["WHERE", "ORDER", "LIMIT", "OFFSET", "FETCH", "ON", "USI
 
 impl Cursor<'_> {
     /// A whole query and nothing behind it but a semicolon.
-    pub(crate) fn query(&mut self) -> Parsed<Select> {
+    pub(crate) fn statement(&mut self) -> Parsed<Statement> {
         if self.at_word("WITH") {
             return Err(Failure::beyond_one_pattern(self.peek().span, "WITH"));
         }
@@ -47,6 +48,14 @@ impl Cursor<'_> {
         if !self.eat_word("FROM") {
             return Err(self.unexpected(&["FROM", "`,`", "an operator"]));
         }
+        if self.at_window() {
+            return Ok(Statement::Window(Box::new(self.window_query(items)?)));
+        }
+        Ok(Statement::Pattern(Box::new(self.pattern_query(items, items_span)?)))
+    }
+
+    /// What stands behind `SELECT ... FROM`.
+    fn pattern_query(&mut self, items: Vec<Item>, items_span: Span) -> Parsed<Select> {
         let table = self.table()?;
         let recognition = self.recognition()?;
         let alias = self.matches_alias()?;
@@ -57,12 +66,13 @@ impl Cursor<'_> {
             recognition,
             alias,
             filter: None,
-            order_by: vec![],
-            offset: 0,
-            limit: None,
+            order: Order::default(),
         };
         let tail = self.peek();
-        self.tail(&mut select)?;
+        self.refuse_beyond()?;
+        select.filter = self.filter()?;
+        self.refuse_beyond()?;
+        select.order = self.order()?;
         if self.peek().span.start > tail.span.start {
             select.beyond_pattern.get_or_insert(tail.span);
         }
@@ -102,7 +112,7 @@ impl Cursor<'_> {
     /// One entry of the select list.
     fn item(&mut self) -> Parsed<Item> {
         if let Some(star) = self.star()? {
-            return Ok(Item::All { qualifier: star.qualifier });
+            return Ok(Item::All { qualifier: star.qualifier, span: star.span });
         }
         let value = self.expression()?;
         let alias = if self.eat_word("AS") || self.at_name() { Some(self.name("an alias")?) } else { None };
@@ -161,35 +171,36 @@ impl Cursor<'_> {
         Ok(Some(alias))
     }
 
-    /// `WHERE`, `ORDER BY`, `OFFSET` and `LIMIT`, the last two in either order.
-    fn tail(&mut self, select: &mut Select) -> Parsed<()> {
-        self.refuse_beyond()?;
-        if self.eat_word("WHERE") {
-            select.filter = Some(self.expression()?);
-        }
-        self.refuse_beyond()?;
+    /// `WHERE`, if it stands here.
+    pub(crate) fn filter(&mut self) -> Parsed<Option<Node>> {
+        if self.eat_word("WHERE") { self.expression().map(Some) } else { Ok(None) }
+    }
+
+    /// `ORDER BY`, `OFFSET` and `LIMIT`, the last two in either order.
+    pub(crate) fn order(&mut self) -> Parsed<Order> {
+        let mut order = Order::default();
         let start = self.peek();
         if self.eat_words(&["ORDER", "BY"]) {
-            select.order_by = self.list(|cursor| {
+            order.by = self.list(|cursor| {
                 let value = cursor.expression()?;
                 cursor.sort_item(value)
             })?;
-            refuse_too_many("ORDER BY", select.order_by.len(), self.since(start))?;
+            refuse_too_many("ORDER BY", order.by.len(), self.since(start))?;
         }
         let (mut offset, mut limit) = (false, false);
         loop {
             if !offset && self.eat_word("OFFSET") {
                 offset = true;
-                select.offset = self.row_count()?;
+                order.offset = self.row_count()?;
                 let _ = self.eat_word("ROWS") || self.eat_word("ROW");
             } else if !limit && self.eat_word("LIMIT") {
                 limit = true;
-                select.limit = if self.eat_word("ALL") { None } else { Some(self.row_count()?) };
+                order.limit = if self.eat_word("ALL") { None } else { Some(self.row_count()?) };
             } else if !limit && self.at_word("FETCH") {
                 limit = true;
-                select.limit = Some(self.fetch()?);
+                order.limit = Some(self.fetch()?);
             } else {
-                return Ok(());
+                return Ok(order);
             }
         }
     }
@@ -212,7 +223,7 @@ impl Cursor<'_> {
     }
 }
 
-fn refuse_too_many(clause: &str, items: usize, span: Span) -> Parsed<()> {
+pub(crate) fn refuse_too_many(clause: &str, items: usize, span: Span) -> Parsed<()> {
     if items > limits::CLAUSE_ITEMS_MAX {
         let what = format!("{clause} has {items} items");
         return Err(Failure::limit(span, &what, limits::CLAUSE_ITEMS_MAX));

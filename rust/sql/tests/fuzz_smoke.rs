@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use cepheid_ir::Window;
 use cepheid_sql::{
-    Dialect, parse_expression, parse_pattern, parse_query, unparse_expr, unparse_pattern, unparse_query,
+    Dialect, Statement, parse_expression, parse_pattern, parse_query, parse_statement, parse_window,
+    unparse_expr, unparse_pattern, unparse_query,
 };
 
 const CORPUS: &[&str] = &[
@@ -20,6 +22,12 @@ const CORPUS: &[&str] = &[
      MINUTE PERMUTE(D, E) [->>]{2} [->] ((F G) WITHIN 5 ROWS BETWEEN NEIGHBOURS) -> ABSENT(Y FOR INTERVAL '24' HOUR)) \
      WITHIN INTERVAL '2' DAY SUBSET U = (A, B) DEFINE X AS x = 1, C AS C.x > AVG(B.x))",
     "MATCH_RECOGNIZE (AFTER MATCH SKIP NONE PATTERN (A ABSENT(X) C{3,} [->]) WITHIN UNBOUNDED DEFINE X AS x > 5)",
+    "SELECT w.card, window_end, SUM(x) / COUNT(*) AS mean, LAST(y) FROM TABLE(HOP(DATA => TABLE t, TIMECOL => \
+     DESCRIPTOR(ts), SLIDE => INTERVAL '5' SECOND, SIZE => INTERVAL '1' MINUTE, OFFSET => INTERVAL -'1' SECOND)) AS w \
+     WHERE w.x > 1 GROUP BY card, window_start, w.window_end HAVING MAX(y) - MIN(y) > 1 AND window_start < window_end \
+     ORDER BY mean DESC, 1, COUNT(DISTINCT z) LIMIT 3;",
+    "SELECT card, COUNT(*) AS n FROM TABLE(SESSION(TABLE \"T\" PARTITION BY (card), DESCRIPTOR(ts), INTERVAL '30' \
+     MINUTES)) GROUP BY window_start, window_end, card",
     "x + y * -2 / 3 % 4 || 'z' = '' AND NOT a.x IS NOT DISTINCT FROM NULL OR x LIKE '%a' ESCAPE '!'",
     "CAST(x AS DECIMAL(10, 2)) >= DECIMAL '1.50' AND TRY_CAST(y AS TIMESTAMP WITH TIME ZONE) < TIMESTAMP '2024-02-29 \
      10:00:00.5+02:00' - INTERVAL '10' MINUTE",
@@ -74,6 +82,11 @@ const INSERTS: &[&str] = &[
     "FROM ",
     "COUNT(",
     "PREV(",
+    "TABLE(",
+    "TUMBLE(",
+    "GROUP BY ",
+    "HAVING ",
+    "SIZE => ",
     "{1,",
     "99999999999999999999",
     ";",
@@ -150,6 +163,16 @@ fn read(text: &str) -> usize {
         assert_eq!(parse_pattern(&again).as_ref(), Ok(&pattern), "{text}\nbecame\n{again}");
         parsed += 1;
     }
+    if let Ok(Statement::Window(query)) = parse_statement(text) {
+        assert!(query.window.validate().is_ok(), "{text}");
+        parsed += 1;
+    }
+    if let Ok(window) = parse_window(text) {
+        assert_eq!(Window::from_json(&window.to_json()).as_ref(), Ok(&window), "{text}");
+        parsed += 1;
+    }
+    // These are spelled as parts of a query of windows, so there is no round trip.
+    parsed += usize::from(parse_expression(text, Dialect::Window).is_ok());
     for dialect in [Dialect::Condition, Dialect::Measure, Dialect::AlgebraCondition, Dialect::Outer] {
         match parse_expression(text, dialect) {
             Ok(expr) => {

@@ -2,17 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use cepheid_sql::{Dialect, parse_expression, parse_pattern, parse_query};
+use cepheid_sql::{Dialect, parse_expression, parse_pattern, parse_query, parse_statement, parse_window};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 const MEGABYTE: usize = 1 << 20;
-const DIALECTS: [Dialect; 5] = [
+const DIALECTS: [Dialect; 6] = [
     Dialect::Condition,
     Dialect::Measure,
     Dialect::AlgebraCondition,
     Dialect::AlgebraMeasure,
     Dialect::Outer,
+    Dialect::Window,
 ];
 
 /// Generous for a debug build on a loaded machine; the texts are of a megabyte.
@@ -203,7 +204,12 @@ fn nested_simple_cases_do_not_multiply() {
 
 /// Every entry point reads the text; what comes out does not matter, and spans lie in the text.
 fn read_everywhere(text: &str) {
-    let results = [parse_query(text).err(), parse_pattern(text).err()];
+    let results = [
+        parse_statement(text).err(),
+        parse_query(text).err(),
+        parse_pattern(text).err(),
+        parse_window(text).err(),
+    ];
     let expressions = DIALECTS.map(|dialect| parse_expression(text, dialect).err());
     for error in results.into_iter().chain(expressions).flatten() {
         let span = error.span();
