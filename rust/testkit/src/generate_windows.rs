@@ -125,8 +125,10 @@ fn condition(random: &mut SplitMix64, knobs: WindowKnobs) -> Expr {
 
 fn measure(random: &mut SplitMix64, knobs: WindowKnobs) -> Expr {
     match random.below(12) {
-        0 => row_column(*random.choose(&["v", "k", EVENT_TIME]), Anchor::Last),
-        1 => row_column(*random.choose(&["v", "k", EVENT_TIME]), Anchor::First),
+        0 | 1 => {
+            let name = ["v", "k", EVENT_TIME][random.below(3)];
+            row_column(name, *random.choose(&[Anchor::First, Anchor::Last]))
+        }
         // How far the window's last row, or the row at hand, is from what the window has.
         2 => Expr::binary(BinaryOp::Subtract, row_column("v", Anchor::Last), number(random)),
         3 => Expr::binary(BinaryOp::Divide, number(random), of(AggregateFunction::Count, vec![])),
