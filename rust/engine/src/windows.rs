@@ -3,11 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow_schema::{DataType, Schema};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_schema::Schema;
 use cepheid_event::key::key_ids;
-use cepheid_event::table::resolve_column;
-use cepheid_event::{EventError, Table, event_times, nanoseconds_per_step};
+use cepheid_event::{EventError, Table, event_times, resolve_column, times_of};
 use cepheid_ir::{PatternError, Window};
 use cepheid_window::{Chunk, WindowPlan, WindowState, is_in_window};
 
@@ -65,7 +64,7 @@ pub(crate) fn event_time_of(
         return Ok(resolve_column(schema, &column.name, column.quoted)?);
     }
     match &options.event_time {
-        Some(name) => Ok(resolve_column(schema, name, true)?),
+        Some(name) => Ok(resolve_column(schema, name, false)?),
         None => Err(PatternError::InvalidExpression {
             context: "a window".into(),
             problem: "windows go by event time; name its column with event_time=...".into(),
@@ -225,7 +224,7 @@ impl FoundWindows {
             }
             let data_type = plan.schema().field(plan.event_time()).data_type();
             for edges in [self.starts, self.ends] {
-                columns.push(in_type(edges, data_type)?);
+                columns.push(times_of(edges, data_type)?);
             }
         }
         for pieces in &self.measures {
@@ -236,15 +235,4 @@ impl FoundWindows {
         let batch = RecordBatch::try_new_with_options(Arc::clone(plan.output()), columns, &options);
         Ok(batch.map_err(EventError::from)?)
     }
-}
-
-/// Times in the type that they are of.
-pub(crate) fn in_type(nanoseconds: Vec<i64>, data_type: &DataType) -> Result<ArrayRef, EngineError> {
-    let step = nanoseconds_per_step(data_type).expect("checked when compiled");
-    let steps: ArrayRef = if step == 1 {
-        Arc::new(Int64Array::from(nanoseconds))
-    } else {
-        Arc::new(nanoseconds.into_iter().map(|time| Some(time.div_euclid(step))).collect::<Int64Array>())
-    };
-    crate::trend_output::in_type(steps, data_type)
 }
