@@ -85,10 +85,13 @@ impl<'a> OrderedTable<'a> {
     fn new(plan: &WindowPlan, table: &'a Table) -> Result<Self, EngineError> {
         let name = table.schema().field(plan.event_time()).name();
         let mut times = Vec::with_capacity(table.num_rows());
-        let mut kept: Option<Vec<u32>> = None;
         for batch in table.batches() {
-            let first = times.len();
-            let own = event_times(name, batch.column(plan.event_time()), first)?;
+            times.extend_from_slice(&event_times(name, batch.column(plan.event_time()), times.len())?);
+        }
+        let mut kept: Option<Vec<u32>> = None;
+        let mut first = 0;
+        for batch in table.batches() {
+            let own = &times[first..first + batch.num_rows()];
             let column = |index: usize| Arc::clone(batch.column(index));
             let mask = plan.satisfied(batch.num_rows(), &column)?;
             let inside = |row: usize| {
@@ -102,7 +105,7 @@ impl<'a> OrderedTable<'a> {
                 let rows = (0..batch.num_rows()).filter(|row| all || inside(*row));
                 kept.extend(rows.map(|row| (first + row) as u32));
             }
-            times.extend_from_slice(&own);
+            first += batch.num_rows();
         }
         let in_order = match &kept {
             None => times.is_sorted(),

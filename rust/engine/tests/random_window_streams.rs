@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use cepheid_engine::{DerivedTable, Engine, EngineOptions};
-use cepheid_ir::{Frame, Window};
+use cepheid_engine::{DerivedTable, Engine, EngineOptions, RuleSpec};
+use cepheid_ir::{Frame, Pattern, Window};
+use cepheid_sql::parse_pattern;
 use cepheid_testkit::generate_streams::{EVENT_TIME, RandomStream, StreamShape, TOPICS, random_stream};
 use cepheid_testkit::generate_windows::{WindowKnobs, frame_kind, random_window};
 use cepheid_testkit::{RefValue, ReferenceTable, SplitMix64, WindowRow, reference_windows, window_table};
@@ -28,7 +29,6 @@ enum Clock {
 #[derive(Default)]
 struct Reported {
     table: ReferenceTable,
-    calls: u64,
     restored: u64,
     /// Calls before the end that reported something.
     early: u64,
@@ -36,7 +36,6 @@ struct Reported {
 
 impl Reported {
     fn add(&mut self, derived: &[(String, DerivedTable)]) -> Result<usize, String> {
-        self.calls += 1;
         let before = self.table.rows.len();
         for (topic, table) in derived {
             if topic != "window" {
@@ -66,7 +65,7 @@ fn decided(window: &Window, found: &WindowRow, time: &dyn Fn((usize, usize)) -> 
 
 /// Runs a stream through an engine, and compares what it reports with the definition after each call.
 ///
-/// `make` gives an engine whose only rule is the window, by the name of `window`; `restore` the same of a snapshot.
+/// `make` gives an engine of [`rules`], `restore` the same of a snapshot.
 fn compare(
     window: &Window,
     stream: &RandomStream,
@@ -95,35 +94,31 @@ fn compare(
     });
     let batches: Vec<_> =
         stream.topics.iter().map(|(_, table)| table.to_batch().expect("cells fit their columns")).collect();
-    // A topic that nobody reads is refused.
-    let read = |(topic, _): &&(usize, usize)| {
-        window.topic.as_ref().is_none_or(|own| *own == stream.topics[*topic].0)
-    };
-    let arrival: Vec<(usize, usize)> = stream.arrival.iter().filter(read).copied().collect();
     let mut reported = Reported::default();
     let most = *random.choose(&[1, 1, 3, 40]);
     let mut arrived = 0;
-    while arrived < arrival.len() {
+    while arrived < stream.arrival.len() {
         if random.chance(20) {
             let blob = engine.snapshot().map_err(|error| error.to_string())?;
             engine = restore(&blob, 1 + random.below(3));
             reported.restored += 1;
         }
         // Rows of one topic that come one after the other come together.
-        let (topic, row) = arrival[arrived];
-        let together = arrival[arrived..].iter().take_while(|(other, _)| *other == topic).count();
+        let (topic, row) = stream.arrival[arrived];
+        let together = stream.arrival[arrived..].iter().take_while(|(other, _)| *other == topic).count();
         let rows = (1 + random.below(most)).min(together);
         let name = two_topics.then_some(stream.topics[topic].0.as_str());
         let derived = engine.push(name, &[batches[topic].slice(row, rows)], None);
         let mut more = reported.add(&derived.map_err(|error| error.to_string())?)?;
         arrived += rows;
-        let ahead = arrival[arrived..].iter().map(|origin| time(*origin)).min();
+        let ahead = stream.arrival[arrived..].iter().map(|origin| time(*origin)).min();
         if let (Clock::Hand, Some(ahead), true) = (clock, ahead, random.chance(40)) {
             let derived = engine.advance_to(ahead - random.between(1, MINUTE));
             more += reported.add(&derived.map_err(|error| error.to_string())?)?;
         } else if let (Clock::Rows | Clock::Lateness, Some(clock)) = (clock, engine.stats().watermark_ns) {
-            let came =
-                |found: &WindowRow| found.rows.iter().all(|origin| arrival[..arrived].contains(origin));
+            let came = |found: &WindowRow| {
+                found.rows.iter().all(|origin| stream.arrival[..arrived].contains(origin))
+            };
             let due = windows.iter().filter(|found| came(found) && decided(window, found, &time, clock));
             let due = due.count();
             if due != reported.table.rows.len() {
@@ -144,6 +139,13 @@ fn compare(
     }
 }
 
+/// The window, and a rule that derives nothing but has rows of all topics come.
+fn rules(window: &Window) -> Vec<RuleSpec> {
+    let text = "MATCH_RECOGNIZE (ORDER BY ts PATTERN (x) DEFINE x AS v > 1000)";
+    let idle = Pattern { name: Some("idle".into()), ..parse_pattern(text).expect("a pattern") };
+    vec![RuleSpec::from(window.clone()), RuleSpec::from(idle)]
+}
+
 #[test]
 fn random_streams_report_the_windows_of_the_definition() {
     let cases: u64 = if std::env::var_os("CEPHEID_DEEP").is_some() { 10_000 } else { 2_000 };
@@ -159,9 +161,9 @@ fn random_streams_report_the_windows_of_the_definition() {
         let two_topics = window.topic.is_some();
         let shape = StreamShape { two_topics, null_times: false, disorder: clock != Clock::Rows };
         let stream = random_stream(&mut random, shape);
-        let make = |options| Engine::new(vec![window.clone()], options).expect("an engine of one window");
+        let make = |options| Engine::new(rules(&window), options).expect("rules that a stream can answer");
         let restore = |blob: &[u8], threads| {
-            Engine::restore(blob, vec![window.clone()], Some(threads), None, None).expect("its own snapshot")
+            Engine::restore(blob, rules(&window), Some(threads), None, None).expect("its own snapshot")
         };
         match compare(&window, &stream, clock, &mut random, &make, &restore) {
             Ok(reported) => {

@@ -169,12 +169,13 @@ impl WindowPlan {
             fields.extend(WINDOW_COLUMNS.map(|name| Field::new(name, data_type.clone(), true)));
         }
         for measure in &self.measures {
-            if fields.iter().any(|field| *field.name() == measure.name) {
-                return Err(PatternError::MeasureNameTaken { name: measure.name.clone() }.into());
-            }
             fields.push(Field::new(&measure.name, measure.value.data_type().clone(), true));
         }
-        Ok(fields)
+        let taken = |place: &usize| fields[..*place].iter().any(|known| known.name() == fields[*place].name());
+        match (0..fields.len()).find(taken) {
+            None => Ok(fields),
+            Some(place) => Err(PatternError::MeasureNameTaken { name: fields[place].name().clone() }.into()),
+        }
     }
 
     /// Which rows share a window.
