@@ -39,6 +39,7 @@ pub use plan::{MatchOptions, Plan};
 pub use query::{run_query, run_window_query};
 pub use sequences::{SequenceFound, match_events};
 pub use stream::{
-    DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, RuleStats, TopicOutputs, match_topics,
+    DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, RuleSpec, RuleStats, TopicOutputs,
+    match_topics,
 };
 pub use windows::aggregate_table;

@@ -45,7 +45,8 @@ pub fn aggregate_table(
         let times = rows.times(own.clone());
         let numbers = keys.of(&rows, own.clone());
         let column = |index: usize| rows.column(index, own.clone());
-        let chunk = Chunk { keys: &numbers, num_keys: keys.count(), times: &times, column: &column };
+        let args = plan.arguments(own.len(), &column)?;
+        let chunk = Chunk { keys: &numbers, num_keys: keys.count(), times: &times, args: &args };
         state.push(&plan, &chunk)?;
         found.add(&mut state, &plan, &column)?;
     }

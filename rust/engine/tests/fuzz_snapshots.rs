@@ -49,7 +49,7 @@ fn snapshot(random: &mut SplitMix64) -> Vec<u8> {
     let options = EngineOptions { event_time: "ts".into(), lateness_ns: Some(5), ..EngineOptions::default() };
     let mut engine = Engine::new(patterns(), options).expect("good rules");
     engine.push(None, &[rows(0, 60, random)], None).expect("good rows");
-    assert_eq!(engine.stats().rules[2].strategy, Strategy::StepLists);
+    assert_eq!(engine.stats().rules[2].strategy, Some(Strategy::StepLists));
     assert!(engine.stats().rules.iter().all(|rule| rule.live_runs > 0), "something is saved of every rule");
     engine.snapshot().expect("a snapshot")
 }

@@ -135,7 +135,7 @@ fn run(
         }
     }
     derived.extend(engine.flush()?);
-    let strategy = engine.stats().rules[0].strategy;
+    let strategy = engine.stats().rules[0].strategy.expect("a pattern");
     let mut found = vec![];
     for (topic, table) in &derived {
         let events = members(topic, table, &pushed);

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use indexmap::IndexSet;
+use serde::{Deserialize, Serialize};
 
 use crate::error::EvalError;
-use crate::fold::{DistinctKey, Fold, State};
+use crate::fold::{DistinctKey, Fold, State, Sum};
+use crate::saved_value::SavedValue;
 use crate::value::Value;
 
 /// The aggregate of the rows pushed so far, without the way back that an [`Accumulator`](crate::Accumulator) keeps.
@@ -97,6 +99,97 @@ impl RunningAggregate {
     /// [`EvalError::Overflow`] if the sum does not fit its type.
     pub fn value(&self) -> Result<Value, EvalError> {
         self.fold.value(&self.state, || self.elements.to_array())
+    }
+}
+
+/// An aggregate as plain data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedAggregate {
+    state: SavedState,
+    seen: Option<Vec<[SavedValue; 2]>>,
+    elements: Vec<SavedValue>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum SavedState {
+    Count(i64),
+    /// `None` past 128 bits; a float is its bits.
+    Sum(Option<i128>, i64),
+    FloatSum(u64, i64),
+    Moments(i64, u64, u64),
+    Chosen(SavedValue, SavedValue),
+    Verdict(Option<bool>),
+    Length(u64),
+}
+
+impl RunningAggregate {
+    /// The aggregate as plain data; `None`: it holds a value that only passes through.
+    pub fn save(&self) -> Option<SavedAggregate> {
+        let state = match &self.state {
+            State::Count(count) => SavedState::Count(*count),
+            State::Sum(Sum::Float(sum), count) => SavedState::FloatSum(sum.to_bits(), *count),
+            State::Sum(Sum::Integer(sum) | Sum::Span(sum, _), count) => SavedState::Sum(Some(*sum), *count),
+            State::Sum(Sum::Decimal(sum, _), count) => SavedState::Sum(*sum, *count),
+            State::Moments { count, mean, squares } => {
+                SavedState::Moments(*count, mean.to_bits(), squares.to_bits())
+            }
+            State::Chosen(result, by) => SavedState::Chosen(result.save()?, by.save()?),
+            State::Verdict(verdict) => SavedState::Verdict(*verdict),
+            State::Length(length) => SavedState::Length(*length as u64),
+        };
+        let key = |key: &DistinctKey| Some([key[0].save()?, key[1].save()?]);
+        let seen = match &self.seen {
+            None => None,
+            Some(seen) => Some(seen.iter().map(key).collect::<Option<_>>()?),
+        };
+        let elements = self.elements.to_array().iter().map(Value::save).collect::<Option<_>>()?;
+        Some(SavedAggregate { state, seen, elements })
+    }
+
+    /// An aggregate of the same kind as this, as it was saved; `None`: it is none.
+    pub fn load(&self, saved: SavedAggregate) -> Option<Self> {
+        let mut own = self.clone();
+        own.clear();
+        own.state = match (&own.state, saved.state) {
+            (State::Count(_), SavedState::Count(count)) => State::Count(count),
+            (State::Sum(Sum::Float(_), _), SavedState::FloatSum(sum, count)) => {
+                State::Sum(Sum::Float(f64::from_bits(sum)), count)
+            }
+            (State::Sum(Sum::Integer(_), _), SavedState::Sum(Some(sum), count)) => {
+                State::Sum(Sum::Integer(sum), count)
+            }
+            (State::Sum(Sum::Span(_, unit), _), SavedState::Sum(Some(sum), count)) => {
+                State::Sum(Sum::Span(sum, *unit), count)
+            }
+            (State::Sum(Sum::Decimal(_, scale), _), SavedState::Sum(sum, count)) => {
+                State::Sum(Sum::Decimal(sum, *scale), count)
+            }
+            (State::Moments { .. }, SavedState::Moments(count, mean, squares)) => {
+                State::Moments { count, mean: f64::from_bits(mean), squares: f64::from_bits(squares) }
+            }
+            (State::Chosen(..), SavedState::Chosen(result, by)) => {
+                State::Chosen(Value::load(result)?, Value::load(by)?)
+            }
+            (State::Verdict(_), SavedState::Verdict(verdict)) => State::Verdict(verdict),
+            (State::Length(_), SavedState::Length(length)) if length == saved.elements.len() as u64 => {
+                State::Length(saved.elements.len())
+            }
+            _ => return None,
+        };
+        for element in saved.elements {
+            own.elements.push(Value::load(element)?);
+        }
+        match (&mut own.seen, saved.seen) {
+            (None, None) => {}
+            (Some(seen), Some(saved)) => {
+                let seen = Arc::make_mut(seen);
+                for [first, second] in saved {
+                    seen.insert([Value::load(first)?, Value::load(second)?]);
+                }
+            }
+            _ => return None,
+        }
+        Some(own)
     }
 }
 

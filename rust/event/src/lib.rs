@@ -4,6 +4,7 @@
 
 pub mod error;
 pub mod key;
+mod key_table;
 pub mod late;
 pub mod merge;
 pub mod order;
@@ -22,6 +23,7 @@ mod runs;
 mod string_keys;
 
 pub use error::EventError;
+pub use key_table::KeyTable;
 pub use late::LateRows;
 pub use merge::{MergedBatch, MergedSchema};
 pub use order::{OrderKey, RowOrder};

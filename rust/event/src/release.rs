@@ -19,6 +19,8 @@ pub struct Released {
     pub late: Vec<LateRows>,
     /// The watermark after the call: all rows up to and including it are out, all deadlines up to it are due.
     pub watermark: Option<i64>,
+    /// No row before this time comes any more, all that are accepted from now on are of it or later.
+    pub complete_before: Option<i64>,
     /// Whether this was the end of the input: every deadline is due.
     pub ended: bool,
 }
@@ -61,7 +63,13 @@ impl ReorderBuffer {
         };
         Ok(Prepared {
             version: self.version,
-            released: Released { rows, late, watermark, ended: false },
+            released: Released {
+                rows,
+                late,
+                watermark,
+                complete_before: clock.complete_before(),
+                ended: false,
+            },
             clock,
             counts,
             taken,

@@ -66,6 +66,11 @@ impl Clock {
         self.closed
     }
 
+    /// The time before which no row is accepted any more.
+    pub fn complete_before(&self) -> Option<i64> {
+        self.watermark.max(self.closed.map(|closed| closed.saturating_add(1)))
+    }
+
     /// The greatest time seen of any source that counts.
     pub fn greatest(&self) -> Option<i64> {
         self.active().filter_map(|source| source.greatest).max()

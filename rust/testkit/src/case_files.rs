@@ -1,10 +1,12 @@
 //! Folders of conformance cases: what every suite asks of its files.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+use crate::text_table::TextTable;
 
 /// One `[[test]]` as it is written.
 pub(crate) trait CaseEntry: DeserializeOwned {
@@ -19,6 +21,29 @@ pub(crate) trait CaseEntry: DeserializeOwned {
     /// # Errors
     /// What it says too much or too little.
     fn read(self, construct: &str) -> Result<Self::Case, String>;
+}
+
+/// The input of a case: one table, or tables by topic.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum EventsEntry {
+    Table(String),
+    Topics(BTreeMap<String, String>),
+}
+
+impl EventsEntry {
+    /// Topics in alphabetical order; a single table has the empty name.
+    ///
+    /// # Errors
+    /// What is wrong with a table.
+    pub(crate) fn read(self) -> Result<Vec<(String, TextTable)>, String> {
+        let topics = match self {
+            Self::Table(text) => BTreeMap::from([(String::new(), text)]),
+            Self::Topics(topics) => topics,
+        };
+        let table = |text: &str| TextTable::parse(text).map_err(|error| format!("events: {error}"));
+        topics.into_iter().map(|(name, text)| Ok((name, table(&text)?))).collect()
+    }
 }
 
 #[derive(Deserialize)]

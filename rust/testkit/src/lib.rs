@@ -4,10 +4,13 @@
 //!   `reference_eval`, is its own: nothing here shares code with the engine.
 //! - [`reference_sequences`]: which events a pattern with gaps, absence and time derives, by growing every run.
 //! - [`reference_trend`](fn@reference_trend): values over all matches, by building every one.
-//! - [`suite`]: the cases of `tests/conformance/*.toml`; [`sequence_suite`]: those of `tests/conformance/sequences`.
+//! - [`reference_windows`]: values of windows, by listing the rows of each.
+//! - [`suite`]: the cases of `tests/conformance/*.toml`; [`sequence_suite`], [`trend_suite`], [`window_suite`]: those of
+//!   the folders below.
 //! - [`generate_patterns`], [`generate_events`]: seeded random patterns and tables, the same on every machine.
 //! - [`generate_sequences`], [`generate_streams`]: the same for event sequences; [`sequence_constructs`] counts what
 //!   a sample holds.
+//! - [`generate_trends`], [`generate_windows`]: what is aggregated over such streams.
 //! - [`letters`]: rows and steps of one letter each, for tests that count work.
 //! - [`cuts`]: ways to cut a table into batches.
 #![forbid(unsafe_code)]
@@ -18,6 +21,7 @@ pub mod generate_patterns;
 pub mod generate_sequences;
 pub mod generate_streams;
 pub mod generate_trends;
+pub mod generate_windows;
 pub mod letters;
 pub mod reference;
 pub mod reference_table;
@@ -30,6 +34,7 @@ pub mod suite;
 pub mod text_table;
 pub mod trend_suite;
 pub mod value;
+pub mod window_suite;
 
 mod arrow_values;
 mod calendar;
@@ -40,6 +45,7 @@ mod reference_eval;
 mod reference_function;
 mod reference_output;
 mod reference_trend;
+mod reference_window;
 mod sequence_run;
 mod sequence_targets;
 mod sequence_timeline;
@@ -47,6 +53,7 @@ mod sequence_timeline;
 pub use reference::{ReferenceError, ReferenceMatch, ReferenceOutput, reference_matches, reference_query};
 pub use reference_table::ReferenceTable;
 pub use reference_trend::reference_trend;
+pub use reference_window::{WindowRow, reference_windows, window_table};
 pub use sequence_event::{Moment, SequenceEvent, SequenceKind, reference_sequences};
 pub use sequence_input::{SequenceInput, row_order};
 pub use sequence_suite::SequenceCase;

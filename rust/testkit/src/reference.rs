@@ -81,6 +81,15 @@ pub enum ReferenceError {
     /// Operands of types that do not go together.
     #[error("type mismatch: {0}")]
     TypeMismatch(String),
+    /// A column that cannot be the event time.
+    #[error("column type: {0}")]
+    ColumnType(String),
+    /// A row without an event time, where every row must have one.
+    #[error("row {row} has no event time")]
+    NullTime {
+        /// Its ordinal in its topic.
+        row: usize,
+    },
     /// Something the reference does not define.
     #[error("the reference does not define {0}")]
     Unsupported(String),
@@ -102,6 +111,8 @@ impl ReferenceError {
             Self::DivisionByZero => "division-by-zero",
             Self::InvalidCast => "invalid-cast",
             Self::TypeMismatch(_) => "type-mismatch",
+            Self::ColumnType(_) => "column-type",
+            Self::NullTime { .. } => "null-time",
             Self::Unsupported(_) => "unsupported",
             Self::TooManySteps => "too-many-steps",
         }

@@ -50,7 +50,12 @@ fn fold(function: AggregateFunction, rows: &[Vec<RefValue>]) -> Result<RefValue,
         _ => {}
     }
     Ok(match function {
-        Sum => sum(&first().cloned().collect::<Vec<_>>())?,
+        Sum => match sum(&first().cloned().collect::<Vec<_>>())? {
+            RefValue::Integer(total) if i64::try_from(total).is_err() => {
+                return Err(ReferenceError::Overflow);
+            }
+            total => total,
+        },
         Avg => match sum(&first().cloned().collect::<Vec<_>>())? {
             RefValue::Decimal { .. } => return Err(ReferenceError::Unsupported("AVG of decimals".into())),
             total => RefValue::Float(float(&total)? / present.len() as f64),
@@ -83,16 +88,18 @@ fn fold(function: AggregateFunction, rows: &[Vec<RefValue>]) -> Result<RefValue,
     })
 }
 
-/// In row order; every partial sum must fit.
+/// In row order; integers without bound, as later ones may bring a sum back into range.
 fn sum(values: &[RefValue]) -> Result<RefValue, ReferenceError> {
     let mut total = values[0].clone();
     for value in &values[1..] {
-        total = crate::reference_eval::arithmetic(cepheid_ir::BinaryOp::Add, total, value.clone())?;
+        total = match (total, value) {
+            (RefValue::Integer(total), RefValue::Integer(value)) => RefValue::Integer(total + value),
+            (total, value) => {
+                crate::reference_eval::arithmetic(cepheid_ir::BinaryOp::Add, total, value.clone())?
+            }
+        };
     }
-    match total {
-        RefValue::Integer(value) if i64::try_from(value).is_err() => Err(ReferenceError::Overflow),
-        total => Ok(total),
-    }
+    Ok(total)
 }
 
 /// The first row whose argument `key` is the least or the greatest.

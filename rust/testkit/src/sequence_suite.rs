@@ -11,7 +11,7 @@ use cepheid_ir::{Pattern, PatternError};
 use serde::Deserialize;
 
 use crate::calendar::parse_timestamp;
-use crate::case_files::{self, CaseEntry};
+use crate::case_files::{self, CaseEntry, EventsEntry};
 use crate::sequence_event::{Moment, SequenceEvent, SequenceKind};
 use crate::sequence_input::SequenceInput;
 use crate::text_table::TextTable;
@@ -99,13 +99,6 @@ struct Entry {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum EventsEntry {
-    Table(String),
-    Topics(BTreeMap<String, String>),
-}
-
-#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DerivedEntry {
     kind: String,
@@ -149,14 +142,7 @@ impl SequenceCase {
         if entry.error.is_some() && entry.output.is_some() {
             return Err("an error leaves nothing else to expect".into());
         }
-        let table = |text: &str| TextTable::parse(text).map_err(|error| format!("events: {error}"));
-        let events = match entry.events {
-            EventsEntry::Table(text) => vec![(String::new(), table(&text)?)],
-            EventsEntry::Topics(topics) => topics
-                .into_iter()
-                .map(|(name, text)| Ok((name, table(&text)?)))
-                .collect::<Result<Vec<_>, String>>()?,
-        };
+        let events = entry.events.read()?;
         let derived = entry
             .derived
             .map(|derived| {

@@ -105,31 +105,7 @@ impl TextTable {
     /// # Errors
     /// Both tables, and where they first differ.
     pub fn check(&self, columns: &[String], rows: &[Vec<RefValue>]) -> Result<(), String> {
-        let expected: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
-        let same_row = |(left, right): (&Vec<RefValue>, &Vec<RefValue>)| {
-            left.len() == right.len() && left.iter().zip(right).all(|(l, r)| l.is_same(r))
-        };
-        let differs = if expected != columns {
-            Some("the columns differ".to_owned())
-        } else if let Some(row) = self.rows.iter().zip(rows).position(|pair| !same_row(pair)) {
-            Some(format!("row {row} differs"))
-        } else if self.rows.len() != rows.len() {
-            Some("the numbers of rows differ".to_owned())
-        } else {
-            None
-        };
-        let Some(difference) = differs else { return Ok(()) };
-        let show = |names: &[&str], rows: &[Vec<RefValue>]| {
-            let lines =
-                rows.iter().map(|row| row.iter().map(RefValue::to_string).collect::<Vec<_>>().join("  "));
-            std::iter::once(names.join("  ")).chain(lines).collect::<Vec<_>>().join("\n    ")
-        };
-        let found: Vec<&str> = columns.iter().map(String::as_str).collect();
-        Err(format!(
-            "{difference}\n  expected:\n    {}\n  found:\n    {}",
-            show(&expected, &self.rows),
-            show(&found, rows)
-        ))
+        self.to_reference().check(columns, rows)
     }
 
     /// As [`check`](Self::check), and the Arrow types of columns whose type the header names.

@@ -38,6 +38,10 @@ pub(crate) trait States: Debug + Send + Sync {
     fn drop_first(&mut self, states: usize);
     /// What is known of some.
     fn finish(&self, states: Range<usize>, reading: Reading<'_>) -> Result<ArrayRef, EvalError>;
+    /// All of them as bytes; `None`: some hold a value that cannot be written down.
+    fn save(&self) -> Option<Vec<u8>>;
+    /// Takes over so many that were saved; `None`: they are none of these.
+    fn load(&mut self, saved: &[u8], states: usize) -> Option<()>;
     /// Bytes held.
     fn bytes(&self) -> usize;
     /// For those that know which it is.
@@ -136,6 +140,18 @@ impl<M: Monoid> States for Arena<M> {
 
     fn finish(&self, states: Range<usize>, reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
         self.monoid.finish(&self.states[states], reading)
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        let saved: Vec<M::Saved> =
+            self.states.iter().map(|state| self.monoid.save(state)).collect::<Option<_>>()?;
+        Some(postcard::to_stdvec(&saved).expect("plain data can be written"))
+    }
+
+    fn load(&mut self, saved: &[u8], states: usize) -> Option<()> {
+        let saved: Vec<M::Saved> = postcard::from_bytes(saved).ok()?;
+        self.states = saved.into_iter().map(|saved| self.monoid.load(saved)).collect::<Option<_>>()?;
+        (self.states.len() == states).then_some(())
     }
 
     fn bytes(&self) -> usize {

@@ -14,6 +14,7 @@ use crate::error::WindowError;
 use crate::frames::Complete;
 use crate::monoid::Reading;
 use crate::operators::Kind;
+use crate::state::Arguments;
 
 /// An aggregate that is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +72,7 @@ pub struct WindowPlan {
     slots: Vec<Slot>,
     measures: Vec<Measure>,
     output: SchemaRef,
+    never_fails: bool,
 }
 
 impl WindowPlan {
@@ -103,6 +105,7 @@ impl WindowPlan {
             slots: vec![],
             measures: vec![],
             output: Arc::new(Schema::empty()),
+            never_fails: false,
         };
         for measure in &window.measures {
             let context = || format!("measure `{}`", measure.name);
@@ -117,6 +120,10 @@ impl WindowPlan {
             plan.measures.push(Measure { name: measure.name.clone(), value, sources });
         }
         plan.output = Arc::new(Schema::new(plan.output_fields()?));
+        let args = plan.columns.iter().flat_map(|column| &column.args);
+        let measures = plan.measures.iter().map(|measure| &measure.value);
+        plan.never_fails = args.chain(measures).chain(&plan.condition).all(TypedExpr::never_fails)
+            && plan.columns.iter().all(|column| column.kind.never_fails());
         Ok(plan)
     }
 
@@ -239,12 +246,33 @@ impl WindowPlan {
         Ok(Some(BooleanArray::new(mask, None)))
     }
 
-    /// The arguments of every aggregate, one for each of the rows.
-    pub(crate) fn args(
+    /// Whether no value can raise an error: sums of integers apart, which may grow past 64 bits.
+    pub(crate) fn never_fails(&self) -> bool {
+        self.never_fails
+    }
+
+    /// The greatest of the integers that are to be summed up, whatever their sign.
+    pub(crate) fn greatest_summed(&self, args: &Arguments) -> u64 {
+        let summed = |column: &usize| {
+            self.columns[*column].kind == Kind::IntegerSum
+                && self
+                    .slots
+                    .iter()
+                    .any(|slot| slot.column == *column && slot.function == Some(AggregateFunction::Sum))
+        };
+        let summed = (0..self.columns.len()).filter(summed);
+        summed.map(|column| crate::operators::greatest(&args.0[column][0])).max().unwrap_or(0)
+    }
+
+    /// What aggregates are of, one value for each of the rows. `column`: the values of a column, for each of them.
+    ///
+    /// # Errors
+    /// Of a value that an expression cannot take.
+    pub fn arguments(
         &self,
         rows: usize,
         column: &dyn Fn(usize) -> ArrayRef,
-    ) -> Result<Vec<Vec<ArrayRef>>, WindowError> {
+    ) -> Result<Arguments, WindowError> {
         let mut known: Vec<(&TypedExpr, ArrayRef)> = vec![];
         let mut all = Vec::with_capacity(self.columns.len());
         for (number, own) in self.columns.iter().enumerate() {
@@ -265,7 +293,7 @@ impl WindowPlan {
             }
             all.push(args);
         }
-        Ok(all)
+        Ok(Arguments(all))
     }
 
     /// The measures of windows that are complete. `column`: where windows are those of rows, the values of a column of these.

@@ -14,9 +14,11 @@ mod error;
 mod frames;
 mod monoid;
 mod operators;
+mod saved;
 mod slider;
 mod state;
 
 pub use compile::WindowPlan;
 pub use error::WindowError;
-pub use state::{Chunk, WindowState, Windows, is_in_window};
+pub use saved::SavedWindows;
+pub use state::{Arguments, Chunk, WindowState, Windows, is_in_window};

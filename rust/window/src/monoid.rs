@@ -6,6 +6,8 @@ use arrow_array::ArrayRef;
 use arrow_schema::DataType;
 use cepheid_eval::EvalError;
 use cepheid_ir::AggregateFunction;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// An aggregate: what is kept of some rows, and how it is found from what is kept of parts of them.
 ///
@@ -14,6 +16,8 @@ use cepheid_ir::AggregateFunction;
 pub(crate) trait Monoid: Clone + Debug + Send + Sync + 'static {
     /// What is kept of some rows.
     type State: Clone + Debug + Send + Sync;
+    /// The same as plain data.
+    type Saved: Serialize + DeserializeOwned;
     /// Arguments, ready to be read.
     type Args: 'static;
 
@@ -42,6 +46,12 @@ pub(crate) trait Monoid: Clone + Debug + Send + Sync + 'static {
         }
     }
 
+    /// A state as plain data; `None`: it holds a value that cannot be written down.
+    fn save(&self, state: &Self::State) -> Option<Self::Saved>;
+
+    /// Reads what [`save`](Self::save) wrote; `None`: it is no state of this aggregate.
+    fn load(&self, saved: Self::Saved) -> Option<Self::State>;
+
     /// Bytes that a state holds elsewhere.
     fn bytes(&self, _state: &Self::State) -> usize {
         0
@@ -58,3 +68,18 @@ pub(crate) struct Reading<'a> {
     /// The type that it is to have.
     pub(crate) data_type: &'a DataType,
 }
+
+/// What a state that is plain data says of itself.
+macro_rules! saved_as_is {
+    () => {
+        fn save(&self, state: &Self::State) -> Option<Self::Saved> {
+            Some(*state)
+        }
+
+        fn load(&self, saved: Self::Saved) -> Option<Self::State> {
+            Some(saved)
+        }
+    };
+}
+
+pub(crate) use saved_as_is;

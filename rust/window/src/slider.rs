@@ -14,6 +14,7 @@ use std::ops::Range;
 use arrow_array::ArrayRef;
 use cepheid_eval::EvalError;
 
+use crate::frames::Renumbered;
 use crate::monoid::{Monoid, Reading};
 
 /// What happens next to the rows of a key. The same for every aggregate, so it is worked out once.
@@ -41,6 +42,12 @@ pub(crate) trait Slides: Debug + Send + Sync {
     /// What is known of the windows that were asked for, in that order; they are forgotten.
     fn finish(&mut self, readings: &mut dyn Iterator<Item = Reading<'_>>)
     -> Result<Vec<ArrayRef>, EvalError>;
+    /// All states as bytes, key by key; `None`: some hold a value that cannot be written down.
+    fn save(&self) -> Option<Vec<u8>>;
+    /// Takes over what was saved, `rows[key]` rows of each key, so many of them of the front; `None`: it is none of this.
+    fn load(&mut self, saved: &[u8], rows: &[(usize, usize)]) -> Option<()>;
+    /// Forgets keys.
+    fn renumber(&mut self, keys: &Renumbered);
     /// Bytes held.
     fn bytes(&self) -> usize;
 }
@@ -132,6 +139,37 @@ impl<M: Monoid> Slides for Slider<M> {
         let arrays = readings.map(|reading| self.monoid.finish(&self.asked, reading)).collect();
         self.asked = vec![];
         arrays
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        let of_key = |queue: &Queue<M::State>| -> Option<Vec<M::Saved>> {
+            queue.states.iter().map(|state| self.monoid.save(state)).collect()
+        };
+        let saved = self.keys.iter().map(of_key).collect::<Option<Vec<_>>>()?;
+        Some(postcard::to_stdvec(&saved).expect("plain data can be written"))
+    }
+
+    fn load(&mut self, saved: &[u8], rows: &[(usize, usize)]) -> Option<()> {
+        let mut saved: Vec<Vec<M::Saved>> = postcard::from_bytes(saved).ok()?;
+        if saved.len() > rows.len() {
+            return None;
+        }
+        saved.resize_with(rows.len(), Vec::new);
+        for (saved, (count, front)) in saved.into_iter().zip(rows) {
+            let states: VecDeque<M::State> =
+                saved.into_iter().map(|saved| self.monoid.load(saved)).collect::<Option<_>>()?;
+            if states.len() != *count || *front > *count {
+                return None;
+            }
+            let mut back = self.monoid.empty();
+            states.iter().skip(*front).for_each(|state| self.monoid.join(&mut back, state));
+            self.keys.push(Queue { states, front: *front, back });
+        }
+        Some(())
+    }
+
+    fn renumber(&mut self, keys: &Renumbered) {
+        keys.retain(&mut self.keys);
     }
 
     fn bytes(&self) -> usize {

@@ -10,7 +10,8 @@ use crate::frames::hopping::Hopping;
 use crate::frames::session::Session;
 use crate::frames::sliding::{Sliding, Span};
 use crate::frames::tumbling::Tumbling;
-use crate::frames::{Complete, Rows};
+use crate::frames::{Complete, Renumbered, Rows};
+use crate::saved::SavedFrame;
 
 /// See the module. To be used with one plan.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct WindowState {
     frame: State,
     /// Rows so far.
     rows: u64,
+    /// The greatest of the integers that were summed up, whatever their sign.
+    greatest: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -37,9 +40,13 @@ pub struct Chunk<'a> {
     pub num_keys: usize,
     /// Event times in nanoseconds, ascending, none before that of a row that has come.
     pub times: &'a [i64],
-    /// The values of a column, for each of the rows.
-    pub column: &'a dyn Fn(usize) -> ArrayRef,
+    /// What aggregates are of.
+    pub args: &'a Arguments,
 }
+
+/// What aggregates are of, one value a row.
+#[derive(Debug)]
+pub struct Arguments(pub(crate) Vec<Vec<ArrayRef>>);
 
 /// Windows that are complete.
 #[derive(Debug)]
@@ -72,7 +79,13 @@ impl WindowState {
             Frame::Rows { rows, every } => State::Sliding(Sliding::new(Span::Rows(rows, every), columns)),
             Frame::Range { preceding_ns } => State::Sliding(Sliding::new(Span::Range(preceding_ns), columns)),
         };
-        Self { frame, rows: 0 }
+        Self { frame, rows: 0, greatest: 0 }
+    }
+
+    /// Whether putting rows of these arguments to windows, or telling of windows, may raise an error.
+    pub fn may_fail(&self, plan: &WindowPlan, rows: usize, args: &Arguments) -> bool {
+        let greatest = u128::from(self.greatest.max(plan.greatest_summed(args)));
+        !plan.never_fails() || greatest * u128::from(self.rows + rows as u64) > i64::MAX as u128
     }
 
     /// Puts rows to windows. Where each window is that of a row, no row of the last time may come later.
@@ -80,8 +93,9 @@ impl WindowState {
     /// # Errors
     /// [`WindowError`]; the state is then of no use.
     pub fn push(&mut self, plan: &WindowPlan, chunk: &Chunk<'_>) -> Result<(), WindowError> {
-        let args = plan.args(chunk.keys.len(), chunk.column)?;
-        let rows = Rows { keys: chunk.keys, num_keys: chunk.num_keys, times: chunk.times, args: &args };
+        let args = &chunk.args.0;
+        let rows = Rows { keys: chunk.keys, num_keys: chunk.num_keys, times: chunk.times, args };
+        self.greatest = self.greatest.max(plan.greatest_summed(chunk.args));
         let first = self.rows;
         self.rows += chunk.keys.len() as u64;
         match &mut self.frame {
@@ -135,6 +149,59 @@ impl WindowState {
         let measures = plan.measures(&complete, column)?;
         let Complete { keys, starts, ends, .. } = complete;
         Ok(Windows { keys, starts, ends, measures })
+    }
+
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.rows, self.greatest)
+    }
+
+    pub(crate) fn set_counts(&mut self, rows: u64, greatest: u64) {
+        (self.rows, self.greatest) = (rows, greatest);
+    }
+
+    pub(crate) fn save_frame(&self) -> Option<SavedFrame> {
+        match &self.frame {
+            State::Tumbling(frame) => frame.save(),
+            State::Hopping(frame) => frame.save(),
+            State::Session(frame) => frame.save(),
+            State::Counted(frame) => frame.save(),
+            State::Sliding(frame) => frame.save(),
+        }
+    }
+
+    pub(crate) fn load_frame(&mut self, saved: SavedFrame, num_keys: usize) -> Option<()> {
+        match &mut self.frame {
+            State::Tumbling(frame) => frame.load(saved, num_keys),
+            State::Hopping(frame) => frame.load(saved, num_keys),
+            State::Session(frame) => frame.load(saved, num_keys),
+            State::Counted(frame) => frame.load(saved, num_keys),
+            State::Sliding(frame) => frame.load(saved, num_keys),
+        }
+    }
+
+    /// Which keys something is kept of, by number. `before`: no row before this time comes any more.
+    pub fn keys_kept(&self, keys: usize, before: Option<i64>) -> Vec<bool> {
+        let mut kept = vec![false; keys];
+        match &self.frame {
+            State::Tumbling(frame) => frame.keys_kept(&mut kept),
+            State::Hopping(frame) => frame.keys_kept(&mut kept),
+            State::Session(frame) => frame.keys_kept(&mut kept),
+            State::Counted(frame) => frame.keys_kept(&mut kept),
+            State::Sliding(frame) => frame.keys_kept(&mut kept, before),
+        }
+        kept
+    }
+
+    /// Forgets keys. Those that stay are numbered in the order of their old numbers.
+    pub fn retain_keys(&mut self, kept: &[bool]) {
+        let keys = Renumbered::new(kept);
+        match &mut self.frame {
+            State::Tumbling(frame) => frame.renumber(&keys),
+            State::Hopping(frame) => frame.renumber(&keys),
+            State::Session(frame) => frame.renumber(&keys),
+            State::Counted(frame) => frame.renumber(&keys),
+            State::Sliding(frame) => frame.renumber(&keys),
+        }
     }
 
     /// Bytes held.

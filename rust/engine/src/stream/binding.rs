@@ -10,7 +10,7 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, TimestampNanosecond
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use cepheid_event::{EventError, MergedSchema};
-use cepheid_ir::{BinaryOp, ColumnName, Expr, Literal, Pattern, SortKey};
+use cepheid_ir::{BinaryOp, ColumnName, Expr, Literal, Pattern, PatternNode, SortKey, Window};
 
 use crate::error::EngineError;
 
@@ -107,6 +107,34 @@ impl Binding {
         for measure in emitted.chain(&mut bound.measures) {
             binder.bind(&mut measure.value, None)?;
         }
+        let schema = Arc::clone(&bound_columns.schema);
+        Ok((Self { schema, event_time, merged: names.len() }, bound))
+    }
+
+    /// Binds a window in the same way.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn of_window(
+        window: &Window,
+        columns: &MergedSchema,
+        bound_columns: &BoundColumns,
+        event_time: &str,
+    ) -> Result<(Self, Window), EngineError> {
+        let names = &bound_columns.names;
+        let topic = window.topic.as_deref();
+        let topics = window.topic.as_ref().map(std::slice::from_ref);
+        // It has no variables that could be of other topics.
+        let original = Pattern::algebra(PatternNode::Variable(String::new()));
+        let binder = Binder { original: &original, topics, columns, names };
+        let mut bound = window.clone();
+        for column in &mut bound.partition_by {
+            *column = binder.shared(column)?;
+        }
+        let time = ColumnName::unquoted(event_time);
+        let event_time = binder.shared(&time).map_or_else(|_| TIME.to_owned(), |column| column.name);
+        let measures = bound.measures.iter_mut().map(|measure| &mut measure.value);
+        measures.chain(&mut bound.condition).try_for_each(|expr| binder.bind(expr, topic))?;
         let schema = Arc::clone(&bound_columns.schema);
         Ok((Self { schema, event_time, merged: names.len() }, bound))
     }

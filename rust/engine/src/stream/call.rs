@@ -13,6 +13,7 @@ use super::deriving::derive;
 use super::rule::{Compiled, Rule, Surroundings};
 use super::rule_rows::SharedRows;
 use super::shard::Shard;
+use super::window_rule::WindowRule;
 use super::{Engine, LatePolicy, topic_names};
 use crate::error::EngineError;
 
@@ -34,6 +35,10 @@ impl Engine {
                     rule.shards.iter_mut().for_each(Shard::commit);
                     self.tidy(touched.place, released.watermark);
                 }
+                for window in &mut self.windows {
+                    window.commit();
+                    window.tidy(released.complete_before);
+                }
                 self.tidy_history();
                 Ok(derived)
             }
@@ -46,6 +51,7 @@ impl Engine {
 
     fn roll_back(&mut self, undo: Undo) {
         self.next = undo.first;
+        self.windows.iter_mut().for_each(WindowRule::roll_back);
         self.history.pop(undo.first);
         for touched in undo.touched {
             let rule = &mut self.rules[touched.place];
@@ -101,7 +107,7 @@ impl Engine {
         }
         self.backlog = backlog;
         outcome?;
-        let mut derived = by_topic(parts, &|rule| self.rules[rule].name.clone())?;
+        let mut derived = by_topic(parts, &|rule| self.name_at(rule))?;
         if self.options.late == LatePolicy::SideOutput {
             derived.extend(late_tables(&prepared.released().late, &columns)?);
         }
@@ -182,9 +188,46 @@ impl Engine {
         if let Some(error) = failed {
             return Err(error);
         }
+        self.advance_windows(released, columns, parts)?;
         // Each rule, and each of its shards, has kept to the room there was; together they may have taken more.
         if rows.num_rows() > 0 {
             self.room()?;
+        }
+        Ok(())
+    }
+
+    /// Puts released rows to windows. Whatever may raise an error is asked of all of them first: only if one still may
+    /// afterwards, or the call may be refused for another reason, is what they keep remembered, which costs as much as it is.
+    fn advance_windows(
+        &mut self,
+        released: &Released,
+        columns: &MergedSchema,
+        parts: &mut Vec<Part>,
+    ) -> Result<(), EngineError> {
+        if self.windows.is_empty() {
+            return Ok(());
+        }
+        let bound = self.bound_columns(columns);
+        let event_time = self.options.event_time.clone();
+        let mut prepared = Vec::with_capacity(self.windows.len());
+        for window in &mut self.windows {
+            prepared.push(window.prepare(released, columns, &bound, &event_time)?);
+        }
+        let shared_topic = self
+            .windows
+            .iter()
+            .any(|window| self.all_rules().filter(|rule| rule.derives(window.emits())).count() > 1);
+        if shared_topic
+            || self.options.memory_limit.is_some()
+            || prepared.iter().flatten().any(|prepared| prepared.may_fail)
+        {
+            self.windows.iter_mut().for_each(WindowRule::begin);
+        }
+        let first = self.rules.len();
+        for (place, (window, prepared)) in self.windows.iter_mut().zip(prepared).enumerate() {
+            if let Some(prepared) = prepared {
+                parts.extend(window.advance(prepared, released, &event_time, first + place)?);
+            }
         }
         Ok(())
     }
@@ -262,7 +305,8 @@ impl Engine {
     fn room(&self) -> Result<Option<usize>, EngineError> {
         let Some(limit) = self.options.memory_limit else { return Ok(None) };
         let held = self.buffer.bytes() + self.history.bytes();
-        let rules: usize = self.rules.iter().map(Rule::bytes).sum();
+        let windows: usize = self.windows.iter().map(WindowRule::bytes).sum();
+        let rules: usize = self.rules.iter().map(Rule::bytes).sum::<usize>() + windows;
         match limit.checked_sub(held + rules) {
             Some(room) => Ok(Some(room)),
             None => Err(EngineError::StateLimit {
@@ -276,8 +320,9 @@ impl Engine {
     }
 
     fn greediest_rule(&self) -> String {
-        let greediest = self.rules.iter().max_by_key(|rule| rule.bytes());
-        greediest.map_or_else(String::new, |rule| rule.name.clone())
+        let patterns = self.rules.iter().map(|rule| (rule.bytes(), &rule.name));
+        let windows = self.windows.iter().map(|rule| (rule.bytes(), &rule.name));
+        patterns.chain(windows).max().map_or_else(String::new, |(_, name)| name.clone())
     }
 
     /// Lets go of what a rule does not need any more.

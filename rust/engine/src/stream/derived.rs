@@ -171,7 +171,8 @@ pub(crate) fn late_tables(
     Ok(tables)
 }
 
-fn no_membership() -> RecordBatch {
+/// That of events without rows of their own.
+pub(crate) fn no_membership() -> RecordBatch {
     let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let fields = vec![
         Field::new("match", DataType::Int64, false),

@@ -12,29 +12,31 @@ mod deriving;
 mod history;
 mod rule;
 mod rule_rows;
+mod rules;
 mod shard;
 mod snapshot;
 mod tables;
+mod window_rule;
+mod window_snapshot;
 
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use cepheid_event::{MergedSchema, Released, ReorderBuffer, SourceStats, TimePolicy};
-use cepheid_ir::Pattern;
 use cepheid_matcher::Strategy;
-use cepheid_matcher::threads::THREADS_MAX;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use self::affected::{Affected, Seat};
 use self::binding::BoundColumns;
 pub use self::derived::DerivedTable;
-use self::derived::late_topic;
 use self::history::History;
 use self::rule::Rule;
+pub use self::rules::RuleSpec;
 use self::shard::Shard;
 pub use self::tables::{TopicOutputs, match_topics};
+use self::window_rule::WindowRule;
 use crate::error::EngineError;
 
 /// What becomes of late rows. They are counted in any case.
@@ -64,7 +66,7 @@ pub struct EngineOptions {
     pub idle_ns: Option<u64>,
     /// A row further ahead of now than this moves no clock.
     pub future_ns: Option<u64>,
-    /// Threads that rules with keys are matched on, up to [`THREADS_MAX`]; `None`: one.
+    /// Threads that rules with keys are matched on, up to [`cepheid_matcher::threads::THREADS_MAX`]; `None`: one.
     pub threads: Option<usize>,
     /// Most bytes of state.
     pub memory_limit: Option<usize>,
@@ -108,8 +110,8 @@ pub struct RuleStats {
     pub name: String,
     /// Its version.
     pub fingerprint: String,
-    /// How it is matched; settled by the first rows.
-    pub strategy: Strategy,
+    /// How it is matched, settled by the first rows; `None`: it is a window.
+    pub strategy: Option<Strategy>,
     /// Runs alive, or rows that wait in step lists, once for each place that they have reached.
     pub live_runs: usize,
     /// Keys that something is kept of.
@@ -130,6 +132,9 @@ pub struct Engine {
     options: EngineOptions,
     buffer: ReorderBuffer,
     rules: Vec<Rule>,
+    windows: Vec<WindowRule>,
+    /// Names of all rules, in the order in which they were added.
+    order: Vec<String>,
     history: History,
     /// Place of the next row in the order of all rows.
     next: u64,
@@ -158,13 +163,15 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Pattern`] for a rule that is impossible or that a stream cannot answer,
     /// [`EngineError::DuplicateRule`].
-    pub fn new(rules: Vec<Pattern>, options: EngineOptions) -> Result<Self, EngineError> {
+    pub fn new<R: Into<RuleSpec>>(rules: Vec<R>, options: EngineOptions) -> Result<Self, EngineError> {
         let policy =
             TimePolicy { lateness: options.lateness_ns, idle: options.idle_ns, future: options.future_ns };
         let mut engine = Self {
             buffer: ReorderBuffer::new(options.event_time.as_str(), policy),
             options,
             rules: vec![],
+            windows: vec![],
+            order: vec![],
             history: History::default(),
             next: 0,
             backlog: vec![],
@@ -190,129 +197,9 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Names of the rules, in the order in which they were added.
-    pub fn rules(&self) -> Vec<String> {
-        self.rules.iter().map(|rule| rule.name.clone()).collect()
-    }
-
     /// The column of event time, in every topic.
     pub fn event_time(&self) -> &str {
         &self.options.event_time
-    }
-
-    /// Adds a rule: it sees the rows released from now on.
-    ///
-    /// # Errors
-    /// Those of [`new`](Self::new).
-    pub fn add(&mut self, rule: Pattern) -> Result<(), EngineError> {
-        let shards = self.options.threads.unwrap_or(1).min(THREADS_MAX);
-        let mut rule = Rule::new(rule, self.named + 1, &self.options.event_time, shards)?;
-        if self.rules.iter().any(|known| known.name == rule.name) {
-            return Err(EngineError::DuplicateRule { name: rule.name });
-        }
-        self.listen(&rule, None)?;
-        self.named += 1;
-        self.seat(&mut rule, self.rules.len());
-        self.rules.push(rule);
-        Ok(())
-    }
-
-    /// Puts a rule in the place of another, whose runs are forgotten; it keeps the name.
-    ///
-    /// # Errors
-    /// [`EngineError::UnknownRule`], and those of [`new`](Self::new).
-    pub fn replace(&mut self, name: &str, rule: Pattern) -> Result<(), EngineError> {
-        let place = self.place_of(name)?;
-        let shards = self.options.threads.unwrap_or(1).min(THREADS_MAX);
-        let mut rule = Rule::new(rule, self.named + 1, &self.options.event_time, shards)?;
-        name.clone_into(&mut rule.name);
-        self.listen(&rule, Some(place))?;
-        self.seat(&mut rule, place);
-        let old = std::mem::replace(&mut self.rules[place], rule);
-        self.unseat(old);
-        self.unlisten()
-    }
-
-    /// Removes a rule and its runs.
-    ///
-    /// # Errors
-    /// [`EngineError::UnknownRule`].
-    pub fn remove(&mut self, name: &str) -> Result<(), EngineError> {
-        let place = self.place_of(name)?;
-        let old = self.rules.remove(place);
-        self.unseat(old);
-        self.find_places();
-        self.unlisten()
-    }
-
-    /// Makes room for a rule that is to stand at `place`; it is compiled by the next call.
-    fn seat(&mut self, rule: &mut Rule, place: usize) {
-        rule.seat = self.next_seat;
-        self.next_seat += 1;
-        self.places.insert(rule.seat, place);
-        self.compiled_for = None;
-    }
-
-    fn unseat(&mut self, mut rule: Rule) {
-        self.places.remove(&rule.seat);
-        self.affected.let_go(rule.seat, &mut rule);
-        self.needing_rows -= usize::from(rule.needs_rows);
-    }
-
-    fn find_places(&mut self) {
-        self.places = self.rules.iter().enumerate().map(|(place, rule)| (rule.seat, place)).collect();
-    }
-
-    fn place_of(&self, name: &str) -> Result<usize, EngineError> {
-        let place = self.rules.iter().position(|rule| rule.name == name);
-        place.ok_or_else(|| EngineError::UnknownRule { name: name.to_owned(), known: self.rules() })
-    }
-
-    /// Waits for the topics that a rule reads. `replaces`: place of the rule that it is to stand in for.
-    fn listen(&mut self, rule: &Rule, replaces: Option<usize>) -> Result<(), EngineError> {
-        let read = rule.topics.iter().flatten();
-        let new: Vec<&String> = read.filter(|topic| !self.buffer.listens(topic)).collect();
-        let sources = self.buffer.stats();
-        let heard = sources.iter().filter(|source| source.active).map(|source| &source.topic);
-        for topic in heard.chain(new.iter().copied()) {
-            self.check_late_topic(topic, [rule])?;
-        }
-        let others = self.rules.iter().enumerate().filter(|(place, _)| Some(*place) != replaces);
-        for topic in &new {
-            self.check_late_topic(topic, others.clone().map(|(_, rule)| rule))?;
-        }
-        for topic in new {
-            self.buffer.add_source(topic)?;
-        }
-        Ok(())
-    }
-
-    /// Checks that late rows of a topic come out as one that none of the rules derives: the one would hide the other.
-    fn check_late_topic<'a>(
-        &self,
-        topic: &str,
-        rules: impl IntoIterator<Item = &'a Rule>,
-    ) -> Result<(), EngineError> {
-        if self.options.late != LatePolicy::SideOutput {
-            return Ok(());
-        }
-        let late = late_topic(topic);
-        match rules.into_iter().find(|rule| rule.derives(&late)) {
-            Some(rule) => Err(EngineError::LateTopicConflict { topic: late, rule: rule.name.clone() }),
-            None => Ok(()),
-        }
-    }
-
-    /// Stops waiting for topics that no rule reads any more.
-    fn unlisten(&mut self) -> Result<(), EngineError> {
-        let sources = self.buffer.stats();
-        for source in sources.iter().filter(|source| source.active) {
-            if !self.rules.is_empty() && !self.rules.iter().any(|rule| rule.reads(&source.topic)) {
-                let released = self.buffer.remove_source(&source.topic)?;
-                self.backlog.push(released);
-            }
-        }
-        Ok(())
     }
 
     /// Feeds rows of a topic, which may be left out where the rules read one topic or name none. `now_ns`: the time of
@@ -327,12 +214,12 @@ impl Engine {
         now_ns: Option<i64>,
     ) -> Result<Vec<(String, DerivedTable)>, EngineError> {
         let topic = self.topic_of_push(topic)?;
-        let any = self.rules.is_empty() || self.rules.iter().any(|rule| rule.topics.is_none());
+        let any = self.order.is_empty() || self.all_rules().any(|rule| rule.topics().is_none());
         let new = any && !self.buffer.listens(&topic);
         if !new {
             return self.push_to(&topic, batches, now_ns);
         }
-        self.check_late_topic(&topic, &self.rules)?;
+        self.check_late_topic(&topic, self.all_rules())?;
         let before = self.buffer.clone();
         self.buffer.add_source(&topic)?;
         let pushed = self.push_to(&topic, batches, now_ns);
@@ -375,12 +262,12 @@ impl Engine {
             return Ok(topic.to_owned());
         }
         let mut known: Vec<String> = vec![];
-        for topic in self.rules.iter().flat_map(|rule| rule.topics.iter().flatten()) {
+        for topic in self.all_rules().filter_map(|rule| rule.topics()).flatten() {
             if !known.contains(topic) {
                 known.push(topic.clone());
             }
         }
-        let any = self.rules.iter().any(|rule| rule.topics.is_none());
+        let any = self.all_rules().any(|rule| rule.topics().is_none());
         match known.as_slice() {
             [] => Ok(String::new()),
             [only] if !any => Ok(only.clone()),
@@ -424,7 +311,7 @@ impl Engine {
                 RuleStats {
                     name: rule.name.clone(),
                     fingerprint: rule.fingerprint.clone(),
-                    strategy: rule.shards[0].strategy(),
+                    strategy: Some(rule.shards[0].strategy()),
                     live_runs: sum(Shard::live_runs),
                     keys: sum(Shard::partitions),
                     matches: rule.matches,
@@ -434,6 +321,19 @@ impl Engine {
                 }
             })
             .collect();
+        let windows = self.windows.iter().map(|rule| RuleStats {
+            name: rule.name.clone(),
+            fingerprint: rule.fingerprint.clone(),
+            strategy: None,
+            live_runs: 0,
+            keys: rule.keys(),
+            matches: rule.reported,
+            rows_visited: rule.visited,
+            runs_visited: 0,
+            bytes: rule.bytes(),
+        });
+        let mut rules: Vec<RuleStats> = rules.into_iter().chain(windows).collect();
+        rules.sort_by_key(|rule| self.order.iter().position(|name| *name == rule.name));
         EngineStats {
             rows: sources.iter().map(|source| source.rows).sum(),
             late: sources.iter().map(|source| source.late).sum(),

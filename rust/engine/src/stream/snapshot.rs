@@ -2,8 +2,8 @@
 //!
 //! A snapshot is a head (eight letters, the version, the length of what follows when unpacked, and its checksum) and a
 //! body (postcard, packed with zstd): the settings, the rows that wait, the rows that runs still need, and the runs of
-//! each rule, or its step lists, by key. Rows are Arrow IPC. What runs remember of their rows is not in it: it follows from
-//! these. Version 1 knew no step lists.
+//! each rule, or its step lists, by key; of windows what they keep. Rows are Arrow IPC. What runs remember of their rows is not in it: it follows from
+//! these. Version 1 knew no step lists and no windows.
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;
@@ -16,7 +16,6 @@ use arrow_schema::{Schema, SchemaRef};
 use cepheid_event::{
     EventError, MergedBatch, ReorderBuffer, ReorderState, SourceClock, TimePolicy, TopicState, shard_of,
 };
-use cepheid_ir::Pattern;
 use cepheid_matcher::sequence::{SavedRuns, SequenceLimits, SequenceState};
 use cepheid_matcher::step_lists::{SavedLists, StepListsState, load as load_lists};
 use serde::{Deserialize, Serialize};
@@ -25,7 +24,9 @@ use sha2::{Digest, Sha256};
 use super::history::History;
 use super::rule::{Compiled, Rule, Surroundings};
 use super::shard::Shard;
-use super::{Engine, EngineOptions, LatePolicy};
+use super::window_rule::WindowRule;
+use super::window_snapshot::SavedWindowRule;
+use super::{Engine, EngineOptions, LatePolicy, RuleSpec};
 use crate::error::EngineError;
 
 const LETTERS: &[u8; 8] = b"CEPHSNAP";
@@ -83,6 +84,14 @@ struct SavedRule<S = SavedShards> {
     state: S,
 }
 
+/// All rules: patterns, windows, and the names of both in the order in which they were added.
+#[derive(Serialize, Deserialize)]
+struct SavedRules {
+    patterns: Vec<SavedRule>,
+    windows: Vec<SavedWindowRule>,
+    order: Vec<String>,
+}
+
 #[derive(PartialEq, Serialize, Deserialize)]
 enum SavedShards {
     Runs(SavedRuns),
@@ -109,7 +118,7 @@ impl SavedShards {
     }
 }
 
-fn refuse<T>(reason: impl Into<String>) -> Result<T, EngineError> {
+pub(super) fn refuse<T>(reason: impl Into<String>) -> Result<T, EngineError> {
     Err(EngineError::InvalidSnapshot { reason: reason.into() })
 }
 
@@ -172,7 +181,9 @@ impl Engine {
                 .then(|| to_ipc(&rows.batch.schema(), Some(&rows.batch)))
                 .transpose()?,
         };
-        let plain = postcard::to_stdvec(&(body, rules)).expect("plain data can be written");
+        let windows = self.windows.iter().map(WindowRule::save).collect::<Result<Vec<_>, _>>()?;
+        let saved = SavedRules { patterns: rules, windows, order: self.order.clone() };
+        let plain = postcard::to_stdvec(&(body, saved)).expect("plain data can be written");
         let packed = zstd::bulk::compress(&plain, 3).expect("memory can be written to");
         let mut bytes = Vec::with_capacity(HEAD_BYTES + packed.len());
         bytes.extend_from_slice(LETTERS);
@@ -188,9 +199,9 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::InvalidSnapshot`], [`EngineError::SnapshotVersion`], [`EngineError::SnapshotRules`].
-    pub fn restore(
+    pub fn restore<R: Into<RuleSpec>>(
         bytes: &[u8],
-        rules: Vec<Pattern>,
+        rules: Vec<R>,
         threads: Option<usize>,
         memory_limit: Option<usize>,
         interrupted: Option<fn() -> bool>,
@@ -295,11 +306,13 @@ impl Engine {
         Ok(())
     }
 
-    fn take_rules(&mut self, saved: Vec<SavedRule>) -> Result<(), EngineError> {
+    fn take_rules(&mut self, saved: SavedRules) -> Result<(), EngineError> {
         let differ = |reason: String| Err(EngineError::SnapshotRules { reason });
-        if let Some(rule) = self.rules.iter().find(|rule| saved.iter().all(|saved| saved.name != rule.name)) {
-            return differ(format!("the snapshot has no rule `{}`", rule.name));
+        let SavedRules { patterns: saved, windows, order } = saved;
+        if let Some(name) = self.order.iter().find(|name| !order.contains(name)) {
+            return differ(format!("the snapshot has no rule `{name}`"));
         }
+        self.take_windows(windows)?;
         let mut given = std::mem::take(&mut self.rules);
         let bound = self.bound_columns(&self.buffer.columns().clone());
         for saved in saved {
@@ -338,6 +351,10 @@ impl Engine {
             }
             self.rules.push(rule);
         }
+        if !given.is_empty() || order.len() != self.rules.len() + self.windows.len() {
+            return refuse("its rules are not those that it names");
+        }
+        self.order = order;
         self.find_places();
         for place in 0..self.rules.len() {
             let rule = &mut self.rules[place];
@@ -345,6 +362,30 @@ impl Engine {
             self.tidy(place, None);
         }
         Ok(())
+    }
+}
+
+impl Engine {
+    fn take_windows(&mut self, saved: Vec<SavedWindowRule>) -> Result<(), EngineError> {
+        let differ = |reason: String| Err(EngineError::SnapshotRules { reason });
+        let mut given = std::mem::take(&mut self.windows);
+        let columns = self.buffer.columns().clone();
+        let bound = self.bound_columns(&columns);
+        for saved in saved {
+            let Some(place) = given.iter().position(|rule| rule.name == saved.name) else {
+                return differ(format!("the snapshot's rule `{}` is not among those given", saved.name));
+            };
+            let mut rule = given.swap_remove(place);
+            if rule.fingerprint != saved.fingerprint {
+                return differ(format!("rule `{}` is another version of itself", saved.name));
+            }
+            rule.load(saved, &columns, &bound, &self.options.event_time)?;
+            self.windows.push(rule);
+        }
+        match given.first() {
+            None => Ok(()),
+            Some(rule) => differ(format!("the snapshot has no rule `{}`", rule.name)),
+        }
     }
 }
 
@@ -370,7 +411,7 @@ impl Rule {
     }
 }
 
-fn unpacked(bytes: &[u8]) -> Result<(Body, Vec<SavedRule>), EngineError> {
+fn unpacked(bytes: &[u8]) -> Result<(Body, SavedRules), EngineError> {
     if bytes.len() < HEAD_BYTES || &bytes[..8] != LETTERS {
         return refuse("it does not begin like one");
     }
@@ -400,7 +441,9 @@ fn unpacked(bytes: &[u8]) -> Result<(Body, Vec<SavedRule>), EngineError> {
                 matches: rule.matches,
                 state: SavedShards::Runs(rule.state),
             };
-            ((body, rules.into_iter().map(of_runs).collect()), rest)
+            let patterns: Vec<SavedRule> = rules.into_iter().map(of_runs).collect();
+            let order = patterns.iter().map(|rule| rule.name.clone()).collect();
+            ((body, SavedRules { patterns, windows: vec![], order }), rest)
         })
     } else {
         postcard::take_from_bytes(&plain)
@@ -436,7 +479,7 @@ fn sums(differences: &[u64]) -> Result<Vec<u64>, EngineError> {
         .collect()
 }
 
-fn to_ipc(schema: &Schema, rows: Option<&RecordBatch>) -> Result<Vec<u8>, EngineError> {
+pub(super) fn to_ipc(schema: &Schema, rows: Option<&RecordBatch>) -> Result<Vec<u8>, EngineError> {
     let mut bytes = vec![];
     let mut writer = StreamWriter::try_new(&mut bytes, schema).map_err(EventError::from)?;
     if let Some(rows) = rows {
@@ -473,7 +516,7 @@ fn schema_of(bytes: &[u8]) -> Result<SchemaRef, EngineError> {
     Ok(read_ipc(bytes)?.0)
 }
 
-fn from_ipc(bytes: &[u8]) -> Result<RecordBatch, EngineError> {
+pub(super) fn from_ipc(bytes: &[u8]) -> Result<RecordBatch, EngineError> {
     let (schema, mut batches) = read_ipc(bytes)?;
     match batches.len() {
         1 => Ok(batches.remove(0)),

@@ -37,7 +37,7 @@ pub fn match_topics(
     pattern.within.get_or_insert(Within::Unbounded);
     let options =
         EngineOptions { event_time: event_time.to_owned(), threads, interrupted, ..EngineOptions::default() };
-    let mut engine = Engine::new(vec![], options)?;
+    let mut engine = Engine::new(Vec::<Pattern>::new(), options)?;
     // Before the rule, which names the topics in another order.
     for (topic, _) in tables {
         engine.buffer.add_source(topic)?;
@@ -70,7 +70,7 @@ impl Engine {
         if parts.iter().filter(|part| own(part)).count() == usize::from(rule.matches > 0) {
             parts.retain(|part| !own(part));
         }
-        Ok((matches, by_topic(parts, &|rule| self.rules[rule].name.clone())?))
+        Ok((matches, by_topic(parts, &|rule| self.name_at(rule))?))
     }
 
     /// The columns of its only rule's matches, without rows.

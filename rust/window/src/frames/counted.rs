@@ -5,7 +5,8 @@
 use crate::arena::NONE;
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
-use crate::frames::{Complete, Rows, Table};
+use crate::frames::{Complete, Renumbered, Rows, Table};
+use crate::saved::{SavedFrame, are_keys};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -126,6 +127,52 @@ impl Counted {
         complete.values = told.finish(0..full.len(), slots)?;
         self.free.extend(full);
         Ok(complete)
+    }
+
+    pub(crate) fn save(&self) -> Option<SavedFrame> {
+        let open = self.keys.iter().map(|key| key.open).filter(|place| *place != NONE);
+        let mut open: Vec<u32> = open.collect();
+        open.sort_unstable_by_key(|place| self.windows[*place as usize].number);
+        let mut table = self.table.none();
+        for (own, states) in table.0.iter_mut().zip(&self.table.0) {
+            own.append(&**states, &open);
+        }
+        let windows = open.iter().map(|place| {
+            let Window { key, start, last, .. } = self.windows[*place as usize];
+            (key, start, last)
+        });
+        let seen = self.keys.iter().map(|key| key.seen).collect();
+        Some(SavedFrame::Counted { seen, windows: windows.collect(), table: table.save()? })
+    }
+
+    pub(crate) fn load(&mut self, saved: SavedFrame, num_keys: usize) -> Option<()> {
+        let SavedFrame::Counted { seen, windows, table } = saved else { return None };
+        if seen.len() > num_keys || !are_keys(windows.iter().map(|(key, ..)| *key), seen.len()) {
+            return None;
+        }
+        self.table.load(&table, windows.len())?;
+        self.keys.extend(seen.into_iter().map(|seen| Key { seen, open: NONE }));
+        for (key, start, last) in windows {
+            self.keys[key as usize].open = self.windows.len() as u32;
+            self.windows.push(Window { key, number: self.made, start, last });
+            self.made += 1;
+        }
+        let fits =
+            |key: &Key| key.seen <= self.every && (key.open != NONE) == (1..self.rows).contains(&key.seen);
+        self.keys.iter().all(fits).then_some(())
+    }
+
+    pub(crate) fn keys_kept(&self, kept: &mut [bool]) {
+        // Which row of its key a row is must not be forgotten between two windows either.
+        let inside = |key: &Key| key.seen > 0 && key.seen < self.every;
+        kept.iter_mut().zip(&self.keys).for_each(|(kept, key)| *kept = inside(key));
+    }
+
+    pub(crate) fn renumber(&mut self, keys: &Renumbered) {
+        for key in self.keys.iter().filter(|key| key.open != NONE) {
+            keys.rename([&mut self.windows[key.open as usize].key]);
+        }
+        keys.retain(&mut self.keys);
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -16,7 +16,8 @@ use crate::arena::NONE;
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
 use crate::frames::tumbling::start_of;
-use crate::frames::{Complete, Rows, Table};
+use crate::frames::{Complete, Renumbered, Rows, Table};
+use crate::saved::{SavedFrame, SavedSlice, are_keys};
 
 /// Stands for no number.
 const NEVER: u64 = u64::MAX;
@@ -320,6 +321,81 @@ impl Hopping {
         let values = self.windows.finish(0..windows, slots)?;
         self.windows = self.windows.none();
         Ok(Complete { values, ..std::mem::take(&mut self.found) })
+    }
+
+    pub(crate) fn save(&self) -> Option<SavedFrame> {
+        // Parts of slices that are gone go with them.
+        let first = self.slices.front().map_or(self.base + self.key_of.len() as u64, |slice| slice.first);
+        let gone = (first - self.base) as usize;
+        let mut parts = self.parts.clone();
+        parts.drop_first(gone);
+        let slices = (0..self.slices.len()).map(|place| {
+            let own = self.parts_of(place);
+            let keys = &self.key_of[(own.start - self.base) as usize..(own.end - self.base) as usize];
+            let Slice { start, end, .. } = self.slices[place];
+            SavedSlice { start, end, keys: keys.to_vec() }
+        });
+        let (front, back) = (self.front as u32, self.back as u32);
+        Some(SavedFrame::Hopping {
+            slices: slices.collect(),
+            front,
+            back,
+            reported: self.reported,
+            table: parts.save()?,
+        })
+    }
+
+    pub(crate) fn load(&mut self, saved: SavedFrame, num_keys: usize) -> Option<()> {
+        let SavedFrame::Hopping { slices, front, back, reported, table } = saved else { return None };
+        let (front, back) = (front as usize, back as usize);
+        let apart = |pair: &[SavedSlice]| pair[0].end <= pair[1].start;
+        let holds = |slice: &SavedSlice| {
+            slice.start < slice.end
+                && !slice.keys.is_empty()
+                && are_keys(slice.keys.iter().copied(), num_keys)
+        };
+        if front.checked_add(back)? > slices.len()
+            || !slices.windows(2).all(apart)
+            || !slices.iter().all(holds)
+        {
+            return None;
+        }
+        self.keys.resize(num_keys, Key::NEW);
+        for SavedSlice { start, end, keys } in slices {
+            self.slices.push_back(Slice { start, end, first: self.key_of.len() as u64 });
+            for key in &keys {
+                self.keys[*key as usize].last = self.key_of.len() as u64;
+                self.key_of.push(*key);
+            }
+        }
+        self.parts.load(&table, self.key_of.len())?;
+        self.next.resize(self.key_of.len(), NEVER);
+        // Those of the front are joined already; what leads from one to the next follows from their keys.
+        for place in (0..front).rev() {
+            for number in self.parts_of(place) {
+                let known = &mut self.keys[self.key_of[number as usize] as usize];
+                self.next[number as usize] = std::mem::replace(&mut known.front, number);
+            }
+        }
+        let firsts = (0..front).flat_map(|place| self.parts_of(place)).map(|number| {
+            let key = self.key_of[number as usize];
+            (number, key)
+        });
+        self.active = firsts.filter(|(number, key)| self.keys[*key as usize].front == *number).collect();
+        self.front = front;
+        (0..back).for_each(|_| self.add_to_back());
+        self.reported = reported;
+        Some(())
+    }
+
+    pub(crate) fn keys_kept(&self, kept: &mut [bool]) {
+        self.key_of.iter().for_each(|key| kept[*key as usize] = true);
+    }
+
+    pub(crate) fn renumber(&mut self, keys: &Renumbered) {
+        keys.rename(&mut self.key_of);
+        keys.rename(self.active.iter_mut().map(|(_, key)| key));
+        keys.retain(&mut self.keys);
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -18,6 +18,7 @@ use cepheid_eval::EvalError;
 use crate::arena::States;
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
+use crate::saved::SavedTable;
 
 /// Rows on their way into windows, in order of time.
 pub(crate) struct Rows<'a> {
@@ -87,6 +88,17 @@ impl Table {
         self.0.iter_mut().for_each(|own| own.drop_first(states));
     }
 
+    fn save(&self) -> Option<SavedTable> {
+        self.0.iter().map(|states| states.save()).collect()
+    }
+
+    fn load(&mut self, saved: &SavedTable, states: usize) -> Option<()> {
+        if saved.len() != self.0.len() {
+            return None;
+        }
+        self.0.iter_mut().zip(saved).try_for_each(|(own, saved)| own.load(saved, states))
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.0.iter().map(|states| states.bytes()).sum()
     }
@@ -95,6 +107,35 @@ impl Table {
 /// An error of arguments that are made ready.
 pub(crate) fn arguments(source: EvalError) -> WindowError {
     WindowError::Eval { context: "the argument of an aggregate".into(), source: Box::new(source) }
+}
+
+/// New numbers of keys, of which some are forgotten: those that stay are numbered in the order of the old.
+pub(crate) struct Renumbered {
+    of: Vec<u32>,
+    kept: Vec<bool>,
+}
+
+impl Renumbered {
+    pub(crate) fn new(kept: &[bool]) -> Self {
+        let mut next = 0;
+        let number = |kept: &bool| {
+            next += u32::from(*kept);
+            if *kept { next - 1 } else { crate::arena::NONE }
+        };
+        Self { of: kept.iter().map(number).collect(), kept: kept.to_vec() }
+    }
+
+    /// Renumbers the keys that something is of.
+    pub(crate) fn rename<'a>(&self, keys: impl IntoIterator<Item = &'a mut u32>) {
+        keys.into_iter().for_each(|key| *key = self.of[*key as usize]);
+    }
+
+    /// Leaves what is kept by key.
+    pub(crate) fn retain<T>(&self, by_key: &mut Vec<T>) {
+        let mut kept = self.kept.iter();
+        by_key.retain(|_| *kept.next().expect("no more than there are keys"));
+        by_key.shrink_to_fit();
+    }
 }
 
 /// The arguments of some rows.

@@ -9,7 +9,8 @@ use std::collections::BinaryHeap;
 use crate::arena::NONE;
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
-use crate::frames::{Complete, Rows, Table};
+use crate::frames::{Complete, Renumbered, Rows, Table};
+use crate::saved::{SavedFrame, SavedWindow, are_keys};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -140,6 +141,50 @@ impl Session {
         complete.values = told.finish(0..ended.len(), slots)?;
         self.free.extend(ended);
         Ok(complete)
+    }
+
+    pub(crate) fn save(&self) -> Option<SavedFrame> {
+        let mut open: Vec<u32> = self.open.iter().copied().filter(|place| *place != NONE).collect();
+        open.sort_unstable_by_key(|place| self.windows[*place as usize].number);
+        let mut table = self.table.none();
+        for (own, states) in table.0.iter_mut().zip(&self.table.0) {
+            own.append(&**states, &open);
+        }
+        let windows = open.iter().map(|place| {
+            let Window { key, start, last, .. } = self.windows[*place as usize];
+            (key, start, last)
+        });
+        Some(SavedFrame::Session { windows: windows.collect(), table: table.save()? })
+    }
+
+    pub(crate) fn load(&mut self, saved: SavedFrame, num_keys: usize) -> Option<()> {
+        let SavedFrame::Session { windows, table } = saved else { return None };
+        let last = |(_, start, last): &SavedWindow| start <= last;
+        if !are_keys(windows.iter().map(|(key, ..)| *key), num_keys) || !windows.iter().all(last) {
+            return None;
+        }
+        self.table.load(&table, windows.len())?;
+        self.open.resize(num_keys, NONE);
+        for (key, start, last) in windows {
+            let window = Window { key, number: self.made, start, last };
+            let place = self.windows.len() as u32;
+            self.ending.push(Reverse((end_of(&window, self.gap), place, self.made)));
+            self.open[key as usize] = place;
+            self.windows.push(window);
+            self.made += 1;
+        }
+        Some(())
+    }
+
+    pub(crate) fn keys_kept(&self, kept: &mut [bool]) {
+        kept.iter_mut().zip(&self.open).for_each(|(kept, open)| *kept = *open != NONE);
+    }
+
+    pub(crate) fn renumber(&mut self, keys: &Renumbered) {
+        for place in self.open.iter().filter(|place| **place != NONE) {
+            keys.rename([&mut self.windows[*place as usize].key]);
+        }
+        keys.retain(&mut self.open);
     }
 
     pub(crate) fn bytes(&self) -> usize {

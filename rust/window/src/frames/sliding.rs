@@ -11,7 +11,8 @@ use arrow_array::{ArrayRef, UInt32Array};
 
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
-use crate::frames::{Complete, Rows, arguments};
+use crate::frames::{Complete, Renumbered, Rows, arguments};
+use crate::saved::{SavedFrame, SavedQueue};
 use crate::slider::{Slides, Step};
 
 /// Which windows are asked for.
@@ -210,6 +211,52 @@ impl Sliding {
             ends: picked(&found.ends, &order),
             values: values.into_iter().map(|values| values.expect("every slot is of a column")).collect(),
         })
+    }
+
+    pub(crate) fn save(&self) -> Option<SavedFrame> {
+        let queue = |key: &Key| SavedQueue {
+            times: key.times.iter().copied().collect(),
+            ordinals: key.ordinals.iter().copied().collect(),
+            front: key.front as u32,
+        };
+        let columns = self.columns.iter().map(|column| column.save()).collect::<Option<_>>()?;
+        Some(SavedFrame::Sliding { keys: self.keys.iter().map(queue).collect(), columns })
+    }
+
+    pub(crate) fn load(&mut self, saved: SavedFrame, num_keys: usize) -> Option<()> {
+        let SavedFrame::Sliding { keys, columns } = saved else { return None };
+        if keys.len() > num_keys || columns.len() != self.columns.len() {
+            return None;
+        }
+        let counted = matches!(self.span, Span::Rows(..));
+        let most = if let Span::Rows(count, _) = self.span { count } else { u64::MAX };
+        for SavedQueue { times, ordinals, front } in keys {
+            let ordered = times.is_sorted() && ordinals.is_sorted();
+            let fits = ordinals.len() == if counted { times.len() } else { 0 };
+            if !ordered || !fits || times.len() as u64 > most {
+                return None;
+            }
+            let (times, ordinals) = (times.into(), ordinals.into());
+            self.keys.push(Key { times, ordinals, front: front as usize });
+        }
+        let rows: Vec<(usize, usize)> = self.keys.iter().map(|key| (key.times.len(), key.front)).collect();
+        self.columns.iter_mut().zip(&columns).try_for_each(|(column, saved)| column.load(saved, &rows))
+    }
+
+    /// `before`: no row before this time comes any more.
+    pub(crate) fn keys_kept(&self, kept: &mut [bool], before: Option<i64>) {
+        let is_near = |last: &i64| match (self.span, before) {
+            (Span::Range(preceding), Some(before)) => before.saturating_sub(*last) <= preceding,
+            _ => true,
+        };
+        for (kept, key) in kept.iter_mut().zip(&self.keys) {
+            *kept = key.times.back().is_some_and(is_near);
+        }
+    }
+
+    pub(crate) fn renumber(&mut self, keys: &Renumbered) {
+        keys.retain(&mut self.keys);
+        self.columns.iter_mut().for_each(|column| column.renumber(keys));
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -8,7 +8,8 @@
 
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
-use crate::frames::{Complete, Rows, Table};
+use crate::frames::{Complete, Renumbered, Rows, Table};
+use crate::saved::{SavedFrame, are_keys};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -108,6 +109,36 @@ impl Tumbling {
             *first -= windows;
         }
         Ok(Complete { keys, starts, ends, values })
+    }
+
+    pub(crate) fn save(&self) -> Option<SavedFrame> {
+        let open = self.open.map(|(start, _)| start);
+        Some(SavedFrame::Tumbling { open, keys: self.key_of.clone(), table: self.table.save()? })
+    }
+
+    pub(crate) fn load(&mut self, saved: SavedFrame, num_keys: usize) -> Option<()> {
+        let SavedFrame::Tumbling { open, keys, table } = saved else { return None };
+        let on_grid = open.is_none_or(|start| start_of(start, self.every, self.offset) == start);
+        if !on_grid || open.is_some() == keys.is_empty() || !are_keys(keys.iter().copied(), num_keys) {
+            return None;
+        }
+        self.table.load(&table, keys.len())?;
+        self.windows.resize(num_keys, 0);
+        for (place, key) in keys.iter().enumerate() {
+            self.windows[*key as usize] = place as u64 + 1;
+        }
+        self.key_of = keys;
+        self.open = open.map(|start| (start, 0));
+        Some(())
+    }
+
+    pub(crate) fn keys_kept(&self, kept: &mut [bool]) {
+        self.key_of.iter().for_each(|key| kept[*key as usize] = true);
+    }
+
+    pub(crate) fn renumber(&mut self, keys: &Renumbered) {
+        keys.rename(&mut self.key_of);
+        keys.retain(&mut self.windows);
     }
 
     pub(crate) fn bytes(&self) -> usize {

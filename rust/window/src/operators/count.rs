@@ -9,7 +9,7 @@ use arrow_array::{Array, ArrayRef, Int64Array};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use cepheid_eval::EvalError;
 
-use crate::monoid::{Monoid, Reading};
+use crate::monoid::{Monoid, Reading, saved_as_is};
 
 /// Rows.
 #[derive(Clone, Debug)]
@@ -27,11 +27,14 @@ macro_rules! count {
     ($monoid:ty, $args:ty, $read:expr, $counts:expr) => {
         impl Monoid for $monoid {
             type State = i64;
+            type Saved = i64;
             type Args = $args;
 
             fn args(&self, arrays: &[ArrayRef]) -> Result<Self::Args, EvalError> {
                 Ok($read(arrays))
             }
+
+            saved_as_is!();
 
             fn empty(&self) -> i64 {
                 0

@@ -3,7 +3,7 @@
 //! Order: that of rows. Time: O(1) a row and a join. Space: 24 bytes, and strings.
 
 use arrow_array::ArrayRef;
-use cepheid_eval::{ColumnReader, EvalError, Value, values_to_array};
+use cepheid_eval::{ColumnReader, EvalError, SavedValue, Value, values_to_array};
 
 use crate::monoid::{Monoid, Reading};
 
@@ -22,10 +22,25 @@ macro_rules! end {
     ($monoid:ty, $add:expr, $join:expr) => {
         impl Monoid for $monoid {
             type State = Option<Value>;
+            type Saved = Option<SavedValue>;
             type Args = ColumnReader;
 
             fn args(&self, arrays: &[ArrayRef]) -> Result<ColumnReader, EvalError> {
                 Ok(ColumnReader::new(&arrays[0]))
+            }
+
+            fn save(&self, state: &Self::State) -> Option<Self::Saved> {
+                match state {
+                    None => Some(None),
+                    Some(value) => value.save().map(Some),
+                }
+            }
+
+            fn load(&self, saved: Self::Saved) -> Option<Self::State> {
+                match saved {
+                    None => Some(None),
+                    Some(value) => Value::load(value).map(Some),
+                }
             }
 
             fn empty(&self) -> Self::State {

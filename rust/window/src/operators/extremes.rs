@@ -8,7 +8,7 @@ use arrow_array::{ArrayRef, Float64Array, Int64Array};
 use cepheid_eval::EvalError;
 
 use super::numbers::{Numbers, floats, in_type, integers};
-use crate::monoid::{Monoid, Reading};
+use crate::monoid::{Monoid, Reading, saved_as_is};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Integers<const LEAST: bool>;
@@ -30,11 +30,14 @@ macro_rules! extreme {
     ($monoid:ident, $native:ty, $read:expr, $nearer:expr, $finish:expr) => {
         impl<const LEAST: bool> Monoid for $monoid<LEAST> {
             type State = Option<$native>;
+            type Saved = Option<$native>;
             type Args = Numbers<$native>;
 
             fn args(&self, arrays: &[ArrayRef]) -> Result<Self::Args, EvalError> {
                 $read(&arrays[0])
             }
+
+            saved_as_is!();
 
             fn empty(&self) -> Self::State {
                 None

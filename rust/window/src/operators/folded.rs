@@ -4,7 +4,9 @@
 //! bytes, for DISTINCT an entry a value, for ARRAY_AGG one a row.
 
 use arrow_array::ArrayRef;
-use cepheid_eval::{ColumnReader, EvalError, RunningAggregate, TypedAggregate, Value, values_to_array};
+use cepheid_eval::{
+    ColumnReader, EvalError, RunningAggregate, SavedAggregate, TypedAggregate, Value, values_to_array,
+};
 
 use crate::monoid::{Monoid, Reading};
 
@@ -22,10 +24,19 @@ impl Folded {
 
 impl Monoid for Folded {
     type State = RunningAggregate;
+    type Saved = SavedAggregate;
     type Args = Vec<ColumnReader>;
 
     fn args(&self, arrays: &[ArrayRef]) -> Result<Self::Args, EvalError> {
         Ok(arrays.iter().map(ColumnReader::new).collect())
+    }
+
+    fn save(&self, state: &RunningAggregate) -> Option<SavedAggregate> {
+        state.save()
+    }
+
+    fn load(&self, saved: SavedAggregate) -> Option<RunningAggregate> {
+        self.empty.load(saved)
     }
 
     fn empty(&self) -> RunningAggregate {

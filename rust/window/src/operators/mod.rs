@@ -25,6 +25,8 @@ use crate::arena::{Arena, States};
 use crate::monoid::Monoid;
 use crate::slider::{Slider, Slides};
 
+pub(crate) use numbers::greatest;
+
 /// Which aggregate is kept. Functions of one kind share states.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Kind {
@@ -76,6 +78,16 @@ impl Kind {
             (Min, Some(order)) => Self::Least(order),
             (Max, Some(order)) => Self::Greatest(order),
             _ => folded(),
+        }
+    }
+
+    /// Whether what is kept can always be told: sums of integers apart.
+    pub(crate) fn never_fails(&self) -> bool {
+        use AggregateFunction::*;
+        match self {
+            // Sums of decimals and of durations may grow past what holds them.
+            Self::Folded(aggregate) => !matches!(aggregate.function, Sum | Avg),
+            _ => true,
         }
     }
 

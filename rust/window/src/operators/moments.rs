@@ -10,14 +10,15 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Float64Array};
 use cepheid_eval::EvalError;
 use cepheid_ir::AggregateFunction;
+use serde::{Deserialize, Serialize};
 
 use super::numbers::{Numbers, floats};
-use crate::monoid::{Monoid, Reading};
+use crate::monoid::{Monoid, Reading, saved_as_is};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Moments;
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct State {
     count: f64,
     mean: f64,
@@ -37,11 +38,14 @@ impl State {
 
 impl Monoid for Moments {
     type State = State;
+    type Saved = State;
     type Args = Numbers<f64>;
 
     fn args(&self, arrays: &[ArrayRef]) -> Result<Self::Args, EvalError> {
         floats(&arrays[0])
     }
+
+    saved_as_is!();
 
     fn empty(&self) -> State {
         State::default()

@@ -81,3 +81,10 @@ pub(crate) fn in_type(integers: Int64Array, data_type: &DataType) -> Result<Arra
         _ => Ok(arrow_cast::cast(&integers, data_type)?),
     }
 }
+
+/// The greatest of integers, whatever their sign; as much as there is if they are of another type.
+pub(crate) fn greatest(array: &ArrayRef) -> u64 {
+    let Ok(numbers) = integers(array) else { return u64::MAX };
+    // Values under a NULL count too: they make it no smaller.
+    numbers.values.iter().map(|value| value.unsigned_abs()).max().unwrap_or(0)
+}

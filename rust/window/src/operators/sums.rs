@@ -11,15 +11,16 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Float64Array, Int64Array};
 use cepheid_eval::EvalError;
 use cepheid_ir::AggregateFunction;
+use serde::{Deserialize, Serialize};
 
 use super::numbers::{Numbers, floats, in_type, integers};
-use crate::monoid::{Monoid, Reading};
+use crate::monoid::{Monoid, Reading, saved_as_is};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Integers;
 
 /// A sum in two words, which need no alignment beyond theirs.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct IntegerSum {
     low: u64,
     high: i64,
@@ -42,11 +43,14 @@ impl IntegerSum {
 
 impl Monoid for Integers {
     type State = IntegerSum;
+    type Saved = IntegerSum;
     type Args = Numbers<i64>;
 
     fn args(&self, arrays: &[ArrayRef]) -> Result<Self::Args, EvalError> {
         integers(&arrays[0])
     }
+
+    saved_as_is!();
 
     fn empty(&self) -> IntegerSum {
         IntegerSum::default()
@@ -86,7 +90,7 @@ impl Monoid for Integers {
 #[derive(Clone, Debug)]
 pub(crate) struct Floats;
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct FloatSum {
     sum: f64,
     /// What the sum has lost.
@@ -112,11 +116,14 @@ impl FloatSum {
 
 impl Monoid for Floats {
     type State = FloatSum;
+    type Saved = FloatSum;
     type Args = Numbers<f64>;
 
     fn args(&self, arrays: &[ArrayRef]) -> Result<Self::Args, EvalError> {
         floats(&arrays[0])
     }
+
+    saved_as_is!();
 
     fn empty(&self) -> FloatSum {
         FloatSum::default()

@@ -1,0 +1,136 @@
+//! Windows of an engine as plain data.
+
+use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_schema::{Field, Schema};
+use cepheid_event::EventError;
+use cepheid_ir::PatternError;
+use cepheid_window::{SavedWindows, WindowState};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use super::binding::BoundColumns;
+use super::snapshot::{from_ipc, refuse, to_ipc};
+use super::window_rule::{Waiting, WindowRule};
+use crate::error::EngineError;
+use cepheid_event::MergedSchema;
+
+/// What is kept of a window.
+#[derive(Serialize, Deserialize)]
+pub(super) struct SavedWindowRule {
+    pub(super) name: String,
+    pub(super) fingerprint: String,
+    reported: u64,
+    visited: u64,
+    /// Nothing before its topic has sent rows.
+    kept: Option<SavedKept>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedKept {
+    num_keys: u64,
+    /// Values of the keys, by number, in Arrow IPC; without columns there is nothing to write.
+    keys: Option<Vec<u8>>,
+    windows: SavedWindows,
+    waiting: Option<Vec<u8>>,
+    times: Vec<i64>,
+}
+
+impl WindowRule {
+    /// What is kept, as plain data.
+    ///
+    /// # Errors
+    /// Of a value that cannot be written down, and what Arrow refuses.
+    pub(super) fn save(&self) -> Result<SavedWindowRule, EngineError> {
+        let kept = match (&self.kept.keys, &self.kept.state) {
+            (Some(keys), Some(state)) => {
+                let windows = state.save().ok_or_else(|| PatternError::Unsupported {
+                    construct: format!("a snapshot of rule `{}`, which keeps nested values,", self.name),
+                    hint: "ask for a plain part of them".into(),
+                })?;
+                let numbers: Vec<u32> = (0..keys.len() as u32).collect();
+                let columns = keys.values(&numbers)?;
+                let fields: Vec<Field> = columns
+                    .iter()
+                    .enumerate()
+                    .map(|(place, column)| Field::new(place.to_string(), column.data_type().clone(), true))
+                    .collect();
+                let options = RecordBatchOptions::new().with_row_count(Some(numbers.len()));
+                let batch =
+                    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
+                        .map_err(EventError::from)?;
+                let ipc = |batch: &RecordBatch| to_ipc(&batch.schema(), Some(batch));
+                let waiting = self.kept.waiting.as_ref();
+                Some(SavedKept {
+                    num_keys: keys.len() as u64,
+                    keys: (batch.num_columns() > 0).then(|| ipc(&batch)).transpose()?,
+                    windows,
+                    waiting: waiting.map(|waiting| ipc(&waiting.batch)).transpose()?,
+                    times: waiting.map_or_else(Vec::new, |waiting| waiting.times.clone()),
+                })
+            }
+            _ => None,
+        };
+        Ok(SavedWindowRule {
+            name: self.name.clone(),
+            fingerprint: self.fingerprint.clone(),
+            reported: self.reported,
+            visited: self.visited,
+            kept,
+        })
+    }
+
+    /// Goes on with what was saved.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidSnapshot`].
+    pub(super) fn load(
+        &mut self,
+        saved: SavedWindowRule,
+        columns: &MergedSchema,
+        bound: &BoundColumns,
+        event_time: &str,
+    ) -> Result<(), EngineError> {
+        (self.reported, self.visited) = (saved.reported, saved.visited);
+        let compiled = self.compile(columns, bound, event_time)?;
+        let (kept, compiled) = match (saved.kept, compiled) {
+            (None, _) => return Ok(()),
+            (Some(_), None) => return refuse("it has windows of a rule whose topics have sent nothing"),
+            (Some(kept), Some(compiled)) => (kept, compiled),
+        };
+        let keys = self.kept.keys.as_mut().expect("made when it was compiled");
+        let Ok(count) = u32::try_from(kept.num_keys) else { return refuse("it has too many keys") };
+        let columns = match &kept.keys {
+            Some(ipc) => from_ipc(ipc)?.columns().to_vec(),
+            None => vec![],
+        };
+        let types_fit = columns.len() == compiled.plan.keys().len()
+            && columns.iter().zip(compiled.plan.keys()).all(|(column, key)| {
+                column.len() == count as usize
+                    && column.data_type() == compiled.plan.schema().field(*key).data_type()
+            });
+        if !types_fit || columns.is_empty() && count > 1 {
+            return refuse("its keys are of other columns");
+        }
+        let numbers = keys.numbers(&columns, count as usize)?;
+        if !numbers.iter().copied().eq(0..count) {
+            return refuse("its keys are not told apart");
+        }
+        match WindowState::load(&compiled.plan, kept.windows, count as usize) {
+            Ok(state) => self.kept.state = Some(state),
+            Err(reason) => return refuse(reason),
+        }
+        let Some(waiting) = &kept.waiting else { return Ok(()) };
+        let batch = from_ipc(waiting)?;
+        let fits = batch.num_rows() == kept.times.len()
+            && kept.times.is_sorted()
+            && batch.schema().fields().iter().all(|field| {
+                let own = compiled.plan.schema().field_with_name(field.name());
+                own.is_ok_and(|own| own.data_type() == field.data_type())
+            });
+        if !fits || !compiled.plan.is_of_rows() {
+            return refuse("its rows do not fit the rule");
+        }
+        self.kept.waiting = Some(Waiting { batch, times: kept.times });
+        Ok(())
+    }
+}

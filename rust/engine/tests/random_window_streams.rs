@@ -1,0 +1,206 @@
+//! Random windows over random streams: what they report is what the definition lists, each window as soon as the clock says
+//! that no row of it can come any more, however rows are cut and come, and wherever the engine is saved and restored.
+
+use std::collections::BTreeMap;
+
+use cepheid_engine::{DerivedTable, Engine, EngineOptions};
+use cepheid_ir::{Frame, Pattern, Window};
+use cepheid_testkit::generate_streams::{EVENT_TIME, RandomStream, StreamShape, TOPICS, random_stream};
+use cepheid_testkit::generate_windows::{WindowKnobs, frame_kind, random_window};
+use cepheid_testkit::{RefValue, ReferenceTable, SplitMix64, WindowRow, reference_windows, window_table};
+
+const MINUTE: i64 = 60_000_000_000;
+/// Further than this no row of a stream comes behind another.
+const DISORDER_MAX: u64 = 6 * MINUTE as u64;
+
+/// How rows come, as times of the clock are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clock {
+    /// In order: each row moves it.
+    Rows,
+    /// In disorder: each row moves it as far as none can be late.
+    Lateness,
+    /// It is moved by hand.
+    Hand,
+}
+
+/// What came of a stream.
+#[derive(Default)]
+struct Reported {
+    table: ReferenceTable,
+    calls: u64,
+    restored: u64,
+    /// Calls before the end that reported something.
+    early: u64,
+}
+
+impl Reported {
+    fn add(&mut self, derived: &[(String, DerivedTable)]) -> Result<usize, String> {
+        self.calls += 1;
+        let before = self.table.rows.len();
+        for (topic, table) in derived {
+            if topic != "window" {
+                return Err(format!("events of topic `{topic}`"));
+            }
+            let more = ReferenceTable::from_batches(std::slice::from_ref(&table.batch));
+            if more.rows.len() != table.matches {
+                return Err(format!("{} events, {} rows", table.matches, more.rows.len()));
+            }
+            self.table.columns = more.columns;
+            self.table.rows.extend(more.rows);
+        }
+        Ok(self.table.rows.len() - before)
+    }
+}
+
+/// Whether no row of a window can come any more once all of its own have and the clock of rows stands at a time.
+fn decided(window: &Window, found: &WindowRow, time: &dyn Fn((usize, usize)) -> i64, clock: i64) -> bool {
+    match window.frame {
+        Frame::Time { .. } | Frame::Session { .. } => found.bounds.expect("a stretch of time").1 <= clock,
+        Frame::Range { .. } => time(found.row.expect("the window of a row")) < clock,
+        Frame::Rows { rows, .. } => {
+            found.rows.len() as u64 == rows && time(found.rows[found.rows.len() - 1]) <= clock
+        }
+    }
+}
+
+/// Runs a stream through an engine, and compares what it reports with the definition after each call.
+///
+/// `make` gives an engine whose only rule is the window, by the name of `window`; `restore` the same of a snapshot.
+fn compare(
+    window: &Window,
+    stream: &RandomStream,
+    clock: Clock,
+    random: &mut SplitMix64,
+    make: &dyn Fn(EngineOptions) -> Engine,
+    restore: &dyn Fn(&[u8], usize) -> Engine,
+) -> Result<Reported, String> {
+    let expected = window_table(window, &stream.to_input()).map_err(|error| error.to_string())?;
+    let windows = reference_windows(window, &stream.to_input()).map_err(|error| error.to_string())?;
+    let time = |(topic, row): (usize, usize)| match stream.topics[topic].1.rows[row][1] {
+        RefValue::Timestamp(time) => time,
+        ref other => unreachable!("{other} is no time"),
+    };
+    let two_topics = stream.topics.len() > 1;
+    let mut engine = make(EngineOptions {
+        event_time: EVENT_TIME.to_owned(),
+        topics: if two_topics { TOPICS.map(str::to_owned).to_vec() } else { vec![] },
+        lateness_ns: match clock {
+            Clock::Rows => Some(0),
+            Clock::Lateness => Some(DISORDER_MAX),
+            Clock::Hand => None,
+        },
+        threads: Some(1 + random.below(3)),
+        ..EngineOptions::default()
+    });
+    let batches: Vec<_> =
+        stream.topics.iter().map(|(_, table)| table.to_batch().expect("cells fit their columns")).collect();
+    let mut reported = Reported::default();
+    let most = *random.choose(&[1, 1, 3, 40]);
+    let mut arrived = 0;
+    while arrived < stream.arrival.len() {
+        if random.chance(20) {
+            let blob = engine.snapshot().map_err(|error| error.to_string())?;
+            engine = restore(&blob, 1 + random.below(3));
+            reported.restored += 1;
+        }
+        // Rows of one topic that come one after the other come together.
+        let (topic, row) = stream.arrival[arrived];
+        let together = stream.arrival[arrived..].iter().take_while(|(other, _)| *other == topic).count();
+        let rows = (1 + random.below(most)).min(together);
+        let name = two_topics.then_some(stream.topics[topic].0.as_str());
+        let derived = engine.push(name, &[batches[topic].slice(row, rows)], None);
+        let mut more = reported.add(&derived.map_err(|error| error.to_string())?)?;
+        arrived += rows;
+        let ahead = stream.arrival[arrived..].iter().map(|origin| time(*origin)).min();
+        if let (Clock::Hand, Some(ahead), true) = (clock, ahead, random.chance(40)) {
+            let derived = engine.advance_to(ahead - random.between(1, MINUTE));
+            more += reported.add(&derived.map_err(|error| error.to_string())?)?;
+        } else if let (Clock::Rows | Clock::Lateness, Some(clock)) = (clock, engine.stats().watermark_ns) {
+            let came = |found: &WindowRow| {
+                found.rows.iter().all(|origin| stream.arrival[..arrived].contains(origin))
+            };
+            let due = windows.iter().filter(|found| came(found) && decided(window, found, &time, clock));
+            let due = due.count();
+            if due != reported.table.rows.len() {
+                let found = reported.table.rows.len();
+                return Err(format!("{found} windows reported at {clock}, not {due}\n  {expected}"));
+            }
+        }
+        reported.early += u64::from(more > 0);
+    }
+    let derived = engine.flush().map_err(|error| error.to_string())?;
+    reported.add(&derived)?;
+    if !reported.table.rows.is_empty() || !expected.rows.is_empty() {
+        expected.check(&reported.table.columns, &reported.table.rows)?;
+    }
+    match engine.flush().map_err(|error| error.to_string())?.as_slice() {
+        [] => Ok(reported),
+        _ => Err("something is reported after the end".into()),
+    }
+}
+
+/// The rules of an engine whose only one is the window.
+///
+/// TODO: an engine takes no windows yet. Once it does: its rule, and the tests below are no longer ignored.
+fn rules(_window: &Window) -> Vec<Pattern> {
+    vec![]
+}
+
+#[test]
+#[ignore = "an engine takes no windows yet"]
+fn random_streams_report_the_windows_of_the_definition() {
+    let cases: u64 = if std::env::var_os("CEPHEID_DEEP").is_some() { 10_000 } else { 2_000 };
+    let base: u64 = std::env::var("CEPHEID_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let (mut frames, mut failures) = (BTreeMap::<&str, u64>::new(), vec![]);
+    let (mut windows, mut early, mut restored, mut topics) = (0, 0, 0, 0);
+    for seed in base..base + cases {
+        let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ 17);
+        let mut window = random_window(&mut random, WindowKnobs::STREAM);
+        window.name = Some("window".into());
+        let clock = [Clock::Rows, Clock::Lateness, Clock::Hand][seed as usize % 3];
+        // Rows of equal time go by topic only while they wait: what is of any topic is asked of one table.
+        let two_topics = window.topic.is_some();
+        let shape = StreamShape { two_topics, null_times: false, disorder: clock != Clock::Rows };
+        let stream = random_stream(&mut random, shape);
+        let make = |options| Engine::new(rules(&window), options).expect("an engine of one window");
+        let restore = |blob: &[u8], threads| {
+            Engine::restore(blob, rules(&window), Some(threads), None, None).expect("its own snapshot")
+        };
+        match compare(&window, &stream, clock, &mut random, &make, &restore) {
+            Ok(reported) => {
+                let some = !reported.table.rows.is_empty();
+                *frames.entry(frame_kind(window.frame)).or_default() += u64::from(some);
+                windows += u64::from(some);
+                early += u64::from(reported.early > 0);
+                restored += reported.restored;
+                topics += u64::from(two_topics && some);
+            }
+            Err(difference) => {
+                let tables = stream.topics.iter().map(|(topic, table)| {
+                    let table = table.to_reference();
+                    format!("  rows of `{topic}`\n    {table}")
+                });
+                failures.push(format!(
+                    "seed {seed}, {clock:?}: {difference}\n  window {}\n{}\n  arrival {:?}",
+                    window.to_json(),
+                    tables.collect::<Vec<_>>().join("\n"),
+                    stream.arrival
+                ));
+            }
+        }
+    }
+    println!(
+        "{windows} of {cases} with windows, {early} before the end, {topics} of a topic, {restored} restored"
+    );
+    println!("{frames:?}");
+    assert!(
+        failures.is_empty(),
+        "{} failures of {cases}, the first:\n{}",
+        failures.len(),
+        failures[..failures.len().min(5)].join("\n\n")
+    );
+    assert!(windows * 100 >= cases * 80 && early * 100 >= cases * 40 && topics * 100 >= cases * 25);
+    assert!(restored >= cases / 2, "only {restored} restored");
+    assert!(frames.len() == 8 && frames.values().all(|ran| ran * 100 >= cases * 5), "{frames:?}");
+}

@@ -1,0 +1,320 @@
+//! What windows give: the definition, which lists the rows of every one of them.
+//!
+//! `docs/developers/decisions/0016-the-meaning-of-windows.md` read aloud: the rows of each key in their order, the windows
+//! that have one of them, and the measures of each as those of a match that is made of its rows.
+
+use std::collections::BTreeSet;
+
+use cepheid_ir::{ColumnName, Frame, Pattern, PatternError, PatternNode, SortKey, VariableTopic, Window};
+
+use crate::calendar::DAY;
+use crate::reference::{Mark, ReferenceError, resolve_columns};
+use crate::reference_eval::{Scene, evaluate, evaluate_condition};
+use crate::reference_table::ReferenceTable;
+use crate::sequence_input::{MergedRows, SequenceInput, merge};
+use crate::value::RefValue;
+
+/// What is reported of one window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WindowRow {
+    /// Values of the columns of the key.
+    pub key: Vec<RefValue>,
+    /// Its start and its end, in nanoseconds; `None` under [`Frame::Range`].
+    pub bounds: Option<(i64, i64)>,
+    /// Under [`Frame::Range`] the row at hand, as (topic, row) ordinals.
+    pub row: Option<(usize, usize)>,
+    /// Its rows, as (topic, row) ordinals, in their order.
+    pub rows: Vec<(usize, usize)>,
+    /// Its measures.
+    pub values: Vec<RefValue>,
+}
+
+/// The name under which the reference, which knows patterns only, meets the rows of a window.
+const ROW: &str = "row";
+
+/// The windows of a whole, closed input, in their order.
+///
+/// # Errors
+/// Whatever is wrong with the window or its columns, rows without an event time, and what a condition or a measure raises.
+pub fn reference_windows(window: &Window, input: &SequenceInput) -> Result<Vec<WindowRow>, ReferenceError> {
+    let seen = Seen::read(window, input)?;
+    let mut windows: Vec<Members> = vec![];
+    for rows in seen.rows_by_key()? {
+        windows.extend(seen.windows(&rows));
+    }
+    windows.sort_by_key(|members| members.place(window.frame));
+    windows.iter().map(|members| seen.report(members)).collect()
+}
+
+/// The table that the windows of an input are, its columns all there.
+///
+/// # Errors
+/// As [`reference_windows`].
+pub fn window_table(window: &Window, input: &SequenceInput) -> Result<ReferenceTable, ReferenceError> {
+    let seen = Seen::read(window, input)?;
+    let mut table = ReferenceTable { columns: seen.columns(), rows: vec![] };
+    for found in reference_windows(window, input)? {
+        let mut row = found.key;
+        if let Some((start, end)) = found.bounds {
+            row.extend([seen.event_time_of(start.into()), seen.event_time_of(end.into())]);
+        }
+        if let Some((topic, ordinal)) = found.row {
+            let place = seen.merged.origins.iter().position(|origin| *origin == (topic, ordinal));
+            row.push(seen.event_time(place.expect("a row that there is")).clone());
+        }
+        row.extend(found.values);
+        table.rows.push(row);
+    }
+    Ok(table)
+}
+
+/// A window in its normal spelling before the rows that it sees, places of rows being those in their order.
+struct Seen {
+    window: Window,
+    /// What the reference's evaluator wants beside them.
+    pattern: Pattern,
+    merged: MergedRows,
+    key: Vec<usize>,
+    time: usize,
+    /// Event times in nanoseconds.
+    times: Vec<i128>,
+}
+
+/// The rows of one window.
+struct Members {
+    rows: Vec<usize>,
+    /// Start and end, unless it is that of a row.
+    bounds: Option<(i128, i128)>,
+    /// The row whose window it is.
+    of: Option<usize>,
+    /// Whether it has the rows that it was to have.
+    full: bool,
+}
+
+impl Members {
+    /// Where the window stands among all windows.
+    fn place(&self, frame: Frame) -> (bool, i128, usize) {
+        let (first, last) = (self.rows[0], self.rows[self.rows.len() - 1]);
+        match frame {
+            Frame::Time { .. } | Frame::Session { .. } => {
+                (false, self.bounds.expect("a stretch of time").1, first)
+            }
+            Frame::Rows { .. } if self.full => (false, last as i128, first),
+            Frame::Rows { .. } => (true, first as i128, first),
+            Frame::Range { .. } => (false, self.of.expect("the window of a row") as i128, first),
+        }
+    }
+}
+
+impl Seen {
+    fn read(window: &Window, input: &SequenceInput) -> Result<Self, ReferenceError> {
+        window.validate()?;
+        let window = window.clone().normalise();
+        let named = input.event_time.as_deref().map(ColumnName::unquoted);
+        let Some(event_time) = window.event_time.clone().or(named) else {
+            return Err(refused("they go by event time, and no column of it is named"));
+        };
+        let mut pattern = Pattern::algebra(PatternNode::Variable(ROW.into()));
+        pattern.partition_by.clone_from(&window.partition_by);
+        pattern.order_by =
+            vec![SortKey { column: event_time.clone(), descending: false, nulls_first: false }];
+        let topic = |topic: &String| VariableTopic { variable: ROW.into(), topic: topic.clone() };
+        pattern.topics = window.topic.iter().map(topic).collect();
+        let merged = merge(&pattern, input)?;
+        let mut seen = Self { window, pattern, merged, key: vec![], time: 0, times: vec![] };
+        let table = &mut seen.merged.table;
+        if table.columns.is_empty() {
+            // There is no such topic: the columns are those that the window asks for.
+            table.columns = seen.window.partition_by.iter().map(|column| column.name.clone()).collect();
+            table.columns.push(event_time.name);
+            (seen.key, seen.time) = ((0..seen.window.partition_by.len()).collect(), table.columns.len() - 1);
+            return Ok(seen);
+        }
+        for column in &seen.window.partition_by {
+            seen.key.push(table.column_index(&column.name, column.quoted)?);
+        }
+        seen.time = table.column_index(&event_time.name, event_time.quoted)?;
+        let measures = seen.window.measures.iter().map(|measure| &measure.value);
+        resolve_columns(measures.chain(&seen.window.condition), table)?;
+        for row in 0..table.rows.len() {
+            let time = nanoseconds(&table.rows[row][seen.time])?;
+            seen.times.push(time.ok_or(ReferenceError::NullTime { row: seen.merged.origins[row].1 })?);
+        }
+        let columns = seen.columns();
+        let beside = &columns[..columns.len() - seen.window.measures.len()];
+        if let Some(measure) = seen.window.measures.iter().find(|measure| beside.contains(&measure.name)) {
+            return Err(PatternError::MeasureNameTaken { name: measure.name.clone() }.into());
+        }
+        let spans = match seen.window.frame {
+            Frame::Time { size_ns, every_ns, offset_ns } => vec![size_ns, every_ns, offset_ns],
+            Frame::Session { gap_ns } => vec![gap_ns],
+            Frame::Range { .. } | Frame::Rows { .. } => vec![],
+        };
+        let days = (0..seen.times.len()).any(|row| matches!(seen.event_time(row), RefValue::Date(_)));
+        if days && spans.iter().any(|span| span % DAY != 0) {
+            return Err(refused("a day has no parts that a date could tell"));
+        }
+        Ok(seen)
+    }
+
+    fn event_time(&self, row: usize) -> &RefValue {
+        &self.merged.table.rows[row][self.time]
+    }
+
+    /// A time as a value of the event time's kind.
+    fn event_time_of(&self, time: i128) -> RefValue {
+        let narrow = || i64::try_from(time).expect("checked when it was reported");
+        match self.event_time(0) {
+            RefValue::Timestamp(_) => RefValue::Timestamp(narrow()),
+            RefValue::Date(_) => RefValue::Date((narrow() / DAY) as i32),
+            RefValue::Time(_) => RefValue::Time(narrow()),
+            RefValue::Interval { .. } => RefValue::Interval { months: 0, nanoseconds: narrow() },
+            _ => RefValue::Integer(time),
+        }
+    }
+
+    fn columns(&self) -> Vec<String> {
+        let named = |column: &usize| self.merged.table.columns[*column].clone();
+        let mut columns: Vec<String> = self.key.iter().map(named).collect();
+        match self.window.frame {
+            Frame::Range { .. } => columns.push(named(&self.time)),
+            _ => columns.extend(["window_start".to_owned(), "window_end".to_owned()]),
+        }
+        columns.extend(self.window.measures.iter().map(|measure| measure.name.clone()));
+        columns
+    }
+
+    /// The rows that satisfy the condition, key by key, each in order.
+    fn rows_by_key(&self) -> Result<Vec<Vec<usize>>, ReferenceError> {
+        let mut keys = vec![];
+        for partition in &self.merged.partitions {
+            let mut rows = vec![];
+            for &row in partition {
+                let holds = match &self.window.condition {
+                    Some(condition) => evaluate_condition(condition, &self.scene(&[row], &marks(1), 1))?,
+                    None => true,
+                };
+                if holds {
+                    rows.push(row);
+                }
+            }
+            keys.push(rows);
+        }
+        Ok(keys)
+    }
+
+    /// The windows that have a row of a key, given the rows of it.
+    fn windows(&self, rows: &[usize]) -> Vec<Members> {
+        let time = |row: usize| self.times[row];
+        let between = |least: i128, most: i128| -> Vec<usize> {
+            rows.iter().copied().filter(|row| (least..=most).contains(&time(*row))).collect()
+        };
+        match self.window.frame {
+            Frame::Time { size_ns, every_ns, offset_ns } => {
+                let (size, every, offset) =
+                    (i128::from(size_ns), i128::from(every_ns), i128::from(offset_ns));
+                let mut starts = BTreeSet::new();
+                for &row in rows {
+                    // From the last window that begins at the row or before it, back to those that end before it.
+                    let mut start = offset + (time(row) - offset).div_euclid(every) * every;
+                    while time(row) < start + size {
+                        starts.insert(start);
+                        start -= every;
+                    }
+                }
+                let window = |start: i128| Members {
+                    rows: between(start, start + size - 1),
+                    bounds: Some((start, start + size)),
+                    of: None,
+                    full: true,
+                };
+                starts.into_iter().map(window).collect()
+            }
+            Frame::Range { preceding_ns } => {
+                let window = |&row: &usize| Members {
+                    rows: between(time(row) - i128::from(preceding_ns), time(row)),
+                    bounds: None,
+                    of: Some(row),
+                    full: true,
+                };
+                rows.iter().map(window).collect()
+            }
+            Frame::Session { gap_ns } => {
+                let gap = i128::from(gap_ns);
+                let sessions = rows.chunk_by(|before, row| time(*row) - time(*before) < gap);
+                let window = |rows: &[usize]| Members {
+                    rows: rows.to_vec(),
+                    bounds: Some((time(rows[0]), time(rows[rows.len() - 1]) + gap)),
+                    of: None,
+                    full: true,
+                };
+                sessions.map(window).collect()
+            }
+            Frame::Rows { rows: size, every } => {
+                let (size, every) = (size as usize, every as usize);
+                let window = |start: usize| {
+                    let members = &rows[start..rows.len().min(start + size)];
+                    Members {
+                        rows: members.to_vec(),
+                        bounds: Some((time(members[0]), time(members[members.len() - 1]))),
+                        of: None,
+                        full: members.len() == size,
+                    }
+                };
+                (0..rows.len()).step_by(every).map(window).collect()
+            }
+        }
+    }
+
+    fn report(&self, members: &Members) -> Result<WindowRow, ReferenceError> {
+        let rows = &members.rows;
+        let marks = marks(rows.len());
+        // A bare column is that of the last row seen. Aggregates are of all rows, whatever has been seen.
+        let last = members.of.and_then(|of| rows.iter().position(|row| *row == of));
+        let seen = last.map_or(rows.len(), |last| last + 1);
+        let mut values = vec![];
+        for measure in &self.window.measures {
+            values.push(evaluate(&measure.value, &self.scene(rows, &marks, seen))?);
+        }
+        let narrow = |time: i128| i64::try_from(time).map_err(|_| ReferenceError::Overflow);
+        let bounds = match members.bounds {
+            Some((start, end)) => Some((narrow(start)?, narrow(end)?)),
+            None => None,
+        };
+        let origin = |row: &usize| self.merged.origins[*row];
+        Ok(WindowRow {
+            key: self.key.iter().map(|column| self.merged.table.rows[rows[0]][*column].clone()).collect(),
+            bounds,
+            row: members.of.as_ref().map(origin),
+            rows: rows.iter().map(origin).collect(),
+            values,
+        })
+    }
+
+    fn scene<'a>(&'a self, rows: &'a [usize], marks: &'a [Mark<'a>], seen: usize) -> Scene<'a> {
+        let table = &self.merged.table;
+        Scene { pattern: &self.pattern, table, partition: rows, marks, seen, match_number: 1 }
+    }
+}
+
+fn marks(rows: usize) -> Vec<Mark<'static>> {
+    (0..rows).map(|position| Mark { position, variable: ROW, excluded: false }).collect()
+}
+
+/// The nanoseconds that an event time says; integers count as such. `None`: NULL.
+fn nanoseconds(value: &RefValue) -> Result<Option<i128>, ReferenceError> {
+    match value {
+        RefValue::Null => Ok(None),
+        RefValue::Integer(value) => Ok(Some(*value)),
+        RefValue::Timestamp(value)
+        | RefValue::Time(value)
+        | RefValue::Interval { months: 0, nanoseconds: value } => Ok(Some((*value).into())),
+        RefValue::Date(days) => Ok(Some(i128::from(*days) * i128::from(DAY))),
+        other => Err(ReferenceError::ColumnType(format!("{other} is no event time"))),
+    }
+}
+
+fn refused(problem: &str) -> ReferenceError {
+    let context = "the windows".to_owned();
+    PatternError::InvalidExpression { context, problem: problem.to_owned() }.into()
+}

@@ -1,0 +1,263 @@
+//! The conformance cases of windows: `tests/conformance/windows/*.toml`, which its README describes.
+
+use std::path::Path;
+
+use arrow_array::RecordBatch;
+use cepheid_ir::{Frame, Pattern, Window};
+use serde::Deserialize;
+
+use crate::case_files::{self, CaseEntry, EventsEntry};
+use crate::reference_table::ReferenceTable;
+use crate::sequence_input::SequenceInput;
+use crate::text_table::TextTable;
+
+/// One case.
+#[derive(Clone, Debug)]
+pub struct WindowCase {
+    /// Unique among the cases of windows.
+    pub name: String,
+    /// The file it stands in, without folder and extension.
+    pub construct: String,
+    /// The rule that it shows, where its name does not say it.
+    rule: Option<String>,
+    /// Which rows share a window.
+    pub frame: Frame,
+    /// The topic whose rows are meant; `None`: those of all.
+    pub topic: Option<String>,
+    /// Columns of the key, as in SQL.
+    by: Vec<String>,
+    /// The condition, as in SQL.
+    condition: Option<String>,
+    /// Measures, each `expression AS name`.
+    measures: Vec<String>,
+    /// The input: topics in alphabetical order, a single table with the empty name.
+    pub events: Vec<(String, TextTable)>,
+    /// The column of event time, said when the window is run.
+    pub event_time: Option<String>,
+    /// Expected output, all of it.
+    pub output: Option<TextTable>,
+    /// Expected error code.
+    pub error: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Entry {
+    name: String,
+    rule: Option<String>,
+    frame: String,
+    topic: Option<String>,
+    #[serde(default)]
+    by: Vec<String>,
+    #[serde(rename = "where")]
+    condition: Option<String>,
+    measures: Vec<String>,
+    events: EventsEntry,
+    event_time: Option<String>,
+    output: Option<String>,
+    error: Option<String>,
+}
+
+/// Reads every `*.toml` of a folder, files and cases in a fixed order.
+///
+/// # Errors
+/// A file that cannot be read, a case that says too much or too little, a name used twice.
+pub fn load(folder: &Path) -> Result<Vec<WindowCase>, String> {
+    case_files::load::<Entry>(folder)
+}
+
+impl CaseEntry for Entry {
+    type Case = WindowCase;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn read(self, construct: &str) -> Result<WindowCase, String> {
+        if self.output.is_none() == self.error.is_none() {
+            return Err("give either `output` or `error`".into());
+        }
+        let output = self.output.map(|text| TextTable::parse(&text)).transpose();
+        Ok(WindowCase {
+            frame: read_frame(&self.frame).ok_or_else(|| format!("`{}` is no frame", self.frame))?,
+            name: self.name,
+            construct: construct.to_owned(),
+            rule: self.rule,
+            topic: self.topic,
+            by: self.by,
+            condition: self.condition,
+            measures: self.measures,
+            events: self.events.read()?,
+            event_time: self.event_time,
+            output: output.map_err(|error| format!("output: {error}"))?,
+            error: self.error,
+        })
+    }
+}
+
+impl WindowCase {
+    /// The name and the rule, for a message.
+    fn named(&self) -> String {
+        case_files::named(&self.name, self.rule.as_deref())
+    }
+
+    /// The window. `parse` reads a `MATCH_RECOGNIZE` clause, of which the key, the measures and the condition of its only
+    /// variable are those of the window.
+    ///
+    /// # Errors
+    /// What the parser says.
+    pub fn window<E>(&self, parse: impl FnOnce(&str) -> Result<Pattern, E>) -> Result<Window, E> {
+        let clause = |words: &str, parts: &[String]| match parts {
+            [] => String::new(),
+            parts => format!("{words} {}\n  ", parts.join(", ")),
+        };
+        let pattern = parse(&format!(
+            "MATCH_RECOGNIZE (\n  {}{}PATTERN (A){}\n)",
+            clause("PARTITION BY", &self.by),
+            clause("MEASURES", &self.measures),
+            self.condition.as_ref().map_or(String::new(), |text| format!("\n  DEFINE A AS {text}")),
+        ))?;
+        Ok(Window {
+            name: None,
+            topic: self.topic.clone(),
+            partition_by: pattern.partition_by,
+            condition: pattern.define.into_iter().next().map(|definition| definition.condition),
+            frame: self.frame,
+            measures: pattern.measures,
+            emit: None,
+            event_time: None,
+        })
+    }
+
+    /// The input as the reference reads it.
+    pub fn input(&self) -> SequenceInput {
+        SequenceInput {
+            topics: self.events.iter().map(|(name, table)| (name.clone(), table.to_reference())).collect(),
+            event_time: self.event_time.clone(),
+            arrival: None,
+        }
+    }
+
+    /// The input as Arrow, where it is one table; `None`: it is of several topics.
+    ///
+    /// # Panics
+    /// If a cell does not fit its column: a mistake in the suite.
+    pub fn batch(&self) -> Option<RecordBatch> {
+        match self.events.as_slice() {
+            [(topic, table)] if topic.is_empty() => {
+                Some(table.to_batch().unwrap_or_else(|error| panic!("{}: {error}", self.name)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Compares what was computed with what the case expects.
+    ///
+    /// # Errors
+    /// Where they differ.
+    pub fn check(&self, found: &ReferenceTable) -> Result<(), String> {
+        self.expected()?
+            .check(&found.columns, &found.rows)
+            .map_err(|error| format!("{}: {error}", self.named()))
+    }
+
+    /// As [`check`](Self::check), and the types of the columns whose type the case names.
+    ///
+    /// # Errors
+    /// Where they differ.
+    pub fn check_batch(&self, batch: &RecordBatch) -> Result<(), String> {
+        self.expected()?.check_batch(batch).map_err(|error| format!("{}: {error}", self.named()))
+    }
+
+    fn expected(&self) -> Result<&TextTable, String> {
+        self.output.as_ref().ok_or_else(|| format!("{}: an error was expected", self.named()))
+    }
+}
+
+/// Reads `tumbling 10s`, `hopping 60s every 5s`, both perhaps with `offset 1s`, `sliding 10m`, `session 30s`,
+/// `rows 100`, perhaps with `every 50`.
+fn read_frame(text: &str) -> Option<Frame> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (words, offset_ns) = match words.as_slice() {
+        [words @ .., "offset", offset] => (words, Some(read_span(offset)?)),
+        words => (words, None),
+    };
+    let offset = offset_ns.unwrap_or(0);
+    match (words, offset_ns) {
+        (["tumbling", size], _) => {
+            let size_ns = read_span(size)?;
+            Some(Frame::Time { size_ns, every_ns: size_ns, offset_ns: offset })
+        }
+        (["hopping", size, "every", every], _) => {
+            Some(Frame::Time { size_ns: read_span(size)?, every_ns: read_span(every)?, offset_ns: offset })
+        }
+        (["sliding", preceding], None) => Some(Frame::Range { preceding_ns: read_span(preceding)? }),
+        (["session", gap], None) => Some(Frame::Session { gap_ns: read_span(gap)? }),
+        (["rows", rows], None) => {
+            let rows = rows.parse().ok()?;
+            Some(Frame::Rows { rows, every: rows })
+        }
+        (["rows", rows, "every", every], None) => {
+            Some(Frame::Rows { rows: rows.parse().ok()?, every: every.parse().ok()? })
+        }
+        _ => None,
+    }
+}
+
+/// Reads `90s`: a whole number and its unit.
+fn read_span(text: &str) -> Option<i64> {
+    let (number, unit) = text.split_at(text.find(|letter: char| letter.is_ascii_alphabetic())?);
+    let nanoseconds: i64 = match unit {
+        "ns" => 1,
+        "us" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        "d" => 86_400_000_000_000,
+        _ => return None,
+    };
+    number.parse::<i64>().ok()?.checked_mul(nanoseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_read() {
+        let second = 1_000_000_000;
+        let time = |size_ns, every_ns, offset_ns| Some(Frame::Time { size_ns, every_ns, offset_ns });
+        assert_eq!(read_frame("tumbling 10s"), time(10 * second, 10 * second, 0));
+        assert_eq!(read_frame("tumbling 1m offset 5s"), time(60 * second, 60 * second, 5 * second));
+        assert_eq!(
+            read_frame("hopping 1h every 1d offset -1ms"),
+            time(3600 * second, 86_400 * second, -1_000_000)
+        );
+        assert_eq!(read_frame("sliding 7us"), Some(Frame::Range { preceding_ns: 7_000 }));
+        assert_eq!(read_frame("session 3ns"), Some(Frame::Session { gap_ns: 3 }));
+        assert_eq!(read_frame("rows 3"), Some(Frame::Rows { rows: 3, every: 3 }));
+        assert_eq!(read_frame("rows 3 every 2"), Some(Frame::Rows { rows: 3, every: 2 }));
+        for text in
+            ["", "tumbling", "tumbling 10", "tumbling 10x", "sliding 1s offset 1s", "rows 3s", "rows -1"]
+        {
+            assert_eq!(read_frame(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn cases_that_say_too_much_or_too_little_are_refused() {
+        let read = |more: &str| {
+            let text = "[[test]]\nname = \"x\"\nmeasures = [\"COUNT(*) AS n\"]\nevents = \"t\\n1\"\n";
+            case_files::parse::<Entry>("file", &format!("{text}{more}"))
+        };
+        let frame = "frame = \"rows 2\"\n";
+        assert!(read(&format!("{frame}output = \"n\\n1\"")).is_ok());
+        assert!(read(&format!("{frame}error = \"x\"")).is_ok());
+        let refused = ["", "error = \"x\"\noutput = \"n\\n1\"", "error = \"x\"\nmatches = []"];
+        for text in refused {
+            assert!(read(&format!("{frame}{text}")).is_err(), "{text}");
+        }
+        assert!(read("frame = \"rows\"\nerror = \"x\"").is_err());
+    }
+}

@@ -1,0 +1,93 @@
+//! What windows keep as plain data, for snapshots. What follows from it is not in it, and it is checked when it is read: its
+//! bytes come from outside.
+
+use serde::{Deserialize, Serialize};
+
+use crate::compile::WindowPlan;
+use crate::state::WindowState;
+
+/// What a window keeps between rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedWindows {
+    pub(crate) rows: u64,
+    pub(crate) greatest: u64,
+    pub(crate) frame: SavedFrame,
+}
+
+/// States of every aggregate, each aggregate's as bytes.
+pub(crate) type SavedTable = Vec<Vec<u8>>;
+
+/// Key, first and last time of an open window.
+pub(crate) type SavedWindow = (u32, i64, i64);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum SavedFrame {
+    Tumbling {
+        open: Option<i64>,
+        keys: Vec<u32>,
+        table: SavedTable,
+    },
+    Hopping {
+        slices: Vec<SavedSlice>,
+        front: u32,
+        back: u32,
+        reported: Option<i64>,
+        table: SavedTable,
+    },
+    /// In the order in which they began.
+    Session {
+        windows: Vec<SavedWindow>,
+        table: SavedTable,
+    },
+    /// Likewise; and for each key how many of its rows there have been since its last window began.
+    Counted {
+        seen: Vec<u64>,
+        windows: Vec<SavedWindow>,
+        table: SavedTable,
+    },
+    Sliding {
+        keys: Vec<SavedQueue>,
+        columns: Vec<Vec<u8>>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SavedSlice {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    pub(crate) keys: Vec<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SavedQueue {
+    pub(crate) times: Vec<i64>,
+    pub(crate) ordinals: Vec<u64>,
+    pub(crate) front: u32,
+}
+
+impl WindowState {
+    /// What is kept, as plain data; `None`: there is a value that cannot be written down, as it only passes through. No window
+    /// that is complete may wait to be told of.
+    pub fn save(&self) -> Option<SavedWindows> {
+        let (rows, greatest) = self.counts();
+        Some(SavedWindows { rows, greatest, frame: self.save_frame()? })
+    }
+
+    /// Reads what [`save`](Self::save) wrote, of so many keys.
+    ///
+    /// # Errors
+    /// Why it is nothing that the window can have kept.
+    pub fn load(plan: &WindowPlan, saved: SavedWindows, num_keys: usize) -> Result<Self, String> {
+        let mut state = Self::new(plan);
+        state.set_counts(saved.rows, saved.greatest);
+        state.load_frame(saved.frame, num_keys).ok_or("windows that the rule cannot have")?;
+        Ok(state)
+    }
+}
+
+/// Whether numbers of keys are all different, and of so many.
+pub(crate) fn are_keys(keys: impl Iterator<Item = u32>, num_keys: usize) -> bool {
+    let mut seen = vec![false; num_keys];
+    let mut keys = keys;
+    keys.all(|key| seen.get_mut(key as usize).is_some_and(|seen| !std::mem::replace(seen, true)))
+}
