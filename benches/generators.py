@@ -128,6 +128,24 @@ def cards(rows: int, seed: int, keys: int, skew_tenths: int = 0) -> pa.Table:
     return pa.table({"ts": times(rows), "n": np.arange(rows, dtype=np.int64), "card": card, "amount": amount})
 
 
+def values(rows: int, seed: int, keys: int, spacing_us: int, late_ppm: int = 0, late_us_max: int = 0) -> pa.Table:
+    """Quarters from 0 to 250 of `keys` keys, a row every `spacing_us`.
+
+    `late_ppm` of a million rows are of a time up to `late_us_max` before the one at which they come.
+    """
+    ts = np.arange(rows, dtype=np.int64) * spacing_us + START_MICROSECONDS
+    if late_ppm:
+        ts -= np.where(below(1_000_000, seed + 2, rows) < late_ppm, below(late_us_max + 1, seed + 3, rows), 0)
+    return pa.table(
+        {
+            "key": below(keys, seed, rows),
+            "ts": pa.array(ts).cast(pa.timestamp("us")),
+            # Sums of quarters are exact, in whatever order they are added.
+            "value": below(1001, seed + 1, rows) / 4,
+        }
+    )
+
+
 def codes(rows: int, seed: int, limit: int) -> pa.Table:
     """Independent codes from 0 to `limit` - 1."""
     return pa.table({"ts": times(rows), "n": np.arange(rows, dtype=np.int64), "code": below(limit, seed, rows)})
@@ -135,5 +153,5 @@ def codes(rows: int, seed: int, limit: int) -> pa.Table:
 
 GENERATORS: dict[str, Callable[..., pa.Table]] = {
     function.__name__: function
-    for function in (price_walks, price_walk, readings, equal_rows, level_runs, symbols, kinds, cards, codes)
+    for function in (price_walks, price_walk, readings, equal_rows, level_runs, symbols, kinds, cards, codes, values)
 }

@@ -39,6 +39,12 @@ def outcome(goal: dict[str, Any], record: dict[str, Any]) -> Outcome:
     times = _of_curve(goal, record) if "curve" in goal else _of_workload(goal, record)
     if not times:
         return Outcome(goal["says"], "", "not measured")
+    if "beside" in goal:
+        beside = best_of(_named(goal["beside"], record))
+        if beside is None:
+            return Outcome(goal["says"], "", "not measured")
+        ratio = times[0]["median_ms"] / beside["median_ms"]
+        return _judged(goal, f"{ratio:,.2f}", ratio <= goal["ratio_max"])
     if "times_min" in goal:
         others = [entry for entry in _named(goal["workload"], record) if entry["peer"] == goal["peer"]]
         if not others:

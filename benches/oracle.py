@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from benches.sequence_oracle import COUNTED, SEQUENCES, Measures
+from benches.window_oracle import WINDOWS
 from benches.workload import EXACT_MAX, FOLDER, Answer, Workload, key_of, made, points, read
 
 
@@ -149,9 +150,10 @@ def right_answer(workload: Workload) -> Answer:
     found_all = (
         ORACLES[workload.shape](table)
         if workload.shape in ORACLES
-        else SEQUENCES[workload.shape](table, dict(workload.parameters))
+        else {**SEQUENCES, **WINDOWS}[workload.shape](table, dict(workload.parameters))
     )
-    matches, sums = 0, [0] * len(workload.measures)
+    matches = 0
+    sums: list[int | float] = [0] * len(workload.measures)
     for values in found_all:
         matches += 1
         for index, value in enumerate(values):

@@ -60,17 +60,18 @@ def extra_bytes_per_row(workload: Workload) -> float | None:
 
 def _measure_here(name: str, path: str) -> float:
     """In the process of its own: read the rows, call once with few of them, set the peak back, call with all."""
-    import cepheid as cep
+    from benches.peers.cepheid_engine import CepheidBuilt, CepheidSql
 
     [workload] = [workload for workload in load_workloads("full") if workload.name == name]
     with pa.OSFile(path, "rb") as source:
         table = pa.ipc.open_file(source).read_all()
     # What a first call loads once (code, tables of time zones) is not counted to the rows.
-    cep.sql(workload.sql, t=table.slice(0, 1000)).to_arrow()
+    peer = next(peer for peer in (CepheidSql(), CepheidBuilt()) if peer.cannot_run(workload) is None)
+    peer.run(workload, peer.prepare(workload, table.slice(0, 1000)))
     pa.default_memory_pool().release_unused()
     Path("/proc/self/clear_refs").write_text("5")
     before = _status("VmRSS")
-    result = cep.sql(workload.sql, t=table).to_arrow()
+    result = peer.run(workload, peer.prepare(workload, table))
     extra = _status("VmHWM") - before - result.nbytes
     assert result.num_rows == workload.answer.matches
     return float(max(extra, 0) / workload.rows)

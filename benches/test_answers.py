@@ -10,6 +10,7 @@ from benches.generators import kinds, random_bits, symbols
 from benches.oracle import ORACLES, right_answer
 from benches.peers import PEERS
 from benches.sequence_oracle import COUNTED, SEQUENCES, choices_of_bs, steps_of, triples
+from benches.window_oracle import WINDOWS
 from benches.workload import FOLDER, Answer, load_workloads
 
 # Where the last step never comes, that is the question; its twin with a last step tells engines that say nothing.
@@ -28,7 +29,7 @@ def test_answers_of_the_small_sizes_are_right_and_not_empty() -> None:
 
 
 def test_every_shape_is_asked_for_and_every_question_has_published_sizes() -> None:
-    assert {workload.shape for workload in load_workloads("full")} == {*ORACLES, *SEQUENCES, *COUNTED}
+    assert {workload.shape for workload in load_workloads("full")} == {*ORACLES, *SEQUENCES, *COUNTED, *WINDOWS}
 
 
 def test_closed_forms_count_what_the_plainest_loops_find() -> None:
@@ -61,6 +62,9 @@ def test_an_answer_is_compared_as_exactly_as_it_can_be() -> None:
     assert not Answer(1.001 * 2**60, ()).agrees(exact)
     assert not Answer(7.0, ()).agrees(Answer(8, ()))
     assert not Answer(1, (2,)).agrees(Answer(1, (3,)))
+    assert Answer(1, (2.0 + 1e-12,)).agrees(Answer(1, (2.0,)))
+    assert not Answer(1, (2.00001,)).agrees(Answer(1, (2.0,)))
+    assert not Answer(1, ()).agrees(Answer(1, (2,)))
     beyond = Answer(Decimal(2) ** 4000, ())
     assert Answer(float("inf"), ()).agrees(beyond)
     assert Answer(2**4000, ()).agrees(beyond)

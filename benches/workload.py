@@ -6,6 +6,7 @@ its text and its options. "rows" may be such a parameter too.
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from dataclasses import dataclass
@@ -33,21 +34,27 @@ class Answer:
 
     Attributes:
         matches: A whole number. Right answers past `EXACT_MAX` are decimals; engines may give floats for them.
-        sums: One for each measure; none where matches are only counted.
+        sums: One for each measure; none where matches are only counted. Those of floats are floats.
     """
 
     matches: int | float | Decimal
-    sums: tuple[int, ...]
+    sums: tuple[int | float, ...]
 
     def agrees(self, right: Answer) -> bool:
         """Whether this is right; to nine digits where it cannot be exact, and inf past the greatest float."""
-        if self.sums != right.sums:
+        if len(self.sums) != len(right.sums) or not all(map(_same_sum, self.sums, right.sums)):
             return False
         if right.matches <= (FLOAT_EXACT_MAX if isinstance(self.matches, float) else EXACT_MAX):
             return self.matches == right.matches
         if self.matches == float("inf"):
             return right.matches > FLOAT_MAX
         return abs(Decimal(self.matches) / Decimal(right.matches) - 1) < Decimal("1e-9")
+
+
+def _same_sum(found: int | float, right: int | float) -> bool:
+    if isinstance(found, float) or isinstance(right, float):
+        return math.isclose(found, right, rel_tol=1e-9)
+    return found == right
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,8 @@ class Workload:
         name: File name without its ending, the value of the parameter if one varies, and the size.
         group: File name without its ending.
         shape: Which question it is: peers have one hand-written form a shape.
-        sql: The query, over the table `t`; with `{rule}` in it, a template of `rules` queries.
+        sql: The query, over the table `t`; with `{rule}` in it, a template of `rules` queries. Windows that reach back
+            from every row are said as window functions, which cepheid reads no text of.
         output: "matches": every measure of every match; "count": how many there are.
         rules: How many patterns run at once; None: the query is put to a table.
         measures: Names of the measures, in order.
@@ -112,6 +120,11 @@ class Workload:
     @property
     def keyed(self) -> bool:
         return "PARTITION BY" in self.sql
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it asks for matches; else for windows."""
+        return "MATCH_RECOGNIZE" in self.sql
 
     @property
     def is_vast(self) -> bool:

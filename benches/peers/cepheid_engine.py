@@ -18,6 +18,9 @@ class CepheidSql(Peer):
     name = "cepheid, SQL"
     version = cep.__version__
 
+    def cannot_run(self, workload: Workload) -> str | None:
+        return "no text for windows that reach back from every row" if workload.shape == "range" else None
+
     def prepare(self, workload: Workload, table: pa.Table) -> pa.Table:
         return table
 
@@ -33,7 +36,7 @@ class CepheidSql(Peer):
 
 
 class CepheidBuilt(Peer):
-    """Matches a pattern that was built outside the clock; of several patterns, with an engine that was."""
+    """Asks a pattern or a window that was built outside the clock; several patterns, with an engine that was."""
 
     name = "cepheid, built"
     version = cep.__version__
@@ -41,6 +44,8 @@ class CepheidBuilt(Peer):
     def prepare(self, workload: Workload, table: pa.Table) -> tuple[Any, pa.Table]:
         if workload.rules is not None:
             return rules_of(workload), table
+        if not workload.is_pattern:
+            return window_of(workload), table
         return cep.pattern_from_sql(workload.sql), table
 
     def arm(self, workload: Workload, prepared: tuple[Any, pa.Table]) -> tuple[Any, pa.Table]:
@@ -51,6 +56,8 @@ class CepheidBuilt(Peer):
         built, table = armed
         if workload.rules is not None:
             return streamed(built, table)
+        if not workload.is_pattern:
+            return cep.aggregate(built, table).to_arrow()
         return built.count(table) if workload.output == "count" else cep.match(built, table).to_arrow()
 
     def answer(self, workload: Workload, result: Any) -> Answer:
@@ -67,6 +74,15 @@ def counted(workload: Workload, table: pa.Table) -> int | float:
         return 0
     [row] = rows
     return float(row["matches_approx"]) if row["matches"] is None else int(row["matches"])
+
+
+def window_of(workload: Workload) -> cep.Window:
+    """The window of a text; of windows that reach back from every row, as Python says it."""
+    if workload.shape != "range":
+        return cep.window_from_sql(workload.sql)
+    value = cep.col.value
+    asked = cep.window(total=value.sum(), mean=value.avg(), least=value.min(), most=value.max(), by="key")
+    return asked.sliding(f"{workload.parameter('size')}s")
 
 
 def rules_of(workload: Workload) -> dict[str, cep.Pattern]:

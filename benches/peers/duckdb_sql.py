@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from benches.forms import duckdb_sequences
+from benches.forms import duckdb_sequences, duckdb_windows
 from benches.peers.peer import Peer
 from benches.workload import Workload
 
@@ -109,7 +109,7 @@ class DuckDb(Peer):
     version = duckdb.__version__
 
     def cannot_run(self, workload: Workload) -> str | None:
-        if workload.shape == "v_shape" or workload.shape in FORMS or workload.shape in duckdb_sequences.FORMS:
+        if workload.shape in {"v_shape", *FORMS, *duckdb_sequences.FORMS, *duckdb_windows.FORMS}:
             return super().cannot_run(workload)
         return "no form without recursion known: what comes next depends on what was matched or taken before"
 
@@ -132,6 +132,8 @@ class DuckDb(Peer):
     def run(self, workload: Workload, armed: duckdb.DuckDBPyConnection) -> Any:
         if form := duckdb_sequences.FORMS.get(workload.shape):
             return form(armed, workload)
+        if workload.shape in duckdb_windows.FORMS:
+            return duckdb_windows.windows(armed, workload)
         return armed.sql(self.form(workload)).to_arrow_table()
 
     def close(self, prepared: duckdb.DuckDBPyConnection) -> None:

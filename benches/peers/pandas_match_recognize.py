@@ -24,6 +24,8 @@ class PandasMatchRecognize(Peer):
     by_hand = False
 
     def cannot_run(self, workload: Workload) -> str | None:
+        if not workload.is_pattern:
+            return "knows MATCH_RECOGNIZE alone"
         if any(word in workload.sql for word in ("->", "WITHIN", "ALL MATCHES")):
             return "SQL has no words for event sequences, nor this package for WITHIN"
         slow = workload.shape in ("start_relative", "start_relative_bounded", "overlapping_runs")

@@ -47,7 +47,7 @@ class Peer(ABC):
             return Answer(result, ())
         table = pa.table(result)
         columns = {name.lower(): name for name in table.column_names}
-        sums = (pc.sum(table[columns[name]].cast(pa.int64())).as_py() or 0 for name in workload.measures)
+        sums = (_sum(table[columns[name]]) for name in workload.measures)
         return Answer(table.num_rows, tuple(sums))
 
     def close(self, prepared: Any) -> None:
@@ -56,3 +56,9 @@ class Peer(ABC):
 
     def __str__(self) -> str:
         return self.name
+
+
+def _sum(column: pa.ChunkedArray) -> int | float:
+    """In whole numbers, unless it is of floats."""
+    exact = column if pa.types.is_floating(column.type) else column.cast(pa.int64())
+    return pc.sum(exact).as_py() or 0

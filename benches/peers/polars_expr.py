@@ -15,7 +15,7 @@ os.environ.setdefault("POLARS_MAX_THREADS", os.environ.get("CEPHEID_BENCH_THREAD
 import polars as pl
 import pyarrow as pa
 
-from benches.forms import polars_sequences
+from benches.forms import polars_sequences, polars_windows
 from benches.peers.peer import Peer
 from benches.workload import Workload
 
@@ -104,7 +104,7 @@ class Polars(Peer):
     version = pl.__version__
 
     def cannot_run(self, workload: Workload) -> str | None:
-        if workload.shape in FORMS or workload.shape in polars_sequences.FORMS:
+        if workload.shape in {*FORMS, *polars_sequences.FORMS, *polars_windows.FORMS}:
             return super().cannot_run(workload)
         return "no form without a loop known: what comes next depends on what was matched or taken before"
 
@@ -119,6 +119,6 @@ class Polars(Peer):
         return frame.with_columns(pl.col(name).cast(kind) for name, kind in enums.items()).lazy()
 
     def run(self, workload: Workload, armed: pl.LazyFrame) -> Any:
-        if form := polars_sequences.FORMS.get(workload.shape):
+        if form := polars_sequences.FORMS.get(workload.shape) or polars_windows.FORMS.get(workload.shape):
             return form(armed, workload)
         return FORMS[workload.shape](armed, workload.keyed).collect()

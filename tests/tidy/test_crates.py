@@ -15,7 +15,8 @@ MAY_USE = {
     "eval": {"ir", "event"},
     "sql": {"ir"},
     "matcher": {"ir", "event", "eval"},
-    "engine": {"ir", "event", "eval", "matcher"},
+    "window": {"ir", "event", "eval"},
+    "engine": {"ir", "event", "eval", "matcher", "window"},
     "python": {"ir", "event", "eval", "sql", "matcher", "engine"},
     "testkit": {"ir"},
 }
