@@ -171,7 +171,8 @@ impl WindowPlan {
         for measure in &self.measures {
             fields.push(Field::new(&measure.name, measure.value.data_type().clone(), true));
         }
-        let taken = |place: &usize| fields[..*place].iter().any(|known| known.name() == fields[*place].name());
+        let taken =
+            |place: &usize| fields[..*place].iter().any(|known| known.name() == fields[*place].name());
         match (0..fields.len()).find(taken) {
             None => Ok(fields),
             Some(place) => Err(PatternError::MeasureNameTaken { name: fields[place].name().clone() }.into()),
