@@ -94,9 +94,9 @@ fn frames(criterion: &mut Criterion) {
         ("session", &in_order, window(Frame::Session { gap_ns: SECOND }, &SIX)),
         ("by_rows", &in_order, window(Frame::Rows { rows: 100, every: 100 }, &SIX)),
     ] {
-        let windows = aggregate_table(&window, table, &options()).expect("windows").num_rows();
-        println!("{name}: {windows} windows");
         group.bench_function(name, |bencher| {
+            let windows = aggregate_table(&window, table, &options()).expect("windows").num_rows();
+            println!("{name}: {windows} windows");
             bencher.iter(|| aggregate_table(black_box(&window), table, &options()).expect("windows"));
         });
     }

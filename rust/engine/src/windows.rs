@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_buffer::ScalarBuffer;
 use arrow_schema::Schema;
 use cepheid_event::key::key_ids;
 use cepheid_event::{EventError, Table, event_times, resolve_column, times_of};
@@ -76,7 +77,7 @@ pub(crate) fn event_time_of(
 /// The rows of a table that matter, in order of time.
 struct OrderedTable<'a> {
     table: &'a Table,
-    times: Vec<i64>,
+    times: ScalarBuffer<i64>,
     /// Numbers of the rows, in order; `None`: all of them, as they stand.
     order: Option<Vec<u32>>,
 }
@@ -84,13 +85,24 @@ struct OrderedTable<'a> {
 impl<'a> OrderedTable<'a> {
     fn new(plan: &WindowPlan, table: &'a Table) -> Result<Self, EngineError> {
         let name = table.schema().field(plan.event_time()).name();
-        let mut times = Vec::with_capacity(table.num_rows());
-        for batch in table.batches() {
-            times.extend_from_slice(&event_times(name, batch.column(plan.event_time()), times.len())?);
-        }
+        let times = match table.batches() {
+            [only] => event_times(name, only.column(plan.event_time()), 0)?,
+            batches => {
+                let mut times = Vec::with_capacity(table.num_rows());
+                for batch in batches {
+                    times.extend_from_slice(&event_times(
+                        name,
+                        batch.column(plan.event_time()),
+                        times.len(),
+                    )?);
+                }
+                times.into()
+            }
+        };
         let mut kept: Option<Vec<u32>> = None;
         let mut first = 0;
-        for batch in table.batches() {
+        let batches = if plan.passes_over() { table.batches() } else { &[] };
+        for batch in batches {
             let own = &times[first..first + batch.num_rows()];
             let column = |index: usize| Arc::clone(batch.column(index));
             let mask = plan.satisfied(batch.num_rows(), &column)?;

@@ -118,6 +118,7 @@ impl WindowPlan {
                 .map_err(WindowError::in_context(context))?;
             plan.measures.push(Measure { name: measure.name.clone(), value, sources });
         }
+        plan.put_together();
         plan.output = Arc::new(Schema::new(plan.output_fields()?));
         let args = plan.columns.iter().flat_map(|column| &column.args);
         let measures = plan.measures.iter().map(|measure| &measure.value);
@@ -157,6 +158,33 @@ impl WindowPlan {
             self.slots.len() - 1
         });
         Ok(Source::Slot(slot))
+    }
+
+    /// Keeps aggregates of the same argument together where that is cheaper.
+    fn put_together(&mut self) {
+        let mut first = 0;
+        while first < self.columns.len() {
+            let own = &self.columns[first];
+            let floats = own
+                .args
+                .first()
+                .is_some_and(|arg| matches!(arg.data_type(), DataType::Float32 | DataType::Float64));
+            let pair = (first + 1..self.columns.len())
+                .filter(|other| self.columns[*other].args == own.args)
+                .find_map(|other| Some((other, own.kind.together(&self.columns[other].kind, floats)?)));
+            let Some((other, kind)) = pair else {
+                first += 1;
+                continue;
+            };
+            self.columns[first].kind = kind;
+            self.columns.remove(other);
+            for slot in &mut self.slots {
+                if slot.column == other {
+                    slot.column = first;
+                }
+                slot.column -= usize::from(slot.column > other);
+            }
+        }
     }
 
     fn output_fields(&self) -> Result<Vec<Field>, WindowError> {
@@ -217,18 +245,10 @@ impl WindowPlan {
         &self.slots
     }
 
-    /// Columns that are read of rows, ascending.
-    pub fn columns_read(&self) -> Vec<usize> {
-        let of_condition = self.condition.iter().flat_map(|condition| condition.leaves());
-        let of_args = self.columns.iter().flat_map(|column| &column.args).flat_map(|arg| arg.leaves());
-        let mut read: Vec<usize> = of_condition.chain(of_args).filter_map(column_of).collect();
-        let rows = self.measures.iter().flat_map(|measure| &measure.sources);
-        read.extend(
-            rows.filter_map(|source| if let Source::Row(column) = source { Some(*column) } else { None }),
-        );
-        read.sort_unstable();
-        read.dedup();
-        read
+    /// Whether some rows may be in no window: they fail the condition, or windows leave gaps.
+    pub fn passes_over(&self) -> bool {
+        let gaps = matches!(self.frame, Frame::Time { size_ns, every_ns, .. } if every_ns > size_ns);
+        self.condition.is_some() || gaps
     }
 
     /// Which rows satisfy the condition; `None`: there is none. `column`: the values of a column, for each of the rows.

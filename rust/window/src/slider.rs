@@ -7,7 +7,6 @@
 //! sliding-window aggregation*, PVLDB 8(7), 2015), with the queue in place of the stacks.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::ops::Range;
 
@@ -16,6 +15,7 @@ use cepheid_eval::EvalError;
 
 use crate::frames::Renumbered;
 use crate::monoid::{Monoid, Reading};
+use crate::queue::Queue;
 
 /// What happens next to the rows of a key. The same for every aggregate, so it is worked out once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,13 +55,13 @@ pub(crate) trait Slides: Debug + Send + Sync {
 #[derive(Clone, Debug)]
 pub(crate) struct Slider<M: Monoid> {
     monoid: M,
-    keys: Vec<Queue<M::State>>,
+    keys: Vec<OfKey<M::State>>,
     asked: Vec<M::State>,
 }
 
 #[derive(Clone, Debug)]
-struct Queue<S> {
-    states: VecDeque<S>,
+struct OfKey<S> {
+    states: Queue<S>,
     /// How many of them are of the front.
     front: usize,
     back: S,
@@ -73,14 +73,14 @@ impl<M: Monoid> Slider<M> {
     }
 }
 
-impl<S: Clone> Queue<S> {
+impl<S: Clone> OfKey<S> {
     fn leave<M: Monoid<State = S>>(&mut self, rows: u32) {
-        self.states.drain(..rows as usize);
+        self.states.leave(rows as usize);
         self.front -= rows as usize;
     }
 
     fn turn<M: Monoid<State = S>>(&mut self, monoid: &M) {
-        let states = self.states.make_contiguous();
+        let states = self.states.all_mut();
         for place in (1..states.len()).rev() {
             let (earlier, later) = states.split_at_mut(place);
             monoid.join(&mut earlier[place - 1], &later[0]);
@@ -103,7 +103,7 @@ impl<M: Monoid> Slides for Slider<M> {
         let args: Option<&M::Args> =
             args.map(|args| args.downcast_ref().expect("arguments of this aggregate"));
         let monoid = &self.monoid;
-        self.keys.resize_with(keys, || Queue { states: VecDeque::new(), front: 0, back: monoid.empty() });
+        self.keys.resize_with(keys, || OfKey { states: Queue::default(), front: 0, back: monoid.empty() });
         for step in steps {
             let queue = &mut self.keys[step.key as usize];
             queue.leave::<M>(step.leave);
@@ -115,10 +115,10 @@ impl<M: Monoid> Slides for Slider<M> {
                 let mut state = monoid.empty();
                 monoid.add(&mut state, args.expect("rows come with arguments"), *row as usize);
                 monoid.join(&mut queue.back, &state);
-                queue.states.push_back(state);
+                queue.states.push(state);
             }
             if step.ask > 0 {
-                let window = match queue.states.front().filter(|_| queue.front > 0) {
+                let window = match queue.states.all().first().filter(|_| queue.front > 0) {
                     None => queue.back.clone(),
                     Some(front) => {
                         let mut window = front.clone();
@@ -142,8 +142,8 @@ impl<M: Monoid> Slides for Slider<M> {
     }
 
     fn save(&self) -> Option<Vec<u8>> {
-        let of_key = |queue: &Queue<M::State>| -> Option<Vec<M::Saved>> {
-            queue.states.iter().map(|state| self.monoid.save(state)).collect()
+        let of_key = |queue: &OfKey<M::State>| -> Option<Vec<M::Saved>> {
+            queue.states.all().iter().map(|state| self.monoid.save(state)).collect()
         };
         let saved = self.keys.iter().map(of_key).collect::<Option<Vec<_>>>()?;
         Some(postcard::to_stdvec(&saved).expect("plain data can be written"))
@@ -156,14 +156,14 @@ impl<M: Monoid> Slides for Slider<M> {
         }
         saved.resize_with(rows.len(), Vec::new);
         for (saved, (count, front)) in saved.into_iter().zip(rows) {
-            let states: VecDeque<M::State> =
+            let states: Vec<M::State> =
                 saved.into_iter().map(|saved| self.monoid.load(saved)).collect::<Option<_>>()?;
             if states.len() != *count || *front > *count {
                 return None;
             }
             let mut back = self.monoid.empty();
             states.iter().skip(*front).for_each(|state| self.monoid.join(&mut back, state));
-            self.keys.push(Queue { states, front: *front, back });
+            self.keys.push(OfKey { states: Queue::of(states), front: *front, back });
         }
         Some(())
     }
@@ -173,10 +173,10 @@ impl<M: Monoid> Slides for Slider<M> {
     }
 
     fn bytes(&self) -> usize {
-        let of_key = |queue: &Queue<M::State>| {
-            let elsewhere: usize = queue.states.iter().map(|state| self.monoid.bytes(state)).sum();
-            queue.states.capacity() * size_of::<M::State>() + elsewhere
+        let of_key = |queue: &OfKey<M::State>| {
+            let elsewhere: usize = queue.states.all().iter().map(|state| self.monoid.bytes(state)).sum();
+            queue.states.bytes() + elsewhere
         };
-        self.keys.capacity() * size_of::<Queue<M::State>>() + self.keys.iter().map(of_key).sum::<usize>()
+        self.keys.capacity() * size_of::<OfKey<M::State>>() + self.keys.iter().map(of_key).sum::<usize>()
     }
 }

@@ -5,13 +5,13 @@
 //! - Time: amortised O(1) a row and an aggregate, whatever the window; rows are put together by key first.
 //! - Space: a state for each row in a window, and 8 bytes of its time.
 
-use std::collections::VecDeque;
-
 use arrow_array::{ArrayRef, UInt32Array};
 
+use crate::arena::NONE;
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
 use crate::frames::{Complete, Renumbered, Rows, arguments};
+use crate::queue::Queue;
 use crate::saved::{SavedFrame, SavedQueue};
 use crate::slider::{Slides, Step};
 
@@ -63,9 +63,9 @@ struct Found {
 #[derive(Clone, Debug, Default)]
 struct Key {
     /// Of the rows in the queue.
-    times: VecDeque<i64>,
+    times: Queue<i64>,
     /// Order of the rows in the queue among all rows, where it is asked for.
-    ordinals: VecDeque<u64>,
+    ordinals: Queue<u64>,
     front: usize,
 }
 
@@ -115,9 +115,10 @@ impl Sliding {
             let time = rows.times[order[place] as usize];
             let peers =
                 order[place..places.end].iter().take_while(|row| rows.times[**row as usize] == time).count();
-            let gone = known.times.iter().take_while(|past| time.saturating_sub(**past) > preceding).count();
+            let gone =
+                known.times.all().iter().take_while(|past| time.saturating_sub(**past) > preceding).count();
             let mut step = known.leave(key, gone);
-            known.times.extend(std::iter::repeat_n(time, peers));
+            (0..peers).for_each(|_| known.times.push(time));
             step.come = place as u32..(place + peers) as u32;
             step.ask = peers as u32;
             self.steps.push(step);
@@ -145,12 +146,12 @@ impl Sliding {
             // A full window has been told of: its rows up to the start of the next leave.
             let gone = if known.times.len() as u64 == count { every as usize } else { 0 };
             let mut step = known.leave(key, gone);
-            known.times.push_back(time);
-            known.ordinals.push_back(first_ordinal + u64::from(row));
+            known.times.push(time);
+            known.ordinals.push(first_ordinal + u64::from(row));
             step.come = place as u32..place as u32 + 1;
             if known.times.len() as u64 == count {
                 step.ask = 1;
-                self.found.add(key, (known.times[0], time), (self.pushed + row, 0));
+                self.found.add(key, (known.times.all()[0], time), (self.pushed + row, 0));
             }
             self.steps.push(step);
         }
@@ -167,8 +168,9 @@ impl Sliding {
                 let mut step = known.leave(key, gone);
                 step.ask = 1;
                 self.steps.push(step);
-                let (first, last) = (known.times[0], known.times[known.times.len() - 1]);
-                self.found.add(key, (first, last), (u32::MAX, known.ordinals[0]));
+                let times = known.times.all();
+                let (first, last) = (times[0], times[times.len() - 1]);
+                self.found.add(key, (first, last), (u32::MAX, known.ordinals.all()[0]));
                 gone = every as usize;
             }
             // Rows that come after all begin anew.
@@ -183,11 +185,8 @@ impl Sliding {
     /// Tells of the windows that were asked for, in the order of the rows that complete them.
     pub(crate) fn complete(&mut self, slots: &[Slot]) -> Result<Complete, WindowError> {
         let found = std::mem::take(&mut self.found);
-        self.pushed = 0;
-        let mut order: Vec<u32> = (0..found.keys.len() as u32).collect();
-        if !found.order.is_sorted() {
-            order.sort_by_key(|window| found.order[*window as usize]);
-        }
+        let pushed = std::mem::take(&mut self.pushed);
+        let order = found.in_order(pushed);
         let mut values: Vec<Option<ArrayRef>> = vec![None; slots.len()];
         let places = UInt32Array::from(order.clone());
         for (number, column) in self.columns.iter_mut().enumerate() {
@@ -217,8 +216,8 @@ impl Sliding {
 
     pub(crate) fn save(&self) -> Option<SavedFrame> {
         let queue = |key: &Key| SavedQueue {
-            times: key.times.iter().copied().collect(),
-            ordinals: key.ordinals.iter().copied().collect(),
+            times: key.times.all().to_vec(),
+            ordinals: key.ordinals.all().to_vec(),
             front: key.front as u32,
         };
         let columns = self.columns.iter().map(|column| column.save()).collect::<Option<_>>()?;
@@ -238,7 +237,7 @@ impl Sliding {
             if !ordered || !fits || times.len() as u64 > most {
                 return None;
             }
-            let (times, ordinals) = (times.into(), ordinals.into());
+            let (times, ordinals) = (Queue::of(times), Queue::of(ordinals));
             self.keys.push(Key { times, ordinals, front: front as usize });
         }
         let rows: Vec<(usize, usize)> = self.keys.iter().map(|key| (key.times.len(), key.front)).collect();
@@ -252,7 +251,7 @@ impl Sliding {
             _ => true,
         };
         for (kept, key) in kept.iter_mut().zip(&self.keys) {
-            *kept = key.times.back().is_some_and(is_near);
+            *kept = key.times.all().last().is_some_and(is_near);
         }
     }
 
@@ -262,7 +261,7 @@ impl Sliding {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let of_key = |key: &Key| (key.times.capacity() + key.ordinals.capacity()) * 8;
+        let of_key = |key: &Key| key.times.bytes() + key.ordinals.bytes();
         self.columns.iter().map(|column| column.bytes()).sum::<usize>()
             + self.keys.capacity() * size_of::<Key>()
             + self.keys.iter().map(of_key).sum::<usize>()
@@ -270,6 +269,21 @@ impl Sliding {
 }
 
 impl Found {
+    /// Numbers of the windows, in the order of the rows that complete them, of which there are so many, then the others.
+    fn in_order(&self, rows: u32) -> Vec<u32> {
+        // No row completes two.
+        let mut of_row = vec![NONE; rows as usize];
+        let mut rest = vec![];
+        for (window, (row, _)) in self.order.iter().enumerate() {
+            match of_row.get_mut(*row as usize) {
+                Some(place) => *place = window as u32,
+                None => rest.push(window as u32),
+            }
+        }
+        rest.sort_by_key(|window| self.order[*window as usize]);
+        of_row.into_iter().filter(|window| *window != NONE).chain(rest).collect()
+    }
+
     fn add(&mut self, key: u32, (start, end): (i64, i64), order: (u32, u64)) {
         self.keys.push(key);
         self.starts.push(start);
@@ -281,9 +295,9 @@ impl Found {
 impl Key {
     /// So many rows leave the queue.
     fn leave(&mut self, key: u32, rows: usize) -> Step {
-        self.times.drain(..rows);
-        if !self.ordinals.is_empty() {
-            self.ordinals.drain(..rows);
+        self.times.leave(rows);
+        if self.ordinals.len() > 0 {
+            self.ordinals.leave(rows);
         }
         let leave = rows.min(self.front);
         self.front -= leave;

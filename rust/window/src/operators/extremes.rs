@@ -1,6 +1,6 @@
 //! MIN and MAX of integers, of times as what they count, and of floats. NaN is greater than every other float.
 //!
-//! Order: none. Time: O(1) a row and a join. Space: 16 bytes.
+//! Order: none. Time: O(1) a row and a join, without a branch for floats. Space: 16 bytes, of floats 8.
 
 use std::sync::Arc;
 
@@ -16,74 +16,107 @@ pub(crate) struct Integers<const LEAST: bool>;
 #[derive(Clone, Debug)]
 pub(crate) struct Floats<const LEAST: bool>;
 
-/// Whether the one is to take the place of the other. Of equal values the first stays.
+/// Stands for the extreme of no floats: no value that is taken in is this NaN, as all of those become the one NaN.
+const NONE_BITS: u64 = 0x7ff8_0000_0000_0bad;
+/// The extreme of no floats.
+pub(super) const OF_NONE: f64 = f64::from_bits(NONE_BITS);
+
+/// The lesser of the two; of equal ones the first.
 #[inline]
-fn is_nearer<const LEAST: bool>(candidate: f64, known: f64) -> bool {
-    if LEAST {
-        candidate < known || known.is_nan() && !candidate.is_nan()
-    } else {
-        candidate > known || candidate.is_nan() && !known.is_nan()
+pub(super) fn lesser(known: f64, value: f64) -> f64 {
+    let taken = value < known || known.is_nan() && value.to_bits() != NONE_BITS;
+    if taken { value } else { known }
+}
+
+/// The greater of the two; of equal ones the first.
+#[inline]
+pub(super) fn greater(known: f64, value: f64) -> f64 {
+    let is_nan = value.is_nan() && value.to_bits() != NONE_BITS;
+    let taken = value > known || is_nan || known.to_bits() == NONE_BITS;
+    if taken { value } else { known }
+}
+
+/// The value, of all NaNs the same.
+#[inline]
+pub(super) fn one_nan(value: f64) -> f64 {
+    if value.is_nan() { f64::NAN } else { value }
+}
+
+impl<const LEAST: bool> Monoid for Integers<LEAST> {
+    type State = Option<i64>;
+    type Saved = Option<i64>;
+    type Args = Numbers<i64>;
+
+    fn args(&self, arrays: &[ArrayRef]) -> Result<Self::Args, EvalError> {
+        integers(&arrays[0])
+    }
+
+    saved_as_is!();
+
+    fn empty(&self) -> Self::State {
+        None
+    }
+
+    #[inline]
+    fn add(&self, state: &mut Self::State, args: &Self::Args, row: usize) {
+        if let Some(value) = args.get(row) {
+            self.join(state, &Some(value));
+        }
+    }
+
+    fn add_all(&self, states: &mut [Self::State], slots: &[u32], args: &Self::Args, first_row: usize) {
+        args.each(states, slots, first_row, |state, value| self.join(state, &Some(value)));
+    }
+
+    #[inline]
+    fn join(&self, earlier: &mut Self::State, later: &Self::State) {
+        let nearer = |candidate: i64, known: i64| if LEAST { candidate < known } else { candidate > known };
+        if let Some(candidate) = *later
+            && earlier.is_none_or(|known| nearer(candidate, known))
+        {
+            *earlier = *later;
+        }
+    }
+
+    fn finish(&self, states: &[Self::State], reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
+        in_type(Int64Array::from_iter(states.iter().copied()), reading.data_type)
     }
 }
 
-macro_rules! extreme {
-    ($monoid:ident, $native:ty, $read:expr, $nearer:expr, $finish:expr) => {
-        impl<const LEAST: bool> Monoid for $monoid<LEAST> {
-            type State = Option<$native>;
-            type Saved = Option<$native>;
-            type Args = Numbers<$native>;
+impl<const LEAST: bool> Monoid for Floats<LEAST> {
+    type State = f64;
+    type Saved = f64;
+    type Args = Numbers<f64>;
 
-            fn args(&self, arrays: &[ArrayRef]) -> Result<Self::Args, EvalError> {
-                $read(&arrays[0])
-            }
+    fn args(&self, arrays: &[ArrayRef]) -> Result<Self::Args, EvalError> {
+        floats(&arrays[0])
+    }
 
-            saved_as_is!();
+    saved_as_is!();
 
-            fn empty(&self) -> Self::State {
-                None
-            }
+    fn empty(&self) -> f64 {
+        OF_NONE
+    }
 
-            #[inline]
-            fn add(&self, state: &mut Self::State, args: &Self::Args, row: usize) {
-                if let Some(value) = args.get(row) {
-                    self.join(state, &Some(value));
-                }
-            }
-
-            fn add_all(
-                &self,
-                states: &mut [Self::State],
-                slots: &[u32],
-                args: &Self::Args,
-                first_row: usize,
-            ) {
-                args.each(states, slots, first_row, |state, value| self.join(state, &Some(value)));
-            }
-
-            #[inline]
-            fn join(&self, earlier: &mut Self::State, later: &Self::State) {
-                if let Some(candidate) = *later
-                    && earlier.is_none_or(|known| $nearer(candidate, known))
-                {
-                    *earlier = *later;
-                }
-            }
-
-            fn finish(&self, states: &[Self::State], reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
-                $finish(states.iter().copied(), reading)
-            }
+    #[inline]
+    fn add(&self, state: &mut f64, args: &Self::Args, row: usize) {
+        if let Some(value) = args.get(row) {
+            self.join(state, &one_nan(value));
         }
-    };
-}
+    }
 
-extreme!(
-    Integers,
-    i64,
-    integers,
-    |candidate: i64, known: i64| if LEAST { candidate < known } else { candidate > known },
-    |values, reading: Reading<'_>| in_type(Int64Array::from_iter(values), reading.data_type)
-);
-extreme!(Floats, f64, floats, is_nearer::<LEAST>, |values, reading: Reading<'_>| {
-    let values: ArrayRef = Arc::new(Float64Array::from_iter(values));
-    Ok(arrow_cast::cast(&values, reading.data_type)?)
-});
+    fn add_all(&self, states: &mut [f64], slots: &[u32], args: &Self::Args, first_row: usize) {
+        args.each(states, slots, first_row, |state, value| self.join(state, &one_nan(value)));
+    }
+
+    #[inline]
+    fn join(&self, earlier: &mut f64, later: &f64) {
+        *earlier = if LEAST { lesser(*earlier, *later) } else { greater(*earlier, *later) };
+    }
+
+    fn finish(&self, states: &[f64], reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
+        let value = |state: &f64| (state.to_bits() != NONE_BITS).then_some(*state);
+        let values: ArrayRef = Arc::new(states.iter().map(value).collect::<Float64Array>());
+        Ok(arrow_cast::cast(&values, reading.data_type)?)
+    }
+}

@@ -7,6 +7,7 @@
 //! | [`moments`] | VAR, STDDEV | numbers |
 //! | [`extremes`] | MIN, MAX | integers, times; floats |
 //! | [`ends`] | the first and the last row | anything |
+//! | [`summary`] | several of the three above, of the same | floats |
 //! | [`folded`] | every other, and DISTINCT | anything |
 
 mod count;
@@ -15,6 +16,7 @@ mod extremes;
 mod folded;
 mod moments;
 mod numbers;
+mod summary;
 mod sums;
 
 use arrow_schema::DataType;
@@ -36,11 +38,21 @@ pub(crate) enum Kind {
     IntegerSum,
     FloatSum,
     Moments,
+    /// Sums, moments and extremes of floats, those that are asked for, together.
+    Summary(Parts),
     Least(Order),
     Greatest(Order),
     First,
     Last,
     Folded(TypedAggregate),
+}
+
+/// Whether sums, moments and extremes are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parts {
+    sum: bool,
+    moments: bool,
+    extremes: bool,
 }
 
 /// What extremes are compared as.
@@ -81,6 +93,29 @@ impl Kind {
         }
     }
 
+    /// The two kept together, if that is cheaper and both are of the same argument, a float. A summary has the values of both.
+    pub(crate) fn together(&self, other: &Self, floats: bool) -> Option<Self> {
+        let (own, more) = (self.parts(floats)?, other.parts(floats)?);
+        Some(Self::Summary(Parts {
+            sum: own.sum || more.sum,
+            moments: own.moments || more.moments,
+            extremes: own.extremes || more.extremes,
+        }))
+    }
+
+    fn parts(&self, floats: bool) -> Option<Parts> {
+        let none = Parts::default();
+        match self {
+            Self::FloatSum => Some(Parts { sum: true, ..none }),
+            Self::Moments if floats => Some(Parts { moments: true, ..none }),
+            Self::Least(Order::Floats) | Self::Greatest(Order::Floats) => {
+                Some(Parts { extremes: true, ..none })
+            }
+            Self::Summary(parts) => Some(*parts),
+            _ => None,
+        }
+    }
+
     /// Whether what is kept can always be told: sums of integers apart.
     pub(crate) fn never_fails(&self) -> bool {
         use AggregateFunction::*;
@@ -103,6 +138,13 @@ impl Kind {
             Self::IntegerSum => arena(sums::Integers),
             Self::FloatSum => arena(sums::Floats),
             Self::Moments => arena(moments::Moments),
+            Self::Summary(Parts { sum, moments, extremes }) => match (sum, moments, extremes) {
+                (true, true, true) => arena(summary::Summary::<true, true, true>),
+                (true, true, false) => arena(summary::Summary::<true, true, false>),
+                (true, false, _) => arena(summary::Summary::<true, false, true>),
+                (false, true, _) => arena(summary::Summary::<false, true, true>),
+                (false, false, _) => arena(summary::Summary::<false, false, true>),
+            },
             Self::Least(Order::Integers) => arena(extremes::Integers::<true>),
             Self::Least(Order::Floats) => arena(extremes::Floats::<true>),
             Self::Greatest(Order::Integers) => arena(extremes::Integers::<false>),
@@ -125,6 +167,13 @@ impl Kind {
             Self::IntegerSum => slider(sums::Integers),
             Self::FloatSum => slider(sums::Floats),
             Self::Moments => slider(moments::Moments),
+            Self::Summary(Parts { sum, moments, extremes }) => match (sum, moments, extremes) {
+                (true, true, true) => slider(summary::Summary::<true, true, true>),
+                (true, true, false) => slider(summary::Summary::<true, true, false>),
+                (true, false, _) => slider(summary::Summary::<true, false, true>),
+                (false, true, _) => slider(summary::Summary::<false, true, true>),
+                (false, false, _) => slider(summary::Summary::<false, false, true>),
+            },
             Self::Least(Order::Integers) => slider(extremes::Integers::<true>),
             Self::Least(Order::Floats) => slider(extremes::Floats::<true>),
             Self::Greatest(Order::Integers) => slider(extremes::Integers::<false>),

@@ -27,6 +27,41 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Of so many values.
+    #[inline]
+    pub(super) fn of(count: i64, mean: f64, squares: f64) -> Self {
+        Self { count: count as f64, mean, squares }
+    }
+
+    #[inline]
+    pub(super) fn mean_and_squares(self) -> (f64, f64) {
+        (self.mean, self.squares)
+    }
+
+    #[inline]
+    pub(super) fn join(&mut self, later: &Self) {
+        if self.count == 0.0 {
+            *self = *later;
+        } else if later.count > 0.0 {
+            let (count, delta) = (self.count + later.count, later.mean - self.mean);
+            let share = later.count / count;
+            self.squares += later.squares + delta * delta * self.count * share;
+            self.mean += delta * share;
+            self.count = count;
+        }
+    }
+
+    /// The variance or deviation that is asked for.
+    #[inline]
+    pub(super) fn spread(self, function: AggregateFunction) -> Option<f64> {
+        use AggregateFunction::*;
+        let sample = matches!(function, StddevSamp | VarSamp);
+        let freedom = if sample { self.count - 1.0 } else { self.count };
+        let variance = self.squares / freedom;
+        let root = matches!(function, StddevSamp | StddevPop);
+        (freedom >= 1.0).then(|| if root { variance.sqrt() } else { variance })
+    }
+
     #[inline]
     fn plus(&mut self, value: f64) {
         self.count += 1.0;
@@ -64,26 +99,12 @@ impl Monoid for Moments {
 
     #[inline]
     fn join(&self, earlier: &mut State, later: &State) {
-        if earlier.count == 0.0 {
-            *earlier = *later;
-        } else if later.count > 0.0 {
-            let (count, delta) = (earlier.count + later.count, later.mean - earlier.mean);
-            let share = later.count / count;
-            earlier.squares += later.squares + delta * delta * earlier.count * share;
-            earlier.mean += delta * share;
-            earlier.count = count;
-        }
+        earlier.join(later);
     }
 
     fn finish(&self, states: &[State], reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
-        use AggregateFunction::*;
-        let sample = matches!(reading.function, Some(StddevSamp | VarSamp));
-        let root = matches!(reading.function, Some(StddevSamp | StddevPop));
-        let value = |state: &State| {
-            let freedom = if sample { state.count - 1.0 } else { state.count };
-            let variance = state.squares / freedom;
-            (freedom >= 1.0).then(|| if root { variance.sqrt() } else { variance })
-        };
+        let function = reading.function.expect("a row's value is kept by itself");
+        let value = |state: &State| state.spread(function);
         Ok(Arc::new(states.iter().map(value).collect::<Float64Array>()))
     }
 }
