@@ -115,7 +115,7 @@ class Engine:
 
     def __new__(
         cls,
-        rules: Sequence[Pattern],
+        rules: Sequence[Pattern | Window],
         event_time: str,
         *,
         topics: Sequence[str],
@@ -133,7 +133,9 @@ class Engine:
         """
 
     @staticmethod
-    def restore(blob: bytes, rules: Sequence[Pattern], *, threads: int | None, memory_limit: int | None) -> Engine:
+    def restore(
+        blob: bytes, rules: Sequence[Pattern | Window], *, threads: int | None, memory_limit: int | None
+    ) -> Engine:
         """An engine as it was when the snapshot was taken.
 
         Raises:
@@ -174,14 +176,14 @@ class Engine:
             CepheidError: See `cepheid.Engine.flush`.
         """
 
-    def add(self, rule: Pattern) -> None:
+    def add(self, rule: Pattern | Window) -> None:
         """Adds a rule, which sees the rows that are matched from now on.
 
         Raises:
             CepheidError: See `cepheid.Engine.add`.
         """
 
-    def replace(self, name: str, rule: Pattern) -> None:
+    def replace(self, name: str, rule: Pattern | Window) -> None:
         """Puts a rule in the place of another.
 
         Raises:

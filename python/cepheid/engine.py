@@ -9,9 +9,11 @@ from typing import Any, Literal, final
 from cepheid._native import Engine as NativeEngine
 from cepheid._native import Pattern as NativePattern
 from cepheid._native import Pusher
+from cepheid._native import Window as NativeWindow
 from cepheid.building import checked_name
 from cepheid.derived import Derived
 from cepheid.engine_options import (
+    Rule,
     checked_clock,
     checked_late,
     checked_rule,
@@ -24,13 +26,12 @@ from cepheid.engine_stats import EngineStats, stats_of
 from cepheid.errors import CepheidError, SchemaError
 from cepheid.event_time import time_ns
 from cepheid.options import checked_count
-from cepheid.pattern import Pattern
 from cepheid.predicate import UserPredicate
 from cepheid.stream_input import StreamInput, arrow_schema
 
 __all__ = ["Engine", "Rules"]
 
-Rules = Pattern | Iterable[Pattern] | Mapping[str, Pattern]
+Rules = Rule | Iterable[Rule] | Mapping[str, Rule]
 Span = str | dt.timedelta
 
 
@@ -45,8 +46,9 @@ class Engine:
     An error leaves the engine as it was before the call. Calls from several threads wait for each other.
 
     Args:
-        rules: A pattern, a list of patterns, or a mapping of names to patterns. A rule without a name is ``rule-1`` if
-            it is the first, and so on. A rule that may wait for ever says so with `Pattern.within` ``(None)``.
+        rules: A pattern or a window, a list of them, or a mapping of names to them. A rule without a name is
+            ``rule-1`` if it is the first, and so on. A pattern that may wait for ever says so with `Pattern.within`
+            ``(None)``.
         event_time: The column of the event time, in every topic: a timestamp, a date, or whole numbers, which count
             nanoseconds since 1970.
         lateness: How far behind the greatest time of its topic a row may come: text such as ``"30s"`` or a timedelta.
@@ -300,14 +302,14 @@ class Engine:
         """
         return tuple(self._native.rules())
 
-    def add(self, rule: Pattern) -> None:
+    def add(self, rule: Rule) -> None:
         """Adds a rule while the engine runs. It sees the rows that are matched from now on.
 
         Args:
-            rule: A pattern; one without a name is called after its place, ``rule-3``.
+            rule: A pattern or a window; one without a name is called after its place, ``rule-3``.
 
         Raises:
-            TypeError: It is no pattern.
+            TypeError: It is neither.
             PatternError: As for the engine's own rules, or it has a Python predicate that rows have come without (code
                 ``unsupported``); none has been added.
             SchemaError: It does not fit the columns that have come, or it derives a topic that late rows come out as
@@ -332,7 +334,7 @@ class Engine:
         self._native.add(native)
         self._input.add_rule(rule, predicates)
 
-    def replace(self, name: str, rule: Pattern) -> None:
+    def replace(self, name: str, rule: Rule) -> None:
         """Puts a rule in the place of another, whose partial matches are forgotten.
 
         Args:
@@ -340,7 +342,7 @@ class Engine:
             rule: The one that comes. It takes over the name, whatever name it has.
 
         Raises:
-            TypeError: `name` is no string, or `rule` no pattern.
+            TypeError: `name` is no string, or `rule` neither a pattern nor a window.
             PatternError: There is no such rule, or as for `add`; nothing has changed.
             SchemaError: As for `add`.
 
@@ -377,7 +379,7 @@ class Engine:
         self._native.remove(checked_name(name, "rule"))
         self._input.remove_rule(name)
 
-    def _check_addable(self, rule: Pattern, predicates: Sequence[UserPredicate]) -> None:
+    def _check_addable(self, rule: Rule, predicates: Sequence[UserPredicate]) -> None:
         if predicates:
             stats = self._native.stats()
             topics = [source["topic"] for source in stats["sources"]]
@@ -469,13 +471,14 @@ class Engine:
         return f"<Engine: {len(stats.rules)} rules ({rules}); {stats.rows:,} rows, {stats.waiting:,} waiting; {until}>"
 
 
-def _compiled(rules: Rules) -> list[tuple[Pattern, NativePattern, tuple[UserPredicate, ...]]]:
+Compiled = tuple[Rule, NativePattern | NativeWindow, tuple[UserPredicate, ...]]
+
+
+def _compiled(rules: Rules) -> list[Compiled]:
     return [(rule, *rule._compiled_rule()) for rule in named_rules(rules)]
 
 
-def _stream_input(
-    native: NativeEngine, compiled: list[tuple[Pattern, NativePattern, tuple[UserPredicate, ...]]]
-) -> StreamInput:
+def _stream_input(native: NativeEngine, compiled: list[Compiled]) -> StreamInput:
     rows = StreamInput(native.columns)
     for rule, _, predicates in compiled:
         rows.add_rule(rule, predicates)

@@ -13,9 +13,11 @@ from cepheid.errors import PatternError
 from cepheid.event_time import span_ns, time_ns
 from cepheid.names import invalid_choice
 from cepheid.pattern import Pattern
+from cepheid.window import NO_FRAME, Window, WindowBuilder
 
 __all__ = [
     "LATE",
+    "Rule",
     "checked_clock",
     "checked_late",
     "checked_topics",
@@ -23,6 +25,8 @@ __all__ = [
     "named_rules",
     "optional_span_ns",
 ]
+
+Rule = Pattern | Window
 
 LATE = ("side_output", "drop", "error")
 
@@ -34,27 +38,31 @@ _UNIT_BYTES = {
 }
 
 
-def named_rules(rules: Any) -> list[Pattern]:
-    """Patterns, each with a name: its own, that of the mapping, or, of the second in a list, ``rule-2``.
+def named_rules(rules: Any) -> list[Rule]:
+    """Rules, each with a name: its own, that of the mapping, or, of the second in a list, ``rule-2``.
 
     Raises:
-        TypeError: They are no pattern, no patterns, or named by something else than text.
+        TypeError: They are no rule, no rules, or named by something else than text.
         PatternError: A name is empty (code ``empty-name``).
     """
-    if isinstance(rules, Pattern):
+    if isinstance(rules, (Pattern, Window)):
         rules = [rules]
     if isinstance(rules, Mapping):
         return [checked_rule(rule).named(checked_name(name, "rule")) for name, rule in rules.items()]
     if isinstance(rules, (str, bytes)) or not isinstance(rules, Iterable):
-        raise TypeError(_no_rule(rules, "rules are a pattern, a list of patterns, or a mapping of names to patterns"))
-    patterns = [checked_rule(rule) for rule in rules]
-    return [rule if rule.name else rule.named(f"rule-{place}") for place, rule in enumerate(patterns, 1)]
+        raise TypeError(
+            _no_rule(rules, "rules are a pattern or a window, a list of them, or a mapping of names to them")
+        )
+    checked = [checked_rule(rule) for rule in rules]
+    return [rule if rule.name else rule.named(f"rule-{place}") for place, rule in enumerate(checked, 1)]
 
 
-def checked_rule(rule: Any) -> Pattern:
-    """A pattern."""
-    if not isinstance(rule, Pattern):
-        raise TypeError(_no_rule(rule, "a rule is a pattern"))
+def checked_rule(rule: Any) -> Rule:
+    """A pattern, or a window with its frame."""
+    if isinstance(rule, WindowBuilder):
+        raise TypeError(f"a rule is a pattern or a window; {NO_FRAME}")
+    if not isinstance(rule, (Pattern, Window)):
+        raise TypeError(_no_rule(rule, "a rule is a pattern or a window"))
     return rule
 
 

@@ -55,8 +55,8 @@ class RuleStats(NamedTuple):
         rows_visited: Rows looked at: how often the matcher met a row, all keys together.
         runs_visited: How often a row or a deadline was put to a partial match, or to a step of step lists.
         bytes: Bytes of its state.
-        strategy: How its matches are found: "waiting runs" or "step lists", of a window "windows". It settles with the first
-            rows of the rule.
+        strategy: How its matches are found: "waiting runs" or "step lists", of a window "windows". It settles with the
+            first rows of the rule.
 
     Example:
         >>> import cepheid as cep

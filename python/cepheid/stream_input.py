@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from cepheid.engine_options import Rule
 from cepheid.errors import PatternError
 from cepheid.input import arrow_table, exports_arrow, is_event, is_pandas, table_of, with_predicate_columns
-from cepheid.pattern import Pattern
 from cepheid.predicate import PREDICATE_PREFIX, UserPredicate, predicate_column
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class StreamInput:
         self._plain_topics: set[str | None] = set()
         self._tables: set[type] = set()
 
-    def add_rule(self, rule: Pattern, predicates: Sequence[UserPredicate]) -> None:
+    def add_rule(self, rule: Rule, predicates: Sequence[UserPredicate]) -> None:
         """Has the predicates of a rule computed from now on, in place of those of a rule of the same name."""
         assert rule.name is not None
         self._predicates[rule.name] = {
@@ -52,7 +52,7 @@ class StreamInput:
         self._predicates.pop(name, None)
 
     def check_addable(
-        self, rule: Pattern, predicates: Sequence[UserPredicate], topics: Iterable[str], *, waiting: int
+        self, rule: Rule, predicates: Sequence[UserPredicate], topics: Iterable[str], *, waiting: int
     ) -> None:
         """Checks that rows that have come leave room for a rule's predicates, which need columns of their own.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from cepheid import nodes
@@ -331,19 +331,33 @@ class Window(WindowData):
     def _compiled(self) -> tuple[NativeWindow, tuple[UserPredicate, ...]]:
         """The window in the engine, and the predicates whose columns it expects to find."""
         if "native" not in self._kept:
-            predicates: list[UserPredicate] = []
-
-            def replaced(node: Node) -> Node:
-                return without_predicates(node, predicates, predicate_column)
-
-            measures = [{**entry, "value": replaced(entry["value"])} for entry in self._data["measures"]]
-            lowered = {**self._data, "measures": measures}
-            if "condition" in lowered:
-                lowered["condition"] = replaced(lowered["condition"])
-            native = NativeWindow.from_json(json_text({"cepheid_ir": 1, "window": lowered}, "a window"))
-            self._kept["native"] = (native, tuple(predicates))
+            self._kept["native"] = self._native_with(predicate_column)
         compiled: tuple[NativeWindow, tuple[UserPredicate, ...]] = self._kept["native"]
         return compiled
+
+    def _compiled_rule(self) -> tuple[NativeWindow, tuple[UserPredicate, ...]]:
+        """The window as a rule of an engine: the columns of its predicates are not those of other rules."""
+        native, predicates = self._compiled()
+        if predicates:
+            native, predicates = self._native_with(lambda position: predicate_column(position, self.name))
+        return native, predicates
+
+    def _native_with(self, column_of: Callable[[int], str]) -> tuple[NativeWindow, tuple[UserPredicate, ...]]:
+        predicates: list[UserPredicate] = []
+
+        def replaced(node: Node) -> Node:
+            return without_predicates(node, predicates, column_of)
+
+        measures = [{**entry, "value": replaced(entry["value"])} for entry in self._data["measures"]]
+        lowered = {**self._data, "measures": measures}
+        if "condition" in lowered:
+            lowered["condition"] = replaced(lowered["condition"])
+        native = NativeWindow.from_json(json_text({"cepheid_ir": 1, "window": lowered}, "a window"))
+        return native, tuple(predicates)
+
+    def _topics_of(self, _predicate: UserPredicate) -> set[str]:
+        """The topics whose rows a predicate is asked of by name."""
+        return set() if self.topic is None else {self.topic}
 
     def _serialisable(self) -> NativeWindow:
         native, predicates = self._compiled()

@@ -27,14 +27,24 @@ def rules() -> dict[str, cep.Pattern]:
     }
 
 
-def rules_of(version: str) -> dict[str, cep.Pattern]:
-    """Since version 2 there are step lists."""
+def rules_of(version: str) -> dict[str, cep.Pattern | cep.Window]:
+    """Since version 2 there are step lists and windows."""
     if version == "v1":
         return rules()
     order, paid = event("order", col.kind == "order"), event("paid", col.kind == "paid")
     pairs = order.at_least(1).then(paid).within("2h").partition_by("card").matches("all")
     by_rows = order.then(event("other", col.kind == "other")).within(rows=4).matches("all").after_match("consume")
-    return {**rules(), "pairs": pairs, "by_rows": by_rows}
+    total = {"total": col.amount.sum(), "mean": col.amount.avg(), "kinds": col.kind.n_unique()}
+    asked = cep.window(total, first=col.kind.first(), by="card")
+    windows = {
+        "tumbling": asked.tumbling("5m"),
+        "hopping": asked.hopping("6m", every="2m"),
+        "sliding": asked.sliding("10m"),
+        "session": asked.session(gap="4m"),
+        "counted": asked.rows(2),
+        "overlapping": asked.rows(3, every=2),
+    }
+    return {**rules(), "pairs": pairs, "by_rows": by_rows, **windows}
 
 
 def row(minute: int, card: int, amount: float, kind: str) -> dict[str, object]:
@@ -71,4 +81,5 @@ def test_a_snapshot_of_every_version_goes_on_where_it_stood(version: str, thread
     engine = cep.Engine.restore(saved, rules_of(version), threads=threads)
     strategies = {rule.name: rule.strategy for rule in engine.stats().rules}
     assert all((strategies[name] == "step lists") == (name in ("pairs", "by_rows")) for name in strategies)
+    assert list(strategies.values()).count("windows") == (0 if version == "v1" else 6)
     assert ending(engine) == expected

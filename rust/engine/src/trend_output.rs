@@ -92,7 +92,7 @@ pub(crate) fn aggregate_table(
             let edge =
                 |(_, window): &(u32, Option<i64>)| (*window)?.checked_add(ends)?.checked_mul(every / unit);
             let steps: Int64Array = found.keys.iter().map(edge).collect();
-            columns.add(name, in_type(Arc::new(steps), data_type)?, true)?;
+            columns.add(name, in_type(steps, data_type)?, true)?;
         }
     }
     let mut all_exact = vec![true; groups];
@@ -116,8 +116,8 @@ pub(crate) fn aggregate_table(
     })
 }
 
-/// Steps of a time in the type that they are of.
-pub(crate) fn in_type(steps: ArrayRef, data_type: &DataType) -> Result<ArrayRef, EngineError> {
+fn in_type(steps: Int64Array, data_type: &DataType) -> Result<ArrayRef, EngineError> {
+    let steps: ArrayRef = Arc::new(steps);
     let steps = match data_type {
         DataType::Date32 => arrow_cast::cast(&steps, &DataType::Int32).map_err(EventError::from)?,
         _ => steps,

@@ -3,11 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow_schema::{DataType, Schema};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_schema::Schema;
 use cepheid_event::key::key_ids;
-use cepheid_event::table::resolve_column;
-use cepheid_event::{EventError, Table, event_times, nanoseconds_per_step};
+use cepheid_event::{EventError, Table, event_times, resolve_column, times_of};
 use cepheid_ir::{PatternError, Window};
 use cepheid_window::{Chunk, WindowPlan, WindowState, is_in_window};
 
@@ -65,7 +64,7 @@ pub(crate) fn event_time_of(
         return Ok(resolve_column(schema, &column.name, column.quoted)?);
     }
     match &options.event_time {
-        Some(name) => Ok(resolve_column(schema, name, true)?),
+        Some(name) => Ok(resolve_column(schema, name, false)?),
         None => Err(PatternError::InvalidExpression {
             context: "a window".into(),
             problem: "windows go by event time; name its column with event_time=...".into(),
@@ -86,10 +85,13 @@ impl<'a> OrderedTable<'a> {
     fn new(plan: &WindowPlan, table: &'a Table) -> Result<Self, EngineError> {
         let name = table.schema().field(plan.event_time()).name();
         let mut times = Vec::with_capacity(table.num_rows());
-        let mut kept: Option<Vec<u32>> = None;
         for batch in table.batches() {
-            let first = times.len();
-            let own = event_times(name, batch.column(plan.event_time()), first)?;
+            times.extend_from_slice(&event_times(name, batch.column(plan.event_time()), times.len())?);
+        }
+        let mut kept: Option<Vec<u32>> = None;
+        let mut first = 0;
+        for batch in table.batches() {
+            let own = &times[first..first + batch.num_rows()];
             let column = |index: usize| Arc::clone(batch.column(index));
             let mask = plan.satisfied(batch.num_rows(), &column)?;
             let inside = |row: usize| {
@@ -103,7 +105,7 @@ impl<'a> OrderedTable<'a> {
                 let rows = (0..batch.num_rows()).filter(|row| all || inside(*row));
                 kept.extend(rows.map(|row| (first + row) as u32));
             }
-            times.extend_from_slice(&own);
+            first += batch.num_rows();
         }
         let in_order = match &kept {
             None => times.is_sorted(),
@@ -225,7 +227,7 @@ impl FoundWindows {
             }
             let data_type = plan.schema().field(plan.event_time()).data_type();
             for edges in [self.starts, self.ends] {
-                columns.push(in_type(edges, data_type)?);
+                columns.push(times_of(edges, data_type)?);
             }
         }
         for pieces in &self.measures {
@@ -236,15 +238,4 @@ impl FoundWindows {
         let batch = RecordBatch::try_new_with_options(Arc::clone(plan.output()), columns, &options);
         Ok(batch.map_err(EventError::from)?)
     }
-}
-
-/// Times in the type that they are of.
-pub(crate) fn in_type(nanoseconds: Vec<i64>, data_type: &DataType) -> Result<ArrayRef, EngineError> {
-    let step = nanoseconds_per_step(data_type).expect("checked when compiled");
-    let steps: ArrayRef = if step == 1 {
-        Arc::new(Int64Array::from(nanoseconds))
-    } else {
-        Arc::new(nanoseconds.into_iter().map(|time| Some(time.div_euclid(step))).collect::<Int64Array>())
-    };
-    crate::trend_output::in_type(steps, data_type)
 }

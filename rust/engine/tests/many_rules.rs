@@ -260,7 +260,7 @@ fn case(seed: u64, counts: &mut Counts) -> Result<(), String> {
     let mut both = Both {
         many,
         single: vec![],
-        nobody: Engine::new(vec![], options(lateness, late, 1)).expect("no rules"),
+        nobody: Engine::new(Vec::<Pattern>::new(), options(lateness, late, 1)).expect("no rules"),
         patterns: crowd.into_iter().map(|rule| (rule.name.clone().expect("named"), rule)).collect(),
         counts_alike: threads == 1,
     };
@@ -310,7 +310,7 @@ fn case(seed: u64, counts: &mut Counts) -> Result<(), String> {
                     let name = added.name.clone().expect("named");
                     both.many.add(added.clone()).map_err(|error| error.to_string())?;
                     let blob = both.nobody.snapshot().map_err(|error| error.to_string())?;
-                    let mut engine = Engine::restore(&blob, vec![], Some(1), None, None)
+                    let mut engine = Engine::restore(&blob, Vec::<Pattern>::new(), Some(1), None, None)
                         .map_err(|error| error.to_string())?;
                     engine.add(added.clone()).map_err(|error| error.to_string())?;
                     both.patterns.insert(name.clone(), added);

@@ -34,5 +34,5 @@ pub use release::Released;
 pub use reorder::{Prepared, ReorderBuffer, SourceStats};
 pub use state::{ReorderState, TopicState};
 pub use table::{Table, resolve_column};
-pub use time::{as_int64, event_times, nanoseconds_per, nanoseconds_per_step};
+pub use time::{as_int64, check_event_time, event_times, nanoseconds_per, nanoseconds_per_step, times_of};
 pub use watermark::{Clock, SourceClock, TimePolicy};

@@ -1,8 +1,10 @@
 //! Time in Arrow's units.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, Int64Array};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, TimeUnit};
 
@@ -57,6 +59,26 @@ fn event_time_step(data_type: &DataType) -> Option<(i64, &'static str)> {
 /// Nanoseconds in a step of a type that event times can be of; `None` for another type.
 pub fn nanoseconds_per_step(data_type: &DataType) -> Option<i64> {
     event_time_step(data_type).map(|(nanoseconds, _)| nanoseconds)
+}
+
+/// Nanoseconds as times of a type that [`event_times`] reads, the step that each is in; NULL where the type ends before.
+///
+/// # Errors
+/// [`EventError::ColumnType`] for another type.
+pub fn times_of(nanoseconds: Vec<i64>, data_type: &DataType) -> Result<ArrayRef, EventError> {
+    check_event_time("", data_type)?;
+    let step = nanoseconds_per_step(data_type).expect("checked above");
+    let steps: ArrayRef = if step == 1 {
+        Arc::new(Int64Array::from(nanoseconds))
+    } else {
+        Arc::new(Int64Array::from_iter_values(nanoseconds.into_iter().map(|time| time.div_euclid(step))))
+    };
+    let steps = match data_type {
+        // As in `as_int64`.
+        DataType::Date32 | DataType::Time32(_) => arrow_cast::cast(&steps, &DataType::Int32)?,
+        _ => steps,
+    };
+    Ok(arrow_cast::cast(&steps, data_type)?)
 }
 
 /// Says whether a column can be the event time of a stream.
@@ -114,8 +136,6 @@ pub fn event_times(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow_array::{
         Date32Array, Date64Array, DurationMillisecondArray, Int32Array, Int64Array, StringArray,
         Time32SecondArray, TimestampMicrosecondArray, TimestampNanosecondArray, TimestampSecondArray,
@@ -138,6 +158,7 @@ mod tests {
         ];
         for (array, expected) in &cases {
             assert_eq!(event_times("t", array, 0).unwrap().as_ref(), [*expected], "{}", array.data_type());
+            assert_eq!(&times_of(vec![*expected], array.data_type()).unwrap(), array);
         }
         assert_eq!(cases.len(), 9);
     }

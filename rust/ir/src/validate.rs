@@ -366,6 +366,17 @@ enum Place {
     AggregateArgument,
 }
 
+/// What can be said of an expression that stands in no pattern. `measure`: it may ask for aggregates.
+pub(crate) fn expression_alone_well_formed(
+    expr: &Expr,
+    context: &str,
+    measure: bool,
+) -> Result<(), PatternError> {
+    let place = if measure { Place::Measure } else { Place::Condition };
+    let without_variables = Pattern::algebra(PatternNode::Empty);
+    expression_well_formed(&without_variables, &HashSet::new(), expr, context, place)
+}
+
 fn expression_well_formed(
     pattern: &Pattern,
     names: &HashSet<&str>,

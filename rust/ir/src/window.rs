@@ -9,6 +9,7 @@ use crate::expr::{Anchor, Expr, RowPointer, Semantics, TestedRow};
 use crate::limits;
 use crate::pattern::{ColumnName, Measure};
 use crate::trend::WINDOW_COLUMNS;
+use crate::validate::expression_alone_well_formed;
 
 /// A window with what is asked of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -163,12 +164,15 @@ impl Window {
             if let Some(problem) = misplaced(value, true) {
                 return refused(&context, problem);
             }
+            expression_alone_well_formed(value, &context, true)?;
         }
         if let Some(condition) = &self.condition {
+            let context = "the condition of a window";
             limit("levels of nesting in an expression", condition.depth(), limits::EXPR_DEPTH_MAX)?;
             if let Some(problem) = misplaced(condition, false) {
-                return refused("the condition of a window", problem);
+                return refused(context, problem);
             }
+            expression_alone_well_formed(condition, context, false)?;
         }
         Ok(())
     }
@@ -229,4 +233,66 @@ fn is_row_of_window(at: &RowPointer, measure: bool) -> bool {
         && at.physical_offset == 0
         && at.logical_offset == 0
         && (measure || at.anchor == Anchor::Last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::Aggregate;
+    use crate::function::{AggregateFunction, Function};
+    use crate::literal::Literal;
+
+    fn of(function: AggregateFunction, args: Vec<Expr>) -> Expr {
+        let (semantics, tested_row) = (Semantics::Final, TestedRow::Included);
+        Expr::Aggregate(Aggregate { function, args, distinct: false, variable: None, semantics, tested_row })
+    }
+
+    fn validated(condition: Option<Expr>, value: Expr) -> Result<(), &'static str> {
+        let frame = Frame::Session { gap_ns: 1 };
+        let measures = vec![Measure { name: "m".into(), value }];
+        let window = Window {
+            name: None,
+            topic: None,
+            partition_by: vec![],
+            condition,
+            frame,
+            measures,
+            emit: None,
+            event_time: None,
+        };
+        window.validate().map_err(|error| error.code())
+    }
+
+    #[test]
+    fn expressions_that_no_pattern_may_have_no_window_may_have() {
+        let v = || Expr::column("v");
+        let first = || Expr::Column {
+            name: "v".into(),
+            quoted: false,
+            at: RowPointer { anchor: Anchor::First, ..RowPointer::default() },
+        };
+        let distinct_rows = match of(AggregateFunction::Count, vec![]) {
+            Expr::Aggregate(aggregate) => Expr::Aggregate(Aggregate { distinct: true, ..aggregate }),
+            _ => unreachable!("an aggregate"),
+        };
+        let refused = [
+            ("a sum of nothing", of(AggregateFunction::Sum, vec![])),
+            ("an argument too many", of(AggregateFunction::Min, vec![v(), v()])),
+            ("a sum of sums", of(AggregateFunction::Sum, vec![of(AggregateFunction::Sum, vec![v()])])),
+            ("a sum over the first row", of(AggregateFunction::Sum, vec![first()])),
+            ("distinct rows", distinct_rows),
+            ("a function without its argument", Expr::Call { function: Function::Abs, args: vec![] }),
+            ("no conditions", Expr::And(vec![])),
+            ("no values", Expr::In { operand: Box::new(v()), list: vec![] }),
+            ("no branches", Expr::Case { branches: vec![], otherwise: None }),
+        ];
+        for (what, value) in refused {
+            assert_eq!(validated(None, value.clone()), Err("invalid-expression"), "{what}");
+            assert_eq!(validated(Some(value), v()), Err("invalid-expression"), "{what}, in a condition");
+        }
+        assert_eq!(validated(None, Expr::column("")), Err("empty-name"));
+        let accepted =
+            Expr::binary(crate::expr::BinaryOp::Subtract, of(AggregateFunction::Sum, vec![v()]), first());
+        assert_eq!(validated(Some(Expr::Literal(Literal::Boolean(true))), accepted), Ok(()));
+    }
 }

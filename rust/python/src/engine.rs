@@ -5,7 +5,6 @@ use std::thread::{self, ThreadId};
 
 use arrow_array::RecordBatch;
 use cepheid_engine::{self as engine, DerivedTable, EngineOptions, LatePolicy};
-use cepheid_ir as ir;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -14,6 +13,7 @@ use crate::arrow::{ArrowBatch, ArrowInput};
 use crate::error::{NativeError, interrupted, without_gil};
 use crate::matches::MatchTable;
 use crate::pattern::Pattern;
+use crate::window::Window;
 
 /// Rules over streams; `cepheid.Engine` is built on it. Calls of several threads wait for each other.
 #[pyclass(frozen, module = "cepheid._native")]
@@ -84,8 +84,24 @@ impl Engine {
     }
 }
 
-fn patterns(rules: &[PyRef<'_, Pattern>]) -> Vec<ir::Pattern> {
-    rules.iter().map(|rule| rule.0.clone()).collect()
+/// A rule as Python gives it.
+#[derive(FromPyObject)]
+enum Rule<'py> {
+    Pattern(PyRef<'py, Pattern>),
+    Window(PyRef<'py, Window>),
+}
+
+impl Rule<'_> {
+    fn spec(&self) -> engine::RuleSpec {
+        match self {
+            Self::Pattern(pattern) => pattern.0.clone().into(),
+            Self::Window(window) => window.0.clone().into(),
+        }
+    }
+}
+
+fn specs(rules: &[Rule<'_>]) -> Vec<engine::RuleSpec> {
+    rules.iter().map(Rule::spec).collect()
 }
 
 #[pymethods]
@@ -96,7 +112,7 @@ impl Engine {
     #[allow(clippy::too_many_arguments, reason = "keywords, of which each is one option")]
     fn new(
         py: Python<'_>,
-        rules: Vec<PyRef<'_, Pattern>>,
+        rules: Vec<Rule<'_>>,
         event_time: String,
         topics: Vec<String>,
         lateness_ns: Option<u64>,
@@ -112,7 +128,7 @@ impl Engine {
             "error" => LatePolicy::Error,
             other => return Err(PyValueError::new_err(format!("`{other}` is no policy for late rows"))),
         };
-        let rules = patterns(&rules);
+        let rules = specs(&rules);
         let options = EngineOptions {
             event_time,
             topics,
@@ -133,11 +149,11 @@ impl Engine {
     fn restore(
         py: Python<'_>,
         blob: &[u8],
-        rules: Vec<PyRef<'_, Pattern>>,
+        rules: Vec<Rule<'_>>,
         threads: Option<usize>,
         memory_limit: Option<usize>,
     ) -> PyResult<Self> {
-        let rules = patterns(&rules);
+        let rules = specs(&rules);
         without_gil(py, || {
             Ok(Self::of(engine::Engine::restore(blob, rules, threads, memory_limit, Some(interrupted))?))
         })
@@ -186,14 +202,14 @@ impl Engine {
     }
 
     /// Adds a rule, which sees the rows that are matched from now on.
-    fn add(&self, py: Python<'_>, rule: PyRef<'_, Pattern>) -> PyResult<()> {
-        let rule = rule.0.clone();
+    fn add(&self, py: Python<'_>, rule: Rule<'_>) -> PyResult<()> {
+        let rule = rule.spec();
         self.call(py, |engine| Ok(engine.add(rule)?))
     }
 
     /// Puts a rule in the place of another.
-    fn replace(&self, py: Python<'_>, name: &str, rule: PyRef<'_, Pattern>) -> PyResult<()> {
-        let rule = rule.0.clone();
+    fn replace(&self, py: Python<'_>, name: &str, rule: Rule<'_>) -> PyResult<()> {
+        let rule = rule.spec();
         self.call(py, |engine| Ok(engine.replace(name, rule)?))
     }
 

@@ -1,8 +1,8 @@
 //! Random windows over the streams of [`random_stream`](crate::generate_streams::random_stream).
 
 use cepheid_ir::{
-    Aggregate, AggregateFunction, Anchor, BinaryOp, ColumnName, Expr, Frame, Function, Measure, RowPointer,
-    Semantics, TestedRow, Window,
+    Aggregate, AggregateFunction, Anchor, BinaryOp, CaseBranch, ColumnName, Expr, Frame, Function, Measure,
+    RowPointer, Semantics, TestedRow, Window,
 };
 
 use crate::generate_events::{LETTERS, MINUTE};
@@ -172,22 +172,41 @@ fn argument(random: &mut SplitMix64) -> Expr {
     }
 }
 
-/// Any aggregate. All sums are of integers, so that no order of adding is the right one.
+/// A float64 of one row: halves, whose sums are exact, and now and then NaN or infinity.
+fn half(random: &mut SplitMix64) -> Expr {
+    let half = Expr::binary(BinaryOp::Multiply, Expr::column("v"), Expr::literal(0.5));
+    if random.chance(60) {
+        return half;
+    }
+    let odd = *random.choose(&[f64::NAN, f64::INFINITY, -0.0]);
+    let when = Expr::binary(BinaryOp::Equal, Expr::column("v"), Expr::literal(random.between(0, 3)));
+    Expr::Case {
+        branches: vec![CaseBranch { when, then: Expr::literal(odd) }],
+        otherwise: Some(Box::new(half)),
+    }
+}
+
+/// Any aggregate. All sums are of integers and halves, so that no order of adding is the right one.
 fn aggregate(random: &mut SplitMix64) -> Expr {
     use AggregateFunction::*;
     let letter = || Expr::column("k");
     let holds = |random: &mut SplitMix64| {
         Expr::binary(BinaryOp::Greater, Expr::column("v"), Expr::literal(random.between(-1, 2)))
     };
-    let any = |random: &mut SplitMix64| if random.chance(40) { letter() } else { argument(random) };
+    let any = |random: &mut SplitMix64| match random.below(6) {
+        0 | 1 => letter(),
+        2 => half(random),
+        3 => Expr::column(EVENT_TIME),
+        _ => argument(random),
+    };
     let function = *random.choose(AggregateFunction::ALL);
     let args = match function {
         Count if random.chance(40) => vec![],
         Count | Min | Max | ArrayAgg => vec![any(random)],
+        Sum | Avg if random.chance(40) => vec![half(random)],
         Sum | Avg | StddevSamp | StddevPop | VarSamp | VarPop => vec![argument(random)],
         CountIf | BoolAnd | BoolOr => vec![holds(random)],
-        MinBy | MaxBy if random.chance(50) => vec![letter(), argument(random)],
-        MinBy | MaxBy => vec![argument(random), letter()],
+        MinBy | MaxBy => vec![any(random), any(random)],
     };
     let distinct = matches!(function, Count | Sum | Avg | Min | Max | ArrayAgg) && !args.is_empty();
     match of(function, args) {

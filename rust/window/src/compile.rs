@@ -5,8 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BooleanArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use cepheid_eval::{EvalError, Leaf, TypedExpr};
-use cepheid_event::nanoseconds_per_step;
-use cepheid_event::table::resolve_column;
+use cepheid_event::{check_event_time, nanoseconds_per_step, resolve_column};
 use cepheid_ir::trend::WINDOW_COLUMNS;
 use cepheid_ir::{AggregateFunction, Anchor, Frame, PatternError, Window};
 
@@ -83,7 +82,7 @@ impl WindowPlan {
     /// event time.
     pub fn compile(window: &Window, schema: &SchemaRef, event_time: usize) -> Result<Self, WindowError> {
         let time_type = schema.field(event_time).data_type();
-        check_steps(&window.frame, time_type)?;
+        check_steps(&window.frame, schema.field(event_time).name(), time_type)?;
         let keys: Vec<usize> = window
             .partition_by
             .iter()
@@ -167,15 +166,17 @@ impl WindowPlan {
             fields.push(field(self.event_time));
         } else {
             let data_type = self.schema.field(self.event_time).data_type();
-            fields.extend(WINDOW_COLUMNS.map(|name| Field::new(name, data_type.clone(), false)));
+            fields.extend(WINDOW_COLUMNS.map(|name| Field::new(name, data_type.clone(), true)));
         }
         for measure in &self.measures {
-            if fields.iter().any(|field| *field.name() == measure.name) {
-                return Err(PatternError::MeasureNameTaken { name: measure.name.clone() }.into());
-            }
             fields.push(Field::new(&measure.name, measure.value.data_type().clone(), true));
         }
-        Ok(fields)
+        let taken =
+            |place: &usize| fields[..*place].iter().any(|known| known.name() == fields[*place].name());
+        match (0..fields.len()).find(taken) {
+            None => Ok(fields),
+            Some(place) => Err(PatternError::MeasureNameTaken { name: fields[place].name().clone() }.into()),
+        }
     }
 
     /// Which rows share a window.
@@ -326,14 +327,11 @@ fn slots_of(expr: &TypedExpr, column: &dyn Fn(usize) -> ArrayRef) -> Vec<ArrayRe
 }
 
 /// Checks that starts and ends of windows can be said in the type of the event time.
-fn check_steps(frame: &Frame, data_type: &DataType) -> Result<(), WindowError> {
+fn check_steps(frame: &Frame, column: &str, data_type: &DataType) -> Result<(), WindowError> {
     let refused =
         |problem: String| Err(PatternError::InvalidExpression { context: "a window".into(), problem }.into());
-    let Some(step) = nanoseconds_per_step(data_type) else {
-        return refused(format!(
-            "an event time that windows go by is a timestamp, a date, a duration, or an int64 of nanoseconds, not {data_type}"
-        ));
-    };
+    check_event_time(column, data_type)?;
+    let step = nanoseconds_per_step(data_type).expect("checked above");
     let spans: &[i64] = match frame {
         Frame::Time { size_ns, every_ns, offset_ns } => &[*size_ns, *every_ns, *offset_ns],
         Frame::Session { gap_ns } => &[*gap_ns],

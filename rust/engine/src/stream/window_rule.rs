@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_schema::Schema;
-use cepheid_event::{EventError, KeyTable, MergedBatch, MergedSchema, Released};
+use cepheid_event::{EventError, KeyTable, MergedBatch, MergedSchema, Released, times_of};
 use cepheid_ir::{ColumnName, Window};
 use cepheid_matcher::sequence::Moment;
 use cepheid_window::{Arguments, Chunk, WindowPlan, WindowState, Windows, is_in_window};
@@ -12,7 +12,6 @@ use cepheid_window::{Arguments, Chunk, WindowPlan, WindowState, Windows, is_in_w
 use super::binding::{Binding, BoundColumns};
 use super::derived::{DerivedTable, Part, no_membership};
 use crate::error::EngineError;
-use crate::windows::in_type;
 
 /// Keys that nothing is kept of are forgotten once they are so many, and half of all.
 const IDLE_KEYS_MAX: usize = 1024;
@@ -304,8 +303,8 @@ impl WindowRule {
         } else {
             let keys = self.kept.keys.as_ref().expect("made when it was compiled");
             columns = keys.values(&windows.keys)?;
-            columns.push(in_type(windows.starts.clone(), &time_type)?);
-            columns.push(in_type(windows.ends.clone(), &time_type)?);
+            columns.push(times_of(windows.starts.clone(), &time_type)?);
+            columns.push(times_of(windows.ends.clone(), &time_type)?);
             moments = &windows.ends;
         }
         columns.extend(windows.measures.iter().cloned());

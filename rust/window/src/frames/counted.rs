@@ -106,6 +106,8 @@ impl Counted {
     pub(crate) fn finish(&mut self) {
         let open = self.keys.iter_mut().filter(|key| key.open != NONE);
         let mut open: Vec<u32> = open.map(|key| std::mem::replace(&mut key.open, NONE)).collect();
+        // Rows that come after all begin anew.
+        self.keys.iter_mut().for_each(|key| key.seen = 0);
         open.sort_unstable_by_key(|place| self.windows[*place as usize].number);
         self.full.extend(open);
     }

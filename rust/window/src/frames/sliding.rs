@@ -171,6 +171,8 @@ impl Sliding {
                 self.found.add(key, (first, last), (u32::MAX, known.ordinals[0]));
                 gone = every as usize;
             }
+            // Rows that come after all begin anew.
+            self.steps.push(known.leave(key, known.times.len()));
         }
         let keys = self.keys.len();
         for column in &mut self.columns {
