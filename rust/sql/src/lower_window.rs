@@ -122,7 +122,7 @@ fn keys(scope: &Scope<'_>, group_by: Vec<Node>, span: Span) -> Parsed<Vec<Column
         }
         if let Some(own) = window_column(&column.text, column.quoted) {
             missing.retain(|name| *name != own);
-        } else if !keys.iter().any(|key| names(key, &column.text, column.quoted)) {
+        } else if !keys.iter().any(|key| same_column(key, &column.text, column.quoted)) {
             keys.push(column_name(column));
         }
     }
@@ -140,7 +140,7 @@ fn window_column(name: &str, quoted: bool) -> Option<&'static str> {
 }
 
 /// Whether two names are of one column, as far as that shows without the table.
-fn names(key: &ColumnName, name: &str, quoted: bool) -> bool {
+fn same_column(key: &ColumnName, name: &str, quoted: bool) -> bool {
     if key.quoted && quoted { key.name == name } else { key.name.to_lowercase() == name.to_lowercase() }
 }
 
@@ -153,12 +153,12 @@ struct Lowering<'a> {
 impl Lowering<'_> {
     /// Sessions of some rows are not those of all.
     fn check_sessions(&self, frame: Frame, partition_by: &[Name], span: Span) -> Parsed<()> {
-        let known = |name: &Name| self.keys.iter().any(|key| names(key, &name.text, name.quoted));
+        let known = |name: &Name| self.keys.iter().any(|key| same_column(key, &name.text, name.quoted));
         let of_keys = partition_by.iter().all(known)
             && self
                 .keys
                 .iter()
-                .all(|key| partition_by.iter().any(|name| names(key, &name.text, name.quoted)));
+                .all(|key| partition_by.iter().any(|name| same_column(key, &name.text, name.quoted)));
         if !matches!(frame, Frame::Session { .. }) || of_keys {
             return Ok(());
         }
@@ -243,7 +243,7 @@ impl Lowering<'_> {
         match expr {
             Expr::Aggregate(_) => Ok(()),
             Expr::Column { name, quoted, at } if at.is_default() => {
-                let key = self.keys.iter().any(|key| names(key, name, *quoted));
+                let key = self.keys.iter().any(|key| same_column(key, name, *quoted));
                 if key || window_column(name, *quoted).is_some() {
                     return Ok(());
                 }

@@ -1,0 +1,110 @@
+"""Windows as rules of an engine: reported as soon as no row of them can come any more."""
+
+import pytest
+
+import cepheid as cep
+from cepheid import col, event
+
+SECOND = 1_000_000_000
+
+
+def orders(*rows):
+    return [{"ts": second * SECOND, "shop": shop, "amount": amount} for second, shop, amount in rows]
+
+
+def totals():
+    return cep.window(total=col.amount.sum(), by="shop").tumbling("10s").named("totals")
+
+
+def told(derived, topic="totals"):
+    return [(row["shop"], row["window_end"] // SECOND, row["total"]) for row in derived.get(topic, ())]
+
+
+def test_a_window_is_told_once_the_clock_has_passed_its_end():
+    engine = cep.Engine(totals(), lateness="2s")
+    assert told(engine.push(orders((1, "a", 5), (9, "b", 7)))) == []
+    assert told(engine.push(orders((11, "a", 1)))) == [], "a row at 9 may still come"
+    assert told(engine.push(orders((9, "a", 3)))) == []
+    assert told(engine.push(orders((12, "b", 2)))) == [("a", 10, 8), ("b", 10, 7)]
+    assert told(engine.flush()) == [("a", 20, 1), ("b", 20, 2)]
+    assert engine.stats().rules[0].strategy == "windows"
+
+
+def test_windows_and_patterns_stand_side_by_side():
+    dear = event("dear", col.amount > 6).named("dear")
+    engine = cep.Engine([totals().emit("shop.totals"), dear])
+    assert engine.rules == ("totals", "dear")
+    derived = engine.push(orders((1, "a", 5), (2, "a", 7), (13, "a", 1)))
+    assert sorted(derived) == ["dear", "shop.totals"]
+    assert told(derived, "shop.totals") == [("a", 10, 12)]
+
+
+def test_windows_come_and_go_while_the_engine_runs():
+    engine = cep.Engine({"n": cep.window(n=cep.count()).rows(2)})
+    with pytest.raises(TypeError, match="no frame yet"):
+        engine.add(cep.window(n=cep.count()))
+    engine.add(totals().named("sums"))
+    engine.replace("n", cep.window(n=cep.count()).rows(3))
+    assert engine.rules == ("n", "sums")
+    derived = engine.push(orders((1, "a", 5), (2, "a", 7), (3, "a", 1)))
+    assert [row["n"] for row in derived["n"]] == [3]
+    engine.remove("n")
+    assert engine.rules == ("sums",)
+    assert told(engine.flush(), "sums") == [("a", 10, 13)]
+
+
+def test_a_snapshot_holds_windows_that_are_not_full():
+    rule = totals()
+    engine = cep.Engine(rule)
+    engine.push(orders((1, "a", 5)))
+    again = cep.Engine.restore(engine.snapshot(), rule)
+    for one in (engine, again):
+        assert told(one.push(orders((2, "a", 7), (10, "a", 1)))) == [("a", 10, 12)]
+
+
+def test_a_python_predicate_is_a_condition_in_a_stream_too():
+    even = cep.udf(lambda amount: [value % 2 == 0 for value in amount.to_pylist()], columns=["amount"])
+    engine = cep.Engine(totals().where(even))
+    assert told(engine.push(orders((1, "a", 5), (2, "a", 8), (10, "a", 1)))) == [("a", 10, 8)]
+
+
+def test_a_window_reads_its_own_topic():
+    rule = cep.window(n=cep.count(), topic="orders").tumbling("10s").named("n")
+    engine = cep.Engine(rule)
+    derived = engine.push(orders((1, "a", 5), (2, "a", 7)), topic="orders")
+    assert [row["n"] for row in engine.flush()["n"]] == [2]
+    assert not derived
+
+
+def test_a_window_from_sql_is_a_rule():
+    rule = cep.window_from_sql(
+        """SELECT shop, window_end, SUM(amount) AS total
+        FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(ts), INTERVAL '10' SECOND))
+        GROUP BY shop, window_start, window_end"""
+    )
+    engine = cep.Engine({"totals": rule})
+    assert told(engine.push(orders((1, "a", 5), (10, "a", 1)))) == [("a", 10, 5)]
+    with pytest.raises(cep.PatternError, match="it goes by `ts`"):
+        cep.Engine(rule, event_time="time")
+
+
+def test_a_stream_says_what_the_table_says():
+    rows = orders(*((second * 7 % 45, "abc"[second % 3], second) for second in range(60)))
+    rows.sort(key=lambda row: row["ts"])
+    asked = cep.window(cep.count(), col.amount.sum(), last=col.amount, by="shop")
+    for window in (asked.hopping("9s", every="4s"), asked.session("5s"), asked.rows(4, every=3), asked.sliding("6s")):
+        whole = list(cep.aggregate(window, rows))
+        for size in (1, 7, 60):
+            engine = cep.Engine(window.named("w"))
+            found = []
+            for first in range(0, len(rows), size):
+                found += list(engine.push(rows[first : first + size]).get("w", ()))
+            found += list(engine.flush().get("w", ()))
+            assert found == whole
+    assert len(whole) == 60
+
+
+def test_what_is_no_rule_is_refused():
+    for rules in (5, "SELECT", [cep.window(n=cep.count())], cep.window(n=cep.count()), {"a": 5}):
+        with pytest.raises(TypeError, match=r"rule|no frame"):
+            cep.Engine(rules)
