@@ -36,9 +36,8 @@ pub(crate) trait Slides: Debug + Send + Sync {
     fn boxed_clone(&self) -> Box<dyn Slides>;
     /// Makes arguments ready to be read.
     fn args(&self, arrays: &[ArrayRef]) -> Result<Box<dyn Any>, EvalError>;
-    /// Takes steps, one after the other. `rows[place]`: the row of the arguments that stands there; there are none if no rows
-    /// come.
-    fn run(&mut self, keys: usize, steps: &[Step], rows: &[u32], args: Option<&dyn Any>);
+    /// Takes steps, one after the other; without arguments if no rows come.
+    fn run(&mut self, keys: usize, steps: &[Step], args: Option<&dyn Any>);
     /// What is known of the windows that were asked for, in that order; they are forgotten.
     fn finish(&mut self, readings: &mut dyn Iterator<Item = Reading<'_>>)
     -> Result<Vec<ArrayRef>, EvalError>;
@@ -99,7 +98,7 @@ impl<M: Monoid> Slides for Slider<M> {
         Ok(Box::new(self.monoid.args(arrays)?))
     }
 
-    fn run(&mut self, keys: usize, steps: &[Step], rows: &[u32], args: Option<&dyn Any>) {
+    fn run(&mut self, keys: usize, steps: &[Step], args: Option<&dyn Any>) {
         let args: Option<&M::Args> =
             args.map(|args| args.downcast_ref().expect("arguments of this aggregate"));
         let monoid = &self.monoid;
@@ -111,9 +110,9 @@ impl<M: Monoid> Slides for Slider<M> {
                 queue.turn(monoid);
                 queue.leave::<M>(more);
             }
-            for row in &rows[step.come.start as usize..step.come.end as usize] {
+            for row in step.come.clone() {
                 let mut state = monoid.empty();
-                monoid.add(&mut state, args.expect("rows come with arguments"), *row as usize);
+                monoid.add(&mut state, args.expect("rows come with arguments"), row as usize);
                 monoid.join(&mut queue.back, &state);
                 queue.states.push(state);
             }

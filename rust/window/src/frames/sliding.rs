@@ -5,6 +5,8 @@
 //! - Time: amortised O(1) a row and an aggregate, whatever the window; rows are put together by key first.
 //! - Space: a state for each row in a window, and 8 bytes of its time.
 
+use std::ops::Range;
+
 use arrow_array::{ArrayRef, UInt32Array};
 
 use crate::arena::NONE;
@@ -52,12 +54,14 @@ impl Clone for Sliding {
 /// Windows in the order in which they were asked for.
 #[derive(Clone, Debug, Default)]
 struct Found {
+    /// Of ranges in the order of rows.
     keys: Vec<u32>,
     starts: Vec<i64>,
     ends: Vec<i64>,
-    /// What they are told by: the row that completes them, and behind all rows the order in which windows that never were full
-    /// begin.
-    order: Vec<(u32, u64)>,
+    /// The row that each is told of at; [`NONE`]: it is not full, and told of at the end.
+    rows: Vec<u32>,
+    /// Of those that are not full: where among all rows they begin.
+    begins: Vec<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -77,55 +81,46 @@ impl Sliding {
 
     /// All rows of any time that has come must have come with them.
     pub(crate) fn push(&mut self, rows: &Rows<'_>, first_ordinal: u64) -> Result<(), WindowError> {
-        let ready = self.columns.iter().zip(rows.args).map(|(column, args)| column.args(args));
-        let args = ready.collect::<Result<Vec<_>, _>>().map_err(arguments)?;
         self.keys.resize_with(rows.num_keys, Key::default);
-        let order = by_key(rows);
+        // What is read of rows is put in order of keys first: reading from one end to the other for each would cost more.
+        let ByKey { order, groups } = ByKey::new(rows);
+        let times: Vec<i64> = order.iter().map(|row| rows.times[*row as usize]).collect();
+        let args = super::of_rows(rows.args, &order)?;
+        let ready = self.columns.iter().zip(&args).map(|(column, args)| column.args(args));
+        let args = ready.collect::<Result<Vec<_>, _>>().map_err(arguments)?;
         self.steps.clear();
-        let mut place = 0;
-        while place < order.len() {
-            let key = rows.keys[order[place] as usize];
-            let own = order[place..].iter().take_while(|row| rows.keys[**row as usize] == key).count();
+        for (key, places) in groups {
             match self.span {
-                Span::Range(preceding) => self.by_time(key, preceding, rows, &order, place..place + own),
+                Span::Range(preceding) => self.by_time(key, preceding, &times, places),
                 Span::Rows(count, every) => {
-                    self.by_rows(key, (count, every), rows, &order, place..place + own, first_ordinal);
+                    self.by_rows(key, (count, every), &times, &order, places, first_ordinal);
                 }
             }
-            place += own;
+        }
+        if let Span::Range(_) = self.span {
+            self.found.keys.extend_from_slice(rows.keys);
+            self.found.rows.extend(order.iter().map(|row| self.pushed + row));
         }
         self.pushed += rows.keys.len() as u32;
         for (column, args) in self.columns.iter_mut().zip(&args) {
-            column.run(rows.num_keys, &self.steps, &order, Some(&**args));
+            column.run(rows.num_keys, &self.steps, Some(&**args));
         }
         Ok(())
     }
 
-    fn by_time(
-        &mut self,
-        key: u32,
-        preceding: i64,
-        rows: &Rows<'_>,
-        order: &[u32],
-        places: std::ops::Range<usize>,
-    ) {
+    fn by_time(&mut self, key: u32, preceding: i64, times: &[i64], places: Range<usize>) {
         let known = &mut self.keys[key as usize];
         let mut place = places.start;
         while place < places.end {
-            let time = rows.times[order[place] as usize];
-            let peers =
-                order[place..places.end].iter().take_while(|row| rows.times[**row as usize] == time).count();
-            let gone =
-                known.times.all().iter().take_while(|past| time.saturating_sub(**past) > preceding).count();
+            let time = times[place];
+            let peers = times[place..places.end].iter().take_while(|other| **other == time).count();
+            let past = known.times.all();
+            let gone = past.iter().take_while(|past| time.saturating_sub(**past) > preceding).count();
             let mut step = known.leave(key, gone);
             (0..peers).for_each(|_| known.times.push(time));
             step.come = place as u32..(place + peers) as u32;
             step.ask = peers as u32;
             self.steps.push(step);
-            for row in &order[place..place + peers] {
-                self.found.keys.push(key);
-                self.found.order.push((self.pushed + row, 0));
-            }
             place += peers;
         }
     }
@@ -134,15 +129,14 @@ impl Sliding {
         &mut self,
         key: u32,
         (count, every): (u64, u64),
-        rows: &Rows<'_>,
+        times: &[i64],
         order: &[u32],
-        places: std::ops::Range<usize>,
+        places: Range<usize>,
         first_ordinal: u64,
     ) {
         let known = &mut self.keys[key as usize];
         for place in places {
-            let row = order[place];
-            let time = rows.times[row as usize];
+            let (row, time) = (order[place], times[place]);
             // A full window has been told of: its rows up to the start of the next leave.
             let gone = if known.times.len() as u64 == count { every as usize } else { 0 };
             let mut step = known.leave(key, gone);
@@ -151,7 +145,7 @@ impl Sliding {
             step.come = place as u32..place as u32 + 1;
             if known.times.len() as u64 == count {
                 step.ask = 1;
-                self.found.add(key, (known.times.all()[0], time), (self.pushed + row, 0));
+                self.found.add(key, (known.times.all()[0], time), self.pushed + row);
             }
             self.steps.push(step);
         }
@@ -170,7 +164,8 @@ impl Sliding {
                 self.steps.push(step);
                 let times = known.times.all();
                 let (first, last) = (times[0], times[times.len() - 1]);
-                self.found.add(key, (first, last), (u32::MAX, known.ordinals.all()[0]));
+                self.found.add(key, (first, last), u32::MAX);
+                self.found.begins.push(known.ordinals.all()[0]);
                 gone = every as usize;
             }
             // Rows that come after all begin anew.
@@ -178,7 +173,7 @@ impl Sliding {
         }
         let keys = self.keys.len();
         for column in &mut self.columns {
-            column.run(keys, &self.steps, &[], None);
+            column.run(keys, &self.steps, None);
         }
     }
 
@@ -200,17 +195,18 @@ impl Sliding {
             }
         }
         fn picked<T: Copy>(values: &[T], order: &[u32]) -> Vec<T> {
-            if values.is_empty() {
-                vec![]
-            } else {
-                order.iter().map(|place| values[*place as usize]).collect()
-            }
+            order.iter().map(|place| values[*place as usize]).collect()
+        }
+        let values = values.into_iter().map(|values| values.expect("every slot is of a column")).collect();
+        if let Span::Range(_) = self.span {
+            // One for each row, in order of these.
+            return Ok(Complete { keys: found.keys, starts: vec![], ends: vec![], values });
         }
         Ok(Complete {
             keys: picked(&found.keys, &order),
             starts: picked(&found.starts, &order),
             ends: picked(&found.ends, &order),
-            values: values.into_iter().map(|values| values.expect("every slot is of a column")).collect(),
+            values,
         })
     }
 
@@ -269,26 +265,29 @@ impl Sliding {
 }
 
 impl Found {
-    /// Numbers of the windows, in the order of the rows that complete them, of which there are so many, then the others.
+    /// Numbers of the windows, in the order of the rows that they are told of at, of which there are so many, then the others.
     fn in_order(&self, rows: u32) -> Vec<u32> {
         // No row completes two.
         let mut of_row = vec![NONE; rows as usize];
         let mut rest = vec![];
-        for (window, (row, _)) in self.order.iter().enumerate() {
+        for (window, row) in self.rows.iter().enumerate() {
             match of_row.get_mut(*row as usize) {
                 Some(place) => *place = window as u32,
                 None => rest.push(window as u32),
             }
         }
-        rest.sort_by_key(|window| self.order[*window as usize]);
-        of_row.into_iter().filter(|window| *window != NONE).chain(rest).collect()
+        let first = self.rows.len() - self.begins.len();
+        rest.sort_by_key(|window| self.begins[*window as usize - first]);
+        of_row.retain(|window| *window != NONE);
+        of_row.extend(rest);
+        of_row
     }
 
-    fn add(&mut self, key: u32, (start, end): (i64, i64), order: (u32, u64)) {
+    fn add(&mut self, key: u32, (start, end): (i64, i64), row: u32) {
         self.keys.push(key);
         self.starts.push(start);
         self.ends.push(end);
-        self.order.push(order);
+        self.rows.push(row);
     }
 }
 
@@ -311,22 +310,40 @@ impl Key {
     }
 }
 
-/// Numbers of rows, put together by key, in order for each.
-fn by_key(rows: &Rows<'_>) -> Vec<u32> {
-    let count = rows.keys.len();
-    if count * 4 < rows.num_keys {
-        let mut order: Vec<u32> = (0..count as u32).collect();
-        order.sort_by_key(|row| rows.keys[*row as usize]);
-        return order;
+/// Rows put together by key, in order for each.
+struct ByKey {
+    order: Vec<u32>,
+    /// Keys, and where their rows stand in it.
+    groups: Vec<(u32, Range<usize>)>,
+}
+
+impl ByKey {
+    fn new(rows: &Rows<'_>) -> Self {
+        let count = rows.keys.len();
+        if count * 4 < rows.num_keys {
+            let mut order: Vec<u32> = (0..count as u32).collect();
+            order.sort_by_key(|row| rows.keys[*row as usize]);
+            let mut groups: Vec<(u32, Range<usize>)> = vec![];
+            for (place, row) in order.iter().enumerate() {
+                let key = rows.keys[*row as usize];
+                match groups.last_mut() {
+                    Some((known, places)) if *known == key => places.end = place + 1,
+                    _ => groups.push((key, place..place + 1)),
+                }
+            }
+            return Self { order, groups };
+        }
+        let mut ends = vec![0_u32; rows.num_keys + 1];
+        rows.keys.iter().for_each(|key| ends[*key as usize + 1] += 1);
+        (1..ends.len()).for_each(|key| ends[key] += ends[key - 1]);
+        let group = |key: usize| (key as u32, ends[key] as usize..ends[key + 1] as usize);
+        let groups = (0..rows.num_keys).map(group).filter(|(_, places)| !places.is_empty()).collect();
+        let mut order = vec![0; count];
+        for (row, key) in rows.keys.iter().enumerate() {
+            let place = &mut ends[*key as usize];
+            order[*place as usize] = row as u32;
+            *place += 1;
+        }
+        Self { order, groups }
     }
-    let mut starts = vec![0_u32; rows.num_keys + 1];
-    rows.keys.iter().for_each(|key| starts[*key as usize + 1] += 1);
-    (1..starts.len()).for_each(|key| starts[key] += starts[key - 1]);
-    let mut order = vec![0; count];
-    for (row, key) in rows.keys.iter().enumerate() {
-        let start = &mut starts[*key as usize];
-        order[*start as usize] = row as u32;
-        *start += 1;
-    }
-    order
 }

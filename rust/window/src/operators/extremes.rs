@@ -19,18 +19,18 @@ pub(crate) struct Floats<const LEAST: bool>;
 /// Stands for the extreme of no floats: no value that is taken in is this NaN, as all of those become the one NaN.
 const NONE_BITS: u64 = 0x7ff8_0000_0000_0bad;
 /// The extreme of no floats.
-pub(super) const OF_NONE: f64 = f64::from_bits(NONE_BITS);
+const OF_NONE: f64 = f64::from_bits(NONE_BITS);
 
 /// The lesser of the two; of equal ones the first.
 #[inline]
-pub(super) fn lesser(known: f64, value: f64) -> f64 {
+fn lesser(known: f64, value: f64) -> f64 {
     let taken = value < known || known.is_nan() && value.to_bits() != NONE_BITS;
     if taken { value } else { known }
 }
 
 /// The greater of the two; of equal ones the first.
 #[inline]
-pub(super) fn greater(known: f64, value: f64) -> f64 {
+fn greater(known: f64, value: f64) -> f64 {
     let is_nan = value.is_nan() && value.to_bits() != NONE_BITS;
     let taken = value > known || is_nan || known.to_bits() == NONE_BITS;
     if taken { value } else { known }
@@ -38,7 +38,7 @@ pub(super) fn greater(known: f64, value: f64) -> f64 {
 
 /// The value, of all NaNs the same.
 #[inline]
-pub(super) fn one_nan(value: f64) -> f64 {
+fn one_nan(value: f64) -> f64 {
     if value.is_nan() { f64::NAN } else { value }
 }
 

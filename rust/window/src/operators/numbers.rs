@@ -72,6 +72,14 @@ pub(crate) fn integers(array: &ArrayRef) -> Result<Numbers<i64>, EvalError> {
     Ok(Numbers::of::<Int64Type>(&arrow_cast::cast(array, &DataType::Int64)?))
 }
 
+/// A value for each state that has one.
+pub(crate) fn present<S>(states: &[S], is_there: impl Fn(&S) -> bool, value: impl Fn(&S) -> f64) -> ArrayRef {
+    let values: Vec<f64> = states.iter().map(value).collect();
+    let all = states.iter().all(&is_there);
+    let nulls = (!all).then(|| NullBuffer::from_iter(states.iter().map(is_there)));
+    std::sync::Arc::new(arrow_array::Float64Array::new(values.into(), nulls))
+}
+
 /// Integers in the type that they are of.
 pub(crate) fn in_type(integers: Int64Array, data_type: &DataType) -> Result<ArrayRef, EvalError> {
     let integers: ArrayRef = std::sync::Arc::new(integers);

@@ -3,18 +3,15 @@
 //! The sums are those of [`super::sums`], the moments those of [`super::moments`], the extremes those of
 //! [`super::extremes`]; only that a row, or a part, is met once for all of them.
 //!
-//! Order: that of rows. Time: O(1) a row and a join. Space: 56 bytes.
+//! Order: that of rows. Time: O(1) a row and a join, without a branch. Space: 64 bytes.
 
-use std::sync::Arc;
-
-use arrow_array::{ArrayRef, Float64Array};
+use arrow_array::ArrayRef;
 use cepheid_eval::EvalError;
 use cepheid_ir::AggregateFunction;
 use serde::{Deserialize, Serialize};
 
-use super::extremes::{OF_NONE, greater, lesser, one_nan};
 use super::moments;
-use super::numbers::{Numbers, floats};
+use super::numbers::{Numbers, floats, present};
 use super::sums::FloatSum;
 use crate::monoid::{Monoid, Reading, saved_as_is};
 
@@ -27,8 +24,19 @@ pub(crate) struct State {
     sum: FloatSum,
     mean: f64,
     squares: f64,
+    /// Of those that are numbers; NaN is greater than all of them.
     least: f64,
     greatest: f64,
+    nans: i64,
+}
+
+impl State {
+    /// Of equal values the first stays, and NaN is none of them.
+    #[inline]
+    fn take_extremes(&mut self, least: f64, greatest: f64) {
+        self.least = if least < self.least { least } else { self.least };
+        self.greatest = if greatest > self.greatest { greatest } else { self.greatest };
+    }
 }
 
 impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Summary<SUM, MOMENTS, EXTREMES> {
@@ -44,9 +52,8 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Summary<SUM, MO
             state.squares += delta * (value - state.mean);
         }
         if EXTREMES {
-            let value = one_nan(value);
-            state.least = lesser(state.least, value);
-            state.greatest = greater(state.greatest, value);
+            state.take_extremes(value, value);
+            state.nans += i64::from(value.is_nan());
         }
     }
 }
@@ -63,7 +70,14 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Monoid for Summ
     saved_as_is!();
 
     fn empty(&self) -> State {
-        State { sum: FloatSum::default(), mean: 0.0, squares: 0.0, least: OF_NONE, greatest: OF_NONE }
+        State {
+            sum: FloatSum::default(),
+            mean: 0.0,
+            squares: 0.0,
+            least: f64::INFINITY,
+            greatest: f64::NEG_INFINITY,
+            nans: 0,
+        }
     }
 
     #[inline]
@@ -86,30 +100,31 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Monoid for Summ
         }
         earlier.sum.join(&later.sum);
         if EXTREMES {
-            earlier.least = lesser(earlier.least, later.least);
-            earlier.greatest = greater(earlier.greatest, later.greatest);
+            earlier.take_extremes(later.least, later.greatest);
+            earlier.nans += later.nans;
         }
     }
 
     fn finish(&self, states: &[State], reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
         use AggregateFunction::*;
-        let read = |value: &dyn Fn(&State) -> Option<f64>| -> ArrayRef {
-            Arc::new(states.iter().map(value).collect::<Float64Array>())
-        };
-        let present = |state: &State| state.sum.count > 0;
+        let count = |state: &State| state.sum.count;
         let function = reading.function.expect("a row's value is kept by itself");
         let values = match function {
-            Sum => read(&|state| present(state).then(|| state.sum.value())),
-            Avg => read(&|state| present(state).then(|| state.sum.value() / state.sum.count as f64)),
-            Min => read(&|state| present(state).then_some(state.least)),
-            Max => read(&|state| present(state).then_some(state.greatest)),
-            Count => {
-                return Ok(Arc::new(
-                    states.iter().map(|state| Some(state.sum.count)).collect::<arrow_array::Int64Array>(),
-                ));
+            Sum => present(states, |state| count(state) > 0, |state| state.sum.value()),
+            Avg => present(states, |state| count(state) > 0, |state| state.sum.value() / count(state) as f64),
+            Min => {
+                let least = |state: &State| if state.nans == count(state) { f64::NAN } else { state.least };
+                present(states, |state| count(state) > 0, least)
+            }
+            Max => {
+                let greatest = |state: &State| if state.nans > 0 { f64::NAN } else { state.greatest };
+                present(states, |state| count(state) > 0, greatest)
             }
             _ => {
-                read(&|state| moments::State::of(state.sum.count, state.mean, state.squares).spread(function))
+                let moments = |state: &State| moments::State::of(count(state), state.mean, state.squares);
+                let least = if matches!(function, StddevSamp | VarSamp) { 2 } else { 1 };
+                let spread = |state: &State| moments(state).spread(function).unwrap_or_default();
+                present(states, |state| count(state) >= least, spread)
             }
         };
         Ok(arrow_cast::cast(&values, reading.data_type)?)

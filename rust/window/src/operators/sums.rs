@@ -13,7 +13,7 @@ use cepheid_eval::EvalError;
 use cepheid_ir::AggregateFunction;
 use serde::{Deserialize, Serialize};
 
-use super::numbers::{Numbers, floats, in_type, integers};
+use super::numbers::{Numbers, floats, in_type, integers, present};
 use crate::monoid::{Monoid, Reading, saved_as_is};
 
 #[derive(Clone, Debug)]
@@ -158,10 +158,7 @@ impl Monoid for Floats {
 
     fn finish(&self, states: &[FloatSum], reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
         let mean = reading.function == Some(AggregateFunction::Avg);
-        let value = |state: &FloatSum| {
-            let divisor = if mean { state.count as f64 } else { 1.0 };
-            (state.count > 0).then(|| state.value() / divisor)
-        };
-        Ok(Arc::new(states.iter().map(value).collect::<Float64Array>()))
+        let value = |state: &FloatSum| state.value() / if mean { state.count as f64 } else { 1.0 };
+        Ok(present(states, |state| state.count > 0, value))
     }
 }
