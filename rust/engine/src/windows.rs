@@ -8,14 +8,19 @@ use arrow_buffer::ScalarBuffer;
 use arrow_schema::Schema;
 use cepheid_event::key::key_ids;
 use cepheid_event::{EventError, Table, event_times, resolve_column, times_of};
-use cepheid_ir::{PatternError, Window};
-use cepheid_window::{Chunk, WindowPlan, WindowState, is_in_window};
+use cepheid_ir::{Frame, PatternError, Window};
+use cepheid_matcher::MatchError;
+use cepheid_matcher::threads::{Interruption, Workers};
+use cepheid_window::{Chunk, WindowPlan, WindowState, is_in_window, start_of};
 
 use crate::error::EngineError;
 use crate::plan::MatchOptions;
 
 /// Rows that are put to windows at a time: what is kept of them stays near.
 const CHUNK_ROWS: usize = 1 << 14;
+
+/// Rows are cut only where those that must be seen twice for it are at most one in so many of a thread's share.
+const SEEN_TWICE: usize = 4;
 
 /// What is known of the rows of each window of a table. The columns are those of [`WindowPlan::output`].
 ///
@@ -33,26 +38,77 @@ pub fn aggregate_table(
     let plan = WindowPlan::compile(&window, schema, event_time)?;
     let rows = OrderedTable::new(&plan, table)?;
     let keys = KeyNumbers::new(&plan, table)?;
-    let mut state = WindowState::new(&plan);
+    let threads = options.workers(rows.len()).threads;
+    let pieces = rows.pieces(plan.frame(), threads);
+    let asked = options.interrupted.into();
+    let search = |pieces: &[Piece], threads: usize| {
+        let workers = Workers { threads, interrupted: asked };
+        let work = |piece: &Piece, interrupted: Interruption<'_>| {
+            of_piece(&plan, &rows, &keys, piece, &|| interrupted.is_due())
+        };
+        workers.share(pieces, work, Result::is_err)?.into_iter().collect::<Result<Vec<_>, _>>()
+    };
+    let found = match search(&pieces, threads) {
+        // Whichever error one thread meets first is told.
+        Err(error) if pieces.len() > 1 && error.code() != "interrupted" => search(&[Piece::all(&rows)], 1),
+        found => found,
+    }?;
+    let found = found.into_iter().reduce(FoundWindows::followed_by).expect("there is a piece");
+    found.into_batch(&plan, &rows, &keys)
+}
+
+/// Rows of a table that one thread sees to, and which of the windows that they are in it tells of.
+#[derive(Debug)]
+struct Piece {
+    rows: Range<usize>,
+    /// Those that begin at this time or later.
+    from: Option<i64>,
+    /// Those that end at this time or before; `None`: the input ends.
+    until: Option<i64>,
+    /// Of windows that are of rows, those of the first so many rows are not told of.
+    passed: usize,
+}
+
+impl Piece {
+    fn all(rows: &OrderedTable<'_>) -> Self {
+        Self { rows: 0..rows.len(), from: None, until: None, passed: 0 }
+    }
+}
+
+fn of_piece(
+    plan: &WindowPlan,
+    rows: &OrderedTable<'_>,
+    keys: &KeyNumbers,
+    piece: &Piece,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<FoundWindows, EngineError> {
+    let mut state = WindowState::new(plan);
+    if let Some(from) = piece.from {
+        state.begin_at(from);
+    }
     let mut found = FoundWindows::default();
     // Where each window is that of a row, all rows of one time must come together.
-    let step = if plan.is_of_rows() { rows.len().max(1) } else { CHUNK_ROWS };
-    for begin in (0..rows.len()).step_by(step) {
-        if options.interrupted.is_some_and(|interrupted| interrupted()) {
-            return Err(cepheid_matcher::MatchError::Interrupted.into());
+    let step = if plan.is_of_rows() { piece.rows.len().max(1) } else { CHUNK_ROWS };
+    for begin in piece.rows.clone().step_by(step) {
+        if interrupted() {
+            return Err(MatchError::Interrupted.into());
         }
-        let own = begin..(begin + step).min(rows.len());
+        let own = begin..(begin + step).min(piece.rows.end);
         let times = rows.times(own.clone());
-        let numbers = keys.of(&rows, own.clone());
+        let numbers = keys.of(rows, own.clone());
         let column = |index: usize| rows.column(index, own.clone());
         let args = plan.arguments(own.len(), &column)?;
         let chunk = Chunk { keys: &numbers, num_keys: keys.count(), times: &times, args: &args };
-        state.push(&plan, &chunk)?;
-        found.add(&mut state, &plan, &column)?;
+        state.push(plan, &chunk)?;
+        found.add(&mut state, plan, &column)?;
     }
-    state.finish();
-    found.add(&mut state, &plan, &|index| rows.column(index, 0..0))?;
-    found.into_batch(&plan, &rows, &keys)
+    match piece.until {
+        Some(until) => state.advance(until),
+        None => state.finish(),
+    }
+    found.add(&mut state, plan, &|index| rows.column(index, 0..0))?;
+    found.pass(piece.passed);
+    Ok(found)
 }
 
 /// The column that windows go by.
@@ -128,6 +184,62 @@ impl<'a> OrderedTable<'a> {
             order.sort_by_key(|row| times[*row as usize]);
         }
         Ok(Self { table, times, order: kept })
+    }
+
+    /// The rows in pieces, about as many for each of so many threads: windows that a time cuts off are whole in one of them.
+    fn pieces(&self, frame: Frame, threads: usize) -> Vec<Piece> {
+        let mut pieces = vec![Piece::all(self)];
+        for thread in 1..threads {
+            let row = self.len() * thread / threads;
+            let last = pieces.last_mut().expect("there is one");
+            let time = self.time(row);
+            let first_at = |time: i64| self.first_at(time);
+            match frame {
+                Frame::Time { size_ns, every_ns, offset_ns } => {
+                    // Where overlapping windows make their front anew.
+                    let block = every_ns * (size_ns / every_ns).max(1);
+                    let start = start_of(time, block, offset_ns);
+                    let begin = first_at(start);
+                    // Rows that are in windows on either side are seen twice.
+                    let until = start.saturating_add(size_ns - every_ns);
+                    let end = if size_ns > every_ns { first_at(until) } else { begin };
+                    if begin <= last.rows.start || (end - begin) * SEEN_TWICE > self.len() / threads {
+                        continue;
+                    }
+                    last.rows.end = end;
+                    last.until = Some(until.max(start));
+                    let rows = begin..self.len();
+                    pieces.push(Piece { rows, from: Some(start), until: None, passed: 0 });
+                }
+                Frame::Range { preceding_ns } => {
+                    let begin = first_at(time);
+                    let seen_from = first_at(time.saturating_sub(preceding_ns));
+                    if begin <= last.rows.start + last.passed
+                        || (begin - seen_from) * SEEN_TWICE > self.len() / threads
+                    {
+                        continue;
+                    }
+                    last.rows.end = begin;
+                    let rows = seen_from..self.len();
+                    pieces.push(Piece { rows, from: None, until: None, passed: begin - seen_from });
+                }
+                // Where these begin is known of the rows before them alone.
+                Frame::Session { .. } | Frame::Rows { .. } => break,
+            }
+        }
+        pieces
+    }
+
+    fn time(&self, row: usize) -> i64 {
+        self.times[self.order.as_ref().map_or(row, |order| order[row] as usize)]
+    }
+
+    /// The first row of a time or a later one.
+    fn first_at(&self, time: i64) -> usize {
+        match &self.order {
+            None => self.times.partition_point(|own| *own < time),
+            Some(order) => order.partition_point(|row| self.times[*row as usize] < time),
+        }
     }
 
     fn len(&self) -> usize {
@@ -218,6 +330,34 @@ impl FoundWindows {
             pieces.push(piece);
         }
         Ok(())
+    }
+
+    /// Leaves the first windows out.
+    fn pass(&mut self, windows: usize) {
+        if windows == 0 {
+            return;
+        }
+        self.keys.drain(..windows);
+        debug_assert!(self.starts.is_empty(), "only windows that are of rows are passed over");
+        for pieces in &mut self.measures {
+            let mut left = windows;
+            for piece in pieces {
+                let gone = left.min(piece.len());
+                left -= gone;
+                *piece = piece.slice(gone, piece.len() - gone);
+            }
+        }
+    }
+
+    /// These, and behind them others.
+    fn followed_by(mut self, others: Self) -> Self {
+        self.keys.extend(others.keys);
+        self.starts.extend(others.starts);
+        self.ends.extend(others.ends);
+        for (pieces, more) in self.measures.iter_mut().zip(others.measures) {
+            pieces.extend(more);
+        }
+        self
     }
 
     fn into_batch(

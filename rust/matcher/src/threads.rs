@@ -82,7 +82,7 @@ impl Workers<'_> {
     ///
     /// # Errors
     /// [`MatchError::Interrupted`] if whoever asked for the work says so. What `work` gives for an error is for `ends` to see.
-    pub(crate) fn share<P: Sync, R: Send>(
+    pub fn share<P: Sync, R: Send>(
         self,
         pieces: &[P],
         work: impl Fn(&P, Interruption<'_>) -> R + Sync,

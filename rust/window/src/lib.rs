@@ -21,5 +21,6 @@ mod state;
 
 pub use compile::WindowPlan;
 pub use error::WindowError;
+pub use frames::tumbling::start_of;
 pub use saved::SavedWindows;
 pub use state::{Arguments, Chunk, WindowState, Windows, is_in_window};

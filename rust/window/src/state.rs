@@ -26,7 +26,7 @@ pub struct WindowState {
 #[derive(Clone, Debug)]
 enum State {
     Tumbling(Tumbling),
-    Hopping(Hopping),
+    Hopping(Box<Hopping>),
     Session(Session),
     Counted(Counted),
     Sliding(Sliding),
@@ -70,7 +70,7 @@ impl WindowState {
                 State::Tumbling(Tumbling::new((size_ns, every_ns, offset_ns), columns))
             }
             Frame::Time { size_ns, every_ns, offset_ns } => {
-                State::Hopping(Hopping::new((size_ns, every_ns, offset_ns), columns))
+                State::Hopping(Box::new(Hopping::new((size_ns, every_ns, offset_ns), columns)))
             }
             Frame::Session { gap_ns } => State::Session(Session::new(gap_ns, columns)),
             Frame::Rows { rows, every } if every >= rows => {
@@ -104,6 +104,13 @@ impl WindowState {
             State::Session(frame) => frame.push(&rows),
             State::Counted(frame) => frame.push(&rows),
             State::Sliding(frame) => frame.push(&rows, first),
+        }
+    }
+
+    /// Has it tell of those windows of a grid only that begin at `start`, where one does, or later. To be called before rows come.
+    pub fn begin_at(&mut self, start: i64) {
+        if let State::Hopping(frame) = &mut self.frame {
+            frame.begin_at(start);
         }
     }
 

@@ -4,7 +4,8 @@
 //! Franklin, *On-the-fly sharing for streamed aggregation*, SIGMOD 2006), of which there are at most two from one window to the
 //! next. A window is the slices in it, joined. So that this costs the same however many slices there are, they stand in two
 //! parts, as in [`crate::slider`]: of a slice of the front each key has what is known of it and all slices behind it in
-//! that part; of the back each key has one state. When the front is used up, the back becomes it, from its last slice on.
+//! that part; of the back each key has one state. When the front is used up, the back becomes it, from its last slice on: at
+//! windows that the grid says, so that floats are joined in the same way whatever came before, and threads agree.
 //! Only slices that a key has rows in are kept for it, and only they are joined.
 //!
 //! - Time: O(1) a row; O(1) a key and slice that it has rows in, amortised; O(1) a window that is reported.
@@ -46,6 +47,8 @@ pub(crate) struct Hopping {
     active: Vec<(u64, u32)>,
     /// The windows up to this end have been reported.
     reported: Option<i64>,
+    /// The front was last made anew for windows that begin in this block of the grid.
+    block: Option<i128>,
     found: Complete,
     /// The windows that were found, joined.
     windows: Table,
@@ -100,9 +103,15 @@ impl Hopping {
             num_backs: 0,
             active: vec![],
             reported: None,
+            block: None,
             found: Complete::default(),
             slots: vec![],
         }
+    }
+
+    /// Has it tell of those windows only that begin at `start` or later.
+    pub(crate) fn begin_at(&mut self, start: i64) {
+        self.reported = Some(start.saturating_add(self.size - self.every));
     }
 
     pub(crate) fn push(&mut self, rows: &Rows<'_>) -> Result<(), WindowError> {
@@ -189,13 +198,19 @@ impl Hopping {
 
     fn report(&mut self, end: i64) {
         let start = end.saturating_sub(self.size);
-        while let Some(slice) = self.slices.get(self.front + self.back)
-            && slice.end <= end
-        {
-            self.add_to_back();
+        let block = self.block_of(start);
+        if self.block != Some(block) {
+            // What earlier windows have been told of, or could have been.
+            self.add_until(end.saturating_sub(self.every));
+            self.leave(start);
+            debug_assert_eq!(self.front, 0, "the front is used up");
+            self.turn();
+            self.block = Some(block);
         }
+        self.add_until(end);
         self.reported = Some(end);
         self.leave(start);
+        debug_assert!(self.slices.front().is_none_or(|slice| slice.start >= start), "the back is newer");
         let number = |number: u64| if number == NEVER { NONE } else { (number - self.base) as u32 };
         let (mut fronts, mut backs) = (vec![], vec![]);
         for (_, key) in &self.active {
@@ -209,6 +224,22 @@ impl Hopping {
         self.found.keys.extend(self.active.iter().map(|(_, key)| *key));
         self.found.starts.resize(self.found.keys.len(), start);
         self.found.ends.resize(self.found.keys.len(), end);
+    }
+
+    /// Which of the blocks of the grid a window begins in: as long as the windows, or shorter by less than a step.
+    fn block_of(&self, start: i64) -> i128 {
+        let windows = i128::from(self.size / self.every);
+        let number = (i128::from(start) - i128::from(self.offset)).div_euclid(i128::from(self.every));
+        number.div_euclid(windows)
+    }
+
+    /// Joins slices that end by then with the back.
+    fn add_until(&mut self, end: i64) {
+        while let Some(slice) = self.slices.get(self.front + self.back)
+            && slice.end <= end
+        {
+            self.add_to_back();
+        }
     }
 
     /// The parts of a slice, by number.
@@ -244,22 +275,18 @@ impl Hopping {
         self.back += 1;
     }
 
-    /// Lets slices go that begin before `start`.
+    /// Lets slices of the front go that begin before `start`.
     fn leave(&mut self, start: i64) {
-        let mut moved = 0;
-        while self.front + self.back > 0 && self.slices[0].start < start {
-            if self.front == 0 {
-                self.turn();
-            }
+        let before = self.front;
+        while self.front > 0 && self.slices[0].start < start {
             for number in self.parts_of(0) {
                 let place = (number - self.base) as usize;
                 self.keys[self.key_of[place] as usize].front = self.next[place];
-                moved += 1;
             }
             self.slices.pop_front();
             self.front -= 1;
         }
-        if moved == 0 {
+        if self.front == before {
             return;
         }
         // Those that have lost their first part stand in front of all others.
@@ -358,6 +385,18 @@ impl Hopping {
             || !slices.windows(2).all(apart)
             || !slices.iter().all(holds)
         {
+            return None;
+        }
+        self.block = reported.map(|end| self.block_of(end.saturating_sub(self.size)));
+        // The front was made of what windows before its block had been told of; the back came since.
+        let edge = self.block.map(|block| {
+            let windows = i128::from(self.size / self.every);
+            let first = block * windows * i128::from(self.every) + i128::from(self.offset);
+            first - i128::from(self.every) + i128::from(self.size)
+        });
+        let in_front = |slice: &SavedSlice| edge.is_some_and(|edge| i128::from(slice.end) <= edge);
+        let in_back = |slice: &SavedSlice| edge.is_some_and(|edge| i128::from(slice.start) >= edge);
+        if !slices[..front].iter().all(in_front) || !slices[front..front + back].iter().all(in_back) {
             return None;
         }
         self.keys.resize(num_keys, Key::NEW);

@@ -116,7 +116,9 @@ impl Sliding {
             let peers = times[place..places.end].iter().take_while(|other| **other == time).count();
             let past = known.times.all();
             let gone = past.iter().take_while(|past| time.saturating_sub(**past) > preceding).count();
-            let mut step = known.leave(key, gone);
+            let last = past.last().map(|last| block_of(*last, preceding));
+            let turns = last.is_some_and(|last| last < block_of(time, preceding));
+            let mut step = known.leave(key, gone, turns);
             (0..peers).for_each(|_| known.times.push(time));
             step.come = place as u32..(place + peers) as u32;
             step.ask = peers as u32;
@@ -139,7 +141,8 @@ impl Sliding {
             let (row, time) = (order[place], times[place]);
             // A full window has been told of: its rows up to the start of the next leave.
             let gone = if known.times.len() as u64 == count { every as usize } else { 0 };
-            let mut step = known.leave(key, gone);
+            let turns = gone > known.front;
+            let mut step = known.leave(key, gone, turns);
             known.times.push(time);
             known.ordinals.push(first_ordinal + u64::from(row));
             step.come = place as u32..place as u32 + 1;
@@ -159,7 +162,8 @@ impl Sliding {
             let known = &mut self.keys[key as usize];
             let mut gone = if known.times.len() as u64 == count { every as usize } else { 0 };
             while gone < known.times.len() {
-                let mut step = known.leave(key, gone);
+                let turns = gone > known.front;
+                let mut step = known.leave(key, gone, turns);
                 step.ask = 1;
                 self.steps.push(step);
                 let times = known.times.all();
@@ -169,7 +173,8 @@ impl Sliding {
                 gone = every as usize;
             }
             // Rows that come after all begin anew.
-            self.steps.push(known.leave(key, known.times.len()));
+            let (all, front) = (known.times.len(), known.front);
+            self.steps.push(known.leave(key, all, all > front));
         }
         let keys = self.keys.len();
         for column in &mut self.columns {
@@ -292,8 +297,8 @@ impl Found {
 }
 
 impl Key {
-    /// So many rows leave the queue.
-    fn leave(&mut self, key: u32, rows: usize) -> Step {
+    /// So many rows leave the queue; `turns`: those of the front all do, and the back becomes it.
+    fn leave(&mut self, key: u32, rows: usize, turns: bool) -> Step {
         self.times.leave(rows);
         if self.ordinals.len() > 0 {
             self.ordinals.leave(rows);
@@ -301,13 +306,20 @@ impl Key {
         let leave = rows.min(self.front);
         self.front -= leave;
         let mut step = Step { key, leave: leave as u32, ..Step::default() };
-        let more = rows - leave;
-        if more > 0 {
+        debug_assert!(turns || rows == leave, "what leaves is of the front");
+        if turns {
+            debug_assert_eq!(self.front, 0, "the front is used up");
             self.front = self.times.len();
-            step.turn = Some(more as u32);
+            step.turn = Some((rows - leave) as u32);
         }
         step
     }
+}
+
+/// The block of time that a row is in. A window reaches over two of them at most, and the front is made anew where one ends:
+/// so floats are joined in the same way whatever came before, and threads that begin with different rows agree.
+fn block_of(time: i64, preceding: i64) -> i128 {
+    i128::from(time).div_euclid(i128::from(preceding) + 1)
 }
 
 /// Rows put together by key, in order for each.

@@ -152,7 +152,7 @@ impl Tumbling {
 }
 
 /// The start of the last window of a grid that begins at `time` or before; the first of all times where it would be before that.
-pub(crate) fn start_of(time: i64, every: i64, offset: i64) -> i64 {
+pub fn start_of(time: i64, every: i64, offset: i64) -> i64 {
     let (time, every, offset) = (i128::from(time), i128::from(every), i128::from(offset));
     let start = (time - offset).div_euclid(every) * every + offset;
     start.max(i128::from(i64::MIN)) as i64

@@ -1,0 +1,137 @@
+//! Windows over long tables: on any number of threads, and as a stream however it is cut, saved and restored, the very same
+//! output, floats to their last bit.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use cepheid_engine::{Engine, EngineOptions, MatchOptions, aggregate_table};
+use cepheid_event::Table;
+use cepheid_ir::Window;
+use cepheid_matcher::threads::times_shared;
+use cepheid_testkit::SplitMix64;
+use cepheid_testkit::cuts::{Cut, cut};
+
+/// Rows of few keys, some seconds apart or none; floats whose sums depend on the order of additions.
+fn rows(random: &mut SplitMix64, count: usize) -> RecordBatch {
+    let mut time = -1_000_000_000;
+    let times: Vec<i64> = (0..count)
+        .map(|_| {
+            time += *random.choose(&[0, 0, 1, 1, 2, 40]) * 1_000_000;
+            time
+        })
+        .collect();
+    let keys: Int64Array = (0..count).map(|_| random.below(5) as i64).collect();
+    let value = |random: &mut SplitMix64| {
+        (random.below(1_000_003) as f64 - 500_000.0) / 7.0 * 10_f64.powi(random.below(9) as i32)
+    };
+    let values: Float64Array = (0..count).map(|_| (!random.chance(5)).then(|| value(random))).collect();
+    let columns: [(&str, ArrayRef); 3] = [
+        ("ts", Arc::new(TimestampMicrosecondArray::from(times))),
+        ("key", Arc::new(keys)),
+        ("x", Arc::new(values)),
+    ];
+    RecordBatch::try_from_iter(columns).expect("columns of one length")
+}
+
+fn random_frame(random: &mut SplitMix64) -> String {
+    let second = 1_000_000_000;
+    let span = |random: &mut SplitMix64, most: usize| (1 + random.below(most)) as i64 * second;
+    match random.below(5) {
+        0 => {
+            let size = span(random, 30);
+            format!(r#"{{"time":{{"size_ns":{size},"every_ns":{}}}}}"#, size + span(random, 3) - second)
+        }
+        1 | 2 => {
+            let every = span(random, 10);
+            let (size, offset) = (every + span(random, 60), span(random, 50) % every);
+            format!(r#"{{"time":{{"size_ns":{size},"every_ns":{every},"offset_ns":{offset}}}}}"#)
+        }
+        3 => format!(r#"{{"range":{{"preceding_ns":{}}}}}"#, span(random, 50) - second),
+        _ => match random.below(3) {
+            0 => format!(r#"{{"session":{{"gap_ns":{}}}}}"#, span(random, 20)),
+            1 => format!(r#"{{"rows":{{"rows":{},"every":{}}}}}"#, 1 + random.below(30), 1 + random.below(9)),
+            _ => format!(r#"{{"rows":{{"rows":{},"every":40}}}}"#, 1 + random.below(30)),
+        },
+    }
+}
+
+fn window(random: &mut SplitMix64) -> Window {
+    let functions = ["sum", "avg", "min", "max", "stddev", "var_pop", "count"];
+    let count = 1 + random.below(functions.len());
+    let measures: Vec<String> = (0..count)
+        .map(|place| {
+            let function = random.choose(&functions);
+            format!(r#"{{"name":"v{place}","value":{{"aggregate":{{"function":"{function}","args":[{{"column":{{"name":"x"}}}}]}}}}}}"#)
+        })
+        .collect();
+    let by = if random.chance(70) { r#""partition_by":[{"name":"key"}],"# } else { "" };
+    let text = format!(
+        r#"{{"cepheid_ir":1,"window":{{"name":"window",{by}"frame":{},"measures":[{}]}}}}"#,
+        random_frame(random),
+        measures.join(",")
+    );
+    Window::from_json(&text).expect("a window")
+}
+
+/// Cells as text in which every bit of a float shows.
+fn cells(batches: &[RecordBatch]) -> Vec<String> {
+    let of_row = |batch: &RecordBatch, row: usize| {
+        let cell = |column: &ArrayRef| match cepheid_eval::read_value(&column.slice(row, 1), 0) {
+            cepheid_eval::Value::Float(value) => format!("{:016x}", value.to_bits()),
+            other => format!("{other:?}"),
+        };
+        batch.columns().iter().map(cell).collect::<Vec<_>>().join(" ")
+    };
+    batches.iter().flat_map(|batch| (0..batch.num_rows()).map(|row| of_row(batch, row))).collect()
+}
+
+fn streamed(window: &Window, batch: &RecordBatch, random: &mut SplitMix64) -> Vec<RecordBatch> {
+    let options = EngineOptions { event_time: "ts".into(), lateness_ns: Some(0), ..EngineOptions::default() };
+    let mut engine = Engine::new(vec![window.clone()], options).expect("a rule");
+    let (mut found, mut start) = (vec![], 0);
+    let most = *random.choose(&[3, 50, 700]);
+    while start < batch.num_rows() {
+        let count = (1 + random.below(most)).min(batch.num_rows() - start);
+        if random.chance(10) {
+            let blob = engine.snapshot().expect("a snapshot");
+            engine = Engine::restore(&blob, vec![window.clone()], None, None, None).expect("its own");
+        }
+        let derived = engine.push(None, &[batch.slice(start, count)], None).expect("good rows");
+        found.extend(derived.into_iter().map(|(_, table)| table.batch));
+        start += count;
+    }
+    found.extend(engine.flush().expect("the end").into_iter().map(|(_, table)| table.batch));
+    found
+}
+
+#[test]
+fn output_is_the_same_on_threads_and_in_streams_to_the_last_bit() {
+    let cases: u64 = if std::env::var_os("CEPHEID_DEEP").is_some() { 4_000 } else { 250 };
+    let base: u64 = std::env::var("CEPHEID_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let (mut windows, mut shared) = (0, 0);
+    for seed in base..base + cases {
+        let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ 21);
+        let window = window(&mut random);
+        let count = 50 + random.below(700);
+        let batch = rows(&mut random, count);
+        let place = format!("seed {seed}: {}", window.to_json());
+        let options = |threads: usize| MatchOptions {
+            event_time: Some("ts".into()),
+            threads: NonZeroUsize::new(threads),
+            rows_a_thread_min: NonZeroUsize::new(1),
+            ..MatchOptions::default()
+        };
+        let table = |how| Table::new(batch.schema(), cut(&batch, how)).expect("pieces of one table");
+        let one = aggregate_table(&window, &table(Cut::Whole), &options(1)).expect("good rows");
+        let expected = cells(std::slice::from_ref(&one));
+        let before = times_shared();
+        let several = aggregate_table(&window, &table(Cut::Random(seed)), &options(2 + seed as usize % 4));
+        shared += u64::from(times_shared() > before);
+        assert!(cells(&[several.expect("good rows")]) == expected, "on threads, {place}");
+        assert!(cells(&streamed(&window, &batch, &mut random)) == expected, "as a stream, {place}");
+        windows += expected.len();
+    }
+    println!("{windows} windows, {shared} of {cases} shared among threads");
+    assert!(windows as u64 > cases * 40 && shared * 100 > cases * 30, "{windows} windows, {shared} shared");
+}
