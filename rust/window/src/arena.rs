@@ -36,8 +36,12 @@ pub(crate) trait States: Debug + Send + Sync {
     fn reset(&mut self, slots: &[u32]);
     /// Leaves out the first.
     fn drop_first(&mut self, states: usize);
-    /// What is known of some.
-    fn finish(&self, states: Range<usize>, reading: Reading<'_>) -> Result<ArrayRef, EvalError>;
+    /// What is known of some, one array for each question; an error with the place of its question.
+    fn finish(
+        &self,
+        states: Range<usize>,
+        readings: &[Reading<'_>],
+    ) -> Result<Vec<ArrayRef>, (usize, EvalError)>;
     /// All of them as bytes; `None`: some hold a value that cannot be written down.
     fn save(&self) -> Option<Vec<u8>>;
     /// Takes over so many that were saved; `None`: they are none of these.
@@ -138,8 +142,12 @@ impl<M: Monoid> States for Arena<M> {
         }
     }
 
-    fn finish(&self, states: Range<usize>, reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
-        self.monoid.finish(&self.states[states], reading)
+    fn finish(
+        &self,
+        states: Range<usize>,
+        readings: &[Reading<'_>],
+    ) -> Result<Vec<ArrayRef>, (usize, EvalError)> {
+        self.monoid.finish_all(&self.states[states], readings)
     }
 
     fn save(&self) -> Option<Vec<u8>> {

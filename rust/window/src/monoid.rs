@@ -39,6 +39,21 @@ pub(crate) trait Monoid: Clone + Debug + Send + Sync + 'static {
     /// [`EvalError::Overflow`] and its like.
     fn finish(&self, states: &[Self::State], reading: Reading<'_>) -> Result<ArrayRef, EvalError>;
 
+    /// The same of several questions, in one pass where that is cheaper.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish), with the place of the question.
+    fn finish_all(
+        &self,
+        states: &[Self::State],
+        readings: &[Reading<'_>],
+    ) -> Result<Vec<ArrayRef>, (usize, EvalError)> {
+        let of = |(place, reading): (usize, &Reading<'_>)| {
+            self.finish(states, *reading).map_err(|error| (place, error))
+        };
+        readings.iter().enumerate().map(of).collect()
+    }
+
     /// Adds row after row, `rows[i]` to the state `slots[i]`.
     fn add_all(&self, states: &mut [Self::State], slots: &[u32], args: &Self::Args, first_row: usize) {
         for (row, slot) in slots.iter().enumerate() {

@@ -39,8 +39,8 @@ pub(crate) trait Slides: Debug + Send + Sync {
     /// Takes steps, one after the other; without arguments if no rows come.
     fn run(&mut self, keys: usize, steps: &[Step], args: Option<&dyn Any>);
     /// What is known of the windows that were asked for, in that order; they are forgotten.
-    fn finish(&mut self, readings: &mut dyn Iterator<Item = Reading<'_>>)
-    -> Result<Vec<ArrayRef>, EvalError>;
+    /// An error comes with the place of its question.
+    fn finish(&mut self, readings: &[Reading<'_>]) -> Result<Vec<ArrayRef>, (usize, EvalError)>;
     /// All states as bytes, key by key; `None`: some hold a value that cannot be written down.
     fn save(&self) -> Option<Vec<u8>>;
     /// Takes over what was saved, `rows[key]` rows of each key, so many of them of the front; `None`: it is none of this.
@@ -131,13 +131,9 @@ impl<M: Monoid> Slides for Slider<M> {
         }
     }
 
-    fn finish(
-        &mut self,
-        readings: &mut dyn Iterator<Item = Reading<'_>>,
-    ) -> Result<Vec<ArrayRef>, EvalError> {
-        let arrays = readings.map(|reading| self.monoid.finish(&self.asked, reading)).collect();
-        self.asked = vec![];
-        arrays
+    fn finish(&mut self, readings: &[Reading<'_>]) -> Result<Vec<ArrayRef>, (usize, EvalError)> {
+        let asked = std::mem::take(&mut self.asked);
+        self.monoid.finish_all(&asked, readings)
     }
 
     fn save(&self) -> Option<Vec<u8>> {

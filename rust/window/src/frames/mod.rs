@@ -18,6 +18,7 @@ use cepheid_eval::EvalError;
 use crate::arena::States;
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
+use crate::monoid::Reading;
 use crate::saved::SavedTable;
 
 /// Rows on their way into windows, in order of time.
@@ -79,9 +80,7 @@ impl Table {
     }
 
     fn finish(&self, states: std::ops::Range<usize>, slots: &[Slot]) -> Result<Vec<ArrayRef>, WindowError> {
-        let value = |slot: &Slot| self.0[slot.column].finish(states.clone(), slot.reading());
-        let values = slots.iter().map(|slot| value(slot).map_err(|error| slot.told(error)));
-        values.collect()
+        by_slot(slots, self.0.len(), |column, readings| self.0[column].finish(states.clone(), readings))
     }
 
     fn drop_first(&mut self, states: usize) {
@@ -102,6 +101,22 @@ impl Table {
     pub(crate) fn bytes(&self) -> usize {
         self.0.iter().map(|states| states.bytes()).sum()
     }
+}
+
+/// The values of every slot. `finish` gives those that are asked of an aggregate.
+fn by_slot(
+    slots: &[Slot],
+    columns: usize,
+    mut finish: impl FnMut(usize, &[Reading<'_>]) -> Result<Vec<ArrayRef>, (usize, EvalError)>,
+) -> Result<Vec<ArrayRef>, WindowError> {
+    let mut values: Vec<Option<ArrayRef>> = vec![None; slots.len()];
+    for column in 0..columns {
+        let own: Vec<usize> = (0..slots.len()).filter(|slot| slots[*slot].column == column).collect();
+        let readings: Vec<Reading<'_>> = own.iter().map(|slot| slots[*slot].reading()).collect();
+        let found = finish(column, &readings).map_err(|(place, error)| slots[own[place]].told(error))?;
+        own.iter().zip(found).for_each(|(slot, array)| values[*slot] = Some(array));
+    }
+    Ok(values.into_iter().map(|values| values.expect("every slot is of a column")).collect())
 }
 
 /// An error of arguments that are made ready.

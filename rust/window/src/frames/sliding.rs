@@ -7,12 +7,12 @@
 
 use std::ops::Range;
 
-use arrow_array::{ArrayRef, UInt32Array};
+use arrow_array::UInt32Array;
 
 use crate::arena::NONE;
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
-use crate::frames::{Complete, Renumbered, Rows, arguments};
+use crate::frames::{Complete, Renumbered, Rows, arguments, by_slot};
 use crate::queue::Queue;
 use crate::saved::{SavedFrame, SavedQueue};
 use crate::slider::{Slides, Step};
@@ -187,22 +187,14 @@ impl Sliding {
         let found = std::mem::take(&mut self.found);
         let pushed = std::mem::take(&mut self.pushed);
         let order = found.in_order(pushed);
-        let mut values: Vec<Option<ArrayRef>> = vec![None; slots.len()];
         let places = UInt32Array::from(order.clone());
-        for (number, column) in self.columns.iter_mut().enumerate() {
-            let own: Vec<usize> = (0..slots.len()).filter(|slot| slots[*slot].column == number).collect();
-            let arrays = column.finish(&mut own.iter().map(|slot| slots[*slot].reading()));
-            let arrays = arrays.map_err(|error| slots[own[0]].told(error))?;
-            for (slot, array) in own.into_iter().zip(arrays) {
-                let array = arrow_select::take::take(&array, &places, None)
-                    .map_err(cepheid_event::EventError::from)?;
-                values[slot] = Some(array);
-            }
-        }
+        let columns = &mut self.columns;
+        let values = by_slot(slots, columns.len(), |column, readings| columns[column].finish(readings))?;
+        let in_order = values.iter().map(|array| arrow_select::take::take(array, &places, None));
+        let values = in_order.collect::<Result<Vec<_>, _>>().map_err(cepheid_event::EventError::from)?;
         fn picked<T: Copy>(values: &[T], order: &[u32]) -> Vec<T> {
             order.iter().map(|place| values[*place as usize]).collect()
         }
-        let values = values.into_iter().map(|values| values.expect("every slot is of a column")).collect();
         if let Span::Range(_) = self.span {
             // One for each row, in order of these.
             return Ok(Complete { keys: found.keys, starts: vec![], ends: vec![], values });
