@@ -108,3 +108,81 @@ def test_what_is_no_rule_is_refused():
     for rules in (5, "SELECT", [cep.window(n=cep.count())], cep.window(n=cep.count()), {"a": 5}):
         with pytest.raises(TypeError, match=r"rule|no frame"):
             cep.Engine(rules)
+
+
+def test_a_call_that_fails_leaves_windows_as_they_were():
+    # Sums of integers may leave 64 bits, and the second rule divides by what comes.
+    shares = cep.window(share="SUM(100 / amount)", by="shop").rows(2).named("shares")
+    engine = cep.Engine([totals(), shares])
+    engine.push(orders((1, "a", 5), (2, "b", 7)))
+    before = engine.snapshot()
+    with pytest.raises(cep.EvaluationError):
+        engine.push(orders((3, "a", 1), (4, "a", 0)))
+    assert engine.snapshot() == before
+    with pytest.raises(cep.EvaluationError):
+        engine.push(orders((3, "a", 2**62), (4, "a", 2**62), (30, "a", 1)))
+    assert engine.snapshot() == before
+    assert told(engine.push(orders((12, "a", 1)))) == [("a", 10, 5), ("b", 10, 7)]
+
+
+def test_rows_that_were_refused_say_nothing_of_columns():
+    engine = cep.Engine(cep.window(total="SUM(6 / x)", last=col.note).tumbling("10s").named("totals"))
+    with pytest.raises(cep.EvaluationError):
+        engine.push([{"ts": 1, "x": 0, "note": "a"}])
+    engine.push([{"note": 5, "x": 2.0, "ts": 1}])
+    assert [dict(row)["last"] for row in engine.flush()["totals"]] == [5]
+
+
+def test_a_restored_engine_loses_nothing_when_its_first_call_fails():
+    rules = [totals(), cep.window(share="SUM(100 / amount)").rows(2).named("shares")]
+    engine = cep.Engine(rules)
+    engine.push(orders((1, "a", 5)))
+    engine = cep.Engine.restore(engine.snapshot(), rules)
+    with pytest.raises(cep.EvaluationError):
+        engine.push(orders((2, "a", 0), (3, "a", 0)))
+    assert told(engine.flush()) == [("a", 10, 5)]
+
+
+def test_a_limit_on_memory_names_the_window_and_changes_nothing():
+    engine = cep.Engine(
+        cep.window(all="ARRAY_AGG(amount)", by="shop").tumbling("1h").named("lists"), memory_limit="1MB"
+    )
+    engine.push(orders((1, "a", 5)))
+    before = engine.snapshot()
+    with pytest.raises(cep.StateLimitError) as caught:
+        engine.push(orders(*((2, "a", amount) for amount in range(50_000))))
+    assert "lists" in str(caught.value)
+    assert engine.snapshot() == before
+
+
+def test_two_windows_of_one_topic_must_have_one_shape():
+    first = cep.window(n=cep.count()).tumbling("10s").named("first").emit("counts")
+    other = cep.window(m=cep.count()).tumbling("10s").named("other").emit("counts")
+    engine = cep.Engine([first, other])
+    engine.push(orders((1, "a", 5)))
+    before = engine.snapshot()
+    with pytest.raises(cep.SchemaError) as caught:
+        engine.push(orders((11, "a", 5)))
+    assert caught.value.code == "topic-conflict"
+    assert engine.snapshot() == before
+    alike = cep.Engine([first, cep.window(n=col.amount.count()).tumbling("5s").named("fives").emit("counts")])
+    derived = alike.push(orders((1, "a", 5), (6, "a", 5), (11, "a", 5)))
+    assert [(row["window_end"] // SECOND, row["n"]) for row in derived["counts"]] == [(5, 1), (10, 2), (10, 1)]
+
+
+def test_keys_that_nothing_is_kept_of_are_forgotten():
+    engine = cep.Engine(cep.window(n=cep.count(), by="shop").tumbling("10s").named("totals"))
+    for second in range(0, 200, 10):
+        engine.push(orders(*((second, f"{second}-{shop}", 1) for shop in range(500))))
+    [rule] = engine.stats().rules
+    assert rule.matches == 500 * 19
+    assert rule.keys < 4_000
+    assert len(engine.flush()["totals"]) == 500
+
+
+@pytest.mark.parametrize("rows", [[], [{"ts": 1, "shop": None, "amount": None}]])
+def test_little_or_nothing_is_no_harm(rows):
+    engine = cep.Engine(totals())
+    engine.push(rows)
+    found = engine.flush()
+    assert told(found) == ([] if not rows else [(None, 10, None)])

@@ -32,6 +32,8 @@ pub(crate) struct WindowRule {
     tidied: usize,
     /// How it was before the call, if that has to be known.
     before: Option<Before>,
+    /// What it was compiled to before the call, if that has changed, and whether it kept anything.
+    compiled_before: Option<(Option<Arc<CompiledWindow>>, bool)>,
 }
 
 #[derive(Debug)]
@@ -105,6 +107,7 @@ impl WindowRule {
             kept: Kept::default(),
             tidied: 0,
             before: None,
+            compiled_before: None,
         })
     }
 
@@ -130,6 +133,7 @@ impl WindowRule {
 
     pub(crate) fn commit(&mut self) {
         self.before = None;
+        self.compiled_before = None;
     }
 
     pub(crate) fn roll_back(&mut self) {
@@ -138,6 +142,13 @@ impl WindowRule {
             self.visited = before.visited;
             self.compiled = before.compiled;
             self.kept = before.kept;
+        }
+        if let Some((compiled, kept)) = self.compiled_before.take() {
+            // Rows that were refused say nothing of what columns there are.
+            self.compiled = compiled;
+            if !kept {
+                self.kept = Kept::default();
+            }
         }
     }
 
@@ -162,6 +173,7 @@ impl WindowRule {
         let time = ColumnName { name: binding.event_time.clone(), quoted: true };
         let column = cepheid_event::resolve_column(&binding.schema, &time.name, true)?;
         let plan = WindowPlan::compile(&window, &binding.schema, column)?;
+        self.compiled_before.get_or_insert((self.compiled.clone(), self.kept.keys.is_some()));
         if self.kept.keys.is_none() {
             let field = |key: &usize| binding.schema.field(*key);
             let types = plan.keys().iter().map(|key| field(key).data_type().clone()).collect();

@@ -92,6 +92,7 @@ impl WindowRule {
     ) -> Result<(), EngineError> {
         (self.reported, self.visited) = (saved.reported, saved.visited);
         let compiled = self.compile(columns, bound, event_time)?;
+        self.commit();
         let (kept, compiled) = match (saved.kept, compiled) {
             (None, _) => return Ok(()),
             (Some(_), None) => return refuse("it has windows of a rule whose topics have sent nothing"),

@@ -225,24 +225,32 @@ impl SequenceMatcher {
         let base = saved.starts.first().map_or(0, |start| start.row);
         let mut nodes: Vec<u32> = vec![];
         let mut hashes: Vec<u64> = vec![];
+        // The first row of those that lead to it.
+        let mut firsts: Vec<u64> = vec![];
         for (number, node) in saved.nodes.iter().enumerate() {
             let row = base.checked_add(node.row);
             let parent = (node.back as usize).checked_sub(1).map(|_| number.checked_sub(node.back as usize));
             let (Some(row), true) = (row, (node.place as usize) < self.automaton.positions.len()) else {
                 return refuse("a row");
             };
-            let (parent, hash) = match parent {
-                None => (NONE, 0),
+            let (parent, hash, first) = match parent {
+                None => (NONE, 0, row),
                 Some(Some(parent)) if state.nodes.get(nodes[parent]).row < row => {
-                    (nodes[parent], hashes[parent])
+                    (nodes[parent], hashes[parent], firsts[parent])
                 }
                 Some(_) => return refuse("rows"),
             };
             hashes.push(membership_hash(hash, row, self.variable_of[node.place as usize]));
+            firsts.push(first);
             state.hold(parent);
             nodes.push(state.nodes.insert(Node { row, parent, place: node.place, holders: 0 }));
         }
-        let node_of = |number: u32| nodes.get(number as usize).copied().ok_or("a run without rows");
+        // A run holds no row from before it began.
+        let node_of = |number: u32, start: u64| match firsts.get(number as usize) {
+            None => Err("a run without rows"),
+            Some(first) if *first < start => Err("a run that begins before its start"),
+            Some(_) => Ok(nodes[number as usize]),
+        };
         let mut found = FoundSequences::default();
         let mut last: Option<(u64, u64, i64)> = None;
         let mut loose = vec![];
@@ -256,7 +264,7 @@ impl SequenceMatcher {
             last = Some(now);
             let number = state.add_start(id, start.row, start.position, start.time);
             for known in start.known {
-                let complete = Complete { node: node_of(known.node)?, holds: known.holds };
+                let complete = Complete { node: node_of(known.node, start.row)?, holds: known.holds };
                 state.hold(complete.node);
                 state.starts.get_mut(number).known.push_back(complete);
                 state.partitions.get_mut(id).known += 1;
@@ -264,7 +272,7 @@ impl SequenceMatcher {
             for run in start.runs {
                 let mut threads: VecDeque<Thread> = VecDeque::new();
                 for thread in run.threads {
-                    let node = node_of(thread.node)?;
+                    let node = node_of(thread.node, start.row)?;
                     let bounds = self.automaton.bounds.len();
                     let (Some(wait), true) =
                         (waits.get(thread.wait as usize), [0, bounds].contains(&thread.opened.len()))
@@ -302,7 +310,7 @@ impl SequenceMatcher {
                 }
                 let added = state.add_run(number, first, threads.into());
                 if let Some(complete) = run.complete {
-                    let node = node_of(complete.node)?;
+                    let node = node_of(complete.node, start.row)?;
                     state.hold(node);
                     state.set_complete(added, Complete { node, holds: complete.holds });
                 }
