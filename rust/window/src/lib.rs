@@ -14,6 +14,7 @@ mod error;
 mod frames;
 mod monoid;
 mod operators;
+mod rope;
 mod saved;
 mod slider;
 mod state;
