@@ -16,6 +16,7 @@ from cepheid.errors import PatternError
 from cepheid.literal import data_type_node
 from cepheid.nodes import Node
 from cepheid.operators import Operators
+from cepheid.window_aggregates import WindowAggregates
 
 if TYPE_CHECKING:
     from cepheid.namespaces import TemporalFunctions, TextFunctions
@@ -26,7 +27,7 @@ __all__ = ["Expr"]
 Text: TypeAlias = str
 
 
-class Expr(Operators):
+class Expr(Operators, WindowAggregates):
     """An expression over the columns of the row under test and of the rows accepted before.
 
     Built with `col`, `ref`, `lit` and the functions of this package. ``==`` builds an expression too; to compare two

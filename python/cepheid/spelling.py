@@ -42,7 +42,8 @@ _TAKE_SQL = {"power", "exp", "ln", "log", "from_unixtime", "date_diff", "date_ad
 _UNIT_FIRST = {"date_diff", "date_add"}
 _AGGREGATES = {
     "sum": "sum", "avg": "avg", "min": "min", "max": "max", "count": "count", "stddev": "stddev", "variance": "var",
-    "array_agg": "list", "bool_and": "all", "bool_or": "any",
+    "array_agg": "list", "bool_and": "all", "bool_or": "any", "median": "median", "quantile": "quantile",
+    "top_k": "top_k", "ewma": "ewma",
 }  # fmt: skip
 _COLUMN_METHODS = frozenset({"count", "_variable"})
 
@@ -232,7 +233,8 @@ def _aggregate(body: dict[str, Any]) -> str:
     if function in ("count_if", "min_by", "max_by"):
         return f"cep.{function}({', '.join(expr_code(part) for part in parts)})"
     method = aggregate_method(body)
-    return f"{_tight(parts[0])}.{method}()" if method else _as_data({"aggregate": body})
+    constants = ", ".join(map(_operand, parts[1:]))
+    return f"{_tight(parts[0])}.{method}({constants})" if method else _as_data({"aggregate": body})
 
 
 def aggregate_method(body: dict[str, Any]) -> str | None:

@@ -462,6 +462,7 @@ def _default_name(node: Node) -> str | None:
     if not args:
         return str(body["function"])
     method = aggregate_method(body)
-    if len(args) != 1 or method is None or nodes.tag_of(args[0]) != "column":
+    constants = all(nodes.tag_of(arg) == "literal" for arg in args[1:])
+    if not constants or method is None or nodes.tag_of(args[0]) != "column":
         return None
     return f"{args[0]['column']['name']}_{method}"

@@ -420,3 +420,71 @@ def test_columns_are_checked():
         cep.aggregate(cep.window(n=cep.count()).tumbling("1s"), ORDERS, event_time="shop")
     with pytest.raises(cep.EvaluationError):
         cep.aggregate(cep.window(n=col.x.sum()).tumbling("1s"), {"ts": [0, 0], "x": [2**62, 2**62]})
+
+
+# Aggregates that patterns do not have.
+
+BESIDE = {
+    "cep.window(col.x.median(), col.x.quantile(0.25)).rows(1)": {
+        "x_median": "MEDIAN(x)",
+        "x_quantile": "QUANTILE_CONT(x, 0.25)",
+    },
+    "cep.window(col.x.top_k(3), mean=(col.x * 2).ewma(0.5)).rows(1)": {
+        "x_top_k": "TOP_K(x, 3)",
+        "mean": "EWMA(x * 2, 0.5)",
+    },
+}
+
+
+@pytest.mark.parametrize("code", BESIDE)
+def test_aggregates_of_windows_are_spelled_alike_in_python_and_in_sql(code):
+    window = eval(code, dict(NAMES))
+    assert window == cep.window(BESIDE[code]).rows(1)
+    assert eval(repr(window), dict(NAMES)) == window
+    assert Window.from_json(window.to_json()) == window
+
+
+def test_quantiles_are_those_of_numpy():
+    values = np.random.default_rng(7).normal(size=1_000)
+    shares = [0, 0.01, 0.25, 0.5, 0.75, 0.999, 1]
+    measures = {f"q{place}": col.v.quantile(share) for place, share in enumerate(shares)}
+    window = cep.window(measures, col.v.median().alias("middle")).tumbling("1m")
+    (row,) = cep.aggregate(window, {"ts": np.arange(1_000), "v": values})
+    assert [row[f"q{place}"] for place in range(len(shares))] == pytest.approx(np.quantile(values, shares).tolist())
+    assert row["middle"] == pytest.approx(np.median(values))
+
+
+def test_the_most_frequent_are_a_list_of_their_own_type():
+    data = {"ts": [1, 2, 3, 4], "v": pa.array(["b", "a", "a", None]).dictionary_encode()}
+    found = cep.aggregate(cep.window(top=col.v.top_k(5)).tumbling("1m"), data).to_arrow()
+    assert found["top"].to_pylist() == [["a", "b"]]
+    assert found.schema.field("top").type == pa.list_(pa.string())
+
+
+def test_a_weighted_mean_is_that_of_its_recurrence():
+    values = [5.0, None, 7.0, 3.0, 9.0]
+    (row,) = cep.aggregate(cep.window(mean=col.v.ewma(0.3)).tumbling("1m"), {"ts": [1, 2, 3, 4, 5], "v": values})
+    mean = 5.0
+    for value in (7.0, 3.0, 9.0):
+        mean = 0.3 * value + 0.7 * mean
+    assert row["mean"] == pytest.approx(mean)
+
+
+def test_their_constants_are_checked_when_the_window_gets_its_frame():
+    for measure in (col.x.quantile(1.5), col.x.quantile(col.x), col.x.top_k(0), col.x.top_k(0.5), col.x.ewma(0)):
+        with pytest.raises(cep.PatternError, match="the second argument of") as caught:
+            cep.window(m=measure).rows(1)
+        assert caught.value.code == "invalid-expression"
+    with pytest.raises(TypeError):
+        col.x.quantile(len)
+
+
+def test_a_pattern_that_asks_for_them_is_told_to_ask_a_window():
+    for build in (
+        lambda: cep.event("a").select(m=col.x.median()),
+        lambda: cep.event("a") >> cep.event("b", col.x > cep.ref("a").x.quantile(0.5)),
+        lambda: cep.pattern_from_sql("MATCH_RECOGNIZE (MEASURES TOP_K(x, 3) AS m PATTERN (a))"),
+    ):
+        with pytest.raises(cep.CepheidError, match="ask a window") as caught:
+            cep.match(build(), {"x": [1]})
+        assert caught.value.code == "unsupported"

@@ -7,12 +7,12 @@ use std::path::Path;
 use cepheid_engine::{MatchOptions, aggregate_table};
 use cepheid_event::Table;
 use cepheid_ir::Window;
-use cepheid_sql::parse_pattern;
+use cepheid_sql::parse_measure;
 use cepheid_testkit::cuts::{USUAL, cut};
 use cepheid_testkit::window_suite::{self, WindowCase};
 
 /// Cases of one table. Those of several topics are for streams.
-const CASES_MIN: usize = 160;
+const CASES_MIN: usize = 178;
 const TOPICS_MAX: usize = 6;
 
 fn cases() -> Vec<WindowCase> {
@@ -37,7 +37,7 @@ fn check(case: &WindowCase, window: &Window, table: &Table, threads: usize) -> R
 
 /// How often the case was run.
 fn check_all(case: &WindowCase) -> Result<usize, String> {
-    let window = match case.window(parse_pattern) {
+    let window = match case.window(parse_measure) {
         Ok(window) => window,
         Err(error) if case.error.as_deref() == Some(error.code()) => return Ok(1),
         Err(error) => return Err(format!("{}: [{}] {error}", case.name, error.code())),

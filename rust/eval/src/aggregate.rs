@@ -84,10 +84,12 @@ pub(crate) fn result_type(function: AggregateFunction, args: &[&DataType]) -> Op
             _ => None,
         },
         Min | Max if class.orders(class) => decoded(),
-        StddevSamp | StddevPop | VarSamp | VarPop if class.is_number() || class == Class::Null => {
+        StddevSamp | StddevPop | VarSamp | VarPop | Median | Quantile | Ewma
+            if class.is_number() || class == Class::Null =>
+        {
             Some(DataType::Float64)
         }
-        ArrayAgg => {
+        ArrayAgg | TopK => {
             let element = decoded()?;
             Some(DataType::List(Arc::new(arrow_schema::Field::new_list_field(element, true))))
         }

@@ -7,6 +7,11 @@ use cepheid_eval::{Leaf, RunningAggregate, TypedAggregate, TypedExpr, Value};
 use cepheid_ir::{Aggregate, AggregateFunction, Expr};
 use cepheid_testkit::SplitMix64;
 
+/// Those of matches: the others are of windows, and tested there.
+fn of_matches() -> Vec<AggregateFunction> {
+    AggregateFunction::ALL.iter().copied().filter(|function| !function.is_of_windows()).collect()
+}
+
 fn schema() -> Schema {
     Schema::new(vec![
         Field::new("i", DataType::Int32, true),
@@ -112,8 +117,7 @@ fn every_aggregate_gives_what_its_contract_says() {
         covered.insert(function);
     }
     assert_eq!(count, 29);
-    let missing: Vec<_> =
-        AggregateFunction::ALL.iter().filter(|function| !covered.contains(function)).collect();
+    let missing: Vec<_> = of_matches().into_iter().filter(|function| !covered.contains(function)).collect();
     assert!(missing.is_empty(), "no example of {missing:?}");
 }
 
@@ -162,10 +166,10 @@ fn all_at_once(aggregate: &TypedAggregate, rows: &[Vec<Value>]) -> String {
 #[test]
 fn taking_rows_back_leaves_no_trace() {
     let mut checked = 0;
-    for function in AggregateFunction::ALL {
-        let columns = columns_of(*function);
+    for function in of_matches() {
+        let columns = columns_of(function);
         for distinct in [false, true] {
-            let aggregate = aggregate(*function, columns, distinct);
+            let aggregate = aggregate(function, columns, distinct);
             let mut walked = aggregate.accumulator();
             let mut rows: Vec<Vec<Value>> = Vec::new();
             let mut random = SplitMix64::new(17);
@@ -187,16 +191,16 @@ fn taking_rows_back_leaves_no_trace() {
             assert_eq!(walked.len(), 0);
         }
     }
-    assert_eq!(checked, AggregateFunction::ALL.len() * 2 * 300);
+    assert_eq!(checked, of_matches().len() * 2 * 300);
 }
 
 #[test]
 fn running_aggregates_that_part_know_nothing_of_each_other() {
     let mut checked = 0;
-    for function in AggregateFunction::ALL {
-        let columns = columns_of(*function);
+    for function in of_matches() {
+        let columns = columns_of(function);
         for distinct in [false, true] {
-            let aggregate = aggregate(*function, columns, distinct);
+            let aggregate = aggregate(function, columns, distinct);
             let mut random = SplitMix64::new(29);
             let mut runs: Vec<(RunningAggregate, Vec<Vec<Value>>)> =
                 vec![(aggregate.running_aggregate(), vec![])];
@@ -222,7 +226,7 @@ fn running_aggregates_that_part_know_nothing_of_each_other() {
             }
         }
     }
-    assert!(checked > AggregateFunction::ALL.len() * 2 * 150 * 3, "only {checked} values compared");
+    assert!(checked > of_matches().len() * 2 * 150 * 3, "only {checked} values compared");
 }
 
 #[test]

@@ -223,5 +223,13 @@ functions! {
         MinBy = "min_by" | "arg_min", 2..=2;
         /// `max_by(x, y)`: the `x` of the row with the greatest `y`.
         MaxBy = "max_by" | "arg_max", 2..=2;
+        /// `median(x)`: float64, halfway between the two in the middle; of windows alone.
+        Median = "median", 1..=1;
+        /// `quantile(x, q)`: float64, linear between neighbours; `q` is a constant from 0 to 1; of windows alone.
+        Quantile = "quantile" | "quantile_cont", 2..=2;
+        /// `top_k(x, k)`: a list of the `k` most frequent values, the first to come first among equals; of windows alone.
+        TopK = "top_k", 2..=2;
+        /// `ewma(x, alpha)`: float64, the exponentially weighted mean in row order; of windows alone.
+        Ewma = "ewma", 2..=2;
     }
 }

@@ -25,6 +25,7 @@ pub mod window;
 mod absence;
 mod normalise;
 mod validate;
+mod window_aggregate;
 mod wire;
 
 pub use error::PatternError;
@@ -39,4 +40,5 @@ pub use pattern::{
 pub use query::{OrderItem, Query, SelectItem, WindowQuery};
 pub use trend::Trend;
 pub use window::{Frame, Window};
+pub use window_aggregate::TOP_K_MAX;
 pub use wire::{WIRE_VERSION, expr_from_json, expr_to_json};

@@ -10,6 +10,7 @@ use crate::pattern::{
     AfterMatchSkip, Between, EmptyMatches, OutputColumns, Pattern, PatternNode, RowsPerMatch, Within,
 };
 use crate::trend::trend_possible;
+use crate::window_aggregate::aggregates_of_matches;
 
 impl Pattern {
     /// Checks everything that can be checked without data.
@@ -32,6 +33,7 @@ impl Pattern {
         absences_possible(self)?;
         clauses_agree(self)?;
         trend_possible(self)?;
+        aggregates_of_matches(self)?;
         let names = self.names();
         for definition in &self.define {
             let context = format!("the condition of `{}`", definition.variable);
@@ -58,6 +60,14 @@ impl Pattern {
             }
         }
         Ok(())
+    }
+
+    /// Every expression.
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        let values = self.trend.iter().flat_map(|trend| &trend.values);
+        let measures = self.emit_at.iter().flat_map(|e| &e.measures).chain(&self.measures).chain(values);
+        let conditions = self.define.iter().map(|d| &d.condition);
+        conditions.chain(measures.map(|m| &m.value)).chain(self.root.untils()).chain(&self.having)
     }
 
     /// Variables and subsets, found once for all expressions.
@@ -92,12 +102,8 @@ fn size_within_limits(pattern: &Pattern) -> Result<(), PatternError> {
     limit("intermediate outputs", pattern.emit_at.len(), limits::CLAUSE_ITEMS_MAX)?;
     limit("topics", pattern.topics.len(), limits::VARIABLES_MAX)?;
     let values = pattern.trend.iter().flat_map(|trend| &trend.values);
-    limit("aggregates", values.clone().count(), limits::CLAUSE_ITEMS_MAX)?;
-    let measures = pattern.emit_at.iter().flat_map(|e| &e.measures).chain(&pattern.measures).chain(values);
-    let conditions = pattern.define.iter().map(|d| &d.condition);
-    let expressions =
-        conditions.chain(measures.map(|m| &m.value)).chain(pattern.root.untils()).chain(&pattern.having);
-    for expression in expressions {
+    limit("aggregates", values.count(), limits::CLAUSE_ITEMS_MAX)?;
+    for expression in pattern.expressions() {
         limit("levels of nesting in an expression", expression.depth(), limits::EXPR_DEPTH_MAX)?;
     }
     Ok(())
@@ -446,6 +452,9 @@ fn expression_well_formed(
             }
             if aggregate.distinct && aggregate.args.is_empty() {
                 return Err(invalid("COUNT(DISTINCT *) has no meaning; name a column".into()));
+            }
+            if let Some(problem) = aggregate.problem_of_windows() {
+                return Err(invalid(problem));
             }
             known_variable(&aggregate.variable)?;
             for arg in &aggregate.args {

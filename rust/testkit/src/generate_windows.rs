@@ -207,6 +207,11 @@ fn aggregate(random: &mut SplitMix64) -> Expr {
         Sum | Avg | StddevSamp | StddevPop | VarSamp | VarPop => vec![argument(random)],
         CountIf | BoolAnd | BoolOr => vec![holds(random)],
         MinBy | MaxBy => vec![any(random), any(random)],
+        Median if random.chance(50) => vec![half(random)],
+        Median => vec![argument(random)],
+        Quantile => vec![half(random), Expr::literal(*random.choose(&[0.0, 0.25, 0.5, 0.9, 1.0]))],
+        TopK => vec![any(random), Expr::literal(random.between(1, 3))],
+        Ewma => vec![half(random), Expr::literal(*random.choose(&[0.125, 0.5, 1.0]))],
     };
     let distinct = matches!(function, Count | Sum | Avg | Min | Max | ArrayAgg) && !args.is_empty();
     match of(function, args) {

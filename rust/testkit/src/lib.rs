@@ -46,6 +46,7 @@ mod reference_function;
 mod reference_output;
 mod reference_trend;
 mod reference_window;
+mod reference_window_aggregate;
 mod sequence_run;
 mod sequence_targets;
 mod sequence_timeline;

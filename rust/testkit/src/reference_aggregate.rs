@@ -7,6 +7,7 @@ use cepheid_ir::{Aggregate, AggregateFunction};
 use crate::reference::ReferenceError;
 use crate::reference_eval::{Scene, compare, evaluate};
 use crate::reference_function::float;
+use crate::reference_window_aggregate;
 use crate::value::RefValue;
 
 pub(crate) fn evaluate_aggregate(
@@ -37,6 +38,9 @@ pub(crate) fn evaluate_aggregate(
 
 fn fold(function: AggregateFunction, rows: &[Vec<RefValue>]) -> Result<RefValue, ReferenceError> {
     use AggregateFunction::*;
+    if function.is_of_windows() {
+        return reference_window_aggregate::fold(function, rows);
+    }
     let present: Vec<&Vec<RefValue>> =
         rows.iter().filter(|args| !args.last().is_some_and(RefValue::is_null)).collect();
     let first = || present.iter().map(|args| &args[0]);
@@ -84,7 +88,7 @@ fn fold(function: AggregateFunction, rows: &[Vec<RefValue>]) -> Result<RefValue,
                 variance
             })
         }
-        Count | CountIf | ArrayAgg => unreachable!("answered above"),
+        Count | CountIf | ArrayAgg | Median | Quantile | TopK | Ewma => unreachable!("answered above"),
     })
 }
 

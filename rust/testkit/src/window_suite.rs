@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use arrow_array::RecordBatch;
-use cepheid_ir::{Frame, Pattern, Window};
+use cepheid_ir::{ColumnName, Expr, Frame, Measure, Window};
 use serde::Deserialize;
 
 use crate::case_files::{self, CaseEntry, EventsEntry};
@@ -101,29 +101,30 @@ impl WindowCase {
         case_files::named(&self.name, self.rule.as_deref())
     }
 
-    /// The window. `parse` reads a `MATCH_RECOGNIZE` clause, of which the key, the measures and the condition of its only
-    /// variable are those of the window.
+    /// The window. `parse` reads an expression and the name that may stand behind it.
     ///
     /// # Errors
     /// What the parser says.
-    pub fn window<E>(&self, parse: impl FnOnce(&str) -> Result<Pattern, E>) -> Result<Window, E> {
-        let clause = |words: &str, parts: &[String]| match parts {
-            [] => String::new(),
-            parts => format!("{words} {}\n  ", parts.join(", ")),
+    ///
+    /// # Panics
+    /// If a column of the key or a measure without a name is none: a mistake in the suite.
+    pub fn window<E>(&self, parse: impl Fn(&str) -> Result<(Expr, Option<String>), E>) -> Result<Window, E> {
+        let column = |text: &String| match parse(text)?.0 {
+            Expr::Column { name, quoted, .. } => Ok(ColumnName { name, quoted }),
+            other => panic!("{}: {other:?} is no column", self.name),
         };
-        let pattern = parse(&format!(
-            "MATCH_RECOGNIZE (\n  {}{}PATTERN (A){}\n)",
-            clause("PARTITION BY", &self.by),
-            clause("MEASURES", &self.measures),
-            self.condition.as_ref().map_or(String::new(), |text| format!("\n  DEFINE A AS {text}")),
-        ))?;
+        let measure = |text: &String| {
+            let (value, name) = parse(text)?;
+            let name = name.unwrap_or_else(|| panic!("{}: {text} has no name", self.name));
+            Ok(Measure { name, value })
+        };
         Ok(Window {
             name: None,
             topic: self.topic.clone(),
-            partition_by: pattern.partition_by,
-            condition: pattern.define.into_iter().next().map(|definition| definition.condition),
+            partition_by: self.by.iter().map(column).collect::<Result<_, E>>()?,
+            condition: self.condition.as_deref().map(&parse).transpose()?.map(|(condition, _)| condition),
             frame: self.frame,
-            measures: pattern.measures,
+            measures: self.measures.iter().map(measure).collect::<Result<_, E>>()?,
             emit: None,
             event_time: None,
         })

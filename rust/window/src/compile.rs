@@ -27,6 +27,7 @@ pub(crate) struct Column {
 pub(crate) struct Slot {
     pub(crate) column: usize,
     function: Option<AggregateFunction>,
+    constant: Option<f64>,
     text: String,
     data_type: DataType,
     /// The first measure that asks for it.
@@ -35,7 +36,12 @@ pub(crate) struct Slot {
 
 impl Slot {
     pub(crate) fn reading(&self) -> Reading<'_> {
-        Reading { function: self.function, text: &self.text, data_type: &self.data_type }
+        Reading {
+            function: self.function,
+            constant: self.constant,
+            text: &self.text,
+            data_type: &self.data_type,
+        }
     }
 
     /// An error with where it belongs.
@@ -128,6 +134,7 @@ impl WindowPlan {
     }
 
     fn source(&mut self, leaf: &Leaf, measure: &str) -> Result<Source, EvalError> {
+        let mut constant = None;
         let (kind, args, function, text) = match leaf {
             Leaf::Column { index, at, .. } if at.anchor == Anchor::Last && self.is_of_rows() => {
                 return Ok(Source::Row(*index));
@@ -140,8 +147,11 @@ impl WindowPlan {
                 (kind, vec![TypedExpr::compile(&column, &self.schema)?], None, name.clone())
             }
             Leaf::Aggregate(aggregate) => {
-                let kind = Kind::of(aggregate);
-                (kind, aggregate.args.clone(), Some(aggregate.function), aggregate.text())
+                let columns = aggregate.args.len() - aggregate.function.constants();
+                let (columns, constants) = aggregate.args.split_at(columns);
+                constant = constants.first().and_then(|constant| constant.source().as_number());
+                let kind = Kind::of(aggregate, constant);
+                (kind, columns.to_vec(), Some(aggregate.function), aggregate.text())
             }
             Leaf::Classifier { .. } | Leaf::MatchNumber => unreachable!("validated: a window has no matches"),
         };
@@ -151,10 +161,13 @@ impl WindowPlan {
             self.columns.len() - 1
         });
         let data_type = leaf.data_type();
-        let known =
-            |slot: &Slot| slot.column == column && slot.function == function && slot.data_type == data_type;
+        let known = |slot: &Slot| {
+            (slot.column, slot.function, slot.constant) == (column, function, constant)
+                && slot.data_type == data_type
+        };
         let slot = self.slots.iter().position(known).unwrap_or_else(|| {
-            self.slots.push(Slot { column, function, text, data_type, measure: measure.to_owned() });
+            let measure = measure.to_owned();
+            self.slots.push(Slot { column, function, constant, text, data_type, measure });
             self.slots.len() - 1
         });
         Ok(Source::Slot(slot))

@@ -15,6 +15,7 @@ mod frames;
 mod monoid;
 mod operators;
 mod queue;
+mod rope;
 mod saved;
 mod slider;
 mod state;

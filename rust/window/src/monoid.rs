@@ -78,6 +78,8 @@ pub(crate) trait Monoid: Clone + Debug + Send + Sync + 'static {
 pub(crate) struct Reading<'a> {
     /// The value of which aggregate, where a state knows those of several.
     pub(crate) function: Option<AggregateFunction>,
+    /// The constant that it is given, where that is asked of the state and not kept in it.
+    pub(crate) constant: Option<f64>,
     /// The aggregate in short, for errors.
     pub(crate) text: &'a str,
     /// The type that it is to have.

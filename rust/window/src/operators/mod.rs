@@ -6,6 +6,9 @@
 //! | [`sums`] | SUM, AVG | integers; floats |
 //! | [`moments`] | VAR, STDDEV | numbers |
 //! | [`extremes`] | MIN, MAX | integers, times; floats |
+//! | [`quantiles`] | MEDIAN, QUANTILE | numbers |
+//! | [`frequent`] | TOP_K | anything |
+//! | [`weighted`] | EWMA | numbers |
 //! | [`ends`] | the first and the last row | anything |
 //! | [`summary`] | several of the three above, of the same | floats |
 //! | [`folded`] | every other, and DISTINCT | anything |
@@ -14,10 +17,13 @@ mod count;
 mod ends;
 mod extremes;
 mod folded;
+mod frequent;
 mod moments;
 mod numbers;
+mod quantiles;
 mod summary;
 mod sums;
+mod weighted;
 
 use arrow_schema::DataType;
 use cepheid_eval::TypedAggregate;
@@ -42,6 +48,12 @@ pub(crate) enum Kind {
     Summary(Parts),
     Least(Order),
     Greatest(Order),
+    /// All values, for quantiles.
+    Numbers,
+    /// How often values come.
+    Frequent,
+    /// The mean weighted by a share of each new value.
+    Weighted(f64),
     First,
     Last,
     Folded(TypedAggregate),
@@ -63,8 +75,8 @@ pub(crate) enum Order {
 }
 
 impl Kind {
-    /// What is kept for an aggregate.
-    pub(crate) fn of(aggregate: &TypedAggregate) -> Self {
+    /// What is kept for an aggregate; `constant`: what it is given beside columns.
+    pub(crate) fn of(aggregate: &TypedAggregate, constant: Option<f64>) -> Self {
         use AggregateFunction::*;
         let folded = || Self::Folded(aggregate.clone());
         let Some(arg) = aggregate.args.first() else { return Self::Rows };
@@ -89,6 +101,9 @@ impl Kind {
             (StddevSamp | StddevPop | VarSamp | VarPop, _) if floats || integers => Self::Moments,
             (Min, Some(order)) => Self::Least(order),
             (Max, Some(order)) => Self::Greatest(order),
+            (Median | Quantile, _) => Self::Numbers,
+            (TopK, _) => Self::Frequent,
+            (Ewma, _) => Self::Weighted(constant.expect("validated: it is given a share")),
             _ => folded(),
         }
     }
@@ -149,6 +164,9 @@ impl Kind {
             Self::Least(Order::Floats) => arena(extremes::Floats::<true>),
             Self::Greatest(Order::Integers) => arena(extremes::Integers::<false>),
             Self::Greatest(Order::Floats) => arena(extremes::Floats::<false>),
+            Self::Numbers => arena(quantiles::Numbers),
+            Self::Frequent => arena(frequent::Frequent),
+            Self::Weighted(share) => arena(weighted::Weighted::new(*share)),
             Self::First => arena(ends::First),
             Self::Last => arena(ends::Last),
             Self::Folded(aggregate) => arena(folded::Folded::new(aggregate)),
@@ -178,6 +196,9 @@ impl Kind {
             Self::Least(Order::Floats) => slider(extremes::Floats::<true>),
             Self::Greatest(Order::Integers) => slider(extremes::Integers::<false>),
             Self::Greatest(Order::Floats) => slider(extremes::Floats::<false>),
+            Self::Numbers => slider(quantiles::Numbers),
+            Self::Frequent => slider(frequent::Frequent),
+            Self::Weighted(share) => slider(weighted::Weighted::new(*share)),
             Self::First => slider(ends::First),
             Self::Last => slider(ends::Last),
             Self::Folded(aggregate) => slider(folded::Folded::new(aggregate)),

@@ -1,0 +1,95 @@
+"""Aggregates that windows know and patterns do not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cepheid import building
+
+if TYPE_CHECKING:
+    from cepheid.expr import Expr
+
+
+class WindowAggregates:
+    """What a window is asked about an `Expr` beside the aggregates of matches. In a pattern they are refused."""
+
+    __slots__ = ()
+
+    def median(self) -> Expr:
+        """The number in the middle of a window, or halfway between the two in the middle: a float; NULL of none.
+
+        Exact: it keeps every number of the window. NaN is greater than every other number.
+
+        Example:
+            >>> import cepheid as cep
+            >>> from cepheid import col
+            >>> window = cep.window(col.price.median(), by="symbol").tumbling("1m")
+            >>> cep.aggregate(window, {"ts": [1, 2, 3], "symbol": ["a", "a", "a"], "price": [7, 1, 3]}).to_arrow()[
+            ...     "price_median"
+            ... ].to_pylist()
+            [3.0]
+        """
+        return building.aggregate("median", building.operand(self))
+
+    def quantile(self, q: float) -> Expr:
+        """The number below which a share of a window's numbers lies, linear between neighbours: a float; NULL of none.
+
+        As DuckDB's ``quantile_cont`` and Polars' ``quantile(q, interpolation="linear")``. Exact: it keeps every number
+        of the window, once for all quantiles of one expression.
+
+        Args:
+            q: The share, from 0 (the least) to 1 (the greatest).
+
+        Raises:
+            TypeError: `q` is no constant.
+            PatternError: It is no number from 0 to 1 (code ``invalid-expression``, when the window gets its frame).
+
+        Example:
+            >>> from cepheid import col
+            >>> col.latency.quantile(0.99)
+            col.latency.quantile(0.99)
+        """
+        return building.aggregate("quantile", building.operand(self), building.operand(q))
+
+    def top_k(self, k: int) -> Expr:
+        """The most frequent values of a window, most frequent first, as a list; NULL of none.
+
+        Among values that are equally frequent the first to come stands first. Exact.
+
+        Args:
+            k: How many at most, from 1 to 10,000.
+
+        Raises:
+            TypeError: `k` is no constant.
+            PatternError: It is no such number (code ``invalid-expression``, when the window gets its frame).
+
+        Example:
+            >>> import cepheid as cep
+            >>> from cepheid import col
+            >>> window = cep.window(pages=col.page.top_k(2)).tumbling("1h")
+            >>> list(cep.aggregate(window, {"ts": [1, 2, 3, 4], "page": ["/", "/a", "/b", "/b"]}))[0]["pages"]
+            ['/b', '/']
+        """
+        return building.aggregate("top_k", building.operand(self), building.operand(k))
+
+    def ewma(self, alpha: float) -> Expr:
+        """The exponentially weighted mean of a window's numbers in row order: a float; NULL of none.
+
+        The first number, and from then on ``alpha * number + (1 - alpha) * mean``: as Polars'
+        ``ewm_mean(alpha=alpha, adjust=False, ignore_nulls=True)``.
+
+        Args:
+            alpha: The share of each new number, above 0 and at most 1.
+
+        Raises:
+            TypeError: `alpha` is no constant.
+            PatternError: It is no such number (code ``invalid-expression``, when the window gets its frame).
+
+        Example:
+            >>> import cepheid as cep
+            >>> from cepheid import col
+            >>> window = cep.window(smooth=col.price.ewma(0.5)).rows(3)
+            >>> list(cep.aggregate(window, {"ts": [1, 2, 3], "price": [2.0, 4.0, 8.0]}))[0]["smooth"]
+            5.5
+        """
+        return building.aggregate("ewma", building.operand(self), building.operand(alpha))
