@@ -410,6 +410,13 @@ def test_an_empty_table_has_no_windows_but_columns():
     assert (len(found), found.column_names) == (0, ["shop", "window_start", "window_end", "total", "n"])
 
 
+def test_a_row_is_in_no_more_windows_than_can_be_told_of():
+    asked = cep.window(n=cep.count())
+    assert len(cep.aggregate(asked.hopping("1s", every="1ms"), {"ts": [5]})) == 1000
+    with pytest.raises(cep.PatternError, match="more than 2\\^20 windows"):
+        asked.hopping("1h", every="1us")
+
+
 def test_columns_are_checked():
     with pytest.raises(cep.SchemaError) as caught:
         cep.aggregate(cep.window(n=col.amont.sum()).tumbling("1s"), ORDERS)

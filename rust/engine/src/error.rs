@@ -153,6 +153,9 @@ impl From<WindowError> for EngineError {
     fn from(error: WindowError) -> Self {
         match error {
             WindowError::Pattern(error) => Self::Pattern(error),
+            WindowError::TooMany { limit } => {
+                Self::Match(MatchError::TooLarge { what: "windows at once", limit })
+            }
             WindowError::Event(error) => Self::Event(error),
             WindowError::Eval { context, source } => Self::Eval { context, source },
         }

@@ -89,6 +89,9 @@ impl Frame {
             Self::Time { every_ns, offset_ns, .. } if !(0..every_ns).contains(&offset_ns) => Some(
                 "the offset of windows must be at least zero and less than the step from one to the next",
             ),
+            Self::Time { size_ns, every_ns, .. } if size_ns / every_ns > OVERLAP_MAX => {
+                Some("a row would be in more than 2^20 windows; make the step from one to the next longer")
+            }
             Self::Range { preceding_ns } if preceding_ns < 0 => {
                 Some("a window cannot reach back less than zero")
             }
@@ -104,6 +107,8 @@ impl Frame {
     }
 }
 
+/// Most windows of a grid that a row may be in: each is reported.
+pub const OVERLAP_MAX: i64 = 1 << 20;
 /// Most rows of a window by rows.
 pub const ROWS_MAX: u64 = 1 << 31;
 

@@ -10,6 +10,12 @@ pub enum WindowError {
     /// The window says something impossible of these columns.
     #[error(transparent)]
     Pattern(#[from] PatternError),
+    /// More windows at once than there is room for.
+    #[error("more than {limit} windows")]
+    TooMany {
+        /// How many there may be.
+        limit: u64,
+    },
     /// The rows do not fit.
     #[error(transparent)]
     Event(#[from] EventError),

@@ -20,6 +20,9 @@ use crate::frames::tumbling::start_of;
 use crate::frames::{Complete, Renumbered, Rows, Table};
 use crate::saved::{SavedFrame, SavedSlice, are_keys};
 
+/// Most windows that are told of at once: a step far shorter than the window makes as many of a single row as there are steps.
+const WINDOWS_MAX: usize = 1 << 26;
+
 /// Stands for no number.
 const NEVER: u64 = u64::MAX;
 
@@ -170,7 +173,7 @@ impl Hopping {
             // The first window that it is in and that has not been reported.
             let first = self.end_after(oldest.start);
             let end = self.reported.map_or(first, |end| first.max(end.saturating_add(self.every)));
-            if end > time {
+            if end > time || self.found.keys.len() > WINDOWS_MAX {
                 break;
             }
             self.report(end);
@@ -190,7 +193,7 @@ impl Hopping {
             let first = self.end_after(oldest.start);
             let end = self.reported.map_or(first, |end| first.max(end.saturating_add(self.every)));
             self.report(end);
-            if end == i64::MAX {
+            if end == i64::MAX || self.found.keys.len() > WINDOWS_MAX {
                 break;
             }
         }
@@ -345,6 +348,9 @@ impl Hopping {
 
     pub(crate) fn complete(&mut self, slots: &[Slot]) -> Result<Complete, WindowError> {
         let windows = self.found.keys.len();
+        if windows > WINDOWS_MAX {
+            return Err(WindowError::TooMany { limit: WINDOWS_MAX as u64 });
+        }
         let values = self.windows.finish(0..windows, slots)?;
         self.windows = self.windows.none();
         Ok(Complete { values, ..std::mem::take(&mut self.found) })
