@@ -43,7 +43,7 @@ _UNIT_FIRST = {"date_diff", "date_add"}
 _AGGREGATES = {
     "sum": "sum", "avg": "avg", "min": "min", "max": "max", "count": "count", "stddev": "stddev", "variance": "var",
     "array_agg": "list", "bool_and": "all", "bool_or": "any", "median": "median", "quantile": "quantile",
-    "top_k": "top_k", "ewma": "ewma",
+    "top_k": "top_k", "ewma": "ewma", "approx_n_unique": "approx_n_unique", "approx_quantile": "approx_quantile",
 }  # fmt: skip
 _COLUMN_METHODS = frozenset({"count", "_variable"})
 

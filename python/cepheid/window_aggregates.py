@@ -93,3 +93,41 @@ class WindowAggregates:
             5.5
         """
         return building.aggregate("ewma", building.operand(self), building.operand(alpha))
+
+    def approx_n_unique(self) -> Expr:
+        """About how many different values, NULL apart, a window has, in 4 KiB at most; `n_unique` keeps them all.
+
+        HyperLogLog: the standard error is 1.6 %, so that 95 of 100 answers are within 3.2 % of the truth. Up to 256
+        values are counted exactly. The same rows give the same answer, however they are cut.
+
+        Example:
+            >>> import cepheid as cep
+            >>> from cepheid import col
+            >>> window = cep.window(users=col.user.approx_n_unique()).tumbling("1h")
+            >>> list(cep.aggregate(window, {"ts": [1, 2, 3], "user": ["a", "b", "a"]}))[0]["users"]
+            2
+        """
+        return building.aggregate("approx_n_unique", building.operand(self))
+
+    def approx_quantile(self, q: float, error: float = 0.01) -> Expr:
+        """About the number below which a share of a window's numbers lies: a float; NULL of none.
+
+        DDSketch: `quantile`, of neighbours that are each within a relative error of the true ones, in some hundred
+        buckets for each power of ten (at 1 %) instead of every number. In sliding windows it takes as much room as
+        `quantile`, which is exact.
+
+        Args:
+            q: The share, from 0 (the least) to 1 (the greatest).
+            error: The relative error, from 0.0001 to 0.5.
+
+        Raises:
+            TypeError: One is no constant.
+            PatternError: One is no such number (code ``invalid-expression``, when the window gets its frame).
+
+        Example:
+            >>> from cepheid import col
+            >>> col.latency.approx_quantile(0.99, error=0.05)
+            col.latency.approx_quantile(0.99, 0.05)
+        """
+        constants = [building.operand(q)] if error == 0.01 else [building.operand(q), building.operand(error)]
+        return building.aggregate("approx_quantile", building.operand(self), *constants)

@@ -440,6 +440,11 @@ BESIDE = {
         "x_top_k": "TOP_K(x, 3)",
         "mean": "EWMA(x * 2, 0.5)",
     },
+    "cep.window(col.x.approx_n_unique(), a=col.x.approx_quantile(0.5), b=col.x.approx_quantile(0.5, 0.1)).rows(1)": {
+        "x_approx_n_unique": "APPROX_COUNT_DISTINCT(x)",
+        "a": "APPROX_QUANTILE(x, 0.5)",
+        "b": "APPROX_PERCENTILE(x, 0.5, 0.1)",
+    },
 }
 
 
@@ -478,7 +483,14 @@ def test_a_weighted_mean_is_that_of_its_recurrence():
 
 
 def test_their_constants_are_checked_when_the_window_gets_its_frame():
-    for measure in (col.x.quantile(1.5), col.x.quantile(col.x), col.x.top_k(0), col.x.top_k(0.5), col.x.ewma(0)):
+    for measure in (
+        col.x.quantile(1.5),
+        col.x.quantile(col.x),
+        col.x.top_k(0),
+        col.x.top_k(0.5),
+        col.x.ewma(0),
+        col.x.approx_quantile(2),
+    ):
         with pytest.raises(cep.PatternError, match="the second argument of") as caught:
             cep.window(m=measure).rows(1)
         assert caught.value.code == "invalid-expression"
@@ -495,3 +507,16 @@ def test_a_pattern_that_asks_for_them_is_told_to_ask_a_window():
         with pytest.raises(cep.CepheidError, match="ask a window") as caught:
             cep.match(build(), {"x": [1]})
         assert caught.value.code == "unsupported"
+
+
+def test_estimates_are_as_near_as_they_say():
+    values = np.random.default_rng(11).lognormal(sigma=3, size=50_000)
+    window = cep.window(
+        users=col.u.approx_n_unique(), p50=col.v.approx_quantile(0.5), p999=col.v.approx_quantile(0.999, error=0.001)
+    ).tumbling("1m")
+    (row,) = cep.aggregate(window, {"ts": np.arange(50_000), "u": np.arange(50_000) % 20_000, "v": values})
+    assert row["users"] == pytest.approx(20_000, rel=0.065)
+    assert row["p50"] == pytest.approx(np.quantile(values, 0.5), rel=0.01)
+    assert row["p999"] == pytest.approx(np.quantile(values, 0.999), rel=0.001)
+    with pytest.raises(cep.PatternError, match="the third argument of approx_quantile"):
+        cep.window(m=col.x.approx_quantile(0.5, error=0)).rows(1)

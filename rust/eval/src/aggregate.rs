@@ -84,7 +84,8 @@ pub(crate) fn result_type(function: AggregateFunction, args: &[&DataType]) -> Op
             _ => None,
         },
         Min | Max if class.orders(class) => decoded(),
-        StddevSamp | StddevPop | VarSamp | VarPop | Median | Quantile | Ewma
+        ApproxNUnique if class == Class::Null || class.orders(class) => Some(DataType::Int64),
+        StddevSamp | StddevPop | VarSamp | VarPop | Median | Quantile | Ewma | ApproxQuantile
             if class.is_number() || class == Class::Null =>
         {
             Some(DataType::Float64)

@@ -231,5 +231,9 @@ functions! {
         TopK = "top_k", 2..=2;
         /// `ewma(x, alpha)`: float64, the exponentially weighted mean in row order; of windows alone.
         Ewma = "ewma", 2..=2;
+        /// `approx_n_unique(x)`: about how many distinct values, int64; standard error 1.6 %, exact up to 256; of windows alone.
+        ApproxNUnique = "approx_n_unique" | "approx_count_distinct" | "approx_distinct", 1..=1;
+        /// `approx_quantile(x, q [, error])`: float64, each neighbour within a relative error, by default 0.01; of windows alone.
+        ApproxQuantile = "approx_quantile" | "approx_percentile", 2..=3;
     }
 }

@@ -8,18 +8,29 @@ use crate::pattern::Pattern;
 
 /// Most values that `top_k` gives.
 pub const TOP_K_MAX: u64 = 10_000;
+/// Least relative error that `approx_quantile` takes.
+pub const QUANTILE_ERROR_MIN: f64 = 0.0001;
+/// Greatest relative error that `approx_quantile` takes.
+pub const QUANTILE_ERROR_MAX: f64 = 0.5;
+/// The relative error of `approx_quantile` that does not say one.
+pub const QUANTILE_ERROR: f64 = 0.01;
 
 impl AggregateFunction {
     /// Whether it is known of windows and not of matches.
     pub fn is_of_windows(self) -> bool {
         use AggregateFunction::*;
-        matches!(self, Median | Quantile | TopK | Ewma)
+        matches!(self, Median | Quantile | TopK | Ewma) || self.is_approximate()
     }
 
-    /// How many of its arguments, the last ones, are constants.
-    pub fn constants(self) -> usize {
+    /// Whether it is off by as much as its contract says.
+    pub fn is_approximate(self) -> bool {
+        matches!(self, Self::ApproxNUnique | Self::ApproxQuantile)
+    }
+
+    /// Whether its arguments behind the first are constants.
+    pub fn takes_constants(self) -> bool {
         use AggregateFunction::*;
-        usize::from(matches!(self, Quantile | TopK | Ewma))
+        matches!(self, Quantile | TopK | Ewma | ApproxQuantile)
     }
 }
 
@@ -44,20 +55,32 @@ impl Aggregate {
         if self.distinct && self.function.is_of_windows() {
             return Some(format!("DISTINCT has no meaning in {name}()"));
         }
-        let wrong = match (self.function, self.args.last()?.as_number()) {
-            (AggregateFunction::Quantile, Some(q)) if (0.0..=1.0).contains(&q) => return None,
-            (AggregateFunction::Quantile, _) => "a constant from 0 to 1".to_owned(),
-            (AggregateFunction::TopK, Some(k))
-                if k.fract() == 0.0 && (1.0..=TOP_K_MAX as f64).contains(&k) =>
-            {
-                return None;
-            }
-            (AggregateFunction::TopK, _) => format!("a whole number from 1 to {TOP_K_MAX}"),
-            (AggregateFunction::Ewma, Some(alpha)) if alpha > 0.0 && alpha <= 1.0 => return None,
-            (AggregateFunction::Ewma, _) => "a constant above 0 and at most 1".to_owned(),
-            _ => return None,
-        };
-        Some(format!("the second argument of {name}() is {wrong}"))
+        if !self.function.takes_constants() {
+            return None;
+        }
+        self.args[1..].iter().zip(["second", "third"]).find_map(|(arg, place)| {
+            let (fits, wanted) = wanted(self.function, place, arg.as_number());
+            (!fits).then(|| format!("the {place} argument of {name}() is {wanted}"))
+        })
+    }
+}
+
+/// Whether a constant is what it has to be, and what that is.
+fn wanted(function: AggregateFunction, place: &str, given: Option<f64>) -> (bool, String) {
+    let within = |least: f64, most: f64| given.is_some_and(|number| (least..=most).contains(&number));
+    match (function, place) {
+        (AggregateFunction::TopK, _) => {
+            let whole = given.is_some_and(|number| number.fract() == 0.0);
+            (whole && within(1.0, TOP_K_MAX as f64), format!("a whole number from 1 to {TOP_K_MAX}"))
+        }
+        (AggregateFunction::Ewma, _) => {
+            (within(f64::MIN_POSITIVE, 1.0), "a constant above 0 and at most 1".to_owned())
+        }
+        (AggregateFunction::ApproxQuantile, "third") => (
+            within(QUANTILE_ERROR_MIN, QUANTILE_ERROR_MAX),
+            format!("a constant from {QUANTILE_ERROR_MIN} to {QUANTILE_ERROR_MAX}"),
+        ),
+        _ => (within(0.0, 1.0), "a constant from 0 to 1".to_owned()),
     }
 }
 
@@ -91,7 +114,7 @@ mod tests {
     #[test]
     fn patterns_refuse_what_only_windows_know_wherever_it_stands() {
         let of_windows: Vec<_> = AggregateFunction::ALL.iter().filter(|f| f.is_of_windows()).collect();
-        assert_eq!(of_windows.len(), 4);
+        assert_eq!(of_windows.len(), 6);
         for function in of_windows {
             let mut args = vec![Expr::column("v")];
             args.resize(function.arity().0, Expr::literal(1));

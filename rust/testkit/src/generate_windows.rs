@@ -199,7 +199,9 @@ fn aggregate(random: &mut SplitMix64) -> Expr {
         3 => Expr::column(EVENT_TIME),
         _ => argument(random),
     };
-    let function = *random.choose(AggregateFunction::ALL);
+    // What is off by as much as its contract says is compared in a test of its own.
+    let exact: Vec<_> = AggregateFunction::ALL.iter().filter(|function| !function.is_approximate()).collect();
+    let function = **random.choose(&exact);
     let args = match function {
         Count if random.chance(40) => vec![],
         Count | Min | Max | ArrayAgg => vec![any(random)],
@@ -211,6 +213,7 @@ fn aggregate(random: &mut SplitMix64) -> Expr {
         Median => vec![argument(random)],
         Quantile => vec![half(random), Expr::literal(*random.choose(&[0.0, 0.25, 0.5, 0.9, 1.0]))],
         TopK => vec![any(random), Expr::literal(random.between(1, 3))],
+        ApproxNUnique | ApproxQuantile => unreachable!("they are not exact"),
         Ewma => vec![half(random), Expr::literal(*random.choose(&[0.125, 0.5, 1.0]))],
     };
     let distinct = matches!(function, Count | Sum | Avg | Min | Max | ArrayAgg) && !args.is_empty();

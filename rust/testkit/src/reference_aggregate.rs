@@ -88,7 +88,9 @@ fn fold(function: AggregateFunction, rows: &[Vec<RefValue>]) -> Result<RefValue,
                 variance
             })
         }
-        Count | CountIf | ArrayAgg | Median | Quantile | TopK | Ewma => unreachable!("answered above"),
+        Count | CountIf | ArrayAgg | Median | Quantile | TopK | Ewma | ApproxNUnique | ApproxQuantile => {
+            unreachable!("answered above")
+        }
     })
 }
 

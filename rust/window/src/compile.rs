@@ -147,10 +147,12 @@ impl WindowPlan {
                 (kind, vec![TypedExpr::compile(&column, &self.schema)?], None, name.clone())
             }
             Leaf::Aggregate(aggregate) => {
-                let columns = aggregate.args.len() - aggregate.function.constants();
+                let columns = if aggregate.function.takes_constants() { 1 } else { aggregate.args.len() };
                 let (columns, constants) = aggregate.args.split_at(columns);
-                constant = constants.first().and_then(|constant| constant.source().as_number());
-                let kind = Kind::of(aggregate, constant);
+                let constants: Vec<f64> =
+                    constants.iter().filter_map(|constant| constant.source().as_number()).collect();
+                constant = constants.first().copied();
+                let kind = Kind::of(aggregate, &constants);
                 (kind, columns.to_vec(), Some(aggregate.function), aggregate.text())
             }
             Leaf::Classifier { .. } | Leaf::MatchNumber => unreachable!("validated: a window has no matches"),

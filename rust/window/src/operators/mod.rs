@@ -9,17 +9,22 @@
 //! | [`quantiles`] | MEDIAN, QUANTILE | numbers |
 //! | [`frequent`] | TOP_K | anything |
 //! | [`weighted`] | EWMA | numbers |
+//! | [`distinct_sketch`] | APPROX_N_UNIQUE | what has an order |
+//! | [`quantile_sketch`] | APPROX_QUANTILE | numbers |
 //! | [`ends`] | the first and the last row | anything |
 //! | [`summary`] | several of the three above, of the same | floats |
 //! | [`folded`] | every other, and DISTINCT | anything |
 
 mod count;
+mod counts;
+mod distinct_sketch;
 mod ends;
 mod extremes;
 mod folded;
 mod frequent;
 mod moments;
 mod numbers;
+mod quantile_sketch;
 mod quantiles;
 mod summary;
 mod sums;
@@ -27,7 +32,7 @@ mod weighted;
 
 use arrow_schema::DataType;
 use cepheid_eval::TypedAggregate;
-use cepheid_ir::AggregateFunction;
+use cepheid_ir::{AggregateFunction, QUANTILE_ERROR};
 
 use crate::arena::{Arena, States};
 use crate::monoid::Monoid;
@@ -54,6 +59,10 @@ pub(crate) enum Kind {
     Frequent,
     /// The mean weighted by a share of each new value.
     Weighted(f64),
+    /// About how many values are distinct.
+    DistinctSketch,
+    /// Buckets of numbers, whose width is their relative error.
+    QuantileSketch(f64),
     First,
     Last,
     Folded(TypedAggregate),
@@ -75,8 +84,8 @@ pub(crate) enum Order {
 }
 
 impl Kind {
-    /// What is kept for an aggregate; `constant`: what it is given beside columns.
-    pub(crate) fn of(aggregate: &TypedAggregate, constant: Option<f64>) -> Self {
+    /// What is kept for an aggregate; `constants`: what it is given beside columns.
+    pub(crate) fn of(aggregate: &TypedAggregate, constants: &[f64]) -> Self {
         use AggregateFunction::*;
         let folded = || Self::Folded(aggregate.clone());
         let Some(arg) = aggregate.args.first() else { return Self::Rows };
@@ -103,7 +112,9 @@ impl Kind {
             (Max, Some(order)) => Self::Greatest(order),
             (Median | Quantile, _) => Self::Numbers,
             (TopK, _) => Self::Frequent,
-            (Ewma, _) => Self::Weighted(constant.expect("validated: it is given a share")),
+            (Ewma, _) => Self::Weighted(constants[0]),
+            (ApproxNUnique, _) => Self::DistinctSketch,
+            (ApproxQuantile, _) => Self::QuantileSketch(constants.get(1).copied().unwrap_or(QUANTILE_ERROR)),
             _ => folded(),
         }
     }
@@ -167,6 +178,8 @@ impl Kind {
             Self::Numbers => arena(quantiles::Numbers),
             Self::Frequent => arena(frequent::Frequent),
             Self::Weighted(share) => arena(weighted::Weighted::new(*share)),
+            Self::DistinctSketch => arena(distinct_sketch::Distinct),
+            Self::QuantileSketch(error) => arena(quantile_sketch::Buckets::new(*error)),
             Self::First => arena(ends::First),
             Self::Last => arena(ends::Last),
             Self::Folded(aggregate) => arena(folded::Folded::new(aggregate)),
@@ -199,6 +212,8 @@ impl Kind {
             Self::Numbers => slider(quantiles::Numbers),
             Self::Frequent => slider(frequent::Frequent),
             Self::Weighted(share) => slider(weighted::Weighted::new(*share)),
+            Self::DistinctSketch => slider(distinct_sketch::Distinct),
+            Self::QuantileSketch(error) => slider(quantile_sketch::Buckets::new(*error)),
             Self::First => slider(ends::First),
             Self::Last => slider(ends::Last),
             Self::Folded(aggregate) => slider(folded::Folded::new(aggregate)),

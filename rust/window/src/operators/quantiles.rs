@@ -1,7 +1,7 @@
 //! MEDIAN and QUANTILE, exact, linear between neighbours. NaN is greater than every other number.
 //!
 //! Order: none. Time: O(1) a row; a join O(1), but for the values of rows that were added one by one; an answer O(rows), by
-//! selection (Hoare, *Algorithm 65: Find*, 1961). Space: 8 bytes a row; some 200 in windows that slide.
+//! selection (Hoare, *Algorithm 65: Find*, 1961). Space: 8 bytes a row; some 150 in windows that slide.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
