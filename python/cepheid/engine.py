@@ -43,6 +43,8 @@ class Engine:
     watermark has reached them. Whatever they derive is given back by the call that makes it certain, the same for any
     way in which the rows are cut into calls, and for any number of threads.
 
+    A rule that names a topic which another derives reads what that derives, once the time of it is over.
+
     An error leaves the engine as it was before the call. Calls from several threads wait for each other.
 
     Args:
@@ -68,9 +70,10 @@ class Engine:
 
     Raises:
         TypeError: An argument is of the wrong type.
-        PatternError: A rule is impossible, may wait for ever without saying so, two have one name, or an option has a
-            value that it cannot take (code ``invalid-clause``).
-        SchemaError: A rule derives a topic that late rows come out as (code ``topic-conflict``).
+        PatternError: A rule is impossible, may wait for ever without saying so, two have one name, they read each other
+            in a circle (code ``rule-cycle``), or an option has a value that it cannot take (code ``invalid-clause``).
+        SchemaError: A rule derives a topic that late rows come out as (code ``topic-conflict``), or one that is derived
+            on another level of rules (code ``topic-levels``).
 
     Example:
         >>> import cepheid as cep
@@ -140,7 +143,8 @@ class Engine:
         Raises:
             TypeError: `topic` is no string.
             SchemaError: The data are no table, lack a column or have it in another type, a row has no time (code
-                ``null-time``), no rule reads the topic (code ``unknown-topic``), or two rules derive one topic with
+                ``null-time``), no rule reads the topic (code ``unknown-topic``), a rule derives it for others (code
+                ``derived-topic``), or two rules derive one topic with
                 different columns, or one that late rows come out as (code ``topic-conflict``). No row has been taken.
             LateEventError: A row is late, and `late` is ``"error"``. No row has been taken.
             EvaluationError: A value led to an overflow, a division by zero, or a failed conversion. No row has been
@@ -310,8 +314,9 @@ class Engine:
 
         Raises:
             TypeError: It is neither.
-            PatternError: As for the engine's own rules, or it has a Python predicate that rows have come without (code
-                ``unsupported``); none has been added.
+            PatternError: As for the engine's own rules, it derives what a rule that is there reads as a source (code
+                ``rule-order``), or it has a Python predicate that rows have come without (code ``unsupported``); none
+                has been added.
             SchemaError: It does not fit the columns that have come, or it derives a topic that late rows come out as
                 (code ``topic-conflict``).
 
@@ -343,7 +348,8 @@ class Engine:
 
         Raises:
             TypeError: `name` is no string, or `rule` neither a pattern nor a window.
-            PatternError: There is no such rule, or as for `add`; nothing has changed.
+            PatternError: There is no such rule, another reads what it alone derives (code ``rule-read``), or as for
+                `add`; nothing has changed.
             SchemaError: As for `add`.
 
         Example:
@@ -367,7 +373,7 @@ class Engine:
 
         Raises:
             TypeError: `name` is no string.
-            PatternError: There is no such rule.
+            PatternError: There is no such rule, or another reads what it alone derives (code ``rule-read``).
 
         Example:
             >>> import cepheid as cep

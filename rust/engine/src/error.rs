@@ -64,6 +64,53 @@ pub enum EngineError {
         /// The rule.
         rule: String,
     },
+    /// Rules read what they derive, in a circle.
+    #[error("rules read each other in a circle: {} (each reads what the one before it derives); name another topic with topic=... or emit(...)", path.join(" -> "))]
+    RuleCycle {
+        /// Names of the rules, the first once more at the end.
+        path: Vec<String>,
+    },
+    /// One topic is derived both of sources and of what others derive, or of what others derive one after the other.
+    #[error(
+        "rules `{}` and `{}` both emit `{topic}`, but one reads what the other, or a rule on the same level, derives; give one of them another topic with emit(...)",
+        rules[0], rules[1]
+    )]
+    TopicLevels {
+        /// The topic.
+        topic: String,
+        /// The rules.
+        rules: [String; 2],
+    },
+    /// A rule that comes would change what one that runs reads.
+    #[error(
+        "rule `{reader}` would have to begin to read what `{rule}` derives, or stop, while it runs; remove `{reader}` first, and add it again behind `{rule}`"
+    )]
+    RuleOrder {
+        /// The rule that comes.
+        rule: String,
+        /// The one that is there.
+        reader: String,
+    },
+    /// A rule that is to go derives what another reads.
+    #[error("rule `{reader}` reads `{topic}`, which only `{rule}` derives; remove `{reader}` first")]
+    RuleRead {
+        /// The rule that is to go.
+        rule: String,
+        /// The one that reads.
+        reader: String,
+        /// The topic.
+        topic: String,
+    },
+    /// Rows are pushed of a topic that a rule derives for others.
+    #[error(
+        "topic `{topic}` is derived by rule `{rule}`, and others read it: rows of it cannot be pushed; push them as another topic"
+    )]
+    DerivedTopic {
+        /// The topic.
+        topic: String,
+        /// The rule.
+        rule: String,
+    },
     /// Two rules have one name.
     #[error("two rules are named `{name}`; name each with named(...), or replace() the one there is")]
     DuplicateRule {
@@ -125,6 +172,11 @@ impl EngineError {
             Self::Eval { source, .. } => source.code(),
             Self::StateLimit { .. } => "state-limit",
             Self::TopicConflict { .. } | Self::LateTopicConflict { .. } => "topic-conflict",
+            Self::RuleCycle { .. } => "rule-cycle",
+            Self::TopicLevels { .. } => "topic-levels",
+            Self::RuleOrder { .. } => "rule-order",
+            Self::RuleRead { .. } => "rule-read",
+            Self::DerivedTopic { .. } => "derived-topic",
             Self::DuplicateRule { .. } => "duplicate-rule",
             Self::UnknownRule { .. } => "unknown-rule",
             Self::TopicNeeded { .. } => "topic-needed",

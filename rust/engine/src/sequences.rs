@@ -112,7 +112,9 @@ pub(crate) fn sequence_outputs(
         add(entry.topic.clone(), emitted, order)?;
     }
     let (matches, _) = found.derive(plan, FoundKind::Match, &plan.outputs.measures)?;
-    Ok((matches, by_topic(parts, &|_| topic.to_owned())?))
+    // Nobody asks for the times of what a table derives.
+    let others = by_topic(parts, i64::MAX, &|_| topic.to_owned())?;
+    Ok((matches, others.into_iter().map(Into::into).collect()))
 }
 
 /// What was found in a table, in order, and all that output of it is made from.

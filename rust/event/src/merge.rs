@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::{
-    Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array, new_empty_array, new_null_array,
+    Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array, new_empty_array,
+    new_null_array,
 };
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
@@ -284,6 +285,33 @@ impl MergedSchema {
         let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
         let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&columns.conformed), arrays, &rows)?)
+    }
+
+    /// The rows of one topic among those of a batch, in the topic's [conformed schema](Self::conformed_schema).
+    ///
+    /// # Errors
+    /// What Arrow refuses.
+    pub fn rows_of(&self, topic: u16, rows: &MergedBatch) -> Result<MergedBatch, EventError> {
+        let own: Vec<u32> =
+            (0..rows.num_rows() as u32).filter(|row| rows.topic[*row as usize] == topic).collect();
+        let batch = match &self.topics[topic as usize].columns {
+            Some(columns) => {
+                let places = UInt32Array::from(own.clone());
+                let merged =
+                    columns.merged.iter().map(|column| take(rows.batch.column(*column), &places, None));
+                let options = RecordBatchOptions::new().with_row_count(Some(own.len()));
+                let merged = merged.collect::<Result<Vec<_>, _>>()?;
+                RecordBatch::try_new_with_options(Arc::clone(&columns.conformed), merged, &options)?
+            }
+            // It has sent nothing.
+            None => RecordBatch::new_empty(Arc::new(Schema::empty())),
+        };
+        Ok(MergedBatch {
+            batch,
+            time: own.iter().map(|row| rows.time[*row as usize]).collect(),
+            topic: own.iter().map(|row| rows.topic[*row as usize]).collect(),
+            arrival: own.iter().map(|row| rows.arrival[*row as usize]).collect(),
+        })
     }
 
     /// The rows of `segments`, in that order, as a batch of the merged schema.

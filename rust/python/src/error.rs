@@ -213,7 +213,10 @@ fn engine_error(py: Python<'_>, error: &EngineError) -> PyErr {
                 .with("needed", *bytes)
                 .build()
         }
-        EngineError::DuplicateRule { .. } => {
+        EngineError::DuplicateRule { .. }
+        | EngineError::RuleCycle { .. }
+        | EngineError::RuleOrder { .. }
+        | EngineError::RuleRead { .. } => {
             Exception::new::<python::PatternError>(py, error.to_string(), error.code()).build()
         }
         EngineError::UnknownRule { known, .. } => {
@@ -221,7 +224,10 @@ fn engine_error(py: Python<'_>, error: &EngineError) -> PyErr {
                 .with("known", known)
                 .build()
         }
-        EngineError::TopicConflict { .. } | EngineError::LateTopicConflict { .. } => {
+        EngineError::TopicConflict { .. }
+        | EngineError::LateTopicConflict { .. }
+        | EngineError::TopicLevels { .. }
+        | EngineError::DerivedTopic { .. } => {
             Exception::new::<python::SchemaError>(py, error.to_string(), error.code()).build()
         }
         EngineError::TopicNeeded { known } => {

@@ -31,6 +31,17 @@ pub(crate) fn topics_read(pattern: &Pattern) -> Option<Vec<String>> {
     Some(topics)
 }
 
+/// Topics that a pattern names.
+pub(crate) fn topics_named(pattern: &Pattern) -> Vec<String> {
+    let mut topics: Vec<String> = vec![];
+    for topic in pattern.root.variables().into_iter().filter_map(|variable| pattern.topic(variable)) {
+        if !topics.iter().any(|known| known == topic) {
+            topics.push(topic.to_owned());
+        }
+    }
+    topics
+}
+
 /// The merged columns, each under a name of its own: what all patterns are bound to.
 #[derive(Debug)]
 pub(crate) struct BoundColumns {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, Field, Schema};
 use arrow_select::concat::concat_batches;
 use arrow_select::interleave::interleave_record_batch;
@@ -38,11 +39,45 @@ pub(crate) struct Part {
     pub(crate) event_of: Option<Vec<u32>>,
 }
 
-/// Brings parts together, topics in the order in which they first come. `name` gives a rule's name.
+/// Derived events of one topic, with what those who read them have to know.
+pub(crate) struct TopicEvents {
+    pub(crate) topic: String,
+    pub(crate) table: DerivedTable,
+    /// When each event was decided.
+    moments: Vec<Moment>,
+    /// As in [`Part`].
+    event_of: Option<Vec<u32>>,
+    /// The time of what only the end of the input has decided.
+    end: i64,
+}
+
+impl TopicEvents {
+    /// The event time of each row of the table.
+    pub(crate) fn times(&self) -> ScalarBuffer<i64> {
+        let time = |event: usize| match self.moments[event] {
+            Moment::At { time, .. } => time,
+            Moment::End => self.end,
+        };
+        match &self.event_of {
+            None => (0..self.moments.len()).map(time).collect(),
+            Some(event_of) => event_of.iter().map(|event| time(*event as usize)).collect(),
+        }
+    }
+}
+
+impl From<TopicEvents> for (String, DerivedTable) {
+    fn from(events: TopicEvents) -> Self {
+        (events.topic, events.table)
+    }
+}
+
+/// Brings parts together, topics in the order in which they first come. `end`: the time of what only the end of the input
+/// has decided; `name` gives a rule's name.
 pub(crate) fn by_topic(
     parts: Vec<Part>,
+    end: i64,
     name: &dyn Fn(usize) -> String,
-) -> Result<Vec<(String, DerivedTable)>, EngineError> {
+) -> Result<Vec<TopicEvents>, EngineError> {
     let mut topics: Vec<(String, Vec<Part>)> = vec![];
     let mut places: HashMap<String, usize, FixedState> = HashMap::with_hasher(FixedState::with_seed(0));
     for part in parts {
@@ -54,13 +89,15 @@ pub(crate) fn by_topic(
             }
         }
     }
-    topics
-        .into_iter()
-        .map(|(topic, mut parts)| {
-            let table = if parts.len() == 1 { parts.remove(0).table } else { merged(&topic, &parts, name)? };
-            Ok((topic, table))
-        })
-        .collect()
+    let together = |(topic, mut parts): (String, Vec<Part>)| {
+        if parts.len() > 1 {
+            return merged(topic, &parts, end, name);
+        }
+        let Part { table, order, event_of, .. } = parts.remove(0);
+        let moments = order.into_iter().map(|(moment, ..)| moment).collect();
+        Ok(TopicEvents { topic, table, moments, event_of, end })
+    };
+    topics.into_iter().map(together).collect()
 }
 
 /// The rows of each event.
@@ -74,7 +111,12 @@ fn rows_by_event(part: &Part) -> Vec<Vec<usize>> {
 }
 
 /// Events of several rules in one topic: in order of their moments, then of rows, then of rules.
-fn merged(topic: &str, parts: &[Part], name: &dyn Fn(usize) -> String) -> Result<DerivedTable, EngineError> {
+fn merged(
+    topic: String,
+    parts: &[Part],
+    end: i64,
+    name: &dyn Fn(usize) -> String,
+) -> Result<TopicEvents, EngineError> {
     let first = &parts[0];
     for part in parts {
         let (found, expected) = (part.table.batch.schema(), first.table.batch.schema());
@@ -91,7 +133,7 @@ fn merged(topic: &str, parts: &[Part], name: &dyn Fn(usize) -> String) -> Result
                 fields.collect::<Vec<_>>().join(", ")
             };
             return Err(EngineError::TopicConflict {
-                topic: topic.to_owned(),
+                topic,
                 rules: [name(first.rule), name(part.rule)],
                 schemas: [describe(&expected), describe(&found)],
             });
@@ -103,11 +145,12 @@ fn merged(topic: &str, parts: &[Part], name: &dyn Fn(usize) -> String) -> Result
     }
     events.sort_by_key(|(part, event)| (parts[*part].order[*event], parts[*part].rule, *event));
     let rows: Vec<Vec<Vec<usize>>> = parts.iter().map(rows_by_event).collect();
-    let mut places = vec![];
+    let (mut places, mut event_of) = (vec![], vec![]);
     let mut ordinals: Vec<Vec<i64>> = parts.iter().map(|part| vec![0; part.order.len()]).collect();
     for (ordinal, (part, event)) in events.iter().enumerate() {
         ordinals[*part][*event] = ordinal as i64;
         places.extend(rows[*part][*event].iter().map(|row| (*part, *row)));
+        event_of.resize(places.len(), ordinal as u32);
     }
     let expected = first.table.batch.schema();
     let batches: Vec<RecordBatch> = parts
@@ -139,7 +182,10 @@ fn merged(topic: &str, parts: &[Part], name: &dyn Fn(usize) -> String) -> Result
     let mut order: Vec<u32> = (0..own.len() as u32).collect();
     order.sort_by_key(|row| own.value(*row as usize));
     let membership = arrow_select::take::take_record_batch(&all, &UInt32Array::from(order));
-    Ok(DerivedTable { batch, membership: membership.map_err(EventError::from)?, matches: events.len() })
+    let membership = membership.map_err(EventError::from)?;
+    let table = DerivedTable { batch, membership, matches: events.len() };
+    let moments = events.iter().map(|(part, event)| parts[*part].order[*event].0).collect();
+    Ok(TopicEvents { topic, table, moments, event_of: Some(event_of), end })
 }
 
 /// What late rows of a topic come out as.

@@ -1,20 +1,25 @@
 //! An engine: rules over streams of events, fed batch by batch.
 //!
 //! A call has three parts, and the first two change nothing that cannot be put back: the reorder buffer says which rows
-//! are released ([`cepheid_event::ReorderBuffer`]), every rule that they concern matches them ([`call`], [`rule`]) and what it finds is made into
-//! tables ([`derived`]); only then is all of it made to stand. After an error the engine is as it was before the call.
+//! are released ([`cepheid_event::ReorderBuffer`]), every rule that they concern matches them ([`stage`], [`rule`]) and what it finds is made into
+//! tables ([`derived`]), which are rows for the rules of the next [`level`]; only then is all of it made to stand ([`call`]).
+//! After an error the engine is as it was before the call.
 
 mod affected;
 mod binding;
 mod call;
 pub(crate) mod derived;
 mod deriving;
+mod graph;
 mod history;
+mod level;
+mod level_snapshot;
 mod rule;
 mod rule_rows;
 mod rules;
 mod shard;
 mod snapshot;
+mod stage;
 mod tables;
 mod window_rule;
 mod window_snapshot;
@@ -25,18 +30,15 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use cepheid_event::{MergedSchema, Released, ReorderBuffer, SourceStats, TimePolicy};
 use cepheid_matcher::Strategy;
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 
-use self::affected::{Affected, Seat};
-use self::binding::BoundColumns;
 pub use self::derived::DerivedTable;
-use self::history::History;
-use self::rule::Rule;
+use self::graph::TopicUses;
+use self::level::{Level, PassedOn};
+use self::rules::AnyRule;
 pub use self::rules::RuleSpec;
 use self::shard::Shard;
+use self::stage::Stage;
 pub use self::tables::{TopicOutputs, match_topics};
-use self::window_rule::WindowRule;
 use crate::error::EngineError;
 
 /// What becomes of late rows. They are counted in any case.
@@ -85,7 +87,7 @@ pub struct EngineStats {
     pub dropped: u64,
     /// Rows ahead of the guard.
     pub future: u64,
-    /// Rows that wait for the clock.
+    /// Rows that wait for the clock, derived ones that others are to read among them.
     pub waiting: usize,
     /// Runs alive, of all rules.
     pub live_runs: usize,
@@ -131,30 +133,21 @@ pub struct RuleStats {
 pub struct Engine {
     options: EngineOptions,
     buffer: ReorderBuffer,
-    rules: Vec<Rule>,
-    windows: Vec<WindowRule>,
+    /// Rules that read source topics alone.
+    stage: Stage,
+    /// Those that read what others derive, each level what those before it do.
+    levels: Vec<Level>,
+    /// What rules do with topics.
+    uses: TopicUses,
+    /// Events so far of topics that rules derive for others.
+    passed_on: PassedOn,
     /// Names of all rules, in the order in which they were added.
     order: Vec<String>,
-    history: History,
-    /// Place of the next row in the order of all rows.
-    next: u64,
     /// Released when a source was removed, and not yet matched.
     backlog: Vec<Released>,
     dropped: u64,
     /// Rules so far, for the names of those without one.
     named: usize,
-    /// Which rules rows concern.
-    affected: Affected,
-    /// Where a rule stands in `rules`.
-    places: HashMap<Seat, usize, FixedState>,
-    next_seat: Seat,
-    /// How many topics had sent something when rules were last compiled; `None`: some rule has to be.
-    compiled_for: Option<usize>,
-    /// What they were last bound to.
-    bound: Option<Arc<BoundColumns>>,
-    /// Rules that need rows that have been matched.
-    needing_rows: usize,
-    rules_visited: u64,
 }
 
 impl Engine {
@@ -162,36 +155,30 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Pattern`] for a rule that is impossible or that a stream cannot answer,
-    /// [`EngineError::DuplicateRule`].
+    /// [`EngineError::DuplicateRule`], [`EngineError::LateTopicConflict`]; [`EngineError::RuleCycle`] if rules read each
+    /// other in a circle, [`EngineError::TopicLevels`].
     pub fn new<R: Into<RuleSpec>>(rules: Vec<R>, options: EngineOptions) -> Result<Self, EngineError> {
         let policy =
             TimePolicy { lateness: options.lateness_ns, idle: options.idle_ns, future: options.future_ns };
         let mut engine = Self {
             buffer: ReorderBuffer::new(options.event_time.as_str(), policy),
             options,
-            rules: vec![],
-            windows: vec![],
+            stage: Stage::default(),
+            levels: vec![],
+            uses: TopicUses::default(),
+            passed_on: PassedOn::default(),
             order: vec![],
-            history: History::default(),
-            next: 0,
             backlog: vec![],
             dropped: 0,
             named: 0,
-            affected: Affected::default(),
-            places: HashMap::with_hasher(FixedState::with_seed(0)),
-            next_seat: 0,
-            compiled_for: None,
-            bound: None,
-            needing_rows: 0,
-            rules_visited: 0,
         };
         // Known beforehand for their order only: a topic that no rule reads is not waited for.
         for topic in engine.options.topics.clone() {
             engine.buffer.add_source(&topic)?;
         }
-        for rule in rules {
-            engine.add(rule)?;
-        }
+        let made = rules.into_iter().enumerate().map(|(place, rule)| engine.made(rule.into(), place + 1));
+        let made = made.collect::<Result<Vec<_>, _>>()?;
+        engine.add_all(made)?;
         engine.unlisten()?;
         engine.backlog.clear();
         Ok(engine)
@@ -214,6 +201,11 @@ impl Engine {
         now_ns: Option<i64>,
     ) -> Result<Vec<(String, DerivedTable)>, EngineError> {
         let topic = self.topic_of_push(topic)?;
+        if self.uses.is_passed_on(&topic) {
+            let rule = self.all_rules().find(|rule| rule.derives(&topic));
+            let rule = rule.map_or_else(String::new, |rule| rule.name().to_owned());
+            return Err(EngineError::DerivedTopic { topic, rule });
+        }
         let any = self.order.is_empty() || self.all_rules().any(|rule| rule.topics().is_none());
         let new = any && !self.buffer.listens(&topic);
         if !new {
@@ -263,7 +255,7 @@ impl Engine {
         }
         let mut known: Vec<String> = vec![];
         for topic in self.all_rules().filter_map(|rule| rule.topics()).flatten() {
-            if !known.contains(topic) {
+            if !known.contains(topic) && !self.uses.is_derived(topic) {
                 known.push(topic.clone());
             }
         }
@@ -303,12 +295,32 @@ impl Engine {
     /// What is known of it.
     pub fn stats(&self) -> EngineStats {
         let sources = self.buffer.stats();
-        let rules: Vec<RuleStats> = self
-            .rules
-            .iter()
-            .map(|rule| {
+        let mut rules: Vec<RuleStats> = self.all_rules().map(RuleStats::of).collect();
+        rules.sort_by_key(|rule| self.order.iter().position(|name| *name == rule.name));
+        EngineStats {
+            rows: sources.iter().map(|source| source.rows).sum(),
+            late: sources.iter().map(|source| source.late).sum(),
+            dropped: self.dropped,
+            future: sources.iter().map(|source| source.future).sum(),
+            waiting: self.buffer.waiting()
+                + self.levels.iter().map(|level| level.front.waiting()).sum::<usize>(),
+            live_runs: rules.iter().map(|rule| rule.live_runs).sum(),
+            bytes: self.bytes(),
+            watermark_ns: self.buffer.clock().watermark(),
+            rules_visited: self.stages().map(|stage| stage.rules_visited).sum(),
+            passes: self.stages().map(|stage| stage.affected.passes).sum(),
+            sources,
+            rules,
+        }
+    }
+}
+
+impl RuleStats {
+    fn of(rule: AnyRule<'_>) -> Self {
+        match rule {
+            AnyRule::Pattern(rule) => {
                 let sum = |count: fn(&Shard) -> usize| rule.shards.iter().map(count).sum::<usize>();
-                RuleStats {
+                Self {
                     name: rule.name.clone(),
                     fingerprint: rule.fingerprint.clone(),
                     strategy: Some(rule.shards[0].strategy()),
@@ -319,36 +331,18 @@ impl Engine {
                     runs_visited: rule.shards.iter().map(Shard::runs_visited).sum(),
                     bytes: rule.bytes(),
                 }
-            })
-            .collect();
-        let windows = self.windows.iter().map(|rule| RuleStats {
-            name: rule.name.clone(),
-            fingerprint: rule.fingerprint.clone(),
-            strategy: None,
-            live_runs: 0,
-            keys: rule.keys(),
-            matches: rule.reported,
-            rows_visited: rule.visited,
-            runs_visited: 0,
-            bytes: rule.bytes(),
-        });
-        let mut rules: Vec<RuleStats> = rules.into_iter().chain(windows).collect();
-        rules.sort_by_key(|rule| self.order.iter().position(|name| *name == rule.name));
-        EngineStats {
-            rows: sources.iter().map(|source| source.rows).sum(),
-            late: sources.iter().map(|source| source.late).sum(),
-            dropped: self.dropped,
-            future: sources.iter().map(|source| source.future).sum(),
-            waiting: self.buffer.waiting(),
-            live_runs: rules.iter().map(|rule| rule.live_runs).sum(),
-            bytes: self.buffer.bytes()
-                + self.history.bytes()
-                + rules.iter().map(|rule| rule.bytes).sum::<usize>(),
-            watermark_ns: self.buffer.clock().watermark(),
-            rules_visited: self.rules_visited,
-            passes: self.affected.passes,
-            sources,
-            rules,
+            }
+            AnyRule::Window(rule) => Self {
+                name: rule.name.clone(),
+                fingerprint: rule.fingerprint.clone(),
+                strategy: None,
+                live_runs: 0,
+                keys: rule.keys(),
+                matches: rule.reported,
+                rows_visited: rule.visited,
+                runs_visited: 0,
+                bytes: rule.bytes(),
+            },
         }
     }
 }

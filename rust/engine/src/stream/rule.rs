@@ -125,6 +125,17 @@ impl Rule {
         format!("{}.timeout", self.emits())
     }
 
+    /// Topics of what it derives.
+    pub(crate) fn derived_topics(&self) -> Vec<String> {
+        let timeouts = self.pattern.timeouts.then(|| self.emits_timeouts());
+        let emitted = self.pattern.emit_at.iter().map(|entry| entry.topic.clone());
+        let mut topics: Vec<String> =
+            [self.emits().to_owned()].into_iter().chain(timeouts).chain(emitted).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        topics
+    }
+
     /// Whether something that it derives is of a topic.
     pub(crate) fn derives(&self, topic: &str) -> bool {
         topic == self.emits()

@@ -17,7 +17,7 @@ use crate::error::EngineError;
 pub(crate) struct SharedRows {
     rows: MergedBatch,
     ordinals: Arc<[u64]>,
-    /// `places[row]`: where a row of the batch that is kept stands in `rows`; `None`: all are kept.
+    /// `places[row]`: where a row of the batch stands in `rows`, [`NOWHERE`] if it is not kept; `None`: all are kept.
     places: Option<Vec<u32>>,
     /// As rows of the bound schemas, by the number of merged columns.
     tables: Vec<(usize, Arc<Table>)>,
@@ -29,6 +29,8 @@ pub(crate) struct SharedRows {
     positions: Vec<u32>,
 }
 
+const NOWHERE: u32 = u32::MAX;
+
 type KeyColumns = (usize, Vec<usize>);
 
 impl SharedRows {
@@ -39,7 +41,7 @@ impl SharedRows {
         let (rows, ordinals, places) = match kept {
             None => (batch.clone(), (first..first + count as u64).collect(), None),
             Some(kept) => {
-                let mut places = vec![0; count];
+                let mut places = vec![NOWHERE; count];
                 for (place, row) in kept.iter().enumerate() {
                     places[*row as usize] = place as u32;
                 }
@@ -129,7 +131,8 @@ impl SharedRows {
         let place_of = |row: u32| self.places.as_ref().map_or(row, |places| places[row as usize]);
         let position = |row: u32| {
             let place = place_of(row);
-            let position = self.positions[place as usize];
+            // A row that satisfies a predicate may be of a topic that no rule with it reads.
+            let Some(position) = self.positions.get(place as usize).copied() else { return u32::MAX };
             let own = (position as usize) < count && rows.arrival(position) == place;
             if own { position } else { u32::MAX }
         };

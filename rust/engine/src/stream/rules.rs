@@ -1,10 +1,16 @@
 //! The rules of an engine, patterns and windows: how they are named, added, replaced and removed.
 
-use cepheid_ir::{Pattern, Window};
+use cepheid_ir::{Pattern, PatternError, Window};
 use cepheid_matcher::threads::THREADS_MAX;
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
 
+use super::binding::topics_named;
 use super::derived::late_topic;
+use super::graph::{self, Node};
+use super::level::Level;
 use super::rule::Rule;
+use super::stage::Stage;
 use super::window_rule::WindowRule;
 use super::{Engine, LatePolicy};
 use crate::error::EngineError;
@@ -31,13 +37,13 @@ impl From<Window> for RuleSpec {
 }
 
 /// A rule that has been checked.
-enum MadeRule {
+pub(super) enum MadeRule {
     Pattern(Box<Rule>),
     Window(Box<WindowRule>),
 }
 
 impl MadeRule {
-    fn as_any(&self) -> AnyRule<'_> {
+    pub(super) fn as_any(&self) -> AnyRule<'_> {
         match self {
             Self::Pattern(rule) => AnyRule::Pattern(rule),
             Self::Window(rule) => AnyRule::Window(rule),
@@ -80,6 +86,22 @@ impl<'a> AnyRule<'a> {
         self.topics().is_none_or(|topics| topics.iter().any(|known| known == topic))
     }
 
+    /// Topics that it reads by name.
+    pub(super) fn named_topics(self) -> Vec<String> {
+        match self {
+            Self::Pattern(rule) => topics_named(&rule.pattern),
+            Self::Window(rule) => rule.window.topic.iter().cloned().collect(),
+        }
+    }
+
+    /// Topics of what it derives.
+    pub(super) fn derived_topics(self) -> Vec<String> {
+        match self {
+            Self::Pattern(rule) => rule.derived_topics(),
+            Self::Window(rule) => vec![rule.emits().to_owned()],
+        }
+    }
+
     /// Whether something that it derives is of a topic.
     pub(super) fn derives(self, topic: &str) -> bool {
         match self {
@@ -95,26 +117,50 @@ impl Engine {
         self.order.clone()
     }
 
-    /// Adds a rule: it sees the rows released from now on.
+    /// Adds a rule: it sees the rows released, and the events derived, from now on.
     ///
     /// # Errors
-    /// Those of [`new`](Self::new).
+    /// Those of [`new`](Self::new), and [`EngineError::RuleOrder`] if a rule that is there reads what it derives.
     pub fn add(&mut self, rule: impl Into<RuleSpec>) -> Result<(), EngineError> {
-        let rule = self.made(rule.into())?;
-        let name = rule.as_any().name().to_owned();
-        if self.order.contains(&name) {
-            return Err(EngineError::DuplicateRule { name });
+        let rule = self.made(rule.into(), self.named + 1)?;
+        self.add_all(vec![rule])?;
+        // What is derived from now on is not waited for any more.
+        if self.uses.are_of_one_level() { Ok(()) } else { self.unlisten() }
+    }
+
+    /// Adds rules, in whatever order they read each other. After an error with more than one the engine is of no use.
+    pub(super) fn add_all(&mut self, rules: Vec<MadeRule>) -> Result<(), EngineError> {
+        let mut new: HashSet<String, FixedState> = HashSet::with_hasher(FixedState::with_seed(0));
+        for name in rules.iter().map(|rule| rule.as_any().name()) {
+            if !new.insert(name.to_owned()) || self.order.iter().any(|known| known == name) {
+                return Err(EngineError::DuplicateRule { name: name.to_owned() });
+            }
         }
-        self.listen(rule.as_any(), None)?;
-        self.named += 1;
-        self.put(rule, self.rules.len());
-        self.order.push(name);
+        rules.iter().for_each(|rule| self.uses.add(rule.as_any()));
+        let levels = self.levels_with(&rules, None);
+        let levels = levels.inspect_err(|_| rules.iter().for_each(|rule| self.uses.remove(rule.as_any())))?;
+        for (rule, level) in rules.into_iter().zip(levels) {
+            let listening = self.listen(rule.as_any(), level, None);
+            listening.inspect_err(|_| self.uses.remove(rule.as_any()))?;
+            self.named += 1;
+            self.order.push(rule.as_any().name().to_owned());
+            self.put(rule, level, None);
+        }
         Ok(())
     }
 
-    /// Checks a rule.
-    fn made(&self, rule: RuleSpec) -> Result<MadeRule, EngineError> {
-        let (number, event_time) = (self.named + 1, &self.options.event_time);
+    /// Adds the only rule of an engine, which is asked for what it derives and nothing else.
+    pub(super) fn add_alone(&mut self, pattern: Pattern) -> Result<(), EngineError> {
+        let rule = self.made(pattern.into(), 1)?;
+        self.listen(rule.as_any(), 0, None)?;
+        self.order.push(rule.as_any().name().to_owned());
+        self.put(rule, 0, None);
+        Ok(())
+    }
+
+    /// Checks a rule. `number`: which it is, for one without a name.
+    pub(super) fn made(&self, rule: RuleSpec, number: usize) -> Result<MadeRule, EngineError> {
+        let event_time = &self.options.event_time;
         Ok(match rule {
             RuleSpec::Pattern(pattern) => {
                 let shards = self.options.threads.unwrap_or(1).min(THREADS_MAX);
@@ -126,51 +172,106 @@ impl Engine {
         })
     }
 
-    /// Has a rule stand among the others; `place`: where, if it is a pattern.
-    fn put(&mut self, rule: MadeRule, place: usize) {
-        match rule {
-            MadeRule::Window(rule) => self.windows.push(*rule),
-            MadeRule::Pattern(mut rule) => {
-                self.seat(&mut rule, place);
-                self.rules.insert(place, *rule);
-                self.find_places();
+    /// The levels of new rules, which topics have been counted with. `replaces`: the rule that goes for one of them.
+    fn levels_with(&self, new: &[MadeRule], replaces: Option<&str>) -> Result<Vec<usize>, EngineError> {
+        if self.uses.are_of_one_level() && self.levels.is_empty() {
+            return Ok(vec![0; new.len()]);
+        }
+        for rule in new.iter().map(MadeRule::as_any) {
+            let derived = rule.named_topics().into_iter().find(|topic| self.uses.is_derived(topic));
+            if let (None, Some(topic)) = (rule.topics(), derived) {
+                return Err(PatternError::Unsupported {
+                    construct: format!(
+                        "rule `{}`, which reads `{topic}`, a topic that rules derive, and rows of any topic,",
+                        rule.name()
+                    ),
+                    hint: "say for each of its variables which topic it is of".into(),
+                }
+                .into());
             }
         }
+        let kept = self
+            .stages()
+            .enumerate()
+            .flat_map(|(level, stage)| stage.all_rules().map(move |rule| (level, rule)));
+        let kept: Vec<(usize, AnyRule<'_>)> =
+            kept.filter(|(_, rule)| Some(rule.name()) != replaces).collect();
+        let all = kept.iter().map(|(_, rule)| *rule).chain(new.iter().map(MadeRule::as_any));
+        let mut levels = graph::levels(&all.map(Node::of).collect::<Vec<_>>())?;
+        let own = levels.split_off(kept.len());
+        match kept.iter().zip(levels).find(|((before, _), now)| before != now) {
+            None => Ok(own),
+            Some(((_, reader), _)) => Err(EngineError::RuleOrder {
+                rule: new.first().map_or_else(String::new, |rule| rule.as_any().name().to_owned()),
+                reader: reader.name().to_owned(),
+            }),
+        }
+    }
+
+    /// Has a rule stand among the others of its level; `place`: where, if it is a pattern.
+    fn put(&mut self, rule: MadeRule, level: usize, place: Option<usize>) {
+        let stage = match level.checked_sub(1) {
+            None => &mut self.stage,
+            Some(number) => &mut self.levels[number].stage,
+        };
+        stage.put(rule, place);
     }
 
     /// Puts a rule in the place of another, whose runs are forgotten; it keeps the name.
     ///
     /// # Errors
-    /// [`EngineError::UnknownRule`], and those of [`new`](Self::new).
+    /// [`EngineError::UnknownRule`], [`EngineError::RuleRead`], and those of [`add`](Self::add).
     pub fn replace(&mut self, name: &str, rule: impl Into<RuleSpec>) -> Result<(), EngineError> {
         self.check_known(name)?;
-        let mut rule = self.made(rule.into())?;
+        let mut rule = self.made(rule.into(), self.named + 1)?;
         rule.set_name(name);
-        self.listen(rule.as_any(), Some(name))?;
-        let place = self.take(name).unwrap_or(self.rules.len());
-        self.put(rule, place);
+        self.check_unread(name, Some(rule.as_any()))?;
+        self.count_out(name);
+        self.uses.add(rule.as_any());
+        let level = self
+            .levels_with(std::slice::from_ref(&rule), Some(name))
+            .and_then(|levels| self.listen(rule.as_any(), levels[0], Some(name)).map(|()| levels[0]));
+        let level = level.inspect_err(|_| {
+            self.uses.remove(rule.as_any());
+            self.count_in(name);
+        })?;
+        let (before, place) = self.take(name);
+        self.put(rule, level, place.filter(|_| before == level));
         self.unlisten()
     }
 
     /// Removes a rule and its runs.
     ///
     /// # Errors
-    /// [`EngineError::UnknownRule`].
+    /// [`EngineError::UnknownRule`]; [`EngineError::RuleRead`] if another reads what it alone derives.
     pub fn remove(&mut self, name: &str) -> Result<(), EngineError> {
         self.check_known(name)?;
+        self.check_unread(name, None)?;
+        self.count_out(name);
         self.take(name);
         self.order.retain(|known| known != name);
         self.unlisten()
     }
 
-    /// Takes a rule out, and says where it stood if it is a pattern.
-    fn take(&mut self, name: &str) -> Option<usize> {
-        self.windows.retain(|rule| rule.name != name);
-        let place = self.rules.iter().position(|rule| rule.name == name)?;
-        let old = self.rules.remove(place);
-        self.unseat(old);
-        self.find_places();
-        Some(place)
+    fn count_out(&mut self, name: &str) {
+        let mut uses = std::mem::take(&mut self.uses);
+        self.all_rules().filter(|rule| rule.name() == name).for_each(|rule| uses.remove(rule));
+        self.uses = uses;
+    }
+
+    fn count_in(&mut self, name: &str) {
+        let mut uses = std::mem::take(&mut self.uses);
+        self.all_rules().filter(|rule| rule.name() == name).for_each(|rule| uses.add(rule));
+        self.uses = uses;
+    }
+
+    /// Takes a rule out, and says on which level it stood, and where if it is a pattern.
+    fn take(&mut self, name: &str) -> (usize, Option<usize>) {
+        let stages =
+            std::iter::once(&mut self.stage).chain(self.levels.iter_mut().map(|level| &mut level.stage));
+        let with = stages.enumerate().find(|(_, stage)| stage.all_rules().any(|rule| rule.name() == name));
+        let (level, stage) = with.expect("just found to be known");
+        (level, stage.take(name))
     }
 
     fn check_known(&self, name: &str) -> Result<(), EngineError> {
@@ -180,38 +281,40 @@ impl Engine {
         }
     }
 
-    /// Makes room for a rule that is to stand at `place`; it is compiled by the next call.
-    fn seat(&mut self, rule: &mut Rule, place: usize) {
-        rule.seat = self.next_seat;
-        self.next_seat += 1;
-        self.places.insert(rule.seat, place);
-        self.compiled_for = None;
+    /// Checks that other rules read nothing that only this one derives. `instead`: the one that comes for it.
+    fn check_unread(&self, name: &str, instead: Option<AnyRule<'_>>) -> Result<(), EngineError> {
+        if self.uses.are_of_one_level() {
+            return Ok(());
+        }
+        let others = || self.all_rules().filter(|rule| rule.name() != name);
+        for rule in self.all_rules().filter(|rule| rule.name() == name) {
+            for topic in rule.derived_topics() {
+                let derived = |rule: AnyRule<'_>| rule.derived_topics().contains(&topic);
+                if others().chain(instead).any(derived) {
+                    continue;
+                }
+                if let Some(reader) = others().find(|rule| rule.named_topics().contains(&topic)) {
+                    let (rule, reader) = (name.to_owned(), reader.name().to_owned());
+                    return Err(EngineError::RuleRead { rule, reader, topic });
+                }
+            }
+        }
+        Ok(())
     }
 
-    fn unseat(&mut self, mut rule: Rule) {
-        self.places.remove(&rule.seat);
-        self.affected.let_go(rule.seat, &mut rule);
-        self.needing_rows -= usize::from(rule.needs_rows);
-    }
-
-    pub(super) fn find_places(&mut self) {
-        self.places = self.rules.iter().enumerate().map(|(place, rule)| (rule.seat, place)).collect();
-    }
-
-    /// The name of a rule by place: patterns first, then windows.
-    pub(super) fn name_at(&self, place: usize) -> String {
-        self.all_rules().nth(place).map_or_else(String::new, |rule| rule.name().to_owned())
+    /// Rules by level.
+    pub(super) fn stages(&self) -> impl Iterator<Item = &Stage> + Clone {
+        std::iter::once(&self.stage).chain(self.levels.iter().map(|level| &level.stage))
     }
 
     pub(super) fn all_rules(&self) -> impl Iterator<Item = AnyRule<'_>> + Clone {
-        let windows = self.windows.iter().map(AnyRule::Window);
-        self.rules.iter().map(AnyRule::Pattern).chain(windows)
+        self.stages().flat_map(Stage::all_rules)
     }
 
     /// Waits for the topics that a rule reads. `replaces`: the rule that it is to stand in for.
-    fn listen(&mut self, rule: AnyRule<'_>, replaces: Option<&str>) -> Result<(), EngineError> {
-        let read = rule.topics().into_iter().flatten();
-        let new: Vec<String> = read.filter(|topic| !self.buffer.listens(topic)).cloned().collect();
+    fn listen(&mut self, rule: AnyRule<'_>, level: usize, replaces: Option<&str>) -> Result<(), EngineError> {
+        let sources = rule.topics().into_iter().flatten().filter(|topic| !self.uses.is_derived(topic));
+        let new: Vec<String> = sources.filter(|topic| !self.buffer.listens(topic)).cloned().collect();
         let sources = self.buffer.stats();
         let heard = sources.iter().filter(|source| source.active).map(|source| &source.topic);
         for topic in heard.chain(&new) {
@@ -223,7 +326,15 @@ impl Engine {
         for topic in new {
             self.buffer.add_source(&topic)?;
         }
-        Ok(())
+        while self.levels.len() < level {
+            let mut next = Level::default();
+            next.add_topics(&self.options.topics)?;
+            self.levels.push(next);
+        }
+        match level.checked_sub(1) {
+            None => Ok(()),
+            Some(number) => self.levels[number].add_topics(&rule.named_topics()),
+        }
     }
 
     /// Checks that late rows of a topic come out as one that none of the rules derives: the one would hide the other.
@@ -242,15 +353,72 @@ impl Engine {
         }
     }
 
-    /// Stops waiting for topics that no rule reads any more.
+    /// Stops waiting for topics that no rule reads any more, or that one derives for others; levels without rules go.
     pub(super) fn unlisten(&mut self) -> Result<(), EngineError> {
+        while self.levels.last().is_some_and(|level| level.stage.all_rules().next().is_none()) {
+            self.levels.pop();
+        }
         let sources = self.buffer.stats();
         for source in sources.iter().filter(|source| source.active) {
-            if !self.order.is_empty() && !self.all_rules().any(|rule| rule.reads(&source.topic)) {
+            let unread = !self.order.is_empty() && !self.all_rules().any(|rule| rule.reads(&source.topic));
+            if unread || self.uses.is_passed_on(&source.topic) {
                 let released = self.buffer.remove_source(&source.topic)?;
                 self.backlog.push(released);
             }
         }
         Ok(())
+    }
+}
+
+impl Stage {
+    pub(super) fn all_rules(&self) -> impl Iterator<Item = AnyRule<'_>> + Clone {
+        let windows = self.windows.iter().map(AnyRule::Window);
+        self.rules.iter().map(AnyRule::Pattern).chain(windows)
+    }
+
+    /// The name of a rule by place: patterns first, then windows.
+    pub(super) fn name_at(&self, place: usize) -> String {
+        self.all_rules().nth(place).map_or_else(String::new, |rule| rule.name().to_owned())
+    }
+
+    /// Has a rule stand among the others; `place`: where, if it is a pattern and not to be the last.
+    fn put(&mut self, rule: MadeRule, place: Option<usize>) {
+        match rule {
+            MadeRule::Window(rule) => self.windows.push(*rule),
+            MadeRule::Pattern(mut rule) => {
+                let place = place.unwrap_or(self.rules.len());
+                self.seat(&mut rule, place);
+                self.rules.insert(place, *rule);
+                self.find_places();
+            }
+        }
+    }
+
+    /// Takes a rule out, and says where it stood if it is a pattern.
+    fn take(&mut self, name: &str) -> Option<usize> {
+        self.windows.retain(|rule| rule.name != name);
+        let place = self.rules.iter().position(|rule| rule.name == name)?;
+        let old = self.rules.remove(place);
+        self.unseat(old);
+        self.find_places();
+        Some(place)
+    }
+
+    /// Makes room for a rule that is to stand at `place`; it is compiled by the next call.
+    fn seat(&mut self, rule: &mut Rule, place: usize) {
+        rule.seat = self.next_seat;
+        self.next_seat += 1;
+        self.places.insert(rule.seat, place);
+        self.compiled_for = None;
+    }
+
+    fn unseat(&mut self, mut rule: Rule) {
+        self.places.remove(&rule.seat);
+        self.affected.let_go(rule.seat, &mut rule);
+        self.needing_rows -= usize::from(rule.needs_rows);
+    }
+
+    pub(super) fn find_places(&mut self) {
+        self.places = self.rules.iter().enumerate().map(|(place, rule)| (rule.seat, place)).collect();
     }
 }

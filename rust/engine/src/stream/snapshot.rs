@@ -14,7 +14,8 @@ use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{Schema, SchemaRef};
 use cepheid_event::{
-    EventError, MergedBatch, ReorderBuffer, ReorderState, SourceClock, TimePolicy, TopicState, shard_of,
+    EventError, MergedBatch, MergedSchema, ReorderBuffer, ReorderState, SourceClock, TimePolicy, TopicState,
+    shard_of,
 };
 use cepheid_matcher::sequence::{SavedRuns, SequenceLimits, SequenceState};
 use cepheid_matcher::step_lists::{SavedLists, StepListsState, load as load_lists};
@@ -22,8 +23,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::history::History;
+use super::level::Level;
+use super::level_snapshot::SavedLevel;
 use super::rule::{Compiled, Rule, Surroundings};
 use super::shard::Shard;
+use super::stage::Stage;
 use super::window_rule::WindowRule;
 use super::window_snapshot::SavedWindowRule;
 use super::{Engine, EngineOptions, LatePolicy, RuleSpec};
@@ -52,7 +56,12 @@ struct Body {
     closed: Option<i64>,
     schema_order: Vec<u16>,
     topics: Vec<SavedTopic>,
-    /// Rows that runs need: their places (as differences), and the rows.
+    kept: SavedHistory,
+}
+
+/// Rows that runs need: their places (as differences), and the rows.
+#[derive(Serialize, Deserialize)]
+pub(super) struct SavedHistory {
     ordinals: Vec<u64>,
     topic_of: Vec<u16>,
     arrival: Vec<u64>,
@@ -84,11 +93,20 @@ struct SavedRule<S = SavedShards> {
     state: S,
 }
 
-/// All rules: patterns, windows, and the names of both in the order in which they were added.
+/// The rules of one level: patterns, and windows.
 #[derive(Serialize, Deserialize)]
-struct SavedRules {
+pub(super) struct SavedStage {
     patterns: Vec<SavedRule>,
     windows: Vec<SavedWindowRule>,
+}
+
+/// All rules, level by level, and their names in the order in which they were added.
+#[derive(Serialize, Deserialize)]
+struct SavedRules {
+    sources: SavedStage,
+    levels: Vec<SavedLevel>,
+    /// Topics that rules derive for others, and how many events of each there have been.
+    passed_on: Vec<(String, u64)>,
     order: Vec<String>,
 }
 
@@ -129,8 +147,6 @@ impl Engine {
     /// What Arrow refuses.
     pub fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
         let state = self.buffer.state()?;
-        let needed = self.rows_needed();
-        let rows = self.history.gather(self.buffer.columns(), &needed)?;
         let mut topics = vec![];
         for topic in state.topics {
             topics.push(SavedTopic {
@@ -146,43 +162,30 @@ impl Engine {
                 arrival: differences(&topic.arrival),
             });
         }
-        let rules = self
-            .rules
-            .iter()
-            .map(|rule| SavedRule {
-                name: rule.name.clone(),
-                fingerprint: rule.fingerprint.clone(),
-                matches: rule.matches,
-                state: SavedShards::of(&rule.shards),
-            })
-            .collect::<Vec<SavedRule>>();
-        let mut time = rows.time.to_vec();
-        for place in (1..time.len()).rev() {
-            time[place] = time[place].wrapping_sub(time[place - 1]);
-        }
         let body = Body {
             event_time: self.options.event_time.clone(),
             lateness_ns: self.options.lateness_ns,
             late: self.options.late as u8,
             idle_ns: self.options.idle_ns,
             future_ns: self.options.future_ns,
-            next: self.next,
+            next: self.stage.next,
             dropped: self.dropped,
             named: self.named as u64,
             watermark: state.watermark,
             closed: state.closed,
             schema_order: state.schema_order,
             topics,
-            ordinals: differences(&needed),
-            topic_of: rows.topic.to_vec(),
-            arrival: rows.arrival.to_vec(),
-            time,
-            rows: (!needed.is_empty())
-                .then(|| to_ipc(&rows.batch.schema(), Some(&rows.batch)))
-                .transpose()?,
+            kept: self.stage.save_history(self.buffer.columns())?,
         };
-        let windows = self.windows.iter().map(WindowRule::save).collect::<Result<Vec<_>, _>>()?;
-        let saved = SavedRules { patterns: rules, windows, order: self.order.clone() };
+        let mut passed_on: Vec<(String, u64)> =
+            self.passed_on.iter().map(|(topic, events)| (topic.clone(), *events)).collect();
+        passed_on.sort_unstable();
+        let saved = SavedRules {
+            sources: self.stage.save()?,
+            levels: self.levels.iter().map(Level::save).collect::<Result<_, _>>()?,
+            passed_on,
+            order: self.order.clone(),
+        };
         let plain = postcard::to_stdvec(&(body, saved)).expect("plain data can be written");
         let packed = zstd::bulk::compress(&plain, 3).expect("memory can be written to");
         let mut bytes = Vec::with_capacity(HEAD_BYTES + packed.len());
@@ -226,10 +229,9 @@ impl Engine {
         };
         let mut engine = Self::new(rules, options)?;
         engine.take_buffer(&body)?;
-        engine.take_history(&body)?;
-        (engine.next, engine.dropped) = (body.next, body.dropped);
+        engine.dropped = body.dropped;
         engine.named = engine.named.max(body.named as usize);
-        engine.take_rules(rules_saved)?;
+        engine.take_rules(&body, rules_saved)?;
         Ok(engine)
     }
 
@@ -264,22 +266,86 @@ impl Engine {
         Ok(())
     }
 
-    fn take_history(&mut self, body: &Body) -> Result<(), EngineError> {
-        let ordinals = sums(&body.ordinals)?;
+    fn take_rules(&mut self, body: &Body, saved: SavedRules) -> Result<(), EngineError> {
+        let SavedRules { sources, levels, passed_on, order } = saved;
+        if let Some(name) = self.order.iter().find(|name| !order.contains(name)) {
+            return differ(format!("the snapshot has no rule `{name}`"));
+        }
+        if levels.len() != self.levels.len() {
+            return differ("the snapshot's rules read each other in other ways".into());
+        }
+        let columns = Arc::clone(self.buffer.columns());
+        self.stage.load_history(&body.kept, body.next, &columns)?;
+        self.stage.load(sources, &columns, &self.options.event_time)?;
+        for (level, saved) in self.levels.iter_mut().zip(levels) {
+            level.load(saved, &self.options.event_time)?;
+        }
+        if order.len() != self.all_rules().count() {
+            return refuse("its rules are not those that it names");
+        }
+        self.order = order;
+        self.passed_on.extend(passed_on);
+        Ok(())
+    }
+}
+
+fn differ<T>(reason: String) -> Result<T, EngineError> {
+    Err(EngineError::SnapshotRules { reason })
+}
+
+impl Stage {
+    pub(super) fn save(&self) -> Result<SavedStage, EngineError> {
+        let pattern = |rule: &Rule| SavedRule {
+            name: rule.name.clone(),
+            fingerprint: rule.fingerprint.clone(),
+            matches: rule.matches,
+            state: SavedShards::of(&rule.shards),
+        };
+        Ok(SavedStage {
+            patterns: self.rules.iter().map(pattern).collect(),
+            windows: self.windows.iter().map(WindowRule::save).collect::<Result<_, _>>()?,
+        })
+    }
+
+    pub(super) fn save_history(&self, columns: &MergedSchema) -> Result<SavedHistory, EngineError> {
+        let needed = self.rows_needed();
+        let rows = self.history.gather(columns, &needed)?;
+        let mut time = rows.time.to_vec();
+        for place in (1..time.len()).rev() {
+            time[place] = time[place].wrapping_sub(time[place - 1]);
+        }
+        Ok(SavedHistory {
+            ordinals: differences(&needed),
+            topic_of: rows.topic.to_vec(),
+            arrival: rows.arrival.to_vec(),
+            time,
+            rows: (!needed.is_empty())
+                .then(|| to_ipc(&rows.batch.schema(), Some(&rows.batch)))
+                .transpose()?,
+        })
+    }
+
+    pub(super) fn load_history(
+        &mut self,
+        saved: &SavedHistory,
+        next: u64,
+        columns: &MergedSchema,
+    ) -> Result<(), EngineError> {
+        self.next = next;
+        let ordinals = sums(&saved.ordinals)?;
         let count = ordinals.len();
-        let columns = self.buffer.columns();
         let topics = columns.num_topics();
-        let fits = body.topic_of.len() == count
-            && body.arrival.len() == count
-            && body.time.len() == count
+        let fits = saved.topic_of.len() == count
+            && saved.arrival.len() == count
+            && saved.time.len() == count
             && ordinals.windows(2).all(|pair| pair[0] < pair[1])
-            && ordinals.last().is_none_or(|last| *last < body.next)
-            && body.topic_of.iter().all(|topic| (*topic as usize) < topics)
-            && body.rows.is_some() == (count > 0);
+            && ordinals.last().is_none_or(|last| *last < next)
+            && saved.topic_of.iter().all(|topic| (*topic as usize) < topics)
+            && saved.rows.is_some() == (count > 0);
         if !fits {
             return refuse("its rows do not go together");
         }
-        let Some(rows) = &body.rows else { return Ok(()) };
+        let Some(rows) = &saved.rows else { return Ok(()) };
         let batch = from_ipc(rows)?;
         let same = batch.num_rows() == count
             && batch.num_columns() <= columns.schema().fields().len()
@@ -292,30 +358,30 @@ impl Engine {
         if !same {
             return refuse("its rows are of other columns than its topics");
         }
-        let mut time = body.time.clone();
+        let mut time = saved.time.clone();
         for place in 1..time.len() {
             time[place] = time[place].wrapping_add(time[place - 1]);
         }
         let rows = MergedBatch {
             batch,
             time: time.into(),
-            topic: body.topic_of.clone().into(),
-            arrival: body.arrival.clone().into(),
+            topic: saved.topic_of.clone().into(),
+            arrival: saved.arrival.clone().into(),
         };
         self.history = History::restored(ordinals, rows);
         Ok(())
     }
 
-    fn take_rules(&mut self, saved: SavedRules) -> Result<(), EngineError> {
-        let differ = |reason: String| Err(EngineError::SnapshotRules { reason });
-        let SavedRules { patterns: saved, windows, order } = saved;
-        if let Some(name) = self.order.iter().find(|name| !order.contains(name)) {
-            return differ(format!("the snapshot has no rule `{name}`"));
-        }
-        self.take_windows(windows)?;
+    pub(super) fn load(
+        &mut self,
+        saved: SavedStage,
+        columns: &MergedSchema,
+        event_time: &str,
+    ) -> Result<(), EngineError> {
+        self.load_windows(saved.windows, columns, event_time)?;
         let mut given = std::mem::take(&mut self.rules);
-        let bound = self.bound_columns(&self.buffer.columns().clone());
-        for saved in saved {
+        let bound = self.bound_columns(columns);
+        for saved in saved.patterns {
             let Some(place) = given.iter().position(|rule| rule.name == saved.name) else {
                 return differ(format!("the snapshot's rule `{}` is not among those given", saved.name));
             };
@@ -324,11 +390,10 @@ impl Engine {
                 return differ(format!("rule `{}` is another version of itself", saved.name));
             }
             rule.matches = saved.matches;
-            let columns = self.buffer.columns().clone();
             let around = Surroundings {
-                columns: &columns,
+                columns,
                 history: &self.history,
-                event_time: &self.options.event_time,
+                event_time,
                 limits: SequenceLimits::default(),
             };
             let before = self.rules.last().and_then(|before| before.compiled.as_deref());
@@ -351,10 +416,9 @@ impl Engine {
             }
             self.rules.push(rule);
         }
-        if !given.is_empty() || order.len() != self.rules.len() + self.windows.len() {
+        if !given.is_empty() {
             return refuse("its rules are not those that it names");
         }
-        self.order = order;
         self.find_places();
         for place in 0..self.rules.len() {
             let rule = &mut self.rules[place];
@@ -363,14 +427,15 @@ impl Engine {
         }
         Ok(())
     }
-}
 
-impl Engine {
-    fn take_windows(&mut self, saved: Vec<SavedWindowRule>) -> Result<(), EngineError> {
-        let differ = |reason: String| Err(EngineError::SnapshotRules { reason });
+    fn load_windows(
+        &mut self,
+        saved: Vec<SavedWindowRule>,
+        columns: &MergedSchema,
+        event_time: &str,
+    ) -> Result<(), EngineError> {
         let mut given = std::mem::take(&mut self.windows);
-        let columns = self.buffer.columns().clone();
-        let bound = self.bound_columns(&columns);
+        let bound = self.bound_columns(columns);
         for saved in saved {
             let Some(place) = given.iter().position(|rule| rule.name == saved.name) else {
                 return differ(format!("the snapshot's rule `{}` is not among those given", saved.name));
@@ -379,7 +444,7 @@ impl Engine {
             if rule.fingerprint != saved.fingerprint {
                 return differ(format!("rule `{}` is another version of itself", saved.name));
             }
-            rule.load(saved, &columns, &bound, &self.options.event_time)?;
+            rule.load(saved, columns, &bound, event_time)?;
             self.windows.push(rule);
         }
         match given.first() {
@@ -443,7 +508,8 @@ fn unpacked(bytes: &[u8]) -> Result<(Body, SavedRules), EngineError> {
             };
             let patterns: Vec<SavedRule> = rules.into_iter().map(of_runs).collect();
             let order = patterns.iter().map(|rule| rule.name.clone()).collect();
-            ((body, SavedRules { patterns, windows: vec![], order }), rest)
+            let sources = SavedStage { patterns, windows: vec![] };
+            ((body, SavedRules { sources, levels: vec![], passed_on: vec![], order }), rest)
         })
     } else {
         postcard::take_from_bytes(&plain)
@@ -512,7 +578,7 @@ fn read_ipc(bytes: &[u8]) -> Result<(SchemaRef, Vec<RecordBatch>), EngineError> 
     }
 }
 
-fn schema_of(bytes: &[u8]) -> Result<SchemaRef, EngineError> {
+pub(super) fn schema_of(bytes: &[u8]) -> Result<SchemaRef, EngineError> {
     Ok(read_ipc(bytes)?.0)
 }
 

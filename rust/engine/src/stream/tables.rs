@@ -8,10 +8,12 @@ use cepheid_ir::{Pattern, Within};
 use cepheid_matcher::sequence::FoundSequences;
 
 use super::binding::without_added;
-use super::call::Undo;
 use super::derived::{Part, by_topic};
-use super::{DerivedTable, Engine, EngineOptions, topic_names};
+use super::rule::Compiled;
+use super::stage::{Call, Undo};
+use super::{DerivedTable, Engine, EngineOptions};
 use crate::error::EngineError;
+use crate::plan::Measures;
 use crate::sequences::{FoundByPlan, derive_sequences};
 
 /// The matches of a pattern, and by topic whatever else it derives; the matches' own topic is among these only if an
@@ -42,7 +44,7 @@ pub fn match_topics(
     for (topic, _) in tables {
         engine.buffer.add_source(topic)?;
     }
-    engine.add(pattern)?;
+    engine.add_alone(pattern)?;
     for (topic, table) in tables {
         let empty = [RecordBatch::new_empty(Arc::clone(table.schema()))];
         let batches = if table.batches().is_empty() { &empty[..] } else { table.batches() };
@@ -56,11 +58,17 @@ impl Engine {
     fn end(mut self) -> Result<TopicOutputs<DerivedTable>, EngineError> {
         let prepared = self.buffer.prepare_flush()?;
         let columns = self.buffer.columns().clone();
-        let names = topic_names(&columns);
-        let mut undo = Undo::new(self.next);
+        let call = Call {
+            options: &self.options,
+            columns: &columns,
+            elsewhere: self.buffer.bytes(),
+            watermark: self.buffer.clock().watermark(),
+            may_fail_later: false,
+        };
+        let mut undo = Undo::new(self.stage.next);
         let mut parts = vec![];
-        self.match_released(prepared.released(), &columns, &names, &mut undo, &mut parts)?;
-        let rule = &self.rules[0];
+        self.stage.match_released(prepared.released(), &call, &mut undo, &mut parts)?;
+        let rule = &self.stage.rules[0];
         let matches = match parts.first() {
             // They come first, if there are any.
             Some(part) if rule.matches > 0 => part.table.clone(),
@@ -70,19 +78,28 @@ impl Engine {
         if parts.iter().filter(|part| own(part)).count() == usize::from(rule.matches > 0) {
             parts.retain(|part| !own(part));
         }
-        Ok((matches, by_topic(parts, &|rule| self.name_at(rule))?))
+        let others = by_topic(parts, i64::MAX, &|rule| self.stage.name_at(rule))?;
+        Ok((matches, others.into_iter().map(Into::into).collect()))
     }
 
     /// The columns of its only rule's matches, without rows.
     fn no_matches(&self) -> Result<DerivedTable, EngineError> {
-        let Some(compiled) = &self.rules[0].compiled else {
-            let topic = self.rules[0].topics.iter().flatten().next().cloned().unwrap_or_default();
-            return Err(EventError::SchemaUnknown { topic }.into());
-        };
-        let table = Table::new(Arc::clone(&compiled.binding.schema), vec![])?;
-        let (plan, all) = (&compiled.plan, &FoundSequences::default());
-        let nothing = [FoundByPlan { plan, all, found: &[] }];
-        let none = derive_sequences(&nothing, &plan.outputs.measures, &table, &|row| row as u32, None)?;
-        Ok(DerivedTable { membership: none.membership()?, matches: 0, batch: without_added(none.batch)? })
+        let rule = &self.stage.rules[0];
+        match &rule.compiled {
+            Some(compiled) => no_matches(compiled, &compiled.plan.outputs.measures),
+            None => {
+                let topic = rule.topics.iter().flatten().next().cloned().unwrap_or_default();
+                Err(EventError::SchemaUnknown { topic }.into())
+            }
+        }
     }
+}
+
+/// The columns of what a rule derives with some measures, without rows.
+pub(super) fn no_matches(compiled: &Compiled, measures: &Measures) -> Result<DerivedTable, EngineError> {
+    let table = Table::new(Arc::clone(&compiled.binding.schema), vec![])?;
+    let (plan, all) = (&compiled.plan, &FoundSequences::default());
+    let nothing = [FoundByPlan { plan, all, found: &[] }];
+    let none = derive_sequences(&nothing, measures, &table, &|row| row as u32, None)?;
+    Ok(DerivedTable { membership: none.membership()?, matches: 0, batch: without_added(none.batch)? })
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow_schema::Schema;
+use arrow_schema::{DataType, Schema, SchemaRef};
 use cepheid_event::{EventError, KeyTable, MergedBatch, MergedSchema, Released, times_of};
-use cepheid_ir::{ColumnName, Window};
+use cepheid_ir::{ColumnName, Frame, Window};
 use cepheid_matcher::sequence::Moment;
 use cepheid_window::{Arguments, Chunk, WindowPlan, WindowState, Windows, is_in_window};
 
@@ -42,6 +42,19 @@ pub(super) struct CompiledWindow {
     pub(super) plan: WindowPlan,
     /// How many of the topics read had sent something.
     known: usize,
+}
+
+impl CompiledWindow {
+    /// The columns of what is reported; the time of a row under the name that it has for the engine.
+    fn output(&self, event_time: &str) -> SchemaRef {
+        if !self.plan.is_of_rows() || self.binding.event_time == event_time {
+            return Arc::clone(self.plan.output());
+        }
+        let mut fields: Vec<_> = self.plan.output().fields().iter().cloned().collect();
+        let time = &mut fields[self.plan.keys().len()];
+        *time = Arc::new(time.as_ref().clone().with_name(event_time));
+        Arc::new(Schema::new(fields))
+    }
 }
 
 /// What is kept between rows.
@@ -205,14 +218,15 @@ impl WindowRule {
         Ok(Some(PreparedRows { compiled, rows, rest, args, may_fail }))
     }
 
-    /// Puts rows to windows, and gives those that are complete. `place`: its place among all rules.
+    /// Puts rows to windows, and adds those that are complete to `parts`. `place`: its place among all rules.
     pub(crate) fn advance(
         &mut self,
         prepared: PreparedRows,
         released: &Released,
         event_time: &str,
         place: usize,
-    ) -> Result<Option<Part>, EngineError> {
+        parts: &mut Vec<Part>,
+    ) -> Result<(), EngineError> {
         let PreparedRows { compiled, rows: fresh, rest, args, .. } = prepared;
         let plan = &compiled.plan;
         let rows = fresh.batch.num_rows();
@@ -228,17 +242,26 @@ impl WindowRule {
             let chunk = Chunk { keys: &numbers, num_keys: keys.len(), times: &fresh.times, args: &args };
             state.push(plan, &chunk)?;
         }
+        let mut complete = vec![];
+        if matches!(plan.frame(), Frame::Rows { .. }) {
+            // Full ones are decided by their last row, the others by the end of the input alone.
+            complete.push((state.complete(plan, &column)?, false));
+        }
         if released.ended {
             state.finish();
         } else if let Some(time) = released.complete_before {
             state.advance(time);
         }
-        let windows = state.complete(plan, &column)?;
-        if windows.keys.is_empty() {
-            return Ok(None);
+        complete.push((state.complete(plan, &column)?, !complete.is_empty()));
+        for (windows, by_end) in complete.iter().filter(|(windows, _)| !windows.keys.is_empty()) {
+            self.reported += windows.keys.len() as u64;
+            let mut part = self.part(&compiled, windows, &fresh, event_time, place)?;
+            if *by_end {
+                part.order.iter_mut().for_each(|(moment, ..)| *moment = Moment::End);
+            }
+            parts.push(part);
         }
-        self.reported += windows.keys.len() as u64;
-        self.part(&compiled, &windows, &fresh, event_time, place).map(Some)
+        Ok(())
     }
 
     /// The rows that matter.
@@ -320,15 +343,8 @@ impl WindowRule {
             moments = &windows.ends;
         }
         columns.extend(windows.measures.iter().cloned());
-        let mut fields: Vec<_> = plan.output().fields().iter().cloned().collect();
-        let of_rows = plan.is_of_rows().then_some(plan.keys().len());
-        if let Some(time) = of_rows
-            && compiled.binding.event_time != event_time
-        {
-            fields[time] = Arc::new(fields[time].as_ref().clone().with_name(event_time));
-        }
         let options = RecordBatchOptions::new().with_row_count(Some(windows.keys.len()));
-        let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options);
+        let batch = RecordBatch::try_new_with_options(compiled.output(event_time), columns, &options);
         let order = moments.iter().map(|time| (Moment::At { time: *time, row: 0 }, None, None)).collect();
         let table = DerivedTable {
             batch: batch.map_err(EventError::from)?,
@@ -336,6 +352,20 @@ impl WindowRule {
             matches: windows.keys.len(),
         };
         Ok(Part { topic: self.emits().to_owned(), rule: place, table, order, event_of: None })
+    }
+
+    /// The columns of what it reports, and the type of its event time, once it is known.
+    pub(crate) fn output(&self, event_time: &str) -> Option<(SchemaRef, DataType)> {
+        let compiled = self.compiled.as_ref()?;
+        let time = compiled.plan.schema().field(compiled.plan.event_time()).data_type().clone();
+        Some((compiled.output(event_time), time))
+    }
+
+    /// Has rows begin anew, whatever their times. To be called between calls, when the input has ended.
+    pub(crate) fn begin_anew(&mut self) {
+        if let Some(compiled) = &self.compiled {
+            self.kept.state = Some(WindowState::new(&compiled.plan));
+        }
     }
 
     /// Lets go of keys that nothing is kept of. To be called between calls.

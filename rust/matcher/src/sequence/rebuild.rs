@@ -8,7 +8,7 @@ use cepheid_event::Table;
 use super::compile::SequenceMatcher;
 use super::registers::Registers;
 use super::slab::NONE;
-use super::state::SequenceState;
+use super::state::{SequenceState, loose_bytes};
 use super::tests::Projected;
 
 /// Rows by their place among those kept.
@@ -66,9 +66,13 @@ impl SequenceMatcher {
                 .collect();
             let entry = state.runs.get_mut(run);
             let own = std::iter::once(&mut entry.thread).chain(&mut entry.others);
+            let (mut before, mut after) = (0, 0);
             for (thread, registers) in own.zip(threads) {
+                before += loose_bytes(thread);
                 thread.registers = Some(Box::new(registers));
+                after += loose_bytes(thread);
             }
+            state.loose_bytes = state.loose_bytes + after - before;
             state.index_run(self, partition, run);
         }
     }

@@ -1,0 +1,495 @@
+//! The rules of one level, with what they know: which have something to do, what they find, and how all of it is put back.
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, SchemaRef};
+use cepheid_event::{EventError, MergedSchema, Released};
+use cepheid_matcher::bits::Bits;
+use cepheid_matcher::sequence::SequenceLimits;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::affected::{Affected, Concerned, Seat};
+use super::binding::BoundColumns;
+use super::derived::{Part, TopicEvents, by_topic};
+use super::deriving::derive;
+use super::history::History;
+use super::rule::{Compiled, Rule, Surroundings};
+use super::rule_rows::SharedRows;
+use super::shard::Shard;
+use super::tables::no_matches;
+use super::window_rule::WindowRule;
+use super::{EngineOptions, topic_names};
+use crate::error::EngineError;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(super) rules: Vec<Rule>,
+    pub(super) windows: Vec<WindowRule>,
+    pub(super) history: History,
+    /// Place of the next row in the order of all rows.
+    pub(super) next: u64,
+    /// Which rules rows concern.
+    pub(super) affected: Affected,
+    /// Where a rule stands in `rules`.
+    pub(super) places: HashMap<Seat, usize, FixedState>,
+    pub(super) next_seat: Seat,
+    /// How many topics had sent something when rules were last compiled; `None`: some rule has to be.
+    pub(super) compiled_for: Option<usize>,
+    /// What they were last bound to.
+    bound: Option<Arc<BoundColumns>>,
+    /// Rules that need rows that have been matched.
+    pub(super) needing_rows: usize,
+    pub(super) rules_visited: u64,
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self {
+            rules: vec![],
+            windows: vec![],
+            history: History::default(),
+            next: 0,
+            affected: Affected::default(),
+            places: HashMap::with_hasher(FixedState::with_seed(0)),
+            next_seat: 0,
+            compiled_for: None,
+            bound: None,
+            needing_rows: 0,
+            rules_visited: 0,
+        }
+    }
+}
+
+/// What a stage is told of a call.
+pub(super) struct Call<'a> {
+    pub(super) options: &'a EngineOptions,
+    /// Those of the rows that it is given.
+    pub(super) columns: &'a MergedSchema,
+    /// Bytes that are held elsewhere.
+    pub(super) elsewhere: usize,
+    /// Where the clock stood before.
+    pub(super) watermark: Option<i64>,
+    /// Whether the call may be refused for something that comes behind this stage.
+    pub(super) may_fail_later: bool,
+}
+
+impl Stage {
+    /// What rules derive of rows, topic by topic, in the order in which topics first come.
+    ///
+    /// # Errors
+    /// [`EngineError`]; the stage is then to be [rolled back](Self::roll_back).
+    pub(super) fn derive<'r>(
+        &mut self,
+        all: impl IntoIterator<Item = &'r Released>,
+        call: &Call<'_>,
+        undo: &mut Undo,
+    ) -> Result<Vec<TopicEvents>, EngineError> {
+        let mut parts = vec![];
+        let mut end = i64::MIN;
+        for released in all {
+            self.match_released(released, call, undo, &mut parts)?;
+            end = released.watermark.unwrap_or(end);
+        }
+        by_topic(parts, end, &|rule| self.name_at(rule))
+    }
+
+    /// The columns of a topic that a rule derives, and the event time that its rows have; `None` while that is not known.
+    pub(super) fn schema_of(
+        &self,
+        topic: &str,
+        event_time: &str,
+    ) -> Result<Option<(SchemaRef, DataType)>, EngineError> {
+        for rule in &self.rules {
+            let Some(compiled) = &rule.compiled else { continue };
+            let outputs = &compiled.plan.outputs;
+            let measures = if topic == rule.emits() || rule.pattern.timeouts && topic == rule.emits_timeouts()
+            {
+                &outputs.measures
+            } else if let Some(place) = rule.pattern.emit_at.iter().position(|entry| entry.topic == topic) {
+                &outputs.emitted[place]
+            } else {
+                continue;
+            };
+            let time = compiled.binding.schema.field_with_name(&compiled.binding.event_time);
+            let time = time.map_err(EventError::from)?.data_type().clone();
+            return Ok(Some((no_matches(compiled, measures)?.batch.schema(), time)));
+        }
+        let mut windows = self.windows.iter().filter(|rule| rule.emits() == topic);
+        Ok(windows.find_map(|rule| rule.output(event_time)))
+    }
+
+    /// Lets what has been derived stand, and lets go of what is not needed any more. `columns`: those of its rows.
+    pub(super) fn commit(&mut self, undo: &Undo, released: &Released, columns: &MergedSchema) {
+        for touched in &undo.touched {
+            let rule = &mut self.rules[touched.place];
+            rule.begun = false;
+            rule.shards.iter_mut().for_each(Shard::commit);
+            self.tidy(touched.place, released.watermark);
+        }
+        for window in &mut self.windows {
+            window.commit();
+            window.tidy(released.complete_before);
+        }
+        self.tidy_history(columns);
+    }
+
+    /// Puts everything back.
+    pub(super) fn roll_back(&mut self, undo: Undo) {
+        self.next = undo.first;
+        self.windows.iter_mut().for_each(WindowRule::roll_back);
+        self.history.pop(undo.first);
+        for touched in undo.touched {
+            let rule = &mut self.rules[touched.place];
+            let recompiled = touched.compiled.is_some();
+            if let Some((compiled, shards)) = touched.compiled {
+                (rule.compiled, rule.shards) = (compiled, shards);
+            }
+            rule.begun = false;
+            rule.shards.iter_mut().for_each(Shard::roll_back);
+            rule.matches = touched.matches;
+            if recompiled {
+                self.affected.hold(rule.seat, rule);
+            }
+            self.wait_on(touched.place);
+        }
+        self.compiled_for = None;
+        // Their time has come, and nobody may have looked at them.
+        undo.due.into_iter().for_each(|place| self.wait_on(place));
+    }
+
+    /// Has a rule visited when its time comes.
+    fn wait_on(&mut self, place: usize) {
+        let rule = &mut self.rules[place];
+        let at = rule.shards.iter().filter_map(Shard::next_attention).min();
+        self.affected.wake_at(rule.seat, rule, at);
+    }
+
+    /// Begins to work on a rule, so that it can be put back.
+    fn begin(&mut self, place: usize, undo: &mut Undo) {
+        let rule = &mut self.rules[place];
+        if !rule.begun {
+            rule.begun = true;
+            rule.shards.iter_mut().for_each(Shard::begin);
+            undo.touched.push(Touched { place, matches: rule.matches, compiled: None });
+        }
+    }
+
+    pub(super) fn match_released(
+        &mut self,
+        released: &Released,
+        call: &Call<'_>,
+        undo: &mut Undo,
+        parts: &mut Vec<Part>,
+    ) -> Result<(), EngineError> {
+        let (rows, columns) = (&released.rows, call.columns);
+        let first = self.next;
+        self.next += rows.num_rows() as u64;
+        let not_compiled = self.compile(call, undo);
+        let mut seats = vec![];
+        let answers = self.affected.ask(rows, &mut seats)?;
+        let mut places = self.places_to_visit(released, seats, undo);
+        if let Some((place, _)) = &not_compiled {
+            // Those before it come first, with errors of their own perhaps.
+            places.retain(|known| known < place);
+        }
+        let visits: Vec<(usize, Concerned)> = places
+            .into_iter()
+            .map(|place| {
+                let rule = &self.rules[place];
+                let reads = (rule.topics.is_some() && columns.num_topics() > 1).then(|| {
+                    let topics = 0..columns.num_topics() as u16;
+                    topics.map(|topic| rule.reads(columns.topic_name(topic))).collect::<Vec<bool>>()
+                });
+                (place, concerned(answers.rows_of(rule, rows, reads.as_deref()), rows.num_rows()))
+            })
+            .collect();
+        let mut shared = None;
+        if visits.iter().any(|(_, concerned)| !matches!(concerned, Concerned::None)) {
+            let rows = shared.insert(SharedRows::new(rows, kept(&visits, rows.num_rows()), first)?);
+            let (kept, ordinals) = rows.rows();
+            self.history.push(ordinals, kept.clone());
+        }
+        let limits = self.limits(rows.num_rows() > 0, call)?;
+        let mut found = vec![];
+        let mut failed = not_compiled.map(|(_, error)| error);
+        for (place, concerned) in visits {
+            self.begin(place, undo);
+            self.rules_visited += 1;
+            let around = Surroundings {
+                columns,
+                history: &self.history,
+                event_time: &call.options.event_time,
+                limits,
+            };
+            let rule = &mut self.rules[place];
+            let Some(compiled) = rule.compiled.clone() else { continue };
+            let advance = || {
+                let input = match (concerned, &mut shared) {
+                    (Concerned::All, _) => rule.all_rows(&compiled, rows, first, &around)?,
+                    (Concerned::Some(own), Some(shared)) => {
+                        Some(shared.input(rule, &compiled, &own, &answers)?)
+                    }
+                    _ => None,
+                };
+                rule.advance(&compiled, input, released.watermark, released.ended, &around)
+            };
+            match advance() {
+                Ok(own) if own.found.is_empty() => {}
+                Ok(own) => found.push((place, own)),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        // What rules in front have found may raise an error of its own, which comes first.
+        parts.extend(derive(&self.rules, &found, columns, &self.history, &topic_names(columns))?);
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        self.advance_windows(released, call, parts)?;
+        // Each rule, and each of its shards, has kept to the room there was; together they may have taken more.
+        if rows.num_rows() > 0 {
+            self.room(call)?;
+        }
+        Ok(())
+    }
+
+    /// Puts released rows to windows. Whatever may raise an error is asked of all of them first: only if one still may
+    /// afterwards, or the call may be refused for another reason, is what they keep remembered, which costs as much as it is.
+    fn advance_windows(
+        &mut self,
+        released: &Released,
+        call: &Call<'_>,
+        parts: &mut Vec<Part>,
+    ) -> Result<(), EngineError> {
+        if self.windows.is_empty() {
+            return Ok(());
+        }
+        let columns = call.columns;
+        let bound = self.bound_columns(columns);
+        let event_time = call.options.event_time.as_str();
+        let mut prepared = Vec::with_capacity(self.windows.len());
+        for window in &mut self.windows {
+            prepared.push(window.prepare(released, columns, &bound, event_time)?);
+        }
+        let shared_topic = self
+            .windows
+            .iter()
+            .any(|window| self.all_rules().filter(|rule| rule.derives(window.emits())).count() > 1);
+        if shared_topic
+            || call.options.memory_limit.is_some()
+            || call.may_fail_later
+            || prepared.iter().flatten().any(|prepared| prepared.may_fail)
+        {
+            self.windows.iter_mut().for_each(WindowRule::begin);
+        }
+        let first = self.rules.len();
+        for (place, (window, prepared)) in self.windows.iter_mut().zip(prepared).enumerate() {
+            if let Some(prepared) = prepared {
+                window.advance(prepared, released, event_time, first + place, parts)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compiles the rules that new topics, or their own being new, ask for. Gives the first that cannot be; those behind
+    /// it are left as they are.
+    fn compile(&mut self, call: &Call<'_>, undo: &mut Undo) -> Option<(usize, EngineError)> {
+        let columns = call.columns;
+        let known = Some(columns.order().len());
+        if self.compiled_for == known {
+            return None;
+        }
+        let bound = self.bound_columns(columns);
+        for place in 0..self.rules.len() {
+            if !self.rules[place].is_out_of_date(columns) {
+                continue;
+            }
+            self.begin(place, undo);
+            let before = place.checked_sub(1).and_then(|before| self.rules[before].compiled.clone());
+            let rule = &mut self.rules[place];
+            let touched = undo.touched.iter_mut().rev().find(|touched| touched.place == place);
+            let touched = touched.expect("just begun");
+            touched.compiled.get_or_insert_with(|| (rule.compiled.clone(), rule.shards.clone()));
+            let around = Surroundings {
+                columns,
+                history: &self.history,
+                event_time: &call.options.event_time,
+                limits: SequenceLimits::default(),
+            };
+            if let Err(error) = rule.compile(&around, &bound, before.as_deref()) {
+                return Some((place, error));
+            }
+            self.affected.hold(rule.seat, rule);
+        }
+        self.compiled_for = known;
+        None
+    }
+
+    /// What patterns are bound to.
+    pub(super) fn bound_columns(&mut self, columns: &MergedSchema) -> Arc<BoundColumns> {
+        let bound = self.bound.take().filter(|bound| bound.are_of(columns));
+        let bound = bound.unwrap_or_else(|| Arc::new(BoundColumns::new(columns)));
+        self.bound = Some(Arc::clone(&bound));
+        bound
+    }
+
+    /// Where the rules stand that have something to do, ascending. `seats`: those that rows concern.
+    fn places_to_visit(&mut self, released: &Released, seats: Vec<Seat>, undo: &mut Undo) -> Vec<usize> {
+        if released.ended {
+            return (0..self.rules.len()).collect();
+        }
+        let mut places: Vec<usize> = seats.iter().filter_map(|seat| self.places.get(seat).copied()).collect();
+        if let Some(watermark) = released.watermark {
+            for (at, seat) in self.affected.due(watermark) {
+                let Some(place) = self.places.get(&seat).copied() else { continue };
+                let rule = &mut self.rules[place];
+                if rule.queued == Some(at) {
+                    rule.queued = None;
+                    undo.due.push(place);
+                    places.push(place);
+                }
+            }
+        }
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
+    /// `grows`: rows are to be matched. The passing of time alone is never refused, as it is what lets state go.
+    fn limits(&self, grows: bool, call: &Call<'_>) -> Result<SequenceLimits<'static>, EngineError> {
+        let room = if grows { self.room(call)? } else { None };
+        Ok(SequenceLimits { room, interrupted: call.options.interrupted.into() })
+    }
+
+    /// Bytes by which state may still grow; `None`: there is no limit.
+    fn room(&self, call: &Call<'_>) -> Result<Option<usize>, EngineError> {
+        let Some(limit) = call.options.memory_limit else { return Ok(None) };
+        let (held, rules) = (call.elsewhere + self.history.bytes(), self.rule_bytes());
+        match limit.checked_sub(held + rules) {
+            Some(room) => Ok(Some(room)),
+            None => Err(EngineError::StateLimit {
+                rule: if rules > held { self.greediest_rule() } else { "(rows that wait)".into() },
+                key: String::new(),
+                time_ns: call.watermark,
+                bytes: held + rules,
+                limit,
+            }),
+        }
+    }
+
+    fn rule_bytes(&self) -> usize {
+        let windows: usize = self.windows.iter().map(WindowRule::bytes).sum();
+        self.rules.iter().map(Rule::bytes).sum::<usize>() + windows
+    }
+
+    /// Bytes of its rules, and of rows that they need.
+    pub(super) fn bytes(&self) -> usize {
+        self.history.bytes() + self.rule_bytes()
+    }
+
+    fn greediest_rule(&self) -> String {
+        let patterns = self.rules.iter().map(|rule| (rule.bytes(), &rule.name));
+        let windows = self.windows.iter().map(|rule| (rule.bytes(), &rule.name));
+        patterns.chain(windows).max().map_or_else(String::new, |(_, name)| name.clone())
+    }
+
+    /// Lets go of what a rule does not need any more.
+    pub(super) fn tidy(&mut self, place: usize, watermark: Option<i64>) {
+        let rule = &mut self.rules[place];
+        if let Some(compiled) = rule.compiled.clone()
+            && let Some(watermark) = watermark
+        {
+            rule.shards.iter_mut().for_each(|shard| shard.clear_expired(compiled.matcher(), watermark));
+        }
+        let needs_rows = !rule.shards.iter().all(Shard::needs_no_rows);
+        self.needing_rows += usize::from(needs_rows);
+        self.needing_rows -= usize::from(std::mem::replace(&mut rule.needs_rows, needs_rows));
+        self.wait_on(place);
+    }
+
+    /// Lets go of rows that no rule needs any more.
+    fn tidy_history(&mut self, columns: &MergedSchema) {
+        // What Arrow cannot put together (strings past 2 GiB) stays as it is: the call has succeeded, and this is for room.
+        let _ = if self.needing_rows == 0 {
+            self.history.clear();
+            Ok(())
+        } else if self.history.is_full() {
+            let needed = self.rows_needed();
+            self.history.keep(columns, needed)
+        } else {
+            self.history.join(columns)
+        };
+    }
+
+    /// Places of the rows that some rule still needs, ascending.
+    pub(super) fn rows_needed(&self) -> Vec<u64> {
+        let mut needed = vec![];
+        for rule in &self.rules {
+            rule.rows_needed(&mut needed);
+        }
+        needed.sort_unstable();
+        needed.dedup();
+        needed
+    }
+}
+
+/// How a rule was compiled, and its runs.
+type CompiledBefore = (Option<Arc<Compiled>>, Vec<Shard>);
+
+/// How rules were before a call.
+pub(super) struct Undo {
+    first: u64,
+    /// Of rules that were worked on.
+    touched: Vec<Touched>,
+    /// Rules that are to be visited no more on account of the time that has come, as this call visits them.
+    due: Vec<usize>,
+}
+
+struct Touched {
+    place: usize,
+    matches: u64,
+    /// If it was compiled anew.
+    compiled: Option<CompiledBefore>,
+}
+
+impl Undo {
+    pub(super) fn new(first: u64) -> Self {
+        Self { first, touched: vec![], due: vec![] }
+    }
+}
+
+/// Of fewer rows than this those that concern a rule are always picked out: what is known of them need not be asked again.
+const ROWS_PICKED_MIN: usize = 64;
+
+/// Where most rows concern a rule, it is given all of them: picking them out would cost more.
+fn concerned(found: Concerned, rows: usize) -> Concerned {
+    match found {
+        Concerned::Some(own) if own.len() > rows / 2 && rows >= ROWS_PICKED_MIN => Concerned::All,
+        found => found,
+    }
+}
+
+/// The rows that some rule is given; `None`: all of them, or most.
+fn kept(visits: &[(usize, Concerned)], rows: usize) -> Option<Vec<u32>> {
+    let mut lists = vec![];
+    for (_, concerned) in visits {
+        match concerned {
+            Concerned::None => {}
+            Concerned::All => return None,
+            Concerned::Some(own) => lists.push(own),
+        }
+    }
+    let kept = match lists.as_slice() {
+        [] => vec![],
+        [only] => (*only).clone(),
+        several => {
+            let any = Bits::of_rows(rows, several.iter().flat_map(|list| list.iter().copied()));
+            any.set_rows()
+        }
+    };
+    (kept.len() <= rows / 2).then_some(kept)
+}
