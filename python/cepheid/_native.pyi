@@ -241,7 +241,7 @@ class MatchTable:
 
     @property
     def strategy(self) -> str:
-        """Name of the strategy that ran."""
+        """Names of the strategies that ran, one but for the events of several rules."""
 
 @final
 class CompactMatches:

@@ -386,6 +386,7 @@ class Engine:
         self._input.remove_rule(name)
 
     def _check_addable(self, rule: Rule, predicates: Sequence[UserPredicate]) -> None:
+        self._input.check_topics(rule, predicates)
         if predicates:
             stats = self._native.stats()
             topics = [source["topic"] for source in stats["sources"]]
@@ -487,5 +488,6 @@ def _compiled(rules: Rules) -> list[Compiled]:
 def _stream_input(native: NativeEngine, compiled: list[Compiled]) -> StreamInput:
     rows = StreamInput(native.columns)
     for rule, _, predicates in compiled:
+        rows.check_topics(rule, predicates)
         rows.add_rule(rule, predicates)
     return rows

@@ -399,6 +399,12 @@ class PatternData:
         order = self._clauses.get("order_by")
         return order[0]["column"]["name"] if order else None
 
+    def _derived_topics(self, rule: str) -> set[str]:
+        """The topics that it derives as a rule of this name."""
+        own = self._emitted(rule)
+        timeouts = {f"{own}.timeout"} if self._clauses.get("timeouts") else set()
+        return {own, *timeouts, *(entry["topic"] for entry in self._clauses.get("emit_at", ()))}
+
     def _topics_of(self, predicate: UserPredicate) -> set[str]:
         """The topics whose rows a predicate is asked of by name."""
         return {

@@ -149,7 +149,7 @@ class Matches:
 
     @property
     def strategy(self) -> str:
-        """The name of the strategy that found them.
+        """The name of the strategy that found them; of events that several rules derive, those of all, behind commas.
 
         Example:
             >>> import cepheid as cep

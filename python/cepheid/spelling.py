@@ -239,7 +239,9 @@ def _aggregate(body: dict[str, Any]) -> str:
 
 def aggregate_method(body: dict[str, Any]) -> str | None:
     """The method of an expression that spells an aggregate of it, if one does."""
-    return "n_unique" if body.get("distinct") else _AGGREGATES.get(body["function"])
+    if body.get("distinct"):
+        return "n_unique" if body["function"] == "count" else None
+    return _AGGREGATES.get(body["function"])
 
 
 def _call(node: Node, body: dict[str, Any]) -> str:

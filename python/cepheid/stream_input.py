@@ -27,12 +27,14 @@ class StreamInput:
         columns: Gives the columns that a topic has, as something that exports their schema; None before its first rows.
     """
 
-    __slots__ = ("_columns", "_plain_topics", "_predicates", "_schemas", "_tables")
+    __slots__ = ("_columns", "_derived", "_plain_topics", "_predicates", "_schemas", "_tables")
 
     def __init__(self, columns: Callable[[str | None], object | None]) -> None:
         self._columns = columns
         # By rule: its predicates by the name of their column, with the topics that must have what they take.
         self._predicates: dict[str, dict[str, tuple[UserPredicate, set[str]]]] = {}
+        # By rule: the topics that it derives.
+        self._derived: dict[str, set[str]] = {}
         # What `columns` gave, as it does not change.
         self._schemas: dict[str | None, pa.Schema] = {}
         # Topics whose columns are known, with none of a predicate; and types that are tables whatever they hold.
@@ -46,10 +48,35 @@ class StreamInput:
             predicate_column(position, rule.name): (predicate, rule._topics_of(predicate))
             for position, predicate in enumerate(predicates)
         }
+        self._derived[rule.name] = rule._derived_topics(rule.name)
 
     def remove_rule(self, name: str) -> None:
         """Has them computed no more."""
         self._predicates.pop(name, None)
+        self._derived.pop(name, None)
+
+    def check_topics(self, rule: Rule, predicates: Sequence[UserPredicate]) -> None:
+        """Checks that, with a rule, no Python predicate is of a derived topic: they are computed of what is pushed.
+
+        Args:
+            rule: The rule.
+            predicates: Its predicates.
+
+        Raises:
+            PatternError: One is (code ``unsupported``).
+        """
+        assert rule.name is not None
+        own = {topic for predicate in predicates for topic in rule._topics_of(predicate)}
+        read = {name: {topic for _, of in asked.values() for topic in of} for name, asked in self._predicates.items()}
+        derived = {**self._derived, rule.name: rule._derived_topics(rule.name)}
+        for reader, topics in {**read, rule.name: own}.items():
+            for deriver, topic in ((name, topic) for name, of in derived.items() for topic in sorted(topics & of)):
+                raise PatternError(
+                    f"rule `{reader}` has a Python predicate on the topic `{topic}`, which rule `{deriver}` derives; "
+                    "predicates are computed of the rows that are pushed. Say it with expressions, or match the "
+                    "derived events in an engine of their own",
+                    code="unsupported",
+                )
 
     def check_addable(
         self, rule: Rule, predicates: Sequence[UserPredicate], topics: Iterable[str], *, waiting: int

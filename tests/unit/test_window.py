@@ -83,7 +83,7 @@ def test_aggregates_of_one_column_name_themselves():
     )
     names = [measure["name"] for measure in window.rows(1).to_dict()["window"]["measures"]]
     assert names == ["count", "x_sum", "x_avg", "x_n_unique", "y_stddev", "big"]
-    for measure in (col.x.sum() / 2, "SUM(x) / 2", col.x, (col.x + 1).sum()):
+    for measure in (col.x.sum() / 2, "SUM(x) / 2", col.x, (col.x + 1).sum(), "SUM(DISTINCT x)"):
         with pytest.raises(cep.PatternError, match="has no name") as caught:
             cep.window(measure)
         assert caught.value.code == "empty-name"
@@ -445,6 +445,7 @@ BESIDE = {
         "a": "APPROX_QUANTILE(x, 0.5)",
         "b": "APPROX_PERCENTILE(x, 0.5, 0.1)",
     },
+    "cep.window(a=col.x.approx_quantile(0.5)).rows(1)": {"a": "APPROX_QUANTILE(x, 0.5, 0.01)"},
 }
 
 

@@ -30,6 +30,64 @@ def test_a_window_is_told_once_the_clock_has_passed_its_end():
     assert engine.stats().rules[0].strategy == "windows"
 
 
+def test_events_of_windows_say_that_their_rows_are_not_kept():
+    both = cep.window(n=cep.count()).tumbling("10s").named("counts").emit("seen")
+    engine = cep.Engine([both, totals()])
+    derived = engine.push(orders((1, "a", 5), (11, "a", 5)))
+    for topic in ("seen", "totals"):
+        assert derived[topic].strategy == "windows"
+        with pytest.raises(cep.PatternError, match="not kept"):
+            _ = derived[topic].rows
+
+
+def test_derived_events_say_how_their_rule_is_run():
+    runs = (event("a") >> event("b", col.amount > cep.ref("a").amount)).named("rises").within("1h")
+    lists = (event("a") >> event("b", col.amount > 4)).matches("all").named("pairs").within("1h").emit("found")
+    engine = cep.Engine([runs, lists, totals(), cep.window(n=cep.count()).tumbling("10s").named("n").emit("n")])
+    derived = engine.push(orders((1, "a", 3), (2, "b", 5), (11, "a", 1)))
+    strategies = {rule.name: rule.strategy for rule in engine.stats().rules}
+    assert {topic: derived[topic].strategy for topic in derived} == {
+        "rises": strategies["rises"],
+        "found": strategies["pairs"],
+        "totals": "windows",
+        "n": "windows",
+    }
+    assert {strategies["rises"], strategies["pairs"]} == {"waiting runs", "step lists"}
+
+
+def test_a_python_predicate_of_derived_events_is_refused():
+    big = cep.udf(lambda total: [value.as_py() > 3 for value in total], columns=["total"])
+    reader = event("big", big, topic="totals").named("reader")
+
+    def refused(build):
+        with pytest.raises(
+            cep.PatternError, match=r"`reader` .* `totals`, which rule `(totals|other)` derives"
+        ) as caught:
+            build()
+        assert caught.value.code == "unsupported"
+
+    refused(lambda: cep.Engine([totals(), reader]))
+    refused(lambda: cep.Engine([reader, totals()]))
+    engine = cep.Engine(totals())
+    refused(lambda: engine.add(reader))
+    assert engine.rules == ("totals",)
+    engine = cep.Engine(reader)
+    refused(lambda: engine.add(event("a").emit("totals").named("other")))
+    refused(lambda: engine.add(event("a").emit_at("a", "totals", total=cep.ref("a").amount).named("other")))
+
+
+def test_a_window_and_a_pattern_that_share_a_topic_must_have_one_shape():
+    counts = cep.window(n=cep.count(), topic="left").tumbling("10s").named("counts").emit("seen")
+    right = event("r", topic="right").select(n=cep.count()).named("rights").emit("seen")
+    engine = cep.Engine([counts, right], lateness=None)
+    engine.push(orders((1, "a", 5)), topic="left")
+    engine.push(orders((2, "a", 5)), topic="right")
+    with pytest.raises(cep.SchemaError) as caught:
+        engine.flush()
+    assert caught.value.code == "topic-conflict"
+    assert "window_start" in str(caught.value)
+
+
 def test_windows_and_patterns_stand_side_by_side():
     dear = event("dear", col.amount > 6).named("dear")
     engine = cep.Engine([totals().emit("shop.totals"), dear])

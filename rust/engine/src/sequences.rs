@@ -91,9 +91,10 @@ pub(crate) fn sequence_outputs(
         }
         let event_of = matches.row_events();
         let table = DerivedTable {
-            membership: matches.membership()?,
+            membership: Some(matches.membership()?),
             matches: matches.num_matches(),
             batch: matches.batch,
+            strategies: vec![],
         };
         parts.push(Part { topic, rule: 0, table, order, event_of });
         Ok::<_, EngineError>(())
@@ -113,7 +114,7 @@ pub(crate) fn sequence_outputs(
     }
     let (matches, _) = found.derive(plan, FoundKind::Match, &plan.outputs.measures)?;
     // Nobody asks for the times of what a table derives.
-    let others = by_topic(parts, i64::MAX, &|_| topic.to_owned())?;
+    let others = by_topic(parts, i64::MAX, &|_| topic.to_owned(), &|_| Strategy::Sequences)?;
     Ok((matches, others.into_iter().map(Into::into).collect()))
 }
 

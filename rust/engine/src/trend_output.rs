@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, UInt32Array};
 use arrow_schema::{DataType, Field};
-use cepheid_event::{EventError, OrderedRows, Table, nanoseconds_per_step};
+use cepheid_event::{EventError, OrderedRows, Table, check_window_spans, nanoseconds_per_step};
 use cepheid_ir::trend::{APPROXIMATE_SUFFIX, EXACT_COLUMN, WINDOW_COLUMNS};
 use cepheid_ir::{AggregateFunction, PatternError};
 use cepheid_matcher::trend::{Exact, Number, Total, TrendWork, Wide};
@@ -32,21 +32,7 @@ pub(crate) fn check_windows(every: i64, column: Option<&DataType>) -> Result<(),
             "they go by event time; order by it, ascending, or name it where the pattern is matched".into(),
         );
     };
-    let unit = match data_type {
-        DataType::Timestamp(..) | DataType::Duration(_) | DataType::Date32 | DataType::Int64 => {
-            nanoseconds_per_step(data_type)
-        }
-        _ => None,
-    };
-    match unit {
-        None => refused(format!(
-            "an event time that windows go by is a timestamp, a date, a duration, or an int64 of nanoseconds, not {data_type}"
-        )),
-        Some(unit) if every % unit != 0 => refused(format!(
-            "EVERY is no whole number of the steps of the event time, which is a {data_type}"
-        )),
-        Some(_) => Ok(()),
-    }
+    check_window_spans(&[every], data_type).or_else(refused)
 }
 
 /// Aggregates over all matches of a table.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_empty_array};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::Schema;
 use cepheid_event::key::key_ids;
@@ -11,7 +11,7 @@ use cepheid_event::{EventError, Table, event_times, resolve_column, times_of};
 use cepheid_ir::{Frame, PatternError, Window};
 use cepheid_matcher::MatchError;
 use cepheid_matcher::threads::{Interruption, Workers};
-use cepheid_window::{Chunk, WindowPlan, WindowState, is_in_window, start_of};
+use cepheid_window::{Chunk, ColumnOf, WindowPlan, WindowState, is_in_window, start_of};
 
 use crate::error::EngineError;
 use crate::plan::MatchOptions;
@@ -38,17 +38,16 @@ pub fn aggregate_table(
     let plan = WindowPlan::compile(&window, schema, event_time)?;
     let rows = OrderedTable::new(&plan, table)?;
     let keys = KeyNumbers::new(&plan, table)?;
-    let threads = options.workers(rows.len()).threads;
-    let pieces = rows.pieces(plan.frame(), threads);
-    let asked = options.interrupted.into();
+    let workers = options.workers(rows.len());
+    let pieces = rows.pieces(plan.frame(), workers.threads);
     let search = |pieces: &[Piece], threads: usize| {
-        let workers = Workers { threads, interrupted: asked };
+        let workers = Workers { threads, ..workers };
         let work = |piece: &Piece, interrupted: Interruption<'_>| {
             of_piece(&plan, &rows, &keys, piece, &|| interrupted.is_due())
         };
         workers.share(pieces, work, Result::is_err)?.into_iter().collect::<Result<Vec<_>, _>>()
     };
-    let found = match search(&pieces, threads) {
+    let found = match search(&pieces, workers.threads) {
         // Whichever error one thread meets first is told.
         Err(error) if pieces.len() > 1 && error.code() != "interrupted" => search(&[Piece::all(&rows)], 1),
         found => found,
@@ -97,9 +96,9 @@ fn of_piece(
         let times = rows.times(own.clone());
         let numbers = keys.of(rows, own.clone());
         let column = |index: usize| rows.column(index, own.clone());
-        let args = plan.arguments(own.len(), &column)?;
+        let args = plan.arguments(&times, &column)?;
         let chunk = Chunk { keys: &numbers, num_keys: keys.count(), times: &times, args: &args };
-        state.push(plan, &chunk)?;
+        state.push(&chunk)?;
         found.add(&mut state, plan, &column)?;
     }
     match piece.until {
@@ -160,7 +159,7 @@ impl<'a> OrderedTable<'a> {
         let batches = if plan.passes_over() { table.batches() } else { &[] };
         for batch in batches {
             let own = &times[first..first + batch.num_rows()];
-            let column = |index: usize| Arc::clone(batch.column(index));
+            let column = |index: usize| Ok(Arc::clone(batch.column(index)));
             let mask = plan.satisfied(batch.num_rows(), &column)?;
             let inside = |row: usize| {
                 mask.as_ref().is_none_or(|mask| mask.value(row)) && is_in_window(plan.frame(), own[row])
@@ -253,12 +252,11 @@ impl<'a> OrderedTable<'a> {
         }
     }
 
-    fn column(&self, index: usize, rows: Range<usize>) -> ArrayRef {
-        let array = match &self.order {
+    fn column(&self, index: usize, rows: Range<usize>) -> Result<ArrayRef, EventError> {
+        match &self.order {
             None => self.table.slice(index, rows),
             Some(order) => self.table.gather(index, &UInt32Array::from(order[rows].to_vec())),
-        };
-        array.expect("rows of one table are of one type")
+        }
     }
 }
 
@@ -316,13 +314,10 @@ impl FoundWindows {
         &mut self,
         state: &mut WindowState,
         plan: &WindowPlan,
-        column: &dyn Fn(usize) -> ArrayRef,
+        column: ColumnOf<'_>,
     ) -> Result<(), EngineError> {
-        let windows = state.complete(plan, column)?;
+        let Some(windows) = state.complete(plan, column)? else { return Ok(()) };
         self.measures.resize(windows.measures.len(), vec![]);
-        if windows.keys.is_empty() && self.measures.first().is_some_and(|pieces| !pieces.is_empty()) {
-            return Ok(());
-        }
         self.keys.extend(windows.keys);
         self.starts.extend(windows.starts);
         self.ends.extend(windows.ends);
@@ -354,6 +349,7 @@ impl FoundWindows {
         self.keys.extend(others.keys);
         self.starts.extend(others.starts);
         self.ends.extend(others.ends);
+        self.measures.resize(self.measures.len().max(others.measures.len()), vec![]);
         for (pieces, more) in self.measures.iter_mut().zip(others.measures) {
             pieces.extend(more);
         }
@@ -370,7 +366,8 @@ impl FoundWindows {
         let mut columns: Vec<ArrayRef> = vec![];
         if plan.is_of_rows() {
             let own = plan.keys().iter().copied().chain([plan.event_time()]);
-            columns.extend(own.map(|column| rows.column(column, 0..rows.len())));
+            let own = own.map(|column| rows.column(column, 0..rows.len()));
+            columns = own.collect::<Result<_, _>>()?;
         } else {
             let firsts: UInt32Array =
                 self.keys.iter().map(|key| keys.firsts.get(*key as usize).copied()).collect();
@@ -385,6 +382,11 @@ impl FoundWindows {
         for pieces in &self.measures {
             let pieces: Vec<&dyn arrow_array::Array> = pieces.iter().map(|piece| &**piece).collect();
             columns.push(arrow_select::concat::concat(&pieces).map_err(EventError::from)?);
+        }
+        if self.measures.is_empty() {
+            // There is no window.
+            let measures = &plan.output().fields()[columns.len()..];
+            columns.extend(measures.iter().map(|field| new_empty_array(field.data_type())));
         }
         let options = RecordBatchOptions::new().with_row_count(Some(windows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(plan.output()), columns, &options);

@@ -47,17 +47,38 @@ fn windows() -> Vec<Window> {
         ("overlapping", r#"{"rows":{"rows":7,"every":2}}"#),
     ];
     let window = |(name, frame): (&str, &str)| {
-        let measure = |name: &str, rest: &str| {
-            let column = r#"{"column":{"name":"amount"}}"#;
-            format!(r#"{{"name":"{name}","value":{{"aggregate":{{{rest},"args":[{column}]}}}}}}"#)
+        let measure = |name: &str, args: &str| {
+            let function = name.split('-').next().expect("a name has a beginning");
+            format!(
+                r#"{{"name":"{name}","value":{{"aggregate":{{"function":"{function}","args":[{args}]}}}}}}"#
+            )
         };
+        let (amount, units) = (r#"{"column":{"name":"amount"}}"#, r#"{"column":{"name":"units"}}"#);
+        let with = |column: &str, constant: &str| format!(r#"{column},{{"literal":{{{constant}}}}}"#);
+        let big = format!(
+            r#"{{"binary":{{"op":"greater","left":{amount},"right":{{"literal":{{"integer":50}}}}}}}}"#
+        );
         let measures = [
-            measure("total", r#""function":"sum""#),
-            measure("spread", r#""function":"stddev""#),
-            measure("kinds", r#""function":"count","distinct":true"#),
-            measure("all", r#""function":"array_agg""#),
-            measure("least", r#""function":"min""#),
+            measure("count", ""),
+            measure("count-present", units),
+            measure("count_if", &big),
+            measure("sum", amount),
+            measure("sum-whole", units),
+            measure("stddev", amount),
+            measure("variance-whole", units),
+            measure("min", amount),
+            measure("max-whole", units),
+            measure("median", amount),
+            measure("top_k", &with(units, r#""integer":2"#)),
+            measure("ewma", &with(amount, r#""float":0.5"#)),
+            measure("approx_n_unique", units),
+            measure("approx_quantile", &with(amount, r#""float":0.5"#)),
+            measure("array_agg", amount),
+            format!(
+                r#"{{"name":"kinds","value":{{"aggregate":{{"function":"count","distinct":true,"args":[{amount}]}}}}}}"#
+            ),
             r#"{"name":"first","value":{"column":{"name":"card","at":{"anchor":"first"}}}}"#.to_owned(),
+            r#"{"name":"last","value":{"column":{"name":"units"}}}"#.to_owned(),
         ];
         let text = format!(
             r#"{{"cepheid_ir":1,"window":{{"name":"{name}","partition_by":[{{"name":"card"}}],"frame":{frame},"measures":[{}]}}}}"#,
@@ -77,8 +98,14 @@ fn rows(from: i64, count: usize, random: &mut SplitMix64) -> RecordBatch {
     let ts: Int64Array = (from..from + count as i64).collect();
     let card: Int64Array = (0..count).map(|_| random.below(5) as i64).collect();
     let amount: Float64Array = (0..count).map(|_| random.below(100) as f64).collect();
-    let columns: Vec<(&str, ArrayRef)> =
-        vec![("ts", Arc::new(ts)), ("card", Arc::new(card)), ("amount", Arc::new(amount))];
+    let units: Int64Array =
+        (0..count).map(|_| Some(random.below(9) as i64).filter(|units| *units > 0)).collect();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("ts", Arc::new(ts)),
+        ("card", Arc::new(card)),
+        ("amount", Arc::new(amount)),
+        ("units", Arc::new(units)),
+    ];
     RecordBatch::try_from_iter(columns).expect("columns of one length")
 }
 
@@ -86,8 +113,11 @@ fn snapshot(random: &mut SplitMix64) -> Vec<u8> {
     let options = EngineOptions { event_time: "ts".into(), lateness_ns: Some(5), ..EngineOptions::default() };
     let mut engine = Engine::new(rules(), options).expect("good rules");
     engine.push(None, &[rows(0, 60, random)], None).expect("good rows");
-    assert_eq!(engine.stats().rules[2].strategy, Some(Strategy::StepLists));
-    let keeps = |rule: &RuleStats| if rule.strategy.is_some() { rule.live_runs > 0 } else { rule.keys > 0 };
+    assert_eq!(engine.stats().rules[2].strategy, Strategy::StepLists);
+    let keeps = |rule: &RuleStats| match rule.strategy {
+        Strategy::Windows => rule.keys > 0,
+        _ => rule.live_runs > 0,
+    };
     assert!(engine.stats().rules.iter().all(keeps), "something is saved of every rule");
     engine.snapshot().expect("a snapshot")
 }
@@ -126,10 +156,13 @@ fn damaged_bytes_are_noticed() {
         assert!(!try_out(&bytes[..length], &mut random), "cut to {length} bytes it was let in");
         tried += 1;
     }
-    for bit in 0..bytes.len() * 8 {
+    // Every bit of the head, and one of each byte of what its checksum is of.
+    let head = (0..HEAD_BYTES * 8).map(|bit| (bit / 8, bit % 8));
+    let body: Vec<(usize, usize)> = (HEAD_BYTES..bytes.len()).map(|byte| (byte, random.below(8))).collect();
+    for (byte, bit) in head.chain(body) {
         let mut damaged = bytes.clone();
-        damaged[bit / 8] ^= 1 << (bit % 8);
-        assert!(!try_out(&damaged, &mut random), "with bit {bit} flipped it was let in");
+        damaged[byte] ^= 1 << bit;
+        assert!(!try_out(&damaged, &mut random), "with bit {bit} of byte {byte} flipped it was let in");
         tried += 1;
     }
     assert!(tried > 5_000, "tried only {tried}");

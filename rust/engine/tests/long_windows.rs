@@ -57,14 +57,22 @@ fn random_frame(random: &mut SplitMix64) -> String {
 }
 
 fn window(random: &mut SplitMix64) -> Window {
-    let functions = ["sum", "avg", "min", "max", "stddev", "var_pop", "count"];
-    let count = 1 + random.below(functions.len());
-    let measures: Vec<String> = (0..count)
-        .map(|place| {
-            let function = random.choose(&functions);
-            format!(r#"{{"name":"v{place}","value":{{"aggregate":{{"function":"{function}","args":[{{"column":{{"name":"x"}}}}]}}}}}}"#)
-        })
-        .collect();
+    let (x, key) = (r#"{"column":{"name":"x"}}"#, r#"{"column":{"name":"key"}}"#);
+    let aggregate = |function: &str, args: &str| {
+        format!(r#"{{"aggregate":{{"function":"{function}","args":[{args}]}}}}"#)
+    };
+    let mut values: Vec<String> =
+        ["sum", "avg", "min", "max", "stddev", "var_pop", "count", "median", "array_agg"]
+            .iter()
+            .map(|function| aggregate(function, x))
+            .collect();
+    values.push(aggregate("top_k", &format!(r#"{key},{{"literal":{{"integer":3}}}}"#)));
+    values.push(aggregate("ewma", &format!(r#"{x},{{"literal":{{"float":0.3}}}}"#)));
+    values.push(r#"{"column":{"name":"x","at":{"anchor":"first"}}}"#.to_owned());
+    values.push(r#"{"column":{"name":"x"}}"#.to_owned());
+    let count = 1 + random.below(7);
+    let measure = |place: usize| format!(r#"{{"name":"v{place}","value":{}}}"#, random.choose(&values));
+    let measures: Vec<String> = (0..count).map(measure).collect();
     let by = if random.chance(70) { r#""partition_by":[{"name":"key"}],"# } else { "" };
     let text = format!(
         r#"{{"cepheid_ir":1,"window":{{"name":"window",{by}"frame":{},"measures":[{}]}}}}"#,

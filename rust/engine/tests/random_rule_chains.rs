@@ -195,17 +195,16 @@ impl Derived {
 }
 
 fn members_of(table: &DerivedTable) -> Vec<(usize, (String, String, i64))> {
-    if table.membership.num_rows() == 0 {
-        return vec![];
-    }
+    // Of windows there is none.
+    let Some(membership) = &table.membership else { return vec![] };
     let names = |column: usize| -> Vec<String> {
-        let column = table.membership.column(column).as_dictionary::<Int32Type>();
+        let column = membership.column(column).as_dictionary::<Int32Type>();
         let values = column.values().as_string::<i32>();
         column.keys().iter().map(|key| values.value(key.expect("not null") as usize).to_owned()).collect()
     };
     let (variables, topics) = (names(1), names(3));
-    let events = table.membership.column(0).as_primitive::<Int64Type>();
-    let rows = table.membership.column(2).as_primitive::<Int64Type>();
+    let events = membership.column(0).as_primitive::<Int64Type>();
+    let rows = membership.column(2).as_primitive::<Int64Type>();
     let each = variables.into_iter().zip(topics).enumerate();
     each.map(|(place, (variable, topic))| {
         (events.value(place) as usize, (variable, topic, rows.value(place)))

@@ -51,16 +51,16 @@ fn members(topic: &str, table: &DerivedTable, rows: &BTreeMap<String, Vec<usize>
     let kind = if topic == "match.timeout" { "timeout" } else { topic };
     let mut found: Vec<FoundEvent> =
         (0..table.matches).map(|_| FoundEvent { kind: kind.into(), members: vec![], at: None }).collect();
+    let membership = table.membership.as_ref().expect("that of matches is kept");
     let names = |column: usize| -> Vec<String> {
-        let column = table.membership.column(column).as_dictionary::<Int32Type>();
+        let column = membership.column(column).as_dictionary::<Int32Type>();
         let column = column.downcast_dict::<StringArray>().expect("names are strings");
         column.into_iter().map(|name| name.expect("not null").to_owned()).collect()
     };
     let variables = names(1);
-    let topics =
-        if table.membership.num_columns() == 4 { names(3) } else { vec![String::new(); variables.len()] };
-    let events = table.membership.column(0).as_primitive::<Int64Type>();
-    let arrivals = table.membership.column(2).as_primitive::<Int64Type>();
+    let topics = if membership.num_columns() == 4 { names(3) } else { vec![String::new(); variables.len()] };
+    let events = membership.column(0).as_primitive::<Int64Type>();
+    let arrivals = membership.column(2).as_primitive::<Int64Type>();
     for row in 0..variables.len() {
         let topic = topics[row].clone();
         let arrival = rows[&topic][arrivals.value(row) as usize];
@@ -135,7 +135,7 @@ fn run(
         }
     }
     derived.extend(engine.flush()?);
-    let strategy = engine.stats().rules[0].strategy.expect("a pattern");
+    let strategy = engine.stats().rules[0].strategy;
     let mut found = vec![];
     for (topic, table) in &derived {
         let events = members(topic, table, &pushed);

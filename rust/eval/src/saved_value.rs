@@ -1,9 +1,11 @@
 //! Values as plain data, for snapshots.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use arrow_schema::TimeUnit;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::value::Value;
 
@@ -35,7 +37,26 @@ pub enum SavedValue {
     /// Months, days, nanoseconds.
     Interval(i32, i32, i64),
     #[allow(missing_docs)]
-    List(Vec<SavedValue>),
+    List(#[serde(deserialize_with = "of_a_list")] Vec<SavedValue>),
+}
+
+/// Lists stand in each other so deep at most: bytes that say more would have the stack overflow when they are read.
+const DEPTH_MAX: u32 = 64;
+
+thread_local! {
+    /// How many lists the value that is read now stands in.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+fn of_a_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SavedValue>, D::Error> {
+    let depth = DEPTH.get();
+    if depth == DEPTH_MAX {
+        return Err(D::Error::custom("lists in lists, too deep"));
+    }
+    DEPTH.set(depth + 1);
+    let values = Vec::deserialize(deserializer);
+    DEPTH.set(depth);
+    values
 }
 
 const UNITS: [TimeUnit; 4] =
@@ -46,8 +67,12 @@ fn number_of(unit: TimeUnit) -> u8 {
 }
 
 impl Value {
-    /// The value as plain data; `None`: it only passes through.
+    /// The value as plain data; `None`: it only passes through, or is of lists in lists too deep.
     pub fn save(&self) -> Option<SavedValue> {
+        self.save_within(DEPTH_MAX)
+    }
+
+    fn save_within(&self, depth: u32) -> Option<SavedValue> {
         Some(match self {
             Self::Null => SavedValue::Null,
             Self::Boolean(value) => SavedValue::Boolean(*value),
@@ -63,7 +88,11 @@ impl Value {
             Self::Interval { months, days, nanoseconds } => {
                 SavedValue::Interval(*months, *days, *nanoseconds)
             }
-            Self::List(values) => SavedValue::List(values.iter().map(Self::save).collect::<Option<_>>()?),
+            Self::List(values) => {
+                let inner = depth.checked_sub(1)?;
+                let values = values.iter().map(|value| value.save_within(inner));
+                SavedValue::List(values.collect::<Option<_>>()?)
+            }
             Self::Opaque(_) => return None,
         })
     }
@@ -90,5 +119,31 @@ impl Value {
                 Self::List(values.into_iter().map(Self::load).collect::<Option<Vec<_>>>()?.into())
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nested(depth: u32) -> Value {
+        (0..depth).fold(Value::Integer(7), |inner, _| Value::List(vec![inner].into()))
+    }
+
+    #[test]
+    fn lists_in_lists_are_written_and_read_up_to_a_depth() {
+        for depth in [0, 1, DEPTH_MAX] {
+            let saved = nested(depth).save().expect("not too deep");
+            let bytes = postcard::to_stdvec(&saved).expect("plain data");
+            let read: SavedValue = postcard::from_bytes(&bytes).expect("what was written");
+            assert_eq!(Value::load(read), Some(nested(depth)));
+        }
+        assert_eq!(nested(DEPTH_MAX + 1).save(), None);
+        // A list of one list of one list, and so on, far deeper than a stack: refused, and nothing is left behind by that.
+        let list = postcard::to_stdvec(&SavedValue::List(vec![])).expect("plain data")[0];
+        let hostile: Vec<u8> = [list, 1].into_iter().cycle().take(2_000_000).collect();
+        assert!(postcard::from_bytes::<SavedValue>(&hostile).is_err());
+        let sound = postcard::to_stdvec(&nested(DEPTH_MAX).save()).expect("plain data");
+        assert!(postcard::from_bytes::<Option<SavedValue>>(&sound).is_ok());
     }
 }

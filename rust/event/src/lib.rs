@@ -34,5 +34,8 @@ pub use release::Released;
 pub use reorder::{Prepared, ReorderBuffer, SourceStats};
 pub use state::{ReorderState, TopicState};
 pub use table::{Table, resolve_column};
-pub use time::{as_int64, check_event_time, event_times, nanoseconds_per, nanoseconds_per_step, times_of};
+pub use time::{
+    as_int64, check_event_time, check_window_spans, event_times, nanoseconds_per, nanoseconds_per_step,
+    times_of,
+};
 pub use watermark::{Clock, SourceClock, TimePolicy};

@@ -61,6 +61,31 @@ pub fn nanoseconds_per_step(data_type: &DataType) -> Option<i64> {
     event_time_step(data_type).map(|(nanoseconds, _)| nanoseconds)
 }
 
+/// Checks that starts and ends of windows can be told in a type of event times, where the windows are made with these spans, in
+/// nanoseconds. A time of day and a count of 32 bits end too soon for that, and a date of milliseconds has to be a whole day.
+///
+/// # Errors
+/// What is wrong.
+pub fn check_window_spans(spans: &[i64], data_type: &DataType) -> Result<(), String> {
+    let step = match data_type {
+        DataType::Timestamp(..) | DataType::Duration(_) | DataType::Date32 | DataType::Int64 => {
+            nanoseconds_per_step(data_type)
+        }
+        _ => None,
+    };
+    let Some(step) = step else {
+        return Err(format!(
+            "an event time that windows go by is a timestamp, a date, a duration, or an int64 of nanoseconds, not {data_type}"
+        ));
+    };
+    match spans.iter().find(|span| *span % step != 0) {
+        Some(span) => Err(format!(
+            "{span} nanoseconds are no whole number of the steps of the event time, which is a {data_type}; cast it to a finer one"
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Nanoseconds as times of a type that [`event_times`] reads, the step that each is in; NULL where the type ends before.
 ///
 /// # Errors

@@ -190,6 +190,7 @@ impl Window {
                 Expr::Aggregate(aggregate) => {
                     aggregate.semantics = Semantics::Final;
                     aggregate.tested_row = TestedRow::Included;
+                    aggregate.leave_out_default();
                 }
                 Expr::Column { at, .. } => {
                     at.semantics = Semantics::Running;
@@ -199,11 +200,6 @@ impl Window {
             });
         }
         self
-    }
-
-    /// The type of the derived events: that of `emit`, or the rule's name.
-    pub fn emits(&self) -> Option<&str> {
-        self.emit.as_deref().or(self.name.as_deref())
     }
 }
 

@@ -49,6 +49,15 @@ impl Expr {
 }
 
 impl Aggregate {
+    /// Leaves a constant out that says what goes without saying.
+    pub(crate) fn leave_out_default(&mut self) {
+        if self.function == AggregateFunction::ApproxQuantile
+            && self.args.get(2).is_some_and(|error| error.as_number() == Some(QUANTILE_ERROR))
+        {
+            self.args.truncate(2);
+        }
+    }
+
     /// What is wrong with the constants of an aggregate of as many arguments as it takes.
     pub(crate) fn problem_of_windows(&self) -> Option<String> {
         let name = self.function.name();

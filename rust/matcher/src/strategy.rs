@@ -11,7 +11,7 @@ use crate::search::Skip;
 use crate::strategies::bit_streams::{self, Step};
 use crate::strategies::reverse_automaton::POSITIONS_MAX;
 
-/// A way of running a pattern.
+/// A way of running a pattern, or a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Strategy {
     /// Masks alone, 64 rows at a time.
@@ -30,6 +30,8 @@ pub enum Strategy {
     Sequences,
     /// Numbers of runs that wait, of which none is built.
     Trends,
+    /// Aggregates of windows.
+    Windows,
 }
 
 impl Strategy {
@@ -55,6 +57,7 @@ impl Strategy {
             Self::JoinedLists => "joined lists",
             Self::Sequences => "waiting runs",
             Self::Trends => "trend vectors",
+            Self::Windows => "windows",
         }
     }
 
@@ -78,6 +81,9 @@ impl Strategy {
             }
             Self::Trends => {
                 "time O(k·o) amortised a row that a condition accepts, k things that can be waited for, o that the row touches, whatever the window; space 24 bytes such a row of the window, 16·k a first row of it"
+            }
+            Self::Windows => {
+                "time O(1) amortised a row and aggregate; space what an aggregate keeps, for each key and open window, or row of one that slides"
             }
         }
     }

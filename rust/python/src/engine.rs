@@ -311,7 +311,7 @@ impl From<engine::EngineStats> for Stats {
             rows_visited: rule.rows_visited,
             runs_visited: rule.runs_visited,
             bytes: rule.bytes,
-            strategy: rule.strategy.map_or_else(|| "windows".to_owned(), |strategy| strategy.to_string()),
+            strategy: rule.strategy.to_string(),
         };
         Self {
             rows: stats.rows,

@@ -25,8 +25,8 @@ pub(crate) struct MatchTable {
 enum Origin {
     /// Matches, all rows being there.
     Table(engine::MatchTable),
-    /// Matches in a stream.
-    Stream(engine::DerivedTable),
+    /// Matches in a stream, or late rows: what they are made of, how many they are, and how they were found.
+    Stream { rows: RecordBatch, matches: usize, strategies: Vec<engine::Strategy> },
     /// Windows.
     Windows,
 }
@@ -46,7 +46,12 @@ impl From<engine::MatchTable> for MatchTable {
 
 impl From<engine::DerivedTable> for MatchTable {
     fn from(derived: engine::DerivedTable) -> Self {
-        Self { batch: presentable(&derived.batch), origin: Origin::Stream(derived) }
+        let batch = presentable(&derived.batch);
+        let origin = match derived.membership {
+            Some(rows) => Origin::Stream { rows, matches: derived.matches, strategies: derived.strategies },
+            None => Origin::Windows,
+        };
+        Self { batch, origin }
     }
 }
 
@@ -84,7 +89,7 @@ impl MatchTable {
             Origin::Table(matches) => {
                 without_gil(py, || Ok(ArrowBatch(matches.membership().map_err(NativeError::from)?)))
             }
-            Origin::Stream(derived) => Ok(ArrowBatch(derived.membership.clone())),
+            Origin::Stream { rows, .. } => Ok(ArrowBatch(rows.clone())),
             Origin::Windows => without_gil(py, || {
                 Err(NativeError::from(PatternError::InvalidExpression {
                     context: "Matches.rows".into(),
@@ -101,9 +106,8 @@ impl MatchTable {
         match &self.origin {
             Origin::Table(matches) => matches.num_matches(),
             // A late row counts as an event of its topic.
-            Origin::Stream(derived) if derived.matches == 0 => self.batch.num_rows(),
-            Origin::Stream(derived) => derived.matches,
-            Origin::Windows => self.batch.num_rows(),
+            Origin::Stream { matches: 0, .. } | Origin::Windows => self.batch.num_rows(),
+            Origin::Stream { matches, .. } => *matches,
         }
     }
 
@@ -119,13 +123,15 @@ impl MatchTable {
         self.batch.schema_ref().fields().iter().map(|field| field.name().clone()).collect()
     }
 
-    /// Name of the strategy that ran.
+    /// Names of the strategies that ran, one but for the events of several rules.
     #[getter]
-    fn strategy(&self) -> &'static str {
+    fn strategy(&self) -> String {
         match &self.origin {
-            Origin::Table(matches) => matches.strategy(),
-            Origin::Stream(_) => engine::Strategy::Sequences.name(),
-            Origin::Windows => "windows",
+            Origin::Table(matches) => matches.strategy().to_owned(),
+            Origin::Stream { strategies, .. } => {
+                strategies.iter().map(|strategy| strategy.name()).collect::<Vec<_>>().join(", ")
+            }
+            Origin::Windows => engine::Strategy::Windows.name().to_owned(),
         }
     }
 }

@@ -93,21 +93,29 @@ impl<'a> OutputColumns<'a> {
     }
 
     /// Whether an output column has the name.
-    pub(crate) fn has(&self, name: &str, quoted: bool) -> bool {
-        let same =
-            |own: &&str| if quoted { **own == *name } else { own.to_lowercase() == name.to_lowercase() };
-        self.counted.iter().any(same)
+    ///
+    /// # Errors
+    /// Several have.
+    pub(crate) fn has(&self, name: &str, quoted: bool, span: Span) -> Parsed<bool> {
+        let count = |same: &dyn Fn(&str) -> bool| self.counted.iter().filter(|own| same(own)).count();
+        let folded = name.to_lowercase();
+        // One that is spelled the same goes before those that are but for their case.
+        match (count(&|own| own == name), quoted) {
+            (0, true) => Ok(false),
+            (1, _) => Ok(true),
+            (0, false) => match count(&|own| own.to_lowercase() == folded) {
+                count @ (0 | 1) => Ok(count == 1),
+                _ => Err(repeated(name, span)),
+            },
+            _ => Err(repeated(name, span)),
+        }
     }
 
     /// `ORDER BY 2`: the second output column, by its name.
     pub(crate) fn counted(&self, ordinal: i64, span: Span) -> Parsed<Expr> {
         let index = usize::try_from(ordinal).ok().and_then(|ordinal| ordinal.checked_sub(1));
         match index.map(|index| self.counted.get(index)) {
-            Some(Some(name)) if self.repeated.contains(name) => {
-                let message =
-                    format!("several output columns are named `{name}`; give each a name of its own by AS");
-                Err(Failure::invalid(span, message))
-            }
+            Some(Some(name)) if self.repeated.contains(name) => Err(repeated(name, span)),
             Some(Some(name)) => {
                 Ok(Expr::Column { name: (*name).to_owned(), quoted: true, at: Default::default() })
             }
@@ -117,4 +125,11 @@ impl<'a> OutputColumns<'a> {
             _ => Err(Failure::invalid(span, format!("there is no output column {ordinal}"))),
         }
     }
+}
+
+fn repeated(name: &str, span: Span) -> Box<Failure> {
+    Failure::invalid(
+        span,
+        format!("several output columns are named `{name}`; give each a name of its own by AS"),
+    )
 }

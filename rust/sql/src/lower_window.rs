@@ -230,7 +230,9 @@ impl Lowering<'_> {
         let SortItem { value: node, descending, nulls_first } = item;
         let value = match &*node.kind {
             Kind::Literal(Literal::Integer(ordinal)) => columns.counted(*ordinal, node.span)?,
-            Kind::Column { qualifier: None, column } if columns.has(&column.text, column.quoted) => {
+            Kind::Column { qualifier: None, column }
+                if columns.has(&column.text, column.quoted, node.span)? =>
+            {
                 lower_expression(self.scope, node)?
             }
             _ => self.of_windows(node, "ORDER BY")?,

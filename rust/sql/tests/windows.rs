@@ -158,6 +158,8 @@ fn a_window_without_aggregates_has_a_measure_nobody_sees() {
 #[test]
 fn errors_show_the_place_and_what_to_do() {
     let group = "GROUP BY card, window_start, window_end";
+    let by_t = &format!("{group} ORDER BY t DESC");
+    let by_either = &format!("{group} ORDER BY tot DESC");
     let t = TUMBLE;
     let month = "TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MONTH)";
     let zero = "TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '0' SECOND)";
@@ -221,8 +223,17 @@ fn errors_show_the_place_and_what_to_do() {
         ("SUM(x)", "TUMBLE(TABLE t PARTITION BY k, ts)", group, "unsupported", "PARTITION", "only sessions"),
         ("SUM(x)", "TUMBEL(TABLE t)", group, "unknown-function", "TUMBEL", "cannot stand here"),
         ("SUM(x)", "CUMULATE(TABLE t)", group, "unsupported", "CUMULATE", "no counterpart"),
+        (
+            "SUM(x) AS t, SUM(y) AS t",
+            t,
+            by_t,
+            "invalid-expression",
+            "t",
+            "several output columns are named `t`",
+        ),
+        ("SUM(x) AS Tot, SUM(y) AS TOT", t, by_either, "invalid-expression", "tot", "a name of its own"),
     ];
-    assert_eq!(table.len(), 30, "cases were added or lost");
+    assert_eq!(table.len(), 32, "cases were added or lost");
     for (items, function, rest, code, marked, message) in table {
         let whole = text(items, function, rest);
         let found = error(items, function, rest);

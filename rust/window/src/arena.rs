@@ -8,6 +8,7 @@ use arrow_array::ArrayRef;
 use cepheid_eval::EvalError;
 
 use crate::monoid::{Monoid, Reading};
+use crate::saved::{load_states, save_states};
 
 /// Stands for no state: what is joined with it stays as it is.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -43,9 +44,10 @@ pub(crate) trait States: Debug + Send + Sync {
         readings: &[Reading<'_>],
     ) -> Result<Vec<ArrayRef>, (usize, EvalError)>;
     /// All of them as bytes; `None`: some hold a value that cannot be written down.
-    fn save(&self) -> Option<Vec<u8>>;
-    /// Takes over so many that were saved; `None`: they are none of these.
-    fn load(&mut self, saved: &[u8], states: usize) -> Option<()>;
+    /// `next`: see [`save_states`].
+    fn save(&self, next: &[u32]) -> Option<Vec<u8>>;
+    /// Takes over so many that were saved with the same `next`; `None`: they are none of these.
+    fn load(&mut self, saved: &[u8], states: usize, next: &[u32]) -> Option<()>;
     /// Bytes held.
     fn bytes(&self) -> usize;
     /// For those that know which it is.
@@ -150,15 +152,13 @@ impl<M: Monoid> States for Arena<M> {
         self.monoid.finish_all(&self.states[states], readings)
     }
 
-    fn save(&self) -> Option<Vec<u8>> {
-        let saved: Vec<M::Saved> =
-            self.states.iter().map(|state| self.monoid.save(state)).collect::<Option<_>>()?;
+    fn save(&self, next: &[u32]) -> Option<Vec<u8>> {
+        let saved = save_states(&self.monoid, &self.states, next)?;
         Some(postcard::to_stdvec(&saved).expect("plain data can be written"))
     }
 
-    fn load(&mut self, saved: &[u8], states: usize) -> Option<()> {
-        let saved: Vec<M::Saved> = postcard::from_bytes(saved).ok()?;
-        self.states = saved.into_iter().map(|saved| self.monoid.load(saved)).collect::<Option<_>>()?;
+    fn load(&mut self, saved: &[u8], states: usize, next: &[u32]) -> Option<()> {
+        self.states = load_states(&self.monoid, postcard::from_bytes(saved).ok()?, next)?;
         (self.states.len() == states).then_some(())
     }
 

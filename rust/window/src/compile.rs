@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray};
+use arrow_array::ArrayRef;
+use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use cepheid_eval::{EvalError, Leaf, TypedExpr};
-use cepheid_event::{check_event_time, nanoseconds_per_step, resolve_column};
+use cepheid_event::{EventError, check_event_time, check_window_spans, resolve_column};
 use cepheid_ir::trend::WINDOW_COLUMNS;
 use cepheid_ir::{AggregateFunction, Anchor, Frame, PatternError, Window};
 
 use crate::error::WindowError;
 use crate::frames::Complete;
+use crate::frames::tumbling::start_before;
 use crate::monoid::Reading;
 use crate::operators::Kind;
-use crate::state::Arguments;
+use crate::state::{Arguments, ColumnOf};
 
 /// An aggregate that is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +90,13 @@ impl WindowPlan {
     /// event time.
     pub fn compile(window: &Window, schema: &SchemaRef, event_time: usize) -> Result<Self, WindowError> {
         let time_type = schema.field(event_time).data_type();
-        check_steps(&window.frame, schema.field(event_time).name(), time_type)?;
+        check_event_time(schema.field(event_time).name(), time_type)?;
+        let spans = edge_spans(window.frame);
+        if !spans.is_empty() {
+            let context = "a window".into();
+            check_window_spans(&spans, time_type)
+                .map_err(|problem| PatternError::InvalidExpression { context, problem })?;
+        }
         let keys: Vec<usize> = window
             .partition_by
             .iter()
@@ -270,16 +278,11 @@ impl WindowPlan {
     ///
     /// # Errors
     /// Of a value that the condition cannot take.
-    pub fn satisfied(
-        &self,
-        rows: usize,
-        column: &dyn Fn(usize) -> ArrayRef,
-    ) -> Result<Option<BooleanArray>, WindowError> {
+    pub fn satisfied(&self, rows: usize, column: ColumnOf<'_>) -> Result<Option<BooleanBuffer>, WindowError> {
         let Some(condition) = &self.condition else { return Ok(None) };
-        let slots = slots_of(condition, column);
+        let slots = slots_of(condition, column)?;
         let mask = condition.evaluate_mask(&slots, rows);
-        let mask = mask.map_err(WindowError::in_context(|| "the condition of the window".into()))?;
-        Ok(Some(BooleanArray::new(mask, None)))
+        mask.map(Some).map_err(WindowError::in_context(|| "the condition of the window".into()))
     }
 
     /// Whether no value can raise an error: sums of integers apart, which may grow past 64 bits.
@@ -297,18 +300,20 @@ impl WindowPlan {
                     .any(|slot| slot.column == *column && slot.function == Some(AggregateFunction::Sum))
         };
         let summed = (0..self.columns.len()).filter(summed);
-        summed.map(|column| crate::operators::greatest(&args.0[column][0])).max().unwrap_or(0)
+        summed.map(|column| crate::operators::greatest(&args.of[column][0])).max().unwrap_or(0)
     }
 
-    /// What aggregates are of, one value for each of the rows. `column`: the values of a column, for each of them.
+    /// What aggregates are of, one value for each of the rows. `times`: theirs, in order; `column`: the values of a column, for
+    /// each of them.
     ///
     /// # Errors
-    /// Of a value that an expression cannot take.
-    pub fn arguments(
-        &self,
-        rows: usize,
-        column: &dyn Fn(usize) -> ArrayRef,
-    ) -> Result<Arguments, WindowError> {
+    /// Of a value that an expression cannot take, or of a time whose windows begin or end where the 64 bits of nanoseconds do not
+    /// reach.
+    pub fn arguments(&self, times: &[i64], column: ColumnOf<'_>) -> Result<Arguments, WindowError> {
+        let rows = times.len();
+        if let (Some(first), Some(last)) = (times.first(), times.last()) {
+            self.check_edges(*first, *last)?;
+        }
         let mut known: Vec<(&TypedExpr, ArrayRef)> = vec![];
         let mut all = Vec::with_capacity(self.columns.len());
         for (number, own) in self.columns.iter().enumerate() {
@@ -317,7 +322,7 @@ impl WindowPlan {
                 let array = match known.iter().find(|(other, _)| *other == arg) {
                     Some((_, array)) => Arc::clone(array),
                     None => {
-                        let array = arg.evaluate_columns(&slots_of(arg, column), rows).map_err(|error| {
+                        let array = arg.evaluate_columns(&slots_of(arg, column)?, rows).map_err(|error| {
                             let slot = self.slots.iter().find(|slot| slot.column == number);
                             slot.expect("an aggregate is kept for a slot").told(error)
                         })?;
@@ -329,22 +334,45 @@ impl WindowPlan {
             }
             all.push(args);
         }
-        Ok(Arguments(all))
+        Ok(Arguments::new(all))
+    }
+
+    /// Checks that the windows of rows from the first to the last of these times begin and end within 64 bits.
+    fn check_edges(&self, first: i64, last: i64) -> Result<(), WindowError> {
+        let (first, last) = (i128::from(first), i128::from(last));
+        let (start, end) = match self.frame {
+            Frame::Time { size_ns, every_ns, offset_ns } => {
+                let (size, every) = (i128::from(size_ns), i128::from(every_ns));
+                let start_of = |time| start_before(time, every_ns, offset_ns);
+                // The first window that ends behind the first row, and the last that begins no later than the last.
+                (start_of(first - size) + every, start_of(last) + size)
+            }
+            Frame::Session { gap_ns } => (first, last + i128::from(gap_ns)),
+            Frame::Range { .. } | Frame::Rows { .. } => return Ok(()),
+        };
+        for (edge, name) in [start, end].into_iter().zip(WINDOW_COLUMNS) {
+            if i64::try_from(edge).is_err() {
+                let overflow =
+                    EvalError::Overflow { expression: name.into(), data_type: "64 bits of nanoseconds" };
+                return Err(WindowError::in_context(|| "the windows of a row".into())(overflow));
+            }
+        }
+        Ok(())
     }
 
     /// The measures of windows that are complete. `column`: where windows are those of rows, the values of a column of these.
     pub(crate) fn measures(
         &self,
         complete: &Complete,
-        column: &dyn Fn(usize) -> ArrayRef,
+        column: ColumnOf<'_>,
     ) -> Result<Vec<ArrayRef>, WindowError> {
         let rows = complete.keys.len();
         let value = |measure: &Measure| {
             let slot = |source: &Source| match source {
-                Source::Slot(slot) => Arc::clone(&complete.values[*slot]),
+                Source::Slot(slot) => Ok(Arc::clone(&complete.values[*slot])),
                 Source::Row(index) => column(*index),
             };
-            let slots: Vec<ArrayRef> = measure.sources.iter().map(slot).collect();
+            let slots: Vec<ArrayRef> = measure.sources.iter().map(slot).collect::<Result<_, _>>()?;
             let context = || format!("measure `{}`", measure.name);
             measure.value.evaluate_columns(&slots, rows).map_err(WindowError::in_context(context))
         };
@@ -356,26 +384,16 @@ fn column_of(leaf: &Leaf) -> Option<usize> {
     if let Leaf::Column { index, .. } = leaf { Some(*index) } else { None }
 }
 
-fn slots_of(expr: &TypedExpr, column: &dyn Fn(usize) -> ArrayRef) -> Vec<ArrayRef> {
+fn slots_of(expr: &TypedExpr, column: ColumnOf<'_>) -> Result<Vec<ArrayRef>, EventError> {
     let of = |leaf: &Leaf| column(column_of(leaf).expect("validated: it reads columns of the row"));
     expr.leaves().iter().map(of).collect()
 }
 
-/// Checks that starts and ends of windows can be said in the type of the event time.
-fn check_steps(frame: &Frame, column: &str, data_type: &DataType) -> Result<(), WindowError> {
-    let refused =
-        |problem: String| Err(PatternError::InvalidExpression { context: "a window".into(), problem }.into());
-    check_event_time(column, data_type)?;
-    let step = nanoseconds_per_step(data_type).expect("checked above");
-    let spans: &[i64] = match frame {
-        Frame::Time { size_ns, every_ns, offset_ns } => &[*size_ns, *every_ns, *offset_ns],
-        Frame::Session { gap_ns } => &[*gap_ns],
-        Frame::Range { .. } | Frame::Rows { .. } => &[],
-    };
-    if spans.iter().any(|span| span % step != 0) {
-        return refused(format!(
-            "its spans are no whole number of the steps of the event time, which is a {data_type}; cast it to a finer one"
-        ));
+/// The spans of time that starts and ends of windows are made with.
+fn edge_spans(frame: Frame) -> Vec<i64> {
+    match frame {
+        Frame::Time { size_ns, every_ns, offset_ns } => vec![size_ns, every_ns, offset_ns],
+        Frame::Session { gap_ns } => vec![gap_ns],
+        Frame::Range { .. } | Frame::Rows { .. } => vec![],
     }
-    Ok(())
 }

@@ -67,6 +67,17 @@ pub(crate) trait Monoid: Clone + Debug + Send + Sync + 'static {
     /// Reads what [`save`](Self::save) wrote; `None`: it is no state of this aggregate.
     fn load(&self, saved: Self::Saved) -> Option<Self::State>;
 
+    /// A state that has been joined with a later one, as plain data that is read beside that one: in a window that slides every
+    /// state holds all rows behind its own, which need not be written for each.
+    fn save_before(&self, state: &Self::State, _later: &Self::State) -> Option<Self::Saved> {
+        self.save(state)
+    }
+
+    /// Reads what [`save_before`](Self::save_before) wrote.
+    fn load_before(&self, saved: Self::Saved, _later: &Self::State) -> Option<Self::State> {
+        self.load(saved)
+    }
+
     /// Bytes that a state holds elsewhere.
     fn bytes(&self, _state: &Self::State) -> usize {
         0

@@ -108,6 +108,17 @@ impl<T: Clone> Rope<T> {
         values
     }
 
+    /// The values in front of another, which has been added at the end; `None`: it is not shared, so that one has to look.
+    pub(crate) fn before(&self, later: &Self) -> Option<Vec<T>> {
+        let part = self.shared.as_ref()?;
+        let same = |own: &Arc<Part<T>>| later.shared.as_ref().is_some_and(|later| Arc::ptr_eq(own, later));
+        if !part.right.as_ref().is_some_and(same) || self.own.len() != later.own.len() {
+            return None;
+        }
+        let front = Self { shared: part.left.clone(), shared_len: 0, own: part.values.to_vec() };
+        Some(front.to_vec())
+    }
+
     /// Bytes held, about; what suffixes share is counted for one of them.
     pub(crate) fn bytes(&self) -> usize {
         let mut bytes = self.own.capacity() * size_of::<T>();

@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::arena::NONE;
 use crate::compile::WindowPlan;
+use crate::monoid::Monoid;
 use crate::state::WindowState;
 
 /// What a window keeps between rows.
@@ -29,8 +31,6 @@ pub(crate) enum SavedFrame {
     },
     Hopping {
         slices: Vec<SavedSlice>,
-        front: u32,
-        back: u32,
         reported: Option<i64>,
         table: SavedTable,
     },
@@ -83,6 +83,33 @@ impl WindowState {
         state.load_frame(saved.frame, num_keys).ok_or("windows that the rule cannot have")?;
         Ok(state)
     }
+}
+
+/// States as plain data. `next[s]`: the state that was joined with state `s` and stands behind it; it may end before, or say
+/// [`NONE`]. Of states of that kind, of which each is the next and some rows, only these rows are written, where an aggregate
+/// keeps them.
+pub(crate) fn save_states<M: Monoid>(monoid: &M, states: &[M::State], next: &[u32]) -> Option<Vec<M::Saved>> {
+    let of = |place: usize| match next.get(place) {
+        Some(next) if *next != NONE => monoid.save_before(&states[place], &states[*next as usize]),
+        _ => monoid.save(&states[place]),
+    };
+    (0..states.len()).map(of).collect()
+}
+
+/// Reads what [`save_states`] wrote; `None`: it is none of this.
+pub(crate) fn load_states<M: Monoid>(
+    monoid: &M,
+    saved: Vec<M::Saved>,
+    next: &[u32],
+) -> Option<Vec<M::State>> {
+    let mut states = vec![monoid.empty(); saved.len()];
+    for (place, saved) in saved.into_iter().enumerate().rev() {
+        states[place] = match next.get(place) {
+            Some(next) if *next != NONE => monoid.load_before(saved, states.get(*next as usize)?)?,
+            _ => monoid.load(saved)?,
+        };
+    }
+    Some(states)
 }
 
 /// Whether numbers of keys are all different, and of so many.

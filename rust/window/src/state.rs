@@ -1,6 +1,9 @@
 //! What a window keeps between rows.
 
+use std::cell::OnceCell;
+
 use arrow_array::ArrayRef;
+use cepheid_event::EventError;
 use cepheid_ir::Frame;
 
 use crate::compile::WindowPlan;
@@ -10,7 +13,7 @@ use crate::frames::hopping::Hopping;
 use crate::frames::session::Session;
 use crate::frames::sliding::{Sliding, Span};
 use crate::frames::tumbling::Tumbling;
-use crate::frames::{Complete, Renumbered, Rows};
+use crate::frames::{Complete, Renumbered};
 use crate::saved::SavedFrame;
 
 /// See the module. To be used with one plan.
@@ -32,6 +35,9 @@ enum State {
     Sliding(Sliding),
 }
 
+/// Gives the values of a column, for each of some rows.
+pub type ColumnOf<'a> = &'a dyn Fn(usize) -> Result<ArrayRef, EventError>;
+
 /// Rows on their way into windows.
 pub struct Chunk<'a> {
     /// Numbers of their keys.
@@ -46,7 +52,18 @@ pub struct Chunk<'a> {
 
 /// What aggregates are of, one value a row.
 #[derive(Debug)]
-pub struct Arguments(pub(crate) Vec<Vec<ArrayRef>>);
+pub struct Arguments {
+    /// `of[c]`: those of column `c`.
+    pub(crate) of: Vec<Vec<ArrayRef>>,
+    /// The greatest of the integers that are to be summed up, once somebody has asked.
+    greatest: OnceCell<u64>,
+}
+
+impl Arguments {
+    pub(crate) fn new(of: Vec<Vec<ArrayRef>>) -> Self {
+        Self { of, greatest: OnceCell::new() }
+    }
+}
 
 /// Windows that are complete.
 #[derive(Debug)]
@@ -82,28 +99,31 @@ impl WindowState {
         Self { frame, rows: 0, greatest: 0 }
     }
 
-    /// Whether putting rows of these arguments to windows, or telling of windows, may raise an error.
-    pub fn may_fail(&self, plan: &WindowPlan, rows: usize, args: &Arguments) -> bool {
-        let greatest = u128::from(self.greatest.max(plan.greatest_summed(args)));
-        !plan.never_fails() || greatest * u128::from(self.rows + rows as u64) > i64::MAX as u128
+    /// Whether putting rows of these times and arguments to windows, or telling of windows, may raise an error. `until`: no
+    /// row before it comes any more; `None`: none comes at all. To be asked before every push, if at all.
+    pub fn may_fail(&self, plan: &WindowPlan, times: &[i64], args: &Arguments, until: Option<i64>) -> bool {
+        let asked = args.greatest.get_or_init(|| plan.greatest_summed(args));
+        let greatest = u128::from(self.greatest.max(*asked));
+        let too_many = matches!(&self.frame, State::Hopping(frame) if frame.may_be_too_many(times, until));
+        let overflows = greatest * u128::from(self.rows + times.len() as u64) > i64::MAX as u128;
+        !plan.never_fails() || too_many || overflows
     }
 
     /// Puts rows to windows. Where each window is that of a row, no row of the last time may come later.
     ///
     /// # Errors
     /// [`WindowError`]; the state is then of no use.
-    pub fn push(&mut self, plan: &WindowPlan, chunk: &Chunk<'_>) -> Result<(), WindowError> {
-        let args = &chunk.args.0;
-        let rows = Rows { keys: chunk.keys, num_keys: chunk.num_keys, times: chunk.times, args };
-        self.greatest = self.greatest.max(plan.greatest_summed(chunk.args));
+    pub fn push(&mut self, chunk: &Chunk<'_>) -> Result<(), WindowError> {
+        // Tables do not ask: there is no state that an error would leave behind.
+        self.greatest = self.greatest.max(chunk.args.greatest.get().copied().unwrap_or(0));
         let first = self.rows;
         self.rows += chunk.keys.len() as u64;
         match &mut self.frame {
-            State::Tumbling(frame) => frame.push(&rows),
-            State::Hopping(frame) => frame.push(&rows),
-            State::Session(frame) => frame.push(&rows),
-            State::Counted(frame) => frame.push(&rows),
-            State::Sliding(frame) => frame.push(&rows, first),
+            State::Tumbling(frame) => frame.push(chunk),
+            State::Hopping(frame) => frame.push(chunk),
+            State::Session(frame) => frame.push(chunk),
+            State::Counted(frame) => frame.push(chunk),
+            State::Sliding(frame) => frame.push(chunk, first),
         }
     }
 
@@ -135,16 +155,26 @@ impl WindowState {
         }
     }
 
-    /// Gives the windows that are complete. `column`: where each is that of a row, the values of a column of the rows that came
-    /// since they were last asked for.
+    /// Gives the windows that are complete; `None`: none is. `column`: where each is that of a row, the values of a column of
+    /// the rows that came since they were last asked for.
     ///
     /// # Errors
     /// [`WindowError`]; the state is then of no use.
     pub fn complete(
         &mut self,
         plan: &WindowPlan,
-        column: &dyn Fn(usize) -> ArrayRef,
-    ) -> Result<Windows, WindowError> {
+        column: ColumnOf<'_>,
+    ) -> Result<Option<Windows>, WindowError> {
+        let some = match &self.frame {
+            State::Tumbling(frame) => frame.has_complete(),
+            State::Hopping(frame) => frame.has_complete(),
+            State::Session(frame) => frame.has_complete(),
+            State::Counted(frame) => frame.has_complete(),
+            State::Sliding(frame) => frame.has_complete(),
+        };
+        if !some {
+            return Ok(None);
+        }
         let slots = plan.slots();
         let complete = match &mut self.frame {
             State::Tumbling(frame) => frame.complete(slots),
@@ -155,7 +185,7 @@ impl WindowState {
         }?;
         let measures = plan.measures(&complete, column)?;
         let Complete { keys, starts, ends, .. } = complete;
-        Ok(Windows { keys, starts, ends, measures })
+        Ok(Some(Windows { keys, starts, ends, measures }))
     }
 
     pub(crate) fn counts(&self) -> (u64, u64) {

@@ -21,14 +21,8 @@ const TIME: &str = "\u{0}time";
 
 /// Topics whose rows a pattern sees: those it names, or, if some variable names none, all.
 pub(crate) fn topics_read(pattern: &Pattern) -> Option<Vec<String>> {
-    let mut topics: Vec<String> = vec![];
-    for variable in pattern.root.variables() {
-        let topic = pattern.topic(variable)?;
-        if !topics.iter().any(|known| known == topic) {
-            topics.push(topic.to_owned());
-        }
-    }
-    Some(topics)
+    let mut variables = pattern.root.variables().into_iter();
+    variables.all(|variable| pattern.topic(variable).is_some()).then(|| topics_named(pattern))
 }
 
 /// Topics that a pattern names.

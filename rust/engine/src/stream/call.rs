@@ -7,7 +7,7 @@ use cepheid_event::{MergedSchema, Prepared, Released};
 
 use super::derived::{DerivedTable, TopicEvents, late_tables};
 use super::level::LevelUndo;
-use super::stage::{Call, Undo};
+use super::stage::{Call, Stage, Undo};
 use super::{Engine, LatePolicy};
 use crate::error::EngineError;
 
@@ -21,16 +21,14 @@ struct CallUndo {
 impl Engine {
     /// Matches what a change of the buffer releases, and makes the change if all went well.
     pub(super) fn run(&mut self, prepared: Prepared) -> Result<Vec<(String, DerivedTable)>, EngineError> {
+        // What may be refused without rules is asked first: rules are put back at a cost.
+        let late = match self.options.late {
+            LatePolicy::SideOutput => late_tables(&prepared.released().late, self.columns_of(&prepared))?,
+            LatePolicy::Drop | LatePolicy::Error => vec![],
+        };
         let mut undo = CallUndo { stage: Undo::new(self.stage.next), levels: vec![] };
-        let derived = self.derive(&prepared, &mut undo).and_then(|derived| {
-            let late = match self.options.late {
-                LatePolicy::SideOutput => late_tables(&prepared.released().late, self.columns_of(&prepared))?,
-                LatePolicy::Drop | LatePolicy::Error => vec![],
-            };
-            Ok((derived, late))
-        });
-        match derived {
-            Ok((derived, late)) => {
+        match self.derive(&prepared, &mut undo) {
+            Ok(derived) => {
                 let released = self.buffer.commit(prepared);
                 self.backlog.clear();
                 if self.options.late == LatePolicy::Drop {
@@ -81,20 +79,23 @@ impl Engine {
         let call = Call {
             options: &self.options,
             columns,
-            elsewhere: self.bytes() - self.stage.bytes(),
+            elsewhere: self.bytes_beside(&self.stage),
             watermark: self.buffer.clock().watermark(),
             may_fail_later: !self.levels.is_empty(),
+            uses: &self.uses,
         };
         let mut derived = self.stage.derive(released.iter().copied(), &call, &mut undo.stage)?;
         for number in 0..self.levels.len() {
-            let elsewhere = self.bytes() - self.levels[number].stage.bytes();
+            let elsewhere = self.bytes_beside(&self.levels[number].stage);
+            let is_last = number + 1 == self.levels.len();
             let (before, from) = self.levels.split_at_mut(number);
             let level = &mut from[0];
             undo.levels.push(level.undo());
             let derivers = || std::iter::once(&self.stage).chain(before.iter().map(|level| &level.stage));
-            level.declare(columns, &self.uses, derivers, &self.options.event_time)?;
-            level.take_sources(released, columns, &self.uses)?;
-            level.take_derived(&derived, &self.passed_on, &self.options.event_time)?;
+            let reads = level.reads();
+            level.declare(&reads, columns, &self.uses, derivers, &self.options.event_time)?;
+            level.take_sources(&reads, released, columns, &self.uses)?;
+            level.take_derived(&reads, &derived, &self.passed_on, &self.options.event_time)?;
             let last = released.last().expect("a call releases something, be it no row");
             let own = level.front.release(last)?;
             let columns = Arc::clone(&level.front.columns);
@@ -103,12 +104,18 @@ impl Engine {
                 columns: &columns,
                 elsewhere,
                 watermark: self.buffer.clock().watermark(),
-                may_fail_later: true,
+                may_fail_later: !is_last,
+                uses: &self.uses,
             };
             let undo = undo.levels.last_mut().expect("just put there");
             derived.extend(level.stage.derive([&own], &call, &mut undo.stage)?);
         }
         Ok(derived)
+    }
+
+    /// Bytes of state beside that of a stage: for a limit on both. Without one nobody asks, and it costs a look at every rule.
+    fn bytes_beside(&self, stage: &Stage) -> usize {
+        if self.options.memory_limit.is_some() { self.bytes() - stage.bytes() } else { 0 }
     }
 
     /// Bytes of state.

@@ -10,6 +10,7 @@ use arrow_schema::{DataType, Field, Schema};
 use arrow_select::concat::concat_batches;
 use arrow_select::interleave::interleave_record_batch;
 use cepheid_event::{EventError, LateRows, MergedSchema};
+use cepheid_matcher::Strategy;
 use cepheid_matcher::sequence::Moment;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -21,10 +22,13 @@ use crate::error::EngineError;
 pub struct DerivedTable {
     /// One row an event, or, where the rule says so, one a row of it.
     pub batch: RecordBatch,
-    /// The rows of each, as [`crate::MatchTable::membership`] has them; of late rows none.
-    pub membership: RecordBatch,
+    /// The rows of each, as [`crate::MatchTable::membership`] has them; of late rows none. `None`: events of windows, of which it is
+    /// not kept.
+    pub membership: Option<RecordBatch>,
     /// How many events there are; of late rows none.
     pub matches: usize,
+    /// How the rules that derived them are run, each way once; of late rows none.
+    pub strategies: Vec<Strategy>,
 }
 
 /// What one rule derives for one topic.
@@ -72,11 +76,12 @@ impl From<TopicEvents> for (String, DerivedTable) {
 }
 
 /// Brings parts together, topics in the order in which they first come. `end`: the time of what only the end of the input
-/// has decided; `name` gives a rule's name.
+/// has decided; `name` and `strategy` are those of rules.
 pub(crate) fn by_topic(
     parts: Vec<Part>,
     end: i64,
     name: &dyn Fn(usize) -> String,
+    strategy: &dyn Fn(usize) -> Strategy,
 ) -> Result<Vec<TopicEvents>, EngineError> {
     let mut topics: Vec<(String, Vec<Part>)> = vec![];
     let mut places: HashMap<String, usize, FixedState> = HashMap::with_hasher(FixedState::with_seed(0));
@@ -90,12 +95,22 @@ pub(crate) fn by_topic(
         }
     }
     let together = |(topic, mut parts): (String, Vec<Part>)| {
-        if parts.len() > 1 {
-            return merged(topic, &parts, end, name);
+        let mut strategies = vec![];
+        for part in &parts {
+            let own = strategy(part.rule);
+            if !strategies.contains(&own) {
+                strategies.push(own);
+            }
         }
-        let Part { table, order, event_of, .. } = parts.remove(0);
-        let moments = order.into_iter().map(|(moment, ..)| moment).collect();
-        Ok(TopicEvents { topic, table, moments, event_of, end })
+        let mut events = if parts.len() > 1 {
+            merged(topic, &parts, end, name)?
+        } else {
+            let Part { table, order, event_of, .. } = parts.remove(0);
+            let moments = order.into_iter().map(|(moment, ..)| moment).collect();
+            TopicEvents { topic, table, moments, event_of, end }
+        };
+        events.table.strategies = strategies;
+        Ok(events)
     };
     topics.into_iter().map(together).collect()
 }
@@ -169,21 +184,26 @@ fn merged(
     let batch = interleave_record_batch(&sources, &places).map_err(EventError::from)?;
     let mut memberships = vec![];
     for (part, ordinals) in parts.iter().zip(&ordinals) {
-        let own = part.table.membership.column(0).as_primitive::<Int64Type>();
+        let Some(membership) = &part.table.membership else { continue };
+        let own = membership.column(0).as_primitive::<Int64Type>();
         let renumbered: Int64Array =
             own.values().iter().map(|event| ordinals[*event as usize]).collect::<Vec<_>>().into();
-        let mut columns: Vec<ArrayRef> = part.table.membership.columns().to_vec();
+        let mut columns: Vec<ArrayRef> = membership.columns().to_vec();
         columns[0] = Arc::new(renumbered);
-        memberships
-            .push(RecordBatch::try_new(part.table.membership.schema(), columns).map_err(EventError::from)?);
+        memberships.push(RecordBatch::try_new(membership.schema(), columns).map_err(EventError::from)?);
     }
-    let all = concat_batches(&memberships[0].schema(), &memberships).map_err(EventError::from)?;
-    let own = all.column(0).as_primitive::<Int64Type>();
-    let mut order: Vec<u32> = (0..own.len() as u32).collect();
-    order.sort_by_key(|row| own.value(*row as usize));
-    let membership = arrow_select::take::take_record_batch(&all, &UInt32Array::from(order));
-    let membership = membership.map_err(EventError::from)?;
-    let table = DerivedTable { batch, membership, matches: events.len() };
+    let membership = match memberships.as_slice() {
+        [] => None,
+        [first, ..] => {
+            let all = concat_batches(&first.schema(), &memberships).map_err(EventError::from)?;
+            let own = all.column(0).as_primitive::<Int64Type>();
+            let mut order: Vec<u32> = (0..own.len() as u32).collect();
+            order.sort_by_key(|row| own.value(*row as usize));
+            let in_order = arrow_select::take::take_record_batch(&all, &UInt32Array::from(order));
+            Some(in_order.map_err(EventError::from)?)
+        }
+    };
+    let table = DerivedTable { batch, membership, matches: events.len(), strategies: vec![] };
     let moments = events.iter().map(|(part, event)| parts[*part].order[*event].0).collect();
     Ok(TopicEvents { topic, table, moments, event_of: Some(event_of), end })
 }
@@ -208,8 +228,12 @@ pub(crate) fn late_tables(
                 table.batch = both.map_err(EventError::from)?;
             }
             None => {
-                let table =
-                    DerivedTable { batch: rows.batch.clone(), membership: no_membership(), matches: 0 };
+                let table = DerivedTable {
+                    batch: rows.batch.clone(),
+                    membership: Some(no_membership()),
+                    matches: 0,
+                    strategies: vec![],
+                };
                 tables.push((name, table));
             }
         }
@@ -217,8 +241,7 @@ pub(crate) fn late_tables(
     Ok(tables)
 }
 
-/// That of events without rows of their own.
-pub(crate) fn no_membership() -> RecordBatch {
+fn no_membership() -> RecordBatch {
     let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let fields = vec![
         Field::new("match", DataType::Int64, false),

@@ -197,7 +197,9 @@ impl Gathered {
         let matches = derive_sequences(&by_plan, sections[0].measures(), table, &arrival, labels)?;
         let (event_of, membership) = (matches.row_events(), matches.membership()?);
         let MatchTable { batch, matches, .. } = matches;
-        let whole = DerivedTable { batch: without_added(batch)?, membership, matches: matches.len() };
+        let membership = Some(membership);
+        let batch = without_added(batch)?;
+        let whole = DerivedTable { batch, membership, matches: matches.len(), strategies: vec![] };
         if sections.len() == 1 {
             return Ok(vec![(whole, event_of)]);
         }
@@ -215,12 +217,14 @@ impl Gathered {
 impl DerivedTable {
     /// Some events, one row each, and the rows of their membership.
     fn cut(&self, events: Range<usize>, members: Range<usize>) -> Result<Self, EngineError> {
-        let membership = self.membership.slice(members.start, members.len());
+        let membership = self.membership.as_ref().expect("that of matches is kept");
+        let membership = membership.slice(members.start, members.len());
         let mut columns = membership.columns().to_vec();
         let numbers = columns[0].as_primitive::<Int64Type>().values();
         let from = events.start as i64;
         columns[0] = Arc::new(Int64Array::from_iter_values(numbers.iter().map(|number| number - from)));
-        let membership = RecordBatch::try_new(membership.schema(), columns).map_err(EventError::from)?;
-        Ok(Self { batch: self.batch.slice(events.start, events.len()), membership, matches: events.len() })
+        let membership = Some(RecordBatch::try_new(membership.schema(), columns).map_err(EventError::from)?);
+        let batch = self.batch.slice(events.start, events.len());
+        Ok(Self { batch, membership, matches: events.len(), strategies: vec![] })
     }
 }

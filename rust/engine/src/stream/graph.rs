@@ -134,6 +134,11 @@ impl TopicUses {
         self.uses.get(topic).is_some_and(|known| known.derived > 0 && known.read > 0)
     }
 
+    /// Whether several rules derive a topic.
+    pub(super) fn is_shared(&self, topic: &str) -> bool {
+        self.uses.get(topic).is_some_and(|known| known.derived > 1)
+    }
+
     /// Whether no rule reads what another derives.
     pub(super) fn are_of_one_level(&self) -> bool {
         self.passed_on == 0

@@ -89,15 +89,16 @@ impl Level {
         }
     }
 
-    /// Says what columns topics have, as far as that is known by now. `derivers`: the stages before.
+    /// Says what columns the topics that are read have, as far as that is known by now. `derivers`: the stages before.
     pub(super) fn declare<'s, S: Iterator<Item = &'s Stage>>(
         &mut self,
+        reads: &[String],
         sources: &MergedSchema,
         uses: &TopicUses,
         derivers: impl Fn() -> S,
         event_time: &str,
     ) -> Result<(), EngineError> {
-        for topic in &self.reads() {
+        for topic in reads {
             let number = self.front.columns.topic(topic).expect("added with the rule that reads it");
             if self.front.columns.topic_schema(number).is_some() {
                 continue;
@@ -124,11 +125,12 @@ impl Level {
     /// Takes rows of sources.
     pub(super) fn take_sources(
         &mut self,
+        reads: &[String],
         released: &[&Released],
         sources: &MergedSchema,
         uses: &TopicUses,
     ) -> Result<(), EngineError> {
-        for topic in self.reads().iter().filter(|topic| !uses.is_derived(topic)) {
+        for topic in reads.iter().filter(|topic| !uses.is_derived(topic)) {
             let Some(source) = sources.topic(topic) else { continue };
             for rows in released.iter().map(|released| &released.rows) {
                 let own = sources.rows_of(source, rows)?;
@@ -143,11 +145,11 @@ impl Level {
     /// Takes what the levels before have derived. `known`: how many events there have been before this call.
     pub(super) fn take_derived(
         &mut self,
+        reads: &[String],
         derived: &[TopicEvents],
         known: &PassedOn,
         event_time: &str,
     ) -> Result<(), EngineError> {
-        let reads = self.reads();
         for events in derived.iter().filter(|events| reads.contains(&events.topic)) {
             let times = events.times();
             let number = self.front.columns.topic(&events.topic).expect("added with the rule that reads it");

@@ -112,8 +112,8 @@ pub struct RuleStats {
     pub name: String,
     /// Its version.
     pub fingerprint: String,
-    /// How it is matched, settled by the first rows; `None`: it is a window.
-    pub strategy: Option<Strategy>,
+    /// How it is run, settled by the first rows.
+    pub strategy: Strategy,
     /// Runs alive, or rows that wait in step lists, once for each place that they have reached.
     pub live_runs: usize,
     /// Keys that something is kept of.
@@ -323,7 +323,7 @@ impl RuleStats {
                 Self {
                     name: rule.name.clone(),
                     fingerprint: rule.fingerprint.clone(),
-                    strategy: Some(rule.shards[0].strategy()),
+                    strategy: rule.strategy(),
                     live_runs: sum(Shard::live_runs),
                     keys: sum(Shard::partitions),
                     matches: rule.matches,
@@ -335,7 +335,7 @@ impl RuleStats {
             AnyRule::Window(rule) => Self {
                 name: rule.name.clone(),
                 fingerprint: rule.fingerprint.clone(),
-                strategy: None,
+                strategy: Strategy::Windows,
                 live_runs: 0,
                 keys: rule.keys(),
                 matches: rule.reported,

@@ -115,6 +115,11 @@ impl Rule {
         })
     }
 
+    /// How it is matched, settled by the first rows.
+    pub(crate) fn strategy(&self) -> Strategy {
+        self.shards[0].strategy()
+    }
+
     /// Topic of its matches.
     pub(crate) fn emits(&self) -> &str {
         self.pattern.emit.as_deref().unwrap_or(&self.name)

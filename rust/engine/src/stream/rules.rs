@@ -1,6 +1,7 @@
 //! The rules of an engine, patterns and windows: how they are named, added, replaced and removed.
 
 use cepheid_ir::{Pattern, PatternError, Window};
+use cepheid_matcher::Strategy;
 use cepheid_matcher::threads::THREADS_MAX;
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
@@ -379,6 +380,11 @@ impl Stage {
     /// The name of a rule by place: patterns first, then windows.
     pub(super) fn name_at(&self, place: usize) -> String {
         self.all_rules().nth(place).map_or_else(String::new, |rule| rule.name().to_owned())
+    }
+
+    /// How it is run.
+    pub(super) fn strategy_at(&self, place: usize) -> Strategy {
+        self.rules.get(place).map_or(Strategy::Windows, Rule::strategy)
     }
 
     /// Has a rule stand among the others; `place`: where, if it is a pattern and not to be the last.

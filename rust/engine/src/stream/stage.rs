@@ -13,6 +13,7 @@ use super::affected::{Affected, Concerned, Seat};
 use super::binding::BoundColumns;
 use super::derived::{Part, TopicEvents, by_topic};
 use super::deriving::derive;
+use super::graph::TopicUses;
 use super::history::History;
 use super::rule::{Compiled, Rule, Surroundings};
 use super::rule_rows::SharedRows;
@@ -63,6 +64,7 @@ impl Default for Stage {
 }
 
 /// What a stage is told of a call.
+#[derive(Clone, Copy)]
 pub(super) struct Call<'a> {
     pub(super) options: &'a EngineOptions,
     /// Those of the rows that it is given.
@@ -73,6 +75,8 @@ pub(super) struct Call<'a> {
     pub(super) watermark: Option<i64>,
     /// Whether the call may be refused for something that comes behind this stage.
     pub(super) may_fail_later: bool,
+    /// Which topics several rules derive.
+    pub(super) uses: &'a TopicUses,
 }
 
 impl Stage {
@@ -88,11 +92,13 @@ impl Stage {
     ) -> Result<Vec<TopicEvents>, EngineError> {
         let mut parts = vec![];
         let mut end = i64::MIN;
-        for released in all {
-            self.match_released(released, call, undo, &mut parts)?;
+        let mut all = all.into_iter().peekable();
+        while let Some(released) = all.next() {
+            let may_fail_later = call.may_fail_later || all.peek().is_some();
+            self.match_released(released, &Call { may_fail_later, ..*call }, undo, &mut parts)?;
             end = released.watermark.unwrap_or(end);
         }
-        by_topic(parts, end, &|rule| self.name_at(rule))
+        by_topic(parts, end, &|rule| self.name_at(rule), &|rule| self.strategy_at(rule))
     }
 
     /// The columns of a topic that a rule derives, and the event time that its rows have; `None` while that is not known.
@@ -275,14 +281,12 @@ impl Stage {
         for window in &mut self.windows {
             prepared.push(window.prepare(released, columns, &bound, event_time)?);
         }
-        let shared_topic = self
-            .windows
-            .iter()
-            .any(|window| self.all_rules().filter(|rule| rule.derives(window.emits())).count() > 1);
-        if shared_topic
-            || call.options.memory_limit.is_some()
+        // Rules that share a topic may turn out not to have the same columns.
+        let shares = |window: &WindowRule| call.uses.is_shared(window.emits());
+        if call.options.memory_limit.is_some()
             || call.may_fail_later
             || prepared.iter().flatten().any(|prepared| prepared.may_fail)
+            || self.windows.iter().any(shares)
         {
             self.windows.iter_mut().for_each(WindowRule::begin);
         }

@@ -64,6 +64,7 @@ impl Engine {
             elsewhere: self.buffer.bytes(),
             watermark: self.buffer.clock().watermark(),
             may_fail_later: false,
+            uses: &self.uses,
         };
         let mut undo = Undo::new(self.stage.next);
         let mut parts = vec![];
@@ -71,14 +72,18 @@ impl Engine {
         let rule = &self.stage.rules[0];
         let matches = match parts.first() {
             // They come first, if there are any.
-            Some(part) if rule.matches > 0 => part.table.clone(),
-            _ => self.no_matches()?,
+            Some(part) if rule.matches > 0 => {
+                DerivedTable { strategies: vec![rule.strategy()], ..part.table.clone() }
+            }
+            _ => DerivedTable { strategies: vec![rule.strategy()], ..self.no_matches()? },
         };
         let own = |part: &Part| part.topic == rule.emits();
         if parts.iter().filter(|part| own(part)).count() == usize::from(rule.matches > 0) {
             parts.retain(|part| !own(part));
         }
-        let others = by_topic(parts, i64::MAX, &|rule| self.stage.name_at(rule))?;
+        let others = by_topic(parts, i64::MAX, &|rule| self.stage.name_at(rule), &|rule| {
+            self.stage.strategy_at(rule)
+        })?;
         Ok((matches, others.into_iter().map(Into::into).collect()))
     }
 
@@ -101,5 +106,6 @@ pub(super) fn no_matches(compiled: &Compiled, measures: &Measures) -> Result<Der
     let (plan, all) = (&compiled.plan, &FoundSequences::default());
     let nothing = [FoundByPlan { plan, all, found: &[] }];
     let none = derive_sequences(&nothing, measures, &table, &|row| row as u32, None)?;
-    Ok(DerivedTable { membership: none.membership()?, matches: 0, batch: without_added(none.batch)? })
+    let membership = Some(none.membership()?);
+    Ok(DerivedTable { membership, matches: 0, batch: without_added(none.batch)?, strategies: vec![] })
 }

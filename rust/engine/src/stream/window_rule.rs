@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, Schema, SchemaRef};
 use cepheid_event::{EventError, KeyTable, MergedBatch, MergedSchema, Released, times_of};
 use cepheid_ir::{ColumnName, Frame, Window};
+use cepheid_matcher::Strategy;
 use cepheid_matcher::sequence::Moment;
 use cepheid_window::{Arguments, Chunk, WindowPlan, WindowState, Windows, is_in_window};
 
 use super::binding::{Binding, BoundColumns};
-use super::derived::{DerivedTable, Part, no_membership};
+use super::derived::{DerivedTable, Part};
 use crate::error::EngineError;
 
 /// Keys that nothing is kept of are forgotten once they are so many, and half of all.
@@ -70,7 +72,7 @@ pub(super) struct Kept {
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub(super) batch: RecordBatch,
-    pub(super) times: Vec<i64>,
+    pub(super) times: ScalarBuffer<i64>,
 }
 
 /// Rows on their way into windows, asked all that may raise an error.
@@ -87,7 +89,6 @@ pub(crate) struct PreparedRows {
 struct Before {
     reported: u64,
     visited: u64,
-    compiled: Option<Arc<CompiledWindow>>,
     kept: Kept,
 }
 
@@ -139,7 +140,6 @@ impl WindowRule {
         self.before.get_or_insert_with(|| Before {
             reported: self.reported,
             visited: self.visited,
-            compiled: self.compiled.clone(),
             kept: self.kept.clone(),
         });
     }
@@ -153,7 +153,6 @@ impl WindowRule {
         if let Some(before) = self.before.take() {
             self.reported = before.reported;
             self.visited = before.visited;
-            self.compiled = before.compiled;
             self.kept = before.kept;
         }
         if let Some((compiled, kept)) = self.compiled_before.take() {
@@ -211,10 +210,11 @@ impl WindowRule {
         let plan = &compiled.plan;
         let fresh = self.rows(&compiled, &released.rows, columns)?;
         let (rows, rest) = if plan.is_of_rows() { self.over(fresh, released)? } else { (fresh, None) };
-        let column = |index: usize| Arc::clone(rows.batch.column(index));
-        let args = plan.arguments(rows.batch.num_rows(), &column)?;
+        let column = |index: usize| Ok(Arc::clone(rows.batch.column(index)));
+        let args = plan.arguments(&rows.times, &column)?;
         let state = self.kept.state.as_ref().expect("made when it was compiled");
-        let may_fail = state.may_fail(plan, rows.batch.num_rows(), &args);
+        let until = if released.ended { None } else { Some(released.complete_before.unwrap_or(i64::MIN)) };
+        let may_fail = state.may_fail(plan, &rows.times, &args, until);
         Ok(Some(PreparedRows { compiled, rows, rest, args, may_fail }))
     }
 
@@ -234,29 +234,29 @@ impl WindowRule {
             unreachable!("made when it was compiled")
         };
         self.kept.waiting = rest;
-        let column = |index: usize| Arc::clone(fresh.batch.column(index));
+        let column = |index: usize| Ok(Arc::clone(fresh.batch.column(index)));
         if rows > 0 {
-            let key_columns: Vec<ArrayRef> = plan.keys().iter().map(|key| column(*key)).collect();
+            let key_columns: Vec<ArrayRef> =
+                plan.keys().iter().map(|key| Arc::clone(fresh.batch.column(*key))).collect();
             let numbers = keys.numbers(&key_columns, rows)?;
             self.visited += rows as u64;
             let chunk = Chunk { keys: &numbers, num_keys: keys.len(), times: &fresh.times, args: &args };
-            state.push(plan, &chunk)?;
+            state.push(&chunk)?;
         }
-        let mut complete = vec![];
-        if matches!(plan.frame(), Frame::Rows { .. }) {
-            // Full ones are decided by their last row, the others by the end of the input alone.
-            complete.push((state.complete(plan, &column)?, false));
-        }
+        // Windows by rows that are full are decided by their last row, the others by the end of the input alone.
+        let by_rows = matches!(plan.frame(), Frame::Rows { .. });
+        let full = if by_rows { state.complete(plan, &column)? } else { None };
         if released.ended {
             state.finish();
         } else if let Some(time) = released.complete_before {
             state.advance(time);
         }
-        complete.push((state.complete(plan, &column)?, !complete.is_empty()));
-        for (windows, by_end) in complete.iter().filter(|(windows, _)| !windows.keys.is_empty()) {
+        let rest = state.complete(plan, &column)?;
+        for (windows, by_end) in [(full, false), (rest, by_rows)] {
+            let Some(windows) = windows else { continue };
             self.reported += windows.keys.len() as u64;
-            let mut part = self.part(&compiled, windows, &fresh, event_time, place)?;
-            if *by_end {
+            let mut part = self.part(&compiled, &windows, &fresh, event_time, place)?;
+            if by_end {
                 part.order.iter_mut().for_each(|(moment, ..)| *moment = Moment::End);
             }
             parts.push(part);
@@ -274,19 +274,22 @@ impl WindowRule {
         let batch = compiled.binding.table_batch(&rows.batch, &rows.topic, &rows.time)?;
         let own: Vec<bool> =
             (0..columns.num_topics() as u16).map(|topic| self.reads(columns.topic_name(topic))).collect();
-        let of_topic = own.iter().all(|reads| *reads).then_some(());
-        let column = |index: usize| Arc::clone(batch.column(index));
+        let all_topics = own.iter().all(|reads| *reads);
+        if all_topics && !compiled.plan.passes_over() {
+            return Ok(Waiting { batch, times: rows.time.clone() });
+        }
+        let column = |index: usize| Ok(Arc::clone(batch.column(index)));
         let mask = compiled.plan.satisfied(batch.num_rows(), &column)?;
         let frame = compiled.plan.frame();
         let matters = |row: &u32| {
             let row = *row as usize;
-            (of_topic.is_some() || own[rows.topic[row] as usize])
+            (all_topics || own[rows.topic[row] as usize])
                 && mask.as_ref().is_none_or(|mask| mask.value(row))
                 && is_in_window(frame, rows.time[row])
         };
         let kept: Vec<u32> = (0..batch.num_rows() as u32).filter(matters).collect();
         if kept.len() == batch.num_rows() {
-            return Ok(Waiting { times: rows.time.to_vec(), batch });
+            return Ok(Waiting { batch, times: rows.time.clone() });
         }
         let times = kept.iter().map(|row| rows.time[*row as usize]).collect();
         let taken = arrow_select::take::take_record_batch(&batch, &UInt32Array::from(kept));
@@ -295,7 +298,7 @@ impl WindowRule {
 
     /// Rows of times that are over, those that waited among them, and those that wait for others of their time.
     fn over(&self, fresh: Waiting, released: &Released) -> Result<(Waiting, Option<Waiting>), EngineError> {
-        let mut all = match &self.kept.waiting {
+        let all = match &self.kept.waiting {
             None => fresh,
             Some(waiting) => {
                 let schema = fresh.batch.schema();
@@ -311,11 +314,12 @@ impl WindowRule {
             None => 0,
             Some(time) => all.times.partition_point(|own| *own < time),
         };
-        let rest = (over < all.times.len()).then(|| Waiting {
-            batch: all.batch.slice(over, all.times.len() - over),
-            times: all.times.split_off(over),
-        });
-        Ok((Waiting { batch: all.batch.slice(0, over), times: all.times }, rest))
+        let part = |from: usize, rows: usize| Waiting {
+            batch: all.batch.slice(from, rows),
+            times: all.times.slice(from, rows),
+        };
+        let left = all.times.len() - over;
+        Ok((part(0, over), (left > 0).then(|| part(over, left))))
     }
 
     /// Windows as derived events.
@@ -348,8 +352,9 @@ impl WindowRule {
         let order = moments.iter().map(|time| (Moment::At { time: *time, row: 0 }, None, None)).collect();
         let table = DerivedTable {
             batch: batch.map_err(EventError::from)?,
-            membership: no_membership(),
+            membership: None,
             matches: windows.keys.len(),
+            strategies: vec![Strategy::Windows],
         };
         Ok(Part { topic: self.emits().to_owned(), rule: place, table, order, event_of: None })
     }

@@ -65,7 +65,7 @@ impl WindowRule {
                     keys: (batch.num_columns() > 0).then(|| ipc(&batch)).transpose()?,
                     windows,
                     waiting: waiting.map(|waiting| ipc(&waiting.batch)).transpose()?,
-                    times: waiting.map_or_else(Vec::new, |waiting| waiting.times.clone()),
+                    times: waiting.map_or_else(Vec::new, |waiting| waiting.times.to_vec()),
                 })
             }
             _ => None,
@@ -131,7 +131,7 @@ impl WindowRule {
         if !fits || !compiled.plan.is_of_rows() {
             return refuse("its rows do not fit the rule");
         }
-        self.kept.waiting = Some(Waiting { batch, times: kept.times });
+        self.kept.waiting = Some(Waiting { batch, times: kept.times.into() });
         Ok(())
     }
 }

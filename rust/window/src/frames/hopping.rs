@@ -16,9 +16,10 @@ use std::collections::VecDeque;
 use crate::arena::NONE;
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
-use crate::frames::tumbling::start_of;
-use crate::frames::{Complete, Renumbered, Rows, Table};
+use crate::frames::tumbling::start_before;
+use crate::frames::{Complete, Renumbered, Table};
 use crate::saved::{SavedFrame, SavedSlice, are_keys};
+use crate::state::Chunk;
 
 /// Most windows that are told of at once: a step far shorter than the window makes as many of a single row as there are steps.
 const WINDOWS_MAX: usize = 1 << 26;
@@ -56,6 +57,11 @@ pub(crate) struct Hopping {
     /// The windows that were found, joined.
     windows: Table,
     slots: Vec<u32>,
+}
+
+/// Where a part stands if that of number `base` is the first.
+fn slot_of(part: u64, base: u64) -> u32 {
+    if part == NEVER { NONE } else { (part - base) as u32 }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -114,19 +120,18 @@ impl Hopping {
 
     /// Has it tell of those windows only that begin at `start` or later.
     pub(crate) fn begin_at(&mut self, start: i64) {
-        self.reported = Some(start.saturating_add(self.size - self.every));
+        self.reported = Some(start + (self.size - self.every));
     }
 
-    pub(crate) fn push(&mut self, rows: &Rows<'_>) -> Result<(), WindowError> {
-        let args = self.parts.args(rows.args)?;
+    pub(crate) fn push(&mut self, rows: &Chunk<'_>) -> Result<(), WindowError> {
+        let args = self.parts.args(&rows.args.of)?;
         self.keys.resize(rows.num_keys, Key::NEW);
         self.slots.clear();
         let mut row = 0;
         // First all rows are put to their slices: those of later ones change nothing in windows that end before them.
         while let Some(time) = rows.times.get(row) {
             let slice = self.slice_of(*time);
-            let last = slice.end == i64::MAX;
-            let own = rows.times[row..].partition_point(|time| *time < slice.end || last);
+            let own = rows.times[row..].partition_point(|time| *time < slice.end);
             for key in &rows.keys[row..row + own] {
                 let known = &mut self.keys[*key as usize];
                 if known.last == NEVER || known.last < slice.first {
@@ -153,58 +158,72 @@ impl Hopping {
         {
             return *last;
         }
-        let window = start_of(time, self.every, self.offset);
-        // Windows end at this distance from the start of another.
-        let phase = self.size % self.every;
-        let edge = window.saturating_add(phase);
-        let (start, end) = match phase {
-            0 => (window, window.saturating_add(self.every)),
-            _ if time < edge => (window, edge),
-            _ => (edge, window.saturating_add(self.every)),
-        };
+        let (start, end) = self.slice_around(time).expect("windows of rows begin and end within 64 bits");
         let slice = Slice { start, end, first: self.base + self.key_of.len() as u64 };
         self.slices.push_back(slice);
         slice
     }
 
+    /// Start and end of the slice that a time is in; `None`: they are not within 64 bits.
+    fn slice_around(&self, time: i64) -> Option<(i64, i64)> {
+        let window = i64::try_from(start_before(i128::from(time), self.every, self.offset)).ok()?;
+        // Windows end at this distance from the start of another.
+        let phase = self.size % self.every;
+        let edge = window + phase;
+        let next = window.checked_add(self.every)?;
+        Some(match phase {
+            0 => (window, next),
+            _ if time < edge => (window, edge),
+            _ => (edge, next),
+        })
+    }
+
     /// No row before `time` comes any more.
     pub(crate) fn advance(&mut self, time: i64) {
-        while let Some(oldest) = self.slices.front() {
-            // The first window that it is in and that has not been reported.
-            let first = self.end_after(oldest.start);
-            let end = self.reported.map_or(first, |end| first.max(end.saturating_add(self.every)));
-            if end > time || self.found.keys.len() > WINDOWS_MAX {
-                break;
-            }
+        while let Some(end) = self.next_end().filter(|end| *end <= time)
+            && self.found.keys.len() <= WINDOWS_MAX
+        {
             self.report(end);
         }
     }
 
-    /// The end of the first window that ends behind `time`.
-    fn end_after(&self, time: i64) -> i64 {
-        let phase = self.size % self.every;
-        start_of(time.saturating_sub(phase), self.every, self.offset)
-            .saturating_add(phase)
-            .saturating_add(self.every)
+    /// Whether more windows may be told of at once than can be when rows of these times come, and no more before `until`;
+    /// `None`: the input ends.
+    pub(crate) fn may_be_too_many(&self, times: &[i64], until: Option<i64>) -> bool {
+        let oldest = self.slices.front().map(|slice| slice.start).or(times.first().copied());
+        let newest = times.last().copied().or(self.slices.back().map(|slice| slice.end));
+        let (Some(oldest), Some(newest)) = (oldest, newest) else { return false };
+        let (size, every) = (i128::from(self.size), i128::from(self.every));
+        let of_a_part = size / every + 1;
+        let last = i128::from(newest) + size;
+        let last = until.map_or(last, |until| last.min(i128::from(until)));
+        let steps = (last - i128::from(oldest)).max(0) / every + 2;
+        let (parts, keys) = (self.key_of.len() + times.len(), self.keys.len() + times.len());
+        (parts as i128 * of_a_part).min(keys as i128 * steps) > WINDOWS_MAX as i128
+    }
+
+    /// Where the next window ends that a slice may be in and that has not been reported.
+    fn next_end(&self) -> Option<i64> {
+        let (size, every) = (i128::from(self.size), i128::from(self.every));
+        // The first window that ends behind the start of the oldest slice.
+        let of_oldest = start_before(i128::from(self.slices.front()?.start) - size, self.every, self.offset)
+            + every
+            + size;
+        let unreported = self.reported.map_or(of_oldest, |end| of_oldest.max(i128::from(end) + every));
+        // Those of all rows end within 64 bits.
+        i64::try_from(unreported).ok()
     }
 
     pub(crate) fn finish(&mut self) {
-        while let Some(oldest) = self.slices.front() {
-            let first = self.end_after(oldest.start);
-            let end = self.reported.map_or(first, |end| first.max(end.saturating_add(self.every)));
-            self.report(end);
-            if end == i64::MAX || self.found.keys.len() > WINDOWS_MAX {
-                break;
-            }
-        }
+        self.advance(i64::MAX);
     }
 
     fn report(&mut self, end: i64) {
-        let start = end.saturating_sub(self.size);
+        let start = end - self.size;
         let block = self.block_of(start);
         if self.block != Some(block) {
             // What earlier windows have been told of, or could have been.
-            self.add_until(end.saturating_sub(self.every));
+            self.add_until(end - self.every);
             self.leave(start);
             debug_assert_eq!(self.front, 0, "the front is used up");
             self.turn();
@@ -214,11 +233,10 @@ impl Hopping {
         self.reported = Some(end);
         self.leave(start);
         debug_assert!(self.slices.front().is_none_or(|slice| slice.start >= start), "the back is newer");
-        let number = |number: u64| if number == NEVER { NONE } else { (number - self.base) as u32 };
         let (mut fronts, mut backs) = (vec![], vec![]);
         for (_, key) in &self.active {
             let known = &self.keys[*key as usize];
-            fronts.push(number(known.front));
+            fronts.push(slot_of(known.front, self.base));
             backs.push(if known.back == NEVER { NONE } else { known.back_slot });
         }
         for ((windows, parts), of_back) in self.windows.0.iter_mut().zip(&self.parts.0).zip(&self.backs.0) {
@@ -346,6 +364,10 @@ impl Hopping {
         }
     }
 
+    pub(crate) fn has_complete(&self) -> bool {
+        !self.found.keys.is_empty()
+    }
+
     pub(crate) fn complete(&mut self, slots: &[Slot]) -> Result<Complete, WindowError> {
         let windows = self.found.keys.len();
         if windows > WINDOWS_MAX {
@@ -360,50 +382,39 @@ impl Hopping {
         // Parts of slices that are gone go with them.
         let first = self.slices.front().map_or(self.base + self.key_of.len() as u64, |slice| slice.first);
         let gone = (first - self.base) as usize;
-        let mut parts = self.parts.clone();
-        parts.drop_first(gone);
+        let numbers: Vec<u32> = (gone as u32..self.key_of.len() as u32).collect();
+        let parts = self.parts.some(&numbers);
         let slices = (0..self.slices.len()).map(|place| {
             let own = self.parts_of(place);
             let keys = &self.key_of[(own.start - self.base) as usize..(own.end - self.base) as usize];
             let Slice { start, end, .. } = self.slices[place];
             SavedSlice { start, end, keys: keys.to_vec() }
         });
-        let (front, back) = (self.front as u32, self.back as u32);
-        Some(SavedFrame::Hopping {
-            slices: slices.collect(),
-            front,
-            back,
-            reported: self.reported,
-            table: parts.save()?,
-        })
+        let next: Vec<u32> = self.next[gone..].iter().map(|next| slot_of(*next, first)).collect();
+        let table = parts.save(&next)?;
+        Some(SavedFrame::Hopping { slices: slices.collect(), reported: self.reported, table })
     }
 
     pub(crate) fn load(&mut self, saved: SavedFrame, num_keys: usize) -> Option<()> {
-        let SavedFrame::Hopping { slices, front, back, reported, table } = saved else { return None };
-        let (front, back) = (front as usize, back as usize);
-        let apart = |pair: &[SavedSlice]| pair[0].end <= pair[1].start;
+        let SavedFrame::Hopping { slices, reported, table } = saved else { return None };
+        let apart = |pair: &[SavedSlice]| pair[0].start < pair[1].start;
         let holds = |slice: &SavedSlice| {
-            slice.start < slice.end
+            self.slice_around(slice.start) == Some((slice.start, slice.end))
                 && !slice.keys.is_empty()
                 && are_keys(slice.keys.iter().copied(), num_keys)
         };
-        if front.checked_add(back)? > slices.len()
-            || !slices.windows(2).all(apart)
-            || !slices.iter().all(holds)
-        {
+        if !slices.windows(2).all(apart) || !slices.iter().all(holds) {
             return None;
         }
-        self.block = reported.map(|end| self.block_of(end.saturating_sub(self.size)));
-        // The front was made of what windows before its block had been told of; the back came since.
-        let edge = self.block.map(|block| {
-            let windows = i128::from(self.size / self.every);
-            let first = block * windows * i128::from(self.every) + i128::from(self.offset);
-            first - i128::from(self.every) + i128::from(self.size)
-        });
-        let in_front = |slice: &SavedSlice| edge.is_some_and(|edge| i128::from(slice.end) <= edge);
-        let in_back = |slice: &SavedSlice| edge.is_some_and(|edge| i128::from(slice.start) >= edge);
-        if !slices[..front].iter().all(in_front) || !slices[front..front + back].iter().all(in_back) {
-            return None;
+        let (mut front, mut back) = (0, 0);
+        if let Some(end) = reported {
+            let block = self.block_of(end.checked_sub(self.size)?);
+            self.block = Some(block);
+            // The front was made of what windows before its block had been told of; the back came since.
+            let (size, every) = (i128::from(self.size), i128::from(self.every));
+            let edge = block * (size / every) * every + i128::from(self.offset) - every + size;
+            front = slices.partition_point(|slice| i128::from(slice.end) <= edge);
+            back = slices.partition_point(|slice| slice.end <= end).max(front) - front;
         }
         self.keys.resize(num_keys, Key::NEW);
         for SavedSlice { start, end, keys } in slices {
@@ -413,7 +424,6 @@ impl Hopping {
                 self.key_of.push(*key);
             }
         }
-        self.parts.load(&table, self.key_of.len())?;
         self.next.resize(self.key_of.len(), NEVER);
         // Those of the front are joined already; what leads from one to the next follows from their keys.
         for place in (0..front).rev() {
@@ -422,6 +432,8 @@ impl Hopping {
                 self.next[number as usize] = std::mem::replace(&mut known.front, number);
             }
         }
+        let next: Vec<u32> = self.next.iter().map(|next| slot_of(*next, 0)).collect();
+        self.parts.load(&table, next.len(), &next)?;
         let firsts = (0..front).flat_map(|place| self.parts_of(place)).map(|number| {
             let key = self.key_of[number as usize];
             (number, key)

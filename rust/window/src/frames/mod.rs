@@ -1,11 +1,12 @@
 //! The kinds of windows: which rows share one, and when it is complete.
 //!
 //! All of them take rows in order of time, and keep states of aggregates by number, whichever these are. [`tumbling`] windows
-//! follow each other, [`hopping`] ones overlap, [`session`]s end when nothing comes, [`counted`] ones are full, and
+//! follow each other, [`hopping`] ones overlap, [`session`]s end when nothing comes, [`counted`] ones are full (the [`open`] ones of both), and
 //! [`sliding`] ones are of every row, or of every so many.
 
 pub(crate) mod counted;
 pub(crate) mod hopping;
+pub(crate) mod open;
 pub(crate) mod session;
 pub(crate) mod sliding;
 pub(crate) mod tumbling;
@@ -20,18 +21,6 @@ use crate::compile::{Column, Slot};
 use crate::error::WindowError;
 use crate::monoid::Reading;
 use crate::saved::SavedTable;
-
-/// Rows on their way into windows, in order of time.
-pub(crate) struct Rows<'a> {
-    /// Numbers of their keys.
-    pub(crate) keys: &'a [u32],
-    /// How many keys there are by now.
-    pub(crate) num_keys: usize,
-    /// Nanoseconds.
-    pub(crate) times: &'a [i64],
-    /// `args[c]`: the arguments of column `c`.
-    pub(crate) args: &'a [Vec<ArrayRef>],
-}
 
 /// Windows that are complete, in the order in which they are reported.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +68,18 @@ impl Table {
         }
     }
 
+    /// Some of them, in this order.
+    fn some(&self, slots: &[u32]) -> Self {
+        let mut some = self.none();
+        some.0.iter_mut().zip(&self.0).for_each(|(some, states)| some.append(&**states, slots));
+        some
+    }
+
+    /// Forgets the rows of some.
+    fn reset(&mut self, slots: &[u32]) {
+        self.0.iter_mut().for_each(|states| states.reset(slots));
+    }
+
     fn finish(&self, states: std::ops::Range<usize>, slots: &[Slot]) -> Result<Vec<ArrayRef>, WindowError> {
         by_slot(slots, self.0.len(), |column, readings| self.0[column].finish(states.clone(), readings))
     }
@@ -87,15 +88,16 @@ impl Table {
         self.0.iter_mut().for_each(|own| own.drop_first(states));
     }
 
-    fn save(&self) -> Option<SavedTable> {
-        self.0.iter().map(|states| states.save()).collect()
+    /// `next`: see [`save_states`](crate::saved::save_states).
+    fn save(&self, next: &[u32]) -> Option<SavedTable> {
+        self.0.iter().map(|states| states.save(next)).collect()
     }
 
-    fn load(&mut self, saved: &SavedTable, states: usize) -> Option<()> {
+    fn load(&mut self, saved: &SavedTable, states: usize, next: &[u32]) -> Option<()> {
         if saved.len() != self.0.len() {
             return None;
         }
-        self.0.iter_mut().zip(saved).try_for_each(|(own, saved)| own.load(saved, states))
+        self.0.iter_mut().zip(saved).try_for_each(|(own, saved)| own.load(saved, states, next))
     }
 
     pub(crate) fn bytes(&self) -> usize {

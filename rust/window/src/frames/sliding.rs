@@ -12,10 +12,11 @@ use arrow_array::UInt32Array;
 use crate::arena::NONE;
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
-use crate::frames::{Complete, Renumbered, Rows, arguments, by_slot};
+use crate::frames::{Complete, Renumbered, arguments, by_slot};
 use crate::queue::Queue;
 use crate::saved::{SavedFrame, SavedQueue};
 use crate::slider::{Slides, Step};
+use crate::state::Chunk;
 
 /// Which windows are asked for.
 #[derive(Clone, Copy, Debug)]
@@ -80,12 +81,12 @@ impl Sliding {
     }
 
     /// All rows of any time that has come must have come with them.
-    pub(crate) fn push(&mut self, rows: &Rows<'_>, first_ordinal: u64) -> Result<(), WindowError> {
+    pub(crate) fn push(&mut self, rows: &Chunk<'_>, first_ordinal: u64) -> Result<(), WindowError> {
         self.keys.resize_with(rows.num_keys, Key::default);
         // What is read of rows is put in order of keys first: reading from one end to the other for each would cost more.
         let ByKey { order, groups } = ByKey::new(rows);
         let times: Vec<i64> = order.iter().map(|row| rows.times[*row as usize]).collect();
-        let args = super::of_rows(rows.args, &order)?;
+        let args = super::of_rows(&rows.args.of, &order)?;
         let ready = self.columns.iter().zip(&args).map(|(column, args)| column.args(args));
         let args = ready.collect::<Result<Vec<_>, _>>().map_err(arguments)?;
         self.steps.clear();
@@ -182,6 +183,10 @@ impl Sliding {
         }
     }
 
+    pub(crate) fn has_complete(&self) -> bool {
+        !self.found.keys.is_empty()
+    }
+
     /// Tells of the windows that were asked for, in the order of the rows that complete them.
     pub(crate) fn complete(&mut self, slots: &[Slot]) -> Result<Complete, WindowError> {
         let found = std::mem::take(&mut self.found);
@@ -227,7 +232,16 @@ impl Sliding {
         for SavedQueue { times, ordinals, front } in keys {
             let ordered = times.is_sorted() && ordinals.is_sorted();
             let fits = ordinals.len() == if counted { times.len() } else { 0 };
-            if !ordered || !fits || times.len() as u64 > most {
+            let in_front = match self.span {
+                // Rows of blocks that are over are of the front.
+                Span::Range(preceding) => {
+                    let last = times.last().map(|last| block_of(*last, preceding));
+                    let over = times.partition_point(|time| Some(block_of(*time, preceding)) < last);
+                    front as usize == over
+                }
+                Span::Rows(..) => front as usize <= times.len(),
+            };
+            if !ordered || !fits || !in_front || times.len() as u64 > most {
                 return None;
             }
             let (times, ordinals) = (Queue::of(times), Queue::of(ordinals));
@@ -322,7 +336,7 @@ struct ByKey {
 }
 
 impl ByKey {
-    fn new(rows: &Rows<'_>) -> Self {
+    fn new(rows: &Chunk<'_>) -> Self {
         let count = rows.keys.len();
         if count * 4 < rows.num_keys {
             let mut order: Vec<u32> = (0..count as u32).collect();

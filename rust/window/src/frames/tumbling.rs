@@ -8,8 +8,9 @@
 
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
-use crate::frames::{Complete, Renumbered, Rows, Table};
+use crate::frames::{Complete, Renumbered, Table};
 use crate::saved::{SavedFrame, are_keys};
+use crate::state::Chunk;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -47,8 +48,8 @@ impl Tumbling {
         }
     }
 
-    pub(crate) fn push(&mut self, rows: &Rows<'_>) -> Result<(), WindowError> {
-        let args = self.table.args(rows.args)?;
+    pub(crate) fn push(&mut self, rows: &Chunk<'_>) -> Result<(), WindowError> {
+        let args = self.table.args(&rows.args.of)?;
         self.windows.resize(rows.num_keys, 0);
         self.slots.clear();
         let mut row = 0;
@@ -57,8 +58,8 @@ impl Tumbling {
             let (start, first) = *self
                 .open
                 .get_or_insert_with(|| (start_of(*time, self.every, self.offset), self.key_of.len()));
-            let end = start.saturating_add(self.size);
-            let own = rows.times[row..].partition_point(|time| *time < end || end == i64::MAX);
+            let end = start + self.size;
+            let own = rows.times[row..].partition_point(|time| *time < end);
             let opened = self.base + first as u64;
             for key in &rows.keys[row..row + own] {
                 let window = &mut self.windows[*key as usize];
@@ -78,7 +79,7 @@ impl Tumbling {
     /// No row before `time` comes any more.
     pub(crate) fn advance(&mut self, time: i64) {
         if let Some((start, _)) = self.open
-            && start.saturating_add(self.size) <= time
+            && start + self.size <= time
         {
             self.ended.push((start, self.key_of.len()));
             self.open = None;
@@ -87,9 +88,10 @@ impl Tumbling {
 
     pub(crate) fn finish(&mut self) {
         self.advance(i64::MAX);
-        if let Some((start, _)) = self.open.take() {
-            self.ended.push((start, self.key_of.len()));
-        }
+    }
+
+    pub(crate) fn has_complete(&self) -> bool {
+        !self.ended.is_empty()
     }
 
     pub(crate) fn complete(&mut self, slots: &[Slot]) -> Result<Complete, WindowError> {
@@ -99,7 +101,7 @@ impl Tumbling {
         let mut ends = Vec::with_capacity(windows);
         for (start, end) in self.ended.drain(..) {
             starts.resize(end, start);
-            ends.resize(end, start.saturating_add(self.size));
+            ends.resize(end, start + self.size);
         }
         self.table.drop_first(windows);
         let rest = self.key_of.split_off(windows);
@@ -113,16 +115,18 @@ impl Tumbling {
 
     pub(crate) fn save(&self) -> Option<SavedFrame> {
         let open = self.open.map(|(start, _)| start);
-        Some(SavedFrame::Tumbling { open, keys: self.key_of.clone(), table: self.table.save()? })
+        Some(SavedFrame::Tumbling { open, keys: self.key_of.clone(), table: self.table.save(&[])? })
     }
 
     pub(crate) fn load(&mut self, saved: SavedFrame, num_keys: usize) -> Option<()> {
         let SavedFrame::Tumbling { open, keys, table } = saved else { return None };
-        let on_grid = open.is_none_or(|start| start_of(start, self.every, self.offset) == start);
+        let on_grid = open.is_none_or(|start| {
+            start_of(start, self.every, self.offset) == start && start.checked_add(self.size).is_some()
+        });
         if !on_grid || open.is_some() == keys.is_empty() || !are_keys(keys.iter().copied(), num_keys) {
             return None;
         }
-        self.table.load(&table, keys.len())?;
+        self.table.load(&table, keys.len(), &[])?;
         self.windows.resize(num_keys, 0);
         for (place, key) in keys.iter().enumerate() {
             self.windows[*key as usize] = place as u64 + 1;
@@ -147,13 +151,18 @@ impl Tumbling {
 
     /// Whether a row is in any window.
     pub(crate) fn holds(size: i64, every: i64, offset: i64, time: i64) -> bool {
-        size >= every || i128::from(time) - i128::from(start_of(time, every, offset)) < i128::from(size)
+        let time = i128::from(time);
+        size >= every || time - start_before(time, every, offset) < i128::from(size)
     }
 }
 
 /// The start of the last window of a grid that begins at `time` or before; the first of all times where it would be before that.
 pub fn start_of(time: i64, every: i64, offset: i64) -> i64 {
-    let (time, every, offset) = (i128::from(time), i128::from(every), i128::from(offset));
-    let start = (time - offset).div_euclid(every) * every + offset;
-    start.max(i128::from(i64::MIN)) as i64
+    start_before(i128::from(time), every, offset).max(i128::from(i64::MIN)) as i64
+}
+
+/// The start of the last window of a grid that begins at `time` or before.
+pub(crate) fn start_before(time: i128, every: i64, offset: i64) -> i128 {
+    let (every, offset) = (i128::from(every), i128::from(offset));
+    (time - offset).div_euclid(every) * every + offset
 }

@@ -57,6 +57,19 @@ impl<T: Clone + Eq + Hash> Counts<T> {
         together(&self.values.to_vec())
     }
 
+    /// What stands in front of another, which these have been joined with.
+    pub(crate) fn before(&self, later: &Self) -> Vec<(T, u64)> {
+        if let Some(own) = self.values.before(&later.values) {
+            return together(&own);
+        }
+        let later: HashMap<T, u64> = later.together().into_iter().collect();
+        let mut own = self.together();
+        own.iter_mut()
+            .for_each(|(value, count)| *count -= later.get(value).copied().unwrap_or(0).min(*count));
+        own.retain(|(_, count)| *count > 0);
+        own
+    }
+
     /// Bytes that no other shares.
     pub(crate) fn bytes(&self) -> usize {
         self.values.bytes()
@@ -127,6 +140,26 @@ mod tests {
             assert!(joined.values.len() < 16 * 97, "{} entries", joined.values.len());
             assert!(joined.bytes() < 40 * 97 * 16, "{} bytes", joined.bytes());
         }
+    }
+
+    #[test]
+    fn what_stands_in_front_of_another_is_found_however_they_were_joined() {
+        let values: Vec<u64> = (0..2_000).map(|row| row * row % 97).collect();
+        let mut checked = 0;
+        for size in [1, 2, 3, 70] {
+            let mut later = Counts::default();
+            for part in values.chunks(size).rev() {
+                let mut joined = of(part);
+                joined.append(&later);
+                assert_eq!(joined.before(&later), expected(part));
+                let mut again = Counts::from(joined.before(&later));
+                again.append(&later);
+                assert_eq!(again.together(), joined.together());
+                later = joined;
+                checked += 1;
+            }
+        }
+        assert_eq!(checked, 2_000 + 1_000 + 667 + 29);
     }
 
     #[test]

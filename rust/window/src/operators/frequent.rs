@@ -48,8 +48,17 @@ impl Monoid for Frequent {
     }
 
     fn save(&self, state: &Counts<Value>) -> Option<Self::Saved> {
-        let saved = |(value, count): &(Value, u64)| Some((value.save()?, *count));
-        state.together().iter().map(saved).collect()
+        saved(&state.together())
+    }
+
+    fn save_before(&self, state: &Counts<Value>, later: &Counts<Value>) -> Option<Self::Saved> {
+        saved(&state.before(later))
+    }
+
+    fn load_before(&self, saved: Self::Saved, later: &Counts<Value>) -> Option<Counts<Value>> {
+        let mut state = self.load(saved)?;
+        state.append(later);
+        Some(state)
     }
 
     fn load(&self, saved: Self::Saved) -> Option<Counts<Value>> {
@@ -60,4 +69,8 @@ impl Monoid for Frequent {
     fn bytes(&self, state: &Counts<Value>) -> usize {
         state.bytes()
     }
+}
+
+fn saved(counted: &[(Value, u64)]) -> Option<Vec<(SavedValue, u64)>> {
+    counted.iter().map(|(value, count)| Some((value.save()?, *count))).collect()
 }

@@ -21,11 +21,11 @@ mod distinct_sketch;
 mod ends;
 mod extremes;
 mod folded;
-mod frequent;
+pub(crate) mod frequent;
 mod moments;
 mod numbers;
 mod quantile_sketch;
-mod quantiles;
+pub(crate) mod quantiles;
 mod summary;
 mod sums;
 mod weighted;
@@ -81,6 +81,39 @@ pub(crate) struct Parts {
 pub(crate) enum Order {
     Integers,
     Floats,
+}
+
+/// Calls a function with the monoid of a kind.
+macro_rules! with_monoid {
+    ($kind:expr, $make:ident) => {
+        match $kind {
+            Kind::Rows => $make(count::Rows),
+            Kind::Present => $make(count::Present),
+            Kind::True => $make(count::True),
+            Kind::IntegerSum => $make(sums::Integers),
+            Kind::FloatSum => $make(sums::Floats),
+            Kind::Moments => $make(moments::Moments),
+            Kind::Summary(Parts { sum, moments, extremes }) => match (sum, moments, extremes) {
+                (true, true, true) => $make(summary::Summary::<true, true, true>),
+                (true, true, false) => $make(summary::Summary::<true, true, false>),
+                (true, false, _) => $make(summary::Summary::<true, false, true>),
+                (false, true, _) => $make(summary::Summary::<false, true, true>),
+                (false, false, _) => $make(summary::Summary::<false, false, true>),
+            },
+            Kind::Least(Order::Integers) => $make(extremes::Integers::<true>),
+            Kind::Least(Order::Floats) => $make(extremes::Floats::<true>),
+            Kind::Greatest(Order::Integers) => $make(extremes::Integers::<false>),
+            Kind::Greatest(Order::Floats) => $make(extremes::Floats::<false>),
+            Kind::Numbers => $make(quantiles::Numbers),
+            Kind::Frequent => $make(frequent::Frequent),
+            Kind::Weighted(share) => $make(weighted::Weighted::new(*share)),
+            Kind::DistinctSketch => $make(distinct_sketch::Distinct),
+            Kind::QuantileSketch(error) => $make(quantile_sketch::Buckets::new(*error)),
+            Kind::First => $make(ends::First),
+            Kind::Last => $make(ends::Last),
+            Kind::Folded(aggregate) => $make(folded::Folded::new(aggregate)),
+        }
+    };
 }
 
 impl Kind {
@@ -157,33 +190,7 @@ impl Kind {
         fn arena<M: Monoid>(monoid: M) -> Box<dyn States> {
             Box::new(Arena::new(monoid))
         }
-        match self {
-            Self::Rows => arena(count::Rows),
-            Self::Present => arena(count::Present),
-            Self::True => arena(count::True),
-            Self::IntegerSum => arena(sums::Integers),
-            Self::FloatSum => arena(sums::Floats),
-            Self::Moments => arena(moments::Moments),
-            Self::Summary(Parts { sum, moments, extremes }) => match (sum, moments, extremes) {
-                (true, true, true) => arena(summary::Summary::<true, true, true>),
-                (true, true, false) => arena(summary::Summary::<true, true, false>),
-                (true, false, _) => arena(summary::Summary::<true, false, true>),
-                (false, true, _) => arena(summary::Summary::<false, true, true>),
-                (false, false, _) => arena(summary::Summary::<false, false, true>),
-            },
-            Self::Least(Order::Integers) => arena(extremes::Integers::<true>),
-            Self::Least(Order::Floats) => arena(extremes::Floats::<true>),
-            Self::Greatest(Order::Integers) => arena(extremes::Integers::<false>),
-            Self::Greatest(Order::Floats) => arena(extremes::Floats::<false>),
-            Self::Numbers => arena(quantiles::Numbers),
-            Self::Frequent => arena(frequent::Frequent),
-            Self::Weighted(share) => arena(weighted::Weighted::new(*share)),
-            Self::DistinctSketch => arena(distinct_sketch::Distinct),
-            Self::QuantileSketch(error) => arena(quantile_sketch::Buckets::new(*error)),
-            Self::First => arena(ends::First),
-            Self::Last => arena(ends::Last),
-            Self::Folded(aggregate) => arena(folded::Folded::new(aggregate)),
-        }
+        with_monoid!(self, arena)
     }
 
     /// The same for windows that slide over the rows of keys.
@@ -191,32 +198,6 @@ impl Kind {
         fn slider<M: Monoid>(monoid: M) -> Box<dyn Slides> {
             Box::new(Slider::new(monoid))
         }
-        match self {
-            Self::Rows => slider(count::Rows),
-            Self::Present => slider(count::Present),
-            Self::True => slider(count::True),
-            Self::IntegerSum => slider(sums::Integers),
-            Self::FloatSum => slider(sums::Floats),
-            Self::Moments => slider(moments::Moments),
-            Self::Summary(Parts { sum, moments, extremes }) => match (sum, moments, extremes) {
-                (true, true, true) => slider(summary::Summary::<true, true, true>),
-                (true, true, false) => slider(summary::Summary::<true, true, false>),
-                (true, false, _) => slider(summary::Summary::<true, false, true>),
-                (false, true, _) => slider(summary::Summary::<false, true, true>),
-                (false, false, _) => slider(summary::Summary::<false, false, true>),
-            },
-            Self::Least(Order::Integers) => slider(extremes::Integers::<true>),
-            Self::Least(Order::Floats) => slider(extremes::Floats::<true>),
-            Self::Greatest(Order::Integers) => slider(extremes::Integers::<false>),
-            Self::Greatest(Order::Floats) => slider(extremes::Floats::<false>),
-            Self::Numbers => slider(quantiles::Numbers),
-            Self::Frequent => slider(frequent::Frequent),
-            Self::Weighted(share) => slider(weighted::Weighted::new(*share)),
-            Self::DistinctSketch => slider(distinct_sketch::Distinct),
-            Self::QuantileSketch(error) => slider(quantile_sketch::Buckets::new(*error)),
-            Self::First => slider(ends::First),
-            Self::Last => slider(ends::Last),
-            Self::Folded(aggregate) => slider(folded::Folded::new(aggregate)),
-        }
+        with_monoid!(self, slider)
     }
 }

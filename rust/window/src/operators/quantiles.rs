@@ -64,6 +64,21 @@ impl Monoid for Numbers {
         Some(saved.into())
     }
 
+    fn save_before(&self, state: &Rope<f64>, later: &Rope<f64>) -> Option<Vec<f64>> {
+        let own = state.before(later).unwrap_or_else(|| {
+            let mut all = state.to_vec();
+            all.truncate(state.len() - later.len());
+            all
+        });
+        Some(own)
+    }
+
+    fn load_before(&self, saved: Vec<f64>, later: &Rope<f64>) -> Option<Rope<f64>> {
+        let mut state = Rope::from(saved);
+        state.append(later);
+        Some(state)
+    }
+
     fn bytes(&self, state: &Rope<f64>) -> usize {
         state.bytes()
     }
