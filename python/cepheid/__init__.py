@@ -22,6 +22,7 @@ from cepheid.errors import (
     LateEventError,
     MatchError,
     PatternError,
+    ProcessorError,
     SchemaError,
     SqlError,
     StateLimitError,
@@ -57,6 +58,7 @@ from cepheid.functions import (
 from cepheid.matching import match
 from cepheid.pattern import Pattern, absent, all_of, event, seq
 from cepheid.predicate import udf
+from cepheid.processors import Processor, processor
 from cepheid.pusher import Pusher
 from cepheid.result import Matches
 from cepheid.sql import pattern_from_sql, sql, window_from_sql
@@ -75,6 +77,8 @@ __all__ = [
     "Matches",
     "Pattern",
     "PatternError",
+    "Processor",
+    "ProcessorError",
     "Pusher",
     "Ref",
     "RuleStats",
@@ -117,6 +121,7 @@ __all__ = [
     "pattern_from_sql",
     "power",
     "prev",
+    "processor",
     "ref",
     "round",
     "seq",

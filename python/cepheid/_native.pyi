@@ -14,6 +14,7 @@ __all__ = [
     "Engine",
     "MatchTable",
     "Pattern",
+    "Processor",
     "Pusher",
     "Query",
     "Window",
@@ -115,7 +116,7 @@ class Engine:
 
     def __new__(
         cls,
-        rules: Sequence[Pattern | Window],
+        rules: Sequence[Pattern | Window | Processor],
         event_time: str,
         *,
         topics: Sequence[str],
@@ -134,7 +135,7 @@ class Engine:
 
     @staticmethod
     def restore(
-        blob: bytes, rules: Sequence[Pattern | Window], *, threads: int | None, memory_limit: int | None
+        blob: bytes, rules: Sequence[Pattern | Window | Processor], *, threads: int | None, memory_limit: int | None
     ) -> Engine:
         """An engine as it was when the snapshot was taken.
 
@@ -176,14 +177,14 @@ class Engine:
             CepheidError: See `cepheid.Engine.flush`.
         """
 
-    def add(self, rule: Pattern | Window) -> None:
+    def add(self, rule: Pattern | Window | Processor) -> None:
         """Adds a rule, which sees the rows that are matched from now on.
 
         Raises:
             CepheidError: See `cepheid.Engine.add`.
         """
 
-    def replace(self, name: str, rule: Pattern | Window) -> None:
+    def replace(self, name: str, rule: Pattern | Window | Processor) -> None:
         """Puts a rule in the place of another.
 
         Raises:
@@ -382,6 +383,14 @@ class Window:
         Raises:
             CepheidError: See `cepheid.aggregate`.
         """
+
+@final
+class Processor:
+    """A function and its topics; `cepheid.Processor` keeps one."""
+
+    def __new__(
+        cls, function: Callable[[object], object | None], name: str, topic: str, emit: str | None
+    ) -> Processor: ...
 
 @final
 class Query:

@@ -8,6 +8,7 @@ from typing import Any, Literal, final
 
 from cepheid._native import Engine as NativeEngine
 from cepheid._native import Pattern as NativePattern
+from cepheid._native import Processor as NativeProcessor
 from cepheid._native import Pusher
 from cepheid._native import Window as NativeWindow
 from cepheid.building import checked_name
@@ -27,6 +28,7 @@ from cepheid.errors import CepheidError, SchemaError
 from cepheid.event_time import time_ns
 from cepheid.options import checked_count
 from cepheid.predicate import UserPredicate
+from cepheid.processors import Function, Processor, processor
 from cepheid.stream_input import StreamInput, arrow_schema
 
 __all__ = ["Engine", "Rules"]
@@ -48,8 +50,8 @@ class Engine:
     An error leaves the engine as it was before the call. Calls from several threads wait for each other.
 
     Args:
-        rules: A pattern or a window, a list of them, or a mapping of names to them. A rule without a name is
-            ``rule-1`` if it is the first, and so on. A pattern that may wait for ever says so with `Pattern.within`
+        rules: A pattern, a window or a processor, a list of them, or a mapping of names to them. A rule without a name
+            is ``rule-1`` if it is the first, and so on. A pattern that may wait for ever says so with `Pattern.within`
             ``(None)``.
         event_time: The column of the event time, in every topic: a timestamp, a date, or whole numbers, which count
             nanoseconds since 1970.
@@ -339,6 +341,44 @@ class Engine:
         self._native.add(native)
         self._input.add_rule(rule, predicates)
 
+    def processor(
+        self, topic: str, *, emits: str | None = None, name: str | None = None
+    ) -> Callable[[Function], Processor]:
+        """Makes a rule of the function below it, and adds it: see `Processor`.
+
+        To be added in front of the rules that read what it gives: those that run already cannot begin to.
+
+        Args:
+            topic: The topic that it reads.
+            emits: The topic of what it gives. None: the name.
+            name: The name of the rule. None: that of the function.
+
+        Raises:
+            TypeError: A name is no string.
+            PatternError: A name is empty, or as for `add`.
+            SchemaError: As for `add`.
+
+        Example:
+            >>> import cepheid as cep
+            >>> import pyarrow.compute as pc
+            >>> engine = cep.Engine([])
+            >>> @engine.processor("txn", emits="enriched")
+            ... def in_cents(batch):
+            ...     return batch.append_column("cents", pc.multiply(batch["amount"], 100))
+            >>> engine.add(cep.event("big", "cents > 500", topic="enriched").named("big"))
+            >>> _ = engine.push([{"ts": 1, "amount": 9}], "txn")
+            >>> list(engine.flush())
+            ['big']
+        """
+        decorate = processor(topic, emits=emits, name=name)
+
+        def add(function: Function) -> Processor:
+            rule = decorate(function)
+            self.add(rule)
+            return rule
+
+        return add
+
     def replace(self, name: str, rule: Rule) -> None:
         """Puts a rule in the place of another, whose partial matches are forgotten.
 
@@ -478,7 +518,7 @@ class Engine:
         return f"<Engine: {len(stats.rules)} rules ({rules}); {stats.rows:,} rows, {stats.waiting:,} waiting; {until}>"
 
 
-Compiled = tuple[Rule, NativePattern | NativeWindow, tuple[UserPredicate, ...]]
+Compiled = tuple[Rule, NativePattern | NativeWindow | NativeProcessor, tuple[UserPredicate, ...]]
 
 
 def _compiled(rules: Rules) -> list[Compiled]:

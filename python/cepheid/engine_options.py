@@ -13,6 +13,7 @@ from cepheid.errors import PatternError
 from cepheid.event_time import span_ns, time_ns
 from cepheid.names import invalid_choice
 from cepheid.pattern import Pattern
+from cepheid.processors import Processor
 from cepheid.window import NO_FRAME, Window, WindowBuilder
 
 __all__ = [
@@ -26,7 +27,7 @@ __all__ = [
     "optional_span_ns",
 ]
 
-Rule = Pattern | Window
+Rule = Pattern | Window | Processor
 
 LATE = ("side_output", "drop", "error")
 
@@ -45,24 +46,26 @@ def named_rules(rules: Any) -> list[Rule]:
         TypeError: They are no rule, no rules, or named by something else than text.
         PatternError: A name is empty (code ``empty-name``).
     """
-    if isinstance(rules, (Pattern, Window)):
+    if isinstance(rules, Rule):
         rules = [rules]
     if isinstance(rules, Mapping):
         return [checked_rule(rule).named(checked_name(name, "rule")) for name, rule in rules.items()]
     if isinstance(rules, (str, bytes)) or not isinstance(rules, Iterable):
         raise TypeError(
-            _no_rule(rules, "rules are a pattern or a window, a list of them, or a mapping of names to them")
+            _no_rule(
+                rules, "rules are a pattern, a window or a processor, a list of them, or a mapping of names to them"
+            )
         )
     checked = [checked_rule(rule) for rule in rules]
     return [rule if rule.name else rule.named(f"rule-{place}") for place, rule in enumerate(checked, 1)]
 
 
 def checked_rule(rule: Any) -> Rule:
-    """A pattern, or a window with its frame."""
+    """A pattern, a window with its frame, or a processor."""
     if isinstance(rule, WindowBuilder):
-        raise TypeError(f"a rule is a pattern or a window; {NO_FRAME}")
-    if not isinstance(rule, (Pattern, Window)):
-        raise TypeError(_no_rule(rule, "a rule is a pattern or a window"))
+        raise TypeError(f"a rule is a pattern, a window or a processor; {NO_FRAME}")
+    if not isinstance(rule, Rule):
+        raise TypeError(_no_rule(rule, "a rule is a pattern, a window or a processor"))
     return rule
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "LateEventError",
     "MatchError",
     "PatternError",
+    "ProcessorError",
     "SchemaError",
     "SqlError",
     "StateLimitError",
@@ -286,6 +287,22 @@ class StateLimitError(CepheidError):
         self.key = key
         self.event_time = event_time
         self.needed = needed
+
+
+class ProcessorError(CepheidError):
+    """A processor failed, or gave what cannot be events. What it raised is the ``__cause__``.
+
+    Attributes:
+        processor: Its name, or None.
+    """
+
+    default_code = "processor-failed"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, hint: str | None = None, processor: str | None = None
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.processor = processor
 
 
 class StoreError(CepheidError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 import cepheid as cep
-from cepheid import absent, col, event, ref
+from cepheid import absent, col, event, prev, ref
 
 MOVED = (
     (event("login", topic="auth") >> event("transfer", col.amount > 5, topic="bank"))
@@ -148,3 +150,12 @@ def test_a_pattern_without_a_name_is_the_first_rule():
     matches = cep.match(event("a"), {"x": [1]})
     assert list(matches.derived) == ["rule-1"]
     assert list(cep.match(event("a").named("n"), {"x": [1]}).derived) == ["n"]
+
+
+def test_prev_reaches_a_row_that_was_matched_before_its_topic_had_sent_anything():
+    rises = event("rise", col.v > prev(col.v), topic="right") | event("any", topic="left")
+    engine = cep.Engine(rises.named("found"), lateness=None)
+    assert not engine.push([{"ts": 1, "v": 1}], "left")
+    assert len(engine.advance_to(dt.datetime.fromtimestamp(1, dt.UTC))["found"]) == 1
+    engine.push([{"ts": 2_000_000_000, "v": 2}], "right")
+    assert rows(engine.flush()["found"]) == [("rise", "right", 0)]

@@ -1,10 +1,24 @@
 //! Everything that can go wrong between a table and its matches.
 
+use std::sync::Arc;
+
 use cepheid_eval::EvalError;
 use cepheid_event::EventError;
 use cepheid_ir::PatternError;
 use cepheid_matcher::MatchError;
 use cepheid_window::WindowError;
+
+/// An error of a function that is asked from within: whatever it likes.
+#[derive(Clone, Debug)]
+pub struct Fault(pub Arc<dyn std::error::Error + Send + Sync>);
+
+impl PartialEq for Fault {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Fault {}
 
 /// Why a call gave no matches. Nothing has changed: calls are pure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +77,22 @@ pub enum EngineError {
         topic: String,
         /// The rule.
         rule: String,
+    },
+    /// A processor raised an error.
+    #[error("processor `{rule}` failed: {}", fault.0)]
+    Processor {
+        /// Its name.
+        rule: String,
+        /// What it raised.
+        fault: Fault,
+    },
+    /// A processor gave what cannot be events.
+    #[error("processor `{rule}`: {problem}")]
+    ProcessorOutput {
+        /// Its name.
+        rule: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// Rules read what they derive, in a circle.
     #[error("rules read each other in a circle: {} (each reads what the one before it derives); name another topic with topic=... or emit(...)", path.join(" -> "))]
@@ -173,6 +203,8 @@ impl EngineError {
             Self::StateLimit { .. } => "state-limit",
             Self::TopicConflict { .. } | Self::LateTopicConflict { .. } => "topic-conflict",
             Self::RuleCycle { .. } => "rule-cycle",
+            Self::Processor { .. } => "processor-failed",
+            Self::ProcessorOutput { .. } => "processor-output",
             Self::TopicLevels { .. } => "topic-levels",
             Self::RuleOrder { .. } => "rule-order",
             Self::RuleRead { .. } => "rule-read",

@@ -31,7 +31,7 @@ mod windows;
 pub use cepheid_matcher::Strategy;
 pub use cepheid_matcher::sequence::{FoundKind, Moment};
 pub use compact::{BUILT_MAX, CompactMatches, Matched, match_compactly};
-pub use error::EngineError;
+pub use error::{EngineError, Fault};
 pub use explain::explain;
 pub use matches::MatchTable;
 pub use pipeline::{count_matches, exists_match, match_head, match_outputs, match_table};
@@ -39,7 +39,7 @@ pub use plan::{MatchOptions, Plan};
 pub use query::{run_query, run_window_query};
 pub use sequences::{SequenceFound, match_events};
 pub use stream::{
-    DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, RuleSpec, RuleStats, TopicOutputs,
-    match_topics,
+    DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, Process, Processor, RuleSpec, RuleStats,
+    TopicOutputs, match_topics,
 };
 pub use windows::aggregate_table;

@@ -15,7 +15,7 @@ use crate::matches::{MatchTable, Origin, RowLabels};
 use crate::plan::{InTable, MatchOptions, Matching, Measures, Outputs, Plan, schema_with_shifted};
 use crate::promote::find_promoted;
 use crate::sequence_rows::{SequenceRows, order_of_all};
-use crate::stream::derived::{Part, by_topic};
+use crate::stream::derived::{Part, RuleLabel, by_topic};
 use crate::stream::{DerivedTable, TopicOutputs};
 
 /// What was found in a table, and where its rows are.
@@ -114,7 +114,7 @@ pub(crate) fn sequence_outputs(
     }
     let (matches, _) = found.derive(plan, FoundKind::Match, &plan.outputs.measures)?;
     // Nobody asks for the times of what a table derives.
-    let others = by_topic(parts, i64::MAX, &|_| topic.to_owned(), &|_| Strategy::Sequences)?;
+    let others = by_topic(parts, i64::MAX, &|_| RuleLabel { name: topic, strategy: Strategy::Sequences })?;
     Ok((matches, others.into_iter().map(Into::into).collect()))
 }
 

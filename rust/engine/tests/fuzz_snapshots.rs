@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
-use cepheid_engine::{Engine, EngineError, EngineOptions, RuleSpec, RuleStats, Strategy};
+use cepheid_engine::{
+    Engine, EngineError, EngineOptions, Fault, Process, Processor, RuleSpec, RuleStats, Strategy,
+};
 use cepheid_ir::{Pattern, Window};
 use cepheid_testkit::SplitMix64;
 use sha2::{Digest, Sha256};
@@ -89,9 +91,22 @@ fn windows() -> Vec<Window> {
     frames.into_iter().map(window).collect()
 }
 
+/// Gives what it is given.
+#[derive(Debug)]
+struct Same;
+
+impl Process for Same {
+    fn process(&self, rows: &RecordBatch) -> Result<Option<RecordBatch>, Fault> {
+        Ok(Some(rows.clone()))
+    }
+}
+
 fn rules() -> Vec<RuleSpec> {
     let patterns = patterns().into_iter().map(RuleSpec::from);
-    patterns.chain(windows().into_iter().map(RuleSpec::from)).collect()
+    let windows = windows().into_iter().map(RuleSpec::from);
+    let same =
+        Processor { name: Some("same".into()), topic: String::new(), emit: None, function: Arc::new(Same) };
+    patterns.chain(windows).chain([same.into()]).collect()
 }
 
 fn rows(from: i64, count: usize, random: &mut SplitMix64) -> RecordBatch {
@@ -112,10 +127,11 @@ fn rows(from: i64, count: usize, random: &mut SplitMix64) -> RecordBatch {
 fn snapshot(random: &mut SplitMix64) -> Vec<u8> {
     let options = EngineOptions { event_time: "ts".into(), lateness_ns: Some(5), ..EngineOptions::default() };
     let mut engine = Engine::new(rules(), options).expect("good rules");
-    engine.push(None, &[rows(0, 60, random)], None).expect("good rows");
+    engine.push(Some(""), &[rows(0, 60, random)], None).expect("good rows");
     assert_eq!(engine.stats().rules[2].strategy, Strategy::StepLists);
     let keeps = |rule: &RuleStats| match rule.strategy {
         Strategy::Windows => rule.keys > 0,
+        Strategy::Processor => rule.matches > 0,
         _ => rule.live_runs > 0,
     };
     assert!(engine.stats().rules.iter().all(keeps), "something is saved of every rule");
@@ -126,7 +142,7 @@ fn snapshot(random: &mut SplitMix64) -> Vec<u8> {
 fn try_out(bytes: &[u8], random: &mut SplitMix64) -> bool {
     match Engine::restore(bytes, rules(), Some(2), None, None) {
         Ok(mut engine) => {
-            let _ = engine.push(None, &[rows(60, 20, random)], None);
+            let _ = engine.push(Some(""), &[rows(60, 20, random)], None);
             let _ = engine.flush();
             let _ = engine.snapshot();
             true

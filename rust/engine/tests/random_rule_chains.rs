@@ -2,11 +2,14 @@
 //! one rule after the other, however the stream is cut and comes, and wherever the engine is saved and restored.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
-use cepheid_engine::{DerivedTable, Engine, EngineError, EngineOptions, RuleSpec};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow_select::filter::filter;
+use cepheid_engine::{DerivedTable, Engine, EngineError, EngineOptions, Fault, Process, Processor, RuleSpec};
+use cepheid_event::{event_times, times_of};
 use cepheid_ir::{Expr, Frame, Measure, Pattern, VariableTopic, Window, Within};
 use cepheid_testkit::generate_sequences::{SequenceKnobs, random_sequence};
 use cepheid_testkit::generate_streams::{EVENT_TIME, RandomStream, StreamShape, TOPICS, random_stream};
@@ -41,9 +44,41 @@ fn measures(partition_by: &[cepheid_ir::ColumnName]) -> Vec<Measure> {
     free.map(|name| Measure { name: (*name).into(), value: Expr::column(*name) }).collect()
 }
 
+/// Passes over rows whose `v` is NULL, and puts the others forward.
+#[derive(Debug)]
+struct Later {
+    by: i64,
+}
+
+impl Later {
+    /// That of a rule: every other puts rows forward.
+    fn of(rule: &str) -> Self {
+        Self { by: if rule.ends_with(['1', '3']) { 2 * MINUTE } else { 0 } }
+    }
+}
+
+impl Process for Later {
+    fn process(&self, rows: &RecordBatch) -> Result<Option<RecordBatch>, Fault> {
+        let column = |name: &str| Arc::clone(rows.column_by_name(name).expect("all topics have it"));
+        let there = BooleanArray::from_iter((0..rows.num_rows()).map(|row| Some(column("v").is_valid(row))));
+        let kept = |array: ArrayRef| filter(&array, &there).expect("of one length");
+        let time = kept(column(EVENT_TIME));
+        let times = event_times(EVENT_TIME, &time, 0).expect("times");
+        let times = times_of(times.iter().map(|time| time + self.by).collect(), time.data_type());
+        let mut columns: Vec<(&str, ArrayRef)> =
+            SHARED.iter().map(|name| (*name, kept(column(name)))).collect();
+        columns.push((EVENT_TIME, times.expect("of the same type")));
+        Ok(Some(RecordBatch::try_from_iter(columns).expect("of one length")))
+    }
+}
+
 /// A rule over some of the topics there are.
 fn random_rule(random: &mut SplitMix64, number: usize, topics: &[String]) -> RuleSpec {
     let name = Some(format!("r{number}"));
+    if random.chance(20) {
+        let function = Arc::new(Later::of(&format!("r{number}")));
+        return Processor { name, topic: random.choose(topics).clone(), emit: None, function }.into();
+    }
     if random.chance(35) {
         let mut window = random_window(random, WindowKnobs { topics: false, ..WindowKnobs::STREAM });
         (window.name, window.topic) = (name, Some(random.choose(topics).clone()));
@@ -71,6 +106,7 @@ fn random_rule(random: &mut SplitMix64, number: usize, topics: &[String]) -> Rul
 fn topics_of(rule: &RuleSpec) -> Vec<String> {
     match rule {
         RuleSpec::Window(window) => vec![window.name.clone().expect("named")],
+        RuleSpec::Processor(processor) => vec![processor.name.clone().expect("named")],
         RuleSpec::Pattern(pattern) => {
             let own = pattern.name.clone().expect("named");
             let timeouts = pattern.timeouts.then(|| format!("{own}.timeout"));
@@ -83,6 +119,7 @@ fn topics_of(rule: &RuleSpec) -> Vec<String> {
 fn reads(rule: &RuleSpec) -> Vec<String> {
     match rule {
         RuleSpec::Window(window) => window.topic.iter().cloned().collect(),
+        RuleSpec::Processor(processor) => vec![processor.topic.clone()],
         RuleSpec::Pattern(pattern) => pattern.topics.iter().map(|entry| entry.topic.clone()).collect(),
     }
 }
@@ -117,6 +154,19 @@ fn defined(
                     (None, None) => unreachable!("a window has bounds, or is that of a row"),
                 };
                 found[0].1.add(&row, time, vec![]);
+            }
+        }
+        RuleSpec::Processor(processor) => {
+            let (_, read) =
+                known.iter().find(|(topic, _)| *topic == processor.topic).expect("a topic there is");
+            let column = |name: &str| read.rows.column_index(name, true).expect("all topics have it");
+            let mut rows: Vec<usize> = (0..read.rows.rows.len()).collect();
+            rows.sort_by_key(|row| time_of(&read.rows, *row));
+            rows.retain(|row| read.rows.rows[*row][column("v")] != RefValue::Null);
+            let by = Later::of(processor.name.as_deref().expect("named")).by;
+            for row in rows {
+                let values = SHARED.iter().map(|name| (*name, &read.rows.rows[row][column(name)])).collect();
+                found[0].1.add(&values, time_of(&read.rows, row) + by, vec![]);
             }
         }
         RuleSpec::Pattern(pattern) => {
@@ -312,6 +362,7 @@ fn random_rules_derive_what_each_derives_alone_of_whole_topics() {
     let base: u64 = std::env::var("CEPHEID_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let (mut ran, mut restored, mut failures) = (0, 0, vec![]);
     let (mut by_level, mut passed_on, mut kinds) = ([0_u64; 4], 0_u64, BTreeMap::<&str, u64>::new());
+    let mut processors = 0_u64;
     for seed in base..base + cases {
         let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ 23);
         let clock = [Clock::Rows, Clock::Lateness, Clock::Hand][seed as usize % 3];
@@ -391,6 +442,7 @@ fn random_rules_derive_what_each_derives_alone_of_whole_topics() {
         };
         ran += 1;
         restored += found.restored;
+        processors += rules.iter().filter(|rule| matches!(rule, RuleSpec::Processor(_))).count() as u64;
         for (topic, events) in &expected[sources..] {
             if !events.rows.rows.is_empty() {
                 by_level[levels[topic].min(4) - 1] += 1;
@@ -402,7 +454,7 @@ fn random_rules_derive_what_each_derives_alone_of_whole_topics() {
         }
     }
     println!(
-        "{ran} of {cases} ran, {restored} restored, topics with events by level {by_level:?}, {passed_on} of them read; {kinds:?}"
+        "{ran} of {cases} ran, {restored} restored, topics with events by level {by_level:?}, {passed_on} of them read; {processors} processors; {kinds:?}"
     );
     assert!(
         failures.is_empty(),
@@ -410,6 +462,7 @@ fn random_rules_derive_what_each_derives_alone_of_whole_topics() {
         failures.len(),
         failures[..failures.len().min(4)].join("\n\n")
     );
+    assert!(processors * 100 >= cases * 20, "{processors} processors");
     assert!(ran * 100 >= cases * 60 && restored >= cases, "{ran} ran, {restored} restored");
     assert!(by_level[1] * 100 >= cases * 25 && by_level[2] * 100 >= cases * 5, "{by_level:?}");
 }
@@ -419,6 +472,7 @@ fn describe(rules: &[RuleSpec], stream: &RandomStream) -> String {
     let rules = rules.iter().map(|rule| match rule {
         RuleSpec::Pattern(pattern) => Pattern::to_json(pattern),
         RuleSpec::Window(window) => Window::to_json(window),
+        RuleSpec::Processor(processor) => format!("{processor:?}"),
     });
     let tables =
         stream.topics.iter().map(|(topic, table)| format!("`{topic}`\n    {}", table.to_reference()));

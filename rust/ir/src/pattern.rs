@@ -519,6 +519,20 @@ impl PatternNode {
 }
 
 impl Pattern {
+    /// How many rows before a row its conditions read, as they are written.
+    pub fn rows_before(&self) -> u64 {
+        let mut before = 0;
+        let conditions = self.define.iter().map(|definition| &definition.condition);
+        for condition in conditions.chain(self.root.untils()) {
+            condition.walk(&mut |part| {
+                if let Expr::Column { at, .. } = part {
+                    before = before.max(at.physical_offset.min(0).unsigned_abs());
+                }
+            });
+        }
+        before
+    }
+
     /// A pattern of SQL's meaning with every clause at its default.
     pub fn sql(root: PatternNode) -> Self {
         Self::with(root, EmptyMatches::Allowed, OutputColumns::Standard)

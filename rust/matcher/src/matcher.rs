@@ -239,7 +239,8 @@ impl Job<'_> {
             | Strategy::JoinedLists
             | Strategy::Sequences
             | Strategy::Trends
-            | Strategy::Windows => Ok(None),
+            | Strategy::Windows
+            | Strategy::Processor => Ok(None),
         }
     }
 

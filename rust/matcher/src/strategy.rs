@@ -11,7 +11,7 @@ use crate::search::Skip;
 use crate::strategies::bit_streams::{self, Step};
 use crate::strategies::reverse_automaton::POSITIONS_MAX;
 
-/// A way of running a pattern, or a window.
+/// A way of running a rule: a pattern, a window, or a processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Strategy {
     /// Masks alone, 64 rows at a time.
@@ -32,6 +32,8 @@ pub enum Strategy {
     Trends,
     /// Aggregates of windows.
     Windows,
+    /// A function of batches.
+    Processor,
 }
 
 impl Strategy {
@@ -58,6 +60,7 @@ impl Strategy {
             Self::Sequences => "waiting runs",
             Self::Trends => "trend vectors",
             Self::Windows => "windows",
+            Self::Processor => "processor",
         }
     }
 
@@ -85,6 +88,7 @@ impl Strategy {
             Self::Windows => {
                 "time O(1) amortised a row and aggregate; space what an aggregate keeps, for each key and open window, or row of one that slides"
             }
+            Self::Processor => "time and space those of a function that is asked once a batch",
         }
     }
 }

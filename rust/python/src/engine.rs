@@ -13,6 +13,7 @@ use crate::arrow::{ArrowBatch, ArrowInput};
 use crate::error::{NativeError, interrupted, without_gil};
 use crate::matches::MatchTable;
 use crate::pattern::Pattern;
+use crate::processor::Processor;
 use crate::window::Window;
 
 /// Rules over streams; `cepheid.Engine` is built on it. Calls of several threads wait for each other.
@@ -53,7 +54,7 @@ impl Engine {
     }
 
     /// Works on the engine without the GIL. Nothing that runs meanwhile holds a lock that Python could wait for, except
-    /// where a signal's handler, which a long search calls, asks the same engine for something: that is refused.
+    /// where a processor, or a signal's handler, which a long search calls, asks the same engine for something: that is refused.
     fn call<T: Send>(
         &self,
         py: Python<'_>,
@@ -61,7 +62,7 @@ impl Engine {
     ) -> PyResult<T> {
         if *locked(&self.busy) == Some(thread::current().id()) {
             return Err(PyRuntimeError::new_err(
-                "the engine is in the middle of a call of this thread; a signal's handler cannot call it",
+                "the engine is in the middle of a call of this thread; a processor, or a signal's handler, cannot call it",
             ));
         }
         without_gil(py, || {
@@ -89,6 +90,7 @@ impl Engine {
 enum Rule<'py> {
     Pattern(PyRef<'py, Pattern>),
     Window(PyRef<'py, Window>),
+    Processor(PyRef<'py, Processor>),
 }
 
 impl Rule<'_> {
@@ -96,6 +98,7 @@ impl Rule<'_> {
         match self {
             Self::Pattern(pattern) => pattern.0.clone().into(),
             Self::Window(window) => window.0.clone().into(),
+            Self::Processor(processor) => processor.0.clone().into(),
         }
     }
 }

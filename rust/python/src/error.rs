@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use cepheid_engine::EngineError;
+use cepheid_engine::{EngineError, Fault};
 use cepheid_eval::EvalError;
 use cepheid_event::EventError;
 use cepheid_ir::PatternError;
@@ -19,6 +19,7 @@ mod python {
     pyo3::import_exception!(cepheid.errors, StateLimitError);
     pyo3::import_exception!(cepheid.errors, StoreError);
     pyo3::import_exception!(cepheid.errors, LateEventError);
+    pyo3::import_exception!(cepheid.errors, ProcessorError);
     pyo3::import_exception!(cepheid.errors, SqlError);
     pyo3::import_exception!(cepheid.errors, InternalError);
 }
@@ -230,6 +231,12 @@ fn engine_error(py: Python<'_>, error: &EngineError) -> PyErr {
         | EngineError::DerivedTopic { .. } => {
             Exception::new::<python::SchemaError>(py, error.to_string(), error.code()).build()
         }
+        EngineError::Processor { rule, fault } => processor_error(py, error, rule, fault),
+        EngineError::ProcessorOutput { rule, .. } => {
+            Exception::new::<python::ProcessorError>(py, error.to_string(), error.code())
+                .with("processor", rule)
+                .build()
+        }
         EngineError::TopicNeeded { known } => {
             Exception::new::<python::SchemaError>(py, error.to_string(), error.code())
                 .with("known", known)
@@ -241,6 +248,18 @@ fn engine_error(py: Python<'_>, error: &EngineError) -> PyErr {
             Exception::new::<python::StoreError>(py, error.to_string(), error.code()).build()
         }
     }
+}
+
+/// What a processor raised, as the cause of an error that names it. Ctrl-C and its like are no failure of the processor.
+fn processor_error(py: Python<'_>, error: &EngineError, rule: &str, fault: &Fault) -> PyErr {
+    let cause = fault.0.downcast_ref::<PyErr>().expect("processors are written in Python");
+    if !cause.is_instance_of::<pyo3::exceptions::PyException>(py) {
+        return cause.clone_ref(py);
+    }
+    let exception = Exception::new::<python::ProcessorError>(py, error.to_string(), error.code());
+    let exception = exception.with("processor", rule).build();
+    exception.set_cause(py, Some(cause.clone_ref(py)));
+    exception
 }
 
 fn match_error(py: Python<'_>, error: &MatchError) -> PyErr {

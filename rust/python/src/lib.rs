@@ -8,6 +8,7 @@ mod engine;
 mod error;
 mod matches;
 mod pattern;
+mod processor;
 mod pusher;
 mod row_columns;
 mod sql;
@@ -29,6 +30,8 @@ mod _native {
     use super::matches::{CompactMatches, MatchTable};
     #[pymodule_export]
     use super::pattern::{Pattern, check_expression};
+    #[pymodule_export]
+    use super::processor::Processor;
     #[pymodule_export]
     use super::pusher::Pusher;
     #[pymodule_export]

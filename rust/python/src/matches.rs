@@ -27,14 +27,15 @@ enum Origin {
     Table(engine::MatchTable),
     /// Matches in a stream, or late rows: what they are made of, how many they are, and how they were found.
     Stream { rows: RecordBatch, matches: usize, strategies: Vec<engine::Strategy> },
-    /// Windows.
-    Windows,
+    /// Windows, or what a processor has given: which rows these are made of is not kept.
+    Unkept { strategies: Vec<engine::Strategy> },
 }
 
 impl MatchTable {
     /// What windows say of their rows.
     pub(crate) fn of_windows(batch: RecordBatch) -> Self {
-        Self { batch: presentable(&batch), origin: Origin::Windows }
+        let origin = Origin::Unkept { strategies: vec![engine::Strategy::Windows] };
+        Self { batch: presentable(&batch), origin }
     }
 }
 
@@ -49,7 +50,7 @@ impl From<engine::DerivedTable> for MatchTable {
         let batch = presentable(&derived.batch);
         let origin = match derived.membership {
             Some(rows) => Origin::Stream { rows, matches: derived.matches, strategies: derived.strategies },
-            None => Origin::Windows,
+            None => Origin::Unkept { strategies: derived.strategies },
         };
         Self { batch, origin }
     }
@@ -90,13 +91,17 @@ impl MatchTable {
                 without_gil(py, || Ok(ArrowBatch(matches.membership().map_err(NativeError::from)?)))
             }
             Origin::Stream { rows, .. } => Ok(ArrowBatch(rows.clone())),
-            Origin::Windows => without_gil(py, || {
-                Err(NativeError::from(PatternError::InvalidExpression {
-                    context: "Matches.rows".into(),
-                    problem: "which rows a window is made of is not kept; its columns say what it covers"
-                        .into(),
-                }))
-            }),
+            Origin::Unkept { strategies } => {
+                let problem = match strategies.as_slice() {
+                    [engine::Strategy::Windows] => {
+                        "which rows a window is made of is not kept; its columns say what it covers"
+                    }
+                    _ => "which rows it is made of is kept of a match alone, not of what a processor gives",
+                };
+                let (context, problem) = ("Matches.rows".into(), problem.into());
+                let error = PatternError::InvalidExpression { context, problem };
+                without_gil(py, || Err(NativeError::from(error)))
+            }
         }
     }
 
@@ -106,7 +111,7 @@ impl MatchTable {
         match &self.origin {
             Origin::Table(matches) => matches.num_matches(),
             // A late row counts as an event of its topic.
-            Origin::Stream { matches: 0, .. } | Origin::Windows => self.batch.num_rows(),
+            Origin::Stream { matches: 0, .. } | Origin::Unkept { .. } => self.batch.num_rows(),
             Origin::Stream { matches, .. } => *matches,
         }
     }
@@ -128,10 +133,9 @@ impl MatchTable {
     fn strategy(&self) -> String {
         match &self.origin {
             Origin::Table(matches) => matches.strategy().to_owned(),
-            Origin::Stream { strategies, .. } => {
+            Origin::Stream { strategies, .. } | Origin::Unkept { strategies } => {
                 strategies.iter().map(|strategy| strategy.name()).collect::<Vec<_>>().join(", ")
             }
-            Origin::Windows => engine::Strategy::Windows.name().to_owned(),
         }
     }
 }

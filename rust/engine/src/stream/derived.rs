@@ -31,6 +31,14 @@ pub struct DerivedTable {
     pub strategies: Vec<Strategy>,
 }
 
+/// What is said of a rule.
+#[derive(Clone, Copy)]
+pub(crate) struct RuleLabel<'a> {
+    pub(crate) name: &'a str,
+    /// How it is run, settled by the first rows.
+    pub(crate) strategy: Strategy,
+}
+
 /// What one rule derives for one topic.
 pub(crate) struct Part {
     pub(crate) topic: String,
@@ -76,12 +84,11 @@ impl From<TopicEvents> for (String, DerivedTable) {
 }
 
 /// Brings parts together, topics in the order in which they first come. `end`: the time of what only the end of the input
-/// has decided; `name` and `strategy` are those of rules.
-pub(crate) fn by_topic(
+/// has decided; `rule` gives a rule by its place.
+pub(crate) fn by_topic<'a>(
     parts: Vec<Part>,
     end: i64,
-    name: &dyn Fn(usize) -> String,
-    strategy: &dyn Fn(usize) -> Strategy,
+    rule: &dyn Fn(usize) -> RuleLabel<'a>,
 ) -> Result<Vec<TopicEvents>, EngineError> {
     let mut topics: Vec<(String, Vec<Part>)> = vec![];
     let mut places: HashMap<String, usize, FixedState> = HashMap::with_hasher(FixedState::with_seed(0));
@@ -97,13 +104,13 @@ pub(crate) fn by_topic(
     let together = |(topic, mut parts): (String, Vec<Part>)| {
         let mut strategies = vec![];
         for part in &parts {
-            let own = strategy(part.rule);
+            let own = rule(part.rule).strategy;
             if !strategies.contains(&own) {
                 strategies.push(own);
             }
         }
         let mut events = if parts.len() > 1 {
-            merged(topic, &parts, end, name)?
+            merged(topic, &parts, end, rule)?
         } else {
             let Part { table, order, event_of, .. } = parts.remove(0);
             let moments = order.into_iter().map(|(moment, ..)| moment).collect();
@@ -126,11 +133,11 @@ fn rows_by_event(part: &Part) -> Vec<Vec<usize>> {
 }
 
 /// Events of several rules in one topic: in order of their moments, then of rows, then of rules.
-fn merged(
+fn merged<'a>(
     topic: String,
     parts: &[Part],
     end: i64,
-    name: &dyn Fn(usize) -> String,
+    rule: &dyn Fn(usize) -> RuleLabel<'a>,
 ) -> Result<TopicEvents, EngineError> {
     let first = &parts[0];
     for part in parts {
@@ -149,7 +156,7 @@ fn merged(
             };
             return Err(EngineError::TopicConflict {
                 topic,
-                rules: [name(first.rule), name(part.rule)],
+                rules: [first, part].map(|part| rule(part.rule).name.to_owned()),
                 schemas: [describe(&expected), describe(&found)],
             });
         }

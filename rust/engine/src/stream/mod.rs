@@ -14,6 +14,7 @@ mod graph;
 mod history;
 mod level;
 mod level_snapshot;
+mod processor_rule;
 mod rule;
 mod rule_rows;
 mod rules;
@@ -34,6 +35,7 @@ use cepheid_matcher::Strategy;
 pub use self::derived::DerivedTable;
 use self::graph::TopicUses;
 use self::level::{Level, PassedOn};
+pub use self::processor_rule::{Process, Processor};
 use self::rules::AnyRule;
 pub use self::rules::RuleSpec;
 use self::shard::Shard;
@@ -332,6 +334,17 @@ impl RuleStats {
                     bytes: rule.bytes(),
                 }
             }
+            AnyRule::Processor(rule) => Self {
+                name: rule.name.clone(),
+                fingerprint: rule.fingerprint(),
+                strategy: Strategy::Processor,
+                live_runs: 0,
+                keys: 0,
+                matches: rule.given(),
+                rows_visited: rule.visited(),
+                runs_visited: 0,
+                bytes: 0,
+            },
             AnyRule::Window(rule) => Self {
                 name: rule.name.clone(),
                 fingerprint: rule.fingerprint.clone(),

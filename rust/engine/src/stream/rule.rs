@@ -191,9 +191,14 @@ impl Rule {
             ..MatchOptions::default()
         };
         let like = like.map(|before| &before.plan);
-        let plan = Plan::of_stream(pattern, automaton, like, &binding.schema, &options)?;
-        let steps = match &plan.matching {
-            Matching::Sequences { matcher, .. } => StepLists::new(matcher).map(Arc::new),
+        let mut plan = Plan::of_stream(pattern, automaton, like, &binding.schema, &options)?;
+        let steps = match &mut plan.matching {
+            Matching::Sequences { matcher, .. } => {
+                // What is bound says nothing of conditions on a topic that has sent nothing yet; once it has, they read rows
+                // of others that have been matched by then.
+                matcher.keep_rows_before(self.pattern.rows_before());
+                StepLists::new(matcher).map(Arc::new)
+            }
             Matching::Search(_) | Matching::Trend(_) => unreachable!("compiled for runs that wait"),
         };
         let compiled = Arc::new(Compiled { binding, plan, steps, known });

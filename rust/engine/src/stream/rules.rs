@@ -1,4 +1,4 @@
-//! The rules of an engine, patterns and windows: how they are named, added, replaced and removed.
+//! The rules of an engine, patterns, windows and processors: how they are named, added, replaced and removed.
 
 use cepheid_ir::{Pattern, PatternError, Window};
 use cepheid_matcher::Strategy;
@@ -7,9 +7,10 @@ use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
 use super::binding::topics_named;
-use super::derived::late_topic;
+use super::derived::{RuleLabel, late_topic};
 use super::graph::{self, Node};
 use super::level::Level;
+use super::processor_rule::{Processor, ProcessorRule};
 use super::rule::Rule;
 use super::stage::Stage;
 use super::window_rule::WindowRule;
@@ -23,6 +24,14 @@ pub enum RuleSpec {
     Pattern(Box<Pattern>),
     /// Values of the rows of windows.
     Window(Box<Window>),
+    /// A function of batches.
+    Processor(Processor),
+}
+
+impl From<Processor> for RuleSpec {
+    fn from(processor: Processor) -> Self {
+        Self::Processor(processor)
+    }
 }
 
 impl From<Pattern> for RuleSpec {
@@ -41,6 +50,7 @@ impl From<Window> for RuleSpec {
 pub(super) enum MadeRule {
     Pattern(Box<Rule>),
     Window(Box<WindowRule>),
+    Processor(Box<ProcessorRule>),
 }
 
 impl MadeRule {
@@ -48,6 +58,7 @@ impl MadeRule {
         match self {
             Self::Pattern(rule) => AnyRule::Pattern(rule),
             Self::Window(rule) => AnyRule::Window(rule),
+            Self::Processor(rule) => AnyRule::Processor(rule),
         }
     }
 
@@ -55,6 +66,7 @@ impl MadeRule {
         match self {
             Self::Pattern(rule) => name.clone_into(&mut rule.name),
             Self::Window(rule) => name.clone_into(&mut rule.name),
+            Self::Processor(rule) => name.clone_into(&mut rule.name),
         }
     }
 }
@@ -64,6 +76,7 @@ impl MadeRule {
 pub(super) enum AnyRule<'a> {
     Pattern(&'a Rule),
     Window(&'a WindowRule),
+    Processor(&'a ProcessorRule),
 }
 
 impl<'a> AnyRule<'a> {
@@ -71,6 +84,7 @@ impl<'a> AnyRule<'a> {
         match self {
             Self::Pattern(rule) => &rule.name,
             Self::Window(rule) => &rule.name,
+            Self::Processor(rule) => &rule.name,
         }
     }
 
@@ -79,6 +93,7 @@ impl<'a> AnyRule<'a> {
         match self {
             Self::Pattern(rule) => rule.topics.as_deref(),
             Self::Window(rule) => rule.window.topic.as_ref().map(std::slice::from_ref),
+            Self::Processor(rule) => Some(std::slice::from_ref(&rule.topic)),
         }
     }
 
@@ -92,6 +107,7 @@ impl<'a> AnyRule<'a> {
         match self {
             Self::Pattern(rule) => topics_named(&rule.pattern),
             Self::Window(rule) => rule.window.topic.iter().cloned().collect(),
+            Self::Processor(rule) => vec![rule.topic.clone()],
         }
     }
 
@@ -100,6 +116,7 @@ impl<'a> AnyRule<'a> {
         match self {
             Self::Pattern(rule) => rule.derived_topics(),
             Self::Window(rule) => vec![rule.emits().to_owned()],
+            Self::Processor(rule) => vec![rule.emits().to_owned()],
         }
     }
 
@@ -108,7 +125,18 @@ impl<'a> AnyRule<'a> {
         match self {
             Self::Pattern(rule) => rule.derives(topic),
             Self::Window(rule) => rule.emits() == topic,
+            Self::Processor(rule) => rule.emits() == topic,
         }
+    }
+
+    /// What is said of it.
+    pub(super) fn label(self) -> RuleLabel<'a> {
+        let strategy = match self {
+            Self::Pattern(rule) => rule.strategy(),
+            Self::Window(_) => Strategy::Windows,
+            Self::Processor(_) => Strategy::Processor,
+        };
+        RuleLabel { name: self.name(), strategy }
     }
 }
 
@@ -169,6 +197,9 @@ impl Engine {
             }
             RuleSpec::Window(window) => {
                 MadeRule::Window(Box::new(WindowRule::new(*window, number, event_time)?))
+            }
+            RuleSpec::Processor(processor) => {
+                MadeRule::Processor(Box::new(ProcessorRule::new(processor, number)))
             }
         })
     }
@@ -374,23 +405,23 @@ impl Engine {
 impl Stage {
     pub(super) fn all_rules(&self) -> impl Iterator<Item = AnyRule<'_>> + Clone {
         let windows = self.windows.iter().map(AnyRule::Window);
-        self.rules.iter().map(AnyRule::Pattern).chain(windows)
+        let processors = self.processors.iter().map(AnyRule::Processor);
+        self.rules.iter().map(AnyRule::Pattern).chain(windows).chain(processors)
     }
 
-    /// The name of a rule by place: patterns first, then windows.
-    pub(super) fn name_at(&self, place: usize) -> String {
-        self.all_rules().nth(place).map_or_else(String::new, |rule| rule.name().to_owned())
-    }
-
-    /// How it is run.
-    pub(super) fn strategy_at(&self, place: usize) -> Strategy {
-        self.rules.get(place).map_or(Strategy::Windows, Rule::strategy)
+    /// A rule by place: patterns first, then windows, then processors.
+    pub(super) fn rule_at(&self, place: usize) -> AnyRule<'_> {
+        match self.rules.get(place) {
+            Some(rule) => AnyRule::Pattern(rule),
+            None => self.all_rules().nth(place).expect("a place of a rule"),
+        }
     }
 
     /// Has a rule stand among the others; `place`: where, if it is a pattern and not to be the last.
     fn put(&mut self, rule: MadeRule, place: Option<usize>) {
         match rule {
             MadeRule::Window(rule) => self.windows.push(*rule),
+            MadeRule::Processor(rule) => self.processors.push(*rule),
             MadeRule::Pattern(mut rule) => {
                 let place = place.unwrap_or(self.rules.len());
                 self.seat(&mut rule, place);
@@ -403,6 +434,7 @@ impl Stage {
     /// Takes a rule out, and says where it stood if it is a pattern.
     fn take(&mut self, name: &str) -> Option<usize> {
         self.windows.retain(|rule| rule.name != name);
+        self.processors.retain(|rule| rule.name != name);
         let place = self.rules.iter().position(|rule| rule.name == name)?;
         let old = self.rules.remove(place);
         self.unseat(old);

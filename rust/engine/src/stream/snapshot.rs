@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 use super::history::History;
 use super::level::Level;
 use super::level_snapshot::SavedLevel;
+use super::processor_rule::{ProcessorRule, SavedProcessor};
 use super::rule::{Compiled, Rule, Surroundings};
 use super::shard::Shard;
 use super::stage::Stage;
@@ -93,11 +94,12 @@ struct SavedRule<S = SavedShards> {
     state: S,
 }
 
-/// The rules of one level: patterns, and windows.
+/// The rules of one level: patterns, windows, and processors.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SavedStage {
     patterns: Vec<SavedRule>,
     windows: Vec<SavedWindowRule>,
+    processors: Vec<SavedProcessor>,
 }
 
 /// All rules, level by level, and their names in the order in which they were added.
@@ -289,7 +291,7 @@ impl Engine {
     }
 }
 
-fn differ<T>(reason: String) -> Result<T, EngineError> {
+pub(super) fn differ<T>(reason: String) -> Result<T, EngineError> {
     Err(EngineError::SnapshotRules { reason })
 }
 
@@ -304,6 +306,7 @@ impl Stage {
         Ok(SavedStage {
             patterns: self.rules.iter().map(pattern).collect(),
             windows: self.windows.iter().map(WindowRule::save).collect::<Result<_, _>>()?,
+            processors: self.processors.iter().map(ProcessorRule::save).collect::<Result<_, _>>()?,
         })
     }
 
@@ -379,6 +382,7 @@ impl Stage {
         event_time: &str,
     ) -> Result<(), EngineError> {
         self.load_windows(saved.windows, columns, event_time)?;
+        self.load_processors(saved.processors, event_time)?;
         let mut given = std::mem::take(&mut self.rules);
         let bound = self.bound_columns(columns);
         for saved in saved.patterns {
@@ -427,30 +431,28 @@ impl Stage {
         }
         Ok(())
     }
+}
 
-    fn load_windows(
-        &mut self,
-        saved: Vec<SavedWindowRule>,
-        columns: &MergedSchema,
-        event_time: &str,
-    ) -> Result<(), EngineError> {
-        let mut given = std::mem::take(&mut self.windows);
-        let bound = self.bound_columns(columns);
-        for saved in saved {
-            let Some(place) = given.iter().position(|rule| rule.name == saved.name) else {
-                return differ(format!("the snapshot's rule `{}` is not among those given", saved.name));
-            };
-            let mut rule = given.swap_remove(place);
-            if rule.fingerprint != saved.fingerprint {
-                return differ(format!("rule `{}` is another version of itself", saved.name));
-            }
-            rule.load(saved, columns, &bound, event_time)?;
-            self.windows.push(rule);
-        }
-        match given.first() {
-            None => Ok(()),
-            Some(rule) => differ(format!("the snapshot has no rule `{}`", rule.name)),
-        }
+/// Rules with what was saved of each, in the order of that, by name.
+///
+/// # Errors
+/// [`EngineError::SnapshotRules`]: some is without the other.
+pub(super) fn paired<R, S>(
+    mut rules: Vec<R>,
+    saved: Vec<S>,
+    name: fn(&R) -> &str,
+    saved_name: fn(&S) -> &str,
+) -> Result<Vec<(R, S)>, EngineError> {
+    let mut pairs = Vec::with_capacity(saved.len());
+    for saved in saved {
+        let Some(place) = rules.iter().position(|rule| name(rule) == saved_name(&saved)) else {
+            return differ(format!("the snapshot's rule `{}` is not among those given", saved_name(&saved)));
+        };
+        pairs.push((rules.swap_remove(place), saved));
+    }
+    match rules.first() {
+        None => Ok(pairs),
+        Some(rule) => differ(format!("the snapshot has no rule `{}`", name(rule))),
     }
 }
 
@@ -508,7 +510,7 @@ fn unpacked(bytes: &[u8]) -> Result<(Body, SavedRules), EngineError> {
             };
             let patterns: Vec<SavedRule> = rules.into_iter().map(of_runs).collect();
             let order = patterns.iter().map(|rule| rule.name.clone()).collect();
-            let sources = SavedStage { patterns, windows: vec![] };
+            let sources = SavedStage { patterns, windows: vec![], processors: vec![] };
             ((body, SavedRules { sources, levels: vec![], passed_on: vec![], order }), rest)
         })
     } else {

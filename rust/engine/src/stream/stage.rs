@@ -15,6 +15,7 @@ use super::derived::{Part, TopicEvents, by_topic};
 use super::deriving::derive;
 use super::graph::TopicUses;
 use super::history::History;
+use super::processor_rule::{Given, ProcessorRule};
 use super::rule::{Compiled, Rule, Surroundings};
 use super::rule_rows::SharedRows;
 use super::shard::Shard;
@@ -28,6 +29,7 @@ use crate::error::EngineError;
 pub(crate) struct Stage {
     pub(super) rules: Vec<Rule>,
     pub(super) windows: Vec<WindowRule>,
+    pub(super) processors: Vec<ProcessorRule>,
     pub(super) history: History,
     /// Place of the next row in the order of all rows.
     pub(super) next: u64,
@@ -50,6 +52,7 @@ impl Default for Stage {
         Self {
             rules: vec![],
             windows: vec![],
+            processors: vec![],
             history: History::default(),
             next: 0,
             affected: Affected::default(),
@@ -98,7 +101,7 @@ impl Stage {
             self.match_released(released, &Call { may_fail_later, ..*call }, undo, &mut parts)?;
             end = released.watermark.unwrap_or(end);
         }
-        by_topic(parts, end, &|rule| self.name_at(rule), &|rule| self.strategy_at(rule))
+        by_topic(parts, end, &|rule| self.rule_at(rule).label())
     }
 
     /// The columns of a topic that a rule derives, and the event time that its rows have; `None` while that is not known.
@@ -123,7 +126,9 @@ impl Stage {
             return Ok(Some((no_matches(compiled, measures)?.batch.schema(), time)));
         }
         let mut windows = self.windows.iter().filter(|rule| rule.emits() == topic);
-        Ok(windows.find_map(|rule| rule.output(event_time)))
+        let mut processors = self.processors.iter().filter(|rule| rule.emits() == topic);
+        let of_windows = windows.find_map(|rule| rule.output(event_time));
+        Ok(of_windows.or_else(|| processors.find_map(|rule| rule.output(event_time))))
     }
 
     /// Lets what has been derived stand, and lets go of what is not needed any more. `columns`: those of its rows.
@@ -138,6 +143,7 @@ impl Stage {
             window.commit();
             window.tidy(released.complete_before);
         }
+        self.processors.iter_mut().for_each(ProcessorRule::commit);
         self.tidy_history(columns);
     }
 
@@ -145,6 +151,7 @@ impl Stage {
     pub(super) fn roll_back(&mut self, undo: Undo) {
         self.next = undo.first;
         self.windows.iter_mut().for_each(WindowRule::roll_back);
+        self.processors.iter_mut().for_each(ProcessorRule::roll_back);
         self.history.pop(undo.first);
         for touched in undo.touched {
             let rule = &mut self.rules[touched.place];
@@ -255,12 +262,24 @@ impl Stage {
         if let Some(error) = failed {
             return Err(error);
         }
+        let given = self.process(released, call)?;
         self.advance_windows(released, call, parts)?;
+        let first = self.rules.len() + self.windows.len();
+        for (place, (processor, given)) in self.processors.iter_mut().zip(given).enumerate() {
+            parts.extend(given.map(|given| processor.part(given, first + place)));
+        }
         // Each rule, and each of its shards, has kept to the room there was; together they may have taken more.
         if rows.num_rows() > 0 {
             self.room(call)?;
         }
         Ok(())
+    }
+
+    /// Asks processors of released rows: before windows take any, as these cannot be put back at no cost.
+    fn process(&mut self, released: &Released, call: &Call<'_>) -> Result<Vec<Option<Given>>, EngineError> {
+        let event_time = call.options.event_time.as_str();
+        let given = |rule: &mut ProcessorRule| rule.process(&released.rows, call.columns, event_time);
+        self.processors.iter_mut().map(given).collect()
     }
 
     /// Puts released rows to windows. Whatever may raise an error is asked of all of them first: only if one still may

@@ -81,9 +81,7 @@ impl Engine {
         if parts.iter().filter(|part| own(part)).count() == usize::from(rule.matches > 0) {
             parts.retain(|part| !own(part));
         }
-        let others = by_topic(parts, i64::MAX, &|rule| self.stage.name_at(rule), &|rule| {
-            self.stage.strategy_at(rule)
-        })?;
+        let others = by_topic(parts, i64::MAX, &|rule| self.stage.rule_at(rule).label())?;
         Ok((matches, others.into_iter().map(Into::into).collect()))
     }
 

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use super::binding::BoundColumns;
-use super::snapshot::{from_ipc, refuse, to_ipc};
+use super::snapshot::{differ, from_ipc, paired, refuse, to_ipc};
+use super::stage::Stage;
 use super::window_rule::{Waiting, WindowRule};
 use crate::error::EngineError;
 use cepheid_event::MergedSchema;
@@ -17,8 +18,8 @@ use cepheid_event::MergedSchema;
 /// What is kept of a window.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SavedWindowRule {
-    pub(super) name: String,
-    pub(super) fingerprint: String,
+    name: String,
+    fingerprint: String,
     reported: u64,
     visited: u64,
     /// Nothing before its topic has sent rows.
@@ -33,6 +34,26 @@ struct SavedKept {
     windows: SavedWindows,
     waiting: Option<Vec<u8>>,
     times: Vec<i64>,
+}
+
+impl Stage {
+    pub(super) fn load_windows(
+        &mut self,
+        saved: Vec<SavedWindowRule>,
+        columns: &MergedSchema,
+        event_time: &str,
+    ) -> Result<(), EngineError> {
+        let bound = self.bound_columns(columns);
+        let given = std::mem::take(&mut self.windows);
+        for (mut rule, saved) in paired(given, saved, |rule| &rule.name, |saved| &saved.name)? {
+            if rule.fingerprint != saved.fingerprint {
+                return differ(format!("rule `{}` is another version of itself", saved.name));
+            }
+            rule.load(saved, columns, &bound, event_time)?;
+            self.windows.push(rule);
+        }
+        Ok(())
+    }
 }
 
 impl WindowRule {

@@ -34,6 +34,8 @@ pub struct SequenceMatcher {
     pub(crate) no_registers: Registers,
     /// What is read of single rows: columns, and how many rows on from the row.
     pub(crate) projection: Vec<(usize, i64)>,
+    /// So many rows before a row are kept at least.
+    rows_before_min: u64,
     pub(crate) lookbacks: Vec<Lookback>,
     pub(crate) folds: Vec<Fold>,
     pub(crate) variable_of: Vec<VariableId>,
@@ -150,6 +152,7 @@ impl SequenceMatcher {
             run_sides: vec![],
             no_registers: Registers::default(),
             projection: vec![],
+            rows_before_min: 0,
             lookbacks: vec![],
             folds: vec![],
             pattern,
@@ -232,7 +235,12 @@ impl SequenceMatcher {
     pub fn rows_before(&self) -> u64 {
         let shifts = self.projection.iter().map(|(_, shift)| *shift);
         let predicates = self.predicates.iter().flat_map(|p| p.leaves()).map(|leaf| physical_leaf(leaf).1);
-        shifts.chain(predicates).min().unwrap_or(0).min(0).unsigned_abs()
+        shifts.chain(predicates).min().unwrap_or(0).min(0).unsigned_abs().max(self.rows_before_min)
+    }
+
+    /// Keeps so many rows before a row, whatever conditions read of them.
+    pub fn keep_rows_before(&mut self, rows: u64) {
+        self.rows_before_min = rows;
     }
 
     /// Targets of a place.
