@@ -15,6 +15,7 @@ from cepheid.columns import Ref, col, expr_from_sql, lit, ref
 from cepheid.derived import Derived
 from cepheid.engine import Engine
 from cepheid.engine_stats import EngineStats, RuleStats, SourceStats
+from cepheid.enrichment import Enrichment, LookupStats, enrich
 from cepheid.errors import (
     CepheidError,
     EvaluationError,
@@ -55,6 +56,7 @@ from cepheid.functions import (
     round,
     when,
 )
+from cepheid.joins import interval_join
 from cepheid.matching import match
 from cepheid.pattern import Pattern, absent, all_of, event, seq
 from cepheid.predicate import udf
@@ -69,10 +71,12 @@ __all__ = [
     "Derived",
     "Engine",
     "EngineStats",
+    "Enrichment",
     "EvaluationError",
     "Expr",
     "InternalError",
     "LateEventError",
+    "LookupStats",
     "MatchError",
     "Matches",
     "Pattern",
@@ -103,11 +107,13 @@ __all__ = [
     "date_add",
     "date_diff",
     "duration",
+    "enrich",
     "event",
     "exp",
     "expr_from_sql",
     "from_unixtime",
     "greatest",
+    "interval_join",
     "least",
     "lit",
     "ln",

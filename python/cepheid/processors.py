@@ -100,6 +100,19 @@ class Processor:
         """
         return self._emits
 
+    @property
+    def function(self) -> Function:
+        """The function.
+
+        Example:
+            >>> import cepheid as cep
+            >>> def same(batch):
+            ...     return batch
+            >>> cep.Processor(same, "txn").function is same
+            True
+        """
+        return self._function
+
     def named(self, name: str) -> Processor:
         """The same under another name.
 
