@@ -1,5 +1,6 @@
 //! Everything that can go wrong between a table and its matches.
 
+use cepheid_anomaly::AnomalyError;
 use cepheid_eval::EvalError;
 use cepheid_event::EventError;
 use cepheid_ir::PatternError;
@@ -210,6 +211,16 @@ impl From<WindowError> for EngineError {
             }
             WindowError::Event(error) => Self::Event(error),
             WindowError::Eval { context, source } => Self::Eval { context, source },
+        }
+    }
+}
+
+impl From<AnomalyError> for EngineError {
+    fn from(error: AnomalyError) -> Self {
+        match error {
+            AnomalyError::Pattern(error) => Self::Pattern(error),
+            AnomalyError::Event(error) => Self::Event(error),
+            AnomalyError::Eval { context, source } => Self::Eval { context, source },
         }
     }
 }
