@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from cepheid.derived import Derived
 
 __all__ = [
+    "Anomaly",
     "ArrowBatch",
     "CompactMatches",
     "Engine",
@@ -348,6 +349,31 @@ class Pattern:
 
         Raises:
             CepheidError: See `cepheid.match`.
+        """
+
+@final
+class Anomaly:
+    """A validated rule in its normal spelling; `cepheid.Anomaly` keeps one."""
+
+    @staticmethod
+    def from_json(text: str) -> Anomaly:
+        """Reads the wire form, validates and normalises it.
+
+        Raises:
+            PatternError: It is no anomaly rule, or an impossible one.
+        """
+
+    def to_json(self) -> str:
+        """The wire form."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the wire form without the name, in hex."""
+
+    def detect(self, data: object, *, event_time: str | None = None, threads: int | None = None) -> MatchTable:
+        """The rows of one table that stand out; an event time given here comes before its own.
+
+        Raises:
+            CepheidError: See `cepheid.detect`.
         """
 
 @final

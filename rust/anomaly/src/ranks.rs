@@ -30,19 +30,25 @@ impl Ranks {
     }
 
     pub(crate) fn insert(&mut self, value: f64) {
-        self.len += 1;
-        let place = self.block_of(value).min(self.blocks.len().saturating_sub(1));
-        let Some(block) = self.blocks.get_mut(place) else {
-            self.blocks.push(vec![value]);
-            return self.count();
-        };
-        block.insert(block.partition_point(|other| *other < value), value);
-        if block.len() <= BLOCK_MAX {
-            return self.add(place, 1);
+        let mut place = self.block_of(value).min(self.blocks.len().saturating_sub(1));
+        if self.blocks.get(place).is_some_and(|block| block.len() == BLOCK_MAX) {
+            let half = self.blocks[place].split_off(BLOCK_MAX / 2);
+            let is_in_half = half[0] < value;
+            self.blocks.insert(place + 1, half);
+            self.count();
+            place += usize::from(is_in_half);
         }
-        let half = block.split_off(BLOCK_MAX / 2);
-        self.blocks.insert(place + 1, half);
-        self.count();
+        self.len += 1;
+        match self.blocks.get_mut(place) {
+            Some(block) => {
+                block.insert(block.partition_point(|other| *other < value), value);
+                self.add(place, 1);
+            }
+            None => {
+                self.blocks.push(vec![value]);
+                self.count();
+            }
+        }
     }
 
     /// Takes a value out that there is.

@@ -311,7 +311,7 @@ mod tests {
             };
             state.retain_keys(&[false, true, false]);
             assert_eq!(state.save(), alone(1), "{method:?}");
-            assert!(state.bytes() <= held && held > 3 * 16, "{method:?}: {held} bytes");
+            assert!(state.bytes() <= held && (48..16_000).contains(&held), "{method:?}: {held} bytes");
         }
     }
 }

@@ -29,12 +29,19 @@ enum Origin {
     Stream { rows: RecordBatch, matches: usize, strategies: Vec<engine::Strategy> },
     /// Windows.
     Windows,
+    /// Rows that stand out.
+    Anomalies,
 }
 
 impl MatchTable {
     /// What windows say of their rows.
     pub(crate) fn of_windows(batch: RecordBatch) -> Self {
         Self { batch: presentable(&batch), origin: Origin::Windows }
+    }
+
+    /// Rows that stand out, or all of them.
+    pub(crate) fn of_anomalies(batch: RecordBatch) -> Self {
+        Self { batch: presentable(&batch), origin: Origin::Anomalies }
     }
 }
 
@@ -53,6 +60,13 @@ impl From<engine::DerivedTable> for MatchTable {
         };
         Self { batch, origin }
     }
+}
+
+fn not_kept(py: Python<'_>, problem: &str) -> PyResult<ArrowBatch> {
+    without_gil(py, || {
+        let (context, problem) = ("Matches.rows".into(), problem.into());
+        Err(NativeError::from(PatternError::InvalidExpression { context, problem }))
+    })
 }
 
 /// Without the columns of Python predicates, which rows have that are shown as they were pushed.
@@ -90,13 +104,13 @@ impl MatchTable {
                 without_gil(py, || Ok(ArrowBatch(matches.membership().map_err(NativeError::from)?)))
             }
             Origin::Stream { rows, .. } => Ok(ArrowBatch(rows.clone())),
-            Origin::Windows => without_gil(py, || {
-                Err(NativeError::from(PatternError::InvalidExpression {
-                    context: "Matches.rows".into(),
-                    problem: "which rows a window is made of is not kept; its columns say what it covers"
-                        .into(),
-                }))
-            }),
+            Origin::Windows => {
+                not_kept(py, "which rows a window is made of is not kept; its columns say what it covers")
+            }
+            Origin::Anomalies => not_kept(
+                py,
+                "an anomaly is one row; its columns say which, and not what it was compared with",
+            ),
         }
     }
 
@@ -106,7 +120,7 @@ impl MatchTable {
         match &self.origin {
             Origin::Table(matches) => matches.num_matches(),
             // A late row counts as an event of its topic.
-            Origin::Stream { matches: 0, .. } | Origin::Windows => self.batch.num_rows(),
+            Origin::Stream { matches: 0, .. } | Origin::Windows | Origin::Anomalies => self.batch.num_rows(),
             Origin::Stream { matches, .. } => *matches,
         }
     }
@@ -132,6 +146,7 @@ impl MatchTable {
                 strategies.iter().map(|strategy| strategy.name()).collect::<Vec<_>>().join(", ")
             }
             Origin::Windows => engine::Strategy::Windows.name().to_owned(),
+            Origin::Anomalies => "anomalies".to_owned(),
         }
     }
 }

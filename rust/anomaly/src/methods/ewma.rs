@@ -9,7 +9,7 @@ use super::{Method, Verdict, ratio};
 ///
 /// - What for: values that wander slowly and jump at times. The mean reaches back some `1 / alpha` rows.
 /// - Order: in order of (event time, arrival); how far apart rows are does not matter.
-/// - Time: O(1) a row. Space: 24 bytes a key.
+/// - Time: O(1) a row. Space: 32 bytes a key.
 /// - Warm-up: the first `warm_up` rows of a key are not judged.
 /// - Score: `|x - mean| / sd`, both of the rows before x. Of a normal distribution 0.3 % of rows are beyond 3. Without any deviation
 ///   it is 0 for a value that is the mean, and infinite for any other.

@@ -13,7 +13,7 @@ const CONSISTENCY: f64 = 0.6745;
 /// - What for: values with outliers that must not widen what is usual: half of the recent rows may be wild.
 /// - Order: in order of (event time, arrival).
 /// - Time: O(log n) for a row to come and one to leave, n recent rows, and O(log² n) for the deviation, which is searched for in the two
-///   sorted halves about the median. Space: some 20 bytes a recent row, by time 28.
+///   sorted halves about the median. Space: some 25 bytes a recent row, by time 40.
 /// - Warm-up: a row is judged if there are `warm_up` recent rows before it; by time, a gap warms up again.
 /// - Score: `0.6745 |x - median| / MAD`, the modified z-score, usually with a threshold of 3.5. Where more than half of the recent rows
 ///   are equal, the deviation is zero: the score is 0 for a value that is the median, and infinite for any other.

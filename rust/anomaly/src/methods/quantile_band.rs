@@ -9,7 +9,7 @@ use crate::rolling::{Rolling, SavedRolling};
 ///
 /// - What for: values of any shape, lopsided or with several peaks, of which the range is known better than the spread.
 /// - Order: in order of (event time, arrival).
-/// - Time: O(log n) a row, n recent rows. Space: some 20 bytes a recent row, by time 28.
+/// - Time: O(log n) a row, n recent rows. Space: some 25 bytes a recent row, by time 40.
 /// - Warm-up: a row is judged if there are `warm_up` recent rows before it; by time, a gap warms up again. Fewer than `1 / low` rows
 ///   know nothing of the quantile `low` but the least value.
 /// - Score: the distance beyond the band in widths of it, 0 inside; what is expected is its middle. A band without width has everything

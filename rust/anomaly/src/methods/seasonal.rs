@@ -74,7 +74,7 @@ impl Seasonal {
     }
 }
 
-/// A period shorter than two nanoseconds with an offset could leave 64 bits by one: it has but one part and no offset.
+/// Whatever an offset adds, a period of two nanoseconds or more takes away; one of a single nanosecond has no offset.
 fn narrow(value: i128) -> i64 {
     i64::try_from(value).expect("a time by a period is no greater than a time")
 }
