@@ -11,8 +11,10 @@
 
 from cepheid._native import __version__
 from cepheid.aggregating import aggregate
+from cepheid.anomaly import Anomaly, AnomalyBuilder, anomaly
 from cepheid.columns import Ref, col, expr_from_sql, lit, ref
 from cepheid.derived import Derived
+from cepheid.detecting import detect
 from cepheid.engine import Engine
 from cepheid.engine_stats import EngineStats, RuleStats, SourceStats
 from cepheid.enrichment import Enrichment, LookupStats, enrich
@@ -67,6 +69,8 @@ from cepheid.sql import pattern_from_sql, sql, window_from_sql
 from cepheid.window import Window, WindowBuilder, window
 
 __all__ = [
+    "Anomaly",
+    "AnomalyBuilder",
     "CepheidError",
     "Derived",
     "Engine",
@@ -98,6 +102,7 @@ __all__ = [
     "absent",
     "aggregate",
     "all_of",
+    "anomaly",
     "classifier",
     "coalesce",
     "col",
@@ -106,6 +111,7 @@ __all__ = [
     "count_if",
     "date_add",
     "date_diff",
+    "detect",
     "duration",
     "enrich",
     "event",

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from cepheid.derived import Derived
 
 __all__ = [
+    "Anomaly",
     "ArrowBatch",
     "CompactMatches",
     "Engine",
@@ -116,7 +117,7 @@ class Engine:
 
     def __new__(
         cls,
-        rules: Sequence[Pattern | Window | Processor],
+        rules: Sequence[Pattern | Window | Anomaly | Processor],
         event_time: str,
         *,
         topics: Sequence[str],
@@ -135,7 +136,11 @@ class Engine:
 
     @staticmethod
     def restore(
-        blob: bytes, rules: Sequence[Pattern | Window | Processor], *, threads: int | None, memory_limit: int | None
+        blob: bytes,
+        rules: Sequence[Pattern | Window | Anomaly | Processor],
+        *,
+        threads: int | None,
+        memory_limit: int | None,
     ) -> Engine:
         """An engine as it was when the snapshot was taken.
 
@@ -177,14 +182,14 @@ class Engine:
             CepheidError: See `cepheid.Engine.flush`.
         """
 
-    def add(self, rule: Pattern | Window | Processor) -> None:
+    def add(self, rule: Pattern | Window | Anomaly | Processor) -> None:
         """Adds a rule, which sees the rows that are matched from now on.
 
         Raises:
             CepheidError: See `cepheid.Engine.add`.
         """
 
-    def replace(self, name: str, rule: Pattern | Window | Processor) -> None:
+    def replace(self, name: str, rule: Pattern | Window | Anomaly | Processor) -> None:
         """Puts a rule in the place of another.
 
         Raises:
@@ -349,6 +354,31 @@ class Pattern:
 
         Raises:
             CepheidError: See `cepheid.match`.
+        """
+
+@final
+class Anomaly:
+    """A validated rule in its normal spelling; `cepheid.Anomaly` keeps one."""
+
+    @staticmethod
+    def from_json(text: str) -> Anomaly:
+        """Reads the wire form, validates and normalises it.
+
+        Raises:
+            PatternError: It is no anomaly rule, or an impossible one.
+        """
+
+    def to_json(self) -> str:
+        """The wire form."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the wire form without the name, in hex."""
+
+    def detect(self, data: object, *, event_time: str | None = None, threads: int | None = None) -> MatchTable:
+        """The rows of one table that stand out; an event time given here comes before its own.
+
+        Raises:
+            CepheidError: See `cepheid.detect`.
         """
 
 @final

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from cepheid.building import checked_name
-from cepheid.errors import PatternError, SchemaError
-from cepheid.matching import is_topics
-from cepheid.names import listed_names, nearest_name, resolve_name
 from cepheid.options import checked_count
 from cepheid.result import UNNAMED_RULE, Matches
+from cepheid.rule_tables import read_table
 from cepheid.window import NO_FRAME, Window, WindowBuilder
 
 __all__ = ["aggregate"]
-
-# The column that event times are in unless something else is said.
-_USUAL_TIME = "ts"
 
 
 def aggregate(window: Window, data: Any, *, event_time: str | None = None, threads: int | None = None) -> Matches:
@@ -57,66 +50,7 @@ def aggregate(window: Window, data: Any, *, event_time: str | None = None, threa
         raise TypeError(NO_FRAME)
     if not isinstance(window, Window):
         raise TypeError(f"aggregate() takes a window, not {type(window).__name__}; see cepheid.window()")
-    if event_time is not None:
-        if not isinstance(event_time, str):
-            raise TypeError(f"event_time is the name of a column, not {type(event_time).__name__}")
-        checked_name(event_time, "column")
     threads = checked_count(threads, "threads")
-    from cepheid.input import table_of
-
-    if is_topics([] if window.topic is None else [window.topic], data):
-        data = _table_of_topic(window, data)
-    native, predicates = window._compiled()
-    table = table_of(data, predicates)
-    if event_time is None and window._data.get("event_time") is None:
-        table, event_time = _with_time(table)
-    found = native.aggregate(table, event_time=event_time, threads=threads)
+    table, event_time = read_table(window, data, event_time, "aggregate")
+    found = window._compiled()[0].aggregate(table, event_time=event_time, threads=threads)
     return Matches._of(found, window._emitted(UNNAMED_RULE))
-
-
-def _table_of_topic(window: Window, tables: Mapping[Any, Any]) -> Any:
-    """The table whose rows the window is asked of."""
-    names = list(tables)
-    if window.topic is None:
-        if len(names) == 1:
-            return tables[names[0]]
-        raise PatternError(
-            f"the window names no topic, and there are tables of several ({listed_names([str(n) for n in names])}); "
-            "say which: cep.window(..., topic=...)",
-            code="unsupported",
-        )
-    if window.topic not in names:
-        hint = nearest_name(window.topic, [name for name in names if isinstance(name, str)])
-        meant = f" (did you mean `{hint}`?)" if hint else ""
-        raise SchemaError(
-            f"no table of the window's topic `{window.topic}` was given{meant}",
-            code="unknown-topic",
-            known=[str(name) for name in names],
-            hint=hint,
-        )
-    return tables[window.topic]
-
-
-def _with_time(table: Any) -> tuple[Any, str]:
-    """A table that can be read, and its column of event time."""
-    import pyarrow as pa
-
-    from cepheid.input import arrow_table
-
-    if not hasattr(table, "__arrow_c_schema__"):
-        # A stream can be read once.
-        table = arrow_table(table)
-    schema = pa.schema(table) if not isinstance(table, pa.Table) else table.schema
-    if (usual := resolve_name(_USUAL_TIME, schema.names)) in schema.names:
-        return table, usual
-    times = [field.name for field in schema if pa.types.is_timestamp(field.type)]
-    if len(times) == 1:
-        return table, times[0]
-    example = (times or schema.names or [_USUAL_TIME])[0]
-    problem = f"could be any of {listed_names(times)}" if times else "is unknown: none is `ts`, none of timestamps"
-    raise SchemaError(
-        f"which column is the event time {problem}; name it, aggregate(..., event_time={example!r})",
-        code="ambiguous-column" if times else "unknown-column",
-        column=_USUAL_TIME,
-        known=times or schema.names,
-    )

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, final
 
+from cepheid._native import Anomaly as NativeAnomaly
 from cepheid._native import Engine as NativeEngine
 from cepheid._native import Pattern as NativePattern
 from cepheid._native import Processor as NativeProcessor
@@ -50,9 +51,9 @@ class Engine:
     An error leaves the engine as it was before the call. Calls from several threads wait for each other.
 
     Args:
-        rules: A pattern, a window or a processor, a list of them, or a mapping of names to them. A rule without a name
-            is ``rule-1`` if it is the first, and so on. A pattern that may wait for ever says so with `Pattern.within`
-            ``(None)``.
+        rules: A pattern, a window, an anomaly rule or a processor, a list of them, or a mapping of names to them. A
+            rule without a name is ``rule-1`` if it is the first, and so on. A pattern that may wait for ever says so
+            with `Pattern.within` ``(None)``.
         event_time: The column of the event time, in every topic: a timestamp, a date, or whole numbers, which count
             nanoseconds since 1970.
         lateness: How far behind the greatest time of its topic a row may come: text such as ``"30s"`` or a timedelta.
@@ -518,7 +519,7 @@ class Engine:
         return f"<Engine: {len(stats.rules)} rules ({rules}); {stats.rows:,} rows, {stats.waiting:,} waiting; {until}>"
 
 
-Compiled = tuple[Rule, NativePattern | NativeWindow | NativeProcessor, tuple[UserPredicate, ...]]
+Compiled = tuple[Rule, NativePattern | NativeWindow | NativeAnomaly | NativeProcessor, tuple[UserPredicate, ...]]
 
 
 def _compiled(rules: Rules) -> list[Compiled]:

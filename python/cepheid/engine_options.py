@@ -6,8 +6,9 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
+from cepheid.anomaly import NO_METHOD, Anomaly, AnomalyBuilder
 from cepheid.building import checked_name
 from cepheid.errors import PatternError
 from cepheid.event_time import span_ns, time_ns
@@ -27,7 +28,9 @@ __all__ = [
     "optional_span_ns",
 ]
 
-Rule = Pattern | Window | Processor
+Rule = Pattern | Window | Anomaly | Processor
+
+_RULE = "a pattern, a window, an anomaly rule or a processor"
 
 LATE = ("side_output", "drop", "error")
 
@@ -46,26 +49,24 @@ def named_rules(rules: Any) -> list[Rule]:
         TypeError: They are no rule, no rules, or named by something else than text.
         PatternError: A name is empty (code ``empty-name``).
     """
-    if isinstance(rules, Rule):
+    if isinstance(rules, (*get_args(Rule), WindowBuilder, AnomalyBuilder)):
         rules = [rules]
     if isinstance(rules, Mapping):
         return [checked_rule(rule).named(checked_name(name, "rule")) for name, rule in rules.items()]
     if isinstance(rules, (str, bytes)) or not isinstance(rules, Iterable):
-        raise TypeError(
-            _no_rule(
-                rules, "rules are a pattern, a window or a processor, a list of them, or a mapping of names to them"
-            )
-        )
+        raise TypeError(_no_rule(rules, f"rules are {_RULE}, a list of them, or a mapping of names to them"))
     checked = [checked_rule(rule) for rule in rules]
     return [rule if rule.name else rule.named(f"rule-{place}") for place, rule in enumerate(checked, 1)]
 
 
 def checked_rule(rule: Any) -> Rule:
-    """A pattern, a window with its frame, or a processor."""
+    """A pattern, a window with its frame, an anomaly rule with its method, or a processor."""
     if isinstance(rule, WindowBuilder):
-        raise TypeError(f"a rule is a pattern, a window or a processor; {NO_FRAME}")
+        raise TypeError(f"a rule is {_RULE}; {NO_FRAME}")
+    if isinstance(rule, AnomalyBuilder):
+        raise TypeError(f"a rule is {_RULE}; {NO_METHOD}")
     if not isinstance(rule, Rule):
-        raise TypeError(_no_rule(rule, "a rule is a pattern, a window or a processor"))
+        raise TypeError(_no_rule(rule, f"a rule is {_RULE}"))
     return rule
 
 

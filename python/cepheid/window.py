@@ -7,24 +7,23 @@ when it gets its frame, so what is wrong with it shows where it is written.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, final
 
 from cepheid import nodes
 from cepheid._native import Window as NativeWindow
-from cepheid.building import checked_name, json_text, not_serialisable, parsed_measure
-from cepheid.clauses import column_name, measure_node, span_ns
+from cepheid.building import checked_name, parsed_measure
+from cepheid.clauses import measure_node, span_ns
+from cepheid.compiled_rule import CompiledRule
 from cepheid.errors import PatternError
 from cepheid.event_time import span_ns as span_from_zero
 from cepheid.expr import Expr
 from cepheid.literal import duration_ns
 from cepheid.nodes import Node
 from cepheid.options import checked_count
-from cepheid.pattern_data import without_predicates
-from cepheid.predicate import UserPredicate, predicate_column
+from cepheid.rule_data import source_data
 from cepheid.spelling import aggregate_method
-from cepheid.window_data import WindowData, row_condition
+from cepheid.window_data import WindowData
 
 __all__ = ["NO_FRAME", "Window", "WindowBuilder", "window"]
 
@@ -172,7 +171,7 @@ class WindowBuilder(WindowData):
 
 
 @final
-class Window(WindowData):
+class Window(CompiledRule, WindowData):
     """Values of the rows of a key that stand in one stretch of time, or of rows: a rule, to be asked of tables.
 
     Begin with `window`, then say which rows share a window: `WindowBuilder.tumbling`, `WindowBuilder.hopping`,
@@ -190,188 +189,11 @@ class Window(WindowData):
 
     __slots__ = ()
 
-    @property
-    def name(self) -> str | None:
-        """The rule's name, or None.
+    _NATIVE: ClassVar[Any] = NativeWindow
+    _KEY: ClassVar[str] = "window"
 
-        Example:
-            >>> import cepheid as cep
-            >>> cep.window(n=cep.count()).rows(10).name is None
-            True
-        """
-        return self._data.get("name")
-
-    @property
-    def topic(self) -> str | None:
-        """The topic whose rows it is asked of; None: any.
-
-        Example:
-            >>> import cepheid as cep
-            >>> cep.window(n=cep.count(), topic="txn").rows(10).topic
-            'txn'
-        """
-        return self._data.get("topic")
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of what the window says, the name apart: the version of the rule, as 64 hex digits.
-
-        Raises:
-            PatternError: It holds a Python function (code ``not-serialisable``).
-
-        Example:
-            >>> import cepheid as cep
-            >>> tens = cep.window(n=cep.count()).tumbling("10s")
-            >>> tens.fingerprint == cep.window(n="COUNT(*)").tumbling("10s").named("rule").fingerprint
-            True
-        """
-        return self._serialisable().fingerprint()
-
-    def equals(self, other: Window) -> bool:
-        """Whether two windows say the same, as ``==`` does.
-
-        Args:
-            other: A window.
-
-        Raises:
-            TypeError: It is none.
-
-        Example:
-            >>> import cepheid as cep
-            >>> cep.window(n=cep.count()).rows(5).equals(cep.window(n="COUNT(*)").rows(5))
-            True
-        """
-        if not isinstance(other, Window):
-            raise TypeError(f"equals() takes a window, not {type(other).__name__}")
-        return self == other
-
-    def to_json(self) -> str:
-        """The window as JSON, in its one normal spelling, with the version of the format.
-
-        Raises:
-            PatternError: It holds a Python function (code ``not-serialisable``).
-
-        Example:
-            >>> import cepheid as cep
-            >>> cep.Window.from_json(cep.window(n=cep.count()).rows(10).to_json())
-            cep.window(n=cep.count()).rows(10)
-        """
-        return self._serialisable().to_json()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The window as plain data: what `to_json` gives, parsed.
-
-        Raises:
-            PatternError: It holds a Python function (code ``not-serialisable``).
-
-        Example:
-            >>> import cepheid as cep
-            >>> cep.window(n=cep.count()).tumbling("1s").to_dict()["window"]["frame"]
-            {'time': {'size_ns': 1000000000, 'every_ns': 1000000000}}
-        """
-        data: dict[str, Any] = json.loads(self.to_json())
-        return data
-
-    @classmethod
-    def from_json(cls, text: str) -> Window:
-        """Reads what `to_json` gave.
-
-        Args:
-            text: The JSON.
-
-        Raises:
-            TypeError: It is no string.
-            PatternError: It is no window (code ``malformed``), of a newer version (code ``wire-version``), or an
-                impossible one.
-
-        Example:
-            >>> import cepheid as cep
-            >>> cep.Window.from_json(cep.window(n=cep.count()).rows(10).named("tens").to_json()).name
-            'tens'
-        """
-        if not isinstance(text, str):
-            raise TypeError(f"JSON is text, not {type(text).__name__}")
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise PatternError("not a serialised window: it holds a lone surrogate", code="malformed") from None
-        return cls._from_native(NativeWindow.from_json(text))
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Window:
-        """Reads what `to_dict` gave.
-
-        Args:
-            data: The dict.
-
-        Raises:
-            PatternError: As for `from_json`.
-
-        Example:
-            >>> import cepheid as cep
-            >>> window = cep.window(n=cep.count()).rows(10)
-            >>> cep.Window.from_dict(window.to_dict()) == window
-            True
-        """
-        if not isinstance(data, Mapping):
-            raise PatternError(f"not a serialised window: {type(data).__name__} is no dict", code="malformed")
-        return cls.from_json(json_text(dict(data), "a window"))
-
-    # Lowering.
-
-    @classmethod
-    def _from_native(cls, native: NativeWindow) -> Window:
-        return cls._of(json.loads(native.to_json())["window"])
-
-    def _check(self) -> None:
-        native, predicates = self._compiled()
-        if not predicates:
-            object.__setattr__(self, "_data", json.loads(native.to_json())["window"])
-
-    def _compiled(self) -> tuple[NativeWindow, tuple[UserPredicate, ...]]:
-        """The window in the engine, and the predicates whose columns it expects to find."""
-        if "native" not in self._kept:
-            self._kept["native"] = self._native_with(predicate_column)
-        compiled: tuple[NativeWindow, tuple[UserPredicate, ...]] = self._kept["native"]
-        return compiled
-
-    def _compiled_rule(self) -> tuple[NativeWindow, tuple[UserPredicate, ...]]:
-        """The window as a rule of an engine: the columns of its predicates are not those of other rules."""
-        native, predicates = self._compiled()
-        if predicates:
-            native, predicates = self._native_with(lambda position: predicate_column(position, self.name))
-        return native, predicates
-
-    def _native_with(self, column_of: Callable[[int], str]) -> tuple[NativeWindow, tuple[UserPredicate, ...]]:
-        predicates: list[UserPredicate] = []
-
-        def replaced(node: Node) -> Node:
-            return without_predicates(node, predicates, column_of)
-
-        measures = [{**entry, "value": replaced(entry["value"])} for entry in self._data["measures"]]
-        lowered = {**self._data, "measures": measures}
-        if "condition" in lowered:
-            lowered["condition"] = replaced(lowered["condition"])
-        native = NativeWindow.from_json(json_text({"cepheid_ir": 1, "window": lowered}, "a window"))
-        return native, tuple(predicates)
-
-    def _topics_of(self, _predicate: UserPredicate) -> set[str]:
-        """The topics whose rows a predicate is asked of by name."""
-        return set() if self.topic is None else {self.topic}
-
-    def _derived_topics(self, rule: str) -> set[str]:
-        """The topics that it derives as a rule of this name."""
-        return {self._emitted(rule)}
-
-    def _serialisable(self) -> NativeWindow:
-        native, predicates = self._compiled()
-        if predicates:
-            raise not_serialisable()
-        return native
-
-    def _emitted(self, rule: str) -> str:
-        """The topic of its events, if it is a rule of this name, unless it has one of its own."""
-        return self._data.get("emit") or self.name or rule
+    def _values(self, replaced: Callable[[Node], Node]) -> dict[str, Any]:
+        return {"measures": [{**entry, "value": replaced(entry["value"])} for entry in self._data["measures"]]}
 
 
 def window(
@@ -422,18 +244,7 @@ def window(
         chosen.append({"name": name, "value": measure_node(value, context)})
     if not chosen:
         raise PatternError("window() takes one measure at least, such as n=cep.count()", code="too-few-parts")
-    columns = [by] if isinstance(by, (str, Expr)) else by
-    if not isinstance(columns, Iterable):
-        raise TypeError(f"by is a column or several, not {type(by).__name__}")
-    data: dict[str, Any] = {"measures": chosen}
-    if topic is not None:
-        data["topic"] = checked_name(topic, "topic")
-    if keys := [column_name(column) for column in columns]:
-        data["partition_by"] = keys
-    if where is not None:
-        data["condition"] = row_condition(where)
-    if event_time is not None:
-        data["event_time"] = column_name(event_time)
+    data = {"measures": chosen, **source_data(WindowData._WHAT, topic, by, where, event_time)}
     return WindowBuilder._of(data)
 
 

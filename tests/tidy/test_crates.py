@@ -16,7 +16,8 @@ MAY_USE = {
     "sql": {"ir"},
     "matcher": {"ir", "event", "eval"},
     "window": {"ir", "event", "eval"},
-    "engine": {"ir", "event", "eval", "matcher", "window"},
+    "anomaly": {"ir", "event", "eval"},
+    "engine": {"ir", "event", "eval", "matcher", "window", "anomaly"},
     "python": {"ir", "event", "eval", "sql", "matcher", "engine"},
     "testkit": {"ir"},
 }

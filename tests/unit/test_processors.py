@@ -238,6 +238,6 @@ def test_what_is_no_processor_is_refused_where_it_is_written():
         with pytest.raises(cep.PatternError) as caught:
             build()
         assert caught.value.code == "empty-name"
-    with pytest.raises(TypeError, match="a pattern, a window or a processor"):
+    with pytest.raises(TypeError, match="a pattern, a window, an anomaly rule or a processor"):
         cep.Engine([doubled])
     assert repr(cep.Processor(doubled, "txn", emits="x")) == "<Processor: doubled, of 'txn', emits='x'>"

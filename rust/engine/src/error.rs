@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cepheid_anomaly::AnomalyError;
 use cepheid_eval::EvalError;
 use cepheid_event::EventError;
 use cepheid_ir::PatternError;
@@ -242,6 +243,16 @@ impl From<WindowError> for EngineError {
             }
             WindowError::Event(error) => Self::Event(error),
             WindowError::Eval { context, source } => Self::Eval { context, source },
+        }
+    }
+}
+
+impl From<AnomalyError> for EngineError {
+    fn from(error: AnomalyError) -> Self {
+        match error {
+            AnomalyError::Pattern(error) => Self::Pattern(error),
+            AnomalyError::Event(error) => Self::Event(error),
+            AnomalyError::Eval { context, source } => Self::Eval { context, source },
         }
     }
 }

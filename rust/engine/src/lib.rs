@@ -2,13 +2,15 @@
 //!
 //! [`plan`] compiles a pattern against a schema; [`pipeline`] runs the stages; [`derive`](mod@derive) makes output
 //! columns of matches; [`query`] does what an outer `SELECT` asks of them; [`sequences`] runs event sequences over a table;
-//! [`trend`] and [`trend_output`] are values over all matches; [`windows`] are those of a table.
+//! [`trend`] and [`trend_output`] are values over all matches; [`windows`] are those of a table, and [`anomalies`] its rows that stand out.
 #![forbid(unsafe_code)]
 
 mod aggregates;
+mod anomalies;
 mod compact;
 mod derive;
 mod match_order;
+mod ordered_table;
 
 pub mod stream;
 
@@ -28,6 +30,7 @@ mod trend;
 mod trend_output;
 mod windows;
 
+pub use anomalies::detect_table;
 pub use cepheid_matcher::Strategy;
 pub use cepheid_matcher::sequence::{FoundKind, Moment};
 pub use compact::{BUILT_MAX, CompactMatches, Matched, match_compactly};

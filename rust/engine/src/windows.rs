@@ -4,20 +4,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_empty_array};
-use arrow_buffer::ScalarBuffer;
-use arrow_schema::Schema;
-use cepheid_event::key::key_ids;
-use cepheid_event::{EventError, Table, event_times, resolve_column, times_of};
-use cepheid_ir::{Frame, PatternError, Window};
+use cepheid_event::{EventError, Table, times_of};
+use cepheid_ir::{Frame, Window};
 use cepheid_matcher::MatchError;
 use cepheid_matcher::threads::{Interruption, Workers};
 use cepheid_window::{Chunk, ColumnOf, WindowPlan, WindowState, is_in_window, start_of};
 
 use crate::error::EngineError;
+use crate::ordered_table::{CHUNK_ROWS, KeyNumbers, OrderedTable, event_time_of};
 use crate::plan::MatchOptions;
-
-/// Rows that are put to windows at a time: what is kept of them stays near.
-const CHUNK_ROWS: usize = 1 << 14;
 
 /// Rows are cut only where those that must be seen twice for it are at most one in so many of a thread's share.
 const SEEN_TWICE: usize = 4;
@@ -34,12 +29,12 @@ pub fn aggregate_table(
     window.validate()?;
     let window = window.clone().normalise();
     let schema = table.schema();
-    let event_time = event_time_of(&window, schema, options)?;
+    let event_time = event_time_of("a window", window.event_time.as_ref(), schema, options)?;
     let plan = WindowPlan::compile(&window, schema, event_time)?;
-    let rows = OrderedTable::new(&plan, table)?;
-    let keys = KeyNumbers::new(&plan, table)?;
+    let rows = ordered_rows(&plan, table)?;
+    let keys = KeyNumbers::new(plan.keys(), table)?;
     let workers = options.workers(rows.len());
-    let pieces = rows.pieces(plan.frame(), workers.threads);
+    let pieces = pieces(&rows, plan.frame(), workers.threads);
     let search = |pieces: &[Piece], threads: usize| {
         let workers = Workers { threads, ..workers };
         let work = |piece: &Piece, interrupted: Interruption<'_>| {
@@ -54,6 +49,22 @@ pub fn aggregate_table(
     }?;
     let found = found.into_iter().reduce(FoundWindows::followed_by).expect("there is a piece");
     found.into_batch(&plan, &rows, &keys)
+}
+
+/// The rows that windows may be of, in order of time.
+fn ordered_rows<'a>(plan: &WindowPlan, table: &'a Table) -> Result<OrderedTable<'a>, EngineError> {
+    if !plan.passes_over() {
+        return OrderedTable::new(plan.event_time(), table, None);
+    }
+    let kept = |batch: &RecordBatch, times: &[i64]| {
+        let column = |index: usize| Ok(Arc::clone(batch.column(index)));
+        let mask = plan.satisfied(batch.num_rows(), &column)?;
+        let inside = |row: usize| {
+            mask.as_ref().is_none_or(|mask| mask.value(row)) && is_in_window(plan.frame(), times[row])
+        };
+        Ok((0..batch.num_rows()).map(inside).collect())
+    };
+    OrderedTable::new(plan.event_time(), table, Some(&kept))
 }
 
 /// Rows of a table that one thread sees to, and which of the windows that they are in it tells of.
@@ -110,193 +121,48 @@ fn of_piece(
     Ok(found)
 }
 
-/// The column that windows go by.
-pub(crate) fn event_time_of(
-    window: &Window,
-    schema: &Schema,
-    options: &MatchOptions,
-) -> Result<usize, EngineError> {
-    if let Some(column) = &window.event_time {
-        return Ok(resolve_column(schema, &column.name, column.quoted)?);
-    }
-    match &options.event_time {
-        Some(name) => Ok(resolve_column(schema, name, false)?),
-        None => Err(PatternError::InvalidExpression {
-            context: "a window".into(),
-            problem: "windows go by event time; name its column with event_time=...".into(),
-        }
-        .into()),
-    }
-}
-
-/// The rows of a table that matter, in order of time.
-struct OrderedTable<'a> {
-    table: &'a Table,
-    times: ScalarBuffer<i64>,
-    /// Numbers of the rows, in order; `None`: all of them, as they stand.
-    order: Option<Vec<u32>>,
-}
-
-impl<'a> OrderedTable<'a> {
-    fn new(plan: &WindowPlan, table: &'a Table) -> Result<Self, EngineError> {
-        let name = table.schema().field(plan.event_time()).name();
-        let times = match table.batches() {
-            [only] => event_times(name, only.column(plan.event_time()), 0)?,
-            batches => {
-                let mut times = Vec::with_capacity(table.num_rows());
-                for batch in batches {
-                    times.extend_from_slice(&event_times(
-                        name,
-                        batch.column(plan.event_time()),
-                        times.len(),
-                    )?);
+/// The rows in pieces, about as many for each of so many threads: windows that a time cuts off are whole in one of them.
+fn pieces(rows: &OrderedTable<'_>, frame: Frame, threads: usize) -> Vec<Piece> {
+    let mut pieces = vec![Piece::all(rows)];
+    for thread in 1..threads {
+        let row = rows.len() * thread / threads;
+        let last = pieces.last_mut().expect("there is one");
+        let time = rows.time(row);
+        let first_at = |time: i64| rows.first_at(time);
+        match frame {
+            Frame::Time { size_ns, every_ns, offset_ns } => {
+                // Where overlapping windows make their front anew.
+                let block = every_ns * (size_ns / every_ns).max(1);
+                let start = start_of(time, block, offset_ns);
+                let begin = first_at(start);
+                // Rows that are in windows on either side are seen twice.
+                let until = start.saturating_add(size_ns - every_ns);
+                let end = if size_ns > every_ns { first_at(until) } else { begin };
+                if begin <= last.rows.start || (end - begin) * SEEN_TWICE > rows.len() / threads {
+                    continue;
                 }
-                times.into()
+                last.rows.end = end;
+                last.until = Some(until.max(start));
+                let own = begin..rows.len();
+                pieces.push(Piece { rows: own, from: Some(start), until: None, passed: 0 });
             }
-        };
-        let mut kept: Option<Vec<u32>> = None;
-        let mut first = 0;
-        let batches = if plan.passes_over() { table.batches() } else { &[] };
-        for batch in batches {
-            let own = &times[first..first + batch.num_rows()];
-            let column = |index: usize| Ok(Arc::clone(batch.column(index)));
-            let mask = plan.satisfied(batch.num_rows(), &column)?;
-            let inside = |row: usize| {
-                mask.as_ref().is_none_or(|mask| mask.value(row)) && is_in_window(plan.frame(), own[row])
-            };
-            let all = (0..batch.num_rows()).all(inside);
-            if !all && kept.is_none() {
-                kept = Some((0..first as u32).collect());
-            }
-            if let Some(kept) = &mut kept {
-                let rows = (0..batch.num_rows()).filter(|row| all || inside(*row));
-                kept.extend(rows.map(|row| (first + row) as u32));
-            }
-            first += batch.num_rows();
-        }
-        let in_order = match &kept {
-            None => times.is_sorted(),
-            Some(kept) => kept.is_sorted_by_key(|row| times[*row as usize]),
-        };
-        if !in_order {
-            let order = kept.get_or_insert_with(|| (0..times.len() as u32).collect());
-            order.sort_by_key(|row| times[*row as usize]);
-        }
-        Ok(Self { table, times, order: kept })
-    }
-
-    /// The rows in pieces, about as many for each of so many threads: windows that a time cuts off are whole in one of them.
-    fn pieces(&self, frame: Frame, threads: usize) -> Vec<Piece> {
-        let mut pieces = vec![Piece::all(self)];
-        for thread in 1..threads {
-            let row = self.len() * thread / threads;
-            let last = pieces.last_mut().expect("there is one");
-            let time = self.time(row);
-            let first_at = |time: i64| self.first_at(time);
-            match frame {
-                Frame::Time { size_ns, every_ns, offset_ns } => {
-                    // Where overlapping windows make their front anew.
-                    let block = every_ns * (size_ns / every_ns).max(1);
-                    let start = start_of(time, block, offset_ns);
-                    let begin = first_at(start);
-                    // Rows that are in windows on either side are seen twice.
-                    let until = start.saturating_add(size_ns - every_ns);
-                    let end = if size_ns > every_ns { first_at(until) } else { begin };
-                    if begin <= last.rows.start || (end - begin) * SEEN_TWICE > self.len() / threads {
-                        continue;
-                    }
-                    last.rows.end = end;
-                    last.until = Some(until.max(start));
-                    let rows = begin..self.len();
-                    pieces.push(Piece { rows, from: Some(start), until: None, passed: 0 });
+            Frame::Range { preceding_ns } => {
+                let begin = first_at(time);
+                let seen_from = first_at(time.saturating_sub(preceding_ns));
+                if begin <= last.rows.start + last.passed
+                    || (begin - seen_from) * SEEN_TWICE > rows.len() / threads
+                {
+                    continue;
                 }
-                Frame::Range { preceding_ns } => {
-                    let begin = first_at(time);
-                    let seen_from = first_at(time.saturating_sub(preceding_ns));
-                    if begin <= last.rows.start + last.passed
-                        || (begin - seen_from) * SEEN_TWICE > self.len() / threads
-                    {
-                        continue;
-                    }
-                    last.rows.end = begin;
-                    let rows = seen_from..self.len();
-                    pieces.push(Piece { rows, from: None, until: None, passed: begin - seen_from });
-                }
-                // Where these begin is known of the rows before them alone.
-                Frame::Session { .. } | Frame::Rows { .. } => break,
+                last.rows.end = begin;
+                let own = seen_from..rows.len();
+                pieces.push(Piece { rows: own, from: None, until: None, passed: begin - seen_from });
             }
-        }
-        pieces
-    }
-
-    fn time(&self, row: usize) -> i64 {
-        self.times[self.order.as_ref().map_or(row, |order| order[row] as usize)]
-    }
-
-    /// The first row of a time or a later one.
-    fn first_at(&self, time: i64) -> usize {
-        match &self.order {
-            None => self.times.partition_point(|own| *own < time),
-            Some(order) => order.partition_point(|row| self.times[*row as usize] < time),
+            // Where these begin is known of the rows before them alone.
+            Frame::Session { .. } | Frame::Rows { .. } => break,
         }
     }
-
-    fn len(&self) -> usize {
-        self.order.as_ref().map_or(self.times.len(), Vec::len)
-    }
-
-    fn times(&self, rows: Range<usize>) -> std::borrow::Cow<'_, [i64]> {
-        match &self.order {
-            None => self.times[rows].into(),
-            Some(order) => order[rows].iter().map(|row| self.times[*row as usize]).collect(),
-        }
-    }
-
-    fn column(&self, index: usize, rows: Range<usize>) -> Result<ArrayRef, EventError> {
-        match &self.order {
-            None => self.table.slice(index, rows),
-            Some(order) => self.table.gather(index, &UInt32Array::from(order[rows].to_vec())),
-        }
-    }
-}
-
-/// Numbers of the keys of all rows of a table.
-struct KeyNumbers {
-    /// None where all rows share one.
-    of_row: Vec<u32>,
-    /// The first row of each.
-    firsts: Vec<u32>,
-}
-
-impl KeyNumbers {
-    fn new(plan: &WindowPlan, table: &Table) -> Result<Self, EngineError> {
-        if plan.keys().is_empty() {
-            return Ok(Self { of_row: vec![], firsts: vec![] });
-        }
-        let of_row = key_ids(table, plan.keys())?.ids;
-        let mut firsts = vec![];
-        for (row, key) in of_row.iter().enumerate() {
-            // They are numbered as they appear.
-            if *key as usize == firsts.len() {
-                firsts.push(row as u32);
-            }
-        }
-        Ok(Self { of_row, firsts })
-    }
-
-    fn count(&self) -> usize {
-        self.firsts.len().max(1)
-    }
-
-    fn of(&self, rows: &OrderedTable<'_>, own: Range<usize>) -> std::borrow::Cow<'_, [u32]> {
-        if self.of_row.is_empty() {
-            return vec![0; own.len()].into();
-        }
-        match &rows.order {
-            None => self.of_row[own].into(),
-            Some(order) => order[own].iter().map(|row| self.of_row[*row as usize]).collect(),
-        }
-    }
+    pieces
 }
 
 /// Windows as they are found.

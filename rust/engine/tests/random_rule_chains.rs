@@ -107,6 +107,7 @@ fn topics_of(rule: &RuleSpec) -> Vec<String> {
     match rule {
         RuleSpec::Window(window) => vec![window.name.clone().expect("named")],
         RuleSpec::Processor(processor) => vec![processor.name.clone().expect("named")],
+        RuleSpec::Anomaly(_) => unreachable!("none is made here"),
         RuleSpec::Pattern(pattern) => {
             let own = pattern.name.clone().expect("named");
             let timeouts = pattern.timeouts.then(|| format!("{own}.timeout"));
@@ -120,6 +121,7 @@ fn reads(rule: &RuleSpec) -> Vec<String> {
     match rule {
         RuleSpec::Window(window) => window.topic.iter().cloned().collect(),
         RuleSpec::Processor(processor) => vec![processor.topic.clone()],
+        RuleSpec::Anomaly(_) => unreachable!("none is made here"),
         RuleSpec::Pattern(pattern) => pattern.topics.iter().map(|entry| entry.topic.clone()).collect(),
     }
 }
@@ -156,6 +158,7 @@ fn defined(
                 found[0].1.add(&row, time, vec![]);
             }
         }
+        RuleSpec::Anomaly(_) => unreachable!("none is made here"),
         RuleSpec::Processor(processor) => {
             let (_, read) =
                 known.iter().find(|(topic, _)| *topic == processor.topic).expect("a topic there is");
@@ -472,6 +475,7 @@ fn describe(rules: &[RuleSpec], stream: &RandomStream) -> String {
     let rules = rules.iter().map(|rule| match rule {
         RuleSpec::Pattern(pattern) => Pattern::to_json(pattern),
         RuleSpec::Window(window) => Window::to_json(window),
+        RuleSpec::Anomaly(rule) => rule.to_json(),
         RuleSpec::Processor(processor) => format!("{processor:?}"),
     });
     let tables =

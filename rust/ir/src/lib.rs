@@ -5,12 +5,14 @@
 //!
 //! - [`pattern`]: which rows, in which order, what to report. [`expr`]: conditions and measures.
 //! - [`trend`]: values over all matches, none of them built. [`window`]: values of the rows in a stretch of time.
+//!   [`anomaly`]: values that stand out.
 //! - [`temporal_text`]: dates and times as text.
 //! - [`validate`](Pattern::validate): every rule that can be checked without data.
 //! - [`normalise`](Pattern::normalise): one spelling for each meaning.
 //! - [`wire`](Pattern::to_json): versioned JSON and the fingerprint.
 #![forbid(unsafe_code)]
 
+pub mod anomaly;
 pub mod error;
 pub mod expr;
 pub mod function;
@@ -28,6 +30,7 @@ mod validate;
 mod window_aggregate;
 mod wire;
 
+pub use anomaly::{Anomaly, AnomalyMethod, FINITE_MAX, RecentRows, ReportedRows};
 pub use error::PatternError;
 pub use expr::{Aggregate, Anchor, BinaryOp, CaseBranch, Expr, RowPointer, Semantics, TestedRow};
 pub use function::{AggregateFunction, Function};

@@ -1,8 +1,9 @@
-//! Patterns and windows as versioned JSON, and the hash that names a version of a rule.
+//! Patterns, windows and anomaly rules as versioned JSON, and the hash that names a version of a rule.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::anomaly::Anomaly;
 use crate::error::PatternError;
 use crate::expr::Expr;
 use crate::limits::WIRE_DEPTH_MAX;
@@ -68,6 +69,38 @@ impl Window {
         let envelope: WindowEnvelope<Self> = read(text)?;
         envelope.window.validate()?;
         Ok(envelope.window.normalise())
+    }
+
+    /// SHA-256 of the wire form without the rule's name, in hex.
+    pub fn fingerprint(&self) -> String {
+        let nameless = Self { name: None, ..self.clone() };
+        hex_digest(&nameless.to_json())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnomalyEnvelope<A> {
+    cepheid_ir: u64,
+    anomaly: A,
+}
+
+impl Anomaly {
+    /// The rule as JSON, `{"cepheid_ir": 1, "anomaly": {...}}`, fields in declaration order.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(&AnomalyEnvelope { cepheid_ir: WIRE_VERSION, anomaly: self })
+            .expect("a rule has no map keys and no failing serialiser")
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote, validates it and brings it to its normal spelling.
+    ///
+    /// # Errors
+    /// As [`Pattern::from_json`].
+    pub fn from_json(text: &str) -> Result<Self, PatternError> {
+        check_version(text)?;
+        let envelope: AnomalyEnvelope<Self> = read(text)?;
+        envelope.anomaly.validate()?;
+        Ok(envelope.anomaly.normalise())
     }
 
     /// SHA-256 of the wire form without the rule's name, in hex.

@@ -240,6 +240,7 @@ impl Job<'_> {
             | Strategy::Sequences
             | Strategy::Trends
             | Strategy::Windows
+            | Strategy::Anomalies
             | Strategy::Processor => Ok(None),
         }
     }

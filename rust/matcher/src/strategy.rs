@@ -11,7 +11,7 @@ use crate::search::Skip;
 use crate::strategies::bit_streams::{self, Step};
 use crate::strategies::reverse_automaton::POSITIONS_MAX;
 
-/// A way of running a rule: a pattern, a window, or a processor.
+/// A way of running a rule: a pattern, a window, an anomaly rule, or a processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Strategy {
     /// Masks alone, 64 rows at a time.
@@ -32,6 +32,8 @@ pub enum Strategy {
     Trends,
     /// Aggregates of windows.
     Windows,
+    /// Machines of a key, given one row after the other.
+    Anomalies,
     /// A function of batches.
     Processor,
 }
@@ -60,6 +62,7 @@ impl Strategy {
             Self::Sequences => "waiting runs",
             Self::Trends => "trend vectors",
             Self::Windows => "windows",
+            Self::Anomalies => "anomalies",
             Self::Processor => "processor",
         }
     }
@@ -88,6 +91,7 @@ impl Strategy {
             Self::Windows => {
                 "time O(1) amortised a row and aggregate; space what an aggregate keeps, for each key and open window, or row of one that slides"
             }
+            Self::Anomalies => "time and space those of the method, for each row and key",
             Self::Processor => "time and space those of a function that is asked once a batch",
         }
     }

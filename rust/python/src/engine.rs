@@ -9,6 +9,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::anomaly::Anomaly;
 use crate::arrow::{ArrowBatch, ArrowInput};
 use crate::error::{NativeError, interrupted, without_gil};
 use crate::matches::MatchTable;
@@ -90,6 +91,7 @@ impl Engine {
 enum Rule<'py> {
     Pattern(PyRef<'py, Pattern>),
     Window(PyRef<'py, Window>),
+    Anomaly(PyRef<'py, Anomaly>),
     Processor(PyRef<'py, Processor>),
 }
 
@@ -98,6 +100,7 @@ impl Rule<'_> {
         match self {
             Self::Pattern(pattern) => pattern.0.clone().into(),
             Self::Window(window) => window.0.clone().into(),
+            Self::Anomaly(rule) => rule.0.clone().into(),
             Self::Processor(processor) => processor.0.clone().into(),
         }
     }

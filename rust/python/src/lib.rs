@@ -3,6 +3,7 @@
 //!
 //! The GIL is released around all Rust work, and nothing that runs meanwhile holds a lock that Python could wait for.
 
+mod anomaly;
 mod arrow;
 mod engine;
 mod error;
@@ -22,6 +23,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// The compiled half of cepheid.
 #[pyo3::pymodule]
 mod _native {
+    #[pymodule_export]
+    use super::anomaly::Anomaly;
     #[pymodule_export]
     use super::arrow::ArrowBatch;
     #[pymodule_export]

@@ -27,7 +27,7 @@ enum Origin {
     Table(engine::MatchTable),
     /// Matches in a stream, or late rows: what they are made of, how many they are, and how they were found.
     Stream { rows: RecordBatch, matches: usize, strategies: Vec<engine::Strategy> },
-    /// Windows, or what a processor has given: which rows these are made of is not kept.
+    /// Windows, rows that stand out, or what a processor has given: which rows these are made of is not kept.
     Unkept { strategies: Vec<engine::Strategy> },
 }
 
@@ -35,6 +35,12 @@ impl MatchTable {
     /// What windows say of their rows.
     pub(crate) fn of_windows(batch: RecordBatch) -> Self {
         let origin = Origin::Unkept { strategies: vec![engine::Strategy::Windows] };
+        Self { batch: presentable(&batch), origin }
+    }
+
+    /// Rows that stand out, or all of them.
+    pub(crate) fn of_anomalies(batch: RecordBatch) -> Self {
+        let origin = Origin::Unkept { strategies: vec![engine::Strategy::Anomalies] };
         Self { batch: presentable(&batch), origin }
     }
 }
@@ -54,6 +60,13 @@ impl From<engine::DerivedTable> for MatchTable {
         };
         Self { batch, origin }
     }
+}
+
+fn not_kept(py: Python<'_>, problem: &str) -> PyResult<ArrowBatch> {
+    without_gil(py, || {
+        let (context, problem) = ("Matches.rows".into(), problem.into());
+        Err(NativeError::from(PatternError::InvalidExpression { context, problem }))
+    })
 }
 
 /// Without the columns of Python predicates, which rows have that are shown as they were pushed.
@@ -91,17 +104,18 @@ impl MatchTable {
                 without_gil(py, || Ok(ArrowBatch(matches.membership().map_err(NativeError::from)?)))
             }
             Origin::Stream { rows, .. } => Ok(ArrowBatch(rows.clone())),
-            Origin::Unkept { strategies } => {
-                let problem = match strategies.as_slice() {
+            Origin::Unkept { strategies } => not_kept(
+                py,
+                match strategies.as_slice() {
                     [engine::Strategy::Windows] => {
                         "which rows a window is made of is not kept; its columns say what it covers"
                     }
+                    [engine::Strategy::Anomalies] => {
+                        "an anomaly is one row; its columns say which, and not what it was compared with"
+                    }
                     _ => "which rows it is made of is kept of a match alone, not of what a processor gives",
-                };
-                let (context, problem) = ("Matches.rows".into(), problem.into());
-                let error = PatternError::InvalidExpression { context, problem };
-                without_gil(py, || Err(NativeError::from(error)))
-            }
+                },
+            ),
         }
     }
 

@@ -5,17 +5,21 @@
 //! - [`reference_sequences`]: which events a pattern with gaps, absence and time derives, by growing every run.
 //! - [`reference_trend`](fn@reference_trend): values over all matches, by building every one.
 //! - [`reference_windows`]: values of windows, by listing the rows of each.
-//! - [`suite`]: the cases of `tests/conformance/*.toml`; [`sequence_suite`], [`trend_suite`], [`window_suite`]: those of
-//!   the folders below.
+//! - [`reference_anomalies`]: which rows stand out, by comparing each with all before it.
+//! - [`suite`]: the cases of `tests/conformance/*.toml`; [`sequence_suite`], [`trend_suite`], [`window_suite`],
+//!   [`anomaly_suite`]: those of the folders below.
 //! - [`generate_patterns`], [`generate_events`]: seeded random patterns and tables, the same on every machine.
 //! - [`generate_sequences`], [`generate_streams`]: the same for event sequences; [`sequence_constructs`] counts what
 //!   a sample holds.
-//! - [`generate_trends`], [`generate_windows`]: what is aggregated over such streams.
+//! - [`generate_trends`], [`generate_windows`]: what is aggregated over such streams. [`generate_anomalies`]: rules and the
+//!   tables that they are asked of.
 //! - [`letters`]: rows and steps of one letter each, for tests that count work.
 //! - [`cuts`]: ways to cut a table into batches.
 #![forbid(unsafe_code)]
 
+pub mod anomaly_suite;
 pub mod cuts;
+pub mod generate_anomalies;
 pub mod generate_events;
 pub mod generate_patterns;
 pub mod generate_sequences;
@@ -41,6 +45,7 @@ mod calendar;
 mod case_files;
 mod generate_conditions;
 mod reference_aggregate;
+mod reference_anomaly;
 mod reference_eval;
 mod reference_function;
 mod reference_output;
@@ -52,6 +57,7 @@ mod sequence_targets;
 mod sequence_timeline;
 
 pub use reference::{ReferenceError, ReferenceMatch, ReferenceOutput, reference_matches, reference_query};
+pub use reference_anomaly::reference_anomalies;
 pub use reference_table::ReferenceTable;
 pub use reference_trend::reference_trend;
 pub use reference_window::{WindowRow, reference_windows, window_table};

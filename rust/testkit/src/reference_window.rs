@@ -302,7 +302,7 @@ fn marks(rows: usize) -> Vec<Mark<'static>> {
 }
 
 /// The nanoseconds that an event time says; integers count as such. `None`: NULL.
-fn nanoseconds(value: &RefValue) -> Result<Option<i128>, ReferenceError> {
+pub(crate) fn nanoseconds(value: &RefValue) -> Result<Option<i128>, ReferenceError> {
     match value {
         RefValue::Null => Ok(None),
         RefValue::Integer(value) => Ok(Some(*value)),

@@ -10,7 +10,7 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, TimestampNanosecond
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use cepheid_event::{EventError, MergedSchema};
-use cepheid_ir::{BinaryOp, ColumnName, Expr, Literal, Pattern, PatternNode, SortKey, Window};
+use cepheid_ir::{BinaryOp, ColumnName, Expr, Literal, Pattern, PatternNode, SortKey};
 
 use crate::error::EngineError;
 
@@ -116,32 +116,31 @@ impl Binding {
         Ok((Self { schema, event_time, merged: names.len() }, bound))
     }
 
-    /// Binds a window in the same way.
+    /// Binds a rule that asks its rows one by one, of one topic or of any, in the same way: its keys and expressions.
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub(crate) fn of_window(
-        window: &Window,
+    pub(crate) fn of_rows<'e>(
+        topic: Option<&String>,
+        partition_by: &mut [ColumnName],
+        exprs: impl IntoIterator<Item = &'e mut Expr>,
         columns: &MergedSchema,
         bound_columns: &BoundColumns,
         event_time: &str,
-    ) -> Result<(Self, Window), EngineError> {
+    ) -> Result<Self, EngineError> {
         let names = &bound_columns.names;
-        let topic = window.topic.as_deref();
-        let topics = window.topic.as_ref().map(std::slice::from_ref);
         // It has no variables that could be of other topics.
         let original = Pattern::algebra(PatternNode::Variable(String::new()));
+        let topics = topic.map(std::slice::from_ref);
         let binder = Binder { original: &original, topics, columns, names };
-        let mut bound = window.clone();
-        for column in &mut bound.partition_by {
+        for column in partition_by {
             *column = binder.shared(column)?;
         }
         let time = ColumnName::unquoted(event_time);
         let event_time = binder.shared(&time).map_or_else(|_| TIME.to_owned(), |column| column.name);
-        let measures = bound.measures.iter_mut().map(|measure| &mut measure.value);
-        measures.chain(&mut bound.condition).try_for_each(|expr| binder.bind(expr, topic))?;
+        exprs.into_iter().try_for_each(|expr| binder.bind(expr, topic.map(String::as_str)))?;
         let schema = Arc::clone(&bound_columns.schema);
-        Ok((Self { schema, event_time, merged: names.len() }, bound))
+        Ok(Self { schema, event_time, merged: names.len() })
     }
 
     /// Rows of the merged schema as rows of the bound one.

@@ -14,6 +14,7 @@ use cepheid_event::{EventError, MergedBatch, MergedSchema, Released, resolve_col
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use super::anomaly_rule::AnomalyRule;
 use super::derived::TopicEvents;
 use super::graph::TopicUses;
 use super::rules::AnyRule;
@@ -86,6 +87,7 @@ impl Level {
         if released.ended {
             // What was derived at the end may lie ahead of the clock, and what comes after all may be of times before it.
             self.stage.windows.iter_mut().for_each(WindowRule::begin_anew);
+            self.stage.anomalies.iter_mut().for_each(AnomalyRule::begin_anew);
         }
     }
 

@@ -6,12 +6,14 @@
 //! After an error the engine is as it was before the call.
 
 mod affected;
+mod anomaly_rule;
 mod binding;
 mod call;
 pub(crate) mod derived;
 mod deriving;
 mod graph;
 mod history;
+mod keys;
 mod level;
 mod level_snapshot;
 mod processor_rule;
@@ -334,6 +336,17 @@ impl RuleStats {
                     bytes: rule.bytes(),
                 }
             }
+            AnyRule::Anomaly(rule) => Self {
+                name: rule.name.clone(),
+                fingerprint: rule.fingerprint.clone(),
+                strategy: Strategy::Anomalies,
+                live_runs: 0,
+                keys: rule.keys(),
+                matches: rule.reported(),
+                rows_visited: rule.visited(),
+                runs_visited: 0,
+                bytes: rule.bytes(),
+            },
             AnyRule::Processor(rule) => Self {
                 name: rule.name.clone(),
                 fingerprint: rule.fingerprint(),

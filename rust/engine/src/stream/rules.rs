@@ -1,11 +1,12 @@
-//! The rules of an engine, patterns, windows and processors: how they are named, added, replaced and removed.
+//! The rules of an engine, patterns, windows, anomaly rules and processors: how they are named, added, replaced and removed.
 
-use cepheid_ir::{Pattern, PatternError, Window};
+use cepheid_ir::{Anomaly, Pattern, PatternError, Window};
 use cepheid_matcher::Strategy;
 use cepheid_matcher::threads::THREADS_MAX;
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
+use super::anomaly_rule::AnomalyRule;
 use super::binding::topics_named;
 use super::derived::{RuleLabel, late_topic};
 use super::graph::{self, Node};
@@ -24,8 +25,16 @@ pub enum RuleSpec {
     Pattern(Box<Pattern>),
     /// Values of the rows of windows.
     Window(Box<Window>),
+    /// Values that stand out.
+    Anomaly(Box<Anomaly>),
     /// A function of batches.
     Processor(Processor),
+}
+
+impl From<Anomaly> for RuleSpec {
+    fn from(rule: Anomaly) -> Self {
+        Self::Anomaly(Box::new(rule))
+    }
 }
 
 impl From<Processor> for RuleSpec {
@@ -50,6 +59,7 @@ impl From<Window> for RuleSpec {
 pub(super) enum MadeRule {
     Pattern(Box<Rule>),
     Window(Box<WindowRule>),
+    Anomaly(Box<AnomalyRule>),
     Processor(Box<ProcessorRule>),
 }
 
@@ -58,6 +68,7 @@ impl MadeRule {
         match self {
             Self::Pattern(rule) => AnyRule::Pattern(rule),
             Self::Window(rule) => AnyRule::Window(rule),
+            Self::Anomaly(rule) => AnyRule::Anomaly(rule),
             Self::Processor(rule) => AnyRule::Processor(rule),
         }
     }
@@ -66,6 +77,7 @@ impl MadeRule {
         match self {
             Self::Pattern(rule) => name.clone_into(&mut rule.name),
             Self::Window(rule) => name.clone_into(&mut rule.name),
+            Self::Anomaly(rule) => name.clone_into(&mut rule.name),
             Self::Processor(rule) => name.clone_into(&mut rule.name),
         }
     }
@@ -76,6 +88,7 @@ impl MadeRule {
 pub(super) enum AnyRule<'a> {
     Pattern(&'a Rule),
     Window(&'a WindowRule),
+    Anomaly(&'a AnomalyRule),
     Processor(&'a ProcessorRule),
 }
 
@@ -84,6 +97,7 @@ impl<'a> AnyRule<'a> {
         match self {
             Self::Pattern(rule) => &rule.name,
             Self::Window(rule) => &rule.name,
+            Self::Anomaly(rule) => &rule.name,
             Self::Processor(rule) => &rule.name,
         }
     }
@@ -93,6 +107,7 @@ impl<'a> AnyRule<'a> {
         match self {
             Self::Pattern(rule) => rule.topics.as_deref(),
             Self::Window(rule) => rule.window.topic.as_ref().map(std::slice::from_ref),
+            Self::Anomaly(rule) => rule.rule.topic.as_ref().map(std::slice::from_ref),
             Self::Processor(rule) => Some(std::slice::from_ref(&rule.topic)),
         }
     }
@@ -107,6 +122,7 @@ impl<'a> AnyRule<'a> {
         match self {
             Self::Pattern(rule) => topics_named(&rule.pattern),
             Self::Window(rule) => rule.window.topic.iter().cloned().collect(),
+            Self::Anomaly(rule) => rule.rule.topic.iter().cloned().collect(),
             Self::Processor(rule) => vec![rule.topic.clone()],
         }
     }
@@ -116,6 +132,7 @@ impl<'a> AnyRule<'a> {
         match self {
             Self::Pattern(rule) => rule.derived_topics(),
             Self::Window(rule) => vec![rule.emits().to_owned()],
+            Self::Anomaly(rule) => vec![rule.emits().to_owned()],
             Self::Processor(rule) => vec![rule.emits().to_owned()],
         }
     }
@@ -125,6 +142,7 @@ impl<'a> AnyRule<'a> {
         match self {
             Self::Pattern(rule) => rule.derives(topic),
             Self::Window(rule) => rule.emits() == topic,
+            Self::Anomaly(rule) => rule.emits() == topic,
             Self::Processor(rule) => rule.emits() == topic,
         }
     }
@@ -134,6 +152,7 @@ impl<'a> AnyRule<'a> {
         let strategy = match self {
             Self::Pattern(rule) => rule.strategy(),
             Self::Window(_) => Strategy::Windows,
+            Self::Anomaly(_) => Strategy::Anomalies,
             Self::Processor(_) => Strategy::Processor,
         };
         RuleLabel { name: self.name(), strategy }
@@ -197,6 +216,9 @@ impl Engine {
             }
             RuleSpec::Window(window) => {
                 MadeRule::Window(Box::new(WindowRule::new(*window, number, event_time)?))
+            }
+            RuleSpec::Anomaly(rule) => {
+                MadeRule::Anomaly(Box::new(AnomalyRule::new(*rule, number, event_time)?))
             }
             RuleSpec::Processor(processor) => {
                 MadeRule::Processor(Box::new(ProcessorRule::new(processor, number)))
@@ -405,11 +427,12 @@ impl Engine {
 impl Stage {
     pub(super) fn all_rules(&self) -> impl Iterator<Item = AnyRule<'_>> + Clone {
         let windows = self.windows.iter().map(AnyRule::Window);
+        let anomalies = self.anomalies.iter().map(AnyRule::Anomaly);
         let processors = self.processors.iter().map(AnyRule::Processor);
-        self.rules.iter().map(AnyRule::Pattern).chain(windows).chain(processors)
+        self.rules.iter().map(AnyRule::Pattern).chain(windows).chain(anomalies).chain(processors)
     }
 
-    /// A rule by place: patterns first, then windows, then processors.
+    /// A rule by place: patterns first, then windows, anomaly rules and processors.
     pub(super) fn rule_at(&self, place: usize) -> AnyRule<'_> {
         match self.rules.get(place) {
             Some(rule) => AnyRule::Pattern(rule),
@@ -421,6 +444,7 @@ impl Stage {
     fn put(&mut self, rule: MadeRule, place: Option<usize>) {
         match rule {
             MadeRule::Window(rule) => self.windows.push(*rule),
+            MadeRule::Anomaly(rule) => self.anomalies.push(*rule),
             MadeRule::Processor(rule) => self.processors.push(*rule),
             MadeRule::Pattern(mut rule) => {
                 let place = place.unwrap_or(self.rules.len());
@@ -434,6 +458,7 @@ impl Stage {
     /// Takes a rule out, and says where it stood if it is a pattern.
     fn take(&mut self, name: &str) -> Option<usize> {
         self.windows.retain(|rule| rule.name != name);
+        self.anomalies.retain(|rule| rule.name != name);
         self.processors.retain(|rule| rule.name != name);
         let place = self.rules.iter().position(|rule| rule.name == name)?;
         let old = self.rules.remove(place);

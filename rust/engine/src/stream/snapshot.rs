@@ -22,6 +22,7 @@ use cepheid_matcher::step_lists::{SavedLists, StepListsState, load as load_lists
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::anomaly_rule::{AnomalyRule, SavedAnomalyRule};
 use super::history::History;
 use super::level::Level;
 use super::level_snapshot::SavedLevel;
@@ -94,11 +95,12 @@ struct SavedRule<S = SavedShards> {
     state: S,
 }
 
-/// The rules of one level: patterns, windows, and processors.
+/// The rules of one level: patterns, windows, anomaly rules, and processors.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SavedStage {
     patterns: Vec<SavedRule>,
     windows: Vec<SavedWindowRule>,
+    anomalies: Vec<SavedAnomalyRule>,
     processors: Vec<SavedProcessor>,
 }
 
@@ -306,6 +308,7 @@ impl Stage {
         Ok(SavedStage {
             patterns: self.rules.iter().map(pattern).collect(),
             windows: self.windows.iter().map(WindowRule::save).collect::<Result<_, _>>()?,
+            anomalies: self.anomalies.iter().map(AnomalyRule::save).collect::<Result<_, _>>()?,
             processors: self.processors.iter().map(ProcessorRule::save).collect::<Result<_, _>>()?,
         })
     }
@@ -382,6 +385,7 @@ impl Stage {
         event_time: &str,
     ) -> Result<(), EngineError> {
         self.load_windows(saved.windows, columns, event_time)?;
+        self.load_anomalies(saved.anomalies, columns, event_time)?;
         self.load_processors(saved.processors, event_time)?;
         let mut given = std::mem::take(&mut self.rules);
         let bound = self.bound_columns(columns);
@@ -510,7 +514,7 @@ fn unpacked(bytes: &[u8]) -> Result<(Body, SavedRules), EngineError> {
             };
             let patterns: Vec<SavedRule> = rules.into_iter().map(of_runs).collect();
             let order = patterns.iter().map(|rule| rule.name.clone()).collect();
-            let sources = SavedStage { patterns, windows: vec![], processors: vec![] };
+            let sources = SavedStage { patterns, windows: vec![], anomalies: vec![], processors: vec![] };
             ((body, SavedRules { sources, levels: vec![], passed_on: vec![], order }), rest)
         })
     } else {

@@ -10,6 +10,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::affected::{Affected, Concerned, Seat};
+use super::anomaly_rule::AnomalyRule;
 use super::binding::BoundColumns;
 use super::derived::{Part, TopicEvents, by_topic};
 use super::deriving::derive;
@@ -29,6 +30,7 @@ use crate::error::EngineError;
 pub(crate) struct Stage {
     pub(super) rules: Vec<Rule>,
     pub(super) windows: Vec<WindowRule>,
+    pub(super) anomalies: Vec<AnomalyRule>,
     pub(super) processors: Vec<ProcessorRule>,
     pub(super) history: History,
     /// Place of the next row in the order of all rows.
@@ -52,6 +54,7 @@ impl Default for Stage {
         Self {
             rules: vec![],
             windows: vec![],
+            anomalies: vec![],
             processors: vec![],
             history: History::default(),
             next: 0,
@@ -128,7 +131,9 @@ impl Stage {
         let mut windows = self.windows.iter().filter(|rule| rule.emits() == topic);
         let mut processors = self.processors.iter().filter(|rule| rule.emits() == topic);
         let of_windows = windows.find_map(|rule| rule.output(event_time));
-        Ok(of_windows.or_else(|| processors.find_map(|rule| rule.output(event_time))))
+        let mut anomalies = self.anomalies.iter().filter(|rule| rule.emits() == topic);
+        let of_anomalies = || anomalies.find_map(|rule| rule.output(event_time));
+        Ok(of_windows.or_else(of_anomalies).or_else(|| processors.find_map(|rule| rule.output(event_time))))
     }
 
     /// Lets what has been derived stand, and lets go of what is not needed any more. `columns`: those of its rows.
@@ -143,6 +148,10 @@ impl Stage {
             window.commit();
             window.tidy(released.complete_before);
         }
+        for anomalies in &mut self.anomalies {
+            anomalies.commit();
+            anomalies.tidy(released.complete_before);
+        }
         self.processors.iter_mut().for_each(ProcessorRule::commit);
         self.tidy_history(columns);
     }
@@ -151,6 +160,7 @@ impl Stage {
     pub(super) fn roll_back(&mut self, undo: Undo) {
         self.next = undo.first;
         self.windows.iter_mut().for_each(WindowRule::roll_back);
+        self.anomalies.iter_mut().for_each(AnomalyRule::roll_back);
         self.processors.iter_mut().for_each(ProcessorRule::roll_back);
         self.history.pop(undo.first);
         for touched in undo.touched {
@@ -264,7 +274,7 @@ impl Stage {
         }
         let given = self.process(released, call)?;
         self.advance_windows(released, call, parts)?;
-        let first = self.rules.len() + self.windows.len();
+        let first = self.rules.len() + self.windows.len() + self.anomalies.len();
         for (place, (processor, given)) in self.processors.iter_mut().zip(given).enumerate() {
             parts.extend(given.map(|given| processor.part(given, first + place)));
         }
@@ -282,7 +292,7 @@ impl Stage {
         self.processors.iter_mut().map(given).collect()
     }
 
-    /// Puts released rows to windows. Whatever may raise an error is asked of all of them first: only if one still may
+    /// Puts released rows to windows and anomaly rules. Whatever may raise an error is asked of all of them first: only if one still may
     /// afterwards, or the call may be refused for another reason, is what they keep remembered, which costs as much as it is.
     fn advance_windows(
         &mut self,
@@ -290,7 +300,7 @@ impl Stage {
         call: &Call<'_>,
         parts: &mut Vec<Part>,
     ) -> Result<(), EngineError> {
-        if self.windows.is_empty() {
+        if self.windows.is_empty() && self.anomalies.is_empty() {
             return Ok(());
         }
         let columns = call.columns;
@@ -300,19 +310,30 @@ impl Stage {
         for window in &mut self.windows {
             prepared.push(window.prepare(released, columns, &bound, event_time)?);
         }
+        let judged =
+            self.anomalies.iter_mut().map(|rule| rule.prepare(released, columns, &bound, event_time));
+        let judged = judged.collect::<Result<Vec<_>, _>>()?;
         // Rules that share a topic may turn out not to have the same columns.
-        let shares = |window: &WindowRule| call.uses.is_shared(window.emits());
+        let shares = |topic: &str| call.uses.is_shared(topic);
         if call.options.memory_limit.is_some()
             || call.may_fail_later
             || prepared.iter().flatten().any(|prepared| prepared.may_fail)
-            || self.windows.iter().any(shares)
+            || self.windows.iter().map(WindowRule::emits).any(shares)
+            || self.anomalies.iter().map(AnomalyRule::emits).any(shares)
         {
             self.windows.iter_mut().for_each(WindowRule::begin);
+            self.anomalies.iter_mut().for_each(AnomalyRule::begin);
         }
         let first = self.rules.len();
         for (place, (window, prepared)) in self.windows.iter_mut().zip(prepared).enumerate() {
             if let Some(prepared) = prepared {
                 window.advance(prepared, released, event_time, first + place, parts)?;
+            }
+        }
+        let first = first + self.windows.len();
+        for (place, (rule, prepared)) in self.anomalies.iter_mut().zip(judged).enumerate() {
+            if let Some(prepared) = prepared {
+                parts.extend(rule.advance(prepared, event_time, first + place)?);
             }
         }
         Ok(())
@@ -406,7 +427,8 @@ impl Stage {
 
     fn rule_bytes(&self) -> usize {
         let windows: usize = self.windows.iter().map(WindowRule::bytes).sum();
-        self.rules.iter().map(Rule::bytes).sum::<usize>() + windows
+        let anomalies: usize = self.anomalies.iter().map(AnomalyRule::bytes).sum();
+        self.rules.iter().map(Rule::bytes).sum::<usize>() + windows + anomalies
     }
 
     /// Bytes of its rules, and of rows that they need.
@@ -417,7 +439,8 @@ impl Stage {
     fn greediest_rule(&self) -> String {
         let patterns = self.rules.iter().map(|rule| (rule.bytes(), &rule.name));
         let windows = self.windows.iter().map(|rule| (rule.bytes(), &rule.name));
-        patterns.chain(windows).max().map_or_else(String::new, |(_, name)| name.clone())
+        let anomalies = self.anomalies.iter().map(|rule| (rule.bytes(), &rule.name));
+        patterns.chain(windows).chain(anomalies).max().map_or_else(String::new, |(_, name)| name.clone())
     }
 
     /// Lets go of what a rule does not need any more.

@@ -13,10 +13,8 @@ use cepheid_window::{Arguments, Chunk, WindowPlan, WindowState, Windows, is_in_w
 
 use super::binding::{Binding, BoundColumns};
 use super::derived::{DerivedTable, Part};
+use super::keys::idle_keys;
 use crate::error::EngineError;
-
-/// Keys that nothing is kept of are forgotten once they are so many, and half of all.
-const IDLE_KEYS_MAX: usize = 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -97,18 +95,7 @@ impl WindowRule {
     pub(crate) fn new(window: Window, number: usize, event_time: &str) -> Result<Self, EngineError> {
         let fingerprint = window.fingerprint();
         window.validate()?;
-        if let Some(column) = &window.event_time
-            && !column.name.eq_ignore_ascii_case(event_time)
-        {
-            return Err(cepheid_ir::PatternError::InvalidExpression {
-                context: "a window in a stream".into(),
-                problem: format!(
-                    "it goes by `{}`, but the event time of the engine is `{event_time}`; name that, or none",
-                    column.name
-                ),
-            }
-            .into());
-        }
+        event_time_is_that_of_the_engine("a window", window.event_time.as_ref(), event_time)?;
         let window = window.normalise();
         let name = window.name.clone().unwrap_or_else(|| format!("rule-{number}"));
         Ok(Self {
@@ -181,7 +168,10 @@ impl WindowRule {
         {
             return Ok(Some(Arc::clone(compiled)));
         }
-        let (binding, window) = Binding::of_window(&self.window, columns, bound, event_time)?;
+        let mut window = self.window.clone();
+        let topic = window.topic.as_ref();
+        let exprs = window.measures.iter_mut().map(|measure| &mut measure.value).chain(&mut window.condition);
+        let binding = Binding::of_rows(topic, &mut window.partition_by, exprs, columns, bound, event_time)?;
         let time = ColumnName { name: binding.event_time.clone(), quoted: true };
         let column = cepheid_event::resolve_column(&binding.schema, &time.name, true)?;
         let plan = WindowPlan::compile(&window, &binding.schema, column)?;
@@ -376,16 +366,10 @@ impl WindowRule {
     /// Lets go of keys that nothing is kept of. To be called between calls.
     pub(crate) fn tidy(&mut self, complete_before: Option<i64>) {
         let (Some(keys), Some(state)) = (&mut self.kept.keys, &mut self.kept.state) else { return };
-        if keys.len() < 2 * IDLE_KEYS_MAX || keys.len() < 2 * self.tidied {
-            return;
-        }
-        let kept = state.keys_kept(keys.len(), complete_before);
-        let count = kept.iter().filter(|kept| **kept).count();
-        if keys.len() - count >= IDLE_KEYS_MAX.max(count) {
+        if let Some(kept) = idle_keys(keys, &mut self.tidied, |keys| state.keys_kept(keys, complete_before)) {
             keys.retain(&kept);
             state.retain_keys(&kept);
         }
-        self.tidied = keys.len();
     }
 
     /// Keys that there are numbers for.
@@ -398,6 +382,27 @@ impl WindowRule {
         let keys = self.kept.keys.as_ref().map_or(0, KeyTable::bytes);
         let waiting = self.kept.waiting.as_ref().map_or(0, |waiting| waiting.batch.get_array_memory_size());
         keys + waiting + self.kept.state.as_ref().map_or(0, WindowState::bytes)
+    }
+}
+
+/// A rule that goes by a column of time must go by that of the engine.
+pub(super) fn event_time_is_that_of_the_engine(
+    what: &str,
+    own: Option<&ColumnName>,
+    event_time: &str,
+) -> Result<(), EngineError> {
+    match own {
+        Some(column) if !column.name.eq_ignore_ascii_case(event_time) => {
+            Err(cepheid_ir::PatternError::InvalidExpression {
+                context: format!("{what} in a stream"),
+                problem: format!(
+                    "it goes by `{}`, but the event time of the engine is `{event_time}`; name that, or none",
+                    column.name
+                ),
+            }
+            .into())
+        }
+        _ => Ok(()),
     }
 }
 

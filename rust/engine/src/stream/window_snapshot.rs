@@ -1,14 +1,12 @@
 //! Windows of an engine as plain data.
 
-use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{Field, Schema};
-use cepheid_event::EventError;
+use arrow_array::RecordBatch;
 use cepheid_ir::PatternError;
 use cepheid_window::{SavedWindows, WindowState};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 use super::binding::BoundColumns;
+use super::keys::{SavedKeys, load_keys, save_keys};
 use super::snapshot::{differ, from_ipc, paired, refuse, to_ipc};
 use super::stage::Stage;
 use super::window_rule::{Waiting, WindowRule};
@@ -28,9 +26,7 @@ pub(super) struct SavedWindowRule {
 
 #[derive(Serialize, Deserialize)]
 struct SavedKept {
-    num_keys: u64,
-    /// Values of the keys, by number, in Arrow IPC; without columns there is nothing to write.
-    keys: Option<Vec<u8>>,
+    keys: SavedKeys,
     windows: SavedWindows,
     waiting: Option<Vec<u8>>,
     times: Vec<i64>,
@@ -68,22 +64,10 @@ impl WindowRule {
                     construct: format!("a snapshot of rule `{}`, which keeps nested values,", self.name),
                     hint: "ask for a plain part of them".into(),
                 })?;
-                let numbers: Vec<u32> = (0..keys.len() as u32).collect();
-                let columns = keys.values(&numbers)?;
-                let fields: Vec<Field> = columns
-                    .iter()
-                    .enumerate()
-                    .map(|(place, column)| Field::new(place.to_string(), column.data_type().clone(), true))
-                    .collect();
-                let options = RecordBatchOptions::new().with_row_count(Some(numbers.len()));
-                let batch =
-                    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
-                        .map_err(EventError::from)?;
                 let ipc = |batch: &RecordBatch| to_ipc(&batch.schema(), Some(batch));
                 let waiting = self.kept.waiting.as_ref();
                 Some(SavedKept {
-                    num_keys: keys.len() as u64,
-                    keys: (batch.num_columns() > 0).then(|| ipc(&batch)).transpose()?,
+                    keys: save_keys(keys)?,
                     windows,
                     waiting: waiting.map(|waiting| ipc(&waiting.batch)).transpose()?,
                     times: waiting.map_or_else(Vec::new, |waiting| waiting.times.to_vec()),
@@ -120,24 +104,8 @@ impl WindowRule {
             (Some(kept), Some(compiled)) => (kept, compiled),
         };
         let keys = self.kept.keys.as_mut().expect("made when it was compiled");
-        let Ok(count) = u32::try_from(kept.num_keys) else { return refuse("it has too many keys") };
-        let columns = match &kept.keys {
-            Some(ipc) => from_ipc(ipc)?.columns().to_vec(),
-            None => vec![],
-        };
-        let types_fit = columns.len() == compiled.plan.keys().len()
-            && columns.iter().zip(compiled.plan.keys()).all(|(column, key)| {
-                column.len() == count as usize
-                    && column.data_type() == compiled.plan.schema().field(*key).data_type()
-            });
-        if !types_fit || columns.is_empty() && count > 1 {
-            return refuse("its keys are of other columns");
-        }
-        let numbers = keys.numbers(&columns, count as usize)?;
-        if !numbers.iter().copied().eq(0..count) {
-            return refuse("its keys are not told apart");
-        }
-        match WindowState::load(&compiled.plan, kept.windows, count as usize) {
+        load_keys(keys, &kept.keys, compiled.plan.keys(), compiled.plan.schema())?;
+        match WindowState::load(&compiled.plan, kept.windows, keys.len()) {
             Ok(state) => self.kept.state = Some(state),
             Err(reason) => return refuse(reason),
         }
