@@ -1,0 +1,99 @@
+"""The axis of a timeline: what its values are, and where its ticks stand."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+Unit = Literal["row", "number", "time"]
+
+_SECOND = 1_000_000_000
+_DAY = 86_400 * _SECOND
+# Steps that are read easily, in nanoseconds; below a second and from ten days on it is 1, 2, 5, 10, 20 and so on.
+_TIME_STEPS = [
+    *(step * _SECOND for step in (1, 2, 5, 10, 15, 30)),
+    *(step * 60 * _SECOND for step in (1, 2, 5, 10, 15, 30)),
+    *(step * 3600 * _SECOND for step in (1, 2, 3, 6, 12)),
+    *(step * _DAY for step in (1, 2, 5)),
+]
+
+
+class Axis(NamedTuple):
+    """An axis.
+
+    Attributes:
+        low: The value at its left end.
+        high: That at its right end, not below `low`. Times are nanoseconds since 1970.
+        unit: What the values are.
+    """
+
+    low: float
+    high: float
+    unit: Unit
+
+    def share(self, value: float) -> float:
+        """How far to the right a value is, from 0 to 1; in the middle if there is but one."""
+        return (value - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+
+
+def axis_of(values: Sequence[float], unit: Unit) -> Axis:
+    """The axis that holds values; of none, from 0 to 1."""
+    return Axis(min(values), max(values), unit) if values else Axis(0, 1, "row")
+
+
+def ticks(axis: Axis, most: int = 6) -> list[tuple[float, str]]:
+    """Values and what stands at them, about `most` of them."""
+    span = axis.high - axis.low
+    if not span:
+        return [(axis.low, value_text(axis.low, axis.unit))]
+    if isinstance(axis.low, int) and isinstance(axis.high, int):
+        step = _whole_step(-(-span // most), axis.unit)
+        # In whole numbers throughout: floats do not tell nanoseconds of today from each other.
+        first, last = -(-axis.low // step), axis.high // step
+    else:
+        power = max(math.floor(math.log10(span / most)), -300)
+        step = next(step for step in (10.0**power * many for many in (1, 2, 5, 10)) if step >= span / most)
+        first, last = math.ceil(axis.low / step), math.floor(axis.high / step)
+    return [(place * step, _tick_text(place * step, step, axis.unit)) for place in range(int(first), int(last) + 1)]
+
+
+def axis_text(axis: Axis) -> str:
+    """What is to be said of the axis beside its ticks."""
+    if axis.unit == "time":
+        return f"{value_text(axis.low, axis.unit)} to {value_text(axis.high, axis.unit)}"
+    return "row number" if axis.unit == "row" else ""
+
+
+def _whole_step(least: float, unit: Unit) -> int:
+    if unit == "time" and _SECOND <= 2 * least and least <= _TIME_STEPS[-1]:
+        return next(step for step in _TIME_STEPS if step >= least)
+    scale = _DAY if unit == "time" and least > _DAY else 1
+    step = scale
+    while step * 10 < least:
+        step *= 10
+    return next(step * many for many in (1, 2, 5, 10) if step * many >= least)
+
+
+def _tick_text(value: float, step: float, unit: Unit) -> str:
+    text = value_text(value, unit)
+    if unit != "time":
+        return text
+    day, _, clock = text.partition(" ")
+    # A day's begin is told by its date.
+    return day if step >= _DAY or clock == "00:00:00" else clock or day
+
+
+def value_text(value: float, unit: Unit) -> str:
+    """A value in full: of a time all digits that are not zero."""
+    if unit != "time":
+        return f"{value:,}" if isinstance(value, int) else f"{value:.10g}"
+    seconds, rest = divmod(int(value), _SECOND)
+    try:
+        moment = dt.datetime(1970, 1, 1) + dt.timedelta(seconds=seconds)
+    except OverflowError:
+        # A date that Python does not have.
+        return f"{seconds} s"
+    fraction = f".{rest:09}".rstrip("0") if rest else ""
+    return f"{moment:%Y-%m-%d %H:%M:%S}{fraction}"
