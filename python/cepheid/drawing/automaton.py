@@ -87,6 +87,9 @@ def automaton(root: Any) -> Automaton:
     """The automaton of a row pattern: of the tree that `Pattern.to_dict` gives."""
     builder = _Builder()
     end = builder.part(root, 0, _Scope())
+    if end in builder.bars:
+        # A bar is no state to end in.
+        end = builder.free(end, builder.state())
     return Automaton(
         tuple(builder.arrows),
         {state: tuple(lines) for state, lines in builder.guards.items()},
@@ -138,23 +141,25 @@ class _Builder:
                 return self._absence(root["absent"], start, scope, into)
             case "anchor":
                 edge = "before the first row of all" if root["anchor"] == "start" else "after the last row of all"
-                return self._free(start, self._target(into), "anchor", edge)
+                return self.free(start, self._target(into), "anchor", edge)
         assert root == "empty", root_tag(root)
-        return start if into is None else self._free(start, into, "skip")
+        return start if into is None else self.free(start, into, "skip")
 
-    def _state(self) -> int:
+    def state(self) -> int:
+        """A new state."""
         self.states += 1
         return self.states - 1
 
     def _target(self, into: int | None) -> int:
-        return self._state() if into is None else into
+        return self.state() if into is None else into
 
     def _add(self, arrow: Arrow) -> int:
         self.arrows.append(arrow)
         self._left.add(arrow.source)
         return arrow.target
 
-    def _free(self, source: int, target: int, role: Role = "pass", *notes: str) -> int:
+    def free(self, source: int, target: int, role: Role = "pass", *notes: str) -> int:
+        """Adds an arrow that takes no row, and gives the state that it leads to."""
         return self._add(Arrow(source, target, role, notes=notes))
 
     def _row(self, source: int, target: int, variable: str, scope: _Scope) -> int:
@@ -162,10 +167,10 @@ class _Builder:
 
     def _own(self, state: int, scope: _Scope) -> int:
         """The state, or one behind it, if something else leaves or may leave it."""
-        return self._free(state, self._state()) if scope.shared or state in self._left else state
+        return self.free(state, self.state()) if scope.shared or state in self._left else state
 
     def _ended(self, end: int, into: int | None) -> int:
-        return end if into is None else self._free(end, into)
+        return end if into is None else self.free(end, into)
 
     def _sequence(self, steps: Sequence[Any], start: int, scope: _Scope, into: int | None) -> int:
         takes = [_takes_rows(step["node"]) for step in steps]
@@ -192,9 +197,9 @@ class _Builder:
         parts, contiguity = body["parts"], body.get("contiguity", STRICT)
         if len(parts) <= SPELLED_ORDERS and all(root_tag(part) == "variable" for part in parts):
             return self._orders([part["variable"] for part in parts], contiguity, start, scope, into)
-        fork, join = self._state(), self._state()
+        fork, join = self.state(), self.state()
         self.bars |= {fork, join}
-        self._free(start, fork, "all_of", "all of these, in any order")
+        self.free(start, fork, "all_of", "all of these, in any order")
         inner = scope._replace(first=False, last=False, contiguity=contiguity)
         return self._ended(self._ways(parts, fork, inner, join), into)
 
@@ -208,7 +213,7 @@ class _Builder:
                 behind = there | 1 << place
                 if behind != there:
                     if behind not in states:
-                        states[behind] = self._state()
+                        states[behind] = self.state()
                     self._row(states[there], states[behind], variable, at)
         return states[whole]
 
@@ -216,18 +221,18 @@ class _Builder:
         part, quantifier = body["node"], body["quantifier"]
         low, high = quantifier["min"], quantifier["max"]
         if high == 0:
-            return self._free(start, self._target(into), "skip")
+            return self.free(start, self._target(into), "skip")
         if high == 1:
             said = _noted(scope, *_until(quantifier))
             if low:
                 return self.part(part, start, said, into)
             end = self.part(part, start, said._replace(shared=True), self._target(into))
-            return self._free(start, end, "skip", *_preference(quantifier))
+            return self.free(start, end, "skip", *_preference(quantifier))
         counted = counts_text(low, high)
         notes = (*([counted] if counted else []), *_preference(quantifier), *_until(quantifier))
         relation = quantifier.get("contiguity", STRICT)
         if root_tag(part) == "variable":
-            end = self._row(start, self._state(), part["variable"], scope)
+            end = self._row(start, self.state(), part["variable"], scope)
             self._row(end, end, part["variable"], _noted(scope, *notes)._replace(contiguity=relation))
         else:
             begin = self._own(start, scope)
@@ -236,8 +241,8 @@ class _Builder:
                 self._add(Arrow(end, begin, "again", None, relation, tuple(leading(part)), notes))
         if low:
             return self._ended(end, into)
-        outer = self._free(end, self._target(into))
-        return self._free(start, outer, "skip")
+        outer = self.free(end, self._target(into))
+        return self.free(start, outer, "skip")
 
     def _absence(self, body: dict[str, Any], start: int, scope: _Scope, into: int | None) -> int:
         text = absence_text(

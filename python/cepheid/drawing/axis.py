@@ -43,20 +43,18 @@ def axis_of(values: Sequence[float], unit: Unit) -> Axis:
     return Axis(min(values), max(values), unit) if values else Axis(0, 1, "row")
 
 
-def ticks(axis: Axis, most: int = 6) -> list[tuple[float, str]]:
+def ticks(axis: Axis, most: int = 5) -> list[tuple[float, str]]:
     """Values and what stands at them, about `most` of them."""
     span = axis.high - axis.low
     if not span:
         return [(axis.low, value_text(axis.low, axis.unit))]
     if isinstance(axis.low, int) and isinstance(axis.high, int):
-        step = _whole_step(-(-span // most), axis.unit)
-        # In whole numbers throughout: floats do not tell nanoseconds of today from each other.
-        first, last = -(-axis.low // step), axis.high // step
-    else:
-        power = max(math.floor(math.log10(span / most)), -300)
-        step = next(step for step in (10.0**power * many for many in (1, 2, 5, 10)) if step >= span / most)
-        first, last = math.ceil(axis.low / step), math.floor(axis.high / step)
-    return [(place * step, _tick_text(place * step, step, axis.unit)) for place in range(int(first), int(last) + 1)]
+        return _whole_ticks(axis.low, axis.high, most, axis.unit)
+    least = max(span / most, 1e-300)
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next((step for step in (power, power * 2, power * 5) if step >= least), power * 10)
+    places = range(math.ceil(axis.low / step), math.floor(axis.high / step) + 1)
+    return [(place * step, value_text(place * step, axis.unit)) for place in places]
 
 
 def axis_text(axis: Axis) -> str:
@@ -66,21 +64,24 @@ def axis_text(axis: Axis) -> str:
     return "row number" if axis.unit == "row" else ""
 
 
-def _whole_step(least: float, unit: Unit) -> int:
-    if unit == "time" and _SECOND <= 2 * least and least <= _TIME_STEPS[-1]:
+def _whole_ticks(low: int, high: int, most: int, unit: Unit) -> list[tuple[float, str]]:
+    """In whole numbers throughout: floats do not tell nanoseconds of today from each other."""
+    step = _whole_step(-(-(high - low) // most), unit)
+    values = range(-(-low // step) * step, high + 1, step)
+    return [(value, _tick_text(value, step) if unit == "time" else value_text(value, unit)) for value in values]
+
+
+def _whole_step(least: int, unit: Unit) -> int:
+    if unit == "time" and _SECOND // 2 < least <= _TIME_STEPS[-1]:
         return next(step for step in _TIME_STEPS if step >= least)
-    scale = _DAY if unit == "time" and least > _DAY else 1
-    step = scale
+    step = _DAY if unit == "time" and least > _DAY else 1
     while step * 10 < least:
         step *= 10
     return next(step * many for many in (1, 2, 5, 10) if step * many >= least)
 
 
-def _tick_text(value: float, step: float, unit: Unit) -> str:
-    text = value_text(value, unit)
-    if unit != "time":
-        return text
-    day, _, clock = text.partition(" ")
+def _tick_text(value: int, step: int) -> str:
+    day, _, clock = value_text(value, "time").partition(" ")
     # A day's begin is told by its date.
     return day if step >= _DAY or clock == "00:00:00" else clock or day
 
