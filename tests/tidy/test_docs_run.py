@@ -19,7 +19,7 @@ PAGES = [
 WITH_CODE = [name for name in PAGES if BLOCK.search((ROOT / name).read_text("utf-8"))]
 # Pages that a newcomer reads first; they must have something that runs.
 MUST_RUN = {"README.md", "CONTRIBUTING.md", "docs/getting-started.md", "docs/guide/sql.md", "docs/guide/algebra.md"}
-MUST_RUN |= {"docs/guide/streams.md", "docs/guide/testing.md", "docs/guide/windows.md"}
+MUST_RUN |= {"docs/guide/streams.md", "docs/guide/pictures.md", "docs/guide/testing.md", "docs/guide/windows.md"}
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

@@ -53,8 +53,9 @@ def ticks(axis: Axis, most: int = 5) -> list[tuple[float, str]]:
     least = max(span / most, 1e-300)
     power = 10.0 ** math.floor(math.log10(least))
     step = next((step for step in (power, power * 2, power * 5) if step >= least), power * 10)
-    places = range(math.ceil(axis.low / step), math.floor(axis.high / step) + 1)
-    return [(place * step, value_text(place * step, axis.unit)) for place in places]
+    values = [place * step for place in range(math.ceil(axis.low / step), math.floor(axis.high / step) + 1)]
+    # Rounding may take the outermost beyond the ends.
+    return [(value, value_text(value, axis.unit)) for value in values if axis.low <= value <= axis.high]
 
 
 def axis_text(axis: Axis) -> str:

@@ -32,7 +32,7 @@ def graphviz(graph: Graph) -> str:
     whole = quoted([graph.heading, *graph.notes])
     lines = [
         "digraph {",
-        f"  graph [rankdir=LR, labelloc=t, fontname=monospace, bgcolor=transparent, label={whole}]",
+        f"  graph [rankdir=LR, labelloc=t, fontname=monospace, label={whole}]",
         "  node [fontname=monospace, fontsize=11]",
         "  edge [fontname=monospace, fontsize=10]",
     ]
