@@ -493,6 +493,7 @@ class Engine(Pictured):
         rules = [
             DrawnRule(name, type(rule).__name__.lower(), rule._read_topics(), tuple(sorted(rule._derived_topics(name))))
             for name in self.rules
+            # Another thread may just have taken it out.
             if (rule := self._rules.get(name)) is not None
         ]
         return rule_graph(rules, [source["topic"] for source in self._native.stats()["sources"]])

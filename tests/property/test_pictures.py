@@ -11,7 +11,7 @@ from generated import EXAMPLES, PROFILE, algebra_patterns, sql_patterns
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cepheid import Pattern
+from cepheid import Pattern, event
 from cepheid.drawing.automaton import Automaton, automaton
 from cepheid.drawing.layout import Extent, Layout, layout
 
@@ -107,6 +107,11 @@ def test_automata_of_the_algebra_take_what_the_patterns_do() -> None:
     assert seen["examples"] >= EXAMPLES
     assert seen["loops"] >= EXAMPLES / 10, seen
     assert seen["taken"] >= EXAMPLES, seen
+
+
+def test_a_loop_that_may_be_left_out_is_not_left_out_in_its_middle() -> None:
+    inner = (event("a").times(0, 2) >> event("b").times(0, 2)).times(0, 2)
+    check_automaton((inner >> event("c")).times(0, 2) >> event("end"), Counter())
 
 
 def test_automata_of_sql_take_what_the_patterns_do() -> None:

@@ -118,9 +118,10 @@ def test_of_several_topics_each_has_lanes_of_its_own():
     assert [title.split("\n")[-1] for title, _, _ in given] == ["1", "3", "5", "9"]
     rows = ["row 0 of auth", "row 0 of bank", "row 1 of auth", "row 1 of bank"]
     assert [title.split("\n")[2] for title, _, _ in given] == rows
-    with pytest.raises(cep.SchemaError) as caught:
-        matches.plot(data={"auth": tables["auth"]}, event_time="ts")
-    assert caught.value.code == "unknown-topic"
+    for missing in ({"auth": tables["auth"]}, tables["auth"]):
+        with pytest.raises(cep.SchemaError) as caught:
+            matches.plot(data=missing, event_time="ts")
+        assert caught.value.code == "unknown-topic"
 
 
 def test_what_a_stream_derives_is_drawn_topic_by_topic():

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from cepheid.drawing.wording import absence_text, bound_text, condition_text, counts_text
+from cepheid.drawing.wording import absence_text, bound_text, condition_text, counts_text, relation_text
 from cepheid.row_pattern import root_parts, root_tag, walk_root
 
 STRICT = "strict"
@@ -52,14 +52,14 @@ class Automaton(NamedTuple):
 
     Attributes:
         arrows: The arrows, in the order in which the pattern is written.
-        guards: By state: what must not come while a match waits there.
+        guards: By state: variables of which no row may come while a match waits there, each with how that is said.
         bars: States between which all parts are there, in any order.
         end: The state in which matches end.
         states: How many states there are.
     """
 
     arrows: tuple[Arrow, ...]
-    guards: dict[int, tuple[str, ...]]
+    guards: dict[int, tuple[tuple[str, str], ...]]
     bars: frozenset[int]
     end: int
     states: int
@@ -92,7 +92,7 @@ def automaton(root: Any) -> Automaton:
         end = builder.free(end, builder.state())
     return Automaton(
         tuple(builder.arrows),
-        {state: tuple(lines) for state, lines in builder.guards.items()},
+        {state: tuple(guards) for state, guards in builder.guards.items()},
         frozenset(builder.bars),
         end,
         builder.states,
@@ -104,7 +104,7 @@ class _Builder:
 
     def __init__(self) -> None:
         self.arrows: list[Arrow] = []
-        self.guards: dict[int, list[str]] = {}
+        self.guards: dict[int, list[tuple[str, str]]] = {}
         self.bars: set[int] = set()
         self.states = 1
         # States that an arrow leaves.
@@ -140,8 +140,7 @@ class _Builder:
             case "absent":
                 return self._absence(root["absent"], start, scope, into)
             case "anchor":
-                edge = "before the first row of all" if root["anchor"] == "start" else "after the last row of all"
-                return self.free(start, self._target(into), "anchor", edge)
+                return self.free(start, self._target(into), "anchor", f"at the {root['anchor']} of its partition")
         assert root == "empty", root_tag(root)
         return start if into is None else self.free(start, into, "skip")
 
@@ -199,7 +198,11 @@ class _Builder:
             return self._orders([part["variable"] for part in parts], contiguity, start, scope, into)
         fork, join = self.state(), self.state()
         self.bars |= {fork, join}
-        self.free(start, fork, "all_of", "all of these, in any order")
+        # The arrows behind the bar say how each follows the one before.
+        said = (
+            [] if scope.first or scope.contiguity == contiguity else [f"the first: {relation_text(scope.contiguity)}"]
+        )
+        self.free(start, fork, "all_of", "all of these, in any order", *said)
         inner = scope._replace(first=False, last=False, contiguity=contiguity)
         return self._ended(self._ways(parts, fork, inner, join), into)
 
@@ -236,7 +239,9 @@ class _Builder:
             self._row(end, end, part["variable"], _noted(scope, *notes)._replace(contiguity=relation))
         else:
             begin = self._own(start, scope)
-            end = self.part(part, begin, scope._replace(shared=False, first=False, last=False))
+            # What leaves the part out leaves `start`, too.
+            shared = not low and begin == start
+            end = self.part(part, begin, scope._replace(shared=shared, first=False, last=False))
             if end != begin:
                 self._add(Arrow(end, begin, "again", None, relation, tuple(leading(part)), notes))
         if low:
@@ -255,7 +260,7 @@ class _Builder:
         if scope.last and not scope.first:
             return self._add(Arrow(start, self._target(into), "absence", body["variable"], notes=(text, *scope.notes)))
         at = self._own(start, scope)
-        self.guards.setdefault(at, []).append(text)
+        self.guards.setdefault(at, []).append((body["variable"], text))
         return self._ended(at, into)
 
 

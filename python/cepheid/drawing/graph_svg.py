@@ -127,7 +127,7 @@ def _to_sides(way: list[Point], edge: Edge, bodies: Sequence[_Body], places: Seq
 
 def _arrow(edge: Edge, way: Sequence[Point], lines: Sequence[str], label: Point | None) -> str:
     parts = [svg.path(svg.curve(way), "cep-edge", dashes=_DASHES.get(edge.kind, ""))]
-    parts.append(svg.arrow_head(way[-1], dx=1 if way[-1].x > way[-2].x or way[-1].x > way[0].x else -1, dy=0))
+    parts.append(svg.arrow_head(way[-1], dx=1 if way[-1].x > way[0].x else -1, dy=0))
     if label is not None:
         y = label.y - LINE_HEIGHT * (len(lines) - 0.5) - 3
         parts.append(svg.lines_of_text(label.x, y, lines))

@@ -56,7 +56,7 @@ def match_timeline(
         counted: How many there are, in words.
         rows: The rows of those that are shown.
         table: The result, if it has one row a match.
-        given: By topic the times of all its rows; under None those of any.
+        given: By topic the times of all its rows; of no topic: None.
         shown: How many are shown.
     """
     notes = []
@@ -93,7 +93,11 @@ def match_timeline(
 
 
 def _ends(rows: Sequence[MatchedRow], table: pa.Table) -> tuple[list[float | None], Unit] | None:
-    """The times of rows from those of the first and the last of each match, if none has more."""
+    """The times of rows from those of the first and the last of each match, if none has more.
+
+    A table of as many rows as matches has one for each: only SQL leaves rows and matches out, and what it gives has no
+    such columns.
+    """
     if "match_start" not in table.column_names or "match_end" not in table.column_names:
         return None
     starts, ends = times_of(table["match_start"]), times_of(table["match_end"])
@@ -114,7 +118,7 @@ def _looked_up(rows: Sequence[MatchedRow], given: Mapping[str | None, Times]) ->
     found: list[float | None] = []
     unit: Unit = "number"
     for row in rows:
-        times = given.get(row.topic, given.get(None))
+        times = given.get(row.topic)
         if times is None:
             of = "no topic that is said" if row.topic is None else f"topic `{row.topic}`"
             raise SchemaError(

@@ -48,6 +48,7 @@ def _given(data: Any, event_time: str | None, topics: set[str]) -> Mapping[str |
     """By topic the times of all rows; where rows are of no topic, under None."""
     if event_time is None:
         return None
-    tables = data if is_topics(topics, data) else {None: data}
+    of = list(topics) if len(topics) == 1 else [None]
+    tables = data if is_topics(topics, data) else dict.fromkeys(of, data)
     given = {topic: given_times(arrow_table(table_of(table)), event_time) for topic, table in tables.items()}
     return given if topics or len(given) > 1 else dict.fromkeys([None], *given.values())

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cepheid import nodes
 from cepheid.drawing.automaton import STRICT, Arrow, Automaton, automaton
 from cepheid.drawing.graph import Edge, EdgeKind, Graph, Node, NodeKind
 from cepheid.drawing.lettering import plain
-from cepheid.drawing.wording import condition_text, distance_text
+from cepheid.drawing.wording import condition_text, distance_text, relation_text
 from cepheid.row_pattern import with_untils
 
-_RELATIONS: dict[str, tuple[EdgeKind, str, str]] = {
-    "strict": ("strict", "the very next row", "solid"),
-    "skip_till_next": ("skip_till_next", "rows that do not fit may lie between", "dashed"),
-    "skip_till_any": ("skip_till_any", "any rows may lie between", "dotted"),
-}
-_ROLES = {
-    "pass": "no row is taken",
-    "skip": "left out: no row is taken",
-    "anchor": "at an edge of the partition: no row is taken",
-    "absence": "no row is taken",
-    "all_of": "no row is taken",
+_STYLES: dict[str, tuple[EdgeKind, str]] = {
+    "strict": ("strict", "solid"),
+    "skip_till_next": ("skip_till_next", "dashed"),
+    "skip_till_any": ("skip_till_any", "dotted"),
 }
 _NAMES_SHOWN = 12
+
+# What is asked of the rows of a variable: their topic, and their condition.
+Asked = Callable[[str], list[str]]
 
 
 def pattern_graph(data: Mapping[str, Any], predicates: Mapping[str, str]) -> Graph:
@@ -41,12 +37,17 @@ def pattern_graph(data: Mapping[str, Any], predicates: Mapping[str, str]) -> Gra
     drawn = automaton(with_untils(data["root"], called))
     conditions = {entry["variable"]: condition_text(called(entry["condition"])) for entry in data.get("define", ())}
     topics = {entry["variable"]: entry["topic"] for entry in data.get("topics", ())}
+
+    def asked(variable: str) -> list[str]:
+        of = [f"of {topics[variable]}"] if variable in topics else []
+        return of + ([conditions[variable]] if variable in conditions else [])
+
     leaving: list[list[Arrow]] = [[] for _ in range(drawn.states)]
     for arrow in drawn.arrows:
         leaving[arrow.source].append(arrow)
-    edges = [_edge(arrow, conditions, topics) for arrow in drawn.arrows]
+    edges = [_edge(arrow, asked) for arrow in drawn.arrows]
     edges += [loop for state, own in enumerate(leaving) if (loop := _waiting(state, own)) is not None]
-    states = tuple(_state(state, drawn, own) for state, own in enumerate(leaving))
+    states = tuple(_state(state, drawn, own, asked) for state, own in enumerate(leaving))
     names = list(dict.fromkeys(arrow.variable for arrow in drawn.arrows if arrow.variable is not None))
     shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
     heading = f"pattern {data['name']}" if data.get("name") else f"pattern of {shown}" if names else "pattern"
@@ -61,8 +62,8 @@ def _called(node: nodes.Node, predicates: Mapping[str, str]) -> nodes.Node:
     return {"column": {"name": predicates[node["column"]["name"]], "quoted": True}}
 
 
-def _state(state: int, drawn: Automaton, leaving: Sequence[Arrow]) -> Node:
-    guards = drawn.guards.get(state, ())
+def _state(state: int, drawn: Automaton, leaving: Sequence[Arrow], asked: Asked) -> Node:
+    guards = [line for variable, text in drawn.guards.get(state, ()) for line in (text, *asked(variable))]
     kind: NodeKind = "state"
     if state in drawn.bars:
         kind = "fork"
@@ -81,22 +82,21 @@ def _awaited(arrow: Arrow) -> Sequence[str]:
     return [arrow.variable] if arrow.role == "row" and arrow.variable is not None else arrow.awaited
 
 
-def _edge(arrow: Arrow, conditions: Mapping[str, str], topics: Mapping[str, str]) -> Edge:
+def _edge(arrow: Arrow, asked: Asked) -> Edge:
     notes = tuple(map(plain, arrow.notes))
     if arrow.role not in ("row", "again"):
         said = ("left out", *notes) if arrow.role == "skip" else notes
-        condition = [f"{arrow.variable}: {conditions.get(arrow.variable, 'every row')}"] if arrow.variable else []
-        return Edge(arrow.source, arrow.target, said, "\n".join([*said, *condition, _ROLES[arrow.role]]), "free")
-    kind, relation, _ = _RELATIONS[arrow.contiguity]
+        # Of an absence, what must not come.
+        said = (*said, *map(plain, asked(arrow.variable))) if arrow.variable is not None else said
+        return Edge(arrow.source, arrow.target, said, "\n".join([*said, "no row is taken"]), "free")
+    kind, _ = _STYLES[arrow.contiguity]
     if arrow.variable is None:
         lines: tuple[str, ...] = ("again", *notes)
         title = [*lines, f"next: {', '.join(arrow.awaited)}"]
     else:
-        of = f" of {topics[arrow.variable]}" if arrow.variable in topics else ""
-        text = conditions.get(arrow.variable, "")
-        lines = (plain(arrow.variable + of), *([plain(text)] if text else []), *notes)
-        title = [arrow.variable + of, text or "every row", *notes]
-    return Edge(arrow.source, arrow.target, lines, "\n".join([*title, relation]), kind)
+        lines = (*map(plain, (arrow.variable, *asked(arrow.variable))), *notes)
+        title = [arrow.variable, *(asked(arrow.variable) or ["every row"]), *notes]
+    return Edge(arrow.source, arrow.target, lines, "\n".join([*title, relation_text(arrow.contiguity)]), kind)
 
 
 def _waiting(state: int, leaving: Sequence[Arrow]) -> Edge | None:
@@ -130,5 +130,5 @@ def _legend(drawn: Automaton) -> list[str]:
     used = {arrow.contiguity for arrow in drawn.arrows if arrow.role in ("row", "again")} - {STRICT}
     if not used:
         return []
-    shown = [entry for contiguity, entry in _RELATIONS.items() if contiguity in used or contiguity == STRICT]
-    return ["; ".join(f"{style}: {relation}" for _, relation, style in shown)]
+    shown = [(style, name) for name, (_, style) in _STYLES.items() if name in used or name == STRICT]
+    return ["; ".join(f"{style}: {relation_text(name)}" for style, name in shown)]

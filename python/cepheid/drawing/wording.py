@@ -9,6 +9,17 @@ from cepheid._native import unparse_expression
 from cepheid.literal import duration_text
 from cepheid.nodes import Node
 
+_RELATIONS = {
+    "strict": "the very next row",
+    "skip_till_next": "rows that do not fit may lie between",
+    "skip_till_any": "any rows may lie between",
+}
+
+
+def relation_text(contiguity: str) -> str:
+    """How a row follows the one before."""
+    return _RELATIONS[contiguity]
+
 
 def condition_text(condition: Node) -> str:
     """A condition as SQL."""
