@@ -197,6 +197,10 @@ class CompiledRule(RuleData):
         """The topics whose rows a predicate is asked of by name."""
         return set() if self.topic is None else {self.topic}
 
+    def _read_topics(self) -> tuple[str | None, ...]:
+        """The topic that it reads; None: whatever there is."""
+        return (self.topic,)
+
     def _derived_topics(self, rule: str) -> set[str]:
         """The topics that it derives as a rule of this name."""
         return {self._emitted(rule)}

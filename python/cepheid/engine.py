@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, final
 
 from cepheid._native import Anomaly as NativeAnomaly
 from cepheid._native import Engine as NativeEngine
@@ -28,9 +28,13 @@ from cepheid.engine_stats import EngineStats, stats_of
 from cepheid.errors import CepheidError, SchemaError
 from cepheid.event_time import time_ns
 from cepheid.options import checked_count
+from cepheid.pictures import Pictured
 from cepheid.predicate import UserPredicate
 from cepheid.processors import Function, Processor, processor
 from cepheid.stream_input import StreamInput, arrow_schema
+
+if TYPE_CHECKING:
+    from cepheid.drawing.graph import Graph
 
 __all__ = ["Engine", "Rules"]
 
@@ -39,7 +43,7 @@ Span = str | dt.timedelta
 
 
 @final
-class Engine:
+class Engine(Pictured):
     """Matches rules in streams, in event time.
 
     Rows are pushed as they arrive, of one topic or of several, and matched in the order of their times: as soon as the
@@ -91,13 +95,15 @@ class Engine:
         ['c']
     """
 
-    __slots__ = ("_clock", "_input", "_native", "_pushers")
+    __slots__ = ("_clock", "_input", "_native", "_pushers", "_rules")
 
     _native: NativeEngine
     # All that there have been: one with events that wait must not be forgotten.
     _pushers: list[Pusher]
     _input: StreamInput
     _clock: Callable[[], int]
+    # By name, to be drawn.
+    _rules: dict[str, Rule]
 
     def __init__(
         self,
@@ -129,6 +135,7 @@ class Engine:
         )
 
         self._input = _stream_input(self._native, compiled)
+        self._rules = _by_name(compiled)
 
     # Rows and time.
 
@@ -340,7 +347,7 @@ class Engine:
         native, predicates = rule._compiled_rule()
         self._check_addable(rule, predicates)
         self._native.add(native)
-        self._input.add_rule(rule, predicates)
+        self._keep(rule, predicates)
 
     def processor(
         self, topic: str, *, emits: str | None = None, name: str | None = None
@@ -404,7 +411,7 @@ class Engine:
         native, predicates = rule._compiled_rule()
         self._check_addable(rule, predicates)
         self._native.replace(name, native)
-        self._input.add_rule(rule, predicates)
+        self._keep(rule, predicates)
 
     def remove(self, name: str) -> None:
         """Takes a rule out. Its partial matches are forgotten.
@@ -425,6 +432,12 @@ class Engine:
         """
         self._native.remove(checked_name(name, "rule"))
         self._input.remove_rule(name)
+        del self._rules[name]
+
+    def _keep(self, rule: Rule, predicates: Sequence[UserPredicate]) -> None:
+        assert rule.name is not None
+        self._input.add_rule(rule, predicates)
+        self._rules[rule.name] = rule
 
     def _check_addable(self, rule: Rule, predicates: Sequence[UserPredicate]) -> None:
         self._input.check_topics(rule, predicates)
@@ -510,7 +523,21 @@ class Engine:
             memory_limit=memory_bytes(memory_limit),
         )
         engine._input = _stream_input(engine._native, compiled)
+        engine._rules = _by_name(compiled)
         return engine
+
+    # Pictures.
+
+    def _graph(self) -> Graph:
+        from cepheid.drawing.rule_graph import DrawnRule, rule_graph
+
+        rules = [
+            DrawnRule(name, type(rule).__name__.lower(), rule._read_topics(), tuple(sorted(rule._derived_topics(name))))
+            for name in self.rules
+            # Another thread may just have taken it out.
+            if (rule := self._rules.get(name)) is not None
+        ]
+        return rule_graph(rules, [source["topic"] for source in self._native.stats()["sources"]])
 
     def __repr__(self) -> str:
         stats = self.stats()
@@ -532,3 +559,7 @@ def _stream_input(native: NativeEngine, compiled: list[Compiled]) -> StreamInput
         rows.check_topics(rule, predicates)
         rows.add_rule(rule, predicates)
     return rows
+
+
+def _by_name(compiled: list[Compiled]) -> dict[str, Rule]:
+    return {rule.name: rule for rule, _, _ in compiled if rule.name is not None}

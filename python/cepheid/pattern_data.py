@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from cepheid import nodes
 from cepheid._native import Pattern as NativePattern
@@ -15,6 +15,7 @@ from cepheid.errors import PatternError
 from cepheid.names import listed_names, nearest_name, resolve_name
 from cepheid.nodes import Node
 from cepheid.options import checked_count
+from cepheid.pictures import Pictured
 from cepheid.predicate import UserPredicate, predicate_column
 from cepheid.root_spelling import NotSpellable, root_code
 from cepheid.row_pattern import (
@@ -27,8 +28,11 @@ from cepheid.row_pattern import (
     without_plain_greed,
 )
 
+if TYPE_CHECKING:
+    from cepheid.drawing.graph import Graph
 
-class PatternData:
+
+class PatternData(Pictured):
     """The tree of a pattern, the conditions of its events, its clauses, and all that can be asked of them."""
 
     __slots__ = ("_body", "_clauses", "_kept")
@@ -386,6 +390,13 @@ class PatternData:
         native = NativePattern.from_json(json.dumps({"cepheid_ir": 1, "pattern": lowered}, allow_nan=False))
         return native, tuple(predicates)
 
+    def _graph(self) -> Graph:
+        from cepheid.drawing.pattern_graph import pattern_graph
+
+        native, predicates = self._compiled()
+        called = {predicate_column(place): predicate.called for place, predicate in enumerate(predicates)}
+        return pattern_graph(json.loads(native.to_json())["pattern"], called)
+
     def _emitted(self, rule: str) -> str:
         """The topic of its matches, if it is a rule of this name, unless it has one of its own."""
         return self._clauses.get("emit") or self.name or rule
@@ -404,6 +415,10 @@ class PatternData:
         own = self._emitted(rule)
         timeouts = {f"{own}.timeout"} if self._clauses.get("timeouts") else set()
         return {own, *timeouts, *(entry["topic"] for entry in self._clauses.get("emit_at", ()))}
+
+    def _read_topics(self) -> tuple[str | None, ...]:
+        """The topics that it reads, in the order in which they are written; None: whatever there is."""
+        return tuple(dict.fromkeys(self._body.topics.get(variable) for variable in self.variables))
 
     def _topics_of(self, predicate: UserPredicate) -> set[str]:
         """The topics whose rows a predicate is asked of by name."""

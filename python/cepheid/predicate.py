@@ -30,6 +30,12 @@ class UserPredicate:
         self.function = function
         self.columns = columns
 
+    @property
+    def called(self) -> str:
+        """How it is said in words: the function's name, and the columns that it is given."""
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        return f"{name}({', '.join(self.columns)})"
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, UserPredicate):
             return NotImplemented

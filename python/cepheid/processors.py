@@ -171,6 +171,10 @@ class Processor:
         """The topic of its events, if it is a rule of this name, unless it has one of its own."""
         return self._emits or self._name or rule
 
+    def _read_topics(self) -> tuple[str | None, ...]:
+        """The topic that it reads."""
+        return (self._topic,)
+
     def _derived_topics(self, rule: str) -> set[str]:
         """The topics that it derives as a rule of this name."""
         return {self._emitted(rule)}

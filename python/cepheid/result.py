@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from cepheid._native import CompactMatches, MatchTable
     from cepheid.derived import Derived
+    from cepheid.drawing.plot import Plot
 
 __all__ = ["UNNAMED_RULE", "Matches"]
 
@@ -22,7 +23,7 @@ __all__ = ["UNNAMED_RULE", "Matches"]
 UNNAMED_RULE = "rule-1"
 
 # What found the rows that windows give.
-_WINDOWS = "windows"
+WINDOWS = "windows"
 
 _SHOWN_ROWS = 10
 _SHOWN_COLUMNS = 12
@@ -280,12 +281,18 @@ class Matches:
             2
         """
         count = _row_count("head", k)
-        if self._found is None and self._compact is not None:
+        if self._found is None:
             import pyarrow as pa
 
             # A match shows at least one row.
-            return pa.table(self._compact.head(count)).slice(0, count)
+            return pa.table(self._first(count)).slice(0, count)
         return self.to_arrow().slice(0, min(count, self.num_rows))
+
+    def _first(self, count: int) -> MatchTable:
+        """At least the first matches: those alone, if they are not built."""
+        if self._found is None and self._compact is not None:
+            return self._compact.head(count)
+        return self._native
 
     def sample(self, k: int = 5, *, seed: int = 0) -> pa.Table:
         """Some rows of the table, each as likely as any other, in the order of the table. All matches are built.
@@ -310,9 +317,44 @@ class Matches:
         table = self.to_arrow()
         return table.take(sorted(random.Random(seed).sample(range(table.num_rows), min(count, table.num_rows))))
 
+    def plot(self, *, limit: int = 50, data: Any = None, event_time: str | None = None) -> Plot:
+        """A timeline of the matched rows: a lane for each variable, a line through the rows of each match.
+
+        Rows stand at their event times where these are known: matches keep those of their first and last rows, so that
+        suffices if none has more than two; with `data` those of all are looked up. Else they stand at their row
+        numbers. Windows are bars from ``window_start`` to ``window_end``, in a lane for each key.
+
+        Args:
+            limit: How many matches, or windows, are shown: the first.
+            data: The rows that were matched, as they were given to `cepheid.match`; of a stream all that were pushed,
+                in that order. Of several topics, a mapping of these to such tables.
+            event_time: The column of `data` that the rows stand at: times, dates or numbers.
+
+        Returns:
+            A picture, with `to_svg` and `save`; notebooks show it.
+
+        Raises:
+            TypeError: `limit` is no whole number, or one of `data` and `event_time` is given without the other.
+            PatternError: `limit` is below 1 (code ``invalid-clause``), or these are rows of sliding windows, which have
+                no begin and end (code ``unsupported``).
+            SchemaError: The data cannot be read as a table, lack the column, or rows that were matched (code
+                ``unsupported-input``).
+
+        Example:
+            >>> import cepheid as cep
+            >>> from cepheid import event
+            >>> rise = cep.seq(event("low", "x < 2"), event("high", "x > 2").one_or_more(), contiguity="strict")
+            >>> table = {"day": [1, 2, 3, 4, 5], "x": [1, 3, 4, 1, 5]}
+            >>> cep.match(rise, table).plot(data=table, event_time="day")
+            <Plot of 2 matches>
+        """
+        from cepheid.drawing.matches_plot import matches_plot
+
+        return matches_plot(self, limit, data, event_time)
+
     def __repr__(self) -> str:
         if self._found is None:
-            return f"Matches: {_count_text(self.count())} matches, not built; head() shows the first"
+            return f"Matches: {counted_matches(self.count())}, not built; head() shows the first"
         title = self._title()
         if not self.column_names:
             return title
@@ -346,10 +388,9 @@ class Matches:
 
     def _title(self) -> str:
         count, rows = len(self), self.num_rows
-        if self.strategy == _WINDOWS:
+        if self.strategy == WINDOWS:
             return f"Matches: {rows:,} row{'' if rows == 1 else 's'} of windows"
-        matches = f"{count:,} match{'' if count == 1 else 'es'}"
-        return f"Matches: {matches}" + ("" if rows == count else f" in {rows:,} rows")
+        return f"Matches: {counted_matches(count)}" + ("" if rows == count else f" in {rows:,} rows")
 
     def _shown(self) -> pa.Table:
         table = self.to_arrow().slice(0, _SHOWN_ROWS)
@@ -382,6 +423,11 @@ def _row_count(method: str, k: Any) -> int:
     if count < 0:
         raise PatternError(f"{method}() takes a number of rows from 0", code="invalid-clause")
     return count
+
+
+def counted_matches(count: int) -> str:
+    """So many matches, in words."""
+    return f"{_count_text(count)} match{'' if count == 1 else 'es'}"
 
 
 def _count_text(count: int) -> str:

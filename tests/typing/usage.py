@@ -8,6 +8,7 @@ from typing import Any, assert_type
 
 import cepheid as cep
 from cepheid import Expr, Matches, Pattern, absent, col, event, prev
+from cepheid.drawing.plot import Plot
 from cepheid.testing import Scenario
 
 condition: Expr = (col.price > prev(col.price)) & ~(col.volume < 100) | col.name.str.lower().like("a%")
@@ -72,6 +73,9 @@ assert_type(cep.Engine.restore(engine.snapshot(), pattern, threads=2), cep.Engin
 assert_type(engine.stats().sources, tuple[cep.SourceStats, ...])
 assert_type(engine.stats().watermark, datetime | None)
 assert_type(engine.rules, tuple[str, ...])
+assert_type(engine.to_svg(), str)
+assert_type(pattern.to_graphviz(), str)
+assert_type(found.plot(limit=3), Plot)
 assert_type(Scenario(pattern).feed({"ts": "5m"}, at="1m", x=1).advance(by="1h").expect("t", {"a": 1}), Scenario)
 
 try:

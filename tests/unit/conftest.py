@@ -1,4 +1,4 @@
-"""Lets the unit tests share `written_down.py` and `engine_state.py`, whichever way pytest imports them."""
+"""Lets the unit tests share their modules that are no tests, whichever way pytest imports them."""
 
 import sys
 from pathlib import Path

@@ -116,7 +116,6 @@ MISTAKES = [
     (lambda _: cep.detect(jumps(), READINGS, event_time=3), TypeError, None, "event_time"),
     (lambda _: cep.detect(jumps(), {"at": [1], "v": [1]}), cep.SchemaError, "unknown-column", "detect"),
     (lambda _: cep.detect(jumps(), READINGS).rows, cep.PatternError, "invalid-expression", "one row"),
-    (lambda _: cep.Engine(jumps(), event_time="ts"), TypeError, None, "not Anomaly"),
 ]
 
 
