@@ -87,7 +87,7 @@ impl Ranks {
     fn add(&mut self, block: usize, change: i32) {
         let mut place = block;
         while let Some(count) = self.counts.get_mut(place) {
-            *count = count.strict_add_signed(change);
+            *count = count.wrapping_add_signed(change);
             place |= place + 1;
         }
     }
@@ -137,6 +137,12 @@ impl Ranks {
         let middle = self.len / 2;
         let upper = self.distance_at(median, middle);
         if self.len % 2 == 1 { upper } else { (self.distance_at(median, middle - 1) + upper) / 2.0 }
+    }
+
+    /// The mean of distances from the median, added up in order of values.
+    pub(crate) fn mean_distance(&self, median: f64) -> f64 {
+        let values = self.blocks.iter().flatten();
+        values.map(|value| (value - median).abs()).sum::<f64>() / self.len as f64
     }
 
     /// The distance from the median with so many less, of those below and those above, each in their order from it on.
