@@ -87,7 +87,7 @@ impl Ranks {
     fn add(&mut self, block: usize, change: i32) {
         let mut place = block;
         while let Some(count) = self.counts.get_mut(place) {
-            *count = count.wrapping_add_signed(change);
+            *count = count.checked_add_signed(change).expect("no more leave than have come");
             place |= place + 1;
         }
     }
