@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from benches.nab.detectors import Candidate, candidates, timed_scores
+from benches.nab.detectors import Candidate, candidates
 from benches.nab.page import PAGE, RECORD, rendered
 from benches.nab.scoring import Labels, score
 
@@ -56,7 +56,7 @@ def measured(labels: Labels) -> dict[str, Any]:
     best: dict[str, tuple[float, Candidate, float]] = {}
     tried: dict[str, int] = {}
     for candidate in candidates():
-        scores, _ = timed_scores(candidate, subset)
+        scores = candidate.scores(subset)
         for threshold in candidate.thresholds:
             tried[candidate.name] = tried.get(candidate.name, 0) + 1
             f1 = score(subset, scores > threshold).f1
@@ -64,8 +64,7 @@ def measured(labels: Labels) -> dict[str, Any]:
                 best[candidate.name] = (f1, candidate, threshold)
     detectors = []
     for name, (_, candidate, threshold) in best.items():
-        scores, microseconds = timed_scores(candidate, labels)
-        flags = scores > threshold
+        flags = candidate.scores(labels) > threshold
         groups = np.array([series.partition("/")[0] for series in labels.series])
         by_group = {
             str(group): score(labels.of(groups == group), flags[groups == group]).as_data()
@@ -79,7 +78,6 @@ def measured(labels: Labels) -> dict[str, Any]:
                 "chosen_on": score(subset, flags[chosen_on]).as_data(),
                 "others": score(others, flags[~chosen_on]).as_data(),
                 "groups": by_group,
-                "microseconds_a_row": round(microseconds, 2),
             }
         )
     return {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -36,12 +35,14 @@ def candidates() -> Iterator[Candidate]:
         yield ours("ewma", {"alpha": alpha, "warm_up": warm_up}, deviations)
     for rows in (100, 300, 1000, 2000):
         yield ours("mad", {"rows": rows, "warm_up": 100}, deviations)
-    for drift, threshold, warm_up in itertools.product((0.5, 1, 2, 4), (5, 20, 50, 200, 1000), (100, 300)):
+    for drift, threshold, warm_up in itertools.product((0.5, 1, 2, 4, 8), (5, 20, 50, 200, 1000, 5000), (100, 300)):
         yield ours("cusum", {"drift": drift, "threshold": threshold, "warm_up": warm_up}, (threshold,))
     margins = (0, 0.1, 0.25, 0.5, 1, 2, 4)
     for (low, high), rows in itertools.product(((0, 1), (0.005, 0.995), (0.05, 0.95)), (500, 1000, 2000)):
         yield ours("quantile_band", {"low": low, "high": high, "rows": rows, "warm_up": 100}, margins)
-    yield ours("rate_of_change", {"limit": 1, "per": "5m"}, tuple(10.0**power for power in range(-2, 8)))
+    for rows in (20, 50, 100, 200, 500, 1000, 2000):
+        yield Candidate("no detector: every nth row", {"n": rows}, (0.5,), every_nth(rows))
+    yield ours("rate_of_change", {"limit": 1, "per": "5m"}, tuple(10.0**power for power in range(-2, 11)))
     for (period, every), alpha, warm_up in itertools.product(
         (("1d", "1h"), ("1d", "15m"), ("7d", "1h")), (0.02, 0.05, 0.1, 0.3), (1, 2, 3)
     ):
@@ -73,6 +74,19 @@ def table_of(labels: Labels) -> pa.Table:
     return pa.table({"series": labels.series, "ts": labels.times, "value": labels.values})
 
 
+def every_nth(rows: int) -> Callable[[Labels], Floats]:
+    """What flags are worth that know nothing."""
+
+    def scores(labels: Labels) -> Floats:
+        _, first = np.unique(labels.series.astype(str), return_index=True)
+        start = np.zeros(len(labels.series), dtype=np.int64)
+        start[first] = first
+        place = np.arange(len(labels.series)) - np.maximum.accumulate(start)
+        return np.asarray(place % rows == rows - 1, dtype=np.float64)
+
+    return scores
+
+
 def theirs(name: str, parameters: dict[str, Any], make: Callable[..., Any]) -> Candidate:
     def scores(labels: Labels) -> Floats:
         result, judge, series = np.full(len(labels.values), np.nan), None, None
@@ -82,7 +96,8 @@ def theirs(name: str, parameters: dict[str, Any], make: Callable[..., Any]) -> C
             result[row] = judge(value)
         return result
 
-    thresholds = (0.8, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9999, 0.99999, 0.999999, 0.9999999, 0.99999999)
+    # Of a distribution function: up to where floats end.
+    thresholds = (0.8, 0.9, 0.95, 0.98, 0.995, *(1 - 10.0**-nines for nines in range(2, 16)))
     return Candidate(name, parameters, thresholds, scores)
 
 
@@ -113,10 +128,3 @@ def half_space_trees(**parameters: Any) -> Callable[[float], float]:
         return score
 
     return judge
-
-
-def timed_scores(candidate: Candidate, labels: Labels) -> tuple[Floats, float]:
-    """The scores and the microseconds that a row took."""
-    start = time.perf_counter()
-    scores = candidate.scores(labels)
-    return scores, (time.perf_counter() - start) / max(1, len(scores)) * 1e6

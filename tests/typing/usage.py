@@ -78,6 +78,14 @@ assert_type(pattern.to_graphviz(), str)
 assert_type(found.plot(limit=3), Plot)
 assert_type(Scenario(pattern).feed({"ts": "5m"}, at="1m", x=1).advance(by="1h").expect("t", {"a": 1}), Scenario)
 
+rule = cep.anomaly(col.value, by=["sensor", col.place], where="value > 0", topic="t")
+assert_type(rule, cep.AnomalyBuilder)
+assert_type(rule.mad(span=timedelta(hours=1), threshold=4).all_rows().named("n").emit("e"), cep.Anomaly)
+assert_type(rule.seasonal("7d", "1h", offset="4d", learn_anomalies=False), cep.Anomaly)
+assert_type(cep.Anomaly.from_dict(rule.cusum().to_dict()), cep.Anomaly)
+assert_type(cep.detect(rule.ewma(0.1), data, threads=2), Matches)
+assert_type(cep.Window.from_json(cep.window(n=cep.count()).rows(3).to_json()), cep.Window)
+
 try:
     cep.match(pattern, data)
 except cep.PatternError as pattern_error:
@@ -96,6 +104,8 @@ event(1)  # type: ignore[arg-type]
 pattern >> "b"  # type: ignore[operator]
 cep.match(pattern)  # type: ignore[call-arg]
 cep.Engine("SELECT")  # type: ignore[arg-type]
+cep.detect(rule, data)  # type: ignore[arg-type]
+rule.ewma("0.1")  # type: ignore[arg-type]
 cep.Engine(pattern, late="keep")  # type: ignore[arg-type]
 engine.push(data, topic=3)  # type: ignore[arg-type]
 engine.advance_to("noon")  # type: ignore[arg-type]

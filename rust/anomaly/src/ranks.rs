@@ -139,6 +139,12 @@ impl Ranks {
         if self.len % 2 == 1 { upper } else { (self.distance_at(median, middle - 1) + upper) / 2.0 }
     }
 
+    /// The mean of distances from the median, added up in order of values.
+    pub(crate) fn mean_distance(&self, median: f64) -> f64 {
+        let values = self.blocks.iter().flatten();
+        values.map(|value| (value - median).abs()).sum::<f64>() / self.len as f64
+    }
+
     /// The distance from the median with so many less, of those below and those above, each in their order from it on.
     fn distance_at(&self, median: f64, rank: usize) -> f64 {
         let half = self.len / 2;

@@ -104,3 +104,25 @@ impl Rolling {
             + self.ranks.bytes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_cannot_be_recent_together_are_refused() {
+        let load = |recent, values: &[f64], times: &[i64]| {
+            let saved = SavedRolling { values: values.to_vec(), times: times.to_vec() };
+            Rolling::load(recent, saved).is_some()
+        };
+        let (two, span) = (RecentRows::Rows(2), RecentRows::SpanNs(10));
+        assert!(load(two, &[2.0, 1.0], &[]) && load(two, &[], &[]));
+        assert!(load(span, &[2.0, 1.0], &[0, 10]) && load(span, &[], &[]));
+        assert!(!load(two, &[1.0, 1.0, 1.0], &[]), "too many");
+        assert!(!load(two, &[1.0], &[0]), "times that nobody asks for");
+        assert!(!load(two, &[f64::NAN], &[]) && !load(two, &[1e200], &[]) && !load(two, &[-0.0], &[]));
+        assert!(!load(span, &[1.0], &[]), "a row without a time");
+        assert!(!load(span, &[1.0, 1.0], &[5, 4]), "backwards");
+        assert!(!load(span, &[1.0, 1.0], &[0, 11]), "too far apart");
+    }
+}

@@ -113,7 +113,11 @@ fn judge(method: AnomalyMethod, before: &[Row], time: i128, value: f64) -> Optio
                 let expected = median(&sorted);
                 let mut distances: Vec<f64> = sorted.iter().map(|other| (other - expected).abs()).collect();
                 distances.sort_by(f64::total_cmp);
-                Judged { expected, score: ratio(0.6745 * (value - expected).abs(), median(&distances)) }
+                let scale = match median(&distances) {
+                    0.0 => 1.253314 * distances.iter().sum::<f64>() / distances.len() as f64,
+                    middle => middle / 0.6745,
+                };
+                Judged { expected, score: ratio((value - expected).abs(), scale) }
             })
         }
         AnomalyMethod::Cusum { drift, warm_up, .. } => {

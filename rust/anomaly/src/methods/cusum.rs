@@ -85,3 +85,27 @@ impl Method for Cusum {
         (sound && (saved.rows > 0 || saved == CusumState::default())).then_some(saved)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_that_no_rows_lead_to_are_refused() {
+        let method = Cusum { drift: 0.5, threshold: 5.0, warm_up: 2 };
+        let state = CusumState { rows: 2, mean: 2.0, squares: 2.0, up: 1.0, down: 0.0 };
+        assert_eq!(method.load(state), Some(state));
+        let unsound = [
+            CusumState { rows: 0, ..state },
+            CusumState { rows: 3, ..state },
+            CusumState { mean: f64::NAN, ..state },
+            CusumState { squares: -1.0, ..state },
+            CusumState { squares: f64::INFINITY, ..state },
+            CusumState { up: 5.5, ..state },
+            CusumState { down: -1.0, ..state },
+        ];
+        for saved in unsound {
+            assert_eq!(method.load(saved), None, "{saved:?}");
+        }
+    }
+}

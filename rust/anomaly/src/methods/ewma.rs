@@ -76,3 +76,32 @@ impl Method for Ewma {
         sound.then_some(saved)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_that_no_rows_lead_to_are_refused() {
+        let method = Ewma { alpha: 0.5, threshold: 3.0, warm_up: 1, learn_anomalies: true };
+        let mut state = EwmaState::default();
+        assert_eq!(method.load(state), Some(state));
+        method.judge(&mut state, 0, 1.0);
+        method.judge(&mut state, 0, 2.0);
+        assert_eq!(method.load(state), Some(state));
+        let of = |weighted| EwmaState { rows: 2, weighted: Some(weighted) };
+        let nowhere = Weighted::new(f64::NAN);
+        let mut negative = Weighted::new(1.0);
+        negative.add(1e200, 0.5);
+        let unsound = [
+            EwmaState { rows: 0, ..state },
+            EwmaState { rows: 1, weighted: None },
+            of(nowhere),
+            of(negative),
+            of(Weighted::new(f64::INFINITY)),
+        ];
+        for saved in unsound {
+            assert_eq!(method.load(saved), None, "{saved:?}");
+        }
+    }
+}

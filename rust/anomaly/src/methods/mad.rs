@@ -5,8 +5,10 @@ use cepheid_ir::RecentRows;
 use super::{Method, Verdict, ratio};
 use crate::rolling::{Rolling, SavedRolling};
 
-/// Makes the median absolute deviation of a normal distribution its standard deviation: its third quartile.
-const CONSISTENCY: f64 = 0.6745;
+/// Median absolute deviation of a normal distribution, in standard deviations: its third quartile.
+const MEDIAN_DISTANCE: f64 = 0.6745;
+/// How many of its mean absolute deviations a standard deviation is: the root of half of pi.
+const MEAN_DISTANCES: f64 = 1.253314;
 
 /// Median, and median absolute deviation from it, of the recent rows before a row. Both are exact.
 ///
@@ -15,10 +17,11 @@ const CONSISTENCY: f64 = 0.6745;
 /// - Time: O(log n) for a row to come and one to leave, n recent rows, and O(log² n) for the deviation, which is searched for in the two
 ///   sorted halves about the median. Space: some 25 bytes a recent row, by time 40.
 /// - Warm-up: a row is judged if there are `warm_up` recent rows before it; by time, a gap warms up again.
-/// - Score: `0.6745 |x - median| / MAD`, the modified z-score, usually with a threshold of 3.5. Where more than half of the recent rows
-///   are equal, the deviation is zero: the score is 0 for a value that is the median, and infinite for any other.
+/// - Score: `0.6745 |x - median| / MAD`, the modified z-score, usually with a threshold of 3.5. Where half of the recent rows or more
+///   are the median, so that MAD is zero, `|x - median| / (1.253314 MeanAD)` with the mean absolute deviation from the median, which costs
+///   O(n); where all are, 0 for one more of them and infinite for any other.
 /// - Blind: to trends and seasons within the recent rows, which widen the deviation, and to an anomaly that lasts for more than half of
-///   them. Counts that are mostly zero make it flag whatever is not.
+///   them.
 /// - Source: B. Iglewicz and D. C. Hoaglin, *How to Detect and Handle Outliers*, ASQC, 1993.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mad {
@@ -42,8 +45,11 @@ impl Method for Mad {
         state.pass(self.recent, time);
         let judged = self.is_warm(state).then(|| {
             let median = state.ranks().median();
-            let deviation = state.ranks().median_distance(median);
-            (median, ratio(CONSISTENCY * (value - median).abs(), deviation))
+            let scale = match state.ranks().median_distance(median) {
+                0.0 => MEAN_DISTANCES * state.ranks().mean_distance(median),
+                distance => distance / MEDIAN_DISTANCE,
+            };
+            (median, ratio((value - median).abs(), scale))
         });
         let verdict = Verdict::of(judged, self.threshold);
         if self.learn_anomalies || !verdict.is_anomaly {

@@ -70,3 +70,24 @@ impl Method for RateOfChange {
         (in_order && values.into_iter().all(|(_, value)| is_judged(value))).then_some(saved)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_that_no_rows_lead_to_are_refused() {
+        let method = RateOfChange { limit: 1.0, per_ns: 1 };
+        let state = RateState { last: Some((5, 1.0)), earlier: Some((4, 1.0)) };
+        assert_eq!(method.load(state), Some(state));
+        let unsound = [
+            RateState { last: None, ..state },
+            RateState { earlier: Some((6, 1.0)), ..state },
+            RateState { last: Some((5, f64::NAN)), ..state },
+            RateState { earlier: Some((4, 1e200)), ..state },
+        ];
+        for saved in unsound {
+            assert_eq!(method.load(saved), None, "{saved:?}");
+        }
+    }
+}

@@ -119,3 +119,43 @@ impl Method for Seasonal {
         state.len() * size_of::<(i64, Part)>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_that_no_rows_lead_to_are_refused() {
+        let (alpha, threshold, warm_up, learn_anomalies) = (0.5, 3.0, 1, true);
+        let method =
+            Seasonal { period_ns: 4, every_ns: 2, offset_ns: 0, alpha, threshold, warm_up, learn_anomalies };
+        let part = Part { weighted: Weighted::new(1.0), periods: 1, last: 0 };
+        assert!(method.load(vec![(0, part), (1, part)]).is_some());
+        let nowhere = Part { weighted: Weighted::new(f64::NAN), ..part };
+        let unsound = [
+            vec![(1, part), (0, part)],
+            vec![(0, part), (0, part)],
+            vec![(2, part)],
+            vec![(-1, part)],
+            vec![(0, Part { periods: 0, ..part })],
+            vec![(0, nowhere)],
+        ];
+        for saved in unsound {
+            assert_eq!(method.load(saved.clone()), None, "{saved:?}");
+        }
+    }
+
+    #[test]
+    fn times_at_both_ends_have_a_place() {
+        for (period_ns, every_ns, offset_ns) in [(1, 1, 0), (2, 1, 1), (i64::MAX, i64::MAX, i64::MAX - 1)] {
+            let (alpha, threshold, warm_up, learn_anomalies) = (0.5, 3.0, 1, true);
+            let method =
+                Seasonal { period_ns, every_ns, offset_ns, alpha, threshold, warm_up, learn_anomalies };
+            let mut state = SeasonalState::default();
+            for time in [i64::MIN, 0, i64::MAX] {
+                method.judge(&mut state, time, 1.0);
+            }
+            assert!(method.load(Seasonal::save(&state)).is_some(), "{method:?}");
+        }
+    }
+}
