@@ -7,7 +7,8 @@ use arrow_schema::{Field, Schema};
 use cepheid_event::{EventError, KeyTable};
 use serde::{Deserialize, Serialize};
 
-use super::snapshot::{from_ipc, refuse, to_ipc};
+use super::ipc::{from_ipc, to_ipc};
+use super::snapshot::refuse;
 use crate::error::EngineError;
 
 /// Keys that nothing is kept of are forgotten once they are so many, and half of all.

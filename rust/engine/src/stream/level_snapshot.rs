@@ -6,8 +6,9 @@ use arrow_schema::Schema;
 use cepheid_event::{MergedSchema, check_event_time, resolve_column};
 use serde::{Deserialize, Serialize};
 
+use super::ipc::{from_ipc, schema_of, to_ipc};
 use super::level::{Front, Level, Waiting};
-use super::snapshot::{SavedHistory, SavedStage, from_ipc, refuse, schema_of, to_ipc};
+use super::snapshot::{SavedHistory, SavedStage, refuse};
 use crate::error::EngineError;
 
 /// Rules that read what others derive, and the rows that wait for their time to be over.

@@ -13,6 +13,7 @@ pub(crate) mod derived;
 mod deriving;
 mod graph;
 mod history;
+mod ipc;
 mod keys;
 mod level;
 mod level_snapshot;

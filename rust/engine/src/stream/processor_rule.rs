@@ -12,7 +12,8 @@ use cepheid_matcher::sequence::Moment;
 use serde::{Deserialize, Serialize};
 
 use super::derived::{DerivedTable, Part};
-use super::snapshot::{differ, paired, refuse, schema_of, to_ipc};
+use super::ipc::{schema_of, to_ipc};
+use super::snapshot::{differ, paired, refuse};
 use super::stage::Stage;
 use crate::error::{EngineError, Fault};
 

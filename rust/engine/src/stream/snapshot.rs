@@ -2,17 +2,12 @@
 //!
 //! A snapshot is a head (eight letters, the version, the length of what follows when unpacked, and its checksum) and a
 //! body (postcard, packed with zstd): the settings, the rows that wait, the rows that runs still need, and the runs of
-//! each rule, or its step lists, by key; of windows what they keep. Rows are Arrow IPC. What runs remember of their rows is not in it: it follows from
+//! each rule, or its step lists, by key; of windows and anomaly rules what they keep, of processors what columns they give. Rows are Arrow IPC. What runs remember of their rows is not in it: it follows from
 //! these. Version 1 knew no step lists and no windows.
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_buffer::Buffer;
-use arrow_ipc::reader::StreamDecoder;
-use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{Schema, SchemaRef};
 use cepheid_event::{
     EventError, MergedBatch, MergedSchema, ReorderBuffer, ReorderState, SourceClock, TimePolicy, TopicState,
     shard_of,
@@ -24,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::anomaly_rule::{AnomalyRule, SavedAnomalyRule};
 use super::history::History;
+use super::ipc::{from_ipc, schema_of, to_ipc};
 use super::level::Level;
 use super::level_snapshot::SavedLevel;
 use super::processor_rule::{ProcessorRule, SavedProcessor};
@@ -549,55 +545,4 @@ fn sums(differences: &[u64]) -> Result<Vec<u64>, EngineError> {
             Ok(last)
         })
         .collect()
-}
-
-pub(super) fn to_ipc(schema: &Schema, rows: Option<&RecordBatch>) -> Result<Vec<u8>, EngineError> {
-    let mut bytes = vec![];
-    let mut writer = StreamWriter::try_new(&mut bytes, schema).map_err(EventError::from)?;
-    if let Some(rows) = rows {
-        writer.write(rows).map_err(EventError::from)?;
-    }
-    writer.finish().map_err(EventError::from)?;
-    drop(writer);
-    Ok(bytes)
-}
-
-/// The schema and the batches of bytes in Arrow IPC. Fed as a stream, the decoder takes no length on trust before the
-/// bytes are there; what it checks by assertions is, for bytes that come from elsewhere, no more than an answer: that
-/// they are no rows.
-fn read_ipc(bytes: &[u8]) -> Result<(SchemaRef, Vec<RecordBatch>), EngineError> {
-    let read = || -> Result<_, arrow_schema::ArrowError> {
-        let mut decoder = StreamDecoder::new();
-        let mut buffer = Buffer::from(bytes.to_vec());
-        let mut batches = vec![];
-        while !buffer.is_empty() {
-            batches.extend(decoder.decode(&mut buffer)?);
-        }
-        decoder.finish()?;
-        Ok((decoder.schema(), batches))
-    };
-    match std::panic::catch_unwind(read) {
-        Ok(Ok((Some(schema), batches))) => Ok((schema, batches)),
-        Ok(Ok((None, _))) => refuse("its rows have no columns"),
-        Ok(Err(error)) => refuse(format!("its rows cannot be read: {error}")),
-        Err(_) => refuse("its rows cannot be read"),
-    }
-}
-
-pub(super) fn schema_of(bytes: &[u8]) -> Result<SchemaRef, EngineError> {
-    Ok(read_ipc(bytes)?.0)
-}
-
-pub(super) fn from_ipc(bytes: &[u8]) -> Result<RecordBatch, EngineError> {
-    let (schema, mut batches) = read_ipc(bytes)?;
-    match batches.len() {
-        1 => Ok(batches.remove(0)),
-        0 => {
-            let options = RecordBatchOptions::new().with_row_count(Some(0));
-            let columns = schema.fields().iter().map(|field| arrow_array::new_empty_array(field.data_type()));
-            let empty = RecordBatch::try_new_with_options(Arc::clone(&schema), columns.collect(), &options);
-            Ok(empty.map_err(EventError::from)?)
-        }
-        _ => refuse("its rows are in pieces"),
-    }
 }

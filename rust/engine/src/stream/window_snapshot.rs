@@ -6,8 +6,9 @@ use cepheid_window::{SavedWindows, WindowState};
 use serde::{Deserialize, Serialize};
 
 use super::binding::BoundColumns;
+use super::ipc::{from_ipc, to_ipc};
 use super::keys::{SavedKeys, load_keys, save_keys};
-use super::snapshot::{differ, from_ipc, paired, refuse, to_ipc};
+use super::snapshot::{differ, paired, refuse};
 use super::stage::Stage;
 use super::window_rule::{Waiting, WindowRule};
 use crate::error::EngineError;
