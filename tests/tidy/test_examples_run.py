@@ -32,7 +32,7 @@ def test_example_prints_what_it_promises(example: str, tmp_path: Path) -> None:
 
 
 def test_every_example_is_whole() -> None:
-    assert len(EXAMPLES) >= 8
+    assert len(EXAMPLES) >= 9
     assert [name[:2] for name in EXAMPLES] == [f"{place:02}" for place in range(1, len(EXAMPLES) + 1)]
     for example in EXAMPLES:
         for name in ("README.md", "main.py", "expected.txt"):

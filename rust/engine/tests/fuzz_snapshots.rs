@@ -6,7 +6,7 @@ use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
 use cepheid_engine::{
     Engine, EngineError, EngineOptions, Fault, Process, Processor, RuleSpec, RuleStats, Strategy,
 };
-use cepheid_ir::{Pattern, Window};
+use cepheid_ir::{Anomaly, Pattern, Window};
 use cepheid_testkit::SplitMix64;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -101,12 +101,34 @@ impl Process for Same {
     }
 }
 
+/// An anomaly rule of every method.
+fn anomalies() -> Vec<Anomaly> {
+    let methods = [
+        r#"{"ewma":{"alpha":0.1,"threshold":3.0,"warm_up":3}}"#,
+        r#"{"mad":{"recent":{"rows":9},"threshold":3.0,"warm_up":3}}"#,
+        r#"{"mad":{"recent":{"span_ns":20},"threshold":3.0,"warm_up":3}}"#,
+        r#"{"cusum":{"drift":0.5,"threshold":5.0,"warm_up":4}}"#,
+        r#"{"quantile_band":{"low":0.1,"high":0.9,"recent":{"span_ns":20},"margin":0.0,"warm_up":3}}"#,
+        r#"{"rate_of_change":{"limit":2.0,"per_ns":1}}"#,
+        r#"{"seasonal":{"period_ns":12,"every_ns":4,"offset_ns":0,"alpha":0.3,"threshold":3.0,"warm_up":1}}"#,
+    ];
+    let rule = |(place, method): (usize, &&str)| {
+        let value = r#"{"column":{"name":"amount"}}"#;
+        let text = format!(
+            r#"{{"cepheid_ir":1,"anomaly":{{"name":"odd{place}","partition_by":[{{"name":"card"}}],"value":{value},"method":{method}}}}}"#
+        );
+        Anomaly::from_json(&text).expect("an anomaly rule")
+    };
+    methods.iter().enumerate().map(rule).collect()
+}
+
 fn rules() -> Vec<RuleSpec> {
     let patterns = patterns().into_iter().map(RuleSpec::from);
     let windows = windows().into_iter().map(RuleSpec::from);
     let same =
         Processor { name: Some("same".into()), topic: String::new(), emit: None, function: Arc::new(Same) };
-    patterns.chain(windows).chain([same.into()]).collect()
+    let anomalies = anomalies().into_iter().map(RuleSpec::from);
+    patterns.chain(windows).chain(anomalies).chain([same.into()]).collect()
 }
 
 fn rows(from: i64, count: usize, random: &mut SplitMix64) -> RecordBatch {
@@ -130,7 +152,7 @@ fn snapshot(random: &mut SplitMix64) -> Vec<u8> {
     engine.push(Some(""), &[rows(0, 60, random)], None).expect("good rows");
     assert_eq!(engine.stats().rules[2].strategy, Strategy::StepLists);
     let keeps = |rule: &RuleStats| match rule.strategy {
-        Strategy::Windows => rule.keys > 0,
+        Strategy::Windows | Strategy::Anomalies => rule.keys > 0,
         Strategy::Processor => rule.matches > 0,
         _ => rule.live_runs > 0,
     };

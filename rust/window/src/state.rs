@@ -216,6 +216,11 @@ impl WindowState {
         }
     }
 
+    /// The time of the newest row that is kept, where windows keep rows one by one.
+    pub fn newest(&self) -> Option<i64> {
+        if let State::Sliding(frame) = &self.frame { frame.newest() } else { None }
+    }
+
     /// Which keys something is kept of, by number. `before`: no row before this time comes any more.
     pub fn keys_kept(&self, keys: usize, before: Option<i64>) -> Vec<bool> {
         let mut kept = vec![false; keys];

@@ -64,7 +64,12 @@ impl Level {
     ///
     /// # Errors
     /// [`EngineError::InvalidSnapshot`], [`EngineError::SnapshotRules`].
-    pub(super) fn load(&mut self, saved: SavedLevel, event_time: &str) -> Result<(), EngineError> {
+    pub(super) fn load(
+        &mut self,
+        saved: SavedLevel,
+        event_time: &str,
+        watermark: Option<i64>,
+    ) -> Result<(), EngineError> {
         let mut columns = MergedSchema::default();
         let mut schemas = vec![];
         for (number, (name, schema)) in saved.topics.iter().enumerate() {
@@ -113,7 +118,7 @@ impl Level {
         let columns = Arc::new(columns);
         self.front = Front { columns: Arc::clone(&columns), waiting };
         self.stage.load_history(&saved.kept, saved.next, &columns)?;
-        self.stage.load(saved.stage, &columns, event_time)
+        self.stage.load(saved.stage, &columns, event_time, watermark)
     }
 }
 

@@ -276,9 +276,10 @@ impl Engine {
         }
         let columns = Arc::clone(self.buffer.columns());
         self.stage.load_history(&body.kept, body.next, &columns)?;
-        self.stage.load(sources, &columns, &self.options.event_time)?;
+        let watermark = self.buffer.clock().watermark();
+        self.stage.load(sources, &columns, &self.options.event_time, watermark)?;
         for (level, saved) in self.levels.iter_mut().zip(levels) {
-            level.load(saved, &self.options.event_time)?;
+            level.load(saved, &self.options.event_time, watermark)?;
         }
         if order.len() != self.all_rules().count() {
             return refuse("its rules are not those that it names");
@@ -379,8 +380,9 @@ impl Stage {
         saved: SavedStage,
         columns: &MergedSchema,
         event_time: &str,
+        watermark: Option<i64>,
     ) -> Result<(), EngineError> {
-        self.load_windows(saved.windows, columns, event_time)?;
+        self.load_windows(saved.windows, columns, event_time, watermark)?;
         self.load_anomalies(saved.anomalies, columns, event_time)?;
         self.load_processors(saved.processors, event_time)?;
         let mut given = std::mem::take(&mut self.rules);

@@ -39,6 +39,7 @@ impl Stage {
         saved: Vec<SavedWindowRule>,
         columns: &MergedSchema,
         event_time: &str,
+        watermark: Option<i64>,
     ) -> Result<(), EngineError> {
         let bound = self.bound_columns(columns);
         let given = std::mem::take(&mut self.windows);
@@ -47,6 +48,9 @@ impl Stage {
                 return differ(format!("rule `{}` is another version of itself", saved.name));
             }
             rule.load(saved, columns, &bound, event_time)?;
+            if !rule.is_of_the_past(watermark) {
+                return refuse(format!("rule `{}` keeps rows that are still to come", rule.name));
+            }
             self.windows.push(rule);
         }
         Ok(())
@@ -83,6 +87,15 @@ impl WindowRule {
             visited: self.visited,
             kept,
         })
+    }
+
+    /// Whether rows that come from now on, none of them before the watermark, come behind those that are kept.
+    fn is_of_the_past(&self, watermark: Option<i64>) -> bool {
+        let newest = self.kept.state.as_ref().and_then(WindowState::newest);
+        let waiting = self.kept.waiting.as_ref().map(|waiting| &waiting.times);
+        let (first, last) = (waiting.and_then(|times| times.first()), waiting.and_then(|times| times.last()));
+        first.is_none_or(|first| newest.is_none_or(|newest| newest <= *first))
+            && newest.max(last.copied()).is_none_or(|newest| watermark.is_some_and(|time| newest <= time))
     }
 
     /// Goes on with what was saved.

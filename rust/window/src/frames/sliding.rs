@@ -251,6 +251,11 @@ impl Sliding {
         self.columns.iter_mut().zip(&columns).try_for_each(|(column, saved)| column.load(saved, &rows))
     }
 
+    /// The time of the newest row in a window.
+    pub(crate) fn newest(&self) -> Option<i64> {
+        self.keys.iter().filter_map(|key| key.times.all().last().copied()).max()
+    }
+
     /// `before`: no row before this time comes any more.
     pub(crate) fn keys_kept(&self, kept: &mut [bool], before: Option<i64>) {
         let is_near = |last: &i64| match (self.span, before) {
