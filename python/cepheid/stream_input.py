@@ -66,17 +66,14 @@ class StreamInput:
             PatternError: One is (code ``unsupported``).
         """
         assert rule.name is not None
-        own = {topic for predicate in predicates for topic in rule._topics_of(predicate)}
-        read = {name: {topic for _, of in asked.values() for topic in of} for name, asked in self._predicates.items()}
-        derived = {**self._derived, rule.name: rule._derived_topics(rule.name)}
-        for reader, topics in {**read, rule.name: own}.items():
-            for deriver, topic in ((name, topic) for name, of in derived.items() for topic in sorted(topics & of)):
-                raise PatternError(
-                    f"rule `{reader}` has a Python predicate on the topic `{topic}`, which rule `{deriver}` derives; "
-                    "predicates are computed of the rows that are pushed. Say it with expressions, or match the "
-                    "derived events in an engine of their own",
-                    code="unsupported",
-                )
+        derived = {rule.name: rule._derived_topics(rule.name)}
+        for reader, asked in self._predicates.items():
+            # Of most rules there is none, and one call may check thousands.
+            if asked and reader != rule.name:
+                _refuse_derived(reader, {topic for _, topics in asked.values() for topic in topics}, derived)
+        if predicates:
+            own = {topic for predicate in predicates for topic in rule._topics_of(predicate)}
+            _refuse_derived(rule.name, own, {**self._derived, **derived})
 
     def check_addable(
         self, rule: Rule, predicates: Sequence[UserPredicate], topics: Iterable[str], *, waiting: int
@@ -176,6 +173,18 @@ class StreamInput:
             return table
         events = listed and isinstance(data[0], Mapping) and is_event(data[0])
         return _conformed(table, schema, fill=events)
+
+
+def _refuse_derived(reader: str, topics: set[str], derived: Mapping[str, set[str]]) -> None:
+    """Refuses a Python predicate of topics of which rules derive some."""
+    for deriver, of in derived.items():
+        for topic in sorted(topics & of):
+            raise PatternError(
+                f"rule `{reader}` has a Python predicate on the topic `{topic}`, which rule `{deriver}` derives; "
+                "predicates are computed of the rows that are pushed. Say it with expressions, or match the "
+                "derived events in an engine of their own",
+                code="unsupported",
+            )
 
 
 def arrow_schema(schema: Any) -> pa.Schema:
