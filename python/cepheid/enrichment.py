@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
@@ -21,6 +22,8 @@ __all__ = ["Enrichment", "LookupStats", "enrich"]
 
 Lookup = Callable[["pa.Table"], Any]
 HOW = ("left", "inner")
+# Stands for every NaN, as they are one key.
+_NAN = "NaN", float
 
 
 class LookupStats(NamedTuple):
@@ -59,11 +62,13 @@ class Enrichment:
         "_hits",
         "_how",
         "_kept",
+        "_lock",
         "_lookup",
         "_misses",
         "_on",
         "_reference",
         "_since",
+        "_types",
     )
 
     def __init__(
@@ -71,13 +76,16 @@ class Enrichment:
     ) -> None:
         self._on, self._columns, self._how, self._since, self._event_time = on, columns, how, since, event_time
         self._lookup: Lookup | None = None
-        self._reference: pa.Table | None = None
+        self._reference: _Reference | None = None
         self._kept: Any = None
         self._hits = self._misses = 0
+        # Of a lookup: the types of its columns, as they were first.
+        self._types: dict[str, pa.DataType] = {}
+        self._lock = threading.Lock()
         if callable(reference):
             self._lookup = reference
         else:
-            self._reference = self._checked(_reference_table(reference))
+            self._reference = _Reference(_reference_table(reference), on, columns, since)
 
     def _keep(self, keys: int, ttl: float | None) -> None:
         """Keeps so many keys of a lookup, for so many seconds each."""
@@ -120,76 +128,141 @@ class Enrichment:
 
         rows = pa.table(batch)
         _check_columns(rows, [*self._on, *([] if self._since is None else [self._event_time])], "the rows")
-        reference = self._reference if self._lookup is None else self._looked_up(rows.select(self._on))
-        assert reference is not None
-        added = self._columns
-        if added is None:
-            added = [name for name in reference.column_names if name not in (*self._on, self._since)]
-        if taken := [name for name in added if name in rows.column_names]:
+        keys = [plain_values(rows[name], name) for name in self._on]
+        reference = self._reference
+        if reference is None:
+            with self._lock:
+                reference = self._looked_up(pa.table(keys, names=self._on))
+        known = {name.lower() for name in rows.column_names}
+        if taken := [name for name in reference.added if name.lower() in known]:
             raise SchemaError(
                 f"reference and rows both have a column `{taken[0]}`; name those that are wanted: columns=[...]",
                 code="ambiguous-column",
                 column=taken[0],
             )
-        places = self._places(rows, reference)
-        for name in added:
-            rows = rows.append_column(name, reference[name].combine_chunks().take(places))
-        return rows.filter(pc.is_valid(places)) if self._how == "inner" else rows
+        times = None if self._since is None else _times(rows, self._event_time)
+        places = reference.places(keys, times)
+        for name in reference.added:
+            rows = rows.append_column(name, reference.table[name].combine_chunks().take(places))
+        # Arrow has no filter of views.
+        return _without_views(rows).filter(pc.is_valid(places)) if self._how == "inner" else rows
 
-    def _places(self, rows: pa.Table, reference: pa.Table) -> pa.Array:
-        """Which row of the reference each row meets; NULL: none."""
-        import pyarrow as pa
-
-        codes, known = _codes(rows, reference, self._on)
-        if self._since is None:
-            return _index_in(codes, known)
-        times = _times(rows, self._event_time), _times(reference, self._since)
-        places = _last_since(codes, times[0], known, times[1])
-        return pa.array(places, pa.int64(), mask=places < 0)
-
-    def _checked(self, reference: pa.Table) -> pa.Table:
-        import pyarrow as pa
-
-        wanted = [*self._on, *([] if self._since is None else [self._since]), *(self._columns or ())]
-        wanted = list(dict.fromkeys(wanted))
-        _check_columns(reference, wanted, "the reference")
-        if self._columns is not None:
-            reference = reference.select(wanted)
-        if nested := [name for name in self._on if pa.types.is_nested(reference.schema.field(name).type)]:
-            raise SchemaError(
-                f"`{nested[0]}` holds nested values, which are no key", code="column-type", column=nested[0]
-            )
-        if self._since is None and reference.num_rows > reference.group_by(self._on).aggregate([]).num_rows:
-            raise SchemaError(
-                f"the reference has several rows of one key ({', '.join(self._on)}); leave one of each, or say with "
-                "since=... from when on each holds",
-                code="duplicate-key",
-            )
-        return reference
-
-    def _looked_up(self, keys: pa.Table) -> pa.Table:
+    def _looked_up(self, keys: pa.Table) -> _Reference:
         """A reference of these keys, those that are not known asked for at once."""
         import pyarrow as pa
 
         assert self._lookup is not None
         distinct = keys.drop_null().group_by(self._on).aggregate([])
-        names = [tuple(row.values()) for row in distinct.to_pylist()]
-        known = {name: self._kept[name] for name in names if name in self._kept}
-        missing = [place for place, name in enumerate(names) if name not in known]
-        self._hits += len(known)
+        names = _names_of(distinct, self._on)
+        unknown = object()
+        answers = {name: self._kept.get(name, unknown) for name in names}
+        missing = [place for place, name in enumerate(names) if answers[name] is unknown]
+        self._hits += len(names) - len(missing)
         self._misses += len(missing)
-        if not missing and names:
-            return pa.concat_tables([known[name] for name in names])
-        # Without a key it is asked all the same: it knows what columns there are.
-        fresh = self._checked(_reference_table(self._lookup(distinct.take(pa.array(missing, pa.int64())))))
-        of_name = dict(
-            zip(zip(*(fresh[name].to_pylist() for name in self._on), strict=True), range(len(fresh)), strict=True)
+        found = [answer for answer in answers.values() if answer is not unknown and answer is not None]
+        if missing or not self._types:
+            # Without a key it is asked all the same: it knows what columns there are.
+            asked = distinct.take(pa.array(missing, pa.int64()))
+            fresh = self._typed(_Reference(_reference_table(self._lookup(asked)), self._on, self._columns, None).table)
+            of_name = {name: place for place, name in enumerate(_names_of(fresh, self._on))}
+            for place in missing:
+                row = of_name.get(names[place])
+                # A row of its own: a slice would keep all that came with it. A key that there is not is known as such.
+                self._kept[names[place]] = None if row is None else fresh.take([row])
+            found.append(fresh)
+        empty = pa.schema(list(self._types.items())).empty_table()
+        return _Reference(pa.concat_tables([empty, *found]), self._on, self._columns, None)
+
+    def _typed(self, fresh: pa.Table) -> pa.Table:
+        """An answer in the types of the first, as rows of one topic have one type."""
+        import pyarrow as pa
+
+        for name in fresh.column_names:
+            known = self._types.get(name)
+            if known is None and pa.types.is_null(fresh[name].type):
+                raise SchemaError(
+                    f"the lookup gave a column `{name}` without a type; give an Arrow table that says what it is, "
+                    "with rows or without",
+                    code="column-type",
+                    column=name,
+                )
+            self._types.setdefault(name, fresh[name].type)
+        if missing := [name for name in self._types if name not in fresh.column_names]:
+            raise SchemaError(
+                f"the lookup gave a column `{missing[0]}` before, and now none",
+                code="unknown-column",
+                column=missing[0],
+            )
+        try:
+            return fresh.select(list(self._types)).cast(pa.schema(list(self._types.items())))
+        except (ValueError, NotImplementedError) as error:
+            raise SchemaError(f"the lookup gave other types than before: {error}", code="column-type") from error
+
+
+class _Reference:
+    """A table, whose rows are found by their keys."""
+
+    __slots__ = ("_codes", "_known", "_times", "_types", "added", "table")
+
+    def __init__(self, table: pa.Table, on: list[str], columns: list[str] | None, since: str | None) -> None:
+        import pyarrow as pa
+
+        if repeated := [name for name in table.column_names if table.column_names.count(name) > 1]:
+            raise SchemaError(
+                f"the reference has several columns `{repeated[0]}`", code="ambiguous-column", column=repeated[0]
+            )
+        beside = [] if since is None else [since]
+        if columns is not None:
+            wanted = list(dict.fromkeys([*on, *beside, *columns]))
+            _check_columns(table, wanted, "the reference")
+            table = table.select(wanted)
+        _check_columns(table, [*on, *beside], "the reference")
+        keys = [plain_values(table[name], name) for name in on]
+        plain = pa.table(keys, names=on).drop_null()
+        if since is None and plain.num_rows > plain.group_by(on).aggregate([]).num_rows:
+            raise SchemaError(
+                f"the reference has several rows of one key ({', '.join(on)}); leave one of each, or say with "
+                "since=... from when on each holds",
+                code="duplicate-key",
+            )
+        self.table = _without_views(table)
+        self.added = (
+            columns if columns is not None else [name for name in table.column_names if name not in (*on, since)]
         )
-        for place in missing:
-            # A key that there is not is known as such, in the columns of those that there are.
-            found = of_name.get(names[place])
-            self._kept[names[place]] = fresh.slice(0, 0) if found is None else fresh.slice(found, 1)
-        return pa.concat_tables([fresh, *known.values()])
+        self._times = None if since is None else _times(table, since)
+        self._types = [(name, key.type) for name, key in zip(on, keys, strict=True)]
+        # Of each column of the key its values, and of it and those in front of it the pairs that there are.
+        self._known: list[tuple[pa.Array, pa.Array | None]] = []
+        codes = None
+        for key in keys:
+            values = key.drop_null().unique()
+            codes, pairs = _paired(codes, _index_in(key, values), len(values), None)
+            self._known.append((values, pairs))
+        assert codes is not None
+        self._codes: pa.Array = codes
+
+    def places(self, keys: list[pa.Array], times: _Times | None) -> pa.Array:
+        """Which row of the reference each row meets; NULL: none."""
+        import pyarrow as pa
+
+        codes = None
+        for key, (name, wanted), (values, pairs) in zip(keys, self._types, self._known, strict=True):
+            if key.type != wanted and not pa.types.is_null(wanted) and not pa.types.is_null(key.type):
+                raise SchemaError(
+                    f"`{name}` is {key.type} in the rows and {wanted} in the reference, and cannot be compared",
+                    code="column-type",
+                    column=name,
+                )
+            none = key.type != wanted
+            own = pa.nulls(len(key), pa.int64()) if none else _index_in(key, values)
+            codes, _ = _paired(codes, own, len(values), pairs)
+        if times is None:
+            return _index_in(codes, self._codes)
+        assert self._times is not None
+        if times.temporal != self._times.temporal:
+            raise SchemaError("times of the rows and of the reference are of different kinds", code="column-type")
+        places = _last_since(codes, times.values, self._codes, self._times.values)
+        return pa.array(places, pa.int64(), mask=places < 0)
 
 
 def enrich(
@@ -213,12 +286,14 @@ def enrich(
     `since`, a row meets what held at its time: of the rows of its key the last that is not of a later time (an as-of
     join); without it the reference has one row a key.
 
-    Time: O(rows) by columns, with `since` O((rows + reference) log). Space: the reference, or the keys that are kept.
+    Time: O(rows + keys of the reference) a call, by columns, with `since` O((rows + reference) log): it pays to push
+    many rows at once. Space: the reference, or the rows of the keys that are kept.
 
     Args:
         topic: The topic whose rows are enriched.
         reference: A table in any form that `cepheid.match` takes, the path of a Parquet file, or a function.
-        on: The columns of the key, in rows and reference. NULL meets nothing.
+        on: The columns of the key, in rows and reference: of one kind (integers of any width, floats, text, times), or
+            of one type. NULL meets nothing.
         columns: Those of the reference to be added. None: all.
         how: ``"left"``: rows that meet nothing have NULLs; ``"inner"``: they are left out.
         since: The column of the reference that says from when on a row of it holds. Of a table only.
@@ -252,6 +327,8 @@ def enrich(
     if callable(reference) and since is not None:
         raise PatternError("enrich(): since= is of a table, not of a function", code="invalid-clause", context="since")
     kept = checked_count(keys_kept, "keys_kept")
+    if ttl is not None and not callable(reference):
+        raise PatternError("enrich(): ttl= is of a function, not of a table", code="invalid-clause", context="ttl")
     if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or not ttl > 0):
         raise PatternError(f"enrich(): ttl is seconds above 0, not {ttl!r}", code="invalid-clause", context="ttl")
     wanted = None if columns is None else _names(columns, "columns")
@@ -283,7 +360,7 @@ def _reference_table(reference: Any) -> pa.Table:
         import pyarrow.parquet as pq
 
         return pq.read_table(reference)
-    return pa.table(table_of(reference)).combine_chunks()
+    return pa.table(table_of(reference))
 
 
 def _check_columns(table: pa.Table, names: list[str], what: str) -> None:
@@ -301,63 +378,105 @@ def _check_columns(table: pa.Table, names: list[str], what: str) -> None:
 def _index_in(values: pa.Array, known: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
-    return pc.index_in(values, value_set=known, skip_nulls=True)
+    return pc.index_in(values, value_set=known, skip_nulls=True).cast("int64")
 
 
-def _codes(rows: pa.Table, reference: pa.Table, on: list[str]) -> tuple[pa.Array, pa.Array]:
-    """Keys of both as numbers, the same for the same key; NULL where a part is, or is not in the reference."""
+def _paired(
+    codes: pa.Array | None, own: pa.Array, count: int, pairs: pa.Array | None
+) -> tuple[pa.Array, pa.Array | None]:
+    """Codes of what is in front and of a column, as codes of both; the pairs that there are, found if not given.
+
+    Coded anew after each column they stay below the number of rows, and a product of two within 64 bits.
+    """
     import pyarrow.compute as pc
 
-    codes: list[pa.Array] = []
-    for name in on:
-        asked, there = _alike(rows[name], reference[name], name)
-        known = there.drop_null().unique()
-        own = [_index_in(asked, known), _index_in(there, known)]
-        own = [code.cast("int64") for code in own]
-        codes = (
-            own
-            if not codes
-            else [pc.add(pc.multiply(left, len(known)), right) for left, right in zip(codes, own, strict=True)]
-        )
-    return codes[0], codes[1]
+    if codes is None:
+        return own, None
+    both = pc.add(pc.multiply(codes, count), own)
+    pairs = both.drop_null().unique() if pairs is None else pairs
+    return _index_in(both, pairs), pairs
 
 
-def _alike(asked: pa.ChunkedArray, there: pa.ChunkedArray, name: str) -> tuple[pa.Array, pa.Array]:
-    """Two columns in one type."""
+def plain_values(column: pa.ChunkedArray, name: str) -> pa.Array:
+    """The values of a key in the one type of their kind: integers, floats, text, bytes, times, dates, or as they are.
+
+    Raises:
+        SchemaError: They are nested, or do not fit that type (code ``column-type``).
+    """
     import pyarrow as pa
 
-    def plain(column: pa.ChunkedArray) -> pa.Array:
-        values = column.combine_chunks()
-        return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+    kind = pa.types
+    values = column.combine_chunks()
+    data_type = values.type
+    if kind.is_dictionary(data_type):
+        data_type = data_type.value_type
+    if kind.is_nested(data_type):
+        raise SchemaError(f"`{name}` holds nested values, which are no key", code="column-type", column=name)
+    if kind.is_integer(data_type):
+        data_type = pa.int64()
+    elif kind.is_floating(data_type):
+        data_type = pa.float64()
+    elif kind.is_string(data_type) or kind.is_large_string(data_type) or kind.is_string_view(data_type):
+        data_type = pa.string()
+    elif kind.is_binary(data_type) or kind.is_large_binary(data_type) or kind.is_binary_view(data_type):
+        data_type = pa.binary()
+    elif kind.is_date(data_type):
+        data_type = pa.date32()
+    elif kind.is_timestamp(data_type):
+        data_type = pa.timestamp("ns", None if data_type.tz is None else "UTC")
+    try:
+        return values.cast(data_type)
+    except (ValueError, NotImplementedError) as error:
+        raise SchemaError(f"`{name}` is no key: {error}", code="column-type", column=name) from error
 
-    left, right = plain(asked), plain(there)
-    if left.type == right.type:
-        return left, right
-    for common in (left.type, right.type):
-        try:
-            return left.cast(common), right.cast(common)
-        except (ValueError, NotImplementedError):
-            continue
-    raise SchemaError(
-        f"`{name}` is {left.type} in the rows and {right.type} in the reference, and cannot be compared",
-        code="column-type",
-        column=name,
-    )
+
+def _names_of(keys: pa.Table, on: list[str]) -> list[tuple[Any, ...]]:
+    """Keys as values of Python that are equal where keys are: NaN is not equal to itself."""
+
+    def known(value: Any) -> Any:
+        return _NAN if isinstance(value, float) and value != value else value
+
+    columns = [plain_values(keys[name], name).to_pylist() for name in on]
+    return [tuple(map(known, row)) for row in zip(*columns, strict=True)]
 
 
-def _times(table: pa.Table, column: str) -> np.ndarray[Any, Any]:
-    """Times as numbers of nanoseconds, or of whatever they count."""
+def _without_views(table: pa.Table) -> pa.Table:
+    """Columns of views as plain ones, which every kernel of Arrow knows; and each of one piece."""
+    import pyarrow as pa
+
+    views = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    fields = [field.with_type(views.get(field.type, field.type)) for field in table.schema]
+    return table.cast(pa.schema(fields)).combine_chunks()
+
+
+class _Times(NamedTuple):
+    """Times as numbers: of nanoseconds, or of whatever integers count."""
+
+    values: np.ndarray[Any, Any]
+    temporal: bool
+
+
+def _times(table: pa.Table, column: str) -> _Times:
     import pyarrow as pa
 
     times = table[column].combine_chunks()
     if times.null_count:
         raise SchemaError(f"`{column}` has NULLs; each row of the reference holds from some time on", code="null-time")
-    if pa.types.is_timestamp(times.type):
-        times = times.cast(pa.timestamp("ns", times.type.tz))
-    elif pa.types.is_date(times.type):
-        times = times.cast(pa.timestamp("ns"))
-    numbers: np.ndarray[Any, Any] = times.cast("int64").to_numpy()
-    return numbers
+    temporal = pa.types.is_timestamp(times.type) or pa.types.is_date(times.type)
+    if not temporal and not pa.types.is_integer(times.type):
+        raise SchemaError(
+            f"`{column}` is {times.type}; times are timestamps, dates or integers", code="column-type", column=column
+        )
+    try:
+        if temporal:
+            times = times.cast(pa.timestamp("ns", times.type.tz if pa.types.is_timestamp(times.type) else None))
+        return _Times(times.cast("int64").to_numpy(), temporal)
+    except ValueError as error:
+        raise SchemaError(
+            f"`{column}` has a time that 64 bits of nanoseconds do not hold (the years 1677 to 2262)",
+            code="column-type",
+            column=column,
+        ) from error
 
 
 def _last_since(

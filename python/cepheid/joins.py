@@ -83,6 +83,12 @@ def interval_join(
     of_left = {
         name: coalesce(ref("left")[name], ref("later_left")[name]) for name in _names(left_columns, "left_columns")
     }
+    if repeated := [name for name in (*of_left, *_names(right_columns, "right_columns")) if name in keys]:
+        raise PatternError(
+            f"interval_join() reports `{repeated[0]}` anyway, as a column of the key; leave it out",
+            code="measure-name-taken",
+            context="on",
+        )
     of_right: dict[str, Expr] = {}
     for name in _names(right_columns, "right_columns"):
         reported = f"{name}_right" if name in of_left else name

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from cepheid._native import Processor as NativeProcessor
 from cepheid.building import checked_name
-from cepheid.input import arrow_table
+from cepheid.input import table_of
 from cepheid.predicate import PREDICATE_PREFIX, UserPredicate
 
 if TYPE_CHECKING:
@@ -162,7 +162,11 @@ class Processor:
         # Never without rows, and of one piece.
         (batch,) = table.to_batches()
         given = self._function(batch)
-        return None if given is None else arrow_table(given)
+        if given is None:
+            return None
+        table = pa.table(table_of(given))
+        # What has neither rows nor columns says nothing of either.
+        return table if table.num_columns or table.num_rows else None
 
     def _topics_of(self, _predicate: UserPredicate) -> set[str]:
         return set()

@@ -6,6 +6,7 @@ import random
 import time
 
 import duckdb
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -168,6 +169,10 @@ def test_what_cannot_be_met_is_refused_where_it_is_known():
     for build, kind, code in (
         (lambda: cep.enrich("rows", two, on="k"), cep.SchemaError, "duplicate-key"),
         (lambda: cep.enrich("rows", {"v": [1]}, on="k"), cep.SchemaError, "unknown-column"),
+        (lambda: cep.enrich("rows", {"k": [1], "f": [None]}, on="k", since="f"), cep.SchemaError, "null-time"),
+        (lambda: cep.enrich("rows", {"k": [1], "f": [0.5]}, on="k", since="f"), cep.SchemaError, "column-type"),
+        (lambda: cep.enrich("rows", {"k": [1], "v": [1]}, on="k", ttl=5), cep.PatternError, "invalid-clause"),
+        (lambda: cep.enrich("rows", ANCIENT, on="k", since="f"), cep.SchemaError, "column-type"),
         (lambda: cep.enrich("rows", {"k": [[1]]}, on="k"), cep.SchemaError, "column-type"),
         (lambda: cep.enrich("rows", {"k": [1]}, on="k", columns=["v"]), cep.SchemaError, "unknown-column"),
         (lambda: cep.enrich("rows", {"k": [1]}, on="k", how="outer"), cep.PatternError, "invalid-clause"),
@@ -187,8 +192,68 @@ def test_what_cannot_be_met_is_refused_where_it_is_known():
         (cep.enrich("rows", {"k": [1], "v": [1]}, on="k"), "ambiguous-column"),
         (cep.enrich("rows", {"m": [1]}, on="m"), "unknown-column"),
         (cep.enrich("rows", {"k": [b"a"], "w": [1]}, on="k"), "column-type"),
-        (cep.enrich("rows", {"k": [1], "from": [None], "w": [1]}, on="k", since="from"), "null-time"),
     ):
         with pytest.raises(cep.ProcessorError) as caught:
             cep.Engine(rule).push(data, "rows")
         assert caught.value.__cause__.code == code
+
+
+ANCIENT = pa.table({"k": [1], "f": pa.array([-62_135_596_800], pa.timestamp("s"))})
+
+
+def test_keys_of_many_columns_are_told_apart_however_many_values_they_have():
+    names = ["a", "b", "c", "d", "e"]
+    values = range(65_536)
+    reference = pa.table({**dict.fromkeys(names, values), "v": values})
+    data = pa.table({"ts": [1, 2], "a": [5, 9], "b": [7, 9], "c": [7, 9], "d": [7, 9], "e": [7, 9]})
+    assert enriched(cep.enrich("rows", reference, on=names), data, 2)["v"].to_pylist() == [None, 9]
+
+
+def test_tables_of_polars_are_met():
+    reference = pl.DataFrame({"s": ["x", "y"], "v": ["one", "two"]})
+    engine = cep.Engine(cep.enrich("rows", reference, on="s", name="p"))
+    found = engine.push(pl.DataFrame({"ts": [1, 2], "s": ["y", "q"]}), "rows")
+    assert found["p"].to_arrow()["v"].to_pylist() == ["two", None]
+    engine = cep.Engine(cep.enrich("rows", lambda keys: reference, on="s", name="p", how="inner"))
+    found = engine.push(pl.DataFrame({"ts": [1, 2], "s": ["y", "q"]}), "rows")
+    assert found["p"].to_arrow()["v"].to_pylist() == ["two"]
+
+
+def test_nan_is_one_key_and_null_none():
+    nan = float("nan")
+    data = pa.table({"ts": [1, 2, 3], "k": [nan, None, 1.0]})
+    table = pa.table({"k": [nan, None, None], "v": [1, 2, 3]})
+    assert enriched(cep.enrich("rows", table, on="k"), data, 1)["v"].to_pylist() == [1, None, None]
+    rule = cep.enrich("rows", lambda keys: table, on="k")
+    assert enriched(rule, data, 1)["v"].to_pylist() == [1, None, None]
+    assert enriched(rule, data, 1)["v"].to_pylist() == [1, None, None]
+    assert rule.function.stats.misses == 2
+
+
+def test_kinds_of_keys_are_not_mixed_up():
+    for own, other in ((["1"], [1]), ([True], [1]), ([1], [1.0]), ([b"1"], ["1"])):
+        data, reference = pa.table({"ts": [1], "k": own}), pa.table({"k": other, "v": [1]})
+        for given in (reference, lambda keys, reference=reference: reference):
+            with pytest.raises(cep.ProcessorError) as caught:
+                cep.Engine(cep.enrich("rows", given, on="k")).push(data, "rows")
+            assert caught.value.__cause__.code == "column-type"
+
+
+def test_a_lookup_says_what_types_its_columns_have_and_keeps_them():
+    known = {1: "a", 3: None}
+
+    def look(keys):
+        there = [key for key in keys["k"].to_pylist() if key in known]
+        return {"k": pa.array(there, pa.int64()), "v": [known[key] for key in there]}
+
+    engine = cep.Engine(cep.enrich("rows", look, on="k", name="p"))
+    with pytest.raises(cep.ProcessorError, match="`v` without a type"):
+        engine.push(pa.table({"ts": [1], "k": [2]}), "rows")
+    assert engine.push(pa.table({"ts": [1], "k": [1]}), "rows")["p"].to_arrow()["v"].to_pylist() == ["a"]
+    # Once it is known, a column without a value is one of that type.
+    found = engine.push(pa.table({"ts": [2, 3, 4], "k": [3, 2, 1]}), "rows")
+    assert found["p"].to_arrow()["v"].to_pylist() == [None, None, "a"]
+    known[4] = {"nested": 1}
+    with pytest.raises(cep.ProcessorError) as caught:
+        engine.push(pa.table({"ts": [5], "k": [4]}), "rows")
+    assert caught.value.__cause__.code == "column-type"

@@ -89,6 +89,7 @@ def test_what_is_no_join_is_refused():
         (lambda: cep.interval_join("a", "b", on=[]), "one column at least", "invalid-clause"),
         (lambda: cep.interval_join("a", "b", on=["k", "k"]), "names a column twice", "invalid-clause"),
         (lambda: cep.interval_join("a", "b", on="k", after="-1s"), "span", None),
+        (lambda: cep.interval_join("a", "b", on="k", right_columns=["k"]), "anyway", "measure-name-taken"),
         (
             lambda: cep.interval_join("a", "b", on="k", left_columns=["x", "x_right"], right_columns=["x"]),
             "two columns named `x_right`",

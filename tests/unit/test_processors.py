@@ -168,6 +168,29 @@ def test_nothing_and_no_rows_are_no_events():
     assert list(engine.flush()) == ["a"]
 
 
+def test_events_may_be_given_as_dicts_and_an_empty_list_says_nothing():
+    gives = [[], {}, [{"ts": 3, "x": 1}]]
+    engine = cep.Engine(cep.Processor(lambda batch: gives.pop(0), "txn", name="p"))
+    assert not engine.push(rows(1, v=[1]), "txn")
+    assert not engine.push(rows(2, v=[1]), "txn")
+    assert engine.push(rows(3, v=[1]), "txn")["p"].to_arrow().to_pydict() == {"ts": [3], "x": [1]}
+
+
+def test_a_processor_that_cannot_take_a_row_is_put_out_of_the_way():
+    def picky(batch):
+        if 13 in batch["x"].to_pylist():
+            raise ValueError("13")
+        return batch
+
+    engine = cep.Engine(cep.Processor(picky, "txn"), lateness="1s")
+    engine.push(rows(1, x=[13]), "txn")
+    for _ in range(2):
+        with pytest.raises(cep.ProcessorError):
+            engine.flush()
+    engine.replace("picky", cep.Processor(lambda batch: batch, "txn"))
+    assert len(engine.flush()["picky"]) == 1
+
+
 def test_snapshots_hold_what_is_known_of_processors():
     rules = [BIG, cep.Processor(doubled, "txn")]
     engine = cep.Engine(rules)

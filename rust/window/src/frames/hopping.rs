@@ -408,6 +408,10 @@ impl Hopping {
         }
         let (mut front, mut back) = (0, 0);
         if let Some(end) = reported {
+            let on_grid = i128::from(end) - i128::from(self.size) - i128::from(self.offset);
+            if on_grid.rem_euclid(i128::from(self.every)) != 0 {
+                return None;
+            }
             let block = self.block_of(end.checked_sub(self.size)?);
             self.block = Some(block);
             // The front was made of what windows before its block had been told of; the back came since.
