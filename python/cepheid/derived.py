@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, final
 
@@ -103,6 +102,8 @@ class Derived(Mapping[str, Matches]):
         return "\n".join([self._title(), *lines])
 
     def _repr_html_(self) -> str:
+        import html
+
         parts = [f"<h4>{html.escape(topic)}</h4>{matches._repr_html_()}" for topic, matches in self._by_topic.items()]
         return f"<div><p>{html.escape(self._title())}</p>{''.join(parts)}</div>"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from cepheid.building import checked_name
@@ -74,6 +73,8 @@ class Enrichment:
     def __init__(
         self, reference: Any, on: list[str], columns: list[str] | None, how: str, since: str | None, event_time: str
     ) -> None:
+        import threading
+
         self._on, self._columns, self._how, self._since, self._event_time = on, columns, how, since, event_time
         self._lookup: Lookup | None = None
         self._reference: _Reference | None = None
@@ -356,7 +357,7 @@ def _names(columns: Any, what: str) -> list[str]:
 def _reference_table(reference: Any) -> pa.Table:
     import pyarrow as pa
 
-    if isinstance(reference, (str, Path)):
+    if isinstance(reference, (str, os.PathLike)):
         import pyarrow.parquet as pq
 
         return pq.read_table(reference)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, final
 
@@ -375,6 +374,8 @@ class Matches:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
+        import html
+
         if self._found is None:
             return f"<div><p>{html.escape(repr(self))}</p></div>"
         header, rows = self._cells()
