@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pyarrow as pa
 import pytest
 
 import cepheid as cep
@@ -287,3 +288,41 @@ def test_many_levels():
     engine = cep.Engine(chain[::-1])
     got = found(engine.push(rows((1, "x", 0)), "in"), engine.push(rows((2, "x", 0)), "in"))
     assert got["r60"] == [{"v": 60}]
+
+
+PAIRS = (event("left", topic="l") >> event("right", topic="r")).within("1m").select(x="right.x").named("pairs")
+
+
+def test_columns_of_a_topic_that_has_sent_nothing_get_their_type_with_its_first_rows():
+    total = cep.window(total=col.x.sum(), topic="pairs").tumbling("10ns").named("total")
+    for rules in ([PAIRS, total], [total, PAIRS]):
+        engine = cep.Engine(rules, lateness=None)
+        engine.push({"ts": [1], "k": ["a"]}, "l")
+        assert not engine.advance_to(2), "the left event waits for one whose columns nobody knows"
+        engine = cep.Engine.restore(engine.snapshot(), rules)
+        engine.push({"ts": [3], "x": [2.5]}, "r")
+        derived = engine.flush()
+        assert derived["pairs"].to_arrow()["x"].to_pylist() == [2.5]
+        assert derived["total"].to_arrow()["total"].to_pylist() == [2.5]
+
+
+def test_what_has_no_type_yet_is_not_told_to_rules_that_would_keep_it():
+    late = PAIRS.timeouts(True)
+    reader = cep.window(n=cep.count(), worst=col.x.max(), topic="pairs.timeout").tumbling("1h").named("late")
+    engine = cep.Engine([late, reader], lateness=None)
+    engine.push({"ts": [1], "k": ["a"]}, "l")
+    after = 61_000_000_000
+    before = engine.snapshot()
+    for _ in range(2):
+        with pytest.raises(cep.SchemaError, match="reports columns of topic `r`, which has") as caught:
+            engine.advance_to(after)
+        assert caught.value.code == "schema-unknown"
+        assert engine.snapshot() == before
+    columns = pa.schema({"ts": pa.int64(), "x": pa.float64()})
+    assert not engine.push(columns.empty_table(), "r")
+    assert engine.advance_to(after)["pairs.timeout"].to_arrow().schema.field("x").type == pa.float64()
+    assert engine.flush()["late"].to_arrow().select(["n", "worst"]).to_pylist() == [{"n": 1, "worst": None}]
+    # Nobody reads it: it is told as it is.
+    alone = cep.Engine(late, lateness=None)
+    alone.push({"ts": [1], "k": ["a"]}, "l")
+    assert len(alone.advance_to(after)["pairs.timeout"]) == 1

@@ -132,6 +132,18 @@ pub enum EngineError {
         /// The topic.
         topic: String,
     },
+    /// A rule reports columns that have no type yet to rules that read them.
+    #[error(
+        "rule `{rule}` reports columns of topic `{silent}`, which has sent nothing, to the rules that read `{topic}`, and their types are not known; let it have a batch first, an empty one will do"
+    )]
+    SilentTopic {
+        /// The rule.
+        rule: String,
+        /// The topic that has sent nothing.
+        silent: String,
+        /// The topic that is derived.
+        topic: String,
+    },
     /// Rows are pushed of a topic that a rule derives for others.
     #[error(
         "topic `{topic}` is derived by rule `{rule}`, and others read it: rows of it cannot be pushed; push them as another topic"
@@ -208,6 +220,7 @@ impl EngineError {
             Self::ProcessorOutput { .. } => "processor-output",
             Self::TopicLevels { .. } => "topic-levels",
             Self::RuleOrder { .. } => "rule-order",
+            Self::SilentTopic { .. } => "schema-unknown",
             Self::RuleRead { .. } => "rule-read",
             Self::DerivedTopic { .. } => "derived-topic",
             Self::DuplicateRule { .. } => "duplicate-rule",

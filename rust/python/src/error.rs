@@ -228,6 +228,7 @@ fn engine_error(py: Python<'_>, error: &EngineError) -> PyErr {
         EngineError::TopicConflict { .. }
         | EngineError::LateTopicConflict { .. }
         | EngineError::TopicLevels { .. }
+        | EngineError::SilentTopic { .. }
         | EngineError::DerivedTopic { .. } => {
             Exception::new::<python::SchemaError>(py, error.to_string(), error.code()).build()
         }

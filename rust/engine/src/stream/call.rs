@@ -95,7 +95,8 @@ impl Engine {
             let reads = level.reads();
             level.declare(&reads, columns, &self.uses, derivers, &self.options.event_time)?;
             level.take_sources(&reads, released, columns, &self.uses)?;
-            level.take_derived(&reads, &derived, &self.passed_on, &self.options.event_time)?;
+            let event_time = &self.options.event_time;
+            level.take_derived(&reads, &derived, &self.passed_on, columns, derivers, event_time)?;
             let last = released.last().expect("a call releases something, be it no row");
             let own = level.front.release(last)?;
             let columns = Arc::clone(&level.front.columns);

@@ -145,18 +145,28 @@ impl Level {
     }
 
     /// Takes what the levels before have derived. `known`: how many events there have been before this call.
-    pub(super) fn take_derived(
+    ///
+    /// # Errors
+    /// [`EngineError::SilentTopic`] if what is reported has no type yet, and what Arrow refuses.
+    pub(super) fn take_derived<'s, S: Iterator<Item = &'s Stage>>(
         &mut self,
         reads: &[String],
         derived: &[TopicEvents],
         known: &PassedOn,
+        sources: &MergedSchema,
+        derivers: impl Fn() -> S,
         event_time: &str,
     ) -> Result<(), EngineError> {
         for events in derived.iter().filter(|events| reads.contains(&events.topic)) {
             let times = events.times();
             let number = self.front.columns.topic(&events.topic).expect("added with the rule that reads it");
-            let schema =
-                self.front.columns.topic_schema(number).expect("known once what derives it is compiled");
+            let Some(schema) = self.front.columns.topic_schema(number) else {
+                let silent = derivers().find_map(|stage| stage.silent_behind(&events.topic));
+                let (rule, silent) = silent.expect("known otherwise, once what derives it is compiled");
+                let rule = rule.to_owned();
+                let silent = silent_source(silent, sources, &derivers).unwrap_or_else(|| silent.to_owned());
+                return Err(EngineError::SilentTopic { rule, silent, topic: events.topic.clone() });
+            };
             let time = schema.field(resolve_column(schema, event_time, false)?).data_type();
             let batch = &events.table.batch;
             let read = read_schema(&batch.schema(), event_time, time);
@@ -176,6 +186,29 @@ impl Level {
         }
         Ok(())
     }
+}
+
+/// The source that has sent nothing and keeps a topic silent: itself, or one that rules which derive it read.
+fn silent_source<'s, S: Iterator<Item = &'s Stage>>(
+    topic: &str,
+    sources: &MergedSchema,
+    derivers: &impl Fn() -> S,
+) -> Option<String> {
+    let is_known =
+        |topic: &str| sources.topic(topic).is_some_and(|topic| sources.topic_schema(topic).is_some());
+    let mut ahead = vec![topic.to_owned()];
+    let mut seen: Vec<String> = vec![];
+    // No rules read each other in a circle.
+    while let Some(topic) = ahead.pop() {
+        let behind = derivers().flat_map(Stage::all_rules).filter(|rule| rule.derives(&topic));
+        let mut read = behind.flat_map(AnyRule::named_topics).peekable();
+        if read.peek().is_none() && !is_known(&topic) {
+            return Some(topic);
+        }
+        ahead.extend(read.filter(|topic| !seen.contains(topic)));
+        seen.push(topic.clone());
+    }
+    None
 }
 
 /// The columns of derived events for those who read them: the event's time is the column of that name, whatever the rule

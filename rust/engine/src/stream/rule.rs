@@ -8,7 +8,7 @@ use cepheid_matcher::sequence::{Fault, FoundKind, FoundSequences, SequenceLimits
 use cepheid_matcher::{Automaton, MatchError, StepLists, Strategy};
 
 use super::affected::{Interest, Seat};
-use super::binding::{Binding, BoundColumns, topics_read};
+use super::binding::{Binding, BoundColumns, topics_named, topics_read};
 use super::history::History;
 use super::rule_rows::Input;
 use super::shard::Shard;
@@ -48,6 +48,8 @@ pub(crate) struct Compiled {
     pub(crate) steps: Result<Arc<StepLists>, &'static str>,
     /// How many of the topics read had sent something.
     known: usize,
+    /// A topic named that had sent nothing: what is reported of its columns is NULL, and has no type yet.
+    pub(crate) silent: Option<String>,
 }
 
 impl Compiled {
@@ -201,7 +203,10 @@ impl Rule {
             }
             Matching::Search(_) | Matching::Trend(_) => unreachable!("compiled for runs that wait"),
         };
-        let compiled = Arc::new(Compiled { binding, plan, steps, known });
+        let is_silent =
+            |topic: &String| columns.topic(topic).is_none_or(|topic| columns.topic_schema(topic).is_none());
+        let silent = topics_named(&self.pattern).into_iter().find(is_silent);
+        let compiled = Arc::new(Compiled { binding, plan, steps, known, silent });
         if self.shards.iter().all(Shard::is_pristine) {
             self.choose(&compiled);
         } else {

@@ -126,7 +126,13 @@ impl Stage {
             };
             let time = compiled.binding.schema.field_with_name(&compiled.binding.event_time);
             let time = time.map_err(EventError::from)?.data_type().clone();
-            return Ok(Some((no_matches(compiled, measures)?.batch.schema(), time)));
+            let schema = no_matches(compiled, measures)?.batch.schema();
+            // Those who read it are compiled for the types that it has at first, which are then those that it keeps.
+            let untyped = || schema.fields().iter().any(|field| field.data_type().is_null());
+            if compiled.silent.is_some() && untyped() {
+                continue;
+            }
+            return Ok(Some((schema, time)));
         }
         let mut windows = self.windows.iter().filter(|rule| rule.emits() == topic);
         let mut processors = self.processors.iter().filter(|rule| rule.emits() == topic);
@@ -134,6 +140,12 @@ impl Stage {
         let mut anomalies = self.anomalies.iter().filter(|rule| rule.emits() == topic);
         let of_anomalies = || anomalies.find_map(|rule| rule.output(event_time));
         Ok(of_windows.or_else(of_anomalies).or_else(|| processors.find_map(|rule| rule.output(event_time))))
+    }
+
+    /// Which rule that derives a topic names one that has sent nothing, and that one.
+    pub(super) fn silent_behind(&self, topic: &str) -> Option<(&str, &str)> {
+        let mut derivers = self.rules.iter().filter(|rule| rule.derives(topic));
+        derivers.find_map(|rule| Some((rule.name.as_str(), rule.compiled.as_ref()?.silent.as_deref()?)))
     }
 
     /// Lets what has been derived stand, and lets go of what is not needed any more. `columns`: those of its rows.
