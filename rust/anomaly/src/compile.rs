@@ -2,30 +2,20 @@
 
 use std::sync::Arc;
 
+use arrow_array::Float64Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
-use arrow_array::{ArrayRef, Float64Array};
-use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use cepheid_eval::{EvalError, Leaf, TypedExpr, expression_text};
-use cepheid_event::{EventError, check_event_time, resolve_column};
+use cepheid_eval::{ColumnOf, EvalError, RowSource, RuleError, TypedExpr, expression_text};
+use cepheid_event::EventError;
 use cepheid_ir::{Anomaly, AnomalyMethod, PatternError, ReportedRows};
 
-use crate::error::AnomalyError;
-
-/// Gives the values of a column, for each of some rows.
-pub type ColumnOf<'a> = &'a dyn Fn(usize) -> Result<ArrayRef, EventError>;
-
 const VALUE: &str = "the value of the rule";
-const CONDITION: &str = "the condition of the rule";
 
 /// See the module. Immutable and shareable.
 #[derive(Debug)]
 pub struct DetectorPlan {
-    schema: SchemaRef,
-    keys: Vec<usize>,
-    event_time: usize,
-    condition: Option<TypedExpr>,
+    row_source: RowSource,
     value: TypedExpr,
     method: AnomalyMethod,
     rows: ReportedRows,
@@ -36,25 +26,16 @@ impl DetectorPlan {
     /// Compiles a rule that has been validated and normalised. `event_time`: the column that rows are ordered by.
     ///
     /// # Errors
-    /// [`AnomalyError`]: a column that there is not, types that do not fit, a column of the key or the event time with the name of
+    /// [`RuleError`]: a column that there is not, types that do not fit, a column of the key or the event time with the name of
     /// one that is reported beside it.
-    pub fn compile(rule: &Anomaly, schema: &SchemaRef, event_time: usize) -> Result<Self, AnomalyError> {
-        check_event_time(schema.field(event_time).name(), schema.field(event_time).data_type())?;
-        let keys: Vec<usize> = rule
-            .partition_by
-            .iter()
-            .map(|column| resolve_column(schema, &column.name, column.quoted))
-            .collect::<Result<_, _>>()?;
-        let condition = rule
-            .condition
-            .as_ref()
-            .map(|condition| TypedExpr::compile_condition(condition, schema))
-            .transpose()
-            .map_err(AnomalyError::in_context(CONDITION))?;
-        let value = TypedExpr::compile(&rule.value, schema).map_err(AnomalyError::in_context(VALUE))?;
-        check_number(&value).map_err(AnomalyError::in_context(VALUE))?;
+    pub fn compile(rule: &Anomaly, schema: &SchemaRef, event_time: usize) -> Result<Self, RuleError> {
+        let (keys, condition) = (&rule.partition_by, rule.condition.as_ref());
+        let row_source = RowSource::compile("the rule", keys, condition, schema, event_time)?;
+        let value =
+            TypedExpr::compile(&rule.value, schema).map_err(RuleError::in_context(|| VALUE.into()))?;
+        check_number(&value).map_err(RuleError::in_context(|| VALUE.into()))?;
         let mut fields: Vec<Field> =
-            keys.iter().chain([&event_time]).map(|column| schema.field(*column).clone()).collect();
+            row_source.key_fields().chain([row_source.time_field().clone()]).collect();
         let judged = judged_fields(rule.rows);
         if let Some(taken) = judged.iter().find(|field| fields.iter().any(|own| own.name() == field.name())) {
             return Err(PatternError::InvalidExpression {
@@ -68,10 +49,7 @@ impl DetectorPlan {
         }
         fields.extend(judged);
         Ok(Self {
-            schema: Arc::clone(schema),
-            keys,
-            event_time,
-            condition,
+            row_source,
             value,
             method: rule.method,
             rows: rule.rows,
@@ -79,19 +57,9 @@ impl DetectorPlan {
         })
     }
 
-    /// The columns of the key.
-    pub fn keys(&self) -> &[usize] {
-        &self.keys
-    }
-
-    /// The column of the event time.
-    pub fn event_time(&self) -> usize {
-        self.event_time
-    }
-
-    /// The columns of rows.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
+    /// Which rows it is about.
+    pub fn row_source(&self) -> &RowSource {
+        &self.row_source
     }
 
     /// The columns of what is reported: keys, event time, value, what was expected, score, and whether it is an anomaly where all
@@ -112,38 +80,18 @@ impl DetectorPlan {
 
     /// Whether the values and the condition can be computed of any row.
     pub fn never_fails(&self) -> bool {
-        self.value.never_fails() && self.condition.as_ref().is_none_or(TypedExpr::never_fails)
-    }
-
-    /// Whether there is a condition.
-    pub fn passes_over(&self) -> bool {
-        self.condition.is_some()
-    }
-
-    /// Which rows satisfy the condition; `None`: there is none. `column`: the values of a column, for each of the rows.
-    ///
-    /// # Errors
-    /// Of a value that the condition cannot take.
-    pub fn satisfied(
-        &self,
-        rows: usize,
-        column: ColumnOf<'_>,
-    ) -> Result<Option<BooleanBuffer>, AnomalyError> {
-        let Some(condition) = &self.condition else { return Ok(None) };
-        let slots = slots_of(condition, column)?;
-        let mask = condition.evaluate_mask(&slots, rows);
-        mask.map(Some).map_err(AnomalyError::in_context(CONDITION))
+        self.value.never_fails() && self.row_source.never_fails()
     }
 
     /// What is judged, one value a row. `column`: the values of a column, for each of the rows.
     ///
     /// # Errors
     /// Of a value that the expression cannot take.
-    pub fn values(&self, rows: usize, column: ColumnOf<'_>) -> Result<Float64Array, AnomalyError> {
+    pub fn values(&self, rows: usize, column: ColumnOf<'_>) -> Result<Float64Array, RuleError> {
         let found = self
             .value
-            .evaluate_columns(&slots_of(&self.value, column)?, rows)
-            .map_err(AnomalyError::in_context(VALUE))?;
+            .evaluate_columns(&self.value.slots(column)?, rows)
+            .map_err(RuleError::in_context(|| VALUE.into()))?;
         let floats = arrow_cast::cast(&found, &DataType::Float64).map_err(EventError::from)?;
         Ok(floats.as_primitive::<Float64Type>().clone())
     }
@@ -171,12 +119,4 @@ fn check_number(value: &TypedExpr) -> Result<(), EvalError> {
         found: vec![(expression.clone(), data_type.to_string())],
         expression,
     })
-}
-
-fn slots_of(expr: &TypedExpr, column: ColumnOf<'_>) -> Result<Vec<ArrayRef>, EventError> {
-    let of = |leaf: &Leaf| match leaf {
-        Leaf::Column { index, .. } => column(*index),
-        _ => unreachable!("validated: it reads columns of the row"),
-    };
-    expr.leaves().iter().map(of).collect()
 }

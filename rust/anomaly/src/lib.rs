@@ -8,15 +8,13 @@
 #![forbid(unsafe_code)]
 
 mod compile;
-mod error;
 mod methods;
 mod ranks;
 mod rolling;
 mod saved;
 mod state;
 
-pub use compile::{ColumnOf, DetectorPlan};
-pub use error::AnomalyError;
+pub use compile::DetectorPlan;
 pub use methods::Verdict;
 pub use saved::SavedDetector;
 pub use state::{Chunk, DetectorState};

@@ -33,7 +33,7 @@ pub fn detect_table(
     let event_time = event_time_of("an anomaly rule", rule.event_time.as_ref(), schema, options)?;
     let plan = DetectorPlan::compile(&rule, schema, event_time)?;
     let rows = ordered_rows(&plan, table)?;
-    let keys = KeyNumbers::new(plan.keys(), table)?;
+    let keys = KeyNumbers::new(plan.row_source().keys(), table)?;
     let workers = options.workers(rows.len());
 
     let starts = (0..rows.len()).step_by(CHUNK_ROWS);
@@ -116,10 +116,14 @@ impl Lane {
 fn ordered_rows<'a>(plan: &DetectorPlan, table: &'a Table) -> Result<OrderedTable<'a>, EngineError> {
     let kept = |batch: &RecordBatch, _: &[i64]| {
         let column = |index: usize| Ok(Arc::clone(batch.column(index)));
-        let mask = plan.satisfied(batch.num_rows(), &column)?;
+        let mask = plan.row_source().satisfied(batch.num_rows(), &column)?;
         Ok(mask.unwrap_or_else(|| BooleanBuffer::new_set(batch.num_rows())))
     };
-    OrderedTable::new(plan.event_time(), table, plan.passes_over().then_some(&kept))
+    OrderedTable::new(
+        plan.row_source().event_time(),
+        table,
+        plan.row_source().has_condition().then_some(&kept),
+    )
 }
 
 fn report(
@@ -128,17 +132,24 @@ fn report(
     judged: &[Judged],
 ) -> Result<RecordBatch, EngineError> {
     let places: Vec<u32> = judged.iter().map(|judged| judged.row).collect();
-    let own = plan.keys().iter().copied().chain([plan.event_time()]);
+    let own = plan.row_source().keys().iter().copied().chain([plan.row_source().event_time()]);
     let own = own.map(|column| rows.gather(column, &places));
     let mut columns: Vec<ArrayRef> = own.collect::<Result<_, _>>()?;
-    let verdicts = || judged.iter().map(|judged| judged.verdict);
-    let values: Float64Array = judged.iter().map(|judged| Some(judged.value)).collect();
-    let expected: Float64Array = verdicts().map(|verdict| verdict.expected).collect();
-    let scores: Float64Array = verdicts().map(|verdict| verdict.score).collect();
-    columns.extend([values, expected, scores].map(|floats| Arc::new(floats) as ArrayRef));
-    if plan.rows() == ReportedRows::All {
-        let flags: BooleanArray = verdicts().map(|verdict| Some(verdict.is_anomaly)).collect();
-        columns.push(Arc::new(flags));
-    }
+    columns.extend(judged_columns(plan, judged.iter().map(|judged| (judged.value, judged.verdict))));
     Ok(RecordBatch::try_new(Arc::clone(plan.output()), columns).map_err(EventError::from)?)
+}
+
+/// What is reported of rows behind their keys and times: values, and what was said of each.
+pub(crate) fn judged_columns(
+    plan: &DetectorPlan,
+    judged: impl Iterator<Item = (f64, Verdict)> + Clone,
+) -> Vec<ArrayRef> {
+    let values: Float64Array = judged.clone().map(|(value, _)| Some(value)).collect();
+    let expected: Float64Array = judged.clone().map(|(_, verdict)| verdict.expected).collect();
+    let scores: Float64Array = judged.clone().map(|(_, verdict)| verdict.score).collect();
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(values), Arc::new(expected), Arc::new(scores)];
+    if plan.rows() == ReportedRows::All {
+        columns.push(Arc::new(judged.map(|(_, verdict)| Some(verdict.is_anomaly)).collect::<BooleanArray>()));
+    }
+    columns
 }

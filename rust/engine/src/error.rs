@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use cepheid_anomaly::AnomalyError;
-use cepheid_eval::EvalError;
+use cepheid_eval::{EvalError, RuleError};
 use cepheid_event::EventError;
 use cepheid_ir::PatternError;
 use cepheid_matcher::MatchError;
@@ -247,25 +246,23 @@ impl From<MatchError> for EngineError {
     }
 }
 
-impl From<WindowError> for EngineError {
-    fn from(error: WindowError) -> Self {
+impl From<RuleError> for EngineError {
+    fn from(error: RuleError) -> Self {
         match error {
-            WindowError::Pattern(error) => Self::Pattern(error),
-            WindowError::TooMany { limit } => {
-                Self::Match(MatchError::TooLarge { what: "windows at once", limit })
-            }
-            WindowError::Event(error) => Self::Event(error),
-            WindowError::Eval { context, source } => Self::Eval { context, source },
+            RuleError::Pattern(error) => Self::Pattern(error),
+            RuleError::Event(error) => Self::Event(error),
+            RuleError::Eval { context, source } => Self::Eval { context, source },
         }
     }
 }
 
-impl From<AnomalyError> for EngineError {
-    fn from(error: AnomalyError) -> Self {
+impl From<WindowError> for EngineError {
+    fn from(error: WindowError) -> Self {
         match error {
-            AnomalyError::Pattern(error) => Self::Pattern(error),
-            AnomalyError::Event(error) => Self::Event(error),
-            AnomalyError::Eval { context, source } => Self::Eval { context, source },
+            WindowError::Rule(error) => error.into(),
+            WindowError::TooMany { limit } => {
+                Self::Match(MatchError::TooLarge { what: "windows at once", limit })
+            }
         }
     }
 }

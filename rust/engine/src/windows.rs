@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_empty_array};
+use cepheid_eval::ColumnOf;
 use cepheid_event::{EventError, Table, times_of};
 use cepheid_ir::{Frame, Window};
 use cepheid_matcher::MatchError;
 use cepheid_matcher::threads::{Interruption, Workers};
-use cepheid_window::{Chunk, ColumnOf, WindowPlan, WindowState, is_in_window, start_of};
+use cepheid_window::{Chunk, WindowPlan, WindowState, is_in_window, start_of};
 
 use crate::error::EngineError;
 use crate::ordered_table::{CHUNK_ROWS, KeyNumbers, OrderedTable, event_time_of};
@@ -32,7 +33,7 @@ pub fn aggregate_table(
     let event_time = event_time_of("a window", window.event_time.as_ref(), schema, options)?;
     let plan = WindowPlan::compile(&window, schema, event_time)?;
     let rows = ordered_rows(&plan, table)?;
-    let keys = KeyNumbers::new(plan.keys(), table)?;
+    let keys = KeyNumbers::new(plan.row_source().keys(), table)?;
     let workers = options.workers(rows.len());
     let pieces = pieces(&rows, plan.frame(), workers.threads);
     let search = |pieces: &[Piece], threads: usize| {
@@ -53,18 +54,18 @@ pub fn aggregate_table(
 
 /// The rows that windows may be of, in order of time.
 fn ordered_rows<'a>(plan: &WindowPlan, table: &'a Table) -> Result<OrderedTable<'a>, EngineError> {
-    if !plan.passes_over() {
-        return OrderedTable::new(plan.event_time(), table, None);
+    if !plan.row_source().has_condition() && !plan.has_gaps() {
+        return OrderedTable::new(plan.row_source().event_time(), table, None);
     }
     let kept = |batch: &RecordBatch, times: &[i64]| {
         let column = |index: usize| Ok(Arc::clone(batch.column(index)));
-        let mask = plan.satisfied(batch.num_rows(), &column)?;
+        let mask = plan.row_source().satisfied(batch.num_rows(), &column)?;
         let inside = |row: usize| {
             mask.as_ref().is_none_or(|mask| mask.value(row)) && is_in_window(plan.frame(), times[row])
         };
         Ok((0..batch.num_rows()).map(inside).collect())
     };
-    OrderedTable::new(plan.event_time(), table, Some(&kept))
+    OrderedTable::new(plan.row_source().event_time(), table, Some(&kept))
 }
 
 /// Rows of a table that one thread sees to, and which of the windows that they are in it tells of.
@@ -231,16 +232,16 @@ impl FoundWindows {
         let windows = self.keys.len();
         let mut columns: Vec<ArrayRef> = vec![];
         if plan.is_of_rows() {
-            let own = plan.keys().iter().copied().chain([plan.event_time()]);
+            let own = plan.row_source().keys().iter().copied().chain([plan.row_source().event_time()]);
             let own = own.map(|column| rows.column(column, 0..rows.len()));
             columns = own.collect::<Result<_, _>>()?;
         } else {
             let firsts: UInt32Array =
                 self.keys.iter().map(|key| keys.firsts.get(*key as usize).copied()).collect();
-            for column in plan.keys() {
+            for column in plan.row_source().keys() {
                 columns.push(rows.table.gather(*column, &firsts)?);
             }
-            let data_type = plan.schema().field(plan.event_time()).data_type();
+            let data_type = plan.row_source().schema().field(plan.row_source().event_time()).data_type();
             for edges in [self.starts, self.ends] {
                 columns.push(times_of(edges, data_type)?);
             }

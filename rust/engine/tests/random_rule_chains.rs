@@ -529,7 +529,10 @@ fn random_rules_derive_what_each_derives_alone_of_whole_topics() {
         failures.len(),
         failures[..failures.len().min(4)].join("\n\n")
     );
-    assert!(processors * 100 >= cases * 20 && told * 1_500 >= cases, "{processors} processors, {told} told of");
+    assert!(
+        processors * 100 >= cases * 20 && told * 1_500 >= cases,
+        "{processors} processors, {told} told of"
+    );
     assert!(ran * 100 >= cases * 60 && restored >= cases, "{ran} ran, {restored} restored");
     assert!(by_level[1] * 100 >= cases * 25 && by_level[2] * 100 >= cases * 5, "{by_level:?}");
 }

@@ -3,19 +3,17 @@
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
-use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use cepheid_eval::{EvalError, Leaf, TypedExpr};
-use cepheid_event::{EventError, check_event_time, check_window_spans, resolve_column};
+use cepheid_eval::{ColumnOf, EvalError, Leaf, RowSource, RuleError, TypedExpr};
+use cepheid_event::check_window_spans;
 use cepheid_ir::trend::WINDOW_COLUMNS;
 use cepheid_ir::{AggregateFunction, Anchor, Frame, PatternError, Window};
 
-use crate::error::WindowError;
 use crate::frames::Complete;
 use crate::frames::tumbling::start_before;
 use crate::monoid::Reading;
 use crate::operators::Kind;
-use crate::state::{Arguments, ColumnOf};
+use crate::state::Arguments;
 
 /// An aggregate that is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,8 +45,8 @@ impl Slot {
     }
 
     /// An error with where it belongs.
-    pub(crate) fn told(&self, source: EvalError) -> WindowError {
-        WindowError::Eval { context: format!("measure `{}`", self.measure), source: Box::new(source) }
+    pub(crate) fn told(&self, source: EvalError) -> RuleError {
+        RuleError::Eval { context: format!("measure `{}`", self.measure), source: Box::new(source) }
     }
 }
 
@@ -71,10 +69,7 @@ struct Measure {
 #[derive(Debug)]
 pub struct WindowPlan {
     frame: Frame,
-    schema: SchemaRef,
-    keys: Vec<usize>,
-    event_time: usize,
-    condition: Option<TypedExpr>,
+    row_source: RowSource,
     columns: Vec<Column>,
     slots: Vec<Slot>,
     measures: Vec<Measure>,
@@ -86,34 +81,20 @@ impl WindowPlan {
     /// Compiles a window that has been validated and normalised. `event_time`: the column that rows are ordered by.
     ///
     /// # Errors
-    /// [`WindowError`]: a column that there is not, types that do not fit, spans that are no whole number of the steps of the
+    /// [`RuleError`]: a column that there is not, types that do not fit, spans that are no whole number of the steps of the
     /// event time.
-    pub fn compile(window: &Window, schema: &SchemaRef, event_time: usize) -> Result<Self, WindowError> {
-        let time_type = schema.field(event_time).data_type();
-        check_event_time(schema.field(event_time).name(), time_type)?;
+    pub fn compile(window: &Window, schema: &SchemaRef, event_time: usize) -> Result<Self, RuleError> {
+        let (keys, condition) = (&window.partition_by, window.condition.as_ref());
+        let row_source = RowSource::compile("the window", keys, condition, schema, event_time)?;
         let spans = edge_spans(window.frame);
         if !spans.is_empty() {
             let context = "a window".into();
-            check_window_spans(&spans, time_type)
+            check_window_spans(&spans, row_source.time_type())
                 .map_err(|problem| PatternError::InvalidExpression { context, problem })?;
         }
-        let keys: Vec<usize> = window
-            .partition_by
-            .iter()
-            .map(|column| resolve_column(schema, &column.name, column.quoted))
-            .collect::<Result<_, _>>()?;
-        let condition = window
-            .condition
-            .as_ref()
-            .map(|condition| TypedExpr::compile_condition(condition, schema))
-            .transpose()
-            .map_err(WindowError::in_context(|| "the condition of the window".into()))?;
         let mut plan = Self {
             frame: window.frame,
-            schema: Arc::clone(schema),
-            keys,
-            event_time,
-            condition,
+            row_source,
             columns: vec![],
             slots: vec![],
             measures: vec![],
@@ -122,21 +103,21 @@ impl WindowPlan {
         };
         for measure in &window.measures {
             let context = || format!("measure `{}`", measure.name);
-            let value =
-                TypedExpr::compile(&measure.value, schema).map_err(WindowError::in_context(context))?;
+            let value = TypedExpr::compile(&measure.value, schema).map_err(RuleError::in_context(context))?;
             let sources = value
                 .leaves()
                 .iter()
                 .map(|leaf| plan.source(leaf, &measure.name))
                 .collect::<Result<_, _>>()
-                .map_err(WindowError::in_context(context))?;
+                .map_err(RuleError::in_context(context))?;
             plan.measures.push(Measure { name: measure.name.clone(), value, sources });
         }
         plan.put_together();
         plan.output = Arc::new(Schema::new(plan.output_fields()?));
         let args = plan.columns.iter().flat_map(|column| &column.args);
         let measures = plan.measures.iter().map(|measure| &measure.value);
-        plan.never_fails = args.chain(measures).chain(&plan.condition).all(TypedExpr::never_fails)
+        plan.never_fails = plan.row_source.never_fails()
+            && args.chain(measures).all(TypedExpr::never_fails)
             && plan.columns.iter().all(|column| column.kind.never_fails());
         Ok(plan)
     }
@@ -149,10 +130,11 @@ impl WindowPlan {
             }
             Leaf::Column { index, at, .. } => {
                 let kind = if at.anchor == Anchor::First { Kind::First } else { Kind::Last };
-                let name = self.schema.field(*index).name();
+                let schema = self.row_source.schema();
+                let name = schema.field(*index).name();
                 let column =
                     cepheid_ir::Expr::Column { name: name.clone(), quoted: true, at: Default::default() };
-                (kind, vec![TypedExpr::compile(&column, &self.schema)?], None, name.clone())
+                (kind, vec![TypedExpr::compile(&column, schema)?], None, name.clone())
             }
             Leaf::Aggregate(aggregate) => {
                 let columns = if aggregate.function.takes_constants() { 1 } else { aggregate.args.len() };
@@ -210,14 +192,13 @@ impl WindowPlan {
         }
     }
 
-    fn output_fields(&self) -> Result<Vec<Field>, WindowError> {
-        let field = |column: usize| self.schema.field(column).clone();
-        let mut fields: Vec<Field> = self.keys.iter().map(|column| field(*column)).collect();
+    fn output_fields(&self) -> Result<Vec<Field>, RuleError> {
+        let mut fields: Vec<Field> = self.row_source.key_fields().collect();
+        let time = self.row_source.time_field();
         if self.is_of_rows() {
-            fields.push(field(self.event_time));
+            fields.push(time.clone());
         } else {
-            let data_type = self.schema.field(self.event_time).data_type();
-            fields.extend(WINDOW_COLUMNS.map(|name| Field::new(name, data_type.clone(), true)));
+            fields.extend(WINDOW_COLUMNS.map(|name| Field::new(name, time.data_type().clone(), true)));
         }
         for measure in &self.measures {
             fields.push(Field::new(&measure.name, measure.value.data_type().clone(), true));
@@ -240,19 +221,9 @@ impl WindowPlan {
         !self.frame.has_bounds()
     }
 
-    /// The columns of the key.
-    pub fn keys(&self) -> &[usize] {
-        &self.keys
-    }
-
-    /// The column of the event time.
-    pub fn event_time(&self) -> usize {
-        self.event_time
-    }
-
-    /// The columns of rows.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
+    /// Which rows it is about.
+    pub fn row_source(&self) -> &RowSource {
+        &self.row_source
     }
 
     /// The columns of what is reported: keys, then the window's start and end, or the time of its row, then measures.
@@ -268,21 +239,9 @@ impl WindowPlan {
         &self.slots
     }
 
-    /// Whether some rows may be in no window: they fail the condition, or windows leave gaps.
-    pub fn passes_over(&self) -> bool {
-        let gaps = matches!(self.frame, Frame::Time { size_ns, every_ns, .. } if every_ns > size_ns);
-        self.condition.is_some() || gaps
-    }
-
-    /// Which rows satisfy the condition; `None`: there is none. `column`: the values of a column, for each of the rows.
-    ///
-    /// # Errors
-    /// Of a value that the condition cannot take.
-    pub fn satisfied(&self, rows: usize, column: ColumnOf<'_>) -> Result<Option<BooleanBuffer>, WindowError> {
-        let Some(condition) = &self.condition else { return Ok(None) };
-        let slots = slots_of(condition, column)?;
-        let mask = condition.evaluate_mask(&slots, rows);
-        mask.map(Some).map_err(WindowError::in_context(|| "the condition of the window".into()))
+    /// Whether windows of a grid leave gaps, so that some rows are in none.
+    pub fn has_gaps(&self) -> bool {
+        matches!(self.frame, Frame::Time { size_ns, every_ns, .. } if every_ns > size_ns)
     }
 
     /// Whether no value can raise an error: sums of integers apart, which may grow past 64 bits.
@@ -309,7 +268,7 @@ impl WindowPlan {
     /// # Errors
     /// Of a value that an expression cannot take, or of a time whose windows begin or end where the 64 bits of nanoseconds do not
     /// reach.
-    pub fn arguments(&self, times: &[i64], column: ColumnOf<'_>) -> Result<Arguments, WindowError> {
+    pub fn arguments(&self, times: &[i64], column: ColumnOf<'_>) -> Result<Arguments, RuleError> {
         let rows = times.len();
         if let (Some(first), Some(last)) = (times.first(), times.last()) {
             self.check_edges(*first, *last)?;
@@ -322,7 +281,7 @@ impl WindowPlan {
                 let array = match known.iter().find(|(other, _)| *other == arg) {
                     Some((_, array)) => Arc::clone(array),
                     None => {
-                        let array = arg.evaluate_columns(&slots_of(arg, column)?, rows).map_err(|error| {
+                        let array = arg.evaluate_columns(&arg.slots(column)?, rows).map_err(|error| {
                             let slot = self.slots.iter().find(|slot| slot.column == number);
                             slot.expect("an aggregate is kept for a slot").told(error)
                         })?;
@@ -338,7 +297,7 @@ impl WindowPlan {
     }
 
     /// Checks that the windows of rows from the first to the last of these times begin and end within 64 bits.
-    fn check_edges(&self, first: i64, last: i64) -> Result<(), WindowError> {
+    fn check_edges(&self, first: i64, last: i64) -> Result<(), RuleError> {
         let (first, last) = (i128::from(first), i128::from(last));
         let (start, end) = match self.frame {
             Frame::Time { size_ns, every_ns, offset_ns } => {
@@ -354,7 +313,7 @@ impl WindowPlan {
             if i64::try_from(edge).is_err() {
                 let overflow =
                     EvalError::Overflow { expression: name.into(), data_type: "64 bits of nanoseconds" };
-                return Err(WindowError::in_context(|| "the windows of a row".into())(overflow));
+                return Err(RuleError::in_context(|| "the windows of a row".into())(overflow));
             }
         }
         Ok(())
@@ -365,7 +324,7 @@ impl WindowPlan {
         &self,
         complete: &Complete,
         column: ColumnOf<'_>,
-    ) -> Result<Vec<ArrayRef>, WindowError> {
+    ) -> Result<Vec<ArrayRef>, RuleError> {
         let rows = complete.keys.len();
         let value = |measure: &Measure| {
             let slot = |source: &Source| match source {
@@ -374,19 +333,10 @@ impl WindowPlan {
             };
             let slots: Vec<ArrayRef> = measure.sources.iter().map(slot).collect::<Result<_, _>>()?;
             let context = || format!("measure `{}`", measure.name);
-            measure.value.evaluate_columns(&slots, rows).map_err(WindowError::in_context(context))
+            measure.value.evaluate_columns(&slots, rows).map_err(RuleError::in_context(context))
         };
         self.measures.iter().map(value).collect()
     }
-}
-
-fn column_of(leaf: &Leaf) -> Option<usize> {
-    if let Leaf::Column { index, .. } = leaf { Some(*index) } else { None }
-}
-
-fn slots_of(expr: &TypedExpr, column: ColumnOf<'_>) -> Result<Vec<ArrayRef>, EventError> {
-    let of = |leaf: &Leaf| column(column_of(leaf).expect("validated: it reads columns of the row"));
-    expr.leaves().iter().map(of).collect()
 }
 
 /// The spans of time that starts and ends of windows are made with.

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use arrow_array::ArrayRef;
-use cepheid_event::EventError;
+use cepheid_eval::ColumnOf;
 use cepheid_ir::Frame;
 
 use crate::compile::WindowPlan;
@@ -34,9 +34,6 @@ enum State {
     Counted(Counted),
     Sliding(Sliding),
 }
-
-/// Gives the values of a column, for each of some rows.
-pub type ColumnOf<'a> = &'a dyn Fn(usize) -> Result<ArrayRef, EventError>;
 
 /// Rows on their way into windows.
 pub struct Chunk<'a> {

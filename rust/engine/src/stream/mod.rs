@@ -18,6 +18,7 @@ mod keys;
 mod level;
 mod level_snapshot;
 mod processor_rule;
+mod row_rule;
 mod rule;
 mod rule_rows;
 mod rules;
@@ -26,7 +27,6 @@ mod snapshot;
 mod stage;
 mod tables;
 mod window_rule;
-mod window_snapshot;
 
 use std::sync::Arc;
 
@@ -343,8 +343,8 @@ impl RuleStats {
                 strategy: Strategy::Anomalies,
                 live_runs: 0,
                 keys: rule.keys(),
-                matches: rule.reported(),
-                rows_visited: rule.visited(),
+                matches: rule.kept.reported,
+                rows_visited: rule.kept.visited,
                 runs_visited: 0,
                 bytes: rule.bytes(),
             },
@@ -365,8 +365,8 @@ impl RuleStats {
                 strategy: Strategy::Windows,
                 live_runs: 0,
                 keys: rule.keys(),
-                matches: rule.reported,
-                rows_visited: rule.visited,
+                matches: rule.kept.reported,
+                rows_visited: rule.kept.visited,
                 runs_visited: 0,
                 bytes: rule.bytes(),
             },

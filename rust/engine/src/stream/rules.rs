@@ -106,8 +106,8 @@ impl<'a> AnyRule<'a> {
     pub(super) fn topics(self) -> Option<&'a [String]> {
         match self {
             Self::Pattern(rule) => rule.topics.as_deref(),
-            Self::Window(rule) => rule.window.topic.as_ref().map(std::slice::from_ref),
-            Self::Anomaly(rule) => rule.rule.topic.as_ref().map(std::slice::from_ref),
+            Self::Window(rule) => rule.topic().map(std::slice::from_ref),
+            Self::Anomaly(rule) => rule.topic().map(std::slice::from_ref),
             Self::Processor(rule) => Some(std::slice::from_ref(&rule.topic)),
         }
     }
@@ -121,8 +121,8 @@ impl<'a> AnyRule<'a> {
     pub(super) fn named_topics(self) -> Vec<String> {
         match self {
             Self::Pattern(rule) => topics_named(&rule.pattern),
-            Self::Window(rule) => rule.window.topic.iter().cloned().collect(),
-            Self::Anomaly(rule) => rule.rule.topic.iter().cloned().collect(),
+            Self::Window(rule) => rule.topic().cloned().into_iter().collect(),
+            Self::Anomaly(rule) => rule.topic().cloned().into_iter().collect(),
             Self::Processor(rule) => vec![rule.topic.clone()],
         }
     }

@@ -8,6 +8,7 @@
 use std::io::{Cursor, Read};
 use std::sync::Arc;
 
+use cepheid_anomaly::SavedDetector;
 use cepheid_event::{
     EventError, MergedBatch, MergedSchema, ReorderBuffer, ReorderState, SourceClock, TimePolicy, TopicState,
     shard_of,
@@ -17,17 +18,17 @@ use cepheid_matcher::step_lists::{SavedLists, StepListsState, load as load_lists
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::anomaly_rule::{AnomalyRule, SavedAnomalyRule};
+use super::anomaly_rule::AnomalyRule;
 use super::history::History;
 use super::ipc::{from_ipc, schema_of, to_ipc};
 use super::level::Level;
 use super::level_snapshot::SavedLevel;
 use super::processor_rule::{ProcessorRule, SavedProcessor};
+use super::row_rule::SavedRowRule;
 use super::rule::{Compiled, Rule, Surroundings};
 use super::shard::Shard;
 use super::stage::Stage;
-use super::window_rule::WindowRule;
-use super::window_snapshot::SavedWindowRule;
+use super::window_rule::{SavedKept, WindowRule};
 use super::{Engine, EngineOptions, LatePolicy, RuleSpec};
 use crate::error::EngineError;
 
@@ -95,8 +96,8 @@ struct SavedRule<S = SavedShards> {
 #[derive(Serialize, Deserialize)]
 pub(super) struct SavedStage {
     patterns: Vec<SavedRule>,
-    windows: Vec<SavedWindowRule>,
-    anomalies: Vec<SavedAnomalyRule>,
+    windows: Vec<SavedRowRule<SavedKept>>,
+    anomalies: Vec<SavedRowRule<SavedDetector>>,
     processors: Vec<SavedProcessor>,
 }
 
@@ -382,8 +383,11 @@ impl Stage {
         event_time: &str,
         watermark: Option<i64>,
     ) -> Result<(), EngineError> {
-        self.load_windows(saved.windows, columns, event_time, watermark)?;
-        self.load_anomalies(saved.anomalies, columns, event_time)?;
+        let bound = self.bound_columns(columns);
+        let (windows, anomalies) = (std::mem::take(&mut self.windows), std::mem::take(&mut self.anomalies));
+        let clock = (event_time, watermark);
+        self.windows = WindowRule::load_all(windows, saved.windows, columns, &bound, clock)?;
+        self.anomalies = AnomalyRule::load_all(anomalies, saved.anomalies, columns, &bound, clock)?;
         self.load_processors(saved.processors, event_time)?;
         let mut given = std::mem::take(&mut self.rules);
         let bound = self.bound_columns(columns);

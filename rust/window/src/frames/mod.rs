@@ -14,7 +14,7 @@ pub(crate) mod tumbling;
 use std::any::Any;
 
 use arrow_array::ArrayRef;
-use cepheid_eval::EvalError;
+use cepheid_eval::{EvalError, RuleError};
 
 use crate::arena::States;
 use crate::compile::{Column, Slot};
@@ -123,7 +123,7 @@ fn by_slot(
 
 /// An error of arguments that are made ready.
 pub(crate) fn arguments(source: EvalError) -> WindowError {
-    WindowError::Eval { context: "the argument of an aggregate".into(), source: Box::new(source) }
+    RuleError::in_context(|| "the argument of an aggregate".into())(source).into()
 }
 
 /// New numbers of keys, of which some are forgotten: those that stay are numbered in the order of the old.

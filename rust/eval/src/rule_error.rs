@@ -1,12 +1,13 @@
-//! What can go wrong with anomaly rules.
+//! What can go wrong with a rule that asks its rows one by one.
 
-use cepheid_eval::EvalError;
 use cepheid_event::EventError;
 use cepheid_ir::PatternError;
 
-/// Why rows could not be judged. Nothing has changed.
+use crate::error::EvalError;
+
+/// Why a rule cannot be asked of rows. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AnomalyError {
+pub enum RuleError {
     /// The rule says something impossible of these columns.
     #[error(transparent)]
     Pattern(#[from] PatternError),
@@ -16,15 +17,16 @@ pub enum AnomalyError {
     /// An expression does not fit the columns, or met a value that it cannot take.
     #[error("in {context}: {source}")]
     Eval {
-        /// The value or the condition.
+        /// The clause, measure or output column.
         context: String,
         /// What is wrong.
         source: Box<EvalError>,
     },
 }
 
-impl AnomalyError {
-    pub(crate) fn in_context(context: &str) -> impl FnOnce(EvalError) -> Self {
-        move |source| Self::Eval { context: context.to_owned(), source: Box::new(source) }
+impl RuleError {
+    /// An error of an expression with where that stands.
+    pub fn in_context(context: impl FnOnce() -> String) -> impl FnOnce(EvalError) -> Self {
+        move |source| Self::Eval { context: context(), source: Box::new(source) }
     }
 }
