@@ -105,3 +105,14 @@ pub(crate) fn named(name: &str, rule: Option<&str>) -> String {
         None => name.to_owned(),
     }
 }
+
+/// What a case expects: a table, or else an error.
+///
+/// # Errors
+/// Both are given, or neither, or the table is none.
+pub(crate) fn expected(output: Option<&str>, error: Option<&str>) -> Result<Option<TextTable>, String> {
+    if output.is_none() == error.is_none() {
+        return Err("give either `output` or `error`".into());
+    }
+    output.map(TextTable::parse).transpose().map_err(|error| format!("output: {error}"))
+}

@@ -29,6 +29,7 @@ pub mod generate_windows;
 pub mod letters;
 pub mod reference;
 pub mod reference_table;
+pub mod row_case;
 pub mod sequence_constructs;
 pub mod sequence_event;
 pub mod sequence_input;

@@ -60,10 +60,7 @@ impl CaseEntry for Entry {
     }
 
     fn read(self, construct: &str) -> Result<TrendCase, String> {
-        if self.output.is_none() == self.error.is_none() {
-            return Err("give either `output` or `error`".into());
-        }
-        let output = self.output.map(|text| TextTable::parse(&text)).transpose();
+        let output = case_files::expected(self.output.as_deref(), self.error.as_deref())?;
         Ok(TrendCase {
             name: self.name,
             construct: construct.to_owned(),
@@ -71,7 +68,7 @@ impl CaseEntry for Entry {
             sql: self.sql,
             events: TextTable::parse(&self.events).map_err(|error| format!("events: {error}"))?,
             event_time: self.event_time,
-            output: output.map_err(|error| format!("output: {error}"))?,
+            output,
             error: self.error,
         })
     }

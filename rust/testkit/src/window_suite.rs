@@ -2,42 +2,22 @@
 
 use std::path::Path;
 
-use arrow_array::RecordBatch;
-use cepheid_ir::{ColumnName, Expr, Frame, Measure, Window};
+use cepheid_ir::{Expr, Frame, Measure, Window};
 use serde::Deserialize;
 
 use crate::case_files::{self, CaseEntry, EventsEntry};
-use crate::reference_table::ReferenceTable;
-use crate::sequence_input::SequenceInput;
-use crate::text_table::TextTable;
+use crate::row_case::RowCase;
 
 /// One case.
+pub type WindowCase = RowCase<Framed>;
+
+/// What is asked of which windows.
 #[derive(Clone, Debug)]
-pub struct WindowCase {
-    /// Unique among the cases of windows.
-    pub name: String,
-    /// The file it stands in, without folder and extension.
-    pub construct: String,
-    /// The rule that it shows, where its name does not say it.
-    rule: Option<String>,
+pub struct Framed {
     /// Which rows share a window.
     pub frame: Frame,
-    /// The topic whose rows are meant; `None`: those of all.
-    pub topic: Option<String>,
-    /// Columns of the key, as in SQL.
-    by: Vec<String>,
-    /// The condition, as in SQL.
-    condition: Option<String>,
     /// Measures, each `expression AS name`.
     measures: Vec<String>,
-    /// The input: topics in alphabetical order, a single table with the empty name.
-    pub events: Vec<(String, TextTable)>,
-    /// The column of event time, said when the window is run.
-    pub event_time: Option<String>,
-    /// Expected output, all of it.
-    pub output: Option<TextTable>,
-    /// Expected error code.
-    pub error: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -74,33 +54,27 @@ impl CaseEntry for Entry {
     }
 
     fn read(self, construct: &str) -> Result<WindowCase, String> {
-        if self.output.is_none() == self.error.is_none() {
-            return Err("give either `output` or `error`".into());
-        }
-        let output = self.output.map(|text| TextTable::parse(&text)).transpose();
+        let output = case_files::expected(self.output.as_deref(), self.error.as_deref())?;
         Ok(WindowCase {
-            frame: read_frame(&self.frame).ok_or_else(|| format!("`{}` is no frame", self.frame))?,
+            asked: Framed {
+                frame: read_frame(&self.frame).ok_or_else(|| format!("`{}` is no frame", self.frame))?,
+                measures: self.measures,
+            },
             name: self.name,
             construct: construct.to_owned(),
             rule: self.rule,
             topic: self.topic,
             by: self.by,
             condition: self.condition,
-            measures: self.measures,
             events: self.events.read()?,
             event_time: self.event_time,
-            output: output.map_err(|error| format!("output: {error}"))?,
+            output,
             error: self.error,
         })
     }
 }
 
 impl WindowCase {
-    /// The name and the rule, for a message.
-    fn named(&self) -> String {
-        case_files::named(&self.name, self.rule.as_deref())
-    }
-
     /// The window. `parse` reads an expression and the name that may stand behind it.
     ///
     /// # Errors
@@ -109,10 +83,7 @@ impl WindowCase {
     /// # Panics
     /// If a column of the key or a measure without a name is none: a mistake in the suite.
     pub fn window<E>(&self, parse: impl Fn(&str) -> Result<(Expr, Option<String>), E>) -> Result<Window, E> {
-        let column = |text: &String| match parse(text)?.0 {
-            Expr::Column { name, quoted, .. } => Ok(ColumnName { name, quoted }),
-            other => panic!("{}: {other:?} is no column", self.name),
-        };
+        let value = |text: &str| parse(text).map(|(value, _)| value);
         let measure = |text: &String| {
             let (value, name) = parse(text)?;
             let name = name.unwrap_or_else(|| panic!("{}: {text} has no name", self.name));
@@ -121,57 +92,13 @@ impl WindowCase {
         Ok(Window {
             name: None,
             topic: self.topic.clone(),
-            partition_by: self.by.iter().map(column).collect::<Result<_, E>>()?,
-            condition: self.condition.as_deref().map(&parse).transpose()?.map(|(condition, _)| condition),
-            frame: self.frame,
-            measures: self.measures.iter().map(measure).collect::<Result<_, E>>()?,
+            partition_by: self.keys(value)?,
+            condition: self.condition.as_deref().map(value).transpose()?,
+            frame: self.asked.frame,
+            measures: self.asked.measures.iter().map(measure).collect::<Result<_, E>>()?,
             emit: None,
             event_time: None,
         })
-    }
-
-    /// The input as the reference reads it.
-    pub fn input(&self) -> SequenceInput {
-        SequenceInput {
-            topics: self.events.iter().map(|(name, table)| (name.clone(), table.to_reference())).collect(),
-            event_time: self.event_time.clone(),
-            arrival: None,
-        }
-    }
-
-    /// The input as Arrow, where it is one table; `None`: it is of several topics.
-    ///
-    /// # Panics
-    /// If a cell does not fit its column: a mistake in the suite.
-    pub fn batch(&self) -> Option<RecordBatch> {
-        match self.events.as_slice() {
-            [(topic, table)] if topic.is_empty() => {
-                Some(table.to_batch().unwrap_or_else(|error| panic!("{}: {error}", self.name)))
-            }
-            _ => None,
-        }
-    }
-
-    /// Compares what was computed with what the case expects.
-    ///
-    /// # Errors
-    /// Where they differ.
-    pub fn check(&self, found: &ReferenceTable) -> Result<(), String> {
-        self.expected()?
-            .check(&found.columns, &found.rows)
-            .map_err(|error| format!("{}: {error}", self.named()))
-    }
-
-    /// As [`check`](Self::check), and the types of the columns whose type the case names.
-    ///
-    /// # Errors
-    /// Where they differ.
-    pub fn check_batch(&self, batch: &RecordBatch) -> Result<(), String> {
-        self.expected()?.check_batch(batch).map_err(|error| format!("{}: {error}", self.named()))
-    }
-
-    fn expected(&self) -> Result<&TextTable, String> {
-        self.output.as_ref().ok_or_else(|| format!("{}: an error was expected", self.named()))
     }
 }
 

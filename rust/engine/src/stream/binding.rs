@@ -134,7 +134,10 @@ impl Binding {
         let topics = topic.map(std::slice::from_ref);
         let binder = Binder { original: &original, topics, columns, names };
         for column in partition_by {
-            *column = binder.shared(column)?;
+            // In rows of a topic that lacks it, it is NULL.
+            let found = binder.column(topic.map(String::as_str), &column.name, column.quoted)?;
+            let found = found.expect("the topics that it reads are known");
+            *column = ColumnName { name: names[found].clone(), quoted: true };
         }
         let time = ColumnName::unquoted(event_time);
         let event_time = binder.shared(&time).map_or_else(|_| TIME.to_owned(), |column| column.name);
