@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -11,10 +12,11 @@ from cepheid.errors import PatternError
 from cepheid.nodes import Node
 from cepheid.pattern_data import without_predicates
 from cepheid.predicate import UserPredicate, predicate_column
+from cepheid.rule import NativeRule
 from cepheid.rule_data import RuleData
 
 
-class CompiledRule(RuleData):
+class CompiledRule(NativeRule, RuleData):
     """A rule that is no pattern, checked and in its normal spelling."""
 
     __slots__ = ()
@@ -154,9 +156,9 @@ class CompiledRule(RuleData):
 
     # Lowering.
 
+    @abstractmethod
     def _values(self, replaced: Callable[[Node], Node]) -> dict[str, Any]:
         """What its expressions are, the condition apart, each changed."""
-        raise NotImplementedError
 
     @classmethod
     def _from_native(cls, native: Any) -> Self:
@@ -173,13 +175,6 @@ class CompiledRule(RuleData):
             self._kept["native"] = self._native_with(predicate_column)
         compiled: tuple[Any, tuple[UserPredicate, ...]] = self._kept["native"]
         return compiled
-
-    def _compiled_rule(self) -> tuple[Any, tuple[UserPredicate, ...]]:
-        """The rule as one of an engine: the columns of its predicates are not those of other rules."""
-        native, predicates = self._compiled()
-        if predicates:
-            native, predicates = self._native_with(lambda position: predicate_column(position, self.name))
-        return native, predicates
 
     def _native_with(self, column_of: Callable[[int], str]) -> tuple[Any, tuple[UserPredicate, ...]]:
         predicates: list[UserPredicate] = []

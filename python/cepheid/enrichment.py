@@ -196,7 +196,7 @@ class Enrichment:
             )
         try:
             return fresh.select(list(self._types)).cast(pa.schema(list(self._types.items())))
-        except (ValueError, NotImplementedError) as error:
+        except pa.ArrowException as error:
             raise SchemaError(f"the lookup gave other types than before: {error}", code="column-type") from error
 
 
@@ -427,7 +427,7 @@ def plain_values(column: pa.ChunkedArray, name: str) -> pa.Array:
         data_type = pa.timestamp("ns", None if data_type.tz is None else "UTC")
     try:
         return values.cast(data_type)
-    except (ValueError, NotImplementedError) as error:
+    except pa.ArrowException as error:
         raise SchemaError(f"`{name}` is no key: {error}", code="column-type", column=name) from error
 
 

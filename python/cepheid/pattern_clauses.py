@@ -328,40 +328,6 @@ class PatternClauses(PatternData):
             changed["every_ns"] = span_ns(every, "every")
         return self._with(trend=changed)
 
-    def named(self, rule: str) -> Self:
-        """Names the rule. The name is no part of its fingerprint.
-
-        Args:
-            rule: A name, not empty.
-
-        Raises:
-            TypeError: It is no string.
-            PatternError: It is empty (code ``empty-name``).
-
-        Example:
-            >>> from cepheid import event
-            >>> event("a").named("spike").name
-            'spike'
-        """
-        return self._with(name=checked_name(rule, "rule"))
-
-    def emit(self, topic: str) -> Self:
-        """Names the type of the derived events; the rule's name by default.
-
-        Args:
-            topic: A name, not empty.
-
-        Raises:
-            TypeError: It is no string.
-            PatternError: It is empty (code ``empty-name``).
-
-        Example:
-            >>> from cepheid import event
-            >>> event("a").emit("price.spike")
-            event('a').emit('price.spike')
-        """
-        return self._with(emit=checked_name(topic, "topic"))
-
     def emit_at(self, variable: str, topic: str, /, *measures: Expr | Mapping[str, Any], **named: Any) -> Self:
         """Also derives an event whenever a row is accepted for a variable, while the match is still growing.
 

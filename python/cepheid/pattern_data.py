@@ -27,12 +27,13 @@ from cepheid.row_pattern import (
     with_untils,
     without_plain_greed,
 )
+from cepheid.rule import NamedRule, NativeRule
 
 if TYPE_CHECKING:
     from cepheid.drawing.graph import Graph
 
 
-class PatternData(Pictured):
+class PatternData(NativeRule, NamedRule, Pictured):
     """The tree of a pattern, the conditions of its events, its clauses, and all that can be asked of them."""
 
     __slots__ = ("_body", "_clauses", "_kept")
@@ -369,13 +370,6 @@ class PatternData(Pictured):
             self._kept["native"] = self._native_with(predicate_column)
         compiled: tuple[NativePattern, tuple[UserPredicate, ...]] = self._kept["native"]
         return compiled
-
-    def _compiled_rule(self) -> tuple[NativePattern, tuple[UserPredicate, ...]]:
-        """The pattern as a rule of an engine: the columns of its predicates are not those of other rules."""
-        native, predicates = self._compiled()
-        if predicates:
-            native, predicates = self._native_with(lambda position: predicate_column(position, self.name))
-        return native, predicates
 
     def _native_with(self, column_of: Callable[[int], str]) -> tuple[NativePattern, tuple[UserPredicate, ...]]:
         predicates: list[UserPredicate] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from cepheid.errors import PatternError
@@ -15,13 +16,14 @@ __all__ = ["Pictured"]
 _SHOWN_NODES = 100
 
 
-class Pictured:
+class Pictured(ABC):
     """The methods of what is drawn as a graph: patterns and engines."""
 
     __slots__ = ()
 
+    @abstractmethod
     def _graph(self) -> Graph:
-        raise NotImplementedError
+        """What is drawn."""
 
     def to_svg(self) -> str:
         """A picture as an SVG document, from left to right; what is cut short is whole where one points at it.

@@ -11,10 +11,11 @@ from cepheid.clauses import column_name, condition_node, name_code
 from cepheid.errors import PatternError
 from cepheid.expr import Expr
 from cepheid.nodes import Node
+from cepheid.rule import NamedRule
 from cepheid.spelling import expr_code
 
 
-class RuleData:
+class RuleData(NamedRule):
     """A rule so far, as the engine reads it; Python predicates are still in place."""
 
     __slots__ = ("_data", "_kept")
@@ -81,40 +82,6 @@ class RuleData:
         """The method calls that name it and its events."""
         named = [(method, self._data.get(key)) for key, method in (("name", "named"), ("emit", "emit"))]
         return "".join(f".{method}({name!r})" for method, name in named if name is not None)
-
-    def named(self, rule: str) -> Self:
-        """Names the rule. The name is no part of its fingerprint.
-
-        Args:
-            rule: A name, not empty.
-
-        Raises:
-            TypeError: It is no string.
-            PatternError: It is empty (code ``empty-name``).
-
-        Example:
-            >>> import cepheid as cep
-            >>> cep.window(n=cep.count()).tumbling("1m").named("per-minute").name
-            'per-minute'
-        """
-        return self._with(name=checked_name(rule, "rule"))
-
-    def emit(self, topic: str) -> Self:
-        """Names the type of the derived events; the rule's name by default.
-
-        Args:
-            topic: A name, not empty.
-
-        Raises:
-            TypeError: It is no string.
-            PatternError: It is empty (code ``empty-name``).
-
-        Example:
-            >>> import cepheid as cep
-            >>> cep.window(n=cep.count()).tumbling("1m").emit("orders.minute")
-            cep.window(n=cep.count()).tumbling('1m').emit('orders.minute')
-        """
-        return self._with(emit=checked_name(topic, "topic"))
 
     def where(self, condition: Any) -> Self:
         """Passes over rows that do not satisfy a condition, as if they had not come; said again, all must hold.

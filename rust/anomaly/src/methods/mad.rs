@@ -2,8 +2,9 @@
 
 use cepheid_ir::RecentRows;
 
-use super::{Method, Verdict, ratio};
-use crate::rolling::{Rolling, SavedRolling};
+use super::ratio;
+use super::recent::OfRecent;
+use crate::ranks::Ranks;
 
 /// Median absolute deviation of a normal distribution, in standard deviations: its third quartile.
 const MEDIAN_DISTANCE: f64 = 0.6745;
@@ -31,51 +32,33 @@ pub(crate) struct Mad {
     pub(crate) learn_anomalies: bool,
 }
 
-impl Mad {
-    fn is_warm(&self, state: &Rolling) -> bool {
-        state.len() as u64 >= self.warm_up
-    }
-}
-
-impl Method for Mad {
-    type State = Rolling;
-    type Saved = SavedRolling;
-
-    fn judge(&self, state: &mut Rolling, time: i64, value: f64) -> Verdict {
-        state.pass(self.recent, time);
-        let judged = self.is_warm(state).then(|| {
-            let median = state.ranks().median();
-            let scale = match state.ranks().median_distance(median) {
-                0.0 => MEAN_DISTANCES * state.ranks().mean_distance(median),
-                distance => distance / MEDIAN_DISTANCE,
-            };
-            (median, ratio((value - median).abs(), scale))
-        });
-        let verdict = Verdict::of(judged, self.threshold);
-        if self.learn_anomalies || !verdict.is_anomaly {
-            state.add(self.recent, time, value);
-        }
-        verdict
+impl OfRecent for Mad {
+    fn recent(&self) -> RecentRows {
+        self.recent
     }
 
-    fn expected(&self, state: &mut Rolling, time: i64) -> Option<f64> {
-        state.pass(self.recent, time);
-        self.is_warm(state).then(|| state.ranks().median())
+    fn threshold(&self) -> f64 {
+        self.threshold
     }
 
-    fn is_empty(&self, state: &Rolling, before: Option<i64>) -> bool {
-        state.is_empty(self.recent, before)
+    fn warm_up(&self) -> u64 {
+        self.warm_up
     }
 
-    fn save(state: &Rolling) -> SavedRolling {
-        state.save()
+    fn learns_anomalies(&self) -> bool {
+        self.learn_anomalies
     }
 
-    fn load(&self, saved: SavedRolling) -> Option<Rolling> {
-        Rolling::load(self.recent, saved)
+    fn middle(&self, ranks: &Ranks) -> f64 {
+        ranks.median()
     }
 
-    fn bytes(state: &Rolling) -> usize {
-        state.bytes()
+    fn score(&self, ranks: &Ranks, value: f64) -> (f64, f64) {
+        let median = ranks.median();
+        let scale = match ranks.median_distance(median) {
+            0.0 => MEAN_DISTANCES * ranks.mean_distance(median),
+            distance => distance / MEDIAN_DISTANCE,
+        };
+        (median, ratio((value - median).abs(), scale))
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod ewma;
 pub(crate) mod mad;
 pub(crate) mod quantile_band;
 pub(crate) mod rate_of_change;
+pub(crate) mod recent;
 pub(crate) mod seasonal;
 mod weighted;
 

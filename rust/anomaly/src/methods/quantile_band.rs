@@ -2,8 +2,9 @@
 
 use cepheid_ir::RecentRows;
 
-use super::{Method, Verdict, ratio};
-use crate::rolling::{Rolling, SavedRolling};
+use super::ratio;
+use super::recent::OfRecent;
+use crate::ranks::Ranks;
 
 /// Two quantiles of the recent rows before a row, linear between neighbours, as in `QUANTILE` of windows. They are exact.
 ///
@@ -27,48 +28,30 @@ pub(crate) struct QuantileBand {
     pub(crate) learn_anomalies: bool,
 }
 
-impl QuantileBand {
-    fn band(&self, state: &Rolling) -> Option<(f64, f64)> {
-        let ranks = state.ranks();
-        (state.len() as u64 >= self.warm_up).then(|| (ranks.quantile(self.low), ranks.quantile(self.high)))
-    }
-}
-
-impl Method for QuantileBand {
-    type State = Rolling;
-    type Saved = SavedRolling;
-
-    fn judge(&self, state: &mut Rolling, time: i64, value: f64) -> Verdict {
-        state.pass(self.recent, time);
-        let judged = self.band(state).map(|(low, high)| {
-            let beyond = (low - value).max(value - high).max(0.0);
-            ((low + high) / 2.0, ratio(beyond, high - low))
-        });
-        let verdict = Verdict::of(judged, self.margin);
-        if self.learn_anomalies || !verdict.is_anomaly {
-            state.add(self.recent, time, value);
-        }
-        verdict
+impl OfRecent for QuantileBand {
+    fn recent(&self) -> RecentRows {
+        self.recent
     }
 
-    fn expected(&self, state: &mut Rolling, time: i64) -> Option<f64> {
-        state.pass(self.recent, time);
-        self.band(state).map(|(low, high)| (low + high) / 2.0)
+    fn threshold(&self) -> f64 {
+        self.margin
     }
 
-    fn is_empty(&self, state: &Rolling, before: Option<i64>) -> bool {
-        state.is_empty(self.recent, before)
+    fn warm_up(&self) -> u64 {
+        self.warm_up
     }
 
-    fn save(state: &Rolling) -> SavedRolling {
-        state.save()
+    fn learns_anomalies(&self) -> bool {
+        self.learn_anomalies
     }
 
-    fn load(&self, saved: SavedRolling) -> Option<Rolling> {
-        Rolling::load(self.recent, saved)
+    fn middle(&self, ranks: &Ranks) -> f64 {
+        (ranks.quantile(self.low) + ranks.quantile(self.high)) / 2.0
     }
 
-    fn bytes(state: &Rolling) -> usize {
-        state.bytes()
+    fn score(&self, ranks: &Ranks, value: f64) -> (f64, f64) {
+        let (low, high) = (ranks.quantile(self.low), ranks.quantile(self.high));
+        let beyond = (low - value).max(value - high).max(0.0);
+        ((low + high) / 2.0, ratio(beyond, high - low))
     }
 }
