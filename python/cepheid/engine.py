@@ -154,7 +154,7 @@ class Engine(Pictured):
             TypeError: `topic` is no string.
             SchemaError: The data are no table, lack a column or have it in another type, a row has no time (code
                 ``null-time``), no rule reads the topic (code ``unknown-topic``), a rule derives it for others (code
-                ``derived-topic``), or two rules derive one topic with
+                ``derived-topic``), or it shows that two rules derive one topic with
                 different columns, or one that late rows come out as (code ``topic-conflict``). No row has been taken.
             LateEventError: A row is late, and `late` is ``"error"``. No row has been taken.
             EvaluationError: A value led to an overflow, a division by zero, or a failed conversion. No row has been

@@ -159,6 +159,32 @@ def test_a_topic_keeps_the_columns_that_were_given_first():
         assert caught.value.code == "processor-output"
 
 
+def test_processors_that_share_a_topic_give_it_the_same_columns_in_whatever_calls():
+    def gives(column):
+        return lambda batch: {column: batch["v"]}
+
+    engine = cep.Engine(
+        [cep.Processor(gives("u"), "a", emits="o", name="p"), cep.Processor(gives("w"), "b", emits="o", name="q")],
+        lateness=None,
+    )
+    engine.push(rows(1, v=[1]), "a")
+    assert list(engine.advance_to(1)["o"]) == [{"u": 1, "ts": 1}]
+    engine.push(rows(2, v=[1]), "b")
+    before = engine.snapshot()
+    # Whether the two speak in one call is a matter of how rows are pushed.
+    with pytest.raises(cep.SchemaError, match="`p` and `q` both emit `o`") as caught:
+        engine.advance_to(2)
+    assert caught.value.code == "topic-conflict"
+    assert engine.snapshot() == before
+
+
+def test_a_column_like_the_event_time_but_for_case_is_there_for_readers():
+    both = cep.Processor(lambda batch: batch.append_column("TS", batch["v"]), "a", emits="p", name="p")
+    engine = cep.Engine([both, event("x", cep.col("TS") == 7, topic="p").select(own=cep.ref("x")["TS"]).named("x")])
+    derived = engine.push(rows(1, 2, v=[7, 8]), "a")
+    assert derived["x"].to_arrow()["own"].to_pylist() == [7]
+
+
 def test_nothing_and_no_rows_are_no_events():
     gives = [None, {"ts": pa.array([], pa.int64()), "x": pa.array([], pa.int64())}, {"ts": [3], "x": [1]}]
     engine = cep.Engine([cep.Processor(lambda batch: gives.pop(0), "txn", name="p"), event("a", topic="p").named("a")])

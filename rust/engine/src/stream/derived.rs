@@ -6,7 +6,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_buffer::ScalarBuffer;
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use arrow_select::interleave::interleave_record_batch;
 use cepheid_event::{EventError, LateRows, MergedSchema};
@@ -132,6 +132,26 @@ fn rows_by_event(part: &Part) -> Vec<Vec<usize>> {
     rows
 }
 
+/// Checks that two rules, by name, give a topic the same columns.
+pub(super) fn same_columns(
+    topic: &str,
+    (first, expected): (&str, &SchemaRef),
+    (own, found): (&str, &SchemaRef),
+) -> Result<(), EngineError> {
+    let columns = |schema: &SchemaRef| -> Vec<String> {
+        schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type())).collect()
+    };
+    let (expected, found) = (columns(expected), columns(found));
+    if expected == found {
+        return Ok(());
+    }
+    Err(EngineError::TopicConflict {
+        topic: topic.to_owned(),
+        rules: [first, own].map(str::to_owned),
+        schemas: [expected, found].map(|columns| columns.join(", ")),
+    })
+}
+
 /// Events of several rules in one topic: in order of their moments, then of rows, then of rules.
 fn merged<'a>(
     topic: String,
@@ -141,25 +161,9 @@ fn merged<'a>(
 ) -> Result<TopicEvents, EngineError> {
     let first = &parts[0];
     for part in parts {
-        let (found, expected) = (part.table.batch.schema(), first.table.batch.schema());
-        let same = found.fields().len() == expected.fields().len()
-            && found
-                .fields()
-                .iter()
-                .zip(expected.fields())
-                .all(|(l, r)| l.name() == r.name() && l.data_type() == r.data_type());
-        if !same {
-            let describe = |schema: &arrow_schema::Schema| {
-                let fields =
-                    schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type()));
-                fields.collect::<Vec<_>>().join(", ")
-            };
-            return Err(EngineError::TopicConflict {
-                topic,
-                rules: [first, part].map(|part| rule(part.rule).name.to_owned()),
-                schemas: [describe(&expected), describe(&found)],
-            });
-        }
+        let (expected, found) = (first.table.batch.schema(), part.table.batch.schema());
+        let [first, own] = [first, part].map(|part| rule(part.rule).name);
+        same_columns(&topic, (first, &expected), (own, &found))?;
     }
     let mut events: Vec<(usize, usize)> = vec![];
     for (index, part) in parts.iter().enumerate() {

@@ -170,14 +170,9 @@ impl Level {
             let time = schema.field(resolve_column(schema, event_time, false)?).data_type();
             let batch = &events.table.batch;
             let read = read_schema(&batch.schema(), event_time, time);
-            let mut columns: Vec<_> = batch
-                .schema()
-                .fields()
-                .iter()
-                .zip(batch.columns())
-                .filter(|(field, _)| !field.name().eq_ignore_ascii_case(event_time))
-                .map(|(_, column)| Arc::clone(column))
-                .collect();
+            let hidden = hidden_column(&batch.schema(), event_time);
+            let own = batch.columns().iter().enumerate().filter(|(place, _)| Some(*place) != hidden);
+            let mut columns: Vec<_> = own.map(|(_, column)| Arc::clone(column)).collect();
             columns.push(times_of(times.to_vec(), time)?);
             let batch = RecordBatch::try_new(read, columns).map_err(EventError::from)?;
             let first = known.get(&events.topic).copied().unwrap_or(0);
@@ -214,10 +209,16 @@ fn silent_source<'s, S: Iterator<Item = &'s Stage>>(
 /// The columns of derived events for those who read them: the event's time is the column of that name, whatever the rule
 /// that derives them has called so.
 fn read_schema(columns: &Schema, event_time: &str, time: &DataType) -> SchemaRef {
-    let own = columns.fields().iter().filter(|field| !field.name().eq_ignore_ascii_case(event_time));
-    let mut fields: Vec<_> = own.cloned().collect();
+    let hidden = hidden_column(columns, event_time);
+    let own = columns.fields().iter().enumerate().filter(|(place, _)| Some(*place) != hidden);
+    let mut fields: Vec<_> = own.map(|(_, field)| Arc::clone(field)).collect();
     fields.push(Arc::new(Field::new(event_time, time.clone(), true)));
     Arc::new(Schema::new(fields))
+}
+
+/// The column of derived events that the event time stands for.
+fn hidden_column(columns: &Schema, event_time: &str) -> Option<usize> {
+    resolve_column(columns, event_time, false).ok()
 }
 
 impl Front {

@@ -224,8 +224,10 @@ impl ProcessorRule {
                 cepheid_event::nanoseconds_per_step(schema.field(time).data_type()).is_some()
             })
         };
-        if !output.as_ref().is_none_or(timed) {
-            return refuse(format!("what `{}` gives has no event time", self.name));
+        // Python cannot be told of such a name.
+        let nameable = |schema: &SchemaRef| schema.fields().iter().all(|field| !field.name().contains('\0'));
+        if !output.as_ref().is_none_or(|schema| timed(schema) && nameable(schema)) {
+            return refuse(format!("what `{}` gives can be no events", self.name));
         }
         self.kept = Kept { output, given: saved.given, visited: saved.visited };
         Ok(())

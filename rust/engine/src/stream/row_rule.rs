@@ -184,6 +184,11 @@ impl<K: RowKind> RowRule<K> {
         self.kept.of_keys.as_ref().map_or(0, |(keys, state)| keys.bytes() + K::bytes(state))
     }
 
+    /// Whether it has been compiled in this call.
+    pub(crate) fn is_new(&self) -> bool {
+        self.compiled_before.is_some()
+    }
+
     /// Remembers how it is.
     pub(crate) fn begin(&mut self) {
         self.before.get_or_insert_with(|| self.kept.clone());

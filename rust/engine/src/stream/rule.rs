@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use cepheid_event::{MergedSchema, Table};
+use arrow_schema::{DataType, SchemaRef};
+use cepheid_event::{EventError, MergedSchema, Table};
 use cepheid_ir::{Expr, Pattern, PatternError, SortKey, Within};
 use cepheid_matcher::sequence::{Fault, FoundKind, FoundSequences, SequenceLimits, SequenceMatcher};
 use cepheid_matcher::{Automaton, MatchError, StepLists, Strategy};
@@ -12,6 +13,7 @@ use super::binding::{Binding, BoundColumns, topics_named, topics_read};
 use super::history::History;
 use super::rule_rows::Input;
 use super::shard::Shard;
+use super::tables::no_matches;
 use crate::error::EngineError;
 use crate::plan::{MatchOptions, Matching, Plan, ROWS_A_THREAD_MIN};
 
@@ -153,6 +155,25 @@ impl Rule {
     /// Whether rows of a topic concern it.
     pub(crate) fn reads(&self, topic: &str) -> bool {
         self.topics.as_ref().is_none_or(|topics| topics.iter().any(|known| known == topic))
+    }
+
+    /// The columns of a topic that it derives, and the event time that its rows have; `None` while that is not known.
+    pub(crate) fn schema_of(&self, topic: &str) -> Result<Option<(SchemaRef, DataType)>, EngineError> {
+        let Some(compiled) = &self.compiled else { return Ok(None) };
+        let outputs = &compiled.plan.outputs;
+        let emitted = self.pattern.emit_at.iter().position(|entry| entry.topic == topic);
+        let own = topic == self.emits() || self.pattern.timeouts && topic == self.emits_timeouts();
+        let measures = match emitted {
+            _ if own => &outputs.measures,
+            Some(place) => &outputs.emitted[place],
+            None => return Ok(None),
+        };
+        let time = compiled.binding.schema.field_with_name(&compiled.binding.event_time);
+        let time = time.map_err(EventError::from)?.data_type().clone();
+        let schema = no_matches(compiled, measures)?.batch.schema();
+        // Those who read it are compiled for the types that it has at first, which are then those that it keeps.
+        let untyped = || schema.fields().iter().any(|field| field.data_type().is_null());
+        Ok((compiled.silent.is_none() || !untyped()).then_some((schema, time)))
     }
 
     /// How many of the topics that it reads have sent something.

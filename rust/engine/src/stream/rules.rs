@@ -1,5 +1,6 @@
 //! The rules of an engine, patterns, windows, anomaly rules and processors: how they are named, added, replaced and removed.
 
+use arrow_schema::{DataType, SchemaRef};
 use cepheid_ir::{Anomaly, Pattern, PatternError, Window};
 use cepheid_matcher::Strategy;
 use cepheid_matcher::threads::THREADS_MAX;
@@ -144,6 +145,20 @@ impl<'a> AnyRule<'a> {
             Self::Window(rule) => rule.emits() == topic,
             Self::Anomaly(rule) => rule.emits() == topic,
             Self::Processor(rule) => rule.emits() == topic,
+        }
+    }
+
+    /// The columns of a topic that it derives, and the event time that its rows have; `None` while that is not known.
+    pub(super) fn schema_of(
+        self,
+        topic: &str,
+        event_time: &str,
+    ) -> Result<Option<(SchemaRef, DataType)>, EngineError> {
+        match self {
+            Self::Pattern(rule) => rule.schema_of(topic),
+            Self::Window(rule) => Ok(rule.output(event_time)),
+            Self::Anomaly(rule) => Ok(rule.output(event_time)),
+            Self::Processor(rule) => Ok(rule.output(event_time)),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, SchemaRef};
-use cepheid_event::{EventError, MergedSchema, Released};
+use cepheid_event::{MergedSchema, Released};
 use cepheid_matcher::bits::Bits;
 use cepheid_matcher::sequence::SequenceLimits;
 use foldhash::fast::FixedState;
@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use super::affected::{Affected, Concerned, Seat};
 use super::anomaly_rule::AnomalyRule;
 use super::binding::BoundColumns;
-use super::derived::{Part, TopicEvents, by_topic};
+use super::derived::{Part, TopicEvents, by_topic, same_columns};
 use super::deriving::derive;
 use super::graph::TopicUses;
 use super::history::History;
@@ -20,7 +20,6 @@ use super::processor_rule::{Given, ProcessorRule};
 use super::rule::{Compiled, Rule, Surroundings};
 use super::rule_rows::SharedRows;
 use super::shard::Shard;
-use super::tables::no_matches;
 use super::window_rule::WindowRule;
 use super::{EngineOptions, topic_names};
 use crate::error::EngineError;
@@ -47,6 +46,8 @@ pub(crate) struct Stage {
     /// Rules that need rows that have been matched.
     pub(super) needing_rows: usize,
     pub(super) rules_visited: u64,
+    /// Whether the columns of something derived have become known since they were last compared.
+    learned: bool,
 }
 
 impl Default for Stage {
@@ -65,6 +66,7 @@ impl Default for Stage {
             bound: None,
             needing_rows: 0,
             rules_visited: 0,
+            learned: false,
         }
     }
 }
@@ -104,6 +106,10 @@ impl Stage {
             self.match_released(released, &Call { may_fail_later, ..*call }, undo, &mut parts)?;
             end = released.watermark.unwrap_or(end);
         }
+        if self.learned {
+            self.check_shared(call.uses, &call.options.event_time)?;
+            self.learned = false;
+        }
         by_topic(parts, end, &|rule| self.rule_at(rule).label())
     }
 
@@ -113,33 +119,27 @@ impl Stage {
         topic: &str,
         event_time: &str,
     ) -> Result<Option<(SchemaRef, DataType)>, EngineError> {
-        for rule in &self.rules {
-            let Some(compiled) = &rule.compiled else { continue };
-            let outputs = &compiled.plan.outputs;
-            let measures = if topic == rule.emits() || rule.pattern.timeouts && topic == rule.emits_timeouts()
-            {
-                &outputs.measures
-            } else if let Some(place) = rule.pattern.emit_at.iter().position(|entry| entry.topic == topic) {
-                &outputs.emitted[place]
-            } else {
-                continue;
-            };
-            let time = compiled.binding.schema.field_with_name(&compiled.binding.event_time);
-            let time = time.map_err(EventError::from)?.data_type().clone();
-            let schema = no_matches(compiled, measures)?.batch.schema();
-            // Those who read it are compiled for the types that it has at first, which are then those that it keeps.
-            let untyped = || schema.fields().iter().any(|field| field.data_type().is_null());
-            if compiled.silent.is_some() && untyped() {
-                continue;
+        let mut derivers = self.all_rules().filter(|rule| rule.derives(topic));
+        derivers.find_map(|rule| rule.schema_of(topic, event_time).transpose()).transpose()
+    }
+
+    /// Checks that rules which derive one topic give it the same columns, as far as these are known by now: whether their events
+    /// come in one call is a matter of how the input is cut.
+    fn check_shared(&self, uses: &TopicUses, event_time: &str) -> Result<(), EngineError> {
+        let mut known: HashMap<String, (&str, SchemaRef), FixedState> =
+            HashMap::with_hasher(FixedState::with_seed(0));
+        for rule in self.all_rules() {
+            for topic in rule.derived_topics().into_iter().filter(|topic| uses.is_shared(topic)) {
+                let Some((schema, _)) = rule.schema_of(&topic, event_time)? else { continue };
+                match known.get(&topic) {
+                    Some((first, expected)) => {
+                        same_columns(&topic, (first, expected), (rule.name(), &schema))?
+                    }
+                    None => drop(known.insert(topic, (rule.name(), schema))),
+                }
             }
-            return Ok(Some((schema, time)));
         }
-        let mut windows = self.windows.iter().filter(|rule| rule.emits() == topic);
-        let mut processors = self.processors.iter().filter(|rule| rule.emits() == topic);
-        let of_windows = windows.find_map(|rule| rule.output(event_time));
-        let mut anomalies = self.anomalies.iter().filter(|rule| rule.emits() == topic);
-        let of_anomalies = || anomalies.find_map(|rule| rule.output(event_time));
-        Ok(of_windows.or_else(of_anomalies).or_else(|| processors.find_map(|rule| rule.output(event_time))))
+        Ok(())
     }
 
     /// Which rule that derives a topic names one that has sent nothing, and that one.
@@ -190,6 +190,7 @@ impl Stage {
             self.wait_on(touched.place);
         }
         self.compiled_for = None;
+        self.learned = true;
         // Their time has come, and nobody may have looked at them.
         undo.due.into_iter().for_each(|place| self.wait_on(place));
     }
@@ -300,7 +301,12 @@ impl Stage {
     /// Asks processors of released rows: before windows take any, as these cannot be put back at no cost.
     fn process(&mut self, released: &Released, call: &Call<'_>) -> Result<Vec<Option<Given>>, EngineError> {
         let event_time = call.options.event_time.as_str();
-        let given = |rule: &mut ProcessorRule| rule.process(&released.rows, call.columns, event_time);
+        let given = |rule: &mut ProcessorRule| {
+            let known = rule.output(event_time).is_some();
+            let given = rule.process(&released.rows, call.columns, event_time)?;
+            self.learned |= !known && rule.output(event_time).is_some();
+            Ok(given)
+        };
         self.processors.iter_mut().map(given).collect()
     }
 
@@ -325,6 +331,8 @@ impl Stage {
         let judged =
             self.anomalies.iter_mut().map(|rule| rule.prepare(released, columns, &bound, event_time));
         let judged = judged.collect::<Result<Vec<_>, _>>()?;
+        self.learned |=
+            self.windows.iter().any(WindowRule::is_new) || self.anomalies.iter().any(AnomalyRule::is_new);
         // Rules that share a topic may turn out not to have the same columns.
         let shares = |topic: &str| call.uses.is_shared(topic);
         if call.options.memory_limit.is_some()
@@ -380,6 +388,7 @@ impl Stage {
                 return Some((place, error));
             }
             self.affected.hold(rule.seat, rule);
+            self.learned = true;
         }
         self.compiled_for = known;
         None
