@@ -192,6 +192,68 @@ class Window(CompiledRule, WindowData):
     _NATIVE: ClassVar[Any] = NativeWindow
     _KEY: ClassVar[str] = "window"
 
+    def early(self, *, every: str | dt.timedelta | None = None, rows: int | None = None) -> Window:
+        """Reports windows before they end, too: what is in them so far; again when they end.
+
+        The column ``window_timing`` then says which a report is: ``early`` or ``on_time``. Tables are told the same as
+        streams. Of windows of which this is asked each has a state of its own, so that overlapping ones cost as much as
+        there are windows that a row is in.
+
+        Args:
+            every: At every whole multiple of this span of event time, counted from 1970 as windows are: those windows
+                that have rows before it that no report knows of. The rows of that very time are of the next report.
+            rows: With every so many rows of a window, instead.
+
+        Raises:
+            TypeError: `every` is no span of time, `rows` no whole number, or both or neither are given.
+            PatternError: One is not greater than zero (code ``invalid-within`` or ``invalid-clause``), or the window is
+                one by rows or a sliding one, whose rows decide it (code ``invalid-expression``).
+
+        Example:
+            >>> import cepheid as cep
+            >>> from cepheid import col
+            >>> hours = cep.window(total=col.amount.sum()).tumbling("1h").early(every="1m")
+            >>> minute = 60_000_000_000
+            >>> found = cep.aggregate(hours, {"ts": [0, 5 * minute, 61 * minute], "amount": [3, 4, 5]})
+            >>> [(row["window_timing"], row["total"]) for row in found]
+            [('early', 3), ('early', 7), ('on_time', 7), ('early', 5), ('on_time', 5)]
+        """
+        if (every is None) == (rows is None):
+            raise TypeError("early() takes every=<span of time> or rows=<number>")
+        if rows is not None:
+            return self._reporting(early={"rows": checked_count(rows, "rows")})
+        return self._reporting(early={"every_ns": span_ns(every, "the time from one early report to the next")})
+
+    def with_empty(self, for_: str | dt.timedelta | None = None) -> Window:
+        """Reports windows in which a key has no row, too: from its first row on, up to where the clock stands.
+
+        Counts are 0 in them, all other aggregates and columns NULL. In a stream they come when the watermark reaches
+        their end, as others do: that nothing has come is known then. In a table, and when a stream is flushed, the
+        clock stands at the greatest event time of all rows.
+
+        Args:
+            for_: Only windows that begin less than this after the key's last row; then nothing is kept of the key.
+                None: without end, so that every key there has been is kept and reported with every window.
+
+        Raises:
+            TypeError: `for_` is no span of time.
+            PatternError: It is not longer than zero (code ``invalid-within``), or the windows are neither tumbling nor
+                hopping (code ``invalid-expression``).
+
+        Example:
+            >>> import cepheid as cep
+            >>> beats = cep.window(n=cep.count(), by="host").tumbling("10s").with_empty(for_="1h")
+            >>> second = 1_000_000_000
+            >>> found = cep.aggregate(beats, {"ts": [0, 1 * second, 25 * second], "host": ["a", "b", "a"]})
+            >>> [(row["host"], row["window_end"] // second, row["n"]) for row in found]
+            [('a', 10, 1), ('b', 10, 1), ('a', 20, 0), ('b', 20, 0), ('a', 30, 1)]
+        """
+        empty = {} if for_ is None else {"for_ns": span_ns(for_, "for_")}
+        return self._reporting(empty=empty)
+
+    def _reporting(self, **more: Any) -> Window:
+        return self._with(reports={**self._data.get("reports", {}), **more})
+
     def _values(self, replaced: Callable[[Node], Node]) -> dict[str, Any]:
         return {"measures": [{**entry, "value": replaced(entry["value"])} for entry in self._data["measures"]]}
 

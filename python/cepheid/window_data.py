@@ -27,7 +27,21 @@ class WindowData(RuleData):
         # Names that are no keywords stand in a dict, which comes first.
         arguments = [measures_code(self._data["measures"], _ARGUMENTS), *self._source_code()]
         frame = _frame_code(self._data["frame"]) if "frame" in self._data else ""
-        return f"cep.window({', '.join(arguments)}){frame}{self._name_code()}"
+        reports = _reports_code(self._data.get("reports", {}))
+        return f"cep.window({', '.join(arguments)}){frame}{reports}{self._name_code()}"
+
+
+def _reports_code(reports: dict[str, Any]) -> str:
+    """The method calls that say what more is reported."""
+    code = ""
+    match reports.get("early"):
+        case {"every_ns": span}:
+            code += f".early(every={duration_text(span)!r})"
+        case {"rows": rows}:
+            code += f".early(rows={rows})"
+    if (empty := reports.get("empty")) is not None:
+        code += f".with_empty(for_={duration_text(empty['for_ns'])!r})" if "for_ns" in empty else ".with_empty()"
+    return code
 
 
 def _frame_code(frame: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ import cepheid as cep
 
 FOLDER = Path(__file__).parent
 COMMON = {"name", "rule", "topic", "by", "where", "events", "event-time", "output", "error"}
-KEYS = {"windows": {"frame", "measures"}, "anomalies": {"method", "rows", "value"}}
+KEYS = {"windows": {"frame", "measures", "early", "empty"}, "anomalies": {"method", "rows", "value"}}
 CASES = [
     pytest.param(kind, entry, id=f"{kind}/{path.stem}/{entry['name']}")
     for kind in KEYS
@@ -33,7 +33,17 @@ def rule_of(kind: str, entry: dict[str, Any]) -> cep.Anomaly | cep.Window:
 def window_of(entry: dict[str, Any]) -> cep.Window:
     by = [cep.expr_from_sql(column) for column in entry.get("by", ())]
     asked = cep.window(*entry["measures"], topic=entry.get("topic"), by=by, where=entry.get("where"))
-    method, *words = entry["frame"].split()
+    window = framed(asked, entry["frame"])
+    if early := entry.get("early"):
+        kind, amount = early.split()
+        window = window.early(rows=int(amount)) if kind == "rows" else window.early(every=amount)
+    if empty := entry.get("empty"):
+        window = window.with_empty(*empty.split()[1:])
+    return window
+
+
+def framed(asked: cep.WindowBuilder, frame: str) -> cep.Window:
+    method, *words = frame.split()
     size, named = words[0], dict(zip(words[1::2], words[2::2], strict=True))
     if method == "rows":
         return asked.rows(int(size), **{name: int(rows) for name, rows in named.items()})
@@ -85,7 +95,7 @@ def test_every_case_in_the_files_is_read() -> None:
         texts = [path.read_text("utf-8") for path in (FOLDER / kind).glob("*.toml")]
         written = sum(len(re.findall(r"^\[\[test\]\]", text, re.MULTILINE)) for text in texts)
         entries = [case.values[1] for case in CASES if case.values[0] == kind]
-        assert len(entries) == written >= (188 if kind == "windows" else 107)
+        assert len(entries) == written >= (211 if kind == "windows" else 107)
         assert all(entry.keys() <= COMMON | own and ("output" in entry) != ("error" in entry) for entry in entries)
     methods = Counter(method for case in CASES for method in case.values[1].get("method", ()))
     assert len(methods) == 6, methods

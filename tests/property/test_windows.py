@@ -58,6 +58,11 @@ def windows(draw: Any) -> Window:
         event_time=draw(st.none() | st.sampled_from(["ts", "when"])),
     )
     window = draw(frames(builder, draw(st.sampled_from(FRAMES))))
+    ((kind, _),) = window.to_dict()["window"]["frame"].items()
+    if kind in ("time", "session") and draw(st.booleans()):
+        window = window.early(**draw(st.sampled_from([{"rows": 3}, {"every": "7s"}])))
+    if kind == "time" and draw(st.booleans()):
+        window = window.with_empty(draw(st.sampled_from([None, "90s"])))
     if draw(st.booleans()):
         window = window.named(draw(st.sampled_from(NAMES)))
     return window.emit("out") if draw(st.booleans()) else window

@@ -246,3 +246,52 @@ def test_little_or_nothing_is_no_harm(rows):
     engine.push(rows)
     found = engine.flush()
     assert told(found) == ([] if not rows else [(None, 10, None)])
+
+
+def test_windows_are_reported_early_and_empty_ones_when_their_time_is_over():
+    beats = cep.window(n=cep.count(), by="host").tumbling("10s").early(every="4s").with_empty().named("beats")
+    engine = cep.Engine(beats, event_time="ts", lateness="2s", future=None)
+
+    def said(derived):
+        rows = derived["beats"].to_arrow().to_pylist() if "beats" in derived else []
+        return [(row["window_timing"], row["host"], row["window_end"] // SECOND, row["n"]) for row in rows]
+
+    assert said(engine.push({"ts": [1 * SECOND, 5 * SECOND], "host": ["a", "b"]})) == []
+    # The clock stands 2 s behind.
+    assert said(engine.push({"ts": [6 * SECOND], "host": ["b"]})) == [("early", "a", 10, 1)]
+    assert said(engine.push({"ts": [13 * SECOND], "host": ["b"]})) == [
+        ("early", "b", 10, 2),
+        ("on_time", "a", 10, 1),
+        ("on_time", "b", 10, 2),
+    ]
+    engine = cep.Engine.restore(engine.snapshot(), beats)
+    assert said(engine.advance_to(30 * SECOND)) == [
+        ("early", "b", 20, 1),
+        ("on_time", "b", 20, 1),
+        ("on_time", "a", 20, 0),
+        ("on_time", "a", 30, 0),
+        ("on_time", "b", 30, 0),
+    ]
+    assert said(engine.flush()) == []
+
+
+def test_a_pattern_reads_that_nothing_has_come():
+    beats = cep.window(n=cep.count(), by="host").tumbling("10s").with_empty(for_="1m").named("beats")
+    silent = cep.event("quiet", "n = 0", topic="beats").times(2, contiguity="strict").partition_by("host")
+    engine = cep.Engine([beats, silent.named("silent").within("1m")], event_time="ts", lateness="0s", future=None)
+    ts = [second * SECOND for second in (1, 2, 11, 21, 31, 41)]
+    (found,) = engine.push({"ts": ts, "host": ["a", "b", "a", "a", "a", "a"]})["silent"]
+    assert (found["host"], found["match_start"], found["match_end"]) == ("b", 20 * SECOND, 30 * SECOND)
+
+
+def test_too_many_empty_windows_change_nothing():
+    beats = cep.window(n=cep.count()).tumbling("1ms").with_empty().named("beats")
+    engine = cep.Engine(beats, event_time="ts", lateness="0s", future=None)
+    engine.push({"ts": [0, 2_000_000]})
+    before = engine.snapshot()
+    with pytest.raises(cep.StateLimitError, match="16777216 windows"):
+        engine.push({"ts": [2_592_000 * SECOND]})
+    with pytest.raises(cep.StateLimitError, match="16777216 windows"):
+        engine.advance_to(2_592_000 * SECOND)
+    assert engine.snapshot() == before
+    assert [row["n"] for row in engine.push({"ts": [4_000_000]})["beats"]] == [1, 0]

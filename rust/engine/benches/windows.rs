@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, TimestampNanosecondArray};
 use cepheid_engine::{MatchOptions, aggregate_table};
 use cepheid_event::Table;
-use cepheid_ir::{Aggregate, AggregateFunction, ColumnName, Expr, Frame, Window, pattern::Measure};
+use cepheid_ir::{Aggregate, AggregateFunction, ColumnName, Expr, Frame, Reports, Window, pattern::Measure};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const SECOND: i64 = 1_000_000_000;
@@ -66,6 +66,7 @@ fn window(frame: Frame, functions: &[AggregateFunction]) -> Window {
         condition: None,
         frame,
         measures: functions.iter().map(measure).collect(),
+        reports: Reports::default(),
         emit: None,
         event_time: None,
     }

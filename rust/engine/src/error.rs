@@ -195,6 +195,14 @@ pub enum EngineError {
         /// What differs.
         reason: String,
     },
+    /// More windows at once than there is room for.
+    #[error(
+        "more than {limit} windows at once; bring fewer rows in one call, have windows be longer or begin less often, or bound how long empty ones are reported"
+    )]
+    TooManyWindows {
+        /// How many there may be.
+        limit: u64,
+    },
     /// The search stopped.
     #[error(transparent)]
     Match(MatchError),
@@ -228,6 +236,7 @@ impl EngineError {
             Self::InvalidSnapshot { .. } => "invalid-snapshot",
             Self::SnapshotVersion { .. } => "snapshot-version",
             Self::SnapshotRules { .. } => "snapshot-rules",
+            Self::TooManyWindows { .. } => "too-large",
             Self::Match(error) => error.code(),
         }
     }
@@ -260,9 +269,7 @@ impl From<WindowError> for EngineError {
     fn from(error: WindowError) -> Self {
         match error {
             WindowError::Rule(error) => error.into(),
-            WindowError::TooMany { limit } => {
-                Self::Match(MatchError::TooLarge { what: "windows at once", limit })
-            }
+            WindowError::TooMany { limit } => Self::TooManyWindows { limit },
         }
     }
 }

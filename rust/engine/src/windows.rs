@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_empty_array};
 use cepheid_eval::ColumnOf;
-use cepheid_event::{EventError, Table, times_of};
+use cepheid_event::{EventError, Table, event_times, times_of};
 use cepheid_ir::{Frame, Window};
 use cepheid_matcher::MatchError;
 use cepheid_matcher::threads::{Interruption, Workers};
@@ -35,11 +35,14 @@ pub fn aggregate_table(
     let rows = ordered_rows(&plan, table)?;
     let keys = KeyNumbers::new(plan.row_source().keys(), table)?;
     let workers = options.workers(rows.len());
-    let pieces = pieces(&rows, plan.frame(), workers.threads);
+    // What is told between two ends is told in the order of all rows.
+    let threads = if plan.reports().is_default() { workers.threads } else { 1 };
+    let pieces = pieces(&rows, plan.frame(), threads);
+    let clock = plan.reports().empty.map(|_| greatest_time(&plan, table)).transpose()?.flatten();
     let search = |pieces: &[Piece], threads: usize| {
         let workers = Workers { threads, ..workers };
         let work = |piece: &Piece, interrupted: Interruption<'_>| {
-            of_piece(&plan, &rows, &keys, piece, &|| interrupted.is_due())
+            of_piece(&plan, &rows, &keys, (piece, clock), &|| interrupted.is_due())
         };
         workers.share(pieces, work, Result::is_err)?.into_iter().collect::<Result<Vec<_>, _>>()
     };
@@ -68,6 +71,18 @@ fn ordered_rows<'a>(plan: &WindowPlan, table: &'a Table) -> Result<OrderedTable<
     OrderedTable::new(plan.row_source().event_time(), table, Some(&kept))
 }
 
+/// Where the clock stands after all rows of a table, those that no window is of among them.
+fn greatest_time(plan: &WindowPlan, table: &Table) -> Result<Option<i64>, EngineError> {
+    let column = plan.row_source().event_time();
+    let name = table.schema().field(column).name();
+    let mut greatest = None;
+    for batch in table.batches() {
+        let times = event_times(name, batch.column(column), 0)?;
+        greatest = greatest.max(times.iter().max().copied());
+    }
+    Ok(greatest)
+}
+
 /// Rows of a table that one thread sees to, and which of the windows that they are in it tells of.
 #[derive(Debug)]
 struct Piece {
@@ -90,7 +105,7 @@ fn of_piece(
     plan: &WindowPlan,
     rows: &OrderedTable<'_>,
     keys: &KeyNumbers,
-    piece: &Piece,
+    (piece, clock): (&Piece, Option<i64>),
     interrupted: &dyn Fn() -> bool,
 ) -> Result<FoundWindows, EngineError> {
     let mut state = WindowState::new(plan);
@@ -115,7 +130,12 @@ fn of_piece(
     }
     match piece.until {
         Some(until) => state.advance(until),
-        None => state.finish(),
+        None => {
+            if let Some(clock) = clock {
+                state.advance(clock);
+            }
+            state.finish();
+        }
     }
     found.add(&mut state, plan, &|index| rows.column(index, 0..0))?;
     found.pass(piece.passed);
@@ -172,6 +192,7 @@ struct FoundWindows {
     keys: Vec<u32>,
     starts: Vec<i64>,
     ends: Vec<i64>,
+    early: Vec<bool>,
     /// Of each measure, piece by piece.
     measures: Vec<Vec<ArrayRef>>,
 }
@@ -188,6 +209,7 @@ impl FoundWindows {
         self.keys.extend(windows.keys);
         self.starts.extend(windows.starts);
         self.ends.extend(windows.ends);
+        self.early.extend(windows.early);
         for (pieces, piece) in self.measures.iter_mut().zip(windows.measures) {
             pieces.push(piece);
         }
@@ -216,6 +238,7 @@ impl FoundWindows {
         self.keys.extend(others.keys);
         self.starts.extend(others.starts);
         self.ends.extend(others.ends);
+        self.early.extend(others.early);
         self.measures.resize(self.measures.len().max(others.measures.len()), vec![]);
         for (pieces, more) in self.measures.iter_mut().zip(others.measures) {
             pieces.extend(more);
@@ -245,6 +268,7 @@ impl FoundWindows {
             for edges in [self.starts, self.ends] {
                 columns.push(times_of(edges, data_type)?);
             }
+            columns.extend(plan.timings(&self.early));
         }
         for pieces in &self.measures {
             let pieces: Vec<&dyn arrow_array::Array> = pieces.iter().map(|piece| &**piece).collect();

@@ -9,7 +9,7 @@ use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
 use cepheid_engine::{Engine, EngineOptions, MatchOptions, RuleSpec, aggregate_table};
 use cepheid_event::Table;
-use cepheid_ir::{ColumnName, Frame, Measure, Window};
+use cepheid_ir::{ColumnName, Frame, Measure, Reports, Window};
 use cepheid_sql::parse_measure;
 use cepheid_testkit::cuts::{Cut, cut};
 use cepheid_testkit::{ReferenceTable, SplitMix64};
@@ -44,6 +44,7 @@ fn window(frame: Frame) -> Window {
         condition: None,
         frame,
         measures: MEASURES.iter().map(measure).collect(),
+        reports: Reports::default(),
         emit: None,
         event_time: None,
     }

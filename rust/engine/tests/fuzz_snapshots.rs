@@ -40,8 +40,12 @@ fn patterns() -> Vec<Pattern> {
 
 /// A window of every frame, over states of every kind.
 fn windows() -> Vec<Window> {
+    let grid =
+        r#"{"time":{"size_ns":20,"every_ns":6}},"reports":{"early":{"every_ns":4},"empty":{"for_ns":60}}"#;
     let frames = [
         ("tumbling", r#"{"time":{"size_ns":40,"every_ns":40}}"#),
+        ("reported", grid),
+        ("early", r#"{"session":{"gap_ns":4}},"reports":{"early":{"rows":2}}"#),
         ("hopping", r#"{"time":{"size_ns":20,"every_ns":6}}"#),
         ("sliding", r#"{"range":{"preceding_ns":9}}"#),
         ("session", r#"{"session":{"gap_ns":4}}"#),

@@ -164,6 +164,7 @@ fn defined(
         topics: known.iter().map(|(topic, events)| (topic.clone(), events.rows.clone())).collect(),
         event_time: Some(EVENT_TIME.into()),
         arrival: None,
+        clock: Some(end),
     };
     let mut found: Vec<(String, Events)> =
         topics_of(rule).into_iter().map(|topic| (topic, Events::default())).collect();
@@ -177,13 +178,7 @@ fn defined(
                 let row: BTreeMap<&str, &RefValue> = keys.chain(values).collect();
                 let short =
                     matches!(window.frame, Frame::Rows { rows, .. } if rows > entry.rows.len() as u64);
-                let time = match (entry.bounds, entry.row) {
-                    _ if short => end,
-                    (Some((_, end)), _) => end,
-                    (None, Some((topic, row))) => time_of(&known[topic].1.rows, row),
-                    (None, None) => unreachable!("a window has bounds, or is that of a row"),
-                };
-                found[0].1.add(&row, time, vec![]);
+                found[0].1.add(&row, if short { end } else { entry.moment }, vec![]);
             }
         }
         RuleSpec::Anomaly(_) => unreachable!("none is made here"),

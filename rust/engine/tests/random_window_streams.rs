@@ -8,7 +8,9 @@ use cepheid_ir::{Frame, Pattern, Window};
 use cepheid_sql::parse_pattern;
 use cepheid_testkit::generate_streams::{EVENT_TIME, RandomStream, StreamShape, TOPICS, random_stream};
 use cepheid_testkit::generate_windows::{WindowKnobs, frame_kind, random_window};
-use cepheid_testkit::{RefValue, ReferenceTable, SplitMix64, WindowRow, reference_windows, window_table};
+use cepheid_testkit::{
+    RefValue, ReferenceTable, SequenceInput, SplitMix64, WindowRow, reference_windows, window_table,
+};
 
 const MINUTE: i64 = 60_000_000_000;
 /// Further than this no row of a stream comes behind another.
@@ -32,6 +34,9 @@ struct Reported {
     restored: u64,
     /// Calls before the end that reported something.
     early: u64,
+    /// Windows that were reported before their end, and that were without rows.
+    before_end: u64,
+    without_rows: u64,
 }
 
 impl Reported {
@@ -53,13 +58,11 @@ impl Reported {
 }
 
 /// Whether no row of a window can come any more once all of its own have and the clock of rows stands at a time.
-fn decided(window: &Window, found: &WindowRow, time: &dyn Fn((usize, usize)) -> i64, clock: i64) -> bool {
+fn decided(window: &Window, found: &WindowRow, clock: i64) -> bool {
     match window.frame {
-        Frame::Time { .. } | Frame::Session { .. } => found.bounds.expect("a stretch of time").1 <= clock,
-        Frame::Range { .. } => time(found.row.expect("the window of a row")) < clock,
-        Frame::Rows { rows, .. } => {
-            found.rows.len() as u64 == rows && time(found.rows[found.rows.len() - 1]) <= clock
-        }
+        Frame::Time { .. } | Frame::Session { .. } => found.moment <= clock,
+        Frame::Range { .. } => found.moment < clock,
+        Frame::Rows { rows, .. } => found.rows.len() as u64 == rows && found.moment <= clock,
     }
 }
 
@@ -74,12 +77,15 @@ fn compare(
     make: &dyn Fn(EngineOptions) -> Engine,
     restore: &dyn Fn(&[u8], usize) -> Engine,
 ) -> Result<Reported, String> {
-    let expected = window_table(window, &stream.to_input()).map_err(|error| error.to_string())?;
-    let windows = reference_windows(window, &stream.to_input()).map_err(|error| error.to_string())?;
     let time = |(topic, row): (usize, usize)| match stream.topics[topic].1.rows[row][1] {
         RefValue::Timestamp(time) => time,
         ref other => unreachable!("{other} is no time"),
     };
+    // Rows of all topics move the clock.
+    let clock_at_end = stream.arrival.iter().map(|origin| time(*origin)).max();
+    let input = SequenceInput { clock: clock_at_end, ..stream.to_input() };
+    let expected = window_table(window, &input).map_err(|error| error.to_string())?;
+    let windows = reference_windows(window, &input).map_err(|error| error.to_string())?;
     let two_topics = stream.topics.len() > 1;
     let mut engine = make(EngineOptions {
         event_time: EVENT_TIME.to_owned(),
@@ -119,7 +125,7 @@ fn compare(
             let came = |found: &WindowRow| {
                 found.rows.iter().all(|origin| stream.arrival[..arrived].contains(origin))
             };
-            let due = windows.iter().filter(|found| came(found) && decided(window, found, &time, clock));
+            let due = windows.iter().filter(|found| came(found) && decided(window, found, clock));
             let due = due.count();
             if due != reported.table.rows.len() {
                 let found = reported.table.rows.len();
@@ -128,6 +134,8 @@ fn compare(
         }
         reported.early += u64::from(more > 0);
     }
+    reported.before_end = windows.iter().filter(|found| found.early).count() as u64;
+    reported.without_rows = windows.iter().filter(|found| found.rows.is_empty()).count() as u64;
     let derived = engine.flush().map_err(|error| error.to_string())?;
     reported.add(&derived)?;
     if !reported.table.rows.is_empty() || !expected.rows.is_empty() {
@@ -152,6 +160,7 @@ fn random_streams_report_the_windows_of_the_definition() {
     let base: u64 = std::env::var("CEPHEID_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let (mut frames, mut failures) = (BTreeMap::<&str, u64>::new(), vec![]);
     let (mut windows, mut early, mut restored, mut topics) = (0, 0, 0, 0);
+    let (mut before_end, mut without_rows) = (0, 0);
     for seed in base..base + cases {
         let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ 17);
         let mut window = random_window(&mut random, WindowKnobs::STREAM);
@@ -172,6 +181,8 @@ fn random_streams_report_the_windows_of_the_definition() {
                 windows += u64::from(some);
                 early += u64::from(reported.early > 0);
                 restored += reported.restored;
+                before_end += u64::from(reported.before_end > 0);
+                without_rows += u64::from(reported.without_rows > 0);
                 topics += u64::from(two_topics && some);
             }
             Err(difference) => {
@@ -191,7 +202,9 @@ fn random_streams_report_the_windows_of_the_definition() {
     println!(
         "{windows} of {cases} with windows, {early} before the end, {topics} of a topic, {restored} restored"
     );
-    println!("{frames:?}");
+    println!(
+        "{frames:?}; {before_end} with reports before the end of a window, {without_rows} of empty ones"
+    );
     assert!(
         failures.is_empty(),
         "{} failures of {cases}, the first:\n{}",
@@ -200,5 +213,6 @@ fn random_streams_report_the_windows_of_the_definition() {
     );
     assert!(windows * 100 >= cases * 80 && early * 100 >= cases * 40 && topics * 100 >= cases * 25);
     assert!(restored >= cases / 2, "only {restored} restored");
+    assert!(before_end * 100 >= cases * 8 && without_rows * 100 >= cases * 3);
     assert!(frames.len() == 8 && frames.values().all(|ran| ran * 100 >= cases * 5), "{frames:?}");
 }

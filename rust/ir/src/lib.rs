@@ -23,6 +23,7 @@ pub mod query;
 pub mod temporal_text;
 pub mod trend;
 pub mod window;
+pub mod window_reports;
 
 mod absence;
 mod normalise;
@@ -44,4 +45,5 @@ pub use query::{OrderItem, Query, SelectItem, WindowQuery};
 pub use trend::Trend;
 pub use window::{Frame, Window};
 pub use window_aggregate::{QUANTILE_ERROR, QUANTILE_ERROR_MAX, QUANTILE_ERROR_MIN, TOP_K_MAX};
+pub use window_reports::{Early, Empty, Reports};
 pub use wire::{WIRE_VERSION, expr_from_json, expr_to_json};

@@ -10,6 +10,7 @@ use crate::limits;
 use crate::pattern::{ColumnName, Measure};
 use crate::trend::WINDOW_COLUMNS;
 use crate::validate::expression_alone_well_formed;
+use crate::window_reports::{Reports, TIMING_COLUMN};
 
 /// A window with what is asked of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct Window {
     /// What is reported of a window, at least one value. A column without an aggregate is that of the window's last row; of a
     /// [`Frame::Range`], that of the row at hand.
     pub measures: Vec<Measure>,
+    /// What is reported beside windows that have ended.
+    #[serde(default, skip_serializing_if = "Reports::is_default")]
+    pub reports: Reports,
     /// The type of the derived events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emit: Option<String>,
@@ -135,7 +139,7 @@ impl Window {
         let refused = |context: &str, problem: &str| {
             Err(PatternError::InvalidExpression { context: context.to_owned(), problem: problem.to_owned() })
         };
-        if let Some(problem) = self.frame.problem() {
+        if let Some(problem) = self.frame.problem().or(self.reports.problem(self.frame)) {
             return refused("a window", problem);
         }
         let named = [
@@ -155,6 +159,9 @@ impl Window {
         let mut taken: HashSet<&str> = self.partition_by.iter().map(|column| column.name.as_str()).collect();
         if self.frame.has_bounds() {
             taken.extend(WINDOW_COLUMNS);
+        }
+        if self.reports.early.is_some() {
+            taken.insert(TIMING_COLUMN);
         }
         let mut seen = HashSet::new();
         for Measure { name, value } in &self.measures {
@@ -258,6 +265,7 @@ mod tests {
             condition,
             frame,
             measures,
+            reports: Reports::default(),
             emit: None,
             event_time: None,
         };

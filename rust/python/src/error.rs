@@ -205,6 +205,11 @@ fn engine_error(py: Python<'_>, error: &EngineError) -> PyErr {
         EngineError::Event(error) => event_error(py, error),
         EngineError::Eval { context, source } => eval_error(py, error.to_string(), Some(context), source),
         EngineError::Match(error) => match_error(py, error),
+        EngineError::TooManyWindows { limit } => {
+            Exception::new::<python::StateLimitError>(py, error.to_string(), error.code())
+                .with("limit", *limit)
+                .build()
+        }
         EngineError::StateLimit { rule, key, time_ns, bytes, limit } => {
             Exception::new::<python::StateLimitError>(py, error.to_string(), error.code())
                 .with("limit", *limit)

@@ -3,7 +3,7 @@
 
 use cepheid_ir::trend::WINDOW_COLUMNS;
 use cepheid_ir::{
-    Aggregate, AggregateFunction, ColumnName, Expr, Frame, Literal, Measure, OrderItem, RowPointer,
+    Aggregate, AggregateFunction, ColumnName, Expr, Frame, Literal, Measure, OrderItem, Reports, RowPointer,
     SelectItem, Semantics, TestedRow, Window, WindowQuery,
 };
 
@@ -49,6 +49,7 @@ pub(crate) fn lower_window_select(select: WindowSelect) -> Parsed<WindowQuery> {
         condition,
         frame: source.frame,
         measures,
+        reports: Reports::default(),
         emit: None,
         event_time: Some(column_name(source.time)),
     };

@@ -53,6 +53,7 @@ impl RandomStream {
             topics: topics.collect(),
             event_time: Some(EVENT_TIME.into()),
             arrival: Some(self.arrival.clone()),
+            clock: None,
         }
     }
 

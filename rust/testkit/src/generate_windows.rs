@@ -1,8 +1,8 @@
 //! Random windows over the streams of [`random_stream`](crate::generate_streams::random_stream).
 
 use cepheid_ir::{
-    Aggregate, AggregateFunction, Anchor, BinaryOp, CaseBranch, ColumnName, Expr, Frame, Function, Measure,
-    RowPointer, Semantics, TestedRow, Window,
+    Aggregate, AggregateFunction, Anchor, BinaryOp, CaseBranch, ColumnName, Early, Empty, Expr, Frame,
+    Function, Measure, Reports, RowPointer, Semantics, TestedRow, Window,
 };
 
 use crate::generate_events::{LETTERS, MINUTE};
@@ -59,6 +59,7 @@ pub fn frame_kind(frame: Frame) -> &'static str {
 /// # Panics
 /// If the knobs name no frame that there is.
 pub fn random_window(random: &mut SplitMix64, knobs: WindowKnobs) -> Window {
+    let frame = frame(random, knobs.frames);
     let window = Window {
         name: None,
         topic: (knobs.topics && random.chance(50)).then(|| (*random.choose(&TOPICS)).to_owned()),
@@ -68,10 +69,11 @@ pub fn random_window(random: &mut SplitMix64, knobs: WindowKnobs) -> Window {
             _ => vec![ColumnName::unquoted("p"), ColumnName::unquoted("k")],
         },
         condition: random.chance(40).then(|| condition(random, knobs)),
-        frame: frame(random, knobs.frames),
+        frame,
         measures: (0..random.between(1, 4))
             .map(|place| Measure { name: format!("value_{place}"), value: measure(random, knobs) })
             .collect(),
+        reports: reports(random, frame),
         emit: None,
         event_time: None,
     };
@@ -103,6 +105,18 @@ fn frame(random: &mut SplitMix64, kinds: &[&str]) -> Frame {
     }
 }
 
+/// What may be reported beside windows of a frame, now and then.
+fn reports(random: &mut SplitMix64, frame: Frame) -> Reports {
+    let (by_time, session) = (matches!(frame, Frame::Time { .. }), matches!(frame, Frame::Session { .. }));
+    let early = ((by_time || session) && random.chance(40)).then(|| match random.chance(50) {
+        true => Early::Rows(random.between(1, 3).unsigned_abs()),
+        false => Early::EveryNs(random.between(1, 5) * MINUTE / 2),
+    });
+    let span = |random: &mut SplitMix64| random.chance(50).then(|| random.between(1, 8) * MINUTE / 2);
+    let empty = (by_time && random.chance(40)).then(|| Empty { for_ns: span(random) });
+    Reports { early, empty }
+}
+
 /// Reads the row alone; NULL now and then.
 fn condition(random: &mut SplitMix64, knobs: WindowKnobs) -> Expr {
     let (v, k) = (|| Expr::column("v"), || Expr::column("k"));
@@ -131,7 +145,12 @@ fn measure(random: &mut SplitMix64, knobs: WindowKnobs) -> Expr {
         }
         // How far the window's last row, or the row at hand, is from what the window has.
         2 => Expr::binary(BinaryOp::Subtract, row_column("v", Anchor::Last), number(random)),
-        3 => Expr::binary(BinaryOp::Divide, number(random), of(AggregateFunction::Count, vec![])),
+        // A window without rows has none to divide by.
+        3 => {
+            let rows = of(AggregateFunction::Count, vec![]);
+            let divisor = Expr::binary(BinaryOp::Add, rows, Expr::literal(1));
+            Expr::binary(BinaryOp::Divide, number(random), divisor)
+        }
         4 if knobs.errors && random.chance(40) => {
             Expr::binary(BinaryOp::Modulo, number(random), number(random))
         }

@@ -4,7 +4,8 @@
 //! was an anomaly.
 
 use cepheid_ir::{
-    Anomaly, AnomalyMethod, FINITE_MAX, Frame, Measure, PatternError, RecentRows, ReportedRows, Window,
+    Anomaly, AnomalyMethod, FINITE_MAX, Frame, Measure, PatternError, RecentRows, ReportedRows, Reports,
+    Window,
 };
 
 use crate::reference::ReferenceError;
@@ -47,6 +48,7 @@ pub fn reference_anomalies(rule: &Anomaly, input: &SequenceInput) -> Result<Refe
         condition: rule.condition.clone(),
         frame: Frame::Range { preceding_ns: 0 },
         measures: vec![Measure { name: VALUE.into(), value: rule.value.clone() }],
+        reports: Reports::default(),
         emit: None,
         event_time: rule.event_time.clone(),
     };

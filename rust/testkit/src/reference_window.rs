@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use cepheid_ir::{ColumnName, Frame, Pattern, PatternError, PatternNode, SortKey, VariableTopic, Window};
+use cepheid_ir::{
+    ColumnName, Early, Frame, Pattern, PatternError, PatternNode, SortKey, VariableTopic, Window,
+};
 
 use crate::calendar::DAY;
 use crate::reference::{Mark, ReferenceError, resolve_columns};
@@ -23,7 +25,11 @@ pub struct WindowRow {
     pub bounds: Option<(i64, i64)>,
     /// Under [`Frame::Range`] the row at hand, as (topic, row) ordinals.
     pub row: Option<(usize, usize)>,
-    /// Its rows, as (topic, row) ordinals, in their order.
+    /// Whether it is an early report.
+    pub early: bool,
+    /// When a clock decides it; of windows that are of rows the time of the row.
+    pub moment: i64,
+    /// Its rows so far, as (topic, row) ordinals, in their order.
     pub rows: Vec<(usize, usize)>,
     /// Its measures.
     pub values: Vec<RefValue>,
@@ -40,7 +46,10 @@ pub fn reference_windows(window: &Window, input: &SequenceInput) -> Result<Vec<W
     let seen = Seen::read(window, input)?;
     let mut windows: Vec<Members> = vec![];
     for rows in seen.rows_by_key()? {
-        windows.extend(seen.windows(&rows));
+        let own = seen.windows(&rows);
+        own.iter().for_each(|members| windows.extend(seen.early(members)));
+        windows.extend(seen.empty(&rows, &own));
+        windows.extend(own);
     }
     windows.sort_by_key(|members| members.place(window.frame));
     windows.iter().map(|members| seen.report(members)).collect()
@@ -57,6 +66,9 @@ pub fn window_table(window: &Window, input: &SequenceInput) -> Result<ReferenceT
         let mut row = found.key;
         if let Some((start, end)) = found.bounds {
             row.extend([seen.event_time_of(start.into()), seen.event_time_of(end.into())]);
+        }
+        if seen.window.reports.early.is_some() {
+            row.push(RefValue::String(if found.early { "early" } else { "on_time" }.to_owned()));
         }
         if let Some((topic, ordinal)) = found.row {
             let place = seen.merged.origins.iter().position(|origin| *origin == (topic, ordinal));
@@ -78,6 +90,8 @@ struct Seen {
     time: usize,
     /// Event times in nanoseconds.
     times: Vec<i128>,
+    /// Where the clock stands at the end, if it is known to be ahead of them.
+    clock: Option<i64>,
 }
 
 /// The rows of one window.
@@ -89,19 +103,46 @@ struct Members {
     of: Option<usize>,
     /// Whether it has the rows that it was to have.
     full: bool,
+    /// What decided it.
+    cause: Cause,
+    /// A row of its key.
+    key: usize,
+}
+
+/// What decided that a window is reported.
+#[derive(Clone, Copy, Debug)]
+enum Cause {
+    /// It ended.
+    End,
+    /// It ended without rows; the last before it is this.
+    Empty(usize),
+    /// The clock said this time, and it went on.
+    Clock(i128),
+    /// This row came, at this time, and it went on.
+    Row(usize, i128),
 }
 
 impl Members {
+    /// A window of rows, all of which are of one key, that has ended.
+    fn new(rows: Vec<usize>, bounds: Option<(i128, i128)>) -> Self {
+        Self { key: rows[0], rows, bounds, of: None, full: true, cause: Cause::End }
+    }
+
     /// Where the window stands among all windows.
-    fn place(&self, frame: Frame) -> (bool, i128, usize) {
-        let (first, last) = (self.rows[0], self.rows[self.rows.len() - 1]);
-        match frame {
-            Frame::Time { .. } | Frame::Session { .. } => {
-                (false, self.bounds.expect("a stretch of time").1, first)
+    fn place(&self, frame: Frame) -> (bool, i128, u8, i128, i128) {
+        let row = |place: usize| self.rows.get(place).map_or(-1, |row| *row as i128);
+        let (first, last) = (row(0), row(self.rows.len().wrapping_sub(1)));
+        let end = self.bounds.map_or(0, |(_, end)| end);
+        match (frame, self.cause) {
+            (_, Cause::Empty(last)) => (false, end, 1, last as i128, 0),
+            (_, Cause::Clock(time)) => (false, time, 2, end, first),
+            (_, Cause::Row(row, time)) => (false, time, 3, row as i128, end),
+            (Frame::Time { .. } | Frame::Session { .. }, Cause::End) => (false, end, 0, first, 0),
+            (Frame::Rows { .. }, Cause::End) if self.full => (false, last, 0, first, 0),
+            (Frame::Rows { .. }, Cause::End) => (true, first, 0, first, 0),
+            (Frame::Range { .. }, Cause::End) => {
+                (false, self.of.expect("the window of a row") as i128, 0, first, 0)
             }
-            Frame::Rows { .. } if self.full => (false, last as i128, first),
-            Frame::Rows { .. } => (true, first as i128, first),
-            Frame::Range { .. } => (false, self.of.expect("the window of a row") as i128, first),
         }
     }
 }
@@ -121,7 +162,8 @@ impl Seen {
         let topic = |topic: &String| VariableTopic { variable: ROW.into(), topic: topic.clone() };
         pattern.topics = window.topic.iter().map(topic).collect();
         let merged = merge(&pattern, input)?;
-        let mut seen = Self { window, pattern, merged, key: vec![], time: 0, times: vec![] };
+        let mut seen =
+            Self { window, pattern, merged, key: vec![], time: 0, times: vec![], clock: input.clock };
         let table = &mut seen.merged.table;
         if table.columns.is_empty() {
             // There is no such topic: the columns are those that the window asks for.
@@ -145,11 +187,14 @@ impl Seen {
         if let Some(measure) = seen.window.measures.iter().find(|measure| beside.contains(&measure.name)) {
             return Err(PatternError::MeasureNameTaken { name: measure.name.clone() }.into());
         }
-        let spans = match seen.window.frame {
+        let mut spans = match seen.window.frame {
             Frame::Time { size_ns, every_ns, offset_ns } => vec![size_ns, every_ns, offset_ns],
             Frame::Session { gap_ns } => vec![gap_ns],
             Frame::Range { .. } | Frame::Rows { .. } => vec![],
         };
+        if let Some(Early::EveryNs(every)) = seen.window.reports.early {
+            spans.push(every);
+        }
         let days = (0..seen.times.len()).any(|row| matches!(seen.event_time(row), RefValue::Date(_)));
         if days && spans.iter().any(|span| span % DAY != 0) {
             return Err(refused("a day has no parts that a date could tell"));
@@ -179,6 +224,9 @@ impl Seen {
         match self.window.frame {
             Frame::Range { .. } => columns.push(named(&self.time)),
             _ => columns.extend(["window_start".to_owned(), "window_end".to_owned()]),
+        }
+        if self.window.reports.early.is_some() {
+            columns.push("window_timing".to_owned());
         }
         columns.extend(self.window.measures.iter().map(|measure| measure.name.clone()));
         columns
@@ -222,31 +270,22 @@ impl Seen {
                         start -= every;
                     }
                 }
-                let window = |start: i128| Members {
-                    rows: between(start, start + size - 1),
-                    bounds: Some((start, start + size)),
-                    of: None,
-                    full: true,
-                };
+                let window =
+                    |start: i128| Members::new(between(start, start + size - 1), Some((start, start + size)));
                 starts.into_iter().map(window).collect()
             }
             Frame::Range { preceding_ns } => {
-                let window = |&row: &usize| Members {
-                    rows: between(time(row) - i128::from(preceding_ns), time(row)),
-                    bounds: None,
-                    of: Some(row),
-                    full: true,
+                let window = |&row: &usize| {
+                    let rows = between(time(row) - i128::from(preceding_ns), time(row));
+                    Members { of: Some(row), ..Members::new(rows, None) }
                 };
                 rows.iter().map(window).collect()
             }
             Frame::Session { gap_ns } => {
                 let gap = i128::from(gap_ns);
                 let sessions = rows.chunk_by(|before, row| time(*row) - time(*before) < gap);
-                let window = |rows: &[usize]| Members {
-                    rows: rows.to_vec(),
-                    bounds: Some((time(rows[0]), time(rows[rows.len() - 1]) + gap)),
-                    of: None,
-                    full: true,
+                let window = |rows: &[usize]| {
+                    Members::new(rows.to_vec(), Some((time(rows[0]), time(rows[rows.len() - 1]) + gap)))
                 };
                 sessions.map(window).collect()
             }
@@ -254,16 +293,81 @@ impl Seen {
                 let (size, every) = (size as usize, every as usize);
                 let window = |start: usize| {
                     let members = &rows[start..rows.len().min(start + size)];
-                    Members {
-                        rows: members.to_vec(),
-                        bounds: Some((time(members[0]), time(members[members.len() - 1]))),
-                        of: None,
-                        full: members.len() == size,
-                    }
+                    let bounds = (time(members[0]), time(members[members.len() - 1]));
+                    Members { full: members.len() == size, ..Members::new(members.to_vec(), Some(bounds)) }
                 };
                 (0..rows.len()).step_by(every).map(window).collect()
             }
         }
+    }
+
+    /// What is reported of a window before it ends.
+    fn early(&self, whole: &Members) -> Vec<Members> {
+        let time = |row: &usize| self.times[*row];
+        let Some((start, end)) = whole.bounds else { return vec![] };
+        let so_far = |rows: usize, cause: Cause| {
+            let rows = whole.rows[..rows].to_vec();
+            let end = match self.window.frame {
+                Frame::Session { gap_ns } => time(&rows[rows.len() - 1]) + i128::from(gap_ns),
+                _ => end,
+            };
+            Members { cause, ..Members::new(rows, Some((start, end))) }
+        };
+        match self.window.reports.early {
+            None => vec![],
+            Some(Early::Rows(every)) => {
+                let counts = (1..=whole.rows.len()).filter(|count| (*count as u64).is_multiple_of(every));
+                let of = |count: usize| {
+                    let row = whole.rows[count - 1];
+                    so_far(count, Cause::Row(row, time(&row)))
+                };
+                counts.map(of).collect()
+            }
+            Some(Early::EveryNs(every)) => {
+                let every = i128::from(every);
+                let mut found = vec![];
+                let mut tick = start.div_euclid(every) * every + every;
+                while tick < end {
+                    let before = |until: i128| whole.rows.iter().filter(|row| time(row) < until).count();
+                    if before(tick) > before(tick - every) {
+                        found.push(so_far(before(tick), Cause::Clock(tick)));
+                    }
+                    tick += every;
+                }
+                found
+            }
+        }
+    }
+
+    /// The windows of a key that have none of its rows and are reported all the same. `whole`: those that have some.
+    fn empty(&self, rows: &[usize], whole: &[Members]) -> Vec<Members> {
+        let (Frame::Time { size_ns, every_ns, offset_ns }, Some(empty)) =
+            (self.window.frame, self.window.reports.empty)
+        else {
+            return vec![];
+        };
+        let (size, every) = (i128::from(size_ns), i128::from(every_ns));
+        // Rows that no window has are as if they had not come; the clock counts all of the topic.
+        let inside: Vec<usize> =
+            rows.iter().copied().filter(|row| whole.iter().any(|window| window.rows.contains(row))).collect();
+        let (Some(first), Some(clock)) = (inside.first(), self.times.iter().max()) else { return vec![] };
+        let clock = self.clock.map_or(*clock, |known| (*clock).max(known.into()));
+        let mut start =
+            i128::from(offset_ns) + (self.times[*first] - i128::from(offset_ns)).div_euclid(every) * every;
+        let mut found = vec![];
+        while start + size <= clock {
+            let bounds = Some((start, start + size));
+            let before = inside.iter().rfind(|row| self.times[**row] < start);
+            if let Some(&last) = before
+                && !whole.iter().any(|window| window.bounds == bounds)
+                && empty.for_ns.is_none_or(|span| start < self.times[last] + i128::from(span))
+            {
+                let (rows, full, of, cause) = (vec![], true, None, Cause::Empty(last));
+                found.push(Members { rows, bounds, of, full, cause, key: last });
+            }
+            start += every;
+        }
+        found
     }
 
     fn report(&self, members: &Members) -> Result<WindowRow, ReferenceError> {
@@ -282,8 +386,17 @@ impl Seen {
             None => None,
         };
         let origin = |row: &usize| self.merged.origins[*row];
+        let moment = match (members.cause, members.of, bounds) {
+            (Cause::Clock(time) | Cause::Row(_, time), ..) => narrow(time)?,
+            (_, Some(row), _) => narrow(self.times[row])?,
+            (.., Some((_, end))) => end,
+            (.., None) => unreachable!("a window has bounds or is that of a row"),
+        };
+        let key_of = |column: &usize| self.merged.table.rows[members.key][*column].clone();
         Ok(WindowRow {
-            key: self.key.iter().map(|column| self.merged.table.rows[rows[0]][*column].clone()).collect(),
+            key: self.key.iter().map(key_of).collect(),
+            early: matches!(members.cause, Cause::Clock(_) | Cause::Row(..)),
+            moment,
             bounds,
             row: members.of.as_ref().map(origin),
             rows: rows.iter().map(origin).collect(),

@@ -56,6 +56,7 @@ impl<A> RowCase<A> {
             topics: self.events.iter().map(|(name, table)| (name.clone(), table.to_reference())).collect(),
             event_time: self.event_time.clone(),
             arrival: None,
+            clock: None,
         }
     }
 

@@ -18,6 +18,8 @@ pub struct SequenceInput {
     /// The order in which rows arrived, as (topic, row) ordinals, each row once; by default topic after topic. Rows of
     /// one topic stand in their own order.
     pub arrival: Option<Vec<(usize, usize)>>,
+    /// Where the clock stands at the end, in nanoseconds, if that is behind all rows that are asked.
+    pub clock: Option<i64>,
 }
 
 impl SequenceInput {
@@ -27,6 +29,7 @@ impl SequenceInput {
             topics: vec![(String::new(), table)],
             event_time: event_time.map(str::to_owned),
             arrival: None,
+            clock: None,
         }
     }
 }

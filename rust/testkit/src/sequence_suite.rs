@@ -188,6 +188,7 @@ impl SequenceCase {
             topics: self.events.iter().map(|(name, table)| (name.clone(), table.to_reference())).collect(),
             event_time: self.event_time.clone(),
             arrival: None,
+            clock: None,
         }
     }
 

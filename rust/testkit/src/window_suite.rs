@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cepheid_ir::{Expr, Frame, Measure, Window};
+use cepheid_ir::{Early, Empty, Expr, Frame, Measure, Reports, Window};
 use serde::Deserialize;
 
 use crate::case_files::{self, CaseEntry, EventsEntry};
@@ -18,6 +18,7 @@ pub struct Framed {
     pub frame: Frame,
     /// Measures, each `expression AS name`.
     measures: Vec<String>,
+    reports: Reports,
 }
 
 #[derive(Deserialize)]
@@ -32,6 +33,8 @@ struct Entry {
     #[serde(rename = "where")]
     condition: Option<String>,
     measures: Vec<String>,
+    early: Option<String>,
+    empty: Option<String>,
     events: EventsEntry,
     event_time: Option<String>,
     output: Option<String>,
@@ -59,6 +62,10 @@ impl CaseEntry for Entry {
             asked: Framed {
                 frame: read_frame(&self.frame).ok_or_else(|| format!("`{}` is no frame", self.frame))?,
                 measures: self.measures,
+                reports: Reports {
+                    early: self.early.as_deref().map(read_early).transpose()?,
+                    empty: self.empty.as_deref().map(read_empty).transpose()?,
+                },
             },
             name: self.name,
             construct: construct.to_owned(),
@@ -96,6 +103,7 @@ impl WindowCase {
             condition: self.condition.as_deref().map(value).transpose()?,
             frame: self.asked.frame,
             measures: self.asked.measures.iter().map(measure).collect::<Result<_, E>>()?,
+            reports: self.asked.reports,
             emit: None,
             event_time: None,
         })
@@ -130,6 +138,26 @@ fn read_frame(text: &str) -> Option<Frame> {
         }
         _ => None,
     }
+}
+
+/// Reads `every 5s` or `rows 100`.
+fn read_early(text: &str) -> Result<Early, String> {
+    let early = match text.split_once(' ') {
+        Some(("every", span)) => read_span(span).map(Early::EveryNs),
+        Some(("rows", rows)) => rows.parse().ok().map(Early::Rows),
+        _ => None,
+    };
+    early.ok_or_else(|| format!("`{text}` is nothing that reports come early with"))
+}
+
+/// Reads `always` or `for 10m`.
+fn read_empty(text: &str) -> Result<Empty, String> {
+    let empty = match text.split_once(' ') {
+        None if text == "always" => Some(Empty { for_ns: None }),
+        Some(("for", span)) => read_span(span).map(|span| Empty { for_ns: Some(span) }),
+        _ => None,
+    };
+    empty.ok_or_else(|| format!("`{text}` is nothing that empty windows are reported for"))
 }
 
 /// Reads `90s`: a whole number and its unit.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use cepheid_ir::{AggregateFunction, Expr, Frame, Measure, Window};
+use cepheid_ir::{AggregateFunction, Expr, Frame, Measure, Reports, Window};
 use cepheid_testkit::generate_streams::{StreamShape, random_stream};
 use cepheid_testkit::generate_windows::{WindowKnobs, frame_kind, random_window};
 use cepheid_testkit::{ReferenceError, SplitMix64, WindowRow, reference_windows, window_table};
@@ -84,6 +84,7 @@ fn of_frames(seed: u64, frames: &[Frame]) -> Vec<Vec<WindowRow>> {
     let mut random = SplitMix64::new(seed);
     let window = random_window(&mut random, WindowKnobs { errors: false, ..WindowKnobs::ALL });
     let input = random_stream(&mut random, StreamShape::default()).to_input();
+    let window = Window { reports: Reports::default(), ..window };
     let of = |frame: &Frame| reference_windows(&Window { frame: *frame, ..window.clone() }, &input);
     frames.iter().map(|frame| of(frame).expect("nothing can fail")).collect()
 }
@@ -153,6 +154,7 @@ fn the_table_has_the_columns_of_the_window() {
             Frame::Range { .. } => columns.push("ts"),
             _ => columns.extend(["window_start", "window_end"]),
         }
+        columns.extend(window.reports.early.map(|_| "window_timing"));
         columns.extend(window.measures.iter().map(|Measure { name, .. }| name.as_str()));
         assert_eq!(table.columns, columns);
         assert!(table.rows.iter().all(|row| row.len() == columns.len()));

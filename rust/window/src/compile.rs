@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
+use arrow_array::{ArrayRef, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use cepheid_eval::{ColumnOf, EvalError, Leaf, RowSource, RuleError, TypedExpr};
 use cepheid_event::check_window_spans;
 use cepheid_ir::trend::WINDOW_COLUMNS;
-use cepheid_ir::{AggregateFunction, Anchor, Frame, PatternError, Window};
+use cepheid_ir::window_reports::{EARLY, ON_TIME, TIMING_COLUMN};
+use cepheid_ir::{AggregateFunction, Anchor, Early, Frame, PatternError, Reports, Window};
 
 use crate::frames::Complete;
 use crate::frames::tumbling::start_before;
@@ -69,6 +70,7 @@ struct Measure {
 #[derive(Debug)]
 pub struct WindowPlan {
     frame: Frame,
+    reports: Reports,
     row_source: RowSource,
     columns: Vec<Column>,
     slots: Vec<Slot>,
@@ -86,7 +88,11 @@ impl WindowPlan {
     pub fn compile(window: &Window, schema: &SchemaRef, event_time: usize) -> Result<Self, RuleError> {
         let (keys, condition) = (&window.partition_by, window.condition.as_ref());
         let row_source = RowSource::compile("the window", keys, condition, schema, event_time)?;
-        let spans = edge_spans(window.frame);
+        let mut spans = edge_spans(window.frame);
+        if let Some(Early::EveryNs(every)) = window.reports.early {
+            // An early report is an event of that time.
+            spans.push(every);
+        }
         if !spans.is_empty() {
             let context = "a window".into();
             check_window_spans(&spans, row_source.time_type())
@@ -94,6 +100,7 @@ impl WindowPlan {
         }
         let mut plan = Self {
             frame: window.frame,
+            reports: window.reports,
             row_source,
             columns: vec![],
             slots: vec![],
@@ -200,6 +207,9 @@ impl WindowPlan {
         } else {
             fields.extend(WINDOW_COLUMNS.map(|name| Field::new(name, time.data_type().clone(), true)));
         }
+        if self.reports.early.is_some() {
+            fields.push(Field::new(TIMING_COLUMN, DataType::Utf8, true));
+        }
         for measure in &self.measures {
             fields.push(Field::new(&measure.name, measure.value.data_type().clone(), true));
         }
@@ -216,6 +226,20 @@ impl WindowPlan {
         self.frame
     }
 
+    /// What is reported beside windows that have ended.
+    pub fn reports(&self) -> Reports {
+        self.reports
+    }
+
+    /// The column that says of reports whether they are early; `None`: the window does not ask for early ones.
+    pub fn timings(&self, early: &[bool]) -> Option<ArrayRef> {
+        let text = |early: &bool| if *early { EARLY } else { ON_TIME };
+        self.reports.early.map(|_| {
+            let timings: ArrayRef = Arc::new(StringArray::from_iter_values(early.iter().map(text)));
+            timings
+        })
+    }
+
     /// Whether each window is that of a row.
     pub fn is_of_rows(&self) -> bool {
         !self.frame.has_bounds()
@@ -226,7 +250,8 @@ impl WindowPlan {
         &self.row_source
     }
 
-    /// The columns of what is reported: keys, then the window's start and end, or the time of its row, then measures.
+    /// The columns of what is reported: keys, then the window's start and end, or the time of its row, then when it is
+    /// reported, if some are early, then measures.
     pub fn output(&self) -> &SchemaRef {
         &self.output
     }

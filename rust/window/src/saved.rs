@@ -49,6 +49,33 @@ pub(crate) enum SavedFrame {
         keys: Vec<SavedQueue>,
         columns: Vec<Vec<u8>>,
     },
+    /// In the order in which they began.
+    Reported {
+        windows: Vec<SavedReported>,
+        table: SavedTable,
+        tick: Option<i64>,
+        followed: Vec<SavedFollowed>,
+        empty_end: Option<i64>,
+        rows: u64,
+    },
+}
+
+/// An open window of which more is told than what is in it at its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SavedReported {
+    pub(crate) key: u32,
+    pub(crate) start: i64,
+    pub(crate) last: i64,
+    pub(crate) rows: u64,
+    pub(crate) fresh: bool,
+}
+
+/// A key whose empty windows are reported: its last row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SavedFollowed {
+    pub(crate) key: u32,
+    pub(crate) last: i64,
+    pub(crate) row: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use crate::compile::WindowPlan;
 use crate::error::WindowError;
 use crate::frames::counted::Counted;
 use crate::frames::hopping::Hopping;
+use crate::frames::reported::Reported;
 use crate::frames::session::Session;
 use crate::frames::sliding::{Sliding, Span};
 use crate::frames::tumbling::Tumbling;
@@ -33,6 +34,7 @@ enum State {
     Session(Session),
     Counted(Counted),
     Sliding(Sliding),
+    Reported(Box<Reported>),
 }
 
 /// Rows on their way into windows.
@@ -71,8 +73,19 @@ pub struct Windows {
     pub starts: Vec<i64>,
     /// Likewise.
     pub ends: Vec<i64>,
+    /// Whether each is reported early; none where the window does not ask for that.
+    pub early: Vec<bool>,
+    /// When each is decided, where that is not its end; none where it is of all.
+    moments: Vec<i64>,
     /// `measures[m]`: one value a window.
     pub measures: Vec<ArrayRef>,
+}
+
+impl Windows {
+    /// When the clock decides each: at its end, unless it is reported early.
+    pub fn moments(&self) -> &[i64] {
+        if self.moments.is_empty() { &self.ends } else { &self.moments }
+    }
 }
 
 impl WindowState {
@@ -80,6 +93,9 @@ impl WindowState {
     pub fn new(plan: &WindowPlan) -> Self {
         let columns = plan.columns();
         let frame = match plan.frame() {
+            frame if !plan.reports().is_default() => {
+                State::Reported(Box::new(Reported::new(frame, plan.reports(), columns)))
+            }
             Frame::Time { size_ns, every_ns, offset_ns } if every_ns >= size_ns => {
                 State::Tumbling(Tumbling::new((size_ns, every_ns, offset_ns), columns))
             }
@@ -97,11 +113,22 @@ impl WindowState {
     }
 
     /// Whether putting rows of these times and arguments to windows, or telling of windows, may raise an error. `until`: no
-    /// row before it comes any more; `None`: none comes at all. To be asked before every push, if at all.
-    pub fn may_fail(&self, plan: &WindowPlan, times: &[i64], args: &Arguments, until: Option<i64>) -> bool {
+    /// row before it comes any more; `None`: none comes at all. `clock`: how far the clock goes. To be asked before every push, if
+    /// at all.
+    pub fn may_fail(
+        &self,
+        plan: &WindowPlan,
+        times: &[i64],
+        args: &Arguments,
+        (until, clock): (Option<i64>, Option<i64>),
+    ) -> bool {
         let asked = args.greatest.get_or_init(|| plan.greatest_summed(args));
         let greatest = u128::from(self.greatest.max(*asked));
-        let too_many = matches!(&self.frame, State::Hopping(frame) if frame.may_be_too_many(times, until));
+        let too_many = match &self.frame {
+            State::Hopping(frame) => frame.may_be_too_many(times, until),
+            State::Reported(frame) => frame.may_be_too_many(times, clock),
+            _ => false,
+        };
         let overflows = greatest * u128::from(self.rows + times.len() as u64) > i64::MAX as u128;
         !plan.never_fails() || too_many || overflows
     }
@@ -121,6 +148,7 @@ impl WindowState {
             State::Session(frame) => frame.push(chunk),
             State::Counted(frame) => frame.push(chunk),
             State::Sliding(frame) => frame.push(chunk, first),
+            State::Reported(frame) => frame.push(chunk),
         }
     }
 
@@ -137,6 +165,7 @@ impl WindowState {
             State::Tumbling(frame) => frame.advance(time),
             State::Hopping(frame) => frame.advance(time),
             State::Session(frame) => frame.advance(time),
+            State::Reported(frame) => frame.advance(time),
             State::Counted(_) | State::Sliding(_) => {}
         }
     }
@@ -149,6 +178,7 @@ impl WindowState {
             State::Session(frame) => frame.finish(),
             State::Counted(frame) => frame.finish(),
             State::Sliding(frame) => frame.finish(),
+            State::Reported(frame) => frame.finish(),
         }
     }
 
@@ -168,6 +198,7 @@ impl WindowState {
             State::Session(frame) => frame.has_complete(),
             State::Counted(frame) => frame.has_complete(),
             State::Sliding(frame) => frame.has_complete(),
+            State::Reported(frame) => frame.has_complete(),
         };
         if !some {
             return Ok(None);
@@ -179,10 +210,12 @@ impl WindowState {
             State::Session(frame) => frame.complete(slots),
             State::Counted(frame) => frame.complete(slots),
             State::Sliding(frame) => frame.complete(slots),
+            State::Reported(frame) => frame.complete(slots),
         }?;
         let measures = plan.measures(&complete, column)?;
-        let Complete { keys, starts, ends, .. } = complete;
-        Ok(Some(Windows { keys, starts, ends, measures }))
+        let Complete { keys, starts, ends, moments, early, .. } = complete;
+        let early = if plan.reports().early.is_some() { early } else { vec![] };
+        Ok(Some(Windows { keys, starts, ends, early, moments, measures }))
     }
 
     pub(crate) fn counts(&self) -> (u64, u64) {
@@ -200,6 +233,7 @@ impl WindowState {
             State::Session(frame) => frame.save(),
             State::Counted(frame) => frame.save(),
             State::Sliding(frame) => frame.save(),
+            State::Reported(frame) => frame.save(),
         }
     }
 
@@ -210,6 +244,7 @@ impl WindowState {
             State::Session(frame) => frame.load(saved, num_keys),
             State::Counted(frame) => frame.load(saved, num_keys),
             State::Sliding(frame) => frame.load(saved, num_keys),
+            State::Reported(frame) => frame.load(saved, num_keys),
         }
     }
 
@@ -227,6 +262,7 @@ impl WindowState {
             State::Session(frame) => frame.keys_kept(&mut kept),
             State::Counted(frame) => frame.keys_kept(&mut kept),
             State::Sliding(frame) => frame.keys_kept(&mut kept, before),
+            State::Reported(frame) => frame.keys_kept(&mut kept),
         }
         kept
     }
@@ -240,6 +276,7 @@ impl WindowState {
             State::Session(frame) => frame.renumber(&keys),
             State::Counted(frame) => frame.renumber(&keys),
             State::Sliding(frame) => frame.renumber(&keys),
+            State::Reported(frame) => frame.renumber(&keys),
         }
     }
 
@@ -251,6 +288,7 @@ impl WindowState {
             State::Session(frame) => frame.bytes(),
             State::Counted(frame) => frame.bytes(),
             State::Sliding(frame) => frame.bytes(),
+            State::Reported(frame) => frame.bytes(),
         }
     }
 }

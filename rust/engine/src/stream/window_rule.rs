@@ -201,7 +201,7 @@ impl WindowRule {
         let (rows, rest) = if plan.is_of_rows() { kept.over(fresh, released)? } else { (fresh, None) };
         let args = plan.arguments(&rows.times, &|index| rows.column(index))?;
         let until = if released.ended { None } else { Some(released.complete_before.unwrap_or(i64::MIN)) };
-        let may_fail = kept.state.may_fail(plan, &rows.times, &args, until);
+        let may_fail = kept.state.may_fail(plan, &rows.times, &args, (until, released.watermark));
         Ok(Some(PreparedRows { compiled, rows, rest, args, may_fail }))
     }
 
@@ -232,6 +232,9 @@ impl WindowRule {
         let by_rows = matches!(plan.frame(), Frame::Rows { .. });
         let full = if by_rows { state.complete(plan, &column)? } else { None };
         if released.ended {
+            if let Some(clock) = released.watermark {
+                state.advance(clock);
+            }
             state.finish();
         } else if let Some(time) = released.complete_before {
             state.advance(time);
@@ -271,7 +274,8 @@ impl WindowRule {
             columns = keys.values(&windows.keys)?;
             columns.push(times_of(windows.starts.clone(), source.time_type())?);
             columns.push(times_of(windows.ends.clone(), source.time_type())?);
-            moments = &windows.ends;
+            columns.extend(plan.timings(&windows.early));
+            moments = windows.moments();
         }
         columns.extend(windows.measures.iter().cloned());
         let options = RecordBatchOptions::new().with_row_count(Some(windows.keys.len()));

@@ -21,6 +21,7 @@ fn found(
         topics: topics.iter().map(|(name, rows)| ((*name).to_owned(), table(rows))).collect(),
         event_time: Some("ts".into()),
         arrival,
+        clock: None,
     };
     let events = reference_sequences(&pattern.clone().normalise(), &input).unwrap();
     let member = |(name, topic, row): &(String, usize, usize)| format!("{name}={}:{row}", topics[*topic].0);
@@ -71,6 +72,7 @@ fn a_column_that_a_topic_lacks_is_null_there() {
         topics: vec![("left".into(), table("a@0:1 a@2:1")), ("right".into(), table("a@1:1"))],
         event_time: Some("ts".into()),
         arrival: None,
+        clock: None,
     };
     let right = &mut input.topics[1].1;
     right.columns.truncate(2);

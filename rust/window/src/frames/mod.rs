@@ -2,11 +2,12 @@
 //!
 //! All of them take rows in order of time, and keep states of aggregates by number, whichever these are. [`tumbling`] windows
 //! follow each other, [`hopping`] ones overlap, [`session`]s end when nothing comes, [`counted`] ones are full (the [`open`] ones of both), and
-//! [`sliding`] ones are of every row, or of every so many.
+//! [`sliding`] ones are of every row, or of every so many. Of [`reported`] ones more is told than what is in them at their end.
 
 pub(crate) mod counted;
 pub(crate) mod hopping;
 pub(crate) mod open;
+pub(crate) mod reported;
 pub(crate) mod session;
 pub(crate) mod sliding;
 pub(crate) mod tumbling;
@@ -22,6 +23,9 @@ use crate::error::WindowError;
 use crate::monoid::Reading;
 use crate::saved::SavedTable;
 
+/// Most windows that are told of at once: a step far shorter than the window makes as many of a single row as there are steps.
+pub(crate) const WINDOWS_MAX: usize = 1 << 26;
+
 /// Windows that are complete, in the order in which they are reported.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Complete {
@@ -29,6 +33,9 @@ pub(crate) struct Complete {
     /// None where a window is that of a row.
     pub(crate) starts: Vec<i64>,
     pub(crate) ends: Vec<i64>,
+    /// When each is reported, and whether that is early; none where all are when they end.
+    pub(crate) moments: Vec<i64>,
+    pub(crate) early: Vec<bool>,
     /// `values[s]`: of slot `s`, one a window.
     pub(crate) values: Vec<ArrayRef>,
 }

@@ -23,7 +23,7 @@ pub(crate) struct Window {
     key: u32,
     /// Its place among all: those that begin earlier have a smaller one.
     pub(crate) number: u64,
-    start: i64,
+    pub(crate) start: i64,
     pub(crate) last: i64,
 }
 
@@ -89,9 +89,24 @@ impl OpenWindows {
             complete.ends.push(end(window));
         }
         complete.values = self.table.some(&ended).finish(0..ended.len(), slots)?;
-        self.table.reset(&ended);
-        self.free.extend(ended);
+        self.close(&ended);
         Ok(complete)
+    }
+
+    /// Forgets windows.
+    pub(crate) fn close(&mut self, places: &[u32]) {
+        self.table.reset(places);
+        self.free.extend(places);
+    }
+
+    /// Adds the states of windows to others.
+    pub(crate) fn append_to(&self, told: &mut Table, places: &[u32]) {
+        told.0.iter_mut().zip(&self.table.0).for_each(|(told, states)| told.append(&**states, places));
+    }
+
+    /// How many are open.
+    pub(crate) fn len(&self) -> usize {
+        self.windows.len() - self.free.len()
     }
 
     /// Windows in the order in which they began.

@@ -202,13 +202,14 @@ impl Sliding {
         }
         if let Span::Range(_) = self.span {
             // One for each row, in order of these.
-            return Ok(Complete { keys: found.keys, starts: vec![], ends: vec![], values });
+            return Ok(Complete { keys: found.keys, values, ..Complete::default() });
         }
         Ok(Complete {
             keys: picked(&found.keys, &order),
             starts: picked(&found.starts, &order),
             ends: picked(&found.ends, &order),
             values,
+            ..Complete::default()
         })
     }
 

@@ -110,7 +110,7 @@ impl Tumbling {
         if let Some((_, first)) = &mut self.open {
             *first -= windows;
         }
-        Ok(Complete { keys, starts, ends, values })
+        Ok(Complete { keys, starts, ends, values, ..Complete::default() })
     }
 
     pub(crate) fn save(&self) -> Option<SavedFrame> {
