@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, final
 
 from cepheid._native import Anomaly as NativeAnomaly
 from cepheid.anomaly_data import AnomalyData
-from cepheid.building import parsed
-from cepheid.clauses import span_ns
+from cepheid.building import parsed, span_ns
 from cepheid.compiled_rule import CompiledRule
 from cepheid.errors import PatternError
 from cepheid.expr import Expr

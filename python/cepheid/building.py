@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cepheid import expr as expr_module
 from cepheid import nodes
 from cepheid.errors import PatternError, SqlError
-from cepheid.literal import is_literal_value, literal_node
+from cepheid.literal import duration_ns, is_literal_value, literal_node
 from cepheid.nodes import Node
 
 if TYPE_CHECKING:
@@ -68,6 +68,19 @@ def call(function: str, *args: Any) -> Expr:
     operands = [operand(arg) for arg in args]
     depth = max((item._depth for item in operands), default=0) + 1
     return expr_module.Expr._of({"call": {"function": function, "args": [item._node for item in operands]}}, depth)
+
+
+def span_ns(span: Any, what: str) -> int:
+    """A span of time in nanoseconds, longer than zero."""
+    nanoseconds = duration_ns(span)
+    if nanoseconds <= 0:
+        raise PatternError(f"{what} must be longer than zero", code="invalid-within")
+    return nanoseconds
+
+
+def span_operand(span: Any, what: str) -> Expr:
+    """A span of time, longer than zero, as a constant."""
+    return expr_module.Expr._of({"literal": {"interval": {"months": 0, "nanoseconds": span_ns(span, what)}}})
 
 
 def aggregate(function: str, *args: Expr, distinct: bool = False) -> Expr:

@@ -11,7 +11,7 @@ from cepheid.bounds import bound_code
 from cepheid.building import checked_name, operand, parsed
 from cepheid.errors import PatternError
 from cepheid.expr import Expr
-from cepheid.literal import duration_ns, duration_text
+from cepheid.literal import duration_text
 from cepheid.nodes import Node
 from cepheid.spelling import expr_code
 
@@ -27,14 +27,6 @@ AFTER_MATCH = ("past_last_row", "to_next_row", "none", "consume")
 # What a clause is called by the method that sets it.
 CLAUSE_METHODS = {"measures": "select", "trend": "aggregate", "selection": "matches", "name": "named"}
 UNSET: Any = object()
-
-
-def span_ns(span: Any, what: str) -> int:
-    """A span of time in nanoseconds, longer than zero."""
-    nanoseconds = duration_ns(span)
-    if nanoseconds <= 0:
-        raise PatternError(f"{what} must be longer than zero", code="invalid-within")
-    return nanoseconds
 
 
 def conditions_node(conditions: tuple[Any, ...], context: str) -> Node:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from cepheid import nodes
-from cepheid.building import checked_name
+from cepheid.building import checked_name, span_ns
 from cepheid.clauses import (
     AFTER_MATCH,
     ROWS_PER_MATCH,
@@ -19,7 +19,6 @@ from cepheid.clauses import (
     entries,
     finished_condition_node,
     measure_node,
-    span_ns,
 )
 from cepheid.errors import PatternError
 from cepheid.expr import Expr

@@ -44,6 +44,7 @@ _AGGREGATES = {
     "sum": "sum", "avg": "avg", "min": "min", "max": "max", "count": "count", "stddev": "stddev", "variance": "var",
     "array_agg": "list", "bool_and": "all", "bool_or": "any", "median": "median", "quantile": "quantile",
     "top_k": "top_k", "ewma": "ewma", "approx_n_unique": "approx_n_unique", "approx_quantile": "approx_quantile",
+    "approx_top_k": "approx_top_k",
 }  # fmt: skip
 _COLUMN_METHODS = frozenset({"count", "_variable"})
 
@@ -233,8 +234,18 @@ def _aggregate(body: dict[str, Any]) -> str:
     if function in ("count_if", "min_by", "max_by"):
         return f"cep.{function}({', '.join(expr_code(part) for part in parts)})"
     method = aggregate_method(body)
+    if function == "ewma" and (half_life := _span_ns(parts[1])) is not None:
+        return f"{_tight(parts[0])}.ewma(half_life={duration_text(half_life)!r})"
     constants = ", ".join(map(_operand, parts[1:]))
     return f"{_tight(parts[0])}.{method}({constants})" if method else _as_data({"aggregate": body})
+
+
+def _span_ns(node: Node) -> int | None:
+    """The nanoseconds of a constant span that has no months and is longer than zero."""
+    span = node["literal"].get("interval") if nodes.tag_of(node) == "literal" else None
+    if span is None or span.get("months") or span.get("nanoseconds", 0) <= 0:
+        return None
+    return int(span["nanoseconds"])
 
 
 def aggregate_method(body: dict[str, Any]) -> str | None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, final
 
 from cepheid import nodes
 from cepheid._native import Window as NativeWindow
-from cepheid.building import checked_name, parsed_measure
-from cepheid.clauses import measure_node, span_ns
+from cepheid.building import checked_name, parsed_measure, span_ns
+from cepheid.clauses import measure_node
 from cepheid.compiled_rule import CompiledRule
 from cepheid.errors import PatternError
 from cepheid.event_time import span_ns as span_from_zero

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 from cepheid import building
@@ -72,18 +73,22 @@ class WindowAggregates:
         """
         return building.aggregate("top_k", building.operand(self), building.operand(k))
 
-    def ewma(self, alpha: float) -> Expr:
-        """The exponentially weighted mean of a window's numbers in row order: a float; NULL of none.
+    def ewma(self, alpha: float | None = None, *, half_life: str | dt.timedelta | None = None) -> Expr:
+        """The exponentially weighted mean of a window's numbers, by rows or by time: a float; NULL of none.
 
-        The first number, and from then on ``alpha * number + (1 - alpha) * mean``: as Polars'
-        ``ewm_mean(alpha=alpha, adjust=False, ignore_nulls=True)``.
+        With `alpha`, by rows: the first number, and from then on ``alpha * number + (1 - alpha) * mean``, as Polars'
+        ``ewm_mean(alpha=alpha, adjust=False, ignore_nulls=True)``. With `half_life`, by event time: a mean weighted by
+        age, in which a number counts half as much as one that is so much younger, as pandas'
+        ``ewm(halflife=half_life, times=...).mean()``; numbers of one time count the same.
 
         Args:
             alpha: The share of each new number, above 0 and at most 1.
+            half_life: The time in which a weight halves, longer than zero, instead.
 
         Raises:
-            TypeError: `alpha` is no constant.
-            PatternError: It is no such number (code ``invalid-expression``, when the window gets its frame).
+            TypeError: `alpha` is no constant, `half_life` no span of time, or both or neither are given.
+            PatternError: `alpha` is no such number (code ``invalid-expression``, when the window gets its frame), or
+                `half_life` is not longer than zero (code ``invalid-within``).
 
         Example:
             >>> import cepheid as cep
@@ -91,8 +96,40 @@ class WindowAggregates:
             >>> window = cep.window(smooth=col.price.ewma(0.5)).rows(3)
             >>> list(cep.aggregate(window, {"ts": [1, 2, 3], "price": [2.0, 4.0, 8.0]}))[0]["smooth"]
             5.5
+            >>> window = cep.window(smooth=col.price.ewma(half_life="1s")).rows(2)
+            >>> list(cep.aggregate(window, {"ts": [0, 1_000_000_000], "price": [2.0, 5.0]}))[0]["smooth"]
+            4.0
         """
-        return building.aggregate("ewma", building.operand(self), building.operand(alpha))
+        if (alpha is None) == (half_life is None):
+            raise TypeError("ewma() takes a share of each new number, or half_life=<span of time>")
+        weight = building.operand(alpha) if half_life is None else building.span_operand(half_life, "a half-life")
+        return building.aggregate("ewma", building.operand(self), weight)
+
+    def approx_top_k(self, k: int, error: float = 0.001) -> Expr:
+        """About the most frequent values of a window, most frequent first, as a list; NULL of none.
+
+        Misra and Gries' counters, ``1 / error`` of them with room for as many again, each some 80 bytes: a frequency is
+        too small by at most `error` times the rows of the window, so values that are more frequent than that are among
+        those counted, and with no more than ``2 / error`` different values the answer is `top_k`'s. In sliding windows
+        and windows by rows that overlap, whose rows share what is counted, it is `top_k`, and takes as much room.
+
+        Args:
+            k: How many at most, from 1 to 10,000, and to ``1 / error``.
+            error: From 0.0001 to 0.1.
+
+        Raises:
+            TypeError: One is no constant.
+            PatternError: One is no such number (code ``invalid-expression``, when the window gets its frame).
+
+        Example:
+            >>> import cepheid as cep
+            >>> from cepheid import col
+            >>> window = cep.window(pages=col.page.approx_top_k(1)).tumbling("1h")
+            >>> list(cep.aggregate(window, {"ts": [1, 2, 3], "page": ["/", "/b", "/b"]}))[0]["pages"]
+            ['/b']
+        """
+        constants = [building.operand(k)] if error == 0.001 else [building.operand(k), building.operand(error)]
+        return building.aggregate("approx_top_k", building.operand(self), *constants)
 
     def approx_n_unique(self) -> Expr:
         """About how many different values, NULL apart, a window has, in 4 KiB at most; `n_unique` keeps them all.

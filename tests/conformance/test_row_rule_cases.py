@@ -95,7 +95,7 @@ def test_every_case_in_the_files_is_read() -> None:
         texts = [path.read_text("utf-8") for path in (FOLDER / kind).glob("*.toml")]
         written = sum(len(re.findall(r"^\[\[test\]\]", text, re.MULTILINE)) for text in texts)
         entries = [case.values[1] for case in CASES if case.values[0] == kind]
-        assert len(entries) == written >= (211 if kind == "windows" else 107)
+        assert len(entries) == written >= (219 if kind == "windows" else 107)
         assert all(entry.keys() <= COMMON | own and ("output" in entry) != ("error" in entry) for entry in entries)
     methods = Counter(method for case in CASES for method in case.values[1].get("method", ()))
     assert len(methods) == 6, methods

@@ -450,6 +450,14 @@ BESIDE = {
         "b": "APPROX_PERCENTILE(x, 0.5, 0.1)",
     },
     "cep.window(a=col.x.approx_quantile(0.5)).rows(1)": {"a": "APPROX_QUANTILE(x, 0.5, 0.01)"},
+    "cep.window(a=col.x.approx_top_k(3), b=col.x.approx_top_k(3, 0.01)).rows(1)": {
+        "a": "APPROX_TOP_K(x, 3, 0.001)",
+        "b": "APPROX_TOP_K(x, 3, 0.01)",
+    },
+    "cep.window(a=(col.x + 1).ewma(half_life='1m30s'), b=col.x.ewma(half_life='7ns')).rows(1)": {
+        "a": "EWMA(x + 1, INTERVAL '90' SECOND)",
+        "b": "EWMA(x, INTERVAL '0.000000007' SECOND)",
+    },
 }
 
 
@@ -495,6 +503,8 @@ def test_their_constants_are_checked_when_the_window_gets_its_frame():
         col.x.top_k(0.5),
         col.x.ewma(0),
         col.x.approx_quantile(2),
+        col.x.approx_top_k(0),
+        col.x.ewma(dt.timedelta(0)),
     ):
         with pytest.raises(cep.PatternError, match="the second argument of") as caught:
             cep.window(m=measure).rows(1)
@@ -523,57 +533,34 @@ def test_estimates_are_as_near_as_they_say():
     assert row["users"] == pytest.approx(20_000, rel=0.065)
     assert row["p50"] == pytest.approx(np.quantile(values, 0.5), rel=0.01)
     assert row["p999"] == pytest.approx(np.quantile(values, 0.999), rel=0.001)
-    with pytest.raises(cep.PatternError, match="the third argument of approx_quantile"):
-        cep.window(m=col.x.approx_quantile(0.5, error=0)).rows(1)
+    for wrong in (col.x.approx_quantile(0.5, error=0), col.x.approx_top_k(1, error=1)):
+        with pytest.raises(cep.PatternError, match="the third argument of approx_"):
+            cep.window(m=wrong).rows(1)
+    with pytest.raises(cep.PatternError, match="has counters for 100 values"):
+        cep.window(m=col.x.approx_top_k(101, error=0.01)).rows(1)
 
 
-# Reports beside those of windows that have ended.
+def test_a_mean_by_half_life_is_that_of_pandas():
+    pandas = pytest.importorskip("pandas")
+    random = np.random.default_rng(5)
+    ts = np.cumsum(random.integers(0, 4, 300) * 3 * SECOND)
+    values = np.where(random.random(300) < 0.1, np.nan, random.normal(size=300))
+    times = pandas.to_datetime(ts)
+    expected = pandas.Series(values).ewm(halflife="20s", times=times).mean()
+    window = cep.window(mean=col.v.ewma(half_life="20s")).sliding("10000s")
+    table = {"ts": ts, "v": pa.array(values, from_pandas=True)}
+    found = cep.aggregate(window, table).to_arrow()["mean"].to_numpy()
+    # Of rows of one time the last has seen all of them; a window here shows each that all.
+    last = np.append(ts[1:] != ts[:-1], True)
+    assert 200 < last.sum() < 300
+    np.testing.assert_allclose(found[last], expected.to_numpy()[last], rtol=1e-9)
 
 
-def test_what_is_reported_early_is_said_once_and_said_right():
-    hours = cep.window(n=cep.count()).tumbling("1h")
-    assert hours.early(rows=2).early(rows=3) == hours.early(rows=3)
-    assert hours.with_empty("1d").with_empty() == hours.with_empty()
-    assert hours.early(rows=2).fingerprint != hours.fingerprint != hours.with_empty().fingerprint
-    assert hours.early(every=dt.timedelta(minutes=1)) == hours.early(every="1m")
-    for wrong in ({}, {"every": "1m", "rows": 2}, {"rows": True}, {"rows": 1.5}, {"every": 1.5}):
+def test_a_mean_takes_a_share_or_a_half_life():
+    for wrong in ({}, {"alpha": 0.5, "half_life": "1s"}, {"half_life": 2.5}):
         with pytest.raises(TypeError):
-            hours.early(**wrong)
-    for wrong, code in (({"every": "0s"}, "invalid-within"), ({"rows": 0}, "invalid-clause")):
-        with pytest.raises(cep.PatternError) as caught:
-            hours.early(**wrong)
-        assert caught.value.code == code
-    with pytest.raises(cep.PatternError, match="longer than zero"):
-        hours.with_empty("0s")
-    for window in (per_shop().rows(10), per_shop().sliding("1m")):
-        with pytest.raises(cep.PatternError, match="decided by their rows"):
-            window.early(rows=2)
-    for window in (per_shop().rows(10), per_shop().sliding("1m"), per_shop().session("1m")):
-        with pytest.raises(cep.PatternError, match="only tumbling and hopping"):
-            window.with_empty()
-
-
-def test_more_empty_windows_than_there_is_room_for_are_an_error_not_a_standstill():
-    instants = cep.window(n=cep.count()).tumbling("1ms").with_empty()
-    far = {"ts": pa.array([0, 10**9 * 86_400 * 30], pa.timestamp("ns"))}
-    with pytest.raises(cep.StateLimitError) as caught:
-        cep.aggregate(instants, far)
-    assert caught.value.code == "too-large"
-    assert "16777216 windows" in str(caught.value)
-    assert len(cep.aggregate(cep.window(n=cep.count()).tumbling("1ms").with_empty(for_="1s"), far)) == 1_001
-
-
-def test_early_reports_and_empty_windows_read_like_any_others():
-    window = per_shop().tumbling("10s").early(every="5s").with_empty(for_="20s")
-    found = cep.aggregate(window, ORDERS)
-    assert found.column_names == ["shop", "window_start", "window_end", "window_timing", "total", "n"]
-    said = [(row["window_timing"], row["window_end"] // SECOND, row["shop"], row["n"]) for row in found]
-    assert said == [
-        ("early", 10, "a", 2), ("early", 10, "b", 1),
-        ("on_time", 10, "a", 3), ("on_time", 10, "b", 1),
-        ("early", 20, "a", 1), ("early", 20, "b", 1),
-        ("on_time", 20, "a", 1), ("on_time", 20, "b", 1),
-        ("on_time", 30, "a", 0), ("on_time", 30, "b", 0),
-        ("early", 40, None, 1), ("on_time", 40, None, 1),
-    ]  # fmt: skip
-    assert cep.aggregate(window, ORDERS, threads=3).to_arrow() == found.to_arrow()
+            col.x.ewma(**wrong)
+    with pytest.raises(cep.PatternError, match="a half-life must be longer than zero"):
+        col.x.ewma(half_life="0s")
+    with pytest.raises(cep.PatternError, match="in a pattern"):
+        cep.event("a").select(m=col.x.ewma(half_life="1s"))._compiled()

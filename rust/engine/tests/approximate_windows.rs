@@ -1,12 +1,13 @@
 //! Approximate aggregates of windows: within the bound that their contracts name of the exact ones beside them, and the same to
 //! the bit however rows are cut, on whatever threads, in streams, and wherever the engine is saved and restored.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch};
 use cepheid_engine::{Engine, EngineOptions, MatchOptions, RuleSpec, aggregate_table};
 use cepheid_event::Table;
 use cepheid_ir::{ColumnName, Frame, Measure, Reports, Window};
@@ -18,7 +19,7 @@ use cepheid_testkit::{ReferenceTable, SplitMix64};
 const N_UNIQUE_ERROR: f64 = 0.065;
 /// So many different values are counted exactly.
 const FEW_MAX: i64 = 256;
-const MEASURES: [&str; 8] = [
+const MEASURES: [&str; 12] = [
     "APPROX_N_UNIQUE(u) AS about",
     "COUNT(DISTINCT u) AS distinct_values",
     "APPROX_QUANTILE(v, 0.5) AS middle",
@@ -27,7 +28,13 @@ const MEASURES: [&str; 8] = [
     "QUANTILE(v, 0.99) AS exact_high",
     "APPROX_QUANTILE(-v, 0.1) AS low",
     "QUANTILE(-v, 0.1) AS exact_low",
+    "APPROX_TOP_K(u, 5, 0.01) AS frequent",
+    "ARRAY_AGG(u) AS users",
+    "APPROX_TOP_K(u, 3) AS few_frequent",
+    "TOP_K(u, 3) AS exact_frequent",
 ];
+/// What the first estimate of frequent values may be off by, as a share of the rows; the second has counters for all.
+const FREQUENT_ERROR: f64 = 0.01;
 /// Which measure is to be near which, and how near.
 const QUANTILES: [(&str, &str, f64); 3] =
     [("middle", "exact_middle", 0.01), ("high", "exact_high", 0.05), ("low", "exact_low", 0.01)];
@@ -91,6 +98,38 @@ fn check_bounds(found: &RecordBatch) -> (usize, usize) {
             assert!((about - exact).abs() <= bound * 1.000_001 * exact.abs(), "{about} for {exact}");
             compared += 1;
             estimated += usize::from(about != exact);
+        }
+    }
+    let (compared_values, estimated_values) = check_frequent(found);
+    (compared + compared_values, estimated + estimated_values)
+}
+
+/// Each of the values that are said to be frequent comes as often as the one that is by rights in its place, but for the error.
+fn check_frequent(found: &RecordBatch) -> (usize, usize) {
+    let list = |name: &str, row: usize| -> Vec<i64> {
+        let lists = found.column_by_name(name).expect("a measure").as_list::<i32>();
+        let lists: &dyn Array = lists;
+        if lists.is_null(row) {
+            vec![]
+        } else {
+            lists.as_list::<i32>().value(row).as_primitive::<Int64Type>().iter().flatten().collect()
+        }
+    };
+    let (mut compared, mut estimated) = (0, 0);
+    for row in 0..found.num_rows() {
+        let users = list("users", row);
+        let mut counts: BTreeMap<i64, u64> = BTreeMap::new();
+        users.iter().for_each(|user| *counts.entry(*user).or_default() += 1);
+        let mut places: Vec<u64> = counts.values().copied().collect();
+        places.sort_unstable_by(|left, right| right.cmp(left));
+        let off = (FREQUENT_ERROR * users.len() as f64) as u64;
+        for (user, by_rights) in list("frequent", row).iter().zip(&places) {
+            assert!(counts[user] + off >= *by_rights, "{user}: {} for {by_rights}", counts[user]);
+            compared += 1;
+            estimated += usize::from(counts.len() > 200);
+        }
+        if counts.len() <= 2_000 {
+            assert_eq!(list("few_frequent", row), list("exact_frequent", row));
         }
     }
     (compared, estimated)

@@ -77,6 +77,11 @@ fn windows() -> Vec<Window> {
             measure("median", amount),
             measure("top_k", &with(units, r#""integer":2"#)),
             measure("ewma", &with(amount, r#""float":0.5"#)),
+            measure("ewma-by-age", &with(amount, r#""interval":{"nanoseconds":9}"#)),
+            measure(
+                "approx_top_k",
+                &format!(r#"{},{{"literal":{{"float":0.1}}}}"#, with(units, r#""integer":2"#)),
+            ),
             measure("approx_n_unique", units),
             measure("approx_quantile", &with(amount, r#""float":0.5"#)),
             measure("array_agg", amount),

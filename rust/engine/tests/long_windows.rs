@@ -68,6 +68,7 @@ fn window(random: &mut SplitMix64) -> Window {
             .collect();
     values.push(aggregate("top_k", &format!(r#"{key},{{"literal":{{"integer":3}}}}"#)));
     values.push(aggregate("ewma", &format!(r#"{x},{{"literal":{{"float":0.3}}}}"#)));
+    values.push(aggregate("ewma", &format!(r#"{x},{{"literal":{{"interval":{{"nanoseconds":700}}}}}}"#)));
     values.push(r#"{"column":{"name":"x","at":{"anchor":"first"}}}"#.to_owned());
     values.push(r#"{"column":{"name":"x"}}"#.to_owned());
     let count = 1 + random.below(7);

@@ -95,7 +95,7 @@ fn windows_are_what_was_worked_out_by_hand_however_they_are_cut() {
         run: aggregate_table,
     };
     let cases = window_suite::load(&folder("windows")).unwrap_or_else(|error| panic!("{error}"));
-    suite.run_all(&cases, 205, 6);
+    suite.run_all(&cases, 213, 6);
 }
 
 #[test]

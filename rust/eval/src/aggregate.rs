@@ -90,7 +90,7 @@ pub(crate) fn result_type(function: AggregateFunction, args: &[&DataType]) -> Op
         {
             Some(DataType::Float64)
         }
-        ArrayAgg | TopK => {
+        ArrayAgg | TopK | ApproxTopK => {
             let element = decoded()?;
             Some(DataType::List(Arc::new(arrow_schema::Field::new_list_field(element, true))))
         }

@@ -229,11 +229,15 @@ functions! {
         Quantile = "quantile" | "quantile_cont", 2..=2;
         /// `top_k(x, k)`: a list of the `k` most frequent values, the first to come first among equals; of windows alone.
         TopK = "top_k", 2..=2;
-        /// `ewma(x, alpha)`: float64, the exponentially weighted mean in row order; of windows alone.
+        /// `ewma(x, alpha)`: float64, the exponentially weighted mean in row order; with an interval for `alpha` the mean weighted by
+        /// age, that being the half-life; of windows alone.
         Ewma = "ewma", 2..=2;
         /// `approx_n_unique(x)`: about how many distinct values, int64; standard error 1.6 %, exact up to 256; of windows alone.
         ApproxNUnique = "approx_n_unique" | "approx_count_distinct" | "approx_distinct", 1..=1;
         /// `approx_quantile(x, q [, error])`: float64, each neighbour within a relative error, by default 0.01; of windows alone.
         ApproxQuantile = "approx_quantile" | "approx_percentile", 2..=3;
+        /// `approx_top_k(x, k [, error])`: as `top_k`, each frequency too small by at most a share of the rows, by default 0.001; of
+        /// windows alone.
+        ApproxTopK = "approx_top_k", 2..=3;
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::PatternError;
 use crate::expr::{Aggregate, Expr};
 use crate::function::AggregateFunction;
-use crate::literal::{Float, Literal};
+use crate::literal::{Float, Interval, Literal};
 use crate::pattern::Pattern;
 
 /// Most values that `top_k` gives.
@@ -14,6 +14,12 @@ pub const QUANTILE_ERROR_MIN: f64 = 0.0001;
 pub const QUANTILE_ERROR_MAX: f64 = 0.5;
 /// The relative error of `approx_quantile` that does not say one.
 pub const QUANTILE_ERROR: f64 = 0.01;
+/// Least error that `approx_top_k` takes, a share of the rows.
+const TOP_K_ERROR_MIN: f64 = 0.0001;
+/// Greatest error that `approx_top_k` takes.
+const TOP_K_ERROR_MAX: f64 = 0.1;
+/// The error of `approx_top_k` that does not say one.
+pub const TOP_K_ERROR: f64 = 0.001;
 
 impl AggregateFunction {
     /// Whether it is known of windows and not of matches.
@@ -24,13 +30,13 @@ impl AggregateFunction {
 
     /// Whether it is off by as much as its contract says.
     pub fn is_approximate(self) -> bool {
-        matches!(self, Self::ApproxNUnique | Self::ApproxQuantile)
+        matches!(self, Self::ApproxNUnique | Self::ApproxQuantile | Self::ApproxTopK)
     }
 
     /// Whether its arguments behind the first are constants.
     pub fn takes_constants(self) -> bool {
         use AggregateFunction::*;
-        matches!(self, Quantile | TopK | Ewma | ApproxQuantile)
+        matches!(self, Quantile | TopK | Ewma | ApproxQuantile | ApproxTopK)
     }
 }
 
@@ -48,12 +54,27 @@ impl Expr {
     }
 }
 
+impl Expr {
+    /// The nanoseconds of a span that is longer than zero, if it is a constant one: a half-life.
+    pub fn as_half_life(&self) -> Option<i64> {
+        match self {
+            Self::Literal(Literal::Interval(Interval { months: 0, nanoseconds })) => {
+                Some(*nanoseconds).filter(|nanoseconds| *nanoseconds > 0)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Aggregate {
     /// Leaves a constant out that says what goes without saying.
     pub(crate) fn leave_out_default(&mut self) {
-        if self.function == AggregateFunction::ApproxQuantile
-            && self.args.get(2).is_some_and(|error| error.as_number() == Some(QUANTILE_ERROR))
-        {
+        let default = match self.function {
+            AggregateFunction::ApproxQuantile => QUANTILE_ERROR,
+            AggregateFunction::ApproxTopK => TOP_K_ERROR,
+            _ => return,
+        };
+        if self.args.get(2).is_some_and(|error| error.as_number() == Some(default)) {
             self.args.truncate(2);
         }
     }
@@ -67,24 +88,40 @@ impl Aggregate {
         if !self.function.takes_constants() {
             return None;
         }
-        self.args[1..].iter().zip(["second", "third"]).find_map(|(arg, place)| {
-            let (fits, wanted) = wanted(self.function, place, arg.as_number());
+        let wrong = self.args[1..].iter().zip(["second", "third"]).find_map(|(arg, place)| {
+            let (fits, wanted) = wanted(self.function, place, arg);
             (!fits).then(|| format!("the {place} argument of {name}() is {wanted}"))
+        });
+        wrong.or_else(|| {
+            let number = |place: usize| self.args.get(place).and_then(Expr::as_number);
+            let error = number(2).unwrap_or(TOP_K_ERROR);
+            let too_few = self.function == AggregateFunction::ApproxTopK
+                && number(1).is_some_and(|wanted| wanted * error > 1.000_001);
+            too_few.then(|| {
+                format!("{name}() with an error of {error} has counters for {:.0} values; ask for a smaller error", 1.0 / error)
+            })
         })
     }
 }
 
 /// Whether a constant is what it has to be, and what that is.
-fn wanted(function: AggregateFunction, place: &str, given: Option<f64>) -> (bool, String) {
+fn wanted(function: AggregateFunction, place: &str, given: &Expr) -> (bool, String) {
+    let half_life = given.as_half_life().is_some();
+    let given = given.as_number();
     let within = |least: f64, most: f64| given.is_some_and(|number| (least..=most).contains(&number));
     match (function, place) {
-        (AggregateFunction::TopK, _) => {
+        (AggregateFunction::ApproxTopK, "third") => (
+            within(TOP_K_ERROR_MIN, TOP_K_ERROR_MAX),
+            format!("a constant from {TOP_K_ERROR_MIN} to {TOP_K_ERROR_MAX}"),
+        ),
+        (AggregateFunction::TopK | AggregateFunction::ApproxTopK, _) => {
             let whole = given.is_some_and(|number| number.fract() == 0.0);
             (whole && within(1.0, TOP_K_MAX as f64), format!("a whole number from 1 to {TOP_K_MAX}"))
         }
-        (AggregateFunction::Ewma, _) => {
-            (within(f64::MIN_POSITIVE, 1.0), "a constant above 0 and at most 1".to_owned())
-        }
+        (AggregateFunction::Ewma, _) => (
+            half_life || within(f64::MIN_POSITIVE, 1.0),
+            "a constant above 0 and at most 1, or a half-life: an interval longer than zero".to_owned(),
+        ),
         (AggregateFunction::ApproxQuantile, "third") => (
             within(QUANTILE_ERROR_MIN, QUANTILE_ERROR_MAX),
             format!("a constant from {QUANTILE_ERROR_MIN} to {QUANTILE_ERROR_MAX}"),
@@ -123,7 +160,7 @@ mod tests {
     #[test]
     fn patterns_refuse_what_only_windows_know_wherever_it_stands() {
         let of_windows: Vec<_> = AggregateFunction::ALL.iter().filter(|f| f.is_of_windows()).collect();
-        assert_eq!(of_windows.len(), 6);
+        assert_eq!(of_windows.len(), 7);
         for function in of_windows {
             let mut args = vec![Expr::column("v")];
             args.resize(function.arity().0, Expr::literal(1));

@@ -2,7 +2,7 @@
 
 use cepheid_ir::{
     Aggregate, AggregateFunction, Anchor, BinaryOp, CaseBranch, ColumnName, Early, Empty, Expr, Frame,
-    Function, Measure, Reports, RowPointer, Semantics, TestedRow, Window,
+    Function, Interval, Literal, Measure, Reports, RowPointer, Semantics, TestedRow, Window,
 };
 
 use crate::generate_events::{LETTERS, MINUTE};
@@ -232,7 +232,11 @@ fn aggregate(random: &mut SplitMix64) -> Expr {
         Median => vec![argument(random)],
         Quantile => vec![half(random), Expr::literal(*random.choose(&[0.0, 0.25, 0.5, 0.9, 1.0]))],
         TopK => vec![any(random), Expr::literal(random.between(1, 3))],
-        ApproxNUnique | ApproxQuantile => unreachable!("they are not exact"),
+        ApproxNUnique | ApproxQuantile | ApproxTopK => unreachable!("they are not exact"),
+        Ewma if random.chance(40) => {
+            let nanoseconds = random.between(1, 9) * MINUTE / 2;
+            vec![half(random), Expr::Literal(Literal::Interval(Interval { months: 0, nanoseconds }))]
+        }
         Ewma => vec![half(random), Expr::literal(*random.choose(&[0.125, 0.5, 1.0]))],
     };
     let distinct = matches!(function, Count | Sum | Avg | Min | Max | ArrayAgg) && !args.is_empty();

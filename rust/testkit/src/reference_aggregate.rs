@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use cepheid_ir::{Aggregate, AggregateFunction};
+use cepheid_ir::{Aggregate, AggregateFunction, ColumnName, Expr, RowPointer};
 
 use crate::reference::ReferenceError;
 use crate::reference_eval::{Scene, compare, evaluate};
@@ -22,6 +22,12 @@ pub(crate) fn evaluate_aggregate(
         let mut args = vec![];
         for arg in &aggregate.args {
             args.push(evaluate(arg, &at_row)?);
+        }
+        if let (AggregateFunction::Ewma, Some(RefValue::Interval { .. })) = (aggregate.function, args.get(1))
+        {
+            // How old a value is goes by the order of rows.
+            let ColumnName { name, quoted } = scene.pattern.order_by[0].column.clone();
+            args.push(evaluate(&Expr::Column { name, quoted, at: RowPointer::default() }, &at_row)?);
         }
         let repeated = |earlier: &Vec<RefValue>| {
             earlier.iter().zip(&args).all(|(left, right)| {
@@ -88,7 +94,8 @@ fn fold(function: AggregateFunction, rows: &[Vec<RefValue>]) -> Result<RefValue,
                 variance
             })
         }
-        Count | CountIf | ArrayAgg | Median | Quantile | TopK | Ewma | ApproxNUnique | ApproxQuantile => {
+        Count | CountIf | ArrayAgg => unreachable!("answered above"),
+        Median | Quantile | TopK | Ewma | ApproxNUnique | ApproxQuantile | ApproxTopK => {
             unreachable!("answered above")
         }
     })

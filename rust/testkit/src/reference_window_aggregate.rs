@@ -6,6 +6,7 @@ use cepheid_ir::AggregateFunction;
 
 use crate::reference::ReferenceError;
 use crate::reference_function::float;
+use crate::reference_window::nanoseconds;
 use crate::value::RefValue;
 
 /// Of rows of arguments, the last of which may be a constant.
@@ -22,7 +23,22 @@ pub(crate) fn fold(function: AggregateFunction, rows: &[Vec<RefValue>]) -> Resul
         AggregateFunction::Quantile | AggregateFunction::ApproxQuantile => {
             RefValue::Float(quantile(values, float(&row[1])?)?)
         }
-        AggregateFunction::TopK => RefValue::List(most_frequent(values, float(&row[1])? as usize)),
+        AggregateFunction::TopK | AggregateFunction::ApproxTopK => {
+            RefValue::List(most_frequent(values, float(&row[1])? as usize))
+        }
+        AggregateFunction::Ewma if row.len() == 3 => {
+            let time = |args: &&Vec<RefValue>| nanoseconds(&args[2]).map(|time| time.expect("a time"));
+            let times: Vec<i128> = present.iter().map(time).collect::<Result<_, ReferenceError>>()?;
+            let half_life = nanoseconds(&row[1])?.expect("a constant") as f64;
+            let newest = times[times.len() - 1];
+            let (mut sum, mut weights) = (0.0, 0.0);
+            for (value, time) in values.iter().zip(times) {
+                let weight = (-((newest - time) as f64) / half_life).exp2().max(f64::MIN_POSITIVE);
+                sum += weight * float(value)?;
+                weights += weight;
+            }
+            RefValue::Float(sum / weights)
+        }
         AggregateFunction::Ewma => {
             let share = float(&row[1])?;
             let mut mean = float(&values[0])?;

@@ -137,20 +137,25 @@ impl WindowPlan {
             }
             Leaf::Column { index, at, .. } => {
                 let kind = if at.anchor == Anchor::First { Kind::First } else { Kind::Last };
-                let schema = self.row_source.schema();
-                let name = schema.field(*index).name();
-                let column =
-                    cepheid_ir::Expr::Column { name: name.clone(), quoted: true, at: Default::default() };
-                (kind, vec![TypedExpr::compile(&column, schema)?], None, name.clone())
+                let name = self.row_source.schema().field(*index).name().clone();
+                (kind, vec![self.column(*index)?], None, name)
             }
             Leaf::Aggregate(aggregate) => {
                 let columns = if aggregate.function.takes_constants() { 1 } else { aggregate.args.len() };
                 let (columns, constants) = aggregate.args.split_at(columns);
+                let half_life = constants.first().and_then(|constant| constant.source().as_half_life());
                 let constants: Vec<f64> =
                     constants.iter().filter_map(|constant| constant.source().as_number()).collect();
                 constant = constants.first().copied();
-                let kind = Kind::of(aggregate, &constants);
-                (kind, columns.to_vec(), Some(aggregate.function), aggregate.text())
+                let mut args = columns.to_vec();
+                let kind = match half_life {
+                    None => Kind::of(aggregate, &constants),
+                    Some(half_life) => {
+                        args.push(self.column(self.row_source.event_time())?);
+                        Kind::Decayed(half_life as f64)
+                    }
+                };
+                (kind, args, Some(aggregate.function), aggregate.text())
             }
             Leaf::Classifier { .. } | Leaf::MatchNumber => unreachable!("validated: a window has no matches"),
         };
@@ -170,6 +175,13 @@ impl WindowPlan {
             self.slots.len() - 1
         });
         Ok(Source::Slot(slot))
+    }
+
+    /// A column of the table as an expression.
+    fn column(&self, index: usize) -> Result<TypedExpr, EvalError> {
+        let schema = self.row_source.schema();
+        let name = schema.field(index).name().clone();
+        TypedExpr::compile(&cepheid_ir::Expr::Column { name, quoted: true, at: Default::default() }, schema)
     }
 
     /// Keeps aggregates of the same argument together where that is cheaper.

@@ -8,20 +8,23 @@
 //! | [`extremes`] | MIN, MAX | integers, times; floats |
 //! | [`quantiles`] | MEDIAN, QUANTILE | numbers |
 //! | [`frequent`] | TOP_K | anything |
-//! | [`weighted`] | EWMA | numbers |
+//! | [`weighted`], [`decayed`] | EWMA by a share, by half-life | numbers |
 //! | [`distinct_sketch`] | APPROX_N_UNIQUE | what has an order |
 //! | [`quantile_sketch`] | APPROX_QUANTILE | numbers |
+//! | [`frequent_sketch`] | APPROX_TOP_K | anything |
 //! | [`ends`] | the first and the last row | anything |
 //! | [`summary`] | several of the three above, of the same | floats |
 //! | [`folded`] | every other, and DISTINCT | anything |
 
 mod count;
 mod counts;
+mod decayed;
 mod distinct_sketch;
 mod ends;
 mod extremes;
 mod folded;
 pub(crate) mod frequent;
+mod frequent_sketch;
 mod moments;
 mod numbers;
 mod quantile_sketch;
@@ -32,7 +35,7 @@ mod weighted;
 
 use arrow_schema::DataType;
 use cepheid_eval::TypedAggregate;
-use cepheid_ir::{AggregateFunction, QUANTILE_ERROR};
+use cepheid_ir::{AggregateFunction, QUANTILE_ERROR, TOP_K_ERROR};
 
 use crate::arena::{Arena, States};
 use crate::monoid::Monoid;
@@ -59,10 +62,14 @@ pub(crate) enum Kind {
     Frequent,
     /// The mean weighted by a share of each new value.
     Weighted(f64),
+    /// The mean weighted by age, given the time in which a weight halves.
+    Decayed(f64),
     /// About how many values are distinct.
     DistinctSketch,
     /// Buckets of numbers, whose width is their relative error.
     QuantileSketch(f64),
+    /// Counters of values, whose number is their error.
+    FrequentSketch(f64),
     First,
     Last,
     Folded(TypedAggregate),
@@ -107,6 +114,8 @@ macro_rules! with_monoid {
             Kind::Numbers => $make(quantiles::Numbers),
             Kind::Frequent => $make(frequent::Frequent),
             Kind::Weighted(share) => $make(weighted::Weighted::new(*share)),
+            Kind::Decayed(half_life) => $make(decayed::Decayed::new(*half_life)),
+            Kind::FrequentSketch(error) => $make(frequent_sketch::Counters::new(*error)),
             Kind::DistinctSketch => $make(distinct_sketch::Distinct),
             Kind::QuantileSketch(error) => $make(quantile_sketch::Buckets::new(*error)),
             Kind::First => $make(ends::First),
@@ -146,6 +155,7 @@ impl Kind {
             (Median | Quantile, _) => Self::Numbers,
             (TopK, _) => Self::Frequent,
             (Ewma, _) => Self::Weighted(constants[0]),
+            (ApproxTopK, _) => Self::FrequentSketch(constants.get(1).copied().unwrap_or(TOP_K_ERROR)),
             (ApproxNUnique, _) => Self::DistinctSketch,
             (ApproxQuantile, _) => Self::QuantileSketch(constants.get(1).copied().unwrap_or(QUANTILE_ERROR)),
             _ => folded(),
@@ -198,6 +208,10 @@ impl Kind {
         fn slider<M: Monoid>(monoid: M) -> Box<dyn Slides> {
             Box::new(Slider::new(monoid))
         }
-        with_monoid!(self, slider)
+        match self {
+            // Each row would have counters of its own: values that rows share cost less.
+            Self::FrequentSketch(_) => slider(frequent::Frequent),
+            _ => with_monoid!(self, slider),
+        }
     }
 }

@@ -1,0 +1,70 @@
+"""Windows that are reported early, and windows without rows: how they are asked for, and what they say of tables."""
+
+import datetime as dt
+
+import pyarrow as pa
+import pytest
+
+import cepheid as cep
+from cepheid import col
+
+SECOND = 1_000_000_000
+# Event times are seconds in nanoseconds; the last row comes late.
+ORDERS = {
+    "ts": [second * SECOND for second in (1, 3, 9, 10, 12, 31, 2)],
+    "shop": ["a", "b", "a", "a", "b", None, "a"],
+    "amount": [5, 7, None, 9, 1, 4, 3],
+}
+
+
+def per_shop():
+    return cep.window(total=col.amount.sum(), n=cep.count(), by="shop")
+
+
+def test_what_is_reported_early_is_said_once_and_said_right():
+    hours = cep.window(n=cep.count()).tumbling("1h")
+    assert hours.early(rows=2).early(rows=3) == hours.early(rows=3)
+    assert hours.with_empty("1d").with_empty() == hours.with_empty()
+    assert hours.early(rows=2).fingerprint != hours.fingerprint != hours.with_empty().fingerprint
+    assert hours.early(every=dt.timedelta(minutes=1)) == hours.early(every="1m")
+    for wrong in ({}, {"every": "1m", "rows": 2}, {"rows": True}, {"rows": 1.5}, {"every": 1.5}):
+        with pytest.raises(TypeError):
+            hours.early(**wrong)
+    for wrong, code in (({"every": "0s"}, "invalid-within"), ({"rows": 0}, "invalid-clause")):
+        with pytest.raises(cep.PatternError) as caught:
+            hours.early(**wrong)
+        assert caught.value.code == code
+    with pytest.raises(cep.PatternError, match="longer than zero"):
+        hours.with_empty("0s")
+    for window in (per_shop().rows(10), per_shop().sliding("1m")):
+        with pytest.raises(cep.PatternError, match="decided by their rows"):
+            window.early(rows=2)
+    for window in (per_shop().rows(10), per_shop().sliding("1m"), per_shop().session("1m")):
+        with pytest.raises(cep.PatternError, match="only tumbling and hopping"):
+            window.with_empty()
+
+
+def test_more_empty_windows_than_there_is_room_for_are_an_error_not_a_standstill():
+    instants = cep.window(n=cep.count()).tumbling("1ms").with_empty()
+    far = {"ts": pa.array([0, 10**9 * 86_400 * 30], pa.timestamp("ns"))}
+    with pytest.raises(cep.StateLimitError) as caught:
+        cep.aggregate(instants, far)
+    assert caught.value.code == "too-large"
+    assert "16777216 windows" in str(caught.value)
+    assert len(cep.aggregate(cep.window(n=cep.count()).tumbling("1ms").with_empty(for_="1s"), far)) == 1_001
+
+
+def test_early_reports_and_empty_windows_read_like_any_others():
+    window = per_shop().tumbling("10s").early(every="5s").with_empty(for_="20s")
+    found = cep.aggregate(window, ORDERS)
+    assert found.column_names == ["shop", "window_start", "window_end", "window_timing", "total", "n"]
+    said = [(row["window_timing"], row["window_end"] // SECOND, row["shop"], row["n"]) for row in found]
+    assert said == [
+        ("early", 10, "a", 2), ("early", 10, "b", 1),
+        ("on_time", 10, "a", 3), ("on_time", 10, "b", 1),
+        ("early", 20, "a", 1), ("early", 20, "b", 1),
+        ("on_time", 20, "a", 1), ("on_time", 20, "b", 1),
+        ("on_time", 30, "a", 0), ("on_time", 30, "b", 0),
+        ("early", 40, None, 1), ("on_time", 40, None, 1),
+    ]  # fmt: skip
+    assert cep.aggregate(window, ORDERS, threads=3).to_arrow() == found.to_arrow()
