@@ -3,18 +3,13 @@
 import datetime as dt
 
 import pyarrow as pa
+import pyarrow.compute
 import pytest
 
 import cepheid as cep
 from cepheid import col
 
 SECOND = 1_000_000_000
-# Event times are seconds in nanoseconds; the last row comes late.
-ORDERS = {
-    "ts": [second * SECOND for second in (1, 3, 9, 10, 12, 31, 2)],
-    "shop": ["a", "b", "a", "a", "b", None, "a"],
-    "amount": [5, 7, None, 9, 1, 4, 3],
-}
 
 
 def per_shop():
@@ -56,7 +51,9 @@ def test_more_empty_windows_than_there_is_room_for_are_an_error_not_a_standstill
 
 def test_early_reports_and_empty_windows_read_like_any_others():
     window = per_shop().tumbling("10s").early(every="5s").with_empty(for_="20s")
-    found = cep.aggregate(window, ORDERS)
+    ts = [second * SECOND for second in (1, 2, 3, 9, 10, 12, 31)]
+    orders = {"ts": ts, "shop": ["a", "a", "b", "a", "a", "b", None], "amount": [5, 3, 7, None, 9, 1, 4]}
+    found = cep.aggregate(window, orders)
     assert found.column_names == ["shop", "window_start", "window_end", "window_timing", "total", "n"]
     said = [(row["window_timing"], row["window_end"] // SECOND, row["shop"], row["n"]) for row in found]
     assert said == [
@@ -67,4 +64,14 @@ def test_early_reports_and_empty_windows_read_like_any_others():
         ("on_time", 30, "a", 0), ("on_time", 30, "b", 0),
         ("early", 40, None, 1), ("on_time", 40, None, 1),
     ]  # fmt: skip
-    assert cep.aggregate(window, ORDERS, threads=3).to_arrow() == found.to_arrow()
+    assert cep.aggregate(window, orders, threads=3).to_arrow() == found.to_arrow()
+
+
+def test_a_row_may_be_in_very_many_windows_that_are_reported_early():
+    ts = [0, 40_000 * SECOND, 86_399 * SECOND]
+    window = cep.window(n=cep.count()).hopping("1d", every="1s").early(rows=2)
+    found = cep.aggregate(window, {"ts": ts}).to_arrow()
+    counts = found.group_by("window_timing").aggregate([("n", "sum")]).to_pylist()
+    # Each row is in 86,400 windows: of 46,400 the second row is the second one, of 40,000 the third.
+    assert {row["window_timing"]: row["n_sum"] for row in counts}["on_time"] == 3 * 86_400
+    assert found.filter(pa.compute.equal(found["window_timing"], "early")).num_rows == 46_400 + 40_000

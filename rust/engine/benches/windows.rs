@@ -6,7 +6,9 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, TimestampNanosecondArray};
 use cepheid_engine::{MatchOptions, aggregate_table};
 use cepheid_event::Table;
-use cepheid_ir::{Aggregate, AggregateFunction, ColumnName, Expr, Frame, Reports, Window, pattern::Measure};
+use cepheid_ir::{
+    Aggregate, AggregateFunction, ColumnName, Early, Empty, Expr, Frame, Reports, Window, pattern::Measure,
+};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const SECOND: i64 = 1_000_000_000;
@@ -103,6 +105,29 @@ fn frames(criterion: &mut Criterion) {
     }
 }
 
+/// What more reports cost: one each second, so ten a window, and those of windows without rows.
+fn reported(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("windows_reported");
+    group.sample_size(10).throughput(Throughput::Elements(ROWS as u64));
+    let (few, many) = (payments(ROWS, 100, None), payments(ROWS, 10_000, None));
+    let early = Reports { early: Some(Early::EveryNs(SECOND)), ..Reports::default() };
+    let empty = Reports { empty: Some(Empty { for_ns: Some(60 * SECOND) }), ..Reports::default() };
+    for (name, table, reports) in [
+        ("few_keys", &few, Reports::default()),
+        ("few_keys_early", &few, early),
+        ("many_keys", &many, Reports::default()),
+        ("many_keys_early", &many, early),
+        ("many_keys_empty", &many, empty),
+    ] {
+        let window = Window { reports, ..window(time(10 * SECOND, 10 * SECOND), &SIX) };
+        group.bench_function(name, |bencher| {
+            let windows = aggregate_table(&window, table, &options()).expect("windows").num_rows();
+            println!("{name}: {windows} reports");
+            bencher.iter(|| aggregate_table(black_box(&window), table, &options()).expect("windows"));
+        });
+    }
+}
+
 /// Flat in how many windows a row is in: only rows and windows that are told of cost.
 fn overlap(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("windows_overlap");
@@ -116,5 +141,5 @@ fn overlap(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, frames, overlap);
+criterion_group!(benches, frames, reported, overlap);
 criterion_main!(benches);

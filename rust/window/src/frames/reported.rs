@@ -6,10 +6,10 @@
 //!
 //! - Time: O(w) a row that is in w windows; O(log s) a window with s ends ahead; O(1) a report, and O(k log k) for k keys without
 //!   rows in a window.
-//! - Space: a state and 64 bytes for each open window, 32 bytes a key, and 24 more while its empty windows are reported.
+//! - Space: a state and 64 bytes for each open window, 40 bytes a key, and 24 more while its empty windows are reported.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use cepheid_ir::{Early, Frame, Reports};
 
@@ -24,6 +24,9 @@ use crate::state::Chunk;
 /// Most reports at once: the windows of a key between two rows that are far apart are as many as there are steps.
 const REPORTS_MAX: usize = 1 << 24;
 
+/// Rows are put to their states when there are so many, be it that each is in that many windows.
+const UNFOLDED_MAX: usize = 1 << 20;
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Reported {
@@ -33,7 +36,7 @@ pub(crate) struct Reported {
     /// By place, of windows that are open.
     more: Vec<More>,
     /// By key: the places of its open windows, the oldest first.
-    open: Vec<Vec<u32>>,
+    open: Vec<VecDeque<u32>>,
     /// Places of windows by a time before which they do not end.
     ends: BTreeMap<i64, Vec<u32>>,
     /// When the clock of early reports strikes next, and the places of windows that may have rows since it last did.
@@ -126,7 +129,7 @@ impl Reported {
     }
 
     pub(crate) fn push(&mut self, rows: &Chunk<'_>) -> Result<(), WindowError> {
-        self.open.resize(rows.num_keys, vec![]);
+        self.open.resize(rows.num_keys, VecDeque::new());
         self.follows.resize(rows.num_keys, 0);
         let args = self.windows.table.args(&rows.args.of)?;
         for (row, (key, time)) in rows.keys.iter().zip(rows.times).enumerate() {
@@ -138,6 +141,9 @@ impl Reported {
                 }
             }
             self.open_windows(*key, *time);
+            if self.too_many {
+                return Ok(());
+            }
             let mut due = vec![];
             for place in &self.open[*key as usize] {
                 self.windows.extend(*place, *time);
@@ -157,7 +163,7 @@ impl Reported {
             if let (Some(Early::EveryNs(every)), None) = (self.reports.early, self.tick) {
                 self.tick = start_of(*time, every, 0).checked_add(every);
             }
-            if !due.is_empty() {
+            if !due.is_empty() || self.slots.len() >= UNFOLDED_MAX {
                 self.fold(rows, &args)?;
                 self.tell(&due, *time, true);
             }
@@ -172,7 +178,7 @@ impl Reported {
     /// Opens the windows of a key that begin with a row.
     fn open_windows(&mut self, key: u32, time: i64) {
         let own = &self.open[key as usize];
-        let newest = own.last().map(|place| i128::from(self.windows.at(*place).start));
+        let newest = own.back().map(|place| i128::from(self.windows.at(*place).start));
         let (first, end_of, every): (i128, i64, i64) = match self.grid {
             Grid::Session { .. } if newest.is_some() => return,
             Grid::Session { gap } => (time.into(), gap, 1),
@@ -185,12 +191,16 @@ impl Reported {
         };
         let mut start = first;
         while start <= i128::from(time) {
+            self.too_many |= self.windows.len() > REPORTS_MAX;
+            if self.too_many {
+                return;
+            }
             let begin = i64::try_from(start).expect("windows of rows begin within 64 bits");
             let place = self.windows.open(key, begin, time);
             self.more.resize(self.more.len().max(place as usize + 1), More::default());
             self.more[place as usize] = More::default();
             self.ends.entry(begin + end_of).or_default().push(place);
-            self.open[key as usize].push(place);
+            self.open[key as usize].push_back(place);
             start += i128::from(every);
         }
     }
@@ -291,7 +301,9 @@ impl Reported {
         let places = self.windows.in_order(places.into_iter());
         self.tell(&places, moment, false);
         for place in &places {
-            self.open[self.windows.key(*place) as usize].retain(|open| open != place);
+            // Windows of a key end in the order in which they begin.
+            let oldest = self.open[self.windows.key(*place) as usize].pop_front();
+            debug_assert_eq!(oldest, Some(*place));
             self.more[*place as usize].fresh = false;
         }
         self.windows.close(&places);
@@ -438,11 +450,11 @@ impl Reported {
             return None;
         };
         self.windows.table.load(&table, windows.len(), &[])?;
-        self.open.resize(num_keys, vec![]);
+        self.open.resize(num_keys, VecDeque::new());
         self.follows.resize(num_keys, 0);
         for SavedReported { key, start, last, rows, fresh } in windows {
             let own = self.open.get(key as usize)?;
-            let behind = own.last().is_none_or(|place| self.windows.at(*place).start < start);
+            let behind = own.back().is_none_or(|place| self.windows.at(*place).start < start);
             let end = match self.grid {
                 Grid::Time { size, every, offset } => {
                     let on_grid = start_before(i128::from(start), every, offset) == i128::from(start);
@@ -455,7 +467,7 @@ impl Reported {
             }
             let place = self.windows.open(key, start, last);
             self.more.push(More { rows, fresh });
-            self.open[key as usize].push(place);
+            self.open[key as usize].push_back(place);
             self.ends.entry(end).or_default().push(place);
             if fresh {
                 self.touched.push(place);
@@ -496,11 +508,14 @@ impl Reported {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let places: usize = self.open.iter().map(|own| own.capacity() * 4).sum();
+        let by_key: usize = self.open.iter().map(|own| own.capacity() * 4).sum();
+        let by_end: usize =
+            self.ends.values().map(|own| own.capacity() * 4 + size_of::<(i64, Vec<u32>)>()).sum();
         self.windows.bytes()
             + self.more.capacity() * size_of::<More>()
-            + self.open.capacity() * size_of::<Vec<u32>>()
-            + places
+            + self.open.capacity() * size_of::<VecDeque<u32>>()
+            + by_key
+            + by_end
             + self.followed.capacity() * size_of::<Followed>()
             + self.follows.capacity() * 4
     }
