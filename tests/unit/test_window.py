@@ -564,3 +564,16 @@ def test_a_mean_takes_a_share_or_a_half_life():
         col.x.ewma(half_life="0s")
     with pytest.raises(cep.PatternError, match="in a pattern"):
         cep.event("a").select(m=col.x.ewma(half_life="1s"))._compiled()
+
+
+def test_what_is_old_fades_however_large_it_is():
+    mean = cep.window(m=col.x.ewma(half_life="1ms"))
+    for window in (mean.tumbling("1h"), mean.rows(2), mean.sliding("1h")):
+        found = cep.aggregate(window, {"ts": [0, 2 * SECOND], "x": [1e308, 1.0]}).to_arrow()
+        assert found["m"].to_pylist()[-1] == 1.0
+    hundred_years = dt.timedelta(days=36_500)
+    ages = cep.aggregate(
+        cep.window(m=col.x.ewma(half_life=hundred_years)).rows(2), {"ts": [-9 * 10**18, 9 * 10**18], "x": [0.0, 1.0]}
+    )
+    left = 2 ** -(18 * 10**18 / (36_500 * 86_400 * SECOND))
+    assert [row["m"] for row in ages] == [pytest.approx(1 / (1 + left), rel=1e-12)]

@@ -75,3 +75,33 @@ def test_a_row_may_be_in_very_many_windows_that_are_reported_early():
     # Each row is in 86,400 windows: of 46,400 the second row is the second one, of 40,000 the third.
     assert {row["window_timing"]: row["n_sum"] for row in counts}["on_time"] == 3 * 86_400
     assert found.filter(pa.compute.equal(found["window_timing"], "early")).num_rows == 46_400 + 40_000
+
+
+def test_what_is_left_of_a_silence_is_counted_not_all_of_it():
+    keys = 5_000
+    window = cep.window(n=cep.count(), by="k").tumbling("1s").with_empty("20s").named("w")
+    engine = cep.Engine(window, event_time="ts", lateness="0s", future=None)
+    engine.push({"ts": [0] * keys, "k": list(range(keys))})
+    engine.advance_to(10 * SECOND)
+    # As many windows as 25 million end until then, of which ten of each key are reported.
+    assert len(engine.advance_to(5_000 * SECOND)["w"]) == 10 * keys
+    assert engine.advance_to(9_000 * SECOND) == {}
+
+
+@pytest.mark.parametrize("every", [dt.timedelta(days=1), dt.timedelta(days=60_000)])
+def test_the_clock_of_early_reports_strikes_at_whole_multiples_to_the_ends_of_time(every):
+    day = 86_400 * SECOND
+    first_time, first_day = -(2**63), -(2**63) // day * day + day
+    ts = [first_time + 5, first_day + 5, first_day + 6]
+    window = cep.window(n=cep.count()).session("2d").early(every=every).named("w")
+    expected = [("early", 1), ("early", 3), ("on_time", 3)] if every.days == 1 else [("on_time", 3)]
+    assert [(row["window_timing"], row["n"]) for row in cep.aggregate(window, {"ts": ts})] == expected
+    engine, said = cep.Engine(window, event_time="ts", lateness="0s", future=None), []
+    for time in ts:
+        derived = engine.push({"ts": [time]})
+        said += [(row["window_timing"], row["n"]) for row in derived.get("w", ())]
+        engine = cep.Engine.restore(engine.snapshot(), window)
+    assert said + [(row["window_timing"], row["n"]) for row in engine.flush()["w"]] == expected
+    engine = cep.Engine(window, event_time="ts", lateness="0s", future=None)
+    engine.push({"ts": [2**63 - 3 * day]})
+    cep.Engine.restore(engine.snapshot(), window).push({"ts": [2**63 - 3 * day + 1]})

@@ -197,7 +197,7 @@ pub enum EngineError {
     },
     /// More windows at once than there is room for.
     #[error(
-        "more than {limit} windows at once; bring fewer rows in one call, have windows be longer or begin less often, or bound how long empty ones are reported"
+        "more than {limit} windows at once; bring fewer rows or move the clock less far in one call, have windows be longer or begin less often, or bound how long empty ones are reported"
     )]
     TooManyWindows {
         /// How many there may be.

@@ -33,8 +33,9 @@ pub(crate) fn fold(function: AggregateFunction, rows: &[Vec<RefValue>]) -> Resul
             let newest = times[times.len() - 1];
             let (mut sum, mut weights) = (0.0, 0.0);
             for (value, time) in values.iter().zip(times) {
-                let weight = (-((newest - time) as f64) / half_life).exp2().max(f64::MIN_POSITIVE);
-                sum += weight * float(value)?;
+                let (weight, value) = ((-((newest - time) as f64) / half_life).exp2(), float(value)?);
+                // What is infinite, or no number, does not fade.
+                sum += if value.is_finite() { weight * value } else { value };
                 weights += weight;
             }
             RefValue::Float(sum / weights)

@@ -16,7 +16,7 @@ use cepheid_ir::{Early, Frame, Reports};
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
 use crate::frames::open::OpenWindows;
-use crate::frames::tumbling::{start_before, start_of};
+use crate::frames::tumbling::start_before;
 use crate::frames::{Complete, Renumbered, Table, of_rows};
 use crate::saved::{SavedFollowed, SavedFrame, SavedReported};
 use crate::state::Chunk;
@@ -144,6 +144,11 @@ impl Reported {
             if self.too_many {
                 return Ok(());
             }
+            if let (Some(Early::EveryNs(every)), None) = (self.reports.early, self.tick) {
+                // The whole multiple behind the row; none if that is not within 64 bits, and then no window lasts until it.
+                let (time, every) = (i128::from(*time), i128::from(every));
+                self.tick = i64::try_from((time.div_euclid(every) + 1) * every).ok();
+            }
             let mut due = vec![];
             for place in &self.open[*key as usize] {
                 self.windows.extend(*place, *time);
@@ -153,15 +158,12 @@ impl Reported {
                 more.rows += 1;
                 match self.reports.early {
                     Some(Early::Rows(every)) if more.rows.is_multiple_of(every) => due.push(*place),
-                    Some(Early::EveryNs(_)) if !more.fresh => {
+                    Some(Early::EveryNs(_)) if !more.fresh && self.tick.is_some() => {
                         more.fresh = true;
                         self.touched.push(*place);
                     }
                     _ => {}
                 }
-            }
-            if let (Some(Early::EveryNs(every)), None) = (self.reports.early, self.tick) {
-                self.tick = start_of(*time, every, 0).checked_add(every);
             }
             if !due.is_empty() || self.slots.len() >= UNFOLDED_MAX {
                 self.fold(rows, &args)?;
@@ -253,8 +255,7 @@ impl Reported {
     /// Deals with the moments up to a time. Rows before it are in their states.
     fn pass(&mut self, time: i64, with_empty: bool) {
         // Between two rows that are far apart they would be counted up to the limit, one by one.
-        self.too_many |=
-            with_empty && self.empty_until(time) * self.followed.len() as i128 > REPORTS_MAX as i128;
+        self.too_many |= with_empty && self.empty_until(time) > REPORTS_MAX as i128;
         if self.too_many {
             return;
         }
@@ -273,16 +274,21 @@ impl Reported {
         }
     }
 
-    /// How many windows of a key without rows may be reported until a time.
+    /// How many windows without rows are reported until a time, or a few more; of all keys.
     fn empty_until(&self, time: i64) -> i128 {
-        let (Grid::Time { every, .. }, Some(next), Some(empty)) =
+        let (Grid::Time { size, every, .. }, Some(next), Some(empty)) =
             (self.grid, self.empty_end, self.reports.empty)
         else {
             return 0;
         };
         let steps = |span: i128| span.max(0) / i128::from(every) + 1;
         let until = steps(i128::from(time) - i128::from(next));
-        empty.for_ns.map_or(until, |span| until.min(steps(span.into())))
+        let most = until * self.followed.len() as i128;
+        let Some(span) = empty.for_ns.filter(|_| most > REPORTS_MAX as i128) else { return most };
+        // Each key counts until it has been silent for so long.
+        let start = i128::from(next) - i128::from(size);
+        let left = |known: &Followed| steps(i128::from(known.last) + i128::from(span) - start).min(until);
+        self.followed.iter().map(left).sum()
     }
 
     /// Reports windows that end now.
@@ -513,6 +519,7 @@ impl Reported {
             self.ends.values().map(|own| own.capacity() * 4 + size_of::<(i64, Vec<u32>)>()).sum();
         self.windows.bytes()
             + self.more.capacity() * size_of::<More>()
+            + self.touched.capacity() * 4
             + self.open.capacity() * size_of::<VecDeque<u32>>()
             + by_key
             + by_end

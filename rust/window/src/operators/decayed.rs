@@ -44,12 +44,11 @@ impl Decayed {
         Self { half_life_ns }
     }
 
-    /// What is left of a weight; never nothing, as that times infinity is no number.
-    fn left_after(&self, nanoseconds: i64) -> f64 {
-        if nanoseconds <= 0 {
-            return 1.0;
-        }
-        (-(nanoseconds as f64) / self.half_life_ns).exp2().max(f64::MIN_POSITIVE)
+    /// What is left of a weight from one time to a later one.
+    fn left(&self, from: i64, to: i64) -> f64 {
+        // The difference of two times may need a bit more than they do.
+        let age = (i128::from(to) - i128::from(from)).max(0);
+        (-(age as f64) / self.half_life_ns).exp2()
     }
 }
 
@@ -86,8 +85,10 @@ impl Monoid for Decayed {
             *earlier = *later;
             return;
         }
-        let left = self.left_after(later.newest.saturating_sub(earlier.newest));
-        earlier.sum = earlier.sum * left + later.sum;
+        let left = self.left(earlier.newest, later.newest);
+        // What is infinite, or no number, does not fade.
+        let sum = if earlier.sum.is_finite() { earlier.sum * left } else { earlier.sum };
+        earlier.sum = sum + later.sum;
         earlier.weight = earlier.weight * left + later.weight;
         earlier.newest = later.newest;
     }
