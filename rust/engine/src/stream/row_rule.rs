@@ -170,7 +170,7 @@ impl<K: RowKind> RowRule<K> {
         K::names(&self.spec).topic
     }
 
-    fn reads(&self, topic: &str) -> bool {
+    pub(super) fn reads(&self, topic: &str) -> bool {
         self.topic().is_none_or(|own| own == topic)
     }
 

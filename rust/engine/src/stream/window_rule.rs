@@ -149,6 +149,8 @@ pub(crate) struct PreparedRows {
     rows: TimedRows,
     rest: Option<TimedRows>,
     args: Arguments,
+    /// Where the clock stands, rows that were derived at the end of the input and lie ahead of it counted.
+    clock: Option<i64>,
     /// Whether what is left to do may.
     pub(crate) may_fail: bool,
 }
@@ -201,8 +203,15 @@ impl WindowRule {
         let (rows, rest) = if plan.is_of_rows() { kept.over(fresh, released)? } else { (fresh, None) };
         let args = plan.arguments(&rows.times, &|index| rows.column(index))?;
         let until = if released.ended { None } else { Some(released.complete_before.unwrap_or(i64::MIN)) };
-        let may_fail = kept.state.may_fail(plan, &rows.times, &args, (until, released.watermark));
-        Ok(Some(PreparedRows { compiled, rows, rest, args, may_fail }))
+        let clock = if released.ended {
+            let own = |topic: &u16| self.reads(columns.topic_name(*topic));
+            let last = released.rows.topic.iter().rposition(own).map(|row| released.rows.time[row]);
+            released.watermark.max(last)
+        } else {
+            released.watermark
+        };
+        let may_fail = kept.state.may_fail(plan, &rows.times, &args, (until, clock));
+        Ok(Some(PreparedRows { compiled, rows, rest, args, clock, may_fail }))
     }
 
     /// Puts rows to windows, and adds those that are complete to `parts`. `place`: its place among all rules.
@@ -214,7 +223,7 @@ impl WindowRule {
         place: usize,
         parts: &mut Vec<Part>,
     ) -> Result<(), EngineError> {
-        let PreparedRows { compiled, rows: fresh, rest, args, .. } = prepared;
+        let PreparedRows { compiled, rows: fresh, rest, args, clock, .. } = prepared;
         let plan = &compiled.plan;
         let rows = fresh.batch.num_rows();
         let (keys, kept) = self.kept.of_keys.as_mut().expect("made when it was compiled");
@@ -232,7 +241,7 @@ impl WindowRule {
         let by_rows = matches!(plan.frame(), Frame::Rows { .. });
         let full = if by_rows { state.complete(plan, &column)? } else { None };
         if released.ended {
-            if let Some(clock) = released.watermark {
+            if let Some(clock) = clock {
                 state.advance(clock);
             }
             state.finish();
