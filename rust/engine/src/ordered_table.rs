@@ -93,6 +93,11 @@ impl<'a> OrderedTable<'a> {
         Ok(Self { table, times, order })
     }
 
+    /// The greatest time of all rows of the table, those that do not matter among them.
+    pub(crate) fn greatest_time(&self) -> Option<i64> {
+        self.times.iter().max().copied()
+    }
+
     pub(crate) fn time(&self, row: usize) -> i64 {
         self.times[self.order.as_ref().map_or(row, |order| order[row] as usize)]
     }

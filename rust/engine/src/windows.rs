@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_empty_array};
 use cepheid_eval::ColumnOf;
-use cepheid_event::{EventError, Table, event_times, times_of};
+use cepheid_event::{EventError, Table, times_of};
 use cepheid_ir::{Frame, Window};
 use cepheid_matcher::MatchError;
 use cepheid_matcher::threads::{Interruption, Workers};
@@ -38,7 +38,7 @@ pub fn aggregate_table(
     // What is told between two ends is told in the order of all rows.
     let threads = if plan.reports().is_default() { workers.threads } else { 1 };
     let pieces = pieces(&rows, plan.frame(), threads);
-    let clock = plan.reports().empty.map(|_| greatest_time(&plan, table)).transpose()?.flatten();
+    let clock = plan.reports().empty.and_then(|_| rows.greatest_time());
     let search = |pieces: &[Piece], threads: usize| {
         let workers = Workers { threads, ..workers };
         let work = |piece: &Piece, interrupted: Interruption<'_>| {
@@ -69,18 +69,6 @@ fn ordered_rows<'a>(plan: &WindowPlan, table: &'a Table) -> Result<OrderedTable<
         Ok((0..batch.num_rows()).map(inside).collect())
     };
     OrderedTable::new(plan.row_source().event_time(), table, Some(&kept))
-}
-
-/// Where the clock stands after all rows of a table, those that no window is of among them.
-fn greatest_time(plan: &WindowPlan, table: &Table) -> Result<Option<i64>, EngineError> {
-    let column = plan.row_source().event_time();
-    let name = table.schema().field(column).name();
-    let mut greatest = None;
-    for batch in table.batches() {
-        let times = event_times(name, batch.column(column), 0)?;
-        greatest = greatest.max(times.iter().max().copied());
-    }
-    Ok(greatest)
 }
 
 /// Rows of a table that one thread sees to, and which of the windows that they are in it tells of.
@@ -130,12 +118,7 @@ fn of_piece(
     }
     match piece.until {
         Some(until) => state.advance(until),
-        None => {
-            if let Some(clock) = clock {
-                state.advance(clock);
-            }
-            state.finish();
-        }
+        None => state.finish(clock),
     }
     found.add(&mut state, plan, &|index| rows.column(index, 0..0))?;
     found.pass(piece.passed);

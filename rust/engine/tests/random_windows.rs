@@ -32,7 +32,7 @@ fn run(window: &Window, stream: &RandomStream, seed: u64) -> Result<ReferenceTab
 fn random_windows_are_what_the_definition_lists() {
     let base: u64 = std::env::var("CEPHEID_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let (mut outcomes, mut frames) = (BTreeMap::<&str, u64>::new(), BTreeMap::<&str, u64>::new());
-    let mut failures = vec![];
+    let (mut early, mut empty, mut failures) = (0, 0, vec![]);
     for seed in base..base + cases() {
         let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ 16);
         let window = random_window(&mut random, WindowKnobs::ALL);
@@ -43,6 +43,8 @@ fn random_windows_are_what_the_definition_lists() {
             (Ok(expected), Ok(found)) => match expected.check(&found.columns, &found.rows) {
                 Ok(()) if expected.rows.is_empty() => Ok("no window"),
                 Ok(()) => {
+                    early += u64::from(window.reports.early.is_some());
+                    empty += u64::from(window.reports.empty.is_some());
                     *frames.entry(frame_kind(window.frame)).or_default() += 1;
                     Ok("windows")
                 }
@@ -64,7 +66,7 @@ fn random_windows_are_what_the_definition_lists() {
             )),
         }
     }
-    println!("{outcomes:?}\n{frames:?}");
+    println!("{outcomes:?}\n{frames:?}; {early} with early reports, {empty} with empty windows");
     assert!(
         failures.is_empty(),
         "{} failures of {}, the first:\n{}",
@@ -76,5 +78,6 @@ fn random_windows_are_what_the_definition_lists() {
     assert!(count("windows") * 100 >= cases() * 75, "{outcomes:?}");
     assert!(count("division-by-zero") * 100 >= cases(), "{outcomes:?}");
     assert!(count("null-time") * 100 >= cases(), "{outcomes:?}");
+    assert!(early * 100 >= cases() * 10 && empty * 100 >= cases() * 10, "{early} early, {empty} empty");
     assert!(frames.len() == 8 && frames.values().all(|ran| ran * 100 >= cases() * 5), "{frames:?}");
 }

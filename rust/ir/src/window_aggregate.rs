@@ -52,9 +52,7 @@ impl Expr {
             _ => None,
         }
     }
-}
 
-impl Expr {
     /// The nanoseconds of a span that is longer than zero, if it is a constant one: a half-life.
     pub fn as_half_life(&self) -> Option<i64> {
         match self {

@@ -48,13 +48,8 @@ pub struct RandomStream {
 impl RandomStream {
     /// The stream as the reference reads it, rows of equal time in order of arrival.
     pub fn to_input(&self) -> SequenceInput {
-        let topics = self.topics.iter().map(|(name, table)| (name.clone(), table.to_reference()));
-        SequenceInput {
-            topics: topics.collect(),
-            event_time: Some(EVENT_TIME.into()),
-            arrival: Some(self.arrival.clone()),
-            clock: None,
-        }
+        let arrival = Some(self.arrival.clone());
+        SequenceInput { arrival, ..SequenceInput::of_text(&self.topics, Some(EVENT_TIME)) }
     }
 
     /// The same rows in a batch: equal times go by the order of topics, then by arrival.

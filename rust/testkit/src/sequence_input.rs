@@ -6,6 +6,7 @@ use cepheid_ir::{Pattern, PatternError, PatternNode, Within};
 
 use crate::reference::ReferenceError;
 use crate::reference_table::ReferenceTable;
+use crate::text_table::TextTable;
 use crate::value::RefValue;
 
 /// A whole, closed input.
@@ -23,13 +24,21 @@ pub struct SequenceInput {
 }
 
 impl SequenceInput {
+    /// The input of topics written as text.
+    pub(crate) fn of_text(topics: &[(String, TextTable)], event_time: Option<&str>) -> Self {
+        Self {
+            topics: topics.iter().map(|(name, table)| (name.clone(), table.to_reference())).collect(),
+            event_time: event_time.map(str::to_owned),
+            ..Self::default()
+        }
+    }
+
     /// The input that is one table.
     pub fn table(table: ReferenceTable, event_time: Option<&str>) -> Self {
         Self {
             topics: vec![(String::new(), table)],
             event_time: event_time.map(str::to_owned),
-            arrival: None,
-            clock: None,
+            ..Self::default()
         }
     }
 }

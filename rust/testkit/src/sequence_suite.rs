@@ -184,12 +184,7 @@ impl SequenceCase {
 
     /// The input as the reference reads it.
     pub fn input(&self) -> SequenceInput {
-        SequenceInput {
-            topics: self.events.iter().map(|(name, table)| (name.clone(), table.to_reference())).collect(),
-            event_time: self.event_time.clone(),
-            arrival: None,
-            clock: None,
-        }
+        SequenceInput::of_text(&self.events, self.event_time.as_deref())
     }
 
     /// The input as Arrow, topic by topic.

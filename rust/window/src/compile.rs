@@ -143,18 +143,13 @@ impl WindowPlan {
             Leaf::Aggregate(aggregate) => {
                 let columns = if aggregate.function.takes_constants() { 1 } else { aggregate.args.len() };
                 let (columns, constants) = aggregate.args.split_at(columns);
-                let half_life = constants.first().and_then(|constant| constant.source().as_half_life());
                 let constants: Vec<f64> =
                     constants.iter().filter_map(|constant| constant.source().as_number()).collect();
                 constant = constants.first().copied();
-                let mut args = columns.to_vec();
-                let kind = match half_life {
-                    None => Kind::of(aggregate, &constants),
-                    Some(half_life) => {
-                        args.push(self.column(self.row_source.event_time())?);
-                        Kind::Decayed(half_life as f64)
-                    }
-                };
+                let (kind, mut args) = (Kind::of(aggregate, &constants), columns.to_vec());
+                if matches!(kind, Kind::Decayed(_)) {
+                    args.push(self.column(self.row_source.event_time())?);
+                }
                 (kind, args, Some(aggregate.function), aggregate.text())
             }
             Leaf::Classifier { .. } | Leaf::MatchNumber => unreachable!("validated: a window has no matches"),

@@ -54,9 +54,9 @@ pub(crate) enum SavedFrame {
         windows: Vec<SavedReported>,
         table: SavedTable,
         tick: Option<i64>,
-        followed: Vec<SavedFollowed>,
+        /// Time and number of the last row of each key.
+        last_rows: Vec<Option<(i64, u64)>>,
         empty_end: Option<i64>,
-        rows: u64,
     },
 }
 
@@ -68,14 +68,6 @@ pub(crate) struct SavedReported {
     pub(crate) last: i64,
     pub(crate) rows: u64,
     pub(crate) fresh: bool,
-}
-
-/// A key whose empty windows are reported: its last row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct SavedFollowed {
-    pub(crate) key: u32,
-    pub(crate) last: i64,
-    pub(crate) row: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

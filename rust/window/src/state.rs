@@ -73,7 +73,7 @@ pub struct Windows {
     pub starts: Vec<i64>,
     /// Likewise.
     pub ends: Vec<i64>,
-    /// Whether each is reported early; none where the window does not ask for that.
+    /// Whether each is reported early; none where no window is.
     pub early: Vec<bool>,
     /// When each is decided, where that is not its end; none where it is of all.
     moments: Vec<i64>,
@@ -148,7 +148,7 @@ impl WindowState {
             State::Session(frame) => frame.push(chunk),
             State::Counted(frame) => frame.push(chunk),
             State::Sliding(frame) => frame.push(chunk, first),
-            State::Reported(frame) => frame.push(chunk),
+            State::Reported(frame) => frame.push(chunk, first),
         }
     }
 
@@ -170,15 +170,15 @@ impl WindowState {
         }
     }
 
-    /// No row comes any more.
-    pub fn finish(&mut self) {
+    /// No row comes any more. `clock`: where the clock stands, for windows without rows.
+    pub fn finish(&mut self, clock: Option<i64>) {
         match &mut self.frame {
             State::Tumbling(frame) => frame.finish(),
             State::Hopping(frame) => frame.finish(),
             State::Session(frame) => frame.finish(),
             State::Counted(frame) => frame.finish(),
             State::Sliding(frame) => frame.finish(),
-            State::Reported(frame) => frame.finish(),
+            State::Reported(frame) => frame.finish(clock),
         }
     }
 
@@ -214,7 +214,6 @@ impl WindowState {
         }?;
         let measures = plan.measures(&complete, column)?;
         let Complete { keys, starts, ends, moments, early, .. } = complete;
-        let early = if plan.reports().early.is_some() { early } else { vec![] };
         Ok(Some(Windows { keys, starts, ends, early, moments, measures }))
     }
 

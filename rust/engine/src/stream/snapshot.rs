@@ -390,7 +390,6 @@ impl Stage {
         self.anomalies = AnomalyRule::load_all(anomalies, saved.anomalies, columns, &bound, clock)?;
         self.load_processors(saved.processors, event_time)?;
         let mut given = std::mem::take(&mut self.rules);
-        let bound = self.bound_columns(columns);
         for saved in saved.patterns {
             let Some(place) = given.iter().position(|rule| rule.name == saved.name) else {
                 return differ(format!("the snapshot's rule `{}` is not among those given", saved.name));

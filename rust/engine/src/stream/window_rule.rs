@@ -241,10 +241,7 @@ impl WindowRule {
         let by_rows = matches!(plan.frame(), Frame::Rows { .. });
         let full = if by_rows { state.complete(plan, &column)? } else { None };
         if released.ended {
-            if let Some(clock) = clock {
-                state.advance(clock);
-            }
-            state.finish();
+            state.finish(clock);
         } else if let Some(time) = released.complete_before {
             state.advance(time);
         }

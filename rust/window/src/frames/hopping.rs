@@ -17,9 +17,12 @@ use crate::arena::NONE;
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
 use crate::frames::tumbling::start_before;
-use crate::frames::{Complete, Renumbered, Table, WINDOWS_MAX};
+use crate::frames::{Complete, Renumbered, Table};
 use crate::saved::{SavedFrame, SavedSlice, are_keys};
 use crate::state::Chunk;
+
+/// Most windows that are told of at once: a step far shorter than the window makes as many of a single row as there are steps.
+const WINDOWS_MAX: usize = 1 << 26;
 
 /// Stands for no number.
 const NEVER: u64 = u64::MAX;

@@ -23,9 +23,6 @@ use crate::error::WindowError;
 use crate::monoid::Reading;
 use crate::saved::SavedTable;
 
-/// Most windows that are told of at once: a step far shorter than the window makes as many of a single row as there are steps.
-pub(crate) const WINDOWS_MAX: usize = 1 << 26;
-
 /// Windows that are complete, in the order in which they are reported.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Complete {

@@ -6,7 +6,7 @@
 //!
 //! - Time: O(w) a row that is in w windows; O(log s) a window with s ends ahead; O(1) a report, and O(k log k) for k keys without
 //!   rows in a window.
-//! - Space: a state and 64 bytes for each open window, 40 bytes a key, and 24 more while its empty windows are reported.
+//! - Space: a state and 64 bytes for each open window, 32 bytes a key, and 24 more where empty windows are reported.
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
@@ -18,7 +18,7 @@ use crate::error::WindowError;
 use crate::frames::open::OpenWindows;
 use crate::frames::tumbling::start_before;
 use crate::frames::{Complete, Renumbered, Table, of_rows};
-use crate::saved::{SavedFollowed, SavedFrame, SavedReported};
+use crate::saved::{SavedFrame, SavedReported};
 use crate::state::Chunk;
 
 /// Most reports at once: the windows of a key between two rows that are far apart are as many as there are steps.
@@ -42,14 +42,10 @@ pub(crate) struct Reported {
     /// When the clock of early reports strikes next, and the places of windows that may have rows since it last did.
     tick: Option<i64>,
     touched: Vec<u32>,
-    /// Keys whose empty windows are reported.
-    followed: Vec<Followed>,
-    /// `follows[key]`: where it stands among them, and one more.
-    follows: Vec<u32>,
-    /// The next end of a window of the grid, while some are.
+    /// By key, where empty windows are reported: its last row; nothing once they are no more.
+    last_rows: Vec<Option<LastRow>>,
+    /// The next end of a window of the grid, while there are such rows.
     empty_end: Option<i64>,
-    /// Rows so far.
-    rows: u64,
     /// Reports, and the states of those with rows, each with the report's place.
     found: Complete,
     told: Table,
@@ -76,11 +72,10 @@ struct More {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Followed {
-    key: u32,
-    /// Time of its last row, and the number of that among all.
-    last: i64,
-    row: u64,
+struct LastRow {
+    time: i64,
+    /// Its number among all rows.
+    number: u64,
 }
 
 /// What is told of a window beside its values.
@@ -116,10 +111,8 @@ impl Reported {
             ends: BTreeMap::new(),
             tick: None,
             touched: vec![],
-            followed: vec![],
-            follows: vec![],
+            last_rows: vec![],
             empty_end: None,
-            rows: 0,
             found: Complete::default(),
             told_of: vec![],
             too_many: false,
@@ -128,9 +121,12 @@ impl Reported {
         }
     }
 
-    pub(crate) fn push(&mut self, rows: &Chunk<'_>) -> Result<(), WindowError> {
+    /// `first`: the number of the first of the rows among all.
+    pub(crate) fn push(&mut self, rows: &Chunk<'_>, first: u64) -> Result<(), WindowError> {
         self.open.resize(rows.num_keys, VecDeque::new());
-        self.follows.resize(rows.num_keys, 0);
+        if self.reports.empty.is_some() {
+            self.last_rows.resize(rows.num_keys, None);
+        }
         let args = self.windows.table.args(&rows.args.of)?;
         for (row, (key, time)) in rows.keys.iter().zip(rows.times).enumerate() {
             if self.next_moment(true).is_some_and(|moment| moment <= *time) {
@@ -169,10 +165,10 @@ impl Reported {
                 self.fold(rows, &args)?;
                 self.tell(&due, *time, true);
             }
-            if self.reports.empty.is_some() {
-                self.follow(*key, *time);
+            if let Some(last) = self.last_rows.get_mut(*key as usize) {
+                *last = Some(LastRow { time: *time, number: first + row as u64 });
+                self.empty_end = self.empty_end.or_else(|| self.end_after(*time));
             }
-            self.rows += 1;
         }
         self.fold(rows, &args)
     }
@@ -207,21 +203,6 @@ impl Reported {
         }
     }
 
-    /// A row has come of a key whose empty windows are reported.
-    fn follow(&mut self, key: u32, time: i64) {
-        let place = &mut self.follows[key as usize];
-        if *place == 0 {
-            self.followed.push(Followed { key, last: time, row: self.rows });
-            *place = self.followed.len() as u32;
-        } else {
-            let known = &mut self.followed[*place as usize - 1];
-            (known.last, known.row) = (time, self.rows);
-        }
-        if self.empty_end.is_none() {
-            self.empty_end = self.end_after(time);
-        }
-    }
-
     /// The first time behind this one at which a window of the grid ends.
     fn end_after(&self, time: i64) -> Option<i64> {
         let Grid::Time { size, every, offset } = self.grid else { return None };
@@ -247,7 +228,7 @@ impl Reported {
     }
 
     fn next_moment(&self, with_empty: bool) -> Option<i64> {
-        let end = self.ends.keys().next().copied();
+        let end = self.ends.first_key_value().map(|(end, _)| *end);
         let empty = self.empty_end.filter(|_| with_empty);
         [end, empty, self.tick].into_iter().flatten().min()
     }
@@ -283,12 +264,12 @@ impl Reported {
         };
         let steps = |span: i128| span.max(0) / i128::from(every) + 1;
         let until = steps(i128::from(time) - i128::from(next));
-        let most = until * self.followed.len() as i128;
+        let most = until * self.last_rows.len() as i128;
         let Some(span) = empty.for_ns.filter(|_| most > REPORTS_MAX as i128) else { return most };
         // Each key counts until it has been silent for so long.
         let start = i128::from(next) - i128::from(size);
-        let left = |known: &Followed| steps(i128::from(known.last) + i128::from(span) - start).min(until);
-        self.followed.iter().map(left).sum()
+        let left = |last: &LastRow| steps(i128::from(last.time) + i128::from(span) - start).min(until);
+        self.last_rows.iter().flatten().map(left).sum()
     }
 
     /// Reports windows that end now.
@@ -320,27 +301,19 @@ impl Reported {
         let Grid::Time { size, every, .. } = self.grid else { return };
         let start = i128::from(moment) - i128::from(size);
         if let Some(span) = self.reports.empty.and_then(|empty| empty.for_ns) {
-            let goes_on = |known: &Followed| start < i128::from(known.last) + i128::from(span);
-            if !self.followed.iter().all(goes_on) {
-                self.followed.retain(goes_on);
-                self.number_followed();
-            }
+            let goes_on = |last: &LastRow| start < i128::from(last.time) + i128::from(span);
+            self.last_rows.iter_mut().for_each(|last| *last = last.filter(goes_on));
         }
-        let mut idle: Vec<Followed> =
-            self.followed.iter().filter(|known| i128::from(known.last) < start).copied().collect();
-        idle.sort_unstable_by_key(|known| known.row);
-        let start = start.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
-        for Followed { key, .. } in idle {
-            self.add(Telling { key, start, end: moment, moment, early: false });
+        let by_key = self.last_rows.iter().zip(0..);
+        let mut idle: Vec<(u64, u32)> = by_key
+            .filter_map(|(last, key)| Some((last.filter(|last| i128::from(last.time) < start)?.number, key)))
+            .collect();
+        idle.sort_unstable();
+        for (_, key) in idle {
+            self.add(Telling { key, start: moment - size, end: moment, moment, early: false });
         }
-        self.empty_end = if self.followed.is_empty() { None } else { moment.checked_add(every) };
-    }
-
-    fn number_followed(&mut self) {
-        self.follows.fill(0);
-        for (place, known) in self.followed.iter().enumerate() {
-            self.follows[known.key as usize] = place as u32 + 1;
-        }
+        let go_on = self.last_rows.iter().any(Option::is_some);
+        self.empty_end = if go_on { moment.checked_add(every) } else { None };
     }
 
     /// Reports windows with rows since the clock of early reports last struck.
@@ -384,13 +357,17 @@ impl Reported {
         self.pass(time, true);
     }
 
-    pub(crate) fn finish(&mut self) {
+    /// No row comes any more. `clock`: how far windows without rows are reported.
+    pub(crate) fn finish(&mut self, clock: Option<i64>) {
+        if let Some(clock) = clock {
+            self.pass(clock, true);
+        }
         self.pass(i64::MAX, false);
     }
 
     /// Whether more reports may be made at once than can be when rows of these times come, and no more before `until`.
     pub(crate) fn may_be_too_many(&self, times: &[i64], until: Option<i64>) -> bool {
-        let rows = (times.len() + self.windows.len()) as i128;
+        let (rows, open) = (times.len() as i128, self.windows.len() as i128);
         let (in_windows, steps) = match self.grid {
             Grid::Session { .. } => (1, 0),
             Grid::Time { size, every, .. } => {
@@ -402,9 +379,9 @@ impl Reported {
                 (i128::from(size / every) + 1, if self.reports.empty.is_some() { steps } else { 0 })
             }
         };
-        let keys = (self.followed.len() + times.len()) as i128;
-        // Each is reported at its end, and early once for a row at most.
-        2 * rows * in_windows + steps * keys > REPORTS_MAX as i128
+        let keys = (self.last_rows.len() + times.len()) as i128;
+        // Each is reported at its end, and early once for a row at most, or for those before.
+        2 * (rows * in_windows + open) + steps * keys > REPORTS_MAX as i128
     }
 
     pub(crate) fn has_complete(&self) -> bool {
@@ -440,24 +417,21 @@ impl Reported {
             let key = self.windows.key(*place);
             SavedReported { key, start: window.start, last: window.last, rows: more.rows, fresh: more.fresh }
         };
-        let of_key = |known: &Followed| SavedFollowed { key: known.key, last: known.last, row: known.row };
         Some(SavedFrame::Reported {
             windows: places.iter().map(saved).collect(),
             table: self.windows.table.some(&places).save(&[])?,
             tick: self.tick,
-            followed: self.followed.iter().map(of_key).collect(),
+            last_rows: self.last_rows.iter().map(|last| last.map(|last| (last.time, last.number))).collect(),
             empty_end: self.empty_end,
-            rows: self.rows,
         })
     }
 
     pub(crate) fn load(&mut self, saved: SavedFrame, num_keys: usize) -> Option<()> {
-        let SavedFrame::Reported { windows, table, tick, followed, empty_end, rows } = saved else {
+        let SavedFrame::Reported { windows, table, tick, last_rows, empty_end } = saved else {
             return None;
         };
         self.windows.table.load(&table, windows.len(), &[])?;
         self.open.resize(num_keys, VecDeque::new());
-        self.follows.resize(num_keys, 0);
         for SavedReported { key, start, last, rows, fresh } in windows {
             let own = self.open.get(key as usize)?;
             let behind = own.back().is_none_or(|place| self.windows.at(*place).start < start);
@@ -484,33 +458,29 @@ impl Reported {
         if tick.is_some_and(|tick| !strikes(tick)) || (tick.is_none() && !self.touched.is_empty()) {
             return None;
         }
-        for SavedFollowed { key, last, row } in followed {
-            if *self.follows.get(key as usize)? != 0 || self.reports.empty.is_none() || row >= rows {
-                return None;
-            }
-            self.followed.push(Followed { key, last, row });
-            self.follows[key as usize] = self.followed.len() as u32;
+        if last_rows.len() > if self.reports.empty.is_some() { num_keys } else { 0 } {
+            return None;
         }
+        let last_row = |(time, number)| LastRow { time, number };
+        self.last_rows = last_rows.into_iter().map(|last| last.map(last_row)).collect();
         let on_grid = |end: i64| end.checked_sub(1).and_then(|before| self.end_after(before)) == Some(end);
-        let newest = self.followed.iter().map(|known| known.last).max();
+        let newest = self.last_rows.iter().flatten().map(|last| last.time).max();
         if empty_end.is_some_and(|end| newest.is_none_or(|newest| newest >= end) || !on_grid(end)) {
             return None;
         }
-        (self.tick, self.empty_end, self.rows) = (tick, empty_end, rows);
+        (self.tick, self.empty_end) = (tick, empty_end);
         Some(())
     }
 
     pub(crate) fn keys_kept(&self, kept: &mut [bool]) {
-        let some =
-            self.open.iter().zip(&self.follows).map(|(open, follows)| !open.is_empty() || *follows > 0);
-        kept.iter_mut().zip(some).for_each(|(kept, some)| *kept = some);
+        kept.iter_mut().zip(&self.open).for_each(|(kept, open)| *kept = !open.is_empty());
+        kept.iter_mut().zip(&self.last_rows).for_each(|(kept, last)| *kept |= last.is_some());
     }
 
     pub(crate) fn renumber(&mut self, keys: &Renumbered) {
         self.windows.renumber(self.open.iter().flatten().copied(), keys);
         keys.retain(&mut self.open);
-        keys.retain(&mut self.follows);
-        keys.rename(self.followed.iter_mut().map(|known| &mut known.key));
+        keys.retain(&mut self.last_rows);
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -523,7 +493,6 @@ impl Reported {
             + self.open.capacity() * size_of::<VecDeque<u32>>()
             + by_key
             + by_end
-            + self.followed.capacity() * size_of::<Followed>()
-            + self.follows.capacity() * 4
+            + self.last_rows.capacity() * size_of::<Option<LastRow>>()
     }
 }

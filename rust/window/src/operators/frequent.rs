@@ -39,20 +39,18 @@ impl Monoid for Frequent {
     fn finish(&self, states: &[Counts<Value>], reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
         let wanted = reading.constant.map_or(1, |wanted| wanted as usize);
         let top = |state: &Counts<Value>| {
-            let mut counted = state.together();
-            counted.sort_by(|(_, left), (_, right)| right.cmp(left));
-            let values: Vec<Value> = counted.into_iter().take(wanted).map(|(value, _)| value).collect();
-            if values.is_empty() { Value::Null } else { Value::List(values.into()) }
+            let counted = state.together();
+            most_frequent(counted.iter().map(|(value, count)| (value, *count)).collect(), wanted)
         };
         values_to_array(&states.iter().map(top).collect::<Vec<_>>(), reading.data_type)
     }
 
     fn save(&self, state: &Counts<Value>) -> Option<Self::Saved> {
-        saved(&state.together())
+        saved(state.together().iter().map(|(value, count)| (value, *count)))
     }
 
     fn save_before(&self, state: &Counts<Value>, later: &Counts<Value>) -> Option<Self::Saved> {
-        saved(&state.before(later))
+        saved(state.before(later).iter().map(|(value, count)| (value, *count)))
     }
 
     fn load_before(&self, saved: Self::Saved, later: &Counts<Value>) -> Option<Counts<Value>> {
@@ -71,6 +69,14 @@ impl Monoid for Frequent {
     }
 }
 
-fn saved(counted: &[(Value, u64)]) -> Option<Vec<(SavedValue, u64)>> {
-    counted.iter().map(|(value, count)| Some((value.save()?, *count))).collect()
+/// So many values, the most frequent first, as a list; NULL of none. Of equal counts the first to come stands first.
+pub(super) fn most_frequent(mut counted: Vec<(&Value, u64)>, wanted: usize) -> Value {
+    counted.sort_by(|(_, left), (_, right)| right.cmp(left));
+    let values: Vec<Value> = counted.into_iter().take(wanted).map(|(value, _)| value.clone()).collect();
+    if values.is_empty() { Value::Null } else { Value::List(values.into()) }
+}
+
+/// Counted values as plain data; `None`: one cannot be written down.
+pub(super) fn saved<'a>(counted: impl Iterator<Item = (&'a Value, u64)>) -> Option<Vec<(SavedValue, u64)>> {
+    counted.map(|(value, count)| Some((value.save()?, count))).collect()
 }

@@ -1,7 +1,7 @@
 //! APPROX_TOP_K: the most frequent values by so many counters, `1 / error` of them.
 //!
 //! A value has a counter while there are at most twice as many as there are to be; then what the first of the rest counts is
-//! taken off all, and those that it leaves nothing go. So every count is too small by at most `rows * error`, and a value that is
+//! taken off all, and the rest go. So every count is too small by at most `rows * error`, and a value that is
 //! more frequent than that has one; with at most twice as many values as counters nothing is ever taken off. These are the
 //! summaries of Misra and Gries (*Finding repeated elements*, Science of Computer Programming 2, 1982), joined as Agarwal,
 //! Cormode, Huang, Phillips, Wei and Yi do (*Mergeable summaries*, TODS 38(4), 2013), with room for as many again, so that
@@ -16,6 +16,7 @@ use cepheid_eval::{ColumnReader, EvalError, SavedValue, Value, values_to_array};
 use foldhash::fast::FixedState;
 use indexmap::IndexMap;
 
+use super::frequent::{most_frequent, saved};
 use crate::monoid::{Monoid, Reading};
 
 #[derive(Clone, Debug)]
@@ -38,11 +39,15 @@ impl Counters {
         *known = known.saturating_add(count);
         if counted.len() > 2 * self.most {
             let mut counts: Vec<u64> = counted.values().copied().collect();
-            let (_, taken, _) = counts.select_nth_unstable_by(self.most, |left, right| right.cmp(left));
+            let (greater, taken, _) = counts.select_nth_unstable_by(self.most, |left, right| right.cmp(left));
+            // Of those that it leaves nothing as many stay as there is room for: a value that is there is better than none.
             let taken = *taken;
+            let mut room = greater.iter().filter(|count| **count == taken).count();
             counted.retain(|_, count| {
+                let stays = *count > taken || (*count == taken && room > 0);
+                room -= usize::from(stays && *count == taken);
                 *count = count.saturating_sub(taken);
-                *count > 0
+                stays
             });
         }
     }
@@ -75,18 +80,13 @@ impl Monoid for Counters {
     fn finish(&self, states: &[Counted], reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
         let wanted = reading.constant.map_or(1, |wanted| wanted as usize);
         let top = |state: &Counted| {
-            let mut counted: Vec<(&Value, u64)> =
-                state.iter().map(|(value, count)| (value, *count)).collect();
-            counted.sort_by(|(_, left), (_, right)| right.cmp(left));
-            let values: Vec<Value> =
-                counted.into_iter().take(wanted).map(|(value, _)| value.clone()).collect();
-            if values.is_empty() { Value::Null } else { Value::List(values.into()) }
+            most_frequent(state.iter().map(|(value, count)| (value, *count)).collect(), wanted)
         };
         values_to_array(&states.iter().map(top).collect::<Vec<_>>(), reading.data_type)
     }
 
     fn save(&self, state: &Counted) -> Option<Self::Saved> {
-        state.iter().map(|(value, count)| Some((value.save()?, *count))).collect()
+        saved(state.iter().map(|(value, count)| (value, *count)))
     }
 
     fn load(&self, saved: Self::Saved) -> Option<Counted> {
@@ -95,8 +95,7 @@ impl Monoid for Counters {
         }
         let mut state = self.empty();
         for (value, count) in saved {
-            let known = state.insert(Value::load(value)?, count);
-            if known.is_some() || count == 0 {
+            if state.insert(Value::load(value)?, count).is_some() {
                 return None;
             }
         }
@@ -149,5 +148,15 @@ mod tests {
             assert!(too_small > 0, "nothing was left out");
         }
         assert_eq!(Counters::new(0.001).most, 1_000);
+    }
+
+    #[test]
+    fn there_are_as_many_values_as_counters_even_if_all_are_as_frequent() {
+        let counters = Counters::new(0.1);
+        let mut state = counters.empty();
+        for value in 0..1_000 {
+            counters.plus(&mut state, Value::Integer(value), 1);
+            assert!((10.min(value as usize + 1)..=20).contains(&state.len()), "{} of {value}", state.len());
+        }
     }
 }

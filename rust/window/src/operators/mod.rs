@@ -154,7 +154,10 @@ impl Kind {
             (Max, Some(order)) => Self::Greatest(order),
             (Median | Quantile, _) => Self::Numbers,
             (TopK, _) => Self::Frequent,
-            (Ewma, _) => Self::Weighted(constants[0]),
+            (Ewma, _) => match aggregate.args[1].source().as_half_life() {
+                Some(nanoseconds) => Self::Decayed(nanoseconds as f64),
+                None => Self::Weighted(constants[0]),
+            },
             (ApproxTopK, _) => Self::FrequentSketch(constants.get(1).copied().unwrap_or(TOP_K_ERROR)),
             (ApproxNUnique, _) => Self::DistinctSketch,
             (ApproxQuantile, _) => Self::QuantileSketch(constants.get(1).copied().unwrap_or(QUANTILE_ERROR)),
