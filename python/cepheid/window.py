@@ -251,6 +251,37 @@ class Window(CompiledRule, WindowData):
         empty = {} if for_ is None else {"for_ns": span_ns(for_, "for_")}
         return self._reporting(empty=empty)
 
+    def with_late(self, for_: str | dt.timedelta) -> Window:
+        """Reports windows again when a late row of theirs comes to a stream: all of their rows so far.
+
+        A row is late if it comes further behind than the engine's ``lateness`` lets it; windows then do not take it.
+        With this they do: one that has ended is reported once more for every late row, ``window_timing`` saying
+        ``late`` (``on_time`` in reports at the end), and one that goes on has the row in its report on time. The values
+        are those of its rows in their order, the late ones in their places. Beside that late rows remain late: they are
+        counted, and given out or dropped, as the engine's ``late`` says; ``late="error"`` still refuses them. In a
+        table no row is late. The rows of windows are kept for so long, so that it costs memory. No other rule may
+        derive the same topic.
+
+        Args:
+            for_: How long after its end, on the engine's clock, a window is reported again.
+
+        Raises:
+            TypeError: `for_` is no span of time.
+            PatternError: It is not longer than zero (code ``invalid-within``); the windows are neither tumbling nor
+                hopping, or reported early with every so many rows (code ``invalid-expression``).
+
+        Example:
+            >>> import cepheid as cep
+            >>> from cepheid import col
+            >>> totals = cep.window(total=col.amount.sum()).tumbling("10s").with_late(for_="1h").named("totals")
+            >>> engine = cep.Engine(totals, event_time="ts", lateness="0s")
+            >>> second = 1_000_000_000
+            >>> derived = engine.push({"ts": [1 * second, 12 * second, 4 * second], "amount": [5, 6, 7]})
+            >>> [(row["window_timing"], row["total"]) for row in derived["totals"]]
+            [('on_time', 5), ('late', 12)]
+        """
+        return self._reporting(late_ns=span_ns(for_, "the time that late rows are waited for"))
+
     def _reporting(self, **more: Any) -> Window:
         return self._with(reports={**self._data.get("reports", {}), **more})
 

@@ -41,6 +41,8 @@ def _reports_code(reports: dict[str, Any]) -> str:
             code += f".early(rows={rows})"
     if (empty := reports.get("empty")) is not None:
         code += f".with_empty(for_={duration_text(empty['for_ns'])!r})" if "for_ns" in empty else ".with_empty()"
+    if (late := reports.get("late_ns")) is not None:
+        code += f".with_late(for_={duration_text(late)!r})"
     return code
 
 

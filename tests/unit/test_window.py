@@ -47,6 +47,7 @@ CODES = [
     "cep.window(n=cep.count()).session(gap='1h').early(rows=100).named('visit')",
     "cep.window(n=cep.count(), by='k').tumbling('1h').with_empty()",
     "cep.window(n=cep.count(), by='k').hopping('1h', every='5m').early(every='1m').with_empty(for_='1d').emit('b')",
+    "cep.window(n=cep.count(), by='k').tumbling('1h').with_late(for_='1d')",
     "cep.window(a=cep.max_by(col.x, col.y), s=col.x.stddev(), l=col.x.list()).rows(1)",
 ]
 

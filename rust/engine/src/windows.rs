@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_empty_array};
 use cepheid_eval::ColumnOf;
 use cepheid_event::{EventError, Table, times_of};
-use cepheid_ir::{Frame, Window};
+use cepheid_ir::{Frame, Timing, Window};
 use cepheid_matcher::MatchError;
 use cepheid_matcher::threads::{Interruption, Workers};
 use cepheid_window::{Chunk, WindowPlan, WindowState, is_in_window, start_of};
@@ -31,7 +31,7 @@ pub fn aggregate_table(
     let window = window.clone().normalise();
     let schema = table.schema();
     let event_time = event_time_of("a window", window.event_time.as_ref(), schema, options)?;
-    let plan = WindowPlan::compile(&window, schema, event_time)?;
+    let plan = WindowPlan::compile(&window, schema, event_time)?.without_late_rows();
     let rows = ordered_rows(&plan, table)?;
     let keys = KeyNumbers::new(plan.row_source().keys(), table)?;
     let workers = options.workers(rows.len());
@@ -112,7 +112,8 @@ fn of_piece(
         let numbers = keys.of(rows, own.clone());
         let column = |index: usize| rows.column(index, own.clone());
         let args = plan.arguments(&times, &column)?;
-        let chunk = Chunk { keys: &numbers, num_keys: keys.count(), times: &times, args: &args };
+        let chunk =
+            Chunk { keys: &numbers, num_keys: keys.count(), times: &times, arrival: None, args: &args };
         state.push(&chunk)?;
         found.add(&mut state, plan, &column)?;
     }
@@ -175,7 +176,7 @@ struct FoundWindows {
     keys: Vec<u32>,
     starts: Vec<i64>,
     ends: Vec<i64>,
-    early: Vec<bool>,
+    timings: Vec<Timing>,
     /// Of each measure, piece by piece.
     measures: Vec<Vec<ArrayRef>>,
 }
@@ -192,7 +193,7 @@ impl FoundWindows {
         self.keys.extend(windows.keys);
         self.starts.extend(windows.starts);
         self.ends.extend(windows.ends);
-        self.early.extend(windows.early);
+        self.timings.extend(windows.timings);
         for (pieces, piece) in self.measures.iter_mut().zip(windows.measures) {
             pieces.push(piece);
         }
@@ -221,7 +222,7 @@ impl FoundWindows {
         self.keys.extend(others.keys);
         self.starts.extend(others.starts);
         self.ends.extend(others.ends);
-        self.early.extend(others.early);
+        self.timings.extend(others.timings);
         self.measures.resize(self.measures.len().max(others.measures.len()), vec![]);
         for (pieces, more) in self.measures.iter_mut().zip(others.measures) {
             pieces.extend(more);
@@ -251,7 +252,7 @@ impl FoundWindows {
             for edges in [self.starts, self.ends] {
                 columns.push(times_of(edges, data_type)?);
             }
-            columns.extend(plan.timings(&self.early));
+            columns.extend(plan.timings(&self.timings, windows));
         }
         for pieces in &self.measures {
             let pieces: Vec<&dyn arrow_array::Array> = pieces.iter().map(|piece| &**piece).collect();

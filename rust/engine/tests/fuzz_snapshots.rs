@@ -42,9 +42,11 @@ fn patterns() -> Vec<Pattern> {
 fn windows() -> Vec<Window> {
     let grid =
         r#"{"time":{"size_ns":20,"every_ns":6}},"reports":{"early":{"every_ns":4},"empty":{"for_ns":60}}"#;
+    let late = r#"{"time":{"size_ns":20,"every_ns":6}},"reports":{"early":{"every_ns":4},"late_ns":60}"#;
     let frames = [
         ("tumbling", r#"{"time":{"size_ns":40,"every_ns":40}}"#),
         ("reported", grid),
+        ("again", late),
         ("early", r#"{"session":{"gap_ns":4}},"reports":{"early":{"rows":2}}"#),
         ("hopping", r#"{"time":{"size_ns":20,"every_ns":6}}"#),
         ("sliding", r#"{"range":{"preceding_ns":9}}"#),

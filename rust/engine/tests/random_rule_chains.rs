@@ -94,6 +94,8 @@ fn random_rule(random: &mut SplitMix64, number: usize, topics: &[String]) -> Rul
         let mut window = random_window(random, WindowKnobs { topics: false, ..WindowKnobs::STREAM });
         (window.name, window.topic) = (name, Some(random.choose(topics).clone()));
         window.measures = measures(&window.partition_by, &[], random);
+        // No row comes late here, and topics of theirs are not to be shared.
+        window.reports.late_ns = None;
         return window.into();
     }
     let knobs = SequenceKnobs { looks_ahead: false, steps_max: 3, ..SequenceKnobs::ALL };
@@ -165,6 +167,7 @@ fn defined(
         event_time: Some(EVENT_TIME.into()),
         arrival: None,
         clock: Some(end),
+        lateness: None,
     };
     let mut found: Vec<(String, Events)> =
         topics_of(rule).into_iter().map(|topic| (topic, Events::default())).collect();

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use cepheid_engine::{DerivedTable, Engine, EngineOptions, RuleSpec};
-use cepheid_ir::{Frame, Pattern, Window};
+use cepheid_engine::{DerivedTable, Engine, EngineOptions, LatePolicy, RuleSpec};
+use cepheid_ir::{Early, Frame, Pattern, Timing, Window};
 use cepheid_sql::parse_pattern;
 use cepheid_testkit::generate_streams::{EVENT_TIME, RandomStream, StreamShape, TOPICS, random_stream};
 use cepheid_testkit::generate_windows::{WindowKnobs, frame_kind, random_window};
@@ -23,6 +23,8 @@ enum Clock {
     Rows,
     /// In disorder: each row moves it as far as none can be late.
     Lateness,
+    /// In disorder: each row moves it so far behind itself, in nanoseconds, and others come late.
+    Late(u64),
     /// It is moved by hand.
     Hand,
 }
@@ -36,6 +38,7 @@ struct Reported {
     early: u64,
     /// Windows that were reported before their end, and that were without rows.
     before_end: u64,
+    behind_end: u64,
     without_rows: u64,
 }
 
@@ -54,6 +57,14 @@ impl Reported {
             self.table.rows.extend(more.rows);
         }
         Ok(self.table.rows.len() - before)
+    }
+}
+
+/// The event time of a row.
+fn time_of(stream: &RandomStream, (topic, row): (usize, usize)) -> i64 {
+    match stream.topics[topic].1.rows[row][1] {
+        RefValue::Timestamp(time) => time,
+        ref other => unreachable!("{other} is no time"),
     }
 }
 
@@ -77,13 +88,14 @@ fn compare(
     make: &dyn Fn(EngineOptions) -> Engine,
     restore: &dyn Fn(&[u8], usize) -> Engine,
 ) -> Result<Reported, String> {
-    let time = |(topic, row): (usize, usize)| match stream.topics[topic].1.rows[row][1] {
-        RefValue::Timestamp(time) => time,
-        ref other => unreachable!("{other} is no time"),
-    };
+    let time = |origin: (usize, usize)| time_of(stream, origin);
     // Rows of all topics move the clock.
     let clock_at_end = stream.arrival.iter().map(|origin| time(*origin)).max();
-    let input = SequenceInput { clock: clock_at_end, ..stream.to_input() };
+    let lateness = match clock {
+        Clock::Late(lateness) => Some(lateness),
+        _ => None,
+    };
+    let input = SequenceInput { clock: clock_at_end, lateness, ..stream.to_input() };
     let expected = window_table(window, &input).map_err(|error| error.to_string())?;
     let windows = reference_windows(window, &input).map_err(|error| error.to_string())?;
     let two_topics = stream.topics.len() > 1;
@@ -93,8 +105,10 @@ fn compare(
         lateness_ns: match clock {
             Clock::Rows => Some(0),
             Clock::Lateness => Some(DISORDER_MAX),
+            Clock::Late(lateness) => Some(lateness),
             Clock::Hand => None,
         },
+        late: LatePolicy::Drop,
         threads: Some(1 + random.below(3)),
         ..EngineOptions::default()
     });
@@ -121,7 +135,9 @@ fn compare(
         if let (Clock::Hand, Some(ahead), true) = (clock, ahead, random.chance(40)) {
             let derived = engine.advance_to(ahead - random.between(1, MINUTE));
             more += reported.add(&derived.map_err(|error| error.to_string())?)?;
-        } else if let (Clock::Rows | Clock::Lateness, Some(clock)) = (clock, engine.stats().watermark_ns) {
+        } else if let (Clock::Rows | Clock::Lateness | Clock::Late(_), Some(clock)) =
+            (clock, engine.stats().watermark_ns)
+        {
             let came = |found: &WindowRow| {
                 found.rows.iter().all(|origin| stream.arrival[..arrived].contains(origin))
             };
@@ -134,7 +150,8 @@ fn compare(
         }
         reported.early += u64::from(more > 0);
     }
-    reported.before_end = windows.iter().filter(|found| found.early).count() as u64;
+    reported.before_end = windows.iter().filter(|found| found.timing == Timing::Early).count() as u64;
+    reported.behind_end = windows.iter().filter(|found| found.timing == Timing::Late).count() as u64;
     reported.without_rows = windows.iter().filter(|found| found.rows.is_empty()).count() as u64;
     let derived = engine.flush().map_err(|error| error.to_string())?;
     reported.add(&derived)?;
@@ -160,16 +177,31 @@ fn random_streams_report_the_windows_of_the_definition() {
     let base: u64 = std::env::var("CEPHEID_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let (mut frames, mut failures) = (BTreeMap::<&str, u64>::new(), vec![]);
     let (mut windows, mut early, mut restored, mut topics) = (0, 0, 0, 0);
-    let (mut before_end, mut without_rows) = (0, 0);
+    let (mut before_end, mut behind_end, mut without_rows) = (0, 0, 0);
     for seed in base..base + cases {
         let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ 17);
         let mut window = random_window(&mut random, WindowKnobs::STREAM);
         window.name = Some("window".into());
-        let clock = [Clock::Rows, Clock::Lateness, Clock::Hand][seed as usize % 3];
+        let late = Clock::Late(random.between(0, 3).unsigned_abs() * MINUTE as u64 / 2);
+        let clock = [Clock::Rows, Clock::Lateness, Clock::Hand, late, late][seed as usize % 5];
+        let reports = &mut window.reports;
+        let can_be_late =
+            matches!(window.frame, Frame::Time { .. }) && !matches!(reports.early, Some(Early::Rows(_)));
+        if clock == late && can_be_late && random.chance(80) {
+            reports.late_ns = Some(random.between(1, 20) * MINUTE / 2);
+        }
         // Rows of equal time go by topic only while they wait: what is of any topic is asked of one table.
         let two_topics = window.topic.is_some();
         let shape = StreamShape { two_topics, null_times: false, disorder: clock != Clock::Rows };
-        let stream = random_stream(&mut random, shape);
+        let mut stream = random_stream(&mut random, shape);
+        // Many streams are in order all the same.
+        for _ in 0..4 {
+            if matches!(clock, Clock::Late(_))
+                && stream.arrival.is_sorted_by_key(|origin| time_of(&stream, *origin))
+            {
+                stream = random_stream(&mut random, shape);
+            }
+        }
         let make = |options| Engine::new(rules(&window), options).expect("rules that a stream can answer");
         let restore = |blob: &[u8], threads| {
             Engine::restore(blob, rules(&window), Some(threads), None, None).expect("its own snapshot")
@@ -182,6 +214,7 @@ fn random_streams_report_the_windows_of_the_definition() {
                 early += u64::from(reported.early > 0);
                 restored += reported.restored;
                 before_end += u64::from(reported.before_end > 0);
+                behind_end += u64::from(reported.behind_end > 0);
                 without_rows += u64::from(reported.without_rows > 0);
                 topics += u64::from(two_topics && some);
             }
@@ -203,7 +236,7 @@ fn random_streams_report_the_windows_of_the_definition() {
         "{windows} of {cases} with windows, {early} before the end, {topics} of a topic, {restored} restored"
     );
     println!(
-        "{frames:?}; {before_end} with reports before the end of a window, {without_rows} of empty ones"
+        "{frames:?}; {before_end} with reports before the end of a window, {behind_end} behind it, {without_rows} of empty ones"
     );
     assert!(
         failures.is_empty(),
@@ -213,6 +246,7 @@ fn random_streams_report_the_windows_of_the_definition() {
     );
     assert!(windows * 100 >= cases * 80 && early * 100 >= cases * 40 && topics * 100 >= cases * 25);
     assert!(restored >= cases / 2, "only {restored} restored");
+    assert!(behind_end * 100 >= cases * 4, "only {behind_end} with reports behind the end of a window");
     assert!(before_end * 100 >= cases * 8 && without_rows * 100 >= cases * 3);
     assert!(frames.len() == 8 && frames.values().all(|ran| ran * 100 >= cases * 5), "{frames:?}");
 }

@@ -18,6 +18,9 @@ pub struct LateRows {
     pub arrival: ScalarBuffer<u64>,
     /// `time[i]`: its event time, in nanoseconds.
     pub time: ScalarBuffer<i64>,
+    /// `clock[i]`: the time before which no row was accepted any more when row i came, from any source; the least there is if
+    /// it was late by its own source's clock alone.
+    pub clock: ScalarBuffer<i64>,
 }
 
 /// The first late row of a batch.
@@ -34,6 +37,8 @@ pub(crate) struct FirstLate {
 pub(crate) struct Verdict {
     /// Late rows, ascending.
     pub(crate) late: Vec<u32>,
+    /// For each: where the clock of all sources stood.
+    pub(crate) clocks: Vec<i64>,
     pub(crate) first_late: Option<FirstLate>,
     /// Rows that came when the watermark stood at their very time, ascending: they follow the rows of that time that were
     /// released when it got there, whatever their topics. Empty if ties do not matter.
@@ -155,6 +160,8 @@ impl State {
                 verdict.first_late = Some(FirstLate { row, time, watermark });
             }
             verdict.late.push(row as u32);
+            let complete_before = self.watermark.max(self.closed.map(|closed| closed.saturating_add(1)));
+            verdict.clocks.push(complete_before.unwrap_or(i64::MIN));
         } else {
             if self.watermark == Some(time) {
                 verdict.at_watermark.push(row as u32);
@@ -227,5 +234,6 @@ pub(crate) fn late_rows(
         batch,
         arrival: rows.values().iter().map(|row| first + u64::from(*row)).collect(),
         time: rows.values().iter().map(|row| times[*row as usize]).collect(),
+        clock: verdict.clocks.iter().copied().collect(),
     })
 }

@@ -45,5 +45,5 @@ pub use query::{OrderItem, Query, SelectItem, WindowQuery};
 pub use trend::Trend;
 pub use window::{Frame, Window};
 pub use window_aggregate::{QUANTILE_ERROR, QUANTILE_ERROR_MAX, QUANTILE_ERROR_MIN, TOP_K_ERROR, TOP_K_MAX};
-pub use window_reports::{Early, Empty, Reports};
+pub use window_reports::{Early, Empty, Reports, Timing};
 pub use wire::{WIRE_VERSION, expr_from_json, expr_to_json};

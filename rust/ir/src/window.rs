@@ -160,7 +160,7 @@ impl Window {
         if self.frame.has_bounds() {
             taken.extend(WINDOW_COLUMNS);
         }
-        if self.reports.early.is_some() {
+        if self.reports.have_timing() {
             taken.insert(TIMING_COLUMN);
         }
         let mut seen = HashSet::new();

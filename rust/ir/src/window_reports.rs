@@ -1,15 +1,33 @@
-//! What is reported of windows beside what is in each of them when it ends.
+//! What is reported of windows beside what is in each of them when it ends: before, without rows, and once late rows have come.
 
 use serde::{Deserialize, Serialize};
 
 use crate::window::{Frame, ROWS_MAX};
 
-/// The column that says whether a report is [`EARLY`] or [`ON_TIME`], where some are early.
+/// The column that says [when](Timing) a report is made, where some are not made when the window ends.
 pub const TIMING_COLUMN: &str = "window_timing";
-/// Of a window whose rows may not all have come.
-pub const EARLY: &str = "early";
-/// Of a window that has ended.
-pub const ON_TIME: &str = "on_time";
+
+/// When a report of a window is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timing {
+    /// Before the window has ended: its rows may not all have come.
+    Early,
+    /// When it ends.
+    OnTime,
+    /// When a late row has come after that.
+    Late,
+}
+
+impl Timing {
+    /// What the column says.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Early => "early",
+            Self::OnTime => "on_time",
+            Self::Late => "late",
+        }
+    }
+}
 
 /// See the module. By default: nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +39,9 @@ pub struct Reports {
     /// Reports of windows without rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub empty: Option<Empty>,
+    /// Reports of windows that ended less than so many nanoseconds before a row of theirs came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_ns: Option<i64>,
 }
 
 /// When windows are reported that have not ended.
@@ -49,6 +70,11 @@ impl Reports {
         *self == Self::default()
     }
 
+    /// Whether some reports may be made before or after a window ends.
+    pub fn have_timing(&self) -> bool {
+        self.early.is_some() || self.late_ns.is_some()
+    }
+
     /// What is wrong with it for windows of a frame.
     pub(crate) fn problem(&self, frame: Frame) -> Option<&'static str> {
         let by_time = matches!(frame, Frame::Time { .. });
@@ -63,6 +89,21 @@ impl Reports {
             }
             Some(Early::Rows(rows)) if !(1..=ROWS_MAX).contains(&rows) => {
                 return Some("an early report comes with every so many rows, from one to 2^31");
+            }
+            _ => {}
+        }
+        match self.late_ns {
+            Some(_) if !by_time => {
+                return Some("only tumbling and hopping windows are reported again when late rows come");
+            }
+            Some(_) if matches!(self.early, Some(Early::Rows(_))) => {
+                return Some(
+                    "early reports with every so many rows count them as they come, which late ones would upset; \
+                     have early reports every so often",
+                );
+            }
+            Some(span) if span <= 0 => {
+                return Some("late rows are waited for longer than zero");
             }
             _ => {}
         }

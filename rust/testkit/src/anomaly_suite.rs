@@ -72,6 +72,7 @@ impl CaseEntry for Entry {
             condition: self.condition,
             events: self.events.read()?,
             event_time: self.event_time.or_else(|| Some("ts".into())).filter(|name| !name.is_empty()),
+            lateness: None,
             output,
             error: self.error,
         })

@@ -108,13 +108,15 @@ fn frame(random: &mut SplitMix64, kinds: &[&str]) -> Frame {
 /// What may be reported beside windows of a frame, now and then.
 fn reports(random: &mut SplitMix64, frame: Frame) -> Reports {
     let (by_time, session) = (matches!(frame, Frame::Time { .. }), matches!(frame, Frame::Session { .. }));
-    let early = ((by_time || session) && random.chance(40)).then(|| match random.chance(50) {
-        true => Early::Rows(random.between(1, 3).unsigned_abs()),
-        false => Early::EveryNs(random.between(1, 5) * MINUTE / 2),
-    });
+    let late_ns = (by_time && random.chance(40)).then(|| random.between(1, 20) * MINUTE / 2);
+    let early =
+        ((by_time || session) && random.chance(40)).then(|| match random.chance(50) && late_ns.is_none() {
+            true => Early::Rows(random.between(1, 3).unsigned_abs()),
+            false => Early::EveryNs(random.between(1, 5) * MINUTE / 2),
+        });
     let span = |random: &mut SplitMix64| random.chance(50).then(|| random.between(1, 8) * MINUTE / 2);
     let empty = (by_time && random.chance(40)).then(|| Empty { for_ns: span(random) });
-    Reports { early, empty }
+    Reports { early, empty, late_ns }
 }
 
 /// Reads the row alone; NULL now and then.

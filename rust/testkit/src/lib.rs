@@ -45,6 +45,7 @@ mod arrow_values;
 mod calendar;
 mod case_files;
 mod generate_conditions;
+mod late_rows;
 mod reference_aggregate;
 mod reference_anomaly;
 mod reference_eval;

@@ -6,10 +6,11 @@
 use std::collections::BTreeSet;
 
 use cepheid_ir::{
-    ColumnName, Early, Frame, Pattern, PatternError, PatternNode, SortKey, VariableTopic, Window,
+    ColumnName, Early, Frame, Pattern, PatternError, PatternNode, SortKey, Timing, VariableTopic, Window,
 };
 
 use crate::calendar::DAY;
+use crate::late_rows::{LateRow, late_rows};
 use crate::reference::{Mark, ReferenceError, resolve_columns};
 use crate::reference_eval::{Scene, evaluate, evaluate_condition};
 use crate::reference_table::ReferenceTable;
@@ -25,8 +26,8 @@ pub struct WindowRow {
     pub bounds: Option<(i64, i64)>,
     /// Under [`Frame::Range`] the row at hand, as (topic, row) ordinals.
     pub row: Option<(usize, usize)>,
-    /// Whether it is an early report.
-    pub early: bool,
+    /// Whether it is a report before its end, at it, or behind it.
+    pub timing: Timing,
     /// When a clock decides it; of windows that are of rows the time of the row.
     pub moment: i64,
     /// Its rows so far, as (topic, row) ordinals, in their order.
@@ -47,9 +48,14 @@ pub fn reference_windows(window: &Window, input: &SequenceInput) -> Result<Vec<W
     let mut windows: Vec<Members> = vec![];
     for rows in seen.rows_by_key()? {
         let own = seen.windows(&rows);
-        own.iter().for_each(|members| windows.extend(seen.early(members)));
         windows.extend(seen.empty(&rows, &own));
-        windows.extend(own);
+        for whole in own {
+            windows.extend(seen.late(&whole));
+            if let Some(on_time) = seen.on_time(whole) {
+                windows.extend(seen.early(&on_time));
+                windows.push(on_time);
+            }
+        }
     }
     windows.sort_by_key(|members| members.place(window.frame));
     windows.iter().map(|members| seen.report(members)).collect()
@@ -67,8 +73,13 @@ pub fn window_table(window: &Window, input: &SequenceInput) -> Result<ReferenceT
         if let Some((start, end)) = found.bounds {
             row.extend([seen.event_time_of(start.into()), seen.event_time_of(end.into())]);
         }
-        if seen.window.reports.early.is_some() {
-            row.push(RefValue::String(if found.early { "early" } else { "on_time" }.to_owned()));
+        if seen.window.reports.early.is_some() || seen.window.reports.late_ns.is_some() {
+            let timing = match found.timing {
+                Timing::Early => "early",
+                Timing::OnTime => "on_time",
+                Timing::Late => "late",
+            };
+            row.push(RefValue::String(timing.to_owned()));
         }
         if let Some((topic, ordinal)) = found.row {
             let place = seen.merged.origins.iter().position(|origin| *origin == (topic, ordinal));
@@ -92,6 +103,8 @@ struct Seen {
     times: Vec<i128>,
     /// Where the clock stands at the end, if it is known to be ahead of them.
     clock: Option<i64>,
+    /// By row: how it was late, if it was.
+    late: Vec<Option<LateRow>>,
 }
 
 /// The rows of one window.
@@ -120,6 +133,8 @@ enum Cause {
     Clock(i128),
     /// This row came, at this time, and it went on.
     Row(usize, i128),
+    /// It had ended when this row came.
+    Late(LateRow),
 }
 
 impl Members {
@@ -137,6 +152,7 @@ impl Members {
             (_, Cause::Empty(last)) => (false, end, 1, last as i128, 0),
             (_, Cause::Clock(time)) => (false, time, 2, end, first),
             (_, Cause::Row(row, time)) => (false, time, 3, row as i128, end),
+            (_, Cause::Late(row)) => (false, row.clock, 4, row.number as i128, end),
             (Frame::Time { .. } | Frame::Session { .. }, Cause::End) => (false, end, 0, first, 0),
             (Frame::Rows { .. }, Cause::End) if self.full => (false, last, 0, first, 0),
             (Frame::Rows { .. }, Cause::End) => (true, first, 0, first, 0),
@@ -162,8 +178,16 @@ impl Seen {
         let topic = |topic: &String| VariableTopic { variable: ROW.into(), topic: topic.clone() };
         pattern.topics = window.topic.iter().map(topic).collect();
         let merged = merge(&pattern, input)?;
-        let mut seen =
-            Self { window, pattern, merged, key: vec![], time: 0, times: vec![], clock: input.clock };
+        let mut seen = Self {
+            window,
+            pattern,
+            merged,
+            key: vec![],
+            time: 0,
+            times: vec![],
+            clock: input.clock,
+            late: vec![],
+        };
         let table = &mut seen.merged.table;
         if table.columns.is_empty() {
             // There is no such topic: the columns are those that the window asks for.
@@ -182,6 +206,13 @@ impl Seen {
             let time = nanoseconds(&table.rows[row][seen.time])?;
             seen.times.push(time.ok_or(ReferenceError::NullTime { row: seen.merged.origins[row].1 })?);
         }
+        let late = late_rows(input, seen.merged.table.columns[seen.time].as_str())?;
+        seen.late = seen.merged.origins.iter().map(|origin| late.get(origin).copied()).collect();
+        // A row that only its own topic's clock has left behind comes in time for a window.
+        let times = seen.times.iter();
+        seen.late.iter_mut().zip(times).for_each(|(late, time)| {
+            *late = late.filter(|late| seen.window.reports.late_ns.is_none() || *time < late.clock);
+        });
         let columns = seen.columns();
         let beside = &columns[..columns.len() - seen.window.measures.len()];
         if let Some(measure) = seen.window.measures.iter().find(|measure| beside.contains(&measure.name)) {
@@ -225,14 +256,19 @@ impl Seen {
             Frame::Range { .. } => columns.push(named(&self.time)),
             _ => columns.extend(["window_start".to_owned(), "window_end".to_owned()]),
         }
-        if self.window.reports.early.is_some() {
+        if self.window.reports.early.is_some() || self.window.reports.late_ns.is_some() {
             columns.push("window_timing".to_owned());
         }
         columns.extend(self.window.measures.iter().map(|measure| measure.name.clone()));
         columns
     }
 
-    /// The rows that satisfy the condition, key by key, each in order.
+    /// Whether a row has come when the clock gets to a time.
+    fn has_come(&self, row: usize, time: i128) -> bool {
+        self.late[row].map_or(self.times[row], |late| late.clock) < time
+    }
+
+    /// The rows that satisfy the condition, key by key, each in order; late ones only if they are asked for.
     fn rows_by_key(&self) -> Result<Vec<Vec<usize>>, ReferenceError> {
         let mut keys = vec![];
         for partition in &self.merged.partitions {
@@ -242,7 +278,7 @@ impl Seen {
                     Some(condition) => evaluate_condition(condition, &self.scene(&[row], &marks(1), 1))?,
                     None => true,
                 };
-                if holds {
+                if holds && (self.late[row].is_none() || self.window.reports.late_ns.is_some()) {
                     rows.push(row);
                 }
             }
@@ -301,12 +337,33 @@ impl Seen {
         }
     }
 
+    /// A window as it is when it ends; `None`: it has no row then.
+    fn on_time(&self, whole: Members) -> Option<Members> {
+        let Some((_, end)) = whole.bounds.filter(|_| self.window.reports.late_ns.is_some()) else {
+            return Some(whole);
+        };
+        let rows: Vec<usize> = whole.rows.iter().copied().filter(|row| self.has_come(*row, end)).collect();
+        (!rows.is_empty()).then(|| Members::new(rows, whole.bounds))
+    }
+
+    /// What is reported of a window after its end: once for each row that comes not too late, the rows so far.
+    fn late(&self, whole: &Members) -> Vec<Members> {
+        let (Some(span), Some((_, end))) = (self.window.reports.late_ns, whole.bounds) else { return vec![] };
+        let in_time = |late: &LateRow| late.clock >= end && late.clock < end + i128::from(span);
+        let causes = whole.rows.iter().filter_map(|row| self.late[*row].filter(in_time));
+        let of = |cause: LateRow| {
+            let is_there = |row: &usize| self.late[*row].is_none_or(|late| late.number <= cause.number);
+            let rows = whole.rows.iter().copied().filter(is_there).collect();
+            Members { cause: Cause::Late(cause), ..Members::new(rows, whole.bounds) }
+        };
+        causes.map(of).collect()
+    }
+
     /// What is reported of a window before it ends.
     fn early(&self, whole: &Members) -> Vec<Members> {
         let time = |row: &usize| self.times[*row];
         let Some((start, end)) = whole.bounds else { return vec![] };
-        let so_far = |rows: usize, cause: Cause| {
-            let rows = whole.rows[..rows].to_vec();
+        let so_far = |rows: Vec<usize>, cause: Cause| {
             let end = match self.window.frame {
                 Frame::Session { gap_ns } => time(&rows[rows.len() - 1]) + i128::from(gap_ns),
                 _ => end,
@@ -319,7 +376,7 @@ impl Seen {
                 let counts = (1..=whole.rows.len()).filter(|count| (*count as u64).is_multiple_of(every));
                 let of = |count: usize| {
                     let row = whole.rows[count - 1];
-                    so_far(count, Cause::Row(row, time(&row)))
+                    so_far(whole.rows[..count].to_vec(), Cause::Row(row, time(&row)))
                 };
                 counts.map(of).collect()
             }
@@ -328,8 +385,10 @@ impl Seen {
                 let mut found = vec![];
                 let mut tick = start.div_euclid(every) * every + every;
                 while tick < end {
-                    let before = |until: i128| whole.rows.iter().filter(|row| time(row) < until).count();
-                    if before(tick) > before(tick - every) {
+                    let before = |until: i128| -> Vec<usize> {
+                        whole.rows.iter().copied().filter(|row| self.has_come(*row, until)).collect()
+                    };
+                    if before(tick).len() > before(tick - every).len() {
                         found.push(so_far(before(tick), Cause::Clock(tick)));
                     }
                     tick += every;
@@ -357,9 +416,11 @@ impl Seen {
         let mut found = vec![];
         while start + size <= clock {
             let bounds = Some((start, start + size));
-            let before = inside.iter().rfind(|row| self.times[**row] < start);
-            if let Some(&last) = before
-                && !whole.iter().any(|window| window.bounds == bounds)
+            let come = || inside.iter().copied().filter(|row| self.has_come(*row, start + size));
+            let is_empty = !come().any(|row| (start..start + size).contains(&self.times[row]));
+            let before = come().rfind(|row| self.times[*row] < start);
+            if let Some(last) = before
+                && is_empty
                 && empty.for_ns.is_none_or(|span| start < self.times[last] + i128::from(span))
             {
                 let (rows, full, of, cause) = (vec![], true, None, Cause::Empty(last));
@@ -388,6 +449,7 @@ impl Seen {
         let origin = |row: &usize| self.merged.origins[*row];
         let moment = match (members.cause, members.of, bounds) {
             (Cause::Clock(time) | Cause::Row(_, time), ..) => narrow(time)?,
+            (Cause::Late(row), ..) => narrow(row.clock)?,
             (_, Some(row), _) => narrow(self.times[row])?,
             (.., Some((_, end))) => end,
             (.., None) => unreachable!("a window has bounds or is that of a row"),
@@ -395,7 +457,11 @@ impl Seen {
         let key_of = |column: &usize| self.merged.table.rows[members.key][*column].clone();
         Ok(WindowRow {
             key: self.key.iter().map(key_of).collect(),
-            early: matches!(members.cause, Cause::Clock(_) | Cause::Row(..)),
+            timing: match members.cause {
+                Cause::Clock(_) | Cause::Row(..) => Timing::Early,
+                Cause::End | Cause::Empty(_) => Timing::OnTime,
+                Cause::Late(_) => Timing::Late,
+            },
             moment,
             bounds,
             row: members.of.as_ref().map(origin),

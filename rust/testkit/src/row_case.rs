@@ -29,6 +29,9 @@ pub struct RowCase<A> {
     pub events: Vec<(String, TextTable)>,
     /// The column of event time, said when the rule is run.
     pub event_time: Option<String>,
+    /// How far behind a row of a stream may come, in nanoseconds: then the rows come as they stand, and only a stream can say
+    /// what follows.
+    pub lateness: Option<u64>,
     /// Expected output, all of it.
     pub output: Option<TextTable>,
     /// Expected error code.
@@ -52,16 +55,17 @@ impl<A> RowCase<A> {
 
     /// The input as the reference reads it.
     pub fn input(&self) -> SequenceInput {
-        SequenceInput::of_text(&self.events, self.event_time.as_deref())
+        let input = SequenceInput::of_text(&self.events, self.event_time.as_deref());
+        SequenceInput { lateness: self.lateness, ..input }
     }
 
-    /// The input as Arrow, where it is one table; `None`: it is of several topics.
+    /// The input as Arrow, where it is one table; `None`: it is of several topics, or of a stream.
     ///
     /// # Panics
     /// If a cell does not fit its column: a mistake in the suite.
     pub fn batch(&self) -> Option<RecordBatch> {
         match self.events.as_slice() {
-            [(topic, table)] if topic.is_empty() => {
+            [(topic, table)] if topic.is_empty() && self.lateness.is_none() => {
                 Some(table.to_batch().unwrap_or_else(|error| panic!("{}: {error}", self.name)))
             }
             _ => None,

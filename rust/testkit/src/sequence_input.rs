@@ -21,6 +21,8 @@ pub struct SequenceInput {
     pub arrival: Option<Vec<(usize, usize)>>,
     /// Where the clock stands at the end, in nanoseconds, if that is behind all rows that are asked.
     pub clock: Option<i64>,
+    /// How far behind the greatest time seen of its topic a row may come, in nanoseconds, without being late; `None`: none is.
+    pub lateness: Option<u64>,
 }
 
 impl SequenceInput {

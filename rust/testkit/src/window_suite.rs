@@ -35,6 +35,8 @@ struct Entry {
     measures: Vec<String>,
     early: Option<String>,
     empty: Option<String>,
+    late: Option<String>,
+    lateness: Option<String>,
     events: EventsEntry,
     event_time: Option<String>,
     output: Option<String>,
@@ -58,6 +60,8 @@ impl CaseEntry for Entry {
 
     fn read(self, construct: &str) -> Result<WindowCase, String> {
         let output = case_files::expected(self.output.as_deref(), self.error.as_deref())?;
+        let span = |text: &str| read_span(text).ok_or_else(|| format!("`{text}` is no span of time"));
+        let lateness = self.lateness.as_deref().map(span).transpose()?.map(i64::unsigned_abs);
         Ok(WindowCase {
             asked: Framed {
                 frame: read_frame(&self.frame).ok_or_else(|| format!("`{}` is no frame", self.frame))?,
@@ -65,6 +69,7 @@ impl CaseEntry for Entry {
                 reports: Reports {
                     early: self.early.as_deref().map(read_early).transpose()?,
                     empty: self.empty.as_deref().map(read_empty).transpose()?,
+                    late_ns: self.late.as_deref().map(span).transpose()?,
                 },
             },
             name: self.name,
@@ -75,6 +80,7 @@ impl CaseEntry for Entry {
             condition: self.condition,
             events: self.events.read()?,
             event_time: self.event_time,
+            lateness,
             output,
             error: self.error,
         })

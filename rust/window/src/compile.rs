@@ -7,8 +7,8 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use cepheid_eval::{ColumnOf, EvalError, Leaf, RowSource, RuleError, TypedExpr};
 use cepheid_event::check_window_spans;
 use cepheid_ir::trend::WINDOW_COLUMNS;
-use cepheid_ir::window_reports::{EARLY, ON_TIME, TIMING_COLUMN};
-use cepheid_ir::{AggregateFunction, Anchor, Early, Frame, PatternError, Reports, Window};
+use cepheid_ir::window_reports::TIMING_COLUMN;
+use cepheid_ir::{AggregateFunction, Anchor, Early, Frame, PatternError, Reports, Timing, Window};
 
 use crate::frames::Complete;
 use crate::frames::tumbling::start_before;
@@ -71,6 +71,7 @@ struct Measure {
 pub struct WindowPlan {
     frame: Frame,
     reports: Reports,
+    has_timing: bool,
     row_source: RowSource,
     columns: Vec<Column>,
     slots: Vec<Slot>,
@@ -101,6 +102,7 @@ impl WindowPlan {
         let mut plan = Self {
             frame: window.frame,
             reports: window.reports,
+            has_timing: window.reports.have_timing(),
             row_source,
             columns: vec![],
             slots: vec![],
@@ -214,7 +216,7 @@ impl WindowPlan {
         } else {
             fields.extend(WINDOW_COLUMNS.map(|name| Field::new(name, time.data_type().clone(), true)));
         }
-        if self.reports.early.is_some() {
+        if self.has_timing {
             fields.push(Field::new(TIMING_COLUMN, DataType::Utf8, true));
         }
         for measure in &self.measures {
@@ -238,13 +240,23 @@ impl WindowPlan {
         self.reports
     }
 
-    /// The column that says of reports whether they are early; `None`: the window does not ask for early ones.
-    pub fn timings(&self, early: &[bool]) -> Option<ArrayRef> {
-        let text = |early: &bool| if *early { EARLY } else { ON_TIME };
-        self.reports.early.map(|_| {
-            let timings: ArrayRef = Arc::new(StringArray::from_iter_values(early.iter().map(text)));
-            timings
-        })
+    /// The same over rows none of which is late.
+    #[must_use]
+    pub fn without_late_rows(mut self) -> Self {
+        self.reports.late_ns = None;
+        self
+    }
+
+    /// Whether late rows are put to windows.
+    pub fn takes_late_rows(&self) -> bool {
+        self.reports.late_ns.is_some()
+    }
+
+    /// The column that says of so many reports when they are made (`timings` is empty if all are when windows end); `None`: the
+    /// window asks for no other.
+    pub fn timings(&self, timings: &[Timing], reports: usize) -> Option<ArrayRef> {
+        let all = (0..reports).map(|report| timings.get(report).unwrap_or(&Timing::OnTime).name());
+        self.has_timing.then(|| Arc::new(StringArray::from_iter_values(all)) as ArrayRef)
     }
 
     /// Whether each window is that of a row.
@@ -258,7 +270,7 @@ impl WindowPlan {
     }
 
     /// The columns of what is reported: keys, then the window's start and end, or the time of its row, then when it is
-    /// reported, if some are early, then measures.
+    /// reported, if some are not when windows end, then measures.
     pub fn output(&self) -> &SchemaRef {
         &self.output
     }

@@ -24,4 +24,4 @@ pub use compile::WindowPlan;
 pub use error::WindowError;
 pub use frames::tumbling::start_of;
 pub use saved::SavedWindows;
-pub use state::{Arguments, Chunk, WindowState, Windows, is_in_window};
+pub use state::{Arguments, Arrival, Chunk, WindowState, Windows, is_in_window};

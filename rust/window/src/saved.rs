@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arena::NONE;
 use crate::compile::WindowPlan;
+use crate::frames::kept_rows::SavedRow;
 use crate::monoid::Monoid;
 use crate::state::WindowState;
 
@@ -57,6 +58,13 @@ pub(crate) enum SavedFrame {
         /// Time and number of the last row of each key.
         last_rows: Vec<Option<(i64, u64)>>,
         empty_end: Option<i64>,
+    },
+    /// The same, and the rows of those that may be reported again, key by key, each with a state.
+    Late {
+        reported: Box<SavedFrame>,
+        rows: Vec<SavedRow>,
+        states: SavedTable,
+        nothing_until: Option<i64>,
     },
 }
 

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use arrow_array::ArrayRef;
 use cepheid_eval::ColumnOf;
-use cepheid_ir::Frame;
+use cepheid_ir::{Frame, Timing};
 
 use crate::compile::WindowPlan;
 use crate::error::WindowError;
@@ -43,10 +43,21 @@ pub struct Chunk<'a> {
     pub keys: &'a [u32],
     /// How many keys there are by now.
     pub num_keys: usize,
-    /// Event times in nanoseconds, ascending, none before that of a row that has come.
+    /// Event times in nanoseconds; those of rows that are not late ascend, and none is before that of such a row that has come.
     pub times: &'a [i64],
+    /// How each row came, where late ones are taken; `None`: when its time did.
+    pub arrival: Option<&'a [Arrival]>,
     /// What aggregates are of.
     pub args: &'a Arguments,
+}
+
+/// How a row came.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Where the clock stood, ascending: at its time, or behind it if it is late.
+    pub at: i64,
+    /// What tells it apart from others of its time, which it stands between.
+    pub number: u64,
 }
 
 /// What aggregates are of, one value a row.
@@ -73,8 +84,8 @@ pub struct Windows {
     pub starts: Vec<i64>,
     /// Likewise.
     pub ends: Vec<i64>,
-    /// Whether each is reported early; none where no window is.
-    pub early: Vec<bool>,
+    /// When each is reported, as it says of itself; none where all are when they end.
+    pub timings: Vec<Timing>,
     /// When each is decided, where that is not its end; none where it is of all.
     moments: Vec<i64>,
     /// `measures[m]`: one value a window.
@@ -82,7 +93,7 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// When the clock decides each: at its end, unless it is reported early.
+    /// When the clock decides each: at its end, unless it is reported early or late.
     pub fn moments(&self) -> &[i64] {
         if self.moments.is_empty() { &self.ends } else { &self.moments }
     }
@@ -159,6 +170,13 @@ impl WindowState {
         }
     }
 
+    /// Has it report no window again that ended up to a time. To be called before rows come.
+    pub fn begin_behind(&mut self, time: Option<i64>) {
+        if let State::Reported(frame) = &mut self.frame {
+            frame.begin_behind(time);
+        }
+    }
+
     /// No row before `time` comes any more.
     pub fn advance(&mut self, time: i64) {
         match &mut self.frame {
@@ -213,8 +231,8 @@ impl WindowState {
             State::Reported(frame) => frame.complete(slots),
         }?;
         let measures = plan.measures(&complete, column)?;
-        let Complete { keys, starts, ends, moments, early, .. } = complete;
-        Ok(Some(Windows { keys, starts, ends, early, moments, measures }))
+        let Complete { keys, starts, ends, moments, timings, .. } = complete;
+        Ok(Some(Windows { keys, starts, ends, timings, moments, measures }))
     }
 
     pub(crate) fn counts(&self) -> (u64, u64) {
@@ -261,7 +279,7 @@ impl WindowState {
             State::Session(frame) => frame.keys_kept(&mut kept),
             State::Counted(frame) => frame.keys_kept(&mut kept),
             State::Sliding(frame) => frame.keys_kept(&mut kept, before),
-            State::Reported(frame) => frame.keys_kept(&mut kept),
+            State::Reported(frame) => frame.keys_kept(&mut kept, before),
         }
         kept
     }

@@ -73,7 +73,7 @@ impl RowKind for Detects {
         None::<fn(i64) -> bool>
     }
 
-    fn state(plan: &DetectorPlan) -> DetectorState {
+    fn state(plan: &DetectorPlan, _: Option<i64>) -> DetectorState {
         DetectorState::new(plan)
     }
 

@@ -15,6 +15,7 @@ mod graph;
 mod history;
 mod ipc;
 mod keys;
+mod late_windows;
 mod level;
 mod level_snapshot;
 mod processor_rule;

@@ -46,8 +46,8 @@ pub(crate) trait RowKind: Debug {
     fn reports_row_times(plan: &Self::Plan) -> bool;
     /// Whether a row of a time may be of no concern, whatever its values; `None`: all are of concern.
     fn is_concerned(plan: &Self::Plan) -> Option<impl Fn(i64) -> bool>;
-    /// Of no rows.
-    fn state(plan: &Self::Plan) -> Self::State;
+    /// Of no rows. `since`: where the clock stood when the rule was added, if rows may have come before.
+    fn state(plan: &Self::Plan, since: Option<i64>) -> Self::State;
     /// Which of so many keys something is kept of. `before`: no row before this time comes any more.
     fn keys_kept(state: &Self::State, keys: usize, before: Option<i64>) -> Vec<bool>;
     fn retain_keys(state: &mut Self::State, kept: &[bool]);
@@ -80,6 +80,8 @@ pub(crate) struct RowRule<K: RowKind> {
     pub(crate) name: String,
     pub(crate) spec: K::Spec,
     pub(crate) fingerprint: String,
+    /// Where the clock stood when it was added.
+    since: Option<i64>,
     compiled: Option<Compiled<K>>,
     pub(super) kept: Kept<K::State>,
     /// How it was before the call, if that has to be known.
@@ -141,8 +143,13 @@ pub(super) struct SavedRowRule<S> {
 }
 
 impl<K: RowKind> RowRule<K> {
-    /// Checks a rule. `number`: which it is, for one without a name.
-    pub(crate) fn new(spec: K::Spec, number: usize, event_time: &str) -> Result<Self, EngineError> {
+    /// Checks a rule. `number`: which it is, for one without a name. `since`: no row before that time comes any more.
+    pub(crate) fn new(
+        spec: K::Spec,
+        number: usize,
+        event_time: &str,
+        since: Option<i64>,
+    ) -> Result<Self, EngineError> {
         let (spec, fingerprint) = K::checked(spec)?;
         let names = K::names(&spec);
         if let Some(column) = names.event_time.filter(|own| !own.name.eq_ignore_ascii_case(event_time)) {
@@ -157,7 +164,7 @@ impl<K: RowKind> RowRule<K> {
         }
         let name = names.name.cloned().unwrap_or_else(|| format!("rule-{number}"));
         let (compiled, before, compiled_before) = (None, None, None);
-        Ok(Self { name, spec, fingerprint, compiled, kept: Kept::default(), before, compiled_before })
+        Ok(Self { name, spec, fingerprint, since, compiled, kept: Kept::default(), before, compiled_before })
     }
 
     /// Topic of what it reports.
@@ -215,7 +222,7 @@ impl<K: RowKind> RowRule<K> {
     /// Has rows begin anew, whatever their times. To be called between calls, when the input has ended.
     pub(crate) fn begin_anew(&mut self) {
         if let (Some(compiled), Some((_, state))) = (&self.compiled, &mut self.kept.of_keys) {
-            *state = K::state(&compiled.plan);
+            *state = K::state(&compiled.plan, None);
         }
     }
 
@@ -253,7 +260,7 @@ impl<K: RowKind> RowRule<K> {
             let fields: Vec<_> = K::row_source(&plan).key_fields().collect();
             let types = fields.iter().map(|field| field.data_type().clone()).collect();
             let keys = KeyTable::new(types, &|place| fields[place].name().clone())?;
-            self.kept.of_keys = Some((keys, K::state(&plan)));
+            self.kept.of_keys = Some((keys, K::state(&plan, self.since)));
         }
         let compiled = Arc::new(CompiledRows { binding, plan, known });
         self.compiled = Some(Arc::clone(&compiled));
@@ -267,6 +274,16 @@ impl<K: RowKind> RowRule<K> {
         rows: &MergedBatch,
         columns: &MergedSchema,
     ) -> Result<TimedRows, EngineError> {
+        Ok(self.some_rows(compiled, rows, columns)?.0)
+    }
+
+    /// The same, and which of the rows they are; `None`: all.
+    pub(super) fn some_rows(
+        &self,
+        compiled: &CompiledRows<K::Plan>,
+        rows: &MergedBatch,
+        columns: &MergedSchema,
+    ) -> Result<(TimedRows, Option<Vec<u32>>), EngineError> {
         let batch = compiled.binding.table_batch(&rows.batch, &rows.topic, &rows.time)?;
         let all = TimedRows { batch, times: rows.time.clone() };
         let own: Vec<bool> =
@@ -274,7 +291,7 @@ impl<K: RowKind> RowRule<K> {
         let source = K::row_source(&compiled.plan);
         let is_concerned = K::is_concerned(&compiled.plan);
         if own.iter().all(|reads| *reads) && !source.has_condition() && is_concerned.is_none() {
-            return Ok(all);
+            return Ok((all, None));
         }
         let mask = source.satisfied(rows.num_rows(), &|index| all.column(index))?;
         let matters = |row: &u32| {
@@ -285,11 +302,11 @@ impl<K: RowKind> RowRule<K> {
         };
         let kept: Vec<u32> = (0..rows.num_rows() as u32).filter(matters).collect();
         if kept.len() == rows.num_rows() {
-            return Ok(all);
+            return Ok((all, None));
         }
         let times = kept.iter().map(|row| rows.time[*row as usize]).collect();
-        let taken = arrow_select::take::take_record_batch(&all.batch, &UInt32Array::from(kept));
-        Ok(TimedRows { batch: taken.map_err(EventError::from)?, times })
+        let taken = arrow_select::take::take_record_batch(&all.batch, &UInt32Array::from(kept.clone()));
+        Ok((TimedRows { batch: taken.map_err(EventError::from)?, times }, Some(kept)))
     }
 
     /// The columns of what it reports, and the type of its event time, once it is known.
@@ -342,7 +359,7 @@ impl<K: RowKind> RowRule<K> {
     ) -> Result<Vec<Self>, EngineError> {
         let pairs = paired(given, saved, |rule| &rule.name, |saved| &saved.name)?;
         let load = |(mut rule, saved): (Self, SavedRowRule<K::Saved>)| {
-            rule.load(saved, columns, bound, event_time)?;
+            rule.load(saved, columns, bound, (event_time, watermark))?;
             match &rule.kept.of_keys {
                 Some((_, state)) if !K::is_of_the_past(state, watermark) => {
                     refuse(format!("rule `{}` keeps rows that are still to come", rule.name))
@@ -358,7 +375,7 @@ impl<K: RowKind> RowRule<K> {
         saved: SavedRowRule<K::Saved>,
         columns: &MergedSchema,
         bound: &BoundColumns,
-        event_time: &str,
+        (event_time, watermark): (&str, Option<i64>),
     ) -> Result<(), EngineError> {
         if self.fingerprint != saved.fingerprint {
             return differ(format!("rule `{}` is another version of itself", saved.name));
@@ -366,7 +383,13 @@ impl<K: RowKind> RowRule<K> {
         let compiled = self.compile(columns, bound, event_time)?;
         self.commit();
         (self.kept.reported, self.kept.visited) = (saved.reported, saved.visited);
-        let Some((saved_keys, saved_state)) = saved.of_keys else { return Ok(()) };
+        let Some((saved_keys, saved_state)) = saved.of_keys else {
+            // It was added after the last call, and rows of its topics had come.
+            if let (Some(compiled), Some((_, state))) = (&compiled, &mut self.kept.of_keys) {
+                *state = K::state(&compiled.plan, watermark);
+            }
+            return Ok(());
+        };
         let (Some(compiled), Some((keys, state))) = (compiled, &mut self.kept.of_keys) else {
             return refuse("it has something of a rule whose topics have sent nothing");
         };

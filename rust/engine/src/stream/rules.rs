@@ -224,16 +224,17 @@ impl Engine {
     /// Checks a rule. `number`: which it is, for one without a name.
     pub(super) fn made(&self, rule: RuleSpec, number: usize) -> Result<MadeRule, EngineError> {
         let event_time = &self.options.event_time;
+        let since = self.buffer.clock().complete_before();
         Ok(match rule {
             RuleSpec::Pattern(pattern) => {
                 let shards = self.options.threads.unwrap_or(1).min(THREADS_MAX);
                 MadeRule::Pattern(Box::new(Rule::new(*pattern, number, event_time, shards)?))
             }
             RuleSpec::Window(window) => {
-                MadeRule::Window(Box::new(WindowRule::new(*window, number, event_time)?))
+                MadeRule::Window(Box::new(WindowRule::new(*window, number, event_time, since)?))
             }
             RuleSpec::Anomaly(rule) => {
-                MadeRule::Anomaly(Box::new(AnomalyRule::new(*rule, number, event_time)?))
+                MadeRule::Anomaly(Box::new(AnomalyRule::new(*rule, number, event_time, since)?))
             }
             RuleSpec::Processor(processor) => {
                 MadeRule::Processor(Box::new(ProcessorRule::new(processor, number)))
@@ -241,8 +242,34 @@ impl Engine {
         })
     }
 
+    /// Checks that windows which are reported again when late rows come have topics of their own: at the time at which a late
+    /// row comes others may have reported in calls before, so that the order would be a matter of how the input is cut.
+    fn check_late_reports(&self, new: &[MadeRule]) -> Result<(), EngineError> {
+        let derived = new.iter().flat_map(|rule| rule.as_any().derived_topics());
+        for topic in derived.filter(|topic| self.uses.is_shared(topic)) {
+            let own = new.iter().filter_map(|rule| match rule {
+                MadeRule::Window(window) => Some(&**window),
+                _ => None,
+            });
+            let mut windows = own.chain(self.stages().flat_map(|stage| &stage.windows));
+            if let Some(window) = windows.find(|window| window.takes_late_rows() && window.emits() == topic) {
+                return Err(PatternError::Unsupported {
+                    construct: format!(
+                        "rule `{}`, which reports windows again when late rows come, and of topic `{topic}`, which \
+                         another rule derives,",
+                        window.name
+                    ),
+                    hint: "give each a topic of its own, with emit()".into(),
+                }
+                .into());
+            }
+        }
+        Ok(())
+    }
+
     /// The levels of new rules, which topics have been counted with. `replaces`: the rule that goes for one of them.
     fn levels_with(&self, new: &[MadeRule], replaces: Option<&str>) -> Result<Vec<usize>, EngineError> {
+        self.check_late_reports(new)?;
         if self.uses.are_of_one_level() && self.levels.is_empty() {
             return Ok(vec![0; new.len()]);
         }

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 use cepheid_eval::{RowSource, RuleError};
-use cepheid_event::{EventError, MergedSchema, Released, times_of};
+use cepheid_event::{EventError, MergedBatch, MergedSchema, Released, times_of};
 use cepheid_ir::{ColumnName, Expr, Frame, PatternError, Window};
 use cepheid_matcher::Strategy;
 use cepheid_matcher::sequence::Moment;
-use cepheid_window::{Arguments, Chunk, SavedWindows, WindowPlan, WindowState, Windows, is_in_window};
+use cepheid_window::{
+    Arguments, Arrival, Chunk, SavedWindows, WindowPlan, WindowState, Windows, is_in_window,
+};
 use serde::{Deserialize, Serialize};
 
 use super::binding::BoundColumns;
 use super::derived::{DerivedTable, Part};
 use super::ipc::{from_ipc, to_ipc};
+use super::late_windows::{Arriving, NumberedRows, in_turn, merged, number_of};
 use super::row_rule::{CompiledRows, Names, RowKind, RowRule, TimedRows};
 use super::snapshot::refuse;
 use crate::error::EngineError;
@@ -29,8 +32,9 @@ pub(crate) type WindowRule = RowRule<Aggregates>;
 #[derive(Clone, Debug)]
 pub(crate) struct KeptWindows {
     state: WindowState,
-    /// Rows of the last time, of which others may come: where each window is that of a row, they wait for these.
-    waiting: Option<TimedRows>,
+    /// Rows of the last time, of which others may come: where each window is that of a row, or takes late ones, they wait for
+    /// these. They are numbered only where late ones are taken.
+    waiting: Option<NumberedRows>,
 }
 
 /// The same as plain data.
@@ -91,8 +95,10 @@ impl RowKind for Aggregates {
         plan.has_gaps().then_some(move |time| is_in_window(frame, time))
     }
 
-    fn state(plan: &WindowPlan) -> KeptWindows {
-        KeptWindows { state: WindowState::new(plan), waiting: None }
+    fn state(plan: &WindowPlan, since: Option<i64>) -> KeptWindows {
+        let mut state = WindowState::new(plan);
+        state.begin_behind(since);
+        KeptWindows { state, waiting: None }
     }
 
     fn keys_kept(kept: &KeptWindows, keys: usize, before: Option<i64>) -> Vec<bool> {
@@ -104,7 +110,7 @@ impl RowKind for Aggregates {
     }
 
     fn bytes(kept: &KeptWindows) -> usize {
-        let waiting = kept.waiting.as_ref().map_or(0, |waiting| waiting.batch.get_array_memory_size());
+        let waiting = kept.waiting.as_ref().map_or(0, |waiting| waiting.rows.batch.get_array_memory_size());
         waiting + kept.state.bytes()
     }
 
@@ -113,30 +119,47 @@ impl RowKind for Aggregates {
             construct: format!("a snapshot of rule `{name}`, which keeps nested values,"),
             hint: "ask for a plain part of them".into(),
         })?;
-        let ipc = |rows: &TimedRows| to_ipc(&rows.batch.schema(), Some(&rows.batch));
-        let times = kept.waiting.as_ref().map_or_else(Vec::new, |rows| rows.times.to_vec());
-        Ok(SavedKept { windows, waiting: kept.waiting.as_ref().map(ipc).transpose()?, times })
+        let Some(waiting) = &kept.waiting else {
+            return Ok(SavedKept { windows, waiting: None, times: vec![] });
+        };
+        let batch =
+            if waiting.numbers.is_empty() { waiting.rows.batch.clone() } else { waiting.to_batch()? };
+        let ipc = to_ipc(&batch.schema(), Some(&batch))?;
+        Ok(SavedKept { windows, waiting: Some(ipc), times: waiting.rows.times.to_vec() })
     }
 
     fn load(plan: &WindowPlan, saved: SavedKept, keys: usize) -> Result<KeptWindows, EngineError> {
         let state = WindowState::load(plan, saved.windows, keys).or_else(refuse)?;
         let Some(waiting) = &saved.waiting else { return Ok(KeptWindows { state, waiting: None }) };
         let batch = from_ipc(waiting)?;
-        let fits = batch.num_rows() == saved.times.len()
-            && saved.times.is_sorted()
-            && batch.schema().fields().iter().all(|field| {
+        let late = plan.takes_late_rows();
+        let waiting = if late {
+            NumberedRows::from_batch(&batch, saved.times)
+        } else {
+            let rows = TimedRows { batch, times: saved.times.into() };
+            Some(NumberedRows { rows, numbers: vec![].into() })
+        };
+        let fits = |waiting: &NumberedRows| {
+            let TimedRows { batch, times } = &waiting.rows;
+            let has_columns = batch.schema().fields().iter().all(|field| {
                 let own = plan.row_source().schema().field_with_name(field.name());
                 own.is_ok_and(|own| own.data_type() == field.data_type())
             });
-        if !fits || !plan.is_of_rows() {
-            return refuse("its rows do not fit the rule");
+            has_columns
+                && batch.num_rows() == times.len()
+                && (late || (times.is_sorted() && plan.is_of_rows()))
+        };
+        match waiting.filter(fits) {
+            Some(waiting) => Ok(KeptWindows { state, waiting: Some(waiting) }),
+            None => refuse("its rows do not fit the rule"),
         }
-        Ok(KeptWindows { state, waiting: Some(TimedRows { batch, times: saved.times.into() }) })
     }
 
     fn is_of_the_past(kept: &KeptWindows, watermark: Option<i64>) -> bool {
         let newest = kept.state.newest();
-        let waiting = kept.waiting.as_ref().map(|waiting| &waiting.times);
+        // Those that are numbered are put in order when they are over.
+        let in_order = kept.waiting.as_ref().filter(|waiting| waiting.numbers.is_empty());
+        let waiting = in_order.map(|waiting| &waiting.rows.times);
         let (first, last) = (waiting.and_then(|times| times.first()), waiting.and_then(|times| times.last()));
         first.is_none_or(|first| newest.is_none_or(|newest| newest <= *first))
             && newest.max(last.copied()).is_none_or(|newest| watermark.is_some_and(|time| newest <= time))
@@ -147,7 +170,9 @@ impl RowKind for Aggregates {
 pub(crate) struct PreparedRows {
     compiled: Arc<CompiledRows<WindowPlan>>,
     rows: TimedRows,
-    rest: Option<TimedRows>,
+    /// Where late ones are taken.
+    arrival: Option<Vec<Arrival>>,
+    rest: Option<NumberedRows>,
     args: Arguments,
     /// Where the clock stands, rows that were derived at the end of the input and lie ahead of it counted.
     clock: Option<i64>,
@@ -161,10 +186,10 @@ impl KeptWindows {
         &self,
         fresh: TimedRows,
         released: &Released,
-    ) -> Result<(TimedRows, Option<TimedRows>), EngineError> {
+    ) -> Result<(TimedRows, Option<NumberedRows>), EngineError> {
         let all = match &self.waiting {
             None => fresh,
-            Some(waiting) => {
+            Some(NumberedRows { rows: waiting, .. }) => {
                 let schema = fresh.batch.schema();
                 // Columns of topics that were unknown come behind those there were.
                 let held = with_columns(&waiting.batch, &schema)?;
@@ -183,11 +208,17 @@ impl KeptWindows {
             times: all.times.slice(from, rows),
         };
         let left = all.times.len() - over;
-        Ok((part(0, over), (left > 0).then(|| part(over, left))))
+        let rest = || NumberedRows { rows: part(over, left), numbers: vec![].into() };
+        Ok((part(0, over), (left > 0).then(rest)))
     }
 }
 
 impl WindowRule {
+    /// Whether late rows are put to its windows.
+    pub(super) fn takes_late_rows(&self) -> bool {
+        self.spec.reports.late_ns.is_some()
+    }
+
     /// Asks of released rows all that may raise an error, and changes nothing.
     pub(crate) fn prepare(
         &mut self,
@@ -198,9 +229,15 @@ impl WindowRule {
     ) -> Result<Option<PreparedRows>, EngineError> {
         let Some(compiled) = self.compile(columns, bound, event_time)? else { return Ok(None) };
         let plan = &compiled.plan;
-        let fresh = self.rows(&compiled, &released.rows, columns)?;
         let (_, kept) = self.kept.of_keys.as_ref().expect("made when it was compiled");
-        let (rows, rest) = if plan.is_of_rows() { kept.over(fresh, released)? } else { (fresh, None) };
+        let (rows, arrival, rest) = if plan.takes_late_rows() {
+            let Arriving { rows, arrival, waiting } = self.arriving(&compiled, kept, released, columns)?;
+            (rows, Some(arrival), waiting)
+        } else {
+            let fresh = self.rows(&compiled, &released.rows, columns)?;
+            let (rows, rest) = if plan.is_of_rows() { kept.over(fresh, released)? } else { (fresh, None) };
+            (rows, None, rest)
+        };
         let args = plan.arguments(&rows.times, &|index| rows.column(index))?;
         let until = if released.ended { None } else { Some(released.complete_before.unwrap_or(i64::MIN)) };
         let clock = if released.ended {
@@ -210,8 +247,38 @@ impl WindowRule {
         } else {
             released.watermark
         };
-        let may_fail = kept.state.may_fail(plan, &rows.times, &args, (until, clock));
-        Ok(Some(PreparedRows { compiled, rows, rest, args, clock, may_fail }))
+        let came = arrival.iter().flatten().map(|arrival| arrival.at).collect::<Vec<_>>();
+        let came = if arrival.is_some() { &came[..] } else { &rows.times[..] };
+        let may_fail = kept.state.may_fail(plan, came, &args, (until, clock));
+        Ok(Some(PreparedRows { compiled, rows, arrival, rest, args, clock, may_fail }))
+    }
+
+    /// The rows that come to windows that take late ones.
+    fn arriving(
+        &self,
+        compiled: &CompiledRows<WindowPlan>,
+        kept: &KeptWindows,
+        released: &Released,
+        columns: &MergedSchema,
+    ) -> Result<Arriving, EngineError> {
+        let own = |rows: &MergedBatch| -> Result<(NumberedRows, Option<Vec<u32>>), EngineError> {
+            let (own, which) = self.some_rows(compiled, rows, columns)?;
+            let numbers = match &which {
+                Some(which) => which.iter().map(|row| number_of(rows, *row as usize)).collect(),
+                None => (0..rows.num_rows()).map(|row| number_of(rows, row)).collect(),
+            };
+            Ok((NumberedRows { rows: own, numbers }, which))
+        };
+        let mut late = vec![];
+        for of_batch in released.late.iter().filter(|late| self.reads(columns.topic_name(late.topic))) {
+            let (rows, which) = own(&merged(of_batch, columns)?)?;
+            let clocks = match which {
+                Some(which) => which.iter().map(|row| of_batch.clock[*row as usize]).collect(),
+                None => of_batch.clock.to_vec(),
+            };
+            late.push((rows, clocks));
+        }
+        in_turn(kept.waiting.as_ref(), own(&released.rows)?.0, late, released)
     }
 
     /// Puts rows to windows, and adds those that are complete to `parts`. `place`: its place among all rules.
@@ -223,7 +290,7 @@ impl WindowRule {
         place: usize,
         parts: &mut Vec<Part>,
     ) -> Result<(), EngineError> {
-        let PreparedRows { compiled, rows: fresh, rest, args, clock, .. } = prepared;
+        let PreparedRows { compiled, rows: fresh, arrival, rest, args, clock, .. } = prepared;
         let plan = &compiled.plan;
         let rows = fresh.batch.num_rows();
         let (keys, kept) = self.kept.of_keys.as_mut().expect("made when it was compiled");
@@ -234,7 +301,8 @@ impl WindowRule {
             let of_key = plan.row_source().keys().iter().map(|key| fresh.column(*key));
             let numbers = keys.numbers(&of_key.collect::<Result<Vec<_>, _>>()?, rows)?;
             self.kept.visited += rows as u64;
-            let chunk = Chunk { keys: &numbers, num_keys: keys.len(), times: &fresh.times, args: &args };
+            let (num_keys, times, arrival) = (keys.len(), &fresh.times[..], arrival.as_deref());
+            let chunk = Chunk { keys: &numbers, num_keys, times, arrival, args: &args };
             state.push(&chunk)?;
         }
         // Windows by rows that are full are decided by their last row, the others by the end of the input alone.
@@ -280,7 +348,7 @@ impl WindowRule {
             columns = keys.values(&windows.keys)?;
             columns.push(times_of(windows.starts.clone(), source.time_type())?);
             columns.push(times_of(windows.ends.clone(), source.time_type())?);
-            columns.extend(plan.timings(&windows.early));
+            columns.extend(plan.timings(&windows.timings, windows.keys.len()));
             moments = windows.moments();
         }
         columns.extend(windows.measures.iter().cloned());
@@ -299,7 +367,7 @@ impl WindowRule {
 }
 
 /// The rows under a schema that has columns more.
-fn with_columns(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, EngineError> {
+pub(super) fn with_columns(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, EngineError> {
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
         Some(column) => Arc::clone(column),
         None => arrow_array::new_null_array(field.data_type(), batch.num_rows()),

@@ -22,6 +22,7 @@ fn found(
         event_time: Some("ts".into()),
         arrival,
         clock: None,
+        lateness: None,
     };
     let events = reference_sequences(&pattern.clone().normalise(), &input).unwrap();
     let member = |(name, topic, row): &(String, usize, usize)| format!("{name}={}:{row}", topics[*topic].0);
@@ -73,6 +74,7 @@ fn a_column_that_a_topic_lacks_is_null_there() {
         event_time: Some("ts".into()),
         arrival: None,
         clock: None,
+        lateness: None,
     };
     let right = &mut input.topics[1].1;
     right.columns.truncate(2);

@@ -2,10 +2,12 @@
 //!
 //! All of them take rows in order of time, and keep states of aggregates by number, whichever these are. [`tumbling`] windows
 //! follow each other, [`hopping`] ones overlap, [`session`]s end when nothing comes, [`counted`] ones are full (the [`open`] ones of both), and
-//! [`sliding`] ones are of every row, or of every so many. Of [`reported`] ones more is told than what is in them at their end.
+//! [`sliding`] ones are of every row, or of every so many. Of [`reported`] ones more is told than what is in them at their end,
+//! for which there may be [`kept_rows`].
 
 pub(crate) mod counted;
 pub(crate) mod hopping;
+pub(crate) mod kept_rows;
 pub(crate) mod open;
 pub(crate) mod reported;
 pub(crate) mod session;
@@ -16,6 +18,7 @@ use std::any::Any;
 
 use arrow_array::ArrayRef;
 use cepheid_eval::{EvalError, RuleError};
+use cepheid_ir::Timing;
 
 use crate::arena::States;
 use crate::compile::{Column, Slot};
@@ -30,9 +33,9 @@ pub(crate) struct Complete {
     /// None where a window is that of a row.
     pub(crate) starts: Vec<i64>,
     pub(crate) ends: Vec<i64>,
-    /// When each is reported, and whether that is early; none where all are when they end.
+    /// When each is reported; none where all are when they end.
     pub(crate) moments: Vec<i64>,
-    pub(crate) early: Vec<bool>,
+    pub(crate) timings: Vec<Timing>,
     /// `values[s]`: of slot `s`, one a window.
     pub(crate) values: Vec<ArrayRef>,
 }
@@ -70,6 +73,11 @@ impl Table {
         for (states, args) in self.0.iter_mut().zip(args) {
             states.add_all(slots, &**args, first_row);
         }
+    }
+
+    /// Adds the rows of states of `from` to these, those of `of[i]` behind those of `into[i]`.
+    fn join(&mut self, into: &[u32], from: &Self, of: &[u32]) {
+        self.0.iter_mut().zip(&from.0).for_each(|(states, from)| states.join(into, &**from, of));
     }
 
     /// Some of them, in this order.
@@ -149,6 +157,12 @@ impl Renumbered {
     /// Renumbers the keys that something is of.
     pub(crate) fn rename<'a>(&self, keys: impl IntoIterator<Item = &'a mut u32>) {
         keys.into_iter().for_each(|key| *key = self.of[*key as usize]);
+    }
+
+    /// Visits what is kept of keys that are forgotten.
+    pub(crate) fn each_forgotten<T>(&self, by_key: &mut [T], visit: impl FnMut(&mut T)) {
+        let forgotten = by_key.iter_mut().zip(&self.kept).filter(|(_, kept)| !**kept);
+        forgotten.map(|(own, _)| own).for_each(visit);
     }
 
     /// Leaves what is kept by key.

@@ -1,25 +1,29 @@
-//! Windows of a grid, and sessions, that are reported before they end, or though no row is in them.
+//! Windows of a grid, and sessions, that are reported before they end, though no row is in them, or again when rows come late.
 //!
 //! Every window of a key has a state of its own, whether it overlaps others or not: what is asked for between two ends is asked
 //! of that. What happens, happens at *moments*: a window ends, a window without rows would have, the clock of early reports
-//! strikes. Those up to the time of a row come before it, so that it makes no difference how rows are cut.
+//! strikes. Those up to the time of a row come before it, so that it makes no difference how rows are cut. A late row comes
+//! when the clock stands where it does; the states of its windows are made anew, as it has its place among the rows they have.
 //!
 //! - Time: O(w) a row that is in w windows; O(log s) a window with s ends ahead; O(1) a report, and O(k log k) for k keys without
-//!   rows in a window.
-//! - Space: a state and 64 bytes for each open window, 32 bytes a key, and 24 more where empty windows are reported.
+//!   rows in a window. A late row in w windows: O(w r) for r rows in each.
+//! - Space: a state and 64 bytes for each open window, 32 bytes a key, and 24 more where empty windows are reported;
+//!   where late rows are taken, the rows of windows that may be reported again ([`KeptRows`]).
+
+mod saved;
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 
-use cepheid_ir::{Early, Frame, Reports};
+use cepheid_ir::{Early, Frame, Reports, Timing};
 
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
+use crate::frames::kept_rows::KeptRows;
 use crate::frames::open::OpenWindows;
 use crate::frames::tumbling::start_before;
 use crate::frames::{Complete, Renumbered, Table, of_rows};
-use crate::saved::{SavedFrame, SavedReported};
-use crate::state::Chunk;
+use crate::state::{Arrival, Chunk};
 
 /// Most reports at once: the windows of a key between two rows that are far apart are as many as there are steps.
 const REPORTS_MAX: usize = 1 << 24;
@@ -46,6 +50,9 @@ pub(crate) struct Reported {
     last_rows: Vec<Option<LastRow>>,
     /// The next end of a window of the grid, while there are such rows.
     empty_end: Option<i64>,
+    /// Rows of windows that may be reported again, and the time up to which none that ended is.
+    kept: Option<KeptRows>,
+    nothing_until: Option<i64>,
     /// Reports, and the states of those with rows, each with the report's place.
     found: Complete,
     told: Table,
@@ -71,10 +78,10 @@ struct More {
     fresh: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct LastRow {
     time: i64,
-    /// Its number among all rows.
+    /// What tells it apart from others of its time.
     number: u64,
 }
 
@@ -86,7 +93,7 @@ struct Telling {
     end: i64,
     /// When it is told.
     moment: i64,
-    early: bool,
+    timing: Timing,
 }
 
 impl Reported {
@@ -105,6 +112,8 @@ impl Reported {
             grid,
             reports,
             told: windows.table.none(),
+            kept: reports.late_ns.map(|_| KeptRows::new(&windows.table)),
+            nothing_until: None,
             windows,
             more: vec![],
             open: vec![],
@@ -128,49 +137,131 @@ impl Reported {
             self.last_rows.resize(rows.num_keys, None);
         }
         let args = self.windows.table.args(&rows.args.of)?;
+        let mut kept_at = vec![];
+        if let (Some(kept), Some(_)) = (&mut self.kept, rows.arrival) {
+            kept.grow(rows.num_keys);
+            kept_at = kept.add_states(rows.keys.len(), &args);
+        }
         for (row, (key, time)) in rows.keys.iter().zip(rows.times).enumerate() {
-            if self.next_moment(true).is_some_and(|moment| moment <= *time) {
+            let alone = || Arrival { at: *time, number: first + row as u64 };
+            let arrival = rows.arrival.map_or_else(alone, |arrival| arrival[row]);
+            if self.next_moment(true).is_some_and(|moment| moment <= arrival.at) {
                 self.fold(rows, &args)?;
-                self.pass(*time, true);
+                self.pass(arrival.at, true);
                 if self.too_many {
                     return Ok(());
                 }
+            }
+            if let (Some(kept), Some(place)) = (&mut self.kept, kept_at.get(row)) {
+                kept.insert(*key, *time, arrival.number, *place);
+            }
+            self.see(*key, *time, arrival);
+            if arrival.at > *time {
+                // Its windows are made anew: all rows before it are to be in their states.
+                self.fold(rows, &args)?;
+                self.take_late(*key, *time, arrival.at);
+                continue;
             }
             self.open_windows(*key, *time);
             if self.too_many {
                 return Ok(());
             }
-            if let (Some(Early::EveryNs(every)), None) = (self.reports.early, self.tick) {
-                // The whole multiple behind the row; none if that is not within 64 bits, and then no window lasts until it.
-                let (time, every) = (i128::from(*time), i128::from(every));
-                self.tick = i64::try_from((time.div_euclid(every) + 1) * every).ok();
-            }
             let mut due = vec![];
-            for place in &self.open[*key as usize] {
-                self.windows.extend(*place, *time);
-                self.slots.push(*place);
+            for number in 0..self.open[*key as usize].len() {
+                let place = self.open[*key as usize][number];
+                self.windows.extend(place, *time);
+                self.slots.push(place);
                 self.row_of.push(row as u32);
-                let more = &mut self.more[*place as usize];
-                more.rows += 1;
+                let rows_so_far = &mut self.more[place as usize].rows;
+                *rows_so_far += 1;
                 match self.reports.early {
-                    Some(Early::Rows(every)) if more.rows.is_multiple_of(every) => due.push(*place),
-                    Some(Early::EveryNs(_)) if !more.fresh && self.tick.is_some() => {
-                        more.fresh = true;
-                        self.touched.push(*place);
-                    }
-                    _ => {}
+                    Some(Early::Rows(every)) if rows_so_far.is_multiple_of(every) => due.push(place),
+                    _ => self.touch(place),
                 }
             }
             if !due.is_empty() || self.slots.len() >= UNFOLDED_MAX {
                 self.fold(rows, &args)?;
-                self.tell(&due, *time, true);
-            }
-            if let Some(last) = self.last_rows.get_mut(*key as usize) {
-                *last = Some(LastRow { time: *time, number: first + row as u64 });
-                self.empty_end = self.empty_end.or_else(|| self.end_after(*time));
+                self.tell(&due, *time, Timing::Early);
             }
         }
         self.fold(rows, &args)
+    }
+
+    /// A row of a key comes: when the clock of early reports strikes next, and what windows without rows follow.
+    fn see(&mut self, key: u32, time: i64, arrival: Arrival) {
+        if let (Some(Early::EveryNs(every)), None) = (self.reports.early, self.tick) {
+            // The whole multiple behind the row; none if that is not within 64 bits, and then no window lasts until it.
+            let (at, every) = (i128::from(arrival.at), i128::from(every));
+            self.tick = i64::try_from((at.div_euclid(every) + 1) * every).ok();
+        }
+        let end = self.end_after(arrival.at);
+        if let Some(last) = self.last_rows.get_mut(key as usize) {
+            let own = LastRow { time, number: arrival.number };
+            *last = (*last).max(Some(own));
+            self.empty_end = self.empty_end.or(end);
+        }
+    }
+
+    /// A window has a row that no report knows of.
+    fn touch(&mut self, place: u32) {
+        let more = &mut self.more[place as usize];
+        if !more.fresh && self.tick.is_some() && matches!(self.reports.early, Some(Early::EveryNs(_))) {
+            more.fresh = true;
+            self.touched.push(place);
+        }
+    }
+
+    /// Puts a late row, which is among those that are kept, to its windows: those that have ended are reported again.
+    fn take_late(&mut self, key: u32, time: i64, clock: i64) {
+        let (Grid::Time { size, every, offset }, Some(span)) = (self.grid, self.reports.late_ns) else {
+            unreachable!("only windows of a grid take late rows")
+        };
+        let mut start = start_before(i128::from(time) - i128::from(size), every, offset) + i128::from(every);
+        while start <= i128::from(time) {
+            let begin = i64::try_from(start).expect("windows of rows begin within 64 bits");
+            start += i128::from(every);
+            let end = begin + size;
+            if end > clock {
+                self.make_anew(key, begin, end);
+            } else if i128::from(clock) < i128::from(end) + i128::from(span)
+                && self.nothing_until.is_none_or(|until| end > until)
+            {
+                let kept = self.kept.as_ref().expect("late rows are taken");
+                let state = self.told_of.len();
+                self.told.grow(state + 1);
+                kept.join_into(&mut self.told, state as u32, key, begin, end);
+                self.told_of.push(self.found.keys.len() as u32);
+                self.add(Telling { key, start: begin, end, moment: clock, timing: Timing::Late });
+                self.too_many |= self.found.keys.len() > REPORTS_MAX;
+            }
+        }
+    }
+
+    /// Makes the state of a window anew that goes on, of the rows that are kept.
+    fn make_anew(&mut self, key: u32, start: i64, end: i64) {
+        let open = &self.open[key as usize];
+        let at = open.partition_point(|place| self.windows.at(*place).start < start);
+        let known = open.get(at).copied().filter(|place| self.windows.at(*place).start == start);
+        let place = known.unwrap_or_else(|| {
+            let place = self.open_window(key, start, start, end);
+            self.open[key as usize].insert(at, place);
+            place
+        });
+        self.more[place as usize].rows += 1;
+        self.touch(place);
+        let table = &mut self.windows.table;
+        table.grow(self.more.len());
+        table.reset(&[place]);
+        self.kept.as_ref().expect("late rows are taken").join_into(table, place, key, start, end);
+    }
+
+    /// Opens a window, and gives its place.
+    fn open_window(&mut self, key: u32, start: i64, last: i64, end: i64) -> u32 {
+        let place = self.windows.open(key, start, last);
+        self.more.resize(self.more.len().max(place as usize + 1), More::default());
+        self.more[place as usize] = More::default();
+        self.ends.entry(end).or_default().push(place);
+        place
     }
 
     /// Opens the windows of a key that begin with a row.
@@ -194,10 +285,7 @@ impl Reported {
                 return;
             }
             let begin = i64::try_from(start).expect("windows of rows begin within 64 bits");
-            let place = self.windows.open(key, begin, time);
-            self.more.resize(self.more.len().max(place as usize + 1), More::default());
-            self.more[place as usize] = More::default();
-            self.ends.entry(begin + end_of).or_default().push(place);
+            let place = self.open_window(key, begin, time, begin + end_of);
             self.open[key as usize].push_back(place);
             start += i128::from(every);
         }
@@ -285,8 +373,8 @@ impl Reported {
                 !goes_on
             });
         }
-        let places = self.windows.in_order(places.into_iter());
-        self.tell(&places, moment, false);
+        self.put_in_order(&mut places);
+        self.tell(&places, moment, Timing::OnTime);
         for place in &places {
             // Windows of a key end in the order in which they begin.
             let oldest = self.open[self.windows.key(*place) as usize].pop_front();
@@ -305,12 +393,12 @@ impl Reported {
             self.last_rows.iter_mut().for_each(|last| *last = last.filter(goes_on));
         }
         let by_key = self.last_rows.iter().zip(0..);
-        let mut idle: Vec<(u64, u32)> = by_key
-            .filter_map(|(last, key)| Some((last.filter(|last| i128::from(last.time) < start)?.number, key)))
+        let mut idle: Vec<(LastRow, u32)> = by_key
+            .filter_map(|(last, key)| Some((last.filter(|last| i128::from(last.time) < start)?, key)))
             .collect();
         idle.sort_unstable();
         for (_, key) in idle {
-            self.add(Telling { key, start: moment - size, end: moment, moment, early: false });
+            self.add(Telling { key, start: moment - size, end: moment, moment, timing: Timing::OnTime });
         }
         let go_on = self.last_rows.iter().any(Option::is_some);
         self.empty_end = if go_on { moment.checked_add(every) } else { None };
@@ -320,8 +408,8 @@ impl Reported {
     fn strike(&mut self, moment: i64) {
         let mut places = std::mem::take(&mut self.touched);
         places.retain(|place| std::mem::take(&mut self.more[*place as usize].fresh));
-        places.sort_unstable_by_key(|place| (self.end_of(*place), self.windows.at(*place).number));
-        self.tell(&places, moment, true);
+        places.sort_unstable_by_key(|place| (self.end_of(*place), self.order(*place)));
+        self.tell(&places, moment, Timing::Early);
         self.tick = None;
     }
 
@@ -334,12 +422,26 @@ impl Reported {
         }
     }
 
-    fn tell(&mut self, places: &[u32], moment: i64, early: bool) {
+    /// Where a window stands among others: they are in the order of their first rows. One that a late row began has no number
+    /// that says so.
+    fn order(&self, place: u32) -> (i64, u64, i64) {
+        let window = self.windows.at(place);
+        let first =
+            self.kept.as_ref().and_then(|kept| kept.first_from(self.windows.key(place), window.start));
+        let (time, number) = first.unwrap_or((i64::MIN, window.number));
+        (time, number, window.start)
+    }
+
+    fn put_in_order(&self, places: &mut [u32]) {
+        places.sort_unstable_by_key(|place| self.order(*place));
+    }
+
+    fn tell(&mut self, places: &[u32], moment: i64, timing: Timing) {
         for place in places {
             self.told_of.push(self.found.keys.len() as u32);
             let window = self.windows.at(*place);
             let (key, start) = (self.windows.key(*place), window.start);
-            self.add(Telling { key, start, end: self.end_of(*place), moment, early });
+            self.add(Telling { key, start, end: self.end_of(*place), moment, timing });
         }
         self.windows.append_to(&mut self.told, places);
     }
@@ -349,12 +451,16 @@ impl Reported {
         self.found.starts.push(telling.start);
         self.found.ends.push(telling.end);
         self.found.moments.push(telling.moment);
-        self.found.early.push(telling.early);
+        self.found.timings.push(telling.timing);
     }
 
     /// No row before `time` comes any more.
     pub(crate) fn advance(&mut self, time: i64) {
         self.pass(time, true);
+        let from = self.kept_from(time);
+        if let Some(kept) = &mut self.kept {
+            kept.forget_before(from);
+        }
     }
 
     /// No row comes any more. `clock`: how far windows without rows are reported.
@@ -363,6 +469,16 @@ impl Reported {
             self.pass(clock, true);
         }
         self.pass(i64::MAX, false);
+        if let Some(kept) = &mut self.kept {
+            // What comes after all begins anew.
+            kept.clear();
+            self.nothing_until = self.nothing_until.max(clock.map(|clock| clock.saturating_add(1)));
+        }
+    }
+
+    /// Has it report nothing again that ended up to a time: there may have been rows that it does not know of.
+    pub(crate) fn begin_behind(&mut self, time: Option<i64>) {
+        self.nothing_until = time;
     }
 
     /// Whether more reports may be made at once than can be when rows of these times come, and no more before `until`.
@@ -382,6 +498,12 @@ impl Reported {
         let keys = (self.last_rows.len() + times.len()) as i128;
         // Each is reported at its end, and early once for a row at most, or for those before.
         2 * (rows * in_windows + open) + steps * keys > REPORTS_MAX as i128
+    }
+
+    /// From which time on rows are kept when the clock stands at this.
+    fn kept_from(&self, time: i64) -> i64 {
+        let Grid::Time { size, .. } = self.grid else { return time };
+        time.saturating_sub(size).saturating_sub(self.reports.late_ns.unwrap_or(0))
     }
 
     pub(crate) fn has_complete(&self) -> bool {
@@ -410,77 +532,21 @@ impl Reported {
         Ok(Complete { values, ..std::mem::take(&mut self.found) })
     }
 
-    pub(crate) fn save(&self) -> Option<SavedFrame> {
-        let places = self.windows.in_order(self.open.iter().flatten().copied());
-        let saved = |place: &u32| {
-            let (window, more) = (self.windows.at(*place), self.more[*place as usize]);
-            let key = self.windows.key(*place);
-            SavedReported { key, start: window.start, last: window.last, rows: more.rows, fresh: more.fresh }
-        };
-        Some(SavedFrame::Reported {
-            windows: places.iter().map(saved).collect(),
-            table: self.windows.table.some(&places).save(&[])?,
-            tick: self.tick,
-            last_rows: self.last_rows.iter().map(|last| last.map(|last| (last.time, last.number))).collect(),
-            empty_end: self.empty_end,
-        })
-    }
-
-    pub(crate) fn load(&mut self, saved: SavedFrame, num_keys: usize) -> Option<()> {
-        let SavedFrame::Reported { windows, table, tick, last_rows, empty_end } = saved else {
-            return None;
-        };
-        self.windows.table.load(&table, windows.len(), &[])?;
-        self.open.resize(num_keys, VecDeque::new());
-        for SavedReported { key, start, last, rows, fresh } in windows {
-            let own = self.open.get(key as usize)?;
-            let behind = own.back().is_none_or(|place| self.windows.at(*place).start < start);
-            let end = match self.grid {
-                Grid::Time { size, every, offset } => {
-                    let on_grid = start_before(i128::from(start), every, offset) == i128::from(start);
-                    start.checked_add(size).filter(|end| on_grid && behind && last < *end)?
-                }
-                Grid::Session { gap } => last.checked_add(gap).filter(|_| own.is_empty())?,
-            };
-            if last < start || rows == 0 {
-                return None;
-            }
-            let place = self.windows.open(key, start, last);
-            self.more.push(More { rows, fresh });
-            self.open[key as usize].push_back(place);
-            self.ends.entry(end).or_default().push(place);
-            if fresh {
-                self.touched.push(place);
-            }
-        }
-        let strikes =
-            |tick: i64| matches!(self.reports.early, Some(Early::EveryNs(every)) if tick % every == 0);
-        if tick.is_some_and(|tick| !strikes(tick)) || (tick.is_none() && !self.touched.is_empty()) {
-            return None;
-        }
-        if last_rows.len() > if self.reports.empty.is_some() { num_keys } else { 0 } {
-            return None;
-        }
-        let last_row = |(time, number)| LastRow { time, number };
-        self.last_rows = last_rows.into_iter().map(|last| last.map(last_row)).collect();
-        let on_grid = |end: i64| end.checked_sub(1).and_then(|before| self.end_after(before)) == Some(end);
-        let newest = self.last_rows.iter().flatten().map(|last| last.time).max();
-        if empty_end.is_some_and(|end| newest.is_none_or(|newest| newest >= end) || !on_grid(end)) {
-            return None;
-        }
-        (self.tick, self.empty_end) = (tick, empty_end);
-        Some(())
-    }
-
-    pub(crate) fn keys_kept(&self, kept: &mut [bool]) {
+    pub(crate) fn keys_kept(&self, kept: &mut [bool], before: Option<i64>) {
         kept.iter_mut().zip(&self.open).for_each(|(kept, open)| *kept = !open.is_empty());
         kept.iter_mut().zip(&self.last_rows).for_each(|(kept, last)| *kept |= last.is_some());
+        if let Some(rows) = &self.kept {
+            rows.keys_kept(kept, before.map(|time| self.kept_from(time)));
+        }
     }
 
     pub(crate) fn renumber(&mut self, keys: &Renumbered) {
         self.windows.renumber(self.open.iter().flatten().copied(), keys);
         keys.retain(&mut self.open);
         keys.retain(&mut self.last_rows);
+        if let Some(kept) = &mut self.kept {
+            kept.renumber(keys);
+        }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -494,5 +560,6 @@ impl Reported {
             + by_key
             + by_end
             + self.last_rows.capacity() * size_of::<Option<LastRow>>()
+            + self.kept.as_ref().map_or(0, KeptRows::bytes)
     }
 }
