@@ -127,6 +127,7 @@ class Engine:
         future_ns: int | None,
         threads: int | None,
         memory_limit: int | None,
+        ids: bool,
     ) -> Engine:
         """An engine that has seen nothing.
 

@@ -20,7 +20,7 @@ from cepheid.errors import PatternError
 from cepheid.expr import Expr
 from cepheid.literal import duration_ns
 from cepheid.nodes import Node
-from cepheid.options import checked_count
+from cepheid.options import checked_count, checked_flag
 from cepheid.rule_data import checked_row_node, source_data
 
 __all__ = ["NO_METHOD", "Anomaly", "AnomalyBuilder", "anomaly"]
@@ -242,9 +242,7 @@ class AnomalyBuilder(AnomalyData):
         return self._judged("seasonal", {**parameters, "warm_up": _count(warm_up, "warm_up")}, learn_anomalies)
 
     def _judged(self, method: str, parameters: dict[str, Any], learn_anomalies: Any = True) -> Anomaly:
-        if not isinstance(learn_anomalies, bool):
-            raise TypeError(f"learn_anomalies is True or False, not {type(learn_anomalies).__name__}")
-        if not learn_anomalies:
+        if not checked_flag(learn_anomalies, "learn_anomalies"):
             parameters = {**parameters, "learn_anomalies": False}
         return Anomaly._of({**self._data, "method": {method: parameters}})
 

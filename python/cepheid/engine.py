@@ -27,7 +27,7 @@ from cepheid.engine_options import (
 from cepheid.engine_stats import EngineStats, stats_of
 from cepheid.errors import CepheidError, SchemaError
 from cepheid.event_time import time_ns
-from cepheid.options import checked_count
+from cepheid.options import checked_count, checked_flag
 from cepheid.pictures import Pictured
 from cepheid.predicate import UserPredicate
 from cepheid.processors import Function, Processor, processor
@@ -74,6 +74,13 @@ class Engine(Pictured):
         clock: Gives the time for that: a function that returns a datetime. None: the system's clock.
         topics: The order in which rows of equal time go, of different topics; by default that in which the rules name
             them.
+        ids: Whether derived events say which they are and what they come of, in three columns of text in front of the
+            others, named as in CloudEvents. ``id``: a hash of the rule's version and of the ids of the events that it
+            was made of, so that the same input gives the same; of a row of several that a match reports, that and its
+            number. ``causationid``: the id of the event that decided it, the last of those; null where there is none,
+            or a processor made it. ``correlationid``: that of the event that decided it, or the id of that, if it has
+            none. The id of a row that is pushed is its column ``id``, or ``topic#ordinal``. A rule that reports a
+            column of one of these names keeps its own.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -118,6 +125,7 @@ class Engine(Pictured):
         future: Span | None = "1h",
         clock: Callable[[], dt.datetime] | None = None,
         topics: Sequence[str] = (),
+        ids: bool = False,
     ) -> None:
         compiled = _compiled(rules)
         self._pushers = []
@@ -132,6 +140,7 @@ class Engine(Pictured):
             future_ns=optional_span_ns(future, "future"),
             threads=checked_count(threads, "threads"),
             memory_limit=memory_bytes(memory_limit),
+            ids=checked_flag(ids, "ids"),
         )
 
         self._input = _stream_input(self._native, compiled)

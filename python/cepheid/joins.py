@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cepheid.building import checked_name
-from cepheid.columns import ref
+from cepheid.columns import col, ref
 from cepheid.errors import PatternError
 from cepheid.event_time import span_ns
 from cepheid.expr import Expr
@@ -23,7 +23,7 @@ def interval_join(
     left: str,
     right: str,
     *,
-    on: str | Iterable[str],
+    on: str | Iterable[str] | Mapping[str, str],
     after: Span = "0s",
     before: Span = "0s",
     left_columns: Iterable[str] = (),
@@ -31,10 +31,11 @@ def interval_join(
 ) -> Pattern:
     """Every pair of an event of one topic and one of another that have equal keys and are near in time.
 
-    A pair is one where ``left.time - before <= right.time <= left.time + after``. Keys that are NULL are equal to each
-    other, as those of `Pattern.partition_by` are. It is a pattern as any other, for `cepheid.match` and for an engine,
-    which reports a pair with its later event and forgets an event once no other can be near enough; `Matches.rows`
-    tells which events a pair is made of (``left`` and ``right``, or ``earlier_right`` and ``later_left``).
+    A pair is one where ``left.time - before <= right.time <= left.time + after``. Keys of one name that are NULL are
+    equal to each other, as those of `Pattern.partition_by` are; of keys of two names NULL equals nothing. It is a
+    pattern as any other, for `cepheid.match` and for an engine, which reports a pair with its later event and forgets
+    an event once no other can be near enough; `Matches.rows` tells which events a pair is made of (``left`` and
+    ``right``, or ``earlier_right`` and ``later_left``).
 
     Time: as for all matches of two steps, O(1) a row by key, and a pair. Space: the events of the last
     ``max(before, after)``, by key.
@@ -42,7 +43,8 @@ def interval_join(
     Args:
         left: The one topic.
         right: The other.
-        on: The columns of the key, which both topics have, under one name and in one type.
+        on: The columns of the key, which both topics have in one type: their names, or a mapping of the names that they
+            have in the left topic to those in the right. Of a key of two names the left one is reported.
         after: How far behind its left event a right one may be.
         before: How far in front of it.
         left_columns: Columns of the left topic to report, beside the key.
@@ -70,25 +72,31 @@ def interval_join(
             code="invalid-clause",
             context="interval_join",
         )
-    keys = _names(on, "on")
-    if not keys:
+    pairs_of_keys = dict(on) if isinstance(on, Mapping) else {name: name for name in _names(on, "on")}
+    _names(pairs_of_keys.values(), "on")
+    if not _names(pairs_of_keys, "on"):
         raise PatternError("interval_join(): on names one column at least", code="invalid-clause", context="on")
+    keys = [name for name, other in pairs_of_keys.items() if name == other]
+    renamed = {name: other for name, other in pairs_of_keys.items() if name != other}
     # Bounds of patterns leave their end out; an event at the very end is near enough.
     after_ns, before_ns = span_ns(after, "after") + 1, span_ns(before, "before") + 1
     # Which of two events of one time comes first is said by the order of topics: either may.
-    right_behind = event("left", topic=left).then_any(event("right", topic=right))
-    left_behind = event("earlier_right", topic=right).then_any(event("later_left", topic=left))
+    is_right = [col(other) == ref("left")[name] for name, other in renamed.items()]
+    is_left = [col(name) == ref("earlier_right")[other] for name, other in renamed.items()]
+    right_behind = event("left", topic=left).then_any(event("right", *is_right, topic=right))
+    left_behind = event("earlier_right", topic=right).then_any(event("later_left", *is_left, topic=left))
     pairs = right_behind.within(f"{after_ns}ns") | left_behind.within(f"{before_ns}ns")
-    joined = pairs.partition_by(*keys).within(f"{max(after_ns, before_ns)}ns").matches("all")
-    of_left = {
-        name: coalesce(ref("left")[name], ref("later_left")[name]) for name in _names(left_columns, "left_columns")
-    }
-    if repeated := [name for name in (*of_left, *_names(right_columns, "right_columns")) if name in keys]:
+    by_key = pairs.partition_by(*keys) if keys else pairs
+    joined = by_key.within(f"{max(after_ns, before_ns)}ns").matches("all")
+    reported_left = _names(left_columns, "left_columns")
+    taken = [name for name in reported_left if name in pairs_of_keys]
+    if repeated := [*taken, *(name for name in _names(right_columns, "right_columns") if name in keys)]:
         raise PatternError(
             f"interval_join() reports `{repeated[0]}` anyway, as a column of the key; leave it out",
             code="measure-name-taken",
             context="on",
         )
+    of_left = {name: coalesce(ref("left")[name], ref("later_left")[name]) for name in (*renamed, *reported_left)}
     of_right: dict[str, Expr] = {}
     for name in _names(right_columns, "right_columns"):
         reported = f"{name}_right" if name in of_left else name

@@ -6,7 +6,14 @@ from typing import Any
 
 from cepheid.errors import PatternError
 
-__all__ = ["checked_count"]
+__all__ = ["checked_count", "checked_flag"]
+
+
+def checked_flag(value: Any, what: str) -> bool:
+    """True or False, and nothing that could be taken for either."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{what} is True or False, not {type(value).__name__}")
+    return value
 
 
 def checked_count(value: Any, what: str) -> int | None:

@@ -28,7 +28,7 @@ def rules() -> dict[str, cep.Pattern]:
 
 
 def rules_of(version: str) -> dict[str, cep.Pattern | cep.Window]:
-    """Since version 2 there are step lists and windows."""
+    """Since version 2 there are step lists and windows, since version 3 ids, and windows that take late rows."""
     if version == "v1":
         return rules()
     order, paid = event("order", col.kind == "order"), event("paid", col.kind == "paid")
@@ -44,6 +44,8 @@ def rules_of(version: str) -> dict[str, cep.Pattern | cep.Window]:
         "counted": asked.rows(2),
         "overlapping": asked.rows(3, every=2),
     }
+    if version == "v3":
+        windows["late_rows"] = asked.tumbling("5m").early(every="2m").with_empty(for_="10m").with_late(for_="1h")
     return {**rules(), "pairs": pairs, "by_rows": by_rows, **windows}
 
 
@@ -59,8 +61,11 @@ AFTER = [row(7, 1, 700.0, "paid"), row(12, 2, 96.0, "order"), row(13, 3, 99.0, "
 
 
 def engine_before(version: str) -> cep.Engine:
-    engine = cep.Engine(rules_of(version), event_time="ts", lateness="3m", future=None, threads=2)
+    engine = cep.Engine(rules_of(version), event_time="ts", lateness="3m", future=None, threads=2, ids=version == "v3")
     engine.push(BEFORE)
+    if version == "v3":
+        # Late, of a window that goes on and of one that has ended.
+        engine.push([row(5, 3, 6.0, "order"), row(4, 3, 7.0, "other")])
     return engine
 
 
@@ -73,7 +78,7 @@ def ending(engine: cep.Engine) -> dict[str, list[dict[str, object]]]:
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("version", ["v1", "v2", "v3"])
 def test_a_snapshot_of_every_version_goes_on_where_it_stood(version: str, threads: int) -> None:
     saved = (FOLDER / version / "engine.snapshot").read_bytes()
     expected = ending(engine_before(version))
@@ -81,5 +86,5 @@ def test_a_snapshot_of_every_version_goes_on_where_it_stood(version: str, thread
     engine = cep.Engine.restore(saved, rules_of(version), threads=threads)
     strategies = {rule.name: rule.strategy for rule in engine.stats().rules}
     assert all((strategies[name] == "step lists") == (name in ("pairs", "by_rows")) for name in strategies)
-    assert list(strategies.values()).count("windows") == (0 if version == "v1" else 6)
+    assert list(strategies.values()).count("windows") == {"v1": 0, "v2": 6, "v3": 7}[version]
     assert ending(engine) == expected

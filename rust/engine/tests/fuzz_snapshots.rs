@@ -158,7 +158,12 @@ fn rows(from: i64, count: usize, random: &mut SplitMix64) -> RecordBatch {
 }
 
 fn snapshot(random: &mut SplitMix64) -> Vec<u8> {
-    let options = EngineOptions { event_time: "ts".into(), lateness_ns: Some(5), ..EngineOptions::default() };
+    let options = EngineOptions {
+        event_time: "ts".into(),
+        lateness_ns: Some(5),
+        ids: true,
+        ..EngineOptions::default()
+    };
     let mut engine = Engine::new(rules(), options).expect("good rules");
     engine.push(Some(""), &[rows(0, 60, random)], None).expect("good rows");
     assert_eq!(engine.stats().rules[2].strategy, Strategy::StepLists);

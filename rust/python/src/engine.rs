@@ -114,7 +114,7 @@ fn specs(rules: &[Rule<'_>]) -> Vec<engine::RuleSpec> {
 impl Engine {
     /// An engine that has seen nothing. Spans are in nanoseconds.
     #[new]
-    #[pyo3(signature = (rules, event_time, *, topics, lateness_ns, late, idle_ns, future_ns, threads, memory_limit))]
+    #[pyo3(signature = (rules, event_time, *, topics, lateness_ns, late, idle_ns, future_ns, threads, memory_limit, ids))]
     #[allow(clippy::too_many_arguments, reason = "keywords, of which each is one option")]
     fn new(
         py: Python<'_>,
@@ -127,6 +127,7 @@ impl Engine {
         future_ns: Option<u64>,
         threads: Option<usize>,
         memory_limit: Option<usize>,
+        ids: bool,
     ) -> PyResult<Self> {
         let late = match late {
             "side_output" => LatePolicy::SideOutput,
@@ -144,6 +145,7 @@ impl Engine {
             future_ns,
             threads,
             memory_limit,
+            ids,
             interrupted: Some(interrupted),
         };
         without_gil(py, || Ok(Self::of(engine::Engine::new(rules, options)?)))

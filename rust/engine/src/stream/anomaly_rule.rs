@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, UInt32Array};
 use arrow_schema::SchemaRef;
 use cepheid_anomaly::{Chunk, DetectorPlan, DetectorState, SavedDetector, Verdict};
@@ -13,6 +14,7 @@ use cepheid_matcher::sequence::Moment;
 
 use super::binding::BoundColumns;
 use super::derived::{DerivedTable, Part};
+use super::event_ids::{EventIds, HIDDEN, IdOf};
 use super::row_rule::{CompiledRows, Names, RowKind, RowRule, TimedRows};
 use super::snapshot::refuse;
 use crate::anomalies::judged_columns;
@@ -161,10 +163,22 @@ impl AnomalyRule {
         let mut columns: Vec<ArrayRef> = own.collect::<Result<_, _>>().map_err(EventError::from)?;
         let judged = told.iter().map(|(row, verdict)| (values.value(*row as usize), *verdict));
         columns.extend(judged_columns(plan, judged));
-        let batch = RecordBatch::try_new(Self::reported(&compiled, event_time), columns);
+        let batch = RecordBatch::try_new(self.reported(&compiled, event_time), columns);
+        let mut batch = batch.map_err(EventError::from)?;
+        if self.has_ids() {
+            let hidden =
+                |name: &str| rows.batch.column_by_name(name).expect("rows have ids").as_string::<i32>();
+            let (row_ids, stories) = (hidden(HIDDEN[0]), hidden(HIDDEN[1]));
+            let mut ids = EventIds::default();
+            for (row, _) in &told {
+                let (row, story) = (row_ids.value(*row as usize), stories.value(*row as usize));
+                ids.push(IdOf::new(&self.fingerprint, self.emits()).and(row).text(), Some((row, story)));
+            }
+            batch = ids.add_to(&batch)?;
+        }
         let moment = |(row, _): &(u32, Verdict)| Moment::At { time: rows.times[*row as usize], row: 0 };
         let table = DerivedTable {
-            batch: batch.map_err(EventError::from)?,
+            batch,
             membership: None,
             matches: told.len(),
             strategies: vec![Strategy::Anomalies],

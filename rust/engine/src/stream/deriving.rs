@@ -9,12 +9,13 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Int64Array, RecordBatch};
-use cepheid_event::{EventError, MergedSchema, Table};
+use cepheid_event::{EventError, MergedBatch, MergedSchema, Table};
 use cepheid_ir::RowsPerMatch;
 use cepheid_matcher::sequence::{FoundKind, FoundSequence, FoundSequences};
 
 use super::binding::without_added;
 use super::derived::{DerivedTable, Part};
+use super::event_ids::{EventIds, IdOf, RowIds};
 use super::history::History;
 use super::rule::{Compiled, Rule};
 use crate::error::EngineError;
@@ -57,6 +58,37 @@ impl Section<'_> {
         self.entries.iter().map(|entry| entry.end - entry.start).sum()
     }
 
+    /// The ids of what is reported, row by row. An event that has several rows has its own and their numbers.
+    fn ids(&self, rule: &Rule, ordinals: &[u64], rows: &RowIds, event_of: Option<&[u32]>) -> EventIds {
+        let place = |ordinal: &u64| ordinals.binary_search(ordinal).expect("every row has been gathered");
+        let automaton = &rule.automaton;
+        let of_entry = |entry: &FoundSequence| {
+            let mut id = IdOf::new(&rule.fingerprint, &self.topic);
+            for (row, position) in self.all.rows_of(entry).iter().zip(self.all.places_of(entry)) {
+                let variable = automaton.positions[*position as usize].variable;
+                id = id.and(&automaton.variables[variable as usize]).and(rows.id(place(row)));
+            }
+            (id.text(), self.all.rows_of(entry).last().map(place))
+        };
+        let by_entry: Vec<(String, Option<usize>)> = self.entries.iter().map(of_entry).collect();
+        let cause = |row: &Option<usize>| row.map(|row| (rows.id(row), rows.story(row)));
+        let mut ids = EventIds::default();
+        match event_of {
+            None => by_entry.iter().for_each(|(id, row)| ids.push(id.clone(), cause(row))),
+            Some(event_of) => {
+                let mut last = (u32::MAX, 0);
+                for event in event_of {
+                    last = if last.0 == *event { (*event, last.1 + 1) } else { (*event, 0) };
+                    match by_entry.get(*event as usize) {
+                        Some((id, row)) => ids.push(format!("{id}/{}", last.1), cause(row)),
+                        None => ids.push(String::new(), None),
+                    }
+                }
+            }
+        }
+        ids
+    }
+
     fn into_part(self, table: DerivedTable, event_of: Option<Vec<u32>>) -> Part {
         let order = self.entries.iter().map(|entry| {
             let rows = self.all.rows_of(entry);
@@ -76,6 +108,7 @@ pub(crate) fn derive(
     columns: &MergedSchema,
     history: &History,
     topic_names: &[String],
+    ids: bool,
 ) -> Result<Vec<Part>, EngineError> {
     let mut sections = vec![];
     for (place, all) in found {
@@ -94,8 +127,16 @@ pub(crate) fn derive(
         let alone: Vec<Vec<usize>> = (0..sections.len()).map(|section| vec![section]).collect();
         gathered.tables(&sections, &alone)
     })?;
-    let parts = sections.into_iter().zip(tables);
-    Ok(parts.map(|(section, (table, event_of))| section.into_part(table, event_of)).collect())
+    let mut parts = Vec::with_capacity(sections.len());
+    let row_ids = ids.then(|| RowIds::of(&gathered.rows, columns)).transpose()?;
+    for (section, (mut table, event_of)) in sections.into_iter().zip(tables) {
+        if let Some(row_ids) = &row_ids {
+            let ids = section.ids(&rules[section.rule], &gathered.ordinals, row_ids, event_of.as_deref());
+            table.batch = ids.add_to(&table.batch)?;
+        }
+        parts.push(section.into_part(table, event_of));
+    }
+    Ok(parts)
 }
 
 fn add_sections<'a>(rule: &'a Rule, place: usize, all: &'a FoundSequences, sections: &mut Vec<Section<'a>>) {
@@ -131,6 +172,7 @@ type Derived = (DerivedTable, Option<Vec<u32>>);
 /// The rows of all that was found.
 struct Gathered {
     ordinals: Vec<u64>,
+    rows: MergedBatch,
     labels: Arc<RowLabels>,
     /// By the number of merged columns that rules know.
     tables: Vec<(usize, Table)>,
@@ -163,7 +205,7 @@ impl Gathered {
             topic_of: rows.topic.to_vec(),
             arrival_of: rows.arrival.to_vec(),
         };
-        Ok(Self { ordinals, labels: Arc::new(labels), tables })
+        Ok(Self { ordinals, rows, labels: Arc::new(labels), tables })
     }
 
     /// The table of each section.

@@ -11,6 +11,7 @@ mod binding;
 mod call;
 pub(crate) mod derived;
 mod deriving;
+mod event_ids;
 mod graph;
 mod history;
 mod ipc;
@@ -78,6 +79,8 @@ pub struct EngineOptions {
     pub threads: Option<usize>,
     /// Most bytes of state.
     pub memory_limit: Option<usize>,
+    /// Whether derived events have columns that say which they are and what they come of.
+    pub ids: bool,
     /// Asked now and then; `true` ends a call.
     pub interrupted: Option<fn() -> bool>,
 }
@@ -178,6 +181,7 @@ impl Engine {
             dropped: 0,
             named: 0,
         };
+        engine.stage.ids = engine.options.ids;
         // Known beforehand for their order only: a topic that no rule reads is not waited for.
         for topic in engine.options.topics.clone() {
             engine.buffer.add_source(&topic)?;

@@ -12,6 +12,7 @@ use cepheid_matcher::sequence::Moment;
 use serde::{Deserialize, Serialize};
 
 use super::derived::{DerivedTable, Part};
+use super::event_ids::{EventIds, IdOf};
 use super::ipc::{schema_of, to_ipc};
 use super::snapshot::{differ, paired, refuse};
 use super::stage::Stage;
@@ -194,13 +195,28 @@ impl ProcessorRule {
     }
 
     /// What was given as derived events. `place`: its place among all rules.
-    pub(crate) fn part(&mut self, given: Given, place: usize) -> Part {
+    ///
+    /// # Errors
+    /// What Arrow refuses.
+    pub(crate) fn part(&mut self, given: Given, place: usize, ids: bool) -> Result<Part, EngineError> {
         let events = given.batch.num_rows();
+        let first = self.kept.given;
         self.kept.given += events as u64;
+        let batch = if ids {
+            // Nobody knows which rows an event was made of: it is known by its number.
+            let mut own = EventIds::default();
+            for number in first..self.kept.given {
+                let id = IdOf::new(&self.fingerprint(), self.emits()).and(&number.to_string());
+                own.push(id.text(), None);
+            }
+            own.add_to(&given.batch)?
+        } else {
+            given.batch
+        };
         let order = given.times.iter().map(|time| (Moment::At { time: *time, row: 0 }, None, None)).collect();
         let strategies = vec![Strategy::Processor];
-        let table = DerivedTable { batch: given.batch, membership: None, matches: events, strategies };
-        Part { topic: self.emits().to_owned(), rule: place, table, order, event_of: None }
+        let table = DerivedTable { batch, membership: None, matches: events, strategies };
+        Ok(Part { topic: self.emits().to_owned(), rule: place, table, order, event_of: None })
     }
 
     pub(super) fn save(&self) -> Result<SavedProcessor, EngineError> {

@@ -13,6 +13,7 @@ use cepheid_ir::{ColumnName, Expr, PatternError};
 use serde::{Deserialize, Serialize};
 
 use super::binding::{Binding, BoundColumns};
+use super::event_ids::{RowIds, hidden_fields};
 use super::keys::{SavedKeys, idle_keys, load_keys, save_keys};
 use super::snapshot::{differ, paired, refuse};
 use crate::error::EngineError;
@@ -42,6 +43,10 @@ pub(crate) trait RowKind: Debug {
     fn compile(spec: &Self::Spec, schema: &SchemaRef, event_time: usize) -> Result<Self::Plan, RuleError>;
     fn row_source(plan: &Self::Plan) -> &RowSource;
     fn output(plan: &Self::Plan) -> &SchemaRef;
+    /// Has it report beside what it does what ids of its events are made of, of columns that [`hidden_fields`] names.
+    fn ask_for_ids(_spec: &mut Self::Spec) {}
+    /// Columns that it reports for that alone, behind all others.
+    const HIDDEN: usize = 0;
     /// Whether the time of a row stands behind the key in what is reported.
     fn reports_row_times(plan: &Self::Plan) -> bool;
     /// Whether a row of a time may be of no concern, whatever its values; `None`: all are of concern.
@@ -82,6 +87,8 @@ pub(crate) struct RowRule<K: RowKind> {
     pub(crate) fingerprint: String,
     /// Where the clock stood when it was added.
     since: Option<i64>,
+    /// Whether its events say which they are.
+    ids: bool,
     compiled: Option<Compiled<K>>,
     pub(super) kept: Kept<K::State>,
     /// How it was before the call, if that has to be known.
@@ -149,6 +156,7 @@ impl<K: RowKind> RowRule<K> {
         number: usize,
         event_time: &str,
         since: Option<i64>,
+        ids: bool,
     ) -> Result<Self, EngineError> {
         let (spec, fingerprint) = K::checked(spec)?;
         let names = K::names(&spec);
@@ -164,7 +172,17 @@ impl<K: RowKind> RowRule<K> {
         }
         let name = names.name.cloned().unwrap_or_else(|| format!("rule-{number}"));
         let (compiled, before, compiled_before) = (None, None, None);
-        Ok(Self { name, spec, fingerprint, since, compiled, kept: Kept::default(), before, compiled_before })
+        Ok(Self {
+            name,
+            spec,
+            fingerprint,
+            since,
+            ids,
+            compiled,
+            kept: Kept::default(),
+            before,
+            compiled_before,
+        })
     }
 
     /// Topic of what it reports.
@@ -254,7 +272,13 @@ impl<K: RowKind> RowRule<K> {
         let (topic, keys, exprs) = K::parts(&mut spec);
         let binding = Binding::of_rows(topic, keys, exprs, columns, bound, event_time)?;
         let time = resolve_column(&binding.schema, &binding.event_time, true)?;
-        let plan = K::compile(&spec, &binding.schema, time)?;
+        let mut schema = Arc::clone(&binding.schema);
+        if self.ids {
+            K::ask_for_ids(&mut spec);
+            let fields = schema.fields().iter().cloned().chain(hidden_fields());
+            schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        }
+        let plan = K::compile(&spec, &schema, time)?;
         self.compiled_before.get_or_insert((self.compiled.clone(), self.kept.of_keys.is_some()));
         if self.kept.of_keys.is_none() {
             let fields: Vec<_> = K::row_source(&plan).key_fields().collect();
@@ -284,7 +308,13 @@ impl<K: RowKind> RowRule<K> {
         rows: &MergedBatch,
         columns: &MergedSchema,
     ) -> Result<(TimedRows, Option<Vec<u32>>), EngineError> {
-        let batch = compiled.binding.table_batch(&rows.batch, &rows.topic, &rows.time)?;
+        let mut batch = compiled.binding.table_batch(&rows.batch, &rows.topic, &rows.time)?;
+        if self.ids {
+            let schema = Arc::clone(K::row_source(&compiled.plan).schema());
+            let hidden = RowIds::of(rows, columns)?.hidden();
+            let all = batch.columns().iter().cloned().chain(hidden).collect();
+            batch = RecordBatch::try_new(schema, all).map_err(EventError::from)?;
+        }
         let all = TimedRows { batch, times: rows.time.clone() };
         let own: Vec<bool> =
             (0..columns.num_topics() as u16).map(|topic| self.reads(columns.topic_name(topic))).collect();
@@ -313,12 +343,19 @@ impl<K: RowKind> RowRule<K> {
     pub(crate) fn output(&self, event_time: &str) -> Option<(SchemaRef, DataType)> {
         let compiled = self.compiled.as_ref()?;
         let time = K::row_source(&compiled.plan).time_type().clone();
-        Some((Self::reported(compiled, event_time), time))
+        Some((self.reported(compiled, event_time), time))
     }
 
-    /// The columns of what is reported; the time of a row under the name that it has for the engine.
-    pub(super) fn reported(compiled: &CompiledRows<K::Plan>, event_time: &str) -> SchemaRef {
+    /// Whether its events say which they are.
+    pub(super) fn has_ids(&self) -> bool {
+        self.ids
+    }
+
+    /// The columns of what is reported, ids left out; the time of a row under the name that it has for the engine.
+    pub(super) fn reported(&self, compiled: &CompiledRows<K::Plan>, event_time: &str) -> SchemaRef {
         let output = K::output(&compiled.plan);
+        let own = output.fields().len() - if self.ids { K::HIDDEN } else { 0 };
+        let output = &Arc::new(Schema::new(output.fields()[..own].to_vec()));
         if !K::reports_row_times(&compiled.plan) || compiled.binding.event_time == event_time {
             return Arc::clone(output);
         }

@@ -22,7 +22,7 @@ use crate::plan::{MatchOptions, Matching, Plan, ROWS_A_THREAD_MIN};
 pub(crate) struct Rule {
     pub(crate) name: String,
     pub(crate) pattern: Pattern,
-    automaton: Arc<Automaton>,
+    pub(super) automaton: Arc<Automaton>,
     /// Topics it reads; `None`: all.
     pub(crate) topics: Option<Vec<String>>,
     pub(crate) fingerprint: String,

@@ -224,17 +224,17 @@ impl Engine {
     /// Checks a rule. `number`: which it is, for one without a name.
     pub(super) fn made(&self, rule: RuleSpec, number: usize) -> Result<MadeRule, EngineError> {
         let event_time = &self.options.event_time;
-        let since = self.buffer.clock().complete_before();
+        let (since, ids) = (self.buffer.clock().complete_before(), self.options.ids);
         Ok(match rule {
             RuleSpec::Pattern(pattern) => {
                 let shards = self.options.threads.unwrap_or(1).min(THREADS_MAX);
                 MadeRule::Pattern(Box::new(Rule::new(*pattern, number, event_time, shards)?))
             }
             RuleSpec::Window(window) => {
-                MadeRule::Window(Box::new(WindowRule::new(*window, number, event_time, since)?))
+                MadeRule::Window(Box::new(WindowRule::new(*window, number, event_time, since, ids)?))
             }
             RuleSpec::Anomaly(rule) => {
-                MadeRule::Anomaly(Box::new(AnomalyRule::new(*rule, number, event_time, since)?))
+                MadeRule::Anomaly(Box::new(AnomalyRule::new(*rule, number, event_time, since, ids)?))
             }
             RuleSpec::Processor(processor) => {
                 MadeRule::Processor(Box::new(ProcessorRule::new(processor, number)))
@@ -424,6 +424,7 @@ impl Engine {
         }
         while self.levels.len() < level {
             let mut next = Level::default();
+            next.stage.ids = self.options.ids;
             next.add_topics(&self.options.topics)?;
             self.levels.push(next);
         }

@@ -3,7 +3,7 @@
 //! A snapshot is a head (eight letters, the version, the length of what follows when unpacked, and its checksum) and a
 //! body (postcard, packed with zstd): the settings, the rows that wait, the rows that runs still need, and the runs of
 //! each rule, or its step lists, by key; of windows and anomaly rules what they keep, of processors what columns they give. Rows are Arrow IPC. What runs remember of their rows is not in it: it follows from
-//! these. Version 1 knew no step lists and no windows.
+//! these. Version 1 knew no step lists and no windows, version 2 no ids.
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ use crate::error::EngineError;
 
 const LETTERS: &[u8; 8] = b"CEPHSNAP";
 /// The newest version, and the one that is written.
-const SNAPSHOT_VERSION: u32 = 2;
+const SNAPSHOT_VERSION: u32 = 3;
 /// The oldest version that is read.
 const OLDEST_VERSION: u32 = 1;
 const HEAD_BYTES: usize = 8 + 4 + 8 + 32;
@@ -56,6 +56,12 @@ struct Body {
     schema_order: Vec<u16>,
     topics: Vec<SavedTopic>,
     kept: SavedHistory,
+}
+
+/// What has come behind since version 2.
+#[derive(Default, Serialize, Deserialize)]
+struct SavedMore {
+    ids: bool,
 }
 
 /// Rows that runs need: their places (as differences), and the rows.
@@ -187,7 +193,8 @@ impl Engine {
             passed_on,
             order: self.order.clone(),
         };
-        let plain = postcard::to_stdvec(&(body, saved)).expect("plain data can be written");
+        let more = SavedMore { ids: self.options.ids };
+        let plain = postcard::to_stdvec(&(body, saved, more)).expect("plain data can be written");
         let packed = zstd::bulk::compress(&plain, 3).expect("memory can be written to");
         let mut bytes = Vec::with_capacity(HEAD_BYTES + packed.len());
         bytes.extend_from_slice(LETTERS);
@@ -210,7 +217,7 @@ impl Engine {
         memory_limit: Option<usize>,
         interrupted: Option<fn() -> bool>,
     ) -> Result<Self, EngineError> {
-        let (body, rules_saved) = unpacked(bytes)?;
+        let (body, rules_saved, more) = unpacked(bytes)?;
         let late = match body.late {
             0 => LatePolicy::SideOutput,
             1 => LatePolicy::Drop,
@@ -226,6 +233,7 @@ impl Engine {
             future_ns: body.future_ns,
             threads,
             memory_limit,
+            ids: more.ids,
             interrupted,
         };
         let mut engine = Self::new(rules, options)?;
@@ -483,7 +491,7 @@ impl Rule {
     }
 }
 
-fn unpacked(bytes: &[u8]) -> Result<(Body, SavedRules), EngineError> {
+fn unpacked(bytes: &[u8]) -> Result<(Body, SavedRules, SavedMore), EngineError> {
     if bytes.len() < HEAD_BYTES || &bytes[..8] != LETTERS {
         return refuse("it does not begin like one");
     }
@@ -516,8 +524,12 @@ fn unpacked(bytes: &[u8]) -> Result<(Body, SavedRules), EngineError> {
             let patterns: Vec<SavedRule> = rules.into_iter().map(of_runs).collect();
             let order = patterns.iter().map(|rule| rule.name.clone()).collect();
             let sources = SavedStage { patterns, windows: vec![], anomalies: vec![], processors: vec![] };
-            ((body, SavedRules { sources, levels: vec![], passed_on: vec![], order }), rest)
+            let rules = SavedRules { sources, levels: vec![], passed_on: vec![], order };
+            ((body, rules, SavedMore::default()), rest)
         })
+    } else if version == 2 {
+        let read = postcard::take_from_bytes(&plain);
+        read.map(|((body, rules), rest)| ((body, rules, SavedMore::default()), rest))
     } else {
         postcard::take_from_bytes(&plain)
     };

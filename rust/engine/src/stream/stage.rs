@@ -14,6 +14,7 @@ use super::anomaly_rule::AnomalyRule;
 use super::binding::BoundColumns;
 use super::derived::{Part, TopicEvents, by_topic, same_columns};
 use super::deriving::derive;
+use super::event_ids::with_ids;
 use super::graph::TopicUses;
 use super::history::History;
 use super::processor_rule::{Given, ProcessorRule};
@@ -48,6 +49,8 @@ pub(crate) struct Stage {
     pub(super) rules_visited: u64,
     /// Whether the columns of something derived have become known since they were last compared.
     learned: bool,
+    /// Whether events say which they are.
+    pub(super) ids: bool,
 }
 
 impl Default for Stage {
@@ -67,6 +70,7 @@ impl Default for Stage {
             needing_rows: 0,
             rules_visited: 0,
             learned: false,
+            ids: false,
         }
     }
 }
@@ -120,7 +124,8 @@ impl Stage {
         event_time: &str,
     ) -> Result<Option<(SchemaRef, DataType)>, EngineError> {
         let mut derivers = self.all_rules().filter(|rule| rule.derives(topic));
-        derivers.find_map(|rule| rule.schema_of(topic, event_time).transpose()).transpose()
+        let found = derivers.find_map(|rule| rule.schema_of(topic, event_time).transpose()).transpose()?;
+        Ok(found.map(|(schema, time)| (if self.ids { with_ids(&schema) } else { schema }, time)))
     }
 
     /// Checks that rules which derive one topic give it the same columns, as far as these are known by now: whether their events
@@ -281,7 +286,7 @@ impl Stage {
             }
         }
         // What rules in front have found may raise an error of its own, which comes first.
-        parts.extend(derive(&self.rules, &found, columns, &self.history, &topic_names(columns))?);
+        parts.extend(derive(&self.rules, &found, columns, &self.history, &topic_names(columns), self.ids)?);
         if let Some(error) = failed {
             return Err(error);
         }
@@ -289,7 +294,9 @@ impl Stage {
         self.advance_windows(released, call, parts)?;
         let first = self.rules.len() + self.windows.len() + self.anomalies.len();
         for (place, (processor, given)) in self.processors.iter_mut().zip(given).enumerate() {
-            parts.extend(given.map(|given| processor.part(given, first + place)));
+            if let Some(given) = given {
+                parts.push(processor.part(given, first + place, self.ids)?);
+            }
         }
         // Each rule, and each of its shards, has kept to the room there was; together they may have taken more.
         if rows.num_rows() > 0 {

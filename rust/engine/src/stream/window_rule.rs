@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 use cepheid_eval::{RowSource, RuleError};
 use cepheid_event::{EventError, MergedBatch, MergedSchema, Released, times_of};
-use cepheid_ir::{ColumnName, Expr, Frame, PatternError, Window};
+use cepheid_ir::{
+    Aggregate, AggregateFunction, Anchor, ColumnName, Expr, Frame, Measure, PatternError, RowPointer,
+    Semantics, TestedRow, Window,
+};
 use cepheid_matcher::Strategy;
 use cepheid_matcher::sequence::Moment;
 use cepheid_window::{
@@ -16,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::binding::BoundColumns;
 use super::derived::{DerivedTable, Part};
+use super::event_ids::{EventIds, HIDDEN, IdOf, texts};
 use super::ipc::{from_ipc, to_ipc};
 use super::late_windows::{Arriving, NumberedRows, in_turn, merged, number_of};
 use super::row_rule::{CompiledRows, Names, RowKind, RowRule, TimedRows};
@@ -85,6 +90,31 @@ impl RowKind for Aggregates {
     fn output(plan: &WindowPlan) -> &SchemaRef {
         plan.output()
     }
+
+    fn ask_for_ids(spec: &mut Window) {
+        let hidden = HIDDEN.map(|name| Expr::Column {
+            name: name.into(),
+            quoted: true,
+            at: RowPointer { anchor: Anchor::Last, ..RowPointer::default() },
+        });
+        let [id, story, digest] = hidden;
+        let of = |function, args| {
+            Expr::Aggregate(Aggregate {
+                function,
+                args,
+                distinct: false,
+                variable: None,
+                semantics: Semantics::Final,
+                tested_row: TestedRow::Included,
+            })
+        };
+        let values =
+            [story, id, of(AggregateFunction::Count, vec![]), of(AggregateFunction::Sum, vec![digest])];
+        let named = values.into_iter().zip(["\u{0}last_story", "\u{0}last_id", "\u{0}rows", "\u{0}digests"]);
+        spec.measures.extend(named.map(|(value, name)| Measure { name: name.into(), value }));
+    }
+
+    const HIDDEN: usize = 4;
 
     fn reports_row_times(plan: &WindowPlan) -> bool {
         plan.is_of_rows()
@@ -351,18 +381,42 @@ impl WindowRule {
             columns.extend(plan.timings(&windows.timings, windows.keys.len()));
             moments = windows.moments();
         }
-        columns.extend(windows.measures.iter().cloned());
+        let (own, hidden) = windows.measures.split_at(if self.has_ids() {
+            windows.measures.len() - Aggregates::HIDDEN
+        } else {
+            windows.measures.len()
+        });
+        let ids = self.has_ids().then(|| self.ids(&columns, hidden)).transpose()?;
+        columns.extend(own.iter().cloned());
         let options = RecordBatchOptions::new().with_row_count(Some(windows.keys.len()));
-        let batch =
-            RecordBatch::try_new_with_options(Self::reported(compiled, event_time), columns, &options);
+        let schema = self.reported(compiled, event_time);
+        let batch = RecordBatch::try_new_with_options(schema, columns, &options).map_err(EventError::from)?;
+        let batch = ids.map_or(Ok(batch.clone()), |ids| ids.add_to(&batch))?;
         let order = moments.iter().map(|time| (Moment::At { time: *time, row: 0 }, None, None)).collect();
         let table = DerivedTable {
-            batch: batch.map_err(EventError::from)?,
+            batch,
             membership: None,
             matches: windows.keys.len(),
             strategies: vec![Strategy::Windows],
         };
         Ok(Part { topic: self.emits().to_owned(), rule: place, table, order, event_of: None })
+    }
+}
+
+impl WindowRule {
+    /// Ids of windows. `place`: the columns that say which window each is; `hidden`: what was asked for beside.
+    fn ids(&self, place: &[ArrayRef], hidden: &[ArrayRef]) -> Result<EventIds, EngineError> {
+        let (stories, ids) = (hidden[0].as_string::<i32>(), hidden[1].as_string::<i32>());
+        let (place, rows) = (texts(place)?, texts(&hidden[1..])?);
+        let mut own = EventIds::default();
+        for window in 0..ids.len() {
+            let id = IdOf::new(&self.fingerprint, self.emits());
+            let id = place(window).iter().chain(&rows(window)).fold(id, |id, part| id.and(part));
+            // A window without rows has no cause.
+            let cause = ids.is_valid(window).then(|| (ids.value(window), stories.value(window)));
+            own.push(id.text(), cause);
+        }
+        Ok(own)
     }
 }
 
