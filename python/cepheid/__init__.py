@@ -58,7 +58,7 @@ from cepheid.functions import (
     round,
     when,
 )
-from cepheid.joins import interval_join
+from cepheid.joins import asof_join, interval_join
 from cepheid.matching import match
 from cepheid.pattern import Pattern, absent, all_of, event, seq
 from cepheid.predicate import udf
@@ -103,6 +103,7 @@ __all__ = [
     "aggregate",
     "all_of",
     "anomaly",
+    "asof_join",
     "classifier",
     "coalesce",
     "col",

@@ -1,10 +1,10 @@
-"""Joins of events that happen near each other in time."""
+"""Joins of events of two topics: those that happen near each other in time, and what held when one happened."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 from cepheid.building import checked_name
 from cepheid.columns import col, ref
@@ -12,9 +12,14 @@ from cepheid.errors import PatternError
 from cepheid.event_time import span_ns
 from cepheid.expr import Expr
 from cepheid.functions import coalesce
-from cepheid.pattern import Pattern, event
+from cepheid.names import invalid_choice
+from cepheid.pattern import Pattern, absent, event
 
-__all__ = ["interval_join"]
+__all__ = ["asof_join", "interval_join"]
+
+HOW = ("inner", "left")
+# As far as times go.
+FOR_EVER = f"{2**63 - 1}ns"
 
 Span = str | dt.timedelta
 
@@ -66,16 +71,11 @@ def interval_join(
         >>> [(pair["id"], pair["total"], pair["paid"]) for pair in found]
         [(1, 10, 10)]
     """
-    if checked_name(left, "topic") == checked_name(right, "topic"):
-        raise PatternError(
-            f"interval_join() is of two topics, and both are `{left}`; pairs of one topic are a pattern of two events",
-            code="invalid-clause",
-            context="interval_join",
-        )
+    _check_topics(left, right, "interval_join")
     pairs_of_keys = dict(on) if isinstance(on, Mapping) else {name: name for name in _names(on, "on")}
     _names(pairs_of_keys.values(), "on")
     if not _names(pairs_of_keys, "on"):
-        raise PatternError("interval_join(): on names one column at least", code="invalid-clause", context="on")
+        raise PatternError("on names one column at least", code="invalid-clause", context="on")
     keys = [name for name, other in pairs_of_keys.items() if name == other]
     renamed = {name: other for name, other in pairs_of_keys.items() if name != other}
     # Bounds of patterns leave their end out; an event at the very end is near enough.
@@ -89,25 +89,111 @@ def interval_join(
     by_key = pairs.partition_by(*keys) if keys else pairs
     joined = by_key.within(f"{max(after_ns, before_ns)}ns").matches("all")
     reported_left = _names(left_columns, "left_columns")
-    taken = [name for name in reported_left if name in pairs_of_keys]
-    if repeated := [*taken, *(name for name in _names(right_columns, "right_columns") if name in keys)]:
+    _check_unreported(reported_left, pairs_of_keys)
+    _check_unreported(right_columns, keys)
+    of_left = {name: coalesce(ref("left")[name], ref("later_left")[name]) for name in (*renamed, *reported_left)}
+    reported = _of_right(right_columns, of_left, lambda name: coalesce(ref("right")[name], ref("earlier_right")[name]))
+    return joined.select(reported) if reported else joined
+
+
+def asof_join(
+    left: str,
+    right: str,
+    *,
+    on: str | Iterable[str],
+    tolerance: Span | None = None,
+    how: Literal["inner", "left"] = "inner",
+    left_columns: Iterable[str] = (),
+    right_columns: Iterable[str] = (),
+) -> Pattern:
+    """Every event of one topic with the last of another that is not behind it and has the same key: what held then.
+
+    Of several events of the right topic at one time it is the one that came last. Those of the left event's own time
+    count if their topic goes first, as it does where no other rule, and no ``topics=`` of the engine, says otherwise.
+    It is a pattern as any other, for `cepheid.match` and for an engine, which reports a left event as soon as the
+    watermark has reached it. What held may be a table instead: see ``since`` of `enrich`.
+
+    Time: O(1) a row by key. Space: the last right event of each key, for no longer than `tolerance`.
+
+    Args:
+        left: The topic whose events are reported, each once.
+        right: The topic of what held.
+        on: The columns of the key, which both topics have, under one name and in one type. NULL equals NULL.
+        tolerance: How far in front of its left event a right one may be. None: however far, so that an engine keeps the
+            last of every key that there has been.
+        how: ``"inner"``: left events without a right one are left out; ``"left"``: they are reported, and columns of
+            the right topic are NULL.
+        left_columns: Columns of the left topic to report, beside the key.
+        right_columns: Columns of the right topic; one that the left reports, too, is named ``<name>_right``.
+
+    Raises:
+        TypeError: A topic or a column is no string, or `tolerance` neither text nor a timedelta.
+        PatternError: The topics are one or `how` is no such word (code ``invalid-clause``), a span spells none or is
+            negative, or a column is reported twice.
+
+    Example:
+        >>> import cepheid as cep
+        >>> trades = {"ts": [5, 30], "pair": ["EUR", "EUR"], "amount": [10, 20]}
+        >>> quotes = {"ts": [1, 20, 40], "pair": ["EUR", "EUR", "EUR"], "rate": [1.0, 1.5, 9.9]}
+        >>> priced = cep.asof_join("trades", "quotes", on="pair", left_columns=["amount"], right_columns=["rate"])
+        >>> found = cep.match(priced, {"quotes": quotes, "trades": trades}, event_time="ts")
+        >>> [(trade["amount"], trade["rate"]) for trade in found]
+        [(10, 1.0), (20, 1.5)]
+    """
+    _check_topics(left, right, "asof_join")
+    if how not in HOW:
+        raise invalid_choice("how", how, list(HOW))
+    keys = _names(on, "on")
+    # A bound leaves its end out; an event at the very end is near enough.
+    bound = None if tolerance is None else f"{span_ns(tolerance, 'tolerance') + 1}ns"
+    # The last of the right topic is the one that no newer one follows before the left event.
+    held = event("right", topic=right).then(absent(event("newer", topic=right))).then_any(event("left", topic=left))
+    if how == "left":
+        nothing = absent(event("none", topic=right), for_=bound or FOR_EVER)
+        held = held | nothing.then(event("alone", topic=left))
+    joined = (held.partition_by(*keys) if keys else held).within(bound).matches("all")
+    reported_left = _names(left_columns, "left_columns")
+    _check_unreported((*reported_left, *_names(right_columns, "right_columns")), keys)
+
+    def of_left(name: str) -> Expr:
+        return ref("left")[name] if how == "inner" else coalesce(ref("left")[name], ref("alone")[name])
+
+    reported = {name: of_left(name) for name in reported_left}
+    reported = _of_right(right_columns, reported, lambda name: ref("right")[name])
+    return joined.select(reported) if reported else joined
+
+
+def _check_topics(left: str, right: str, join: str) -> None:
+    if checked_name(left, "topic") == checked_name(right, "topic"):
         raise PatternError(
-            f"interval_join() reports `{repeated[0]}` anyway, as a column of the key; leave it out",
+            f"{join}() is of two topics, and both are `{left}`; pairs of one topic are a pattern of two events",
+            code="invalid-clause",
+            context=join,
+        )
+
+
+def _check_unreported(columns: Iterable[str], keys: Iterable[str]) -> None:
+    if repeated := [name for name in columns if name in keys]:
+        raise PatternError(
+            f"a join reports `{repeated[0]}` anyway, as a column of the key; leave it out",
             code="measure-name-taken",
             context="on",
         )
-    of_left = {name: coalesce(ref("left")[name], ref("later_left")[name]) for name in (*renamed, *reported_left)}
+
+
+def _of_right(columns: Any, of_left: dict[str, Expr], value: Callable[[str], Expr]) -> dict[str, Expr]:
+    """What is reported of the left topic, and of the right one behind it."""
     of_right: dict[str, Expr] = {}
-    for name in _names(right_columns, "right_columns"):
+    for name in _names(columns, "right_columns"):
         reported = f"{name}_right" if name in of_left else name
         if reported in of_right or reported in of_left:
             raise PatternError(
-                f"interval_join() reports two columns named `{reported}`; leave one out, or rename it before",
+                f"a join reports two columns named `{reported}`; leave one out, or rename it before",
                 code="measure-name-taken",
                 context="right_columns",
             )
-        of_right[reported] = coalesce(ref("right")[name], ref("earlier_right")[name])
-    return joined.select({**of_left, **of_right}) if of_left or of_right else joined
+        of_right[reported] = value(name)
+    return {**of_left, **of_right}
 
 
 def _names(columns: Any, what: str) -> list[str]:
@@ -115,5 +201,5 @@ def _names(columns: Any, what: str) -> list[str]:
         columns = [columns]
     names = [checked_name(column, f"column of {what}") for column in columns]
     if len(set(names)) < len(names):
-        raise PatternError(f"interval_join(): {what} names a column twice", code="invalid-clause", context=what)
+        raise PatternError(f"{what} names a column twice", code="invalid-clause", context=what)
     return names

@@ -103,3 +103,75 @@ def test_what_is_no_join_is_refused():
         cep.interval_join("a", "b", on=5)
     with pytest.raises(cep.SchemaError, match=r"unknown|no column"):
         cep.match(cep.interval_join("a", "b", on="k"), {"a": {"ts": [1], "k": [1]}, "b": {"ts": [1]}}, event_time="ts")
+
+
+def held_in_sql(tables: dict[str, pa.Table], tolerance: int | None, how: str) -> list[tuple[object, ...]]:
+    bids, asks = tables["bids"], tables["asks"]  # noqa: F841 (DuckDB finds them by name)
+    near = "" if tolerance is None else f"AND asks.ts >= bids.ts - {tolerance}"
+    query = f"""
+        SELECT bids.k, bid, bids.both, ask, asks.both AS both_right FROM bids {how.upper()} JOIN asks
+        ON bids.k IS NOT DISTINCT FROM asks.k AND asks.ts <= bids.ts {near}
+        QUALIFY row_number() OVER (PARTITION BY bid ORDER BY asks.ts DESC, ask DESC) = 1 ORDER BY ALL
+    """
+    return sorted(duckdb.sql(query).fetchall(), key=str)
+
+
+def held(tolerance: int | None, how: str) -> cep.Pattern:
+    columns = {"left_columns": ["bid", "both"], "right_columns": ["ask", "both"]}
+    return cep.asof_join(
+        "bids", "asks", on="k", tolerance=None if tolerance is None else f"{tolerance}ns", how=how, **columns
+    )
+
+
+@pytest.mark.parametrize("how", ["inner", "left"])
+@pytest.mark.parametrize("tolerance", [None, 0, 3, 10])
+def test_what_held_is_what_sql_says_in_a_table_and_in_a_stream(tolerance: int | None, how: str):
+    span = None if tolerance is None else tolerance * SECOND
+    checked = 0
+    for seed in range(12):
+        given = tables(seed)
+        expected = held_in_sql(given, span, how)
+        data = dict(reversed(given.items()))
+        columns = ["k", "bid", "both", "ask", "both_right"]
+        found = cep.match(held(span, how), data, event_time="ts").to_arrow().select(columns)
+        assert sorted((tuple(row.values()) for row in found.to_pylist()), key=str) == expected
+        engine = cep.Engine(held(span, how).named("held"), lateness="60s")
+        draw = random.Random(seed)
+        arrivals = [(topic, row) for topic, table in given.items() for row in range(table.num_rows)]
+        draw.shuffle(arrivals)
+        # Rows of one topic come in the order in which they are in its table: of one time the last counts.
+        arrivals.sort(key=lambda arrival: given[arrival[0]]["ts"][arrival[1]].as_py() + draw.randrange(2) * SECOND)
+        order = {topic: iter(range(60)) for topic in given}
+        derived = [engine.push(given[topic].slice(next(order[topic]), 1), topic) for topic, _ in arrivals]
+        derived.append(engine.flush())
+        streamed = pa.concat_tables([one["held"].to_arrow() for one in derived if "held" in one]).select(columns)
+        assert sorted((tuple(row.values()) for row in streamed.to_pylist()), key=str) == expected
+        checked += len(expected)
+    assert checked > 150
+
+
+def test_what_held_is_reported_at_once_and_little_is_kept_of_it():
+    engine = cep.Engine(held(None, "left").named("held"), lateness="0s", future=None)
+    sizes = []
+    for second in range(400):
+        quote = {"ts": [second * SECOND], "k": ["ab"[second % 2]], "ask": [second], "both": [0]}
+        engine.push(quote, "asks")
+        trade = {"ts": [second * SECOND], "k": ["a"], "bid": [second], "both": [1]}
+        (found,) = engine.push(trade, "bids").get("held", [{"ask": None}])
+        assert second == 0 or found["ask"] == second - second % 2
+        sizes.append(engine.stats().live_runs)
+    assert max(sizes) <= 6
+
+
+def test_what_is_no_join_with_what_held_is_refused():
+    for build, code in (
+        (lambda: cep.asof_join("a", "a", on="k"), "invalid-clause"),
+        (lambda: cep.asof_join("a", "b", on="k", how="outer"), "invalid-clause"),
+        (lambda: cep.asof_join("a", "b", on="k", left_columns=["k"]), "measure-name-taken"),
+        (lambda: cep.asof_join("a", "b", on="k", tolerance="-1s"), "invalid-duration"),
+    ):
+        with pytest.raises(cep.PatternError) as caught:
+            build()
+        assert caught.value.code == code, caught.value
+    with pytest.raises(TypeError):
+        cep.asof_join("a", "b", on="k", tolerance=5)
