@@ -65,6 +65,7 @@ from cepheid.predicate import udf
 from cepheid.processors import Processor, processor
 from cepheid.pusher import Pusher
 from cepheid.result import Matches
+from cepheid.river import RiverDetector, river_detector
 from cepheid.sql import pattern_from_sql, sql, window_from_sql
 from cepheid.window import Window, WindowBuilder, window
 
@@ -89,6 +90,7 @@ __all__ = [
     "ProcessorError",
     "Pusher",
     "Ref",
+    "RiverDetector",
     "RuleStats",
     "SchemaError",
     "SourceStats",
@@ -136,6 +138,7 @@ __all__ = [
     "prev",
     "processor",
     "ref",
+    "river_detector",
     "round",
     "seq",
     "sql",
