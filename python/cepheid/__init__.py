@@ -67,6 +67,7 @@ from cepheid.pusher import Pusher
 from cepheid.result import Matches
 from cepheid.river import RiverDetector, river_detector
 from cepheid.sql import pattern_from_sql, sql, window_from_sql
+from cepheid.user_aggregate import UserAggregate, user_aggregate
 from cepheid.window import Window, WindowBuilder, window
 
 __all__ = [
@@ -97,6 +98,7 @@ __all__ = [
     "SqlError",
     "StateLimitError",
     "StoreError",
+    "UserAggregate",
     "Window",
     "WindowBuilder",
     "__version__",
@@ -143,6 +145,7 @@ __all__ = [
     "seq",
     "sql",
     "udf",
+    "user_aggregate",
     "when",
     "window",
     "window_from_sql",

@@ -18,6 +18,7 @@ __all__ = [
     "Processor",
     "Pusher",
     "Query",
+    "UserAggregate",
     "Window",
     "__version__",
     "check_expression",
@@ -383,12 +384,22 @@ class Anomaly:
         """
 
 @final
+class UserAggregate:
+    """A monoid written in Python; `cepheid.UserAggregate` keeps one."""
+
+    def __new__(cls, function: Callable[[str, Any], Any], states: Any) -> UserAggregate:
+        """Of a function that takes a step's name and a batch of its arguments, and gives a table of one column.
+
+        `states`: a schema whose only column has the type of states.
+        """
+
+@final
 class Window:
     """A validated window in its normal spelling; `cepheid.Window` keeps one."""
 
     @staticmethod
-    def from_json(text: str) -> Window:
-        """Reads the wire form, validates and normalises it.
+    def from_json(text: str, aggregates: Sequence[tuple[str, UserAggregate]] = ...) -> Window:
+        """Reads the wire form, validates and normalises it. `aggregates`: those written in Python, by name.
 
         Raises:
             PatternError: It is no window, or an impossible one.

@@ -197,7 +197,7 @@ def checked_offset(value: Any, what: str, low: int, high: int) -> int:
 def not_serialisable() -> PatternError:
     """The error for writing down a Python function."""
     return PatternError(
-        "a Python function (cep.udf) cannot be written down; compute it as a column of the input instead",
+        "a Python function (cep.udf, cep.user_aggregate) cannot be written down; compute a column of the input instead",
         code="not-serialisable",
     )
 

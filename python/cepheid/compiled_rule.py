@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
+from cepheid import nodes
 from cepheid.building import json_text, not_serialisable
 from cepheid.errors import PatternError
 from cepheid.nodes import Node
@@ -166,7 +167,7 @@ class CompiledRule(NativeRule, RuleData):
 
     def _check(self) -> None:
         native, predicates = self._compiled()
-        if not predicates:
+        if not predicates and not self._kept["defined"]:
             object.__setattr__(self, "_data", json.loads(native.to_json())[self._KEY])
 
     def _compiled(self) -> tuple[Any, tuple[UserPredicate, ...]]:
@@ -179,14 +180,27 @@ class CompiledRule(NativeRule, RuleData):
     def _native_with(self, column_of: Callable[[int], str]) -> tuple[Any, tuple[UserPredicate, ...]]:
         predicates: list[UserPredicate] = []
 
+        defined: dict[str, Any] = {}
+
         def replaced(node: Node) -> Node:
+            for aggregate in nodes.defined_in(node):
+                if defined.setdefault(aggregate.name, aggregate) is not aggregate:
+                    raise PatternError(
+                        f"two aggregates are named `{aggregate.name}`; give each a name of its own",
+                        code="invalid-expression",
+                    )
             return without_predicates(node, predicates, column_of)
 
         lowered = {**self._data, **self._values(replaced)}
         if "condition" in lowered:
             lowered["condition"] = replaced(lowered["condition"])
-        native = self._NATIVE.from_json(json_text({"cepheid_ir": 1, self._KEY: lowered}, self._WHAT))
-        return native, tuple(predicates)
+        self._kept["defined"] = defined
+        text = json_text({"cepheid_ir": 1, self._KEY: lowered}, self._WHAT)
+        return self._native_of(text, defined), tuple(predicates)
+
+    def _native_of(self, text: str, defined: dict[str, Any]) -> Any:
+        """The rule in the engine. `defined`: aggregates that are written in Python, by name."""
+        return self._NATIVE.from_json(text)
 
     def _topics_of(self, _predicate: UserPredicate) -> set[str]:
         """The topics whose rows a predicate is asked of by name."""
@@ -202,7 +216,7 @@ class CompiledRule(NativeRule, RuleData):
 
     def _serialisable(self) -> Any:
         native, predicates = self._compiled()
-        if predicates:
+        if predicates or self._kept["defined"]:
             raise not_serialisable()
         return native
 

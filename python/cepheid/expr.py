@@ -112,7 +112,7 @@ class Expr(Operators, WindowAggregates):
             >>> col.price.to_dict()
             {'column': {'name': 'price'}}
         """
-        if any(nodes.tag_of(part) == "udf" for part in nodes.walk(self._node)):
+        if any(nodes.tag_of(part) == "udf" for part in nodes.walk(self._node)) or any(nodes.defined_in(self._node)):
             raise building.not_serialisable()
         return json.loads(json.dumps(self._node))
 

@@ -105,6 +105,13 @@ def walk(node: Node) -> Iterator[Node]:
         yield from walk(part)
 
 
+def defined_in(node: Node) -> Iterator[Any]:
+    """The aggregates that are written in Python."""
+    for part in walk(node):
+        if tag_of(part) == "aggregate" and "defined" in part["aggregate"]:
+            yield part["aggregate"]["defined"]
+
+
 def depth_of(node: Node) -> int:
     """Levels of nesting; a leaf is 1.
 

@@ -502,6 +502,9 @@ def without_predicates(node: Node, predicates: list[UserPredicate], column_of: C
     """The node with a column in place of every Python predicate, which is added to the list."""
 
     def column(part: Node) -> Node:
+        if nodes.tag_of(part) == "aggregate" and "defined" in part["aggregate"]:
+            # Whoever runs it knows it by its name.
+            return {"aggregate": {key: value for key, value in part["aggregate"].items() if key != "defined"}}
         if nodes.tag_of(part) != "udf":
             return part
         predicate = part["udf"]["predicate"]

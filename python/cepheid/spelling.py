@@ -214,6 +214,9 @@ def _is_attribute(name: str) -> bool:
 
 
 def _aggregate(body: dict[str, Any]) -> str:
+    if "defined" in body:
+        # The last two are constants that it adds itself.
+        return f"{body['defined'].name}({', '.join(map(_operand, body['args'][:-2]))})"
     if body.get("tested_row") != "excluded" or body.get("semantics", "running") != "running":
         return _as_data({"aggregate": body})
     function, args, variable = body["function"], body.get("args", []), body.get("variable")

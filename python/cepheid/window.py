@@ -285,6 +285,9 @@ class Window(CompiledRule, WindowData):
     def _reporting(self, **more: Any) -> Window:
         return self._with(reports={**self._data.get("reports", {}), **more})
 
+    def _native_of(self, text: str, defined: dict[str, Any]) -> NativeWindow:
+        return NativeWindow.from_json(text, [(name, aggregate._native) for name, aggregate in defined.items()])
+
     def _values(self, replaced: Callable[[Node], Node]) -> dict[str, Any]:
         return {"measures": [{**entry, "value": replaced(entry["value"])} for entry in self._data["measures"]]}
 

@@ -1,24 +1,10 @@
 //! Everything that can go wrong between a table and its matches.
 
-use std::sync::Arc;
-
-use cepheid_eval::{EvalError, RuleError};
+use cepheid_eval::{EvalError, Fault, RuleError};
 use cepheid_event::EventError;
 use cepheid_ir::PatternError;
 use cepheid_matcher::MatchError;
 use cepheid_window::WindowError;
-
-/// An error of a function that is asked from within: whatever it likes.
-#[derive(Clone, Debug)]
-pub struct Fault(pub Arc<dyn std::error::Error + Send + Sync>);
-
-impl PartialEq for Fault {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Fault {}
 
 /// Why a call gave no matches. Nothing has changed: calls are pure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,7 +65,7 @@ pub enum EngineError {
         rule: String,
     },
     /// A processor raised an error.
-    #[error("processor `{rule}` failed: {}", fault.0)]
+    #[error("processor `{rule}` failed: {fault}")]
     Processor {
         /// Its name.
         rule: String,

@@ -31,10 +31,12 @@ mod trend_output;
 mod windows;
 
 pub use anomalies::detect_table;
+pub use cepheid_eval::Fault;
 pub use cepheid_matcher::Strategy;
 pub use cepheid_matcher::sequence::{FoundKind, Moment};
+pub use cepheid_window::{UserAggregate, UserAggregates};
 pub use compact::{BUILT_MAX, CompactMatches, Matched, match_compactly};
-pub use error::{EngineError, Fault};
+pub use error::EngineError;
 pub use explain::explain;
 pub use matches::MatchTable;
 pub use pipeline::{count_matches, exists_match, match_head, match_outputs, match_table};
@@ -42,7 +44,7 @@ pub use plan::{MatchOptions, Plan};
 pub use query::{run_query, run_window_query};
 pub use sequences::{SequenceFound, match_events};
 pub use stream::{
-    DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, Process, Processor, RuleSpec, RuleStats,
-    TopicOutputs, match_topics,
+    AskedWindow, DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, Process, Processor, RuleSpec,
+    RuleStats, TopicOutputs, match_topics,
 };
-pub use windows::aggregate_table;
+pub use windows::{aggregate_table, aggregate_table_with};

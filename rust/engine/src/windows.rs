@@ -9,7 +9,7 @@ use cepheid_event::{EventError, Table, times_of};
 use cepheid_ir::{Frame, Timing, Window};
 use cepheid_matcher::MatchError;
 use cepheid_matcher::threads::{Interruption, Workers};
-use cepheid_window::{Chunk, WindowPlan, WindowState, is_in_window, start_of};
+use cepheid_window::{Chunk, UserAggregates, WindowPlan, WindowState, is_in_window, start_of};
 
 use crate::error::EngineError;
 use crate::ordered_table::{CHUNK_ROWS, KeyNumbers, OrderedTable, event_time_of};
@@ -27,11 +27,24 @@ pub fn aggregate_table(
     table: &Table,
     options: &MatchOptions,
 ) -> Result<RecordBatch, EngineError> {
+    aggregate_table_with(window, &UserAggregates::default(), table, options)
+}
+
+/// The same of a window that asks for aggregates of the user's.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn aggregate_table_with(
+    window: &Window,
+    aggregates: &UserAggregates,
+    table: &Table,
+    options: &MatchOptions,
+) -> Result<RecordBatch, EngineError> {
     window.validate()?;
     let window = window.clone().normalise();
     let schema = table.schema();
     let event_time = event_time_of("a window", window.event_time.as_ref(), schema, options)?;
-    let plan = WindowPlan::compile(&window, schema, event_time)?.without_late_rows();
+    let plan = WindowPlan::compile(&window, aggregates, schema, event_time)?.without_late_rows();
     let rows = ordered_rows(&plan, table)?;
     let keys = KeyNumbers::new(plan.row_source().keys(), table)?;
     let workers = options.workers(rows.len());

@@ -10,7 +10,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow_select::filter::filter;
 use cepheid_engine::{DerivedTable, Engine, EngineError, EngineOptions, Fault, Process, Processor, RuleSpec};
 use cepheid_event::{event_times, times_of};
-use cepheid_ir::{Expr, Frame, Measure, Pattern, PatternNode, RowPointer, VariableTopic, Window, Within};
+use cepheid_ir::{Expr, Frame, Measure, Pattern, PatternNode, RowPointer, VariableTopic, Within};
 use cepheid_testkit::generate_sequences::{SequenceKnobs, random_sequence};
 use cepheid_testkit::generate_streams::{EVENT_TIME, RandomStream, StreamShape, TOPICS, random_stream};
 use cepheid_testkit::generate_windows::{WindowKnobs, random_window};
@@ -135,7 +135,7 @@ fn absent_variables(root: &PatternNode) -> Vec<String> {
 /// Topics of what a rule derives.
 fn topics_of(rule: &RuleSpec) -> Vec<String> {
     match rule {
-        RuleSpec::Window(window) => vec![window.name.clone().expect("named")],
+        RuleSpec::Window(asked) => vec![asked.window.name.clone().expect("named")],
         RuleSpec::Processor(processor) => vec![processor.name.clone().expect("named")],
         RuleSpec::Anomaly(_) => unreachable!("none is made here"),
         RuleSpec::Pattern(pattern) => {
@@ -149,7 +149,7 @@ fn topics_of(rule: &RuleSpec) -> Vec<String> {
 
 fn reads(rule: &RuleSpec) -> Vec<String> {
     match rule {
-        RuleSpec::Window(window) => window.topic.iter().cloned().collect(),
+        RuleSpec::Window(asked) => asked.window.topic.iter().cloned().collect(),
         RuleSpec::Processor(processor) => vec![processor.topic.clone()],
         RuleSpec::Anomaly(_) => unreachable!("none is made here"),
         RuleSpec::Pattern(pattern) => pattern.topics.iter().map(|entry| entry.topic.clone()).collect(),
@@ -174,7 +174,8 @@ fn defined(
     let columns = || [&SHARED[..], &[EVENT_TIME]].concat().into_iter().map(str::to_owned).collect();
     found.iter_mut().for_each(|(_, events)| events.rows.columns = columns());
     match rule {
-        RuleSpec::Window(window) => {
+        RuleSpec::Window(asked) => {
+            let window = &asked.window;
             for entry in reference_windows(window, &input)? {
                 let keys = window.partition_by.iter().map(|key| key.name.as_str()).zip(&entry.key);
                 let values = window.measures.iter().map(|own| own.name.as_str()).zip(&entry.values);
@@ -539,7 +540,7 @@ fn random_rules_derive_what_each_derives_alone_of_whole_topics() {
 fn describe(rules: &[RuleSpec], stream: &RandomStream) -> String {
     let rules = rules.iter().map(|rule| match rule {
         RuleSpec::Pattern(pattern) => Pattern::to_json(pattern),
-        RuleSpec::Window(window) => Window::to_json(window),
+        RuleSpec::Window(asked) => asked.window.to_json(),
         RuleSpec::Anomaly(rule) => rule.to_json(),
         RuleSpec::Processor(processor) => format!("{processor:?}"),
     });

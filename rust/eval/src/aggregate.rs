@@ -48,17 +48,26 @@ impl TypedAggregate {
         Fold::new(self.function, class, self.text().into())
     }
 
+    /// The name of one that is the user's.
+    pub fn user_defined_name(&self) -> Option<String> {
+        let user_defined = self.function == AggregateFunction::UserDefined;
+        user_defined.then(|| self.source().user_defined_name().unwrap_or_default().to_owned())
+    }
+
     /// The aggregate in short, as errors name it.
     pub fn text(&self) -> String {
-        let source = Aggregate {
+        expression_text(&Expr::Aggregate(self.source()))
+    }
+
+    fn source(&self) -> Aggregate {
+        Aggregate {
             function: self.function,
             args: self.args.iter().map(|arg| arg.source().clone()).collect(),
             distinct: self.distinct,
             variable: self.variable.clone(),
             semantics: self.semantics,
             tested_row: self.tested_row,
-        };
-        expression_text(&Expr::Aggregate(source))
+        }
     }
 }
 
@@ -94,6 +103,7 @@ pub(crate) fn result_type(function: AggregateFunction, args: &[&DataType]) -> Op
             let element = decoded()?;
             Some(DataType::List(Arc::new(arrow_schema::Field::new_list_field(element, true))))
         }
+        UserDefined => args.last().map(|value| crate::types::decoded(value)),
         BoolAnd | BoolOr if matches!(class, Class::Boolean | Class::Null) => Some(DataType::Boolean),
         MinBy | MaxBy => {
             let by = Class::of(args.get(1)?);

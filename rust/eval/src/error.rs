@@ -87,6 +87,14 @@ pub enum EvalError {
         /// The type asked for.
         to: String,
     },
+    /// An aggregate of the user's raised an error, or gave what is no answer.
+    #[error("`{expression}`: {fault}")]
+    UserDefined {
+        /// The aggregate.
+        expression: Arc<str>,
+        /// What it raised.
+        fault: crate::fault::Fault,
+    },
     /// Arrow refused an operation.
     #[error("Arrow: {reason}")]
     Arrow {
@@ -108,6 +116,7 @@ impl EvalError {
             Self::Overflow { .. } => "overflow",
             Self::DivisionByZero { .. } => "division-by-zero",
             Self::InvalidCast { .. } => "invalid-cast",
+            Self::UserDefined { .. } => "aggregate-failed",
             Self::Arrow { .. } => "arrow",
         }
     }
@@ -123,6 +132,7 @@ impl EvalError {
             | Self::InvalidArgument { expression, .. }
             | Self::Overflow { expression, .. }
             | Self::DivisionByZero { expression }
+            | Self::UserDefined { expression, .. }
             | Self::InvalidCast { expression, .. } => Some(expression),
             Self::Arrow { .. } => None,
         }
@@ -134,6 +144,7 @@ impl EvalError {
             Self::InvalidArgument { .. }
             | Self::Overflow { .. }
             | Self::DivisionByZero { .. }
+            | Self::UserDefined { .. }
             | Self::InvalidCast { .. } => true,
             Self::InvalidRegex { from_data, .. } => *from_data,
             Self::Column { .. }

@@ -144,7 +144,7 @@ impl Fold {
             Min | Max | MinBy | MaxBy => State::Chosen(Value::Null, Value::Null),
             BoolAnd | BoolOr => State::Verdict(None),
             ArrayAgg => State::Length(0),
-            Median | Quantile | TopK | Ewma | ApproxNUnique | ApproxQuantile | ApproxTopK => {
+            Median | Quantile | TopK | Ewma | ApproxNUnique | ApproxQuantile | ApproxTopK | UserDefined => {
                 unreachable!("windows keep these in states of their own")
             }
         }

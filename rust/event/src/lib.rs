@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod ipc;
 pub mod key;
 mod key_table;
 pub mod late;

@@ -239,5 +239,8 @@ functions! {
         /// `approx_top_k(x, k [, error])`: as `top_k`, each frequency too small by at most a share of the rows, by default 0.001; of
         /// windows alone.
         ApproxTopK = "approx_top_k", 2..=3;
+        /// `user_defined(x, ..., name, CAST(NULL AS type))`: an aggregate that whoever runs the window knows by name, and what type
+        /// its values are of; rows where an argument is NULL are passed over; of windows alone.
+        UserDefined = "user_defined", 3..=255;
     }
 }

@@ -25,7 +25,7 @@ impl AggregateFunction {
     /// Whether it is known of windows and not of matches.
     pub fn is_of_windows(self) -> bool {
         use AggregateFunction::*;
-        matches!(self, Median | Quantile | TopK | Ewma) || self.is_approximate()
+        matches!(self, Median | Quantile | TopK | Ewma | UserDefined) || self.is_approximate()
     }
 
     /// Whether it is off by as much as its contract says.
@@ -37,6 +37,15 @@ impl AggregateFunction {
     pub fn takes_constants(self) -> bool {
         use AggregateFunction::*;
         matches!(self, Quantile | TopK | Ewma | ApproxQuantile | ApproxTopK)
+    }
+
+    /// How many of so many arguments are of rows; those behind them are constants.
+    pub fn args_of_rows(self, args: usize) -> usize {
+        match self {
+            Self::UserDefined => args.saturating_sub(2),
+            _ if self.takes_constants() => 1,
+            _ => args,
+        }
     }
 }
 
@@ -77,11 +86,25 @@ impl Aggregate {
         }
     }
 
+    /// The name of a user-defined one, if its constants are what they have to be.
+    pub fn user_defined_name(&self) -> Option<&str> {
+        let [.., Expr::Literal(Literal::String(name)), Expr::Cast { operand, .. }] = self.args.as_slice()
+        else {
+            return None;
+        };
+        matches!(**operand, Expr::Literal(Literal::Null)).then_some(name.as_str())
+    }
+
     /// What is wrong with the constants of an aggregate of as many arguments as it takes.
     pub(crate) fn problem_of_windows(&self) -> Option<String> {
         let name = self.function.name();
         if self.distinct && self.function.is_of_windows() {
             return Some(format!("DISTINCT has no meaning in {name}()"));
+        }
+        if self.function == AggregateFunction::UserDefined {
+            return (self.user_defined_name().is_none()).then(|| {
+                format!("the last arguments of {name}() are a name and a NULL of the type of its values, CAST(NULL AS ...)")
+            });
         }
         if !self.function.takes_constants() {
             return None;

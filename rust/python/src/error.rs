@@ -299,11 +299,20 @@ fn match_error(py: Python<'_>, error: &MatchError) -> PyErr {
 /// mend is one of the pattern.
 fn eval_error(py: Python<'_>, message: String, context: Option<&str>, error: &EvalError) -> PyErr {
     let code = error.code();
+    let cause = match error {
+        EvalError::UserDefined { fault, .. } => fault.0.downcast_ref::<PyErr>(),
+        _ => None,
+    };
+    // Ctrl-C and its like are no failure of the aggregate.
+    if let Some(cause) = cause.filter(|cause| !cause.is_instance_of::<pyo3::exceptions::PyException>(py)) {
+        return cause.clone_ref(py);
+    }
     let exception = match error {
         _ if error.is_data_error() => Exception::new::<python::EvaluationError>(py, message, code),
         EvalError::InvalidArgument { .. }
         | EvalError::Overflow { .. }
         | EvalError::DivisionByZero { .. }
+        | EvalError::UserDefined { .. }
         | EvalError::InvalidCast { .. } => unreachable!("`{code}` comes of data"),
         EvalError::Column { source, .. } => {
             event_parts(Exception::new::<python::SchemaError>(py, message, code), source)
@@ -323,7 +332,11 @@ fn eval_error(py: Python<'_>, message: String, context: Option<&str>, error: &Ev
         }
         EvalError::Arrow { .. } => Exception::new::<python::SchemaError>(py, message, code),
     };
-    exception.with("expression", error.expression()).with("context", context).build()
+    let exception = exception.with("expression", error.expression()).with("context", context).build();
+    if let Some(cause) = cause {
+        exception.set_cause(py, Some(cause.clone_ref(py)));
+    }
+    exception
 }
 
 fn internal_error(py: Python<'_>, reason: String) -> PyErr {

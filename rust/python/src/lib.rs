@@ -13,6 +13,7 @@ mod processor;
 mod pusher;
 mod row_columns;
 mod sql;
+mod user_aggregate;
 mod window;
 
 /// Masks, positions and output columns are large and short-lived: the system's allocator asks the kernel for their
@@ -39,6 +40,8 @@ mod _native {
     use super::pusher::Pusher;
     #[pymodule_export]
     use super::sql::{Query, parse_expression, parse_measure, unparse_expression};
+    #[pymodule_export]
+    use super::user_aggregate::UserAggregate;
     #[pymodule_export]
     use super::window::Window;
 

@@ -95,7 +95,7 @@ fn fold(function: AggregateFunction, rows: &[Vec<RefValue>]) -> Result<RefValue,
             })
         }
         Count | CountIf | ArrayAgg => unreachable!("answered above"),
-        Median | Quantile | TopK | Ewma | ApproxNUnique | ApproxQuantile | ApproxTopK => {
+        Median | Quantile | TopK | Ewma | ApproxNUnique | ApproxQuantile | ApproxTopK | UserDefined => {
             unreachable!("answered above")
         }
     })

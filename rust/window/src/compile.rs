@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use cepheid_eval::{ColumnOf, EvalError, Leaf, RowSource, RuleError, TypedExpr};
+use cepheid_eval::{ColumnOf, EvalError, Leaf, RowSource, RuleError, TypedAggregate, TypedExpr};
 use cepheid_event::check_window_spans;
 use cepheid_ir::trend::WINDOW_COLUMNS;
 use cepheid_ir::window_reports::TIMING_COLUMN;
@@ -13,8 +13,9 @@ use cepheid_ir::{AggregateFunction, Anchor, Early, Frame, PatternError, Reports,
 use crate::frames::Complete;
 use crate::frames::tumbling::start_before;
 use crate::monoid::Reading;
-use crate::operators::Kind;
+use crate::operators::{Kind, UserDefined};
 use crate::state::Arguments;
+use crate::user_aggregate::UserAggregates;
 
 /// An aggregate that is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +67,23 @@ struct Measure {
     sources: Vec<Source>,
 }
 
+/// The aggregate of the user's that one names.
+fn user_defined(
+    name: &str,
+    aggregate: &TypedAggregate,
+    aggregates: &UserAggregates,
+) -> Result<UserDefined, EvalError> {
+    match aggregates.get(name) {
+        Some(known) => Ok(UserDefined::new(name, known)),
+        None => Err(EvalError::InvalidCall {
+            expression: aggregate.text(),
+            reason: format!(
+                "nobody has said what the aggregate `{name}` is; it cannot be read from text or data alone"
+            ),
+        }),
+    }
+}
+
 /// See the module. Immutable and shareable.
 #[derive(Debug)]
 pub struct WindowPlan {
@@ -86,7 +104,12 @@ impl WindowPlan {
     /// # Errors
     /// [`RuleError`]: a column that there is not, types that do not fit, spans that are no whole number of the steps of the
     /// event time.
-    pub fn compile(window: &Window, schema: &SchemaRef, event_time: usize) -> Result<Self, RuleError> {
+    pub fn compile(
+        window: &Window,
+        aggregates: &UserAggregates,
+        schema: &SchemaRef,
+        event_time: usize,
+    ) -> Result<Self, RuleError> {
         let (keys, condition) = (&window.partition_by, window.condition.as_ref());
         let row_source = RowSource::compile("the window", keys, condition, schema, event_time)?;
         let mut spans = edge_spans(window.frame);
@@ -116,7 +139,7 @@ impl WindowPlan {
             let sources = value
                 .leaves()
                 .iter()
-                .map(|leaf| plan.source(leaf, &measure.name))
+                .map(|leaf| plan.source(leaf, &measure.name, aggregates))
                 .collect::<Result<_, _>>()
                 .map_err(RuleError::in_context(context))?;
             plan.measures.push(Measure { name: measure.name.clone(), value, sources });
@@ -131,7 +154,12 @@ impl WindowPlan {
         Ok(plan)
     }
 
-    fn source(&mut self, leaf: &Leaf, measure: &str) -> Result<Source, EvalError> {
+    fn source(
+        &mut self,
+        leaf: &Leaf,
+        measure: &str,
+        aggregates: &UserAggregates,
+    ) -> Result<Source, EvalError> {
         let mut constant = None;
         let (kind, args, function, text) = match leaf {
             Leaf::Column { index, at, .. } if at.anchor == Anchor::Last && self.is_of_rows() => {
@@ -143,12 +171,16 @@ impl WindowPlan {
                 (kind, vec![self.column(*index)?], None, name)
             }
             Leaf::Aggregate(aggregate) => {
-                let columns = if aggregate.function.takes_constants() { 1 } else { aggregate.args.len() };
+                let columns = aggregate.function.args_of_rows(aggregate.args.len());
                 let (columns, constants) = aggregate.args.split_at(columns);
                 let constants: Vec<f64> =
                     constants.iter().filter_map(|constant| constant.source().as_number()).collect();
                 constant = constants.first().copied();
-                let (kind, mut args) = (Kind::of(aggregate, &constants), columns.to_vec());
+                let kind = match aggregate.user_defined_name() {
+                    Some(name) => Kind::UserDefined(user_defined(&name, aggregate, aggregates)?),
+                    None => Kind::of(aggregate, &constants),
+                };
+                let mut args = columns.to_vec();
                 if matches!(kind, Kind::Decayed(_)) {
                     args.push(self.column(self.row_source.event_time())?);
                 }

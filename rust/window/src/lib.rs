@@ -19,9 +19,11 @@ mod rope;
 mod saved;
 mod slider;
 mod state;
+mod user_aggregate;
 
 pub use compile::WindowPlan;
 pub use error::WindowError;
 pub use frames::tumbling::start_of;
 pub use saved::SavedWindows;
 pub use state::{Arguments, Arrival, Chunk, WindowState, Windows, is_in_window};
+pub use user_aggregate::{UserAggregate, UserAggregates};

@@ -42,7 +42,7 @@ use self::graph::TopicUses;
 use self::level::{Level, PassedOn};
 pub use self::processor_rule::{Process, Processor};
 use self::rules::AnyRule;
-pub use self::rules::RuleSpec;
+pub use self::rules::{AskedWindow, RuleSpec};
 use self::shard::Shard;
 use self::stage::Stage;
 pub use self::tables::{TopicOutputs, match_topics};

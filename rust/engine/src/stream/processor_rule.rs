@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_array::{RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, Schema, SchemaRef};
+use cepheid_eval::Fault;
 use cepheid_event::{EventError, MergedBatch, MergedSchema, event_times, resolve_column};
 use cepheid_matcher::Strategy;
 use cepheid_matcher::sequence::Moment;
@@ -16,7 +17,7 @@ use super::event_ids::{EventIds, IdOf};
 use super::ipc::{schema_of, to_ipc};
 use super::snapshot::{differ, paired, refuse};
 use super::stage::Stage;
-use crate::error::{EngineError, Fault};
+use crate::error::EngineError;
 
 /// A function of whole batches. It is given the rows of its topic that a call releases, in the order of event time, equal times
 /// in that of arrival, and never none; how many they are depends on how the input is cut.

@@ -4,6 +4,7 @@ use arrow_schema::{DataType, SchemaRef};
 use cepheid_ir::{Anomaly, Pattern, PatternError, Window};
 use cepheid_matcher::Strategy;
 use cepheid_matcher::threads::THREADS_MAX;
+use cepheid_window::UserAggregates;
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
@@ -25,7 +26,7 @@ pub enum RuleSpec {
     /// Events that follow each other.
     Pattern(Box<Pattern>),
     /// Values of the rows of windows.
-    Window(Box<Window>),
+    Window(Box<AskedWindow>),
     /// Values that stand out.
     Anomaly(Box<Anomaly>),
     /// A function of batches.
@@ -52,6 +53,21 @@ impl From<Pattern> for RuleSpec {
 
 impl From<Window> for RuleSpec {
     fn from(window: Window) -> Self {
+        AskedWindow { window, aggregates: UserAggregates::default() }.into()
+    }
+}
+
+/// A window, and the aggregates of the user's that it names.
+#[derive(Clone, Debug)]
+pub struct AskedWindow {
+    /// The window.
+    pub window: Window,
+    /// Those that it names, others perhaps.
+    pub aggregates: UserAggregates,
+}
+
+impl From<AskedWindow> for RuleSpec {
+    fn from(window: AskedWindow) -> Self {
         Self::Window(Box::new(window))
     }
 }

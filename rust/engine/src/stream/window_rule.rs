@@ -24,6 +24,7 @@ use super::event_ids::{EventIds, HIDDEN, IdOf, texts};
 use super::ipc::{from_ipc, to_ipc};
 use super::late_windows::{Arriving, NumberedRows, in_turn, merged, number_of};
 use super::row_rule::{CompiledRows, Names, RowKind, RowRule, TimedRows};
+use super::rules::AskedWindow;
 use super::snapshot::refuse;
 use crate::error::EngineError;
 
@@ -51,21 +52,22 @@ pub(crate) struct SavedKept {
 }
 
 impl RowKind for Aggregates {
-    type Spec = Window;
+    type Spec = AskedWindow;
     type Plan = WindowPlan;
     type State = KeptWindows;
     type Saved = SavedKept;
 
     const WHAT: &'static str = "a window";
 
-    fn checked(spec: Window) -> Result<(Window, String), PatternError> {
-        let fingerprint = spec.fingerprint();
-        spec.validate()?;
-        Ok((spec.normalise(), fingerprint))
+    fn checked(spec: AskedWindow) -> Result<(AskedWindow, String), PatternError> {
+        let AskedWindow { window, aggregates } = spec;
+        let fingerprint = window.fingerprint();
+        window.validate()?;
+        Ok((AskedWindow { window: window.normalise(), aggregates }, fingerprint))
     }
 
-    fn names(spec: &Window) -> Names<'_> {
-        let Window { name, topic, emit, event_time, .. } = spec;
+    fn names(spec: &AskedWindow) -> Names<'_> {
+        let Window { name, topic, emit, event_time, .. } = &spec.window;
         Names {
             name: name.as_ref(),
             topic: topic.as_ref(),
@@ -74,13 +76,14 @@ impl RowKind for Aggregates {
         }
     }
 
-    fn parts(spec: &mut Window) -> (Option<&String>, &mut [ColumnName], Vec<&mut Expr>) {
+    fn parts(spec: &mut AskedWindow) -> (Option<&String>, &mut [ColumnName], Vec<&mut Expr>) {
+        let spec = &mut spec.window;
         let measures = spec.measures.iter_mut().map(|measure| &mut measure.value);
         (spec.topic.as_ref(), &mut spec.partition_by, measures.chain(&mut spec.condition).collect())
     }
 
-    fn compile(spec: &Window, schema: &SchemaRef, event_time: usize) -> Result<WindowPlan, RuleError> {
-        WindowPlan::compile(spec, schema, event_time)
+    fn compile(spec: &AskedWindow, schema: &SchemaRef, event_time: usize) -> Result<WindowPlan, RuleError> {
+        WindowPlan::compile(&spec.window, &spec.aggregates, schema, event_time)
     }
 
     fn row_source(plan: &WindowPlan) -> &RowSource {
@@ -91,7 +94,7 @@ impl RowKind for Aggregates {
         plan.output()
     }
 
-    fn ask_for_ids(spec: &mut Window) {
+    fn ask_for_ids(spec: &mut AskedWindow) {
         let hidden = HIDDEN.map(|name| Expr::Column {
             name: name.into(),
             quoted: true,
@@ -111,7 +114,7 @@ impl RowKind for Aggregates {
         let values =
             [story, id, of(AggregateFunction::Count, vec![]), of(AggregateFunction::Sum, vec![digest])];
         let named = values.into_iter().zip(["\u{0}last_story", "\u{0}last_id", "\u{0}rows", "\u{0}digests"]);
-        spec.measures.extend(named.map(|(value, name)| Measure { name: name.into(), value }));
+        spec.window.measures.extend(named.map(|(value, name)| Measure { name: name.into(), value }));
     }
 
     const HIDDEN: usize = 4;
@@ -246,7 +249,7 @@ impl KeptWindows {
 impl WindowRule {
     /// Whether late rows are put to its windows.
     pub(super) fn takes_late_rows(&self) -> bool {
-        self.spec.reports.late_ns.is_some()
+        self.spec.window.reports.late_ns.is_some()
     }
 
     /// Asks of released rows all that may raise an error, and changes nothing.

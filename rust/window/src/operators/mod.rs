@@ -12,6 +12,7 @@
 //! | [`distinct_sketch`] | APPROX_N_UNIQUE | what has an order |
 //! | [`quantile_sketch`] | APPROX_QUANTILE | numbers |
 //! | [`frequent_sketch`] | APPROX_TOP_K | anything |
+//! | [`user_defined`] | those of the user | anything |
 //! | [`ends`] | the first and the last row | anything |
 //! | [`summary`] | several of the three above, of the same | floats |
 //! | [`folded`] | every other, and DISTINCT | anything |
@@ -31,6 +32,7 @@ mod quantile_sketch;
 pub(crate) mod quantiles;
 mod summary;
 mod sums;
+mod user_defined;
 mod weighted;
 
 use arrow_schema::DataType;
@@ -42,6 +44,7 @@ use crate::monoid::Monoid;
 use crate::slider::{Slider, Slides};
 
 pub(crate) use numbers::greatest;
+pub(crate) use user_defined::UserDefined;
 
 /// Which aggregate is kept. Functions of one kind share states.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +75,8 @@ pub(crate) enum Kind {
     FrequentSketch(f64),
     First,
     Last,
+    /// What somebody else knows how to join.
+    UserDefined(UserDefined),
     Folded(TypedAggregate),
 }
 
@@ -120,6 +125,7 @@ macro_rules! with_monoid {
             Kind::QuantileSketch(error) => $make(quantile_sketch::Buckets::new(*error)),
             Kind::First => $make(ends::First),
             Kind::Last => $make(ends::Last),
+            Kind::UserDefined(aggregate) => $make(aggregate.clone()),
             Kind::Folded(aggregate) => $make(folded::Folded::new(aggregate)),
         }
     };
@@ -194,6 +200,7 @@ impl Kind {
         match self {
             // Sums of decimals and of durations may grow past what holds them.
             Self::Folded(aggregate) => !matches!(aggregate.function, Sum | Avg),
+            Self::UserDefined(_) => false,
             _ => true,
         }
     }
