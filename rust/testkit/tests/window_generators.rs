@@ -154,7 +154,7 @@ fn the_table_has_the_columns_of_the_window() {
             Frame::Range { .. } => columns.push("ts"),
             _ => columns.extend(["window_start", "window_end"]),
         }
-        columns.extend(window.reports.early.map(|_| "window_timing"));
+        columns.extend(window.reports.have_timing().then_some("window_timing"));
         columns.extend(window.measures.iter().map(|Measure { name, .. }| name.as_str()));
         assert_eq!(table.columns, columns);
         assert!(table.rows.iter().all(|row| row.len() == columns.len()));

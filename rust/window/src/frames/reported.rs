@@ -160,6 +160,9 @@ impl Reported {
                 // Its windows are made anew: all rows before it are to be in their states.
                 self.fold(rows, &args)?;
                 self.take_late(*key, *time, arrival.at);
+                if self.too_many {
+                    return Ok(());
+                }
                 continue;
             }
             self.open_windows(*key, *time);
@@ -216,23 +219,24 @@ impl Reported {
         let (Grid::Time { size, every, offset }, Some(span)) = (self.grid, self.reports.late_ns) else {
             unreachable!("only windows of a grid take late rows")
         };
-        let mut start = start_before(i128::from(time) - i128::from(size), every, offset) + i128::from(every);
-        while start <= i128::from(time) {
+        // From the first that ends behind the row and is not over for too long: there may be very many others.
+        let over = i128::from(clock) - i128::from(span) - i128::from(size);
+        let behind = over.max(i128::from(time) - i128::from(size));
+        let mut start = start_before(behind, every, offset) + i128::from(every);
+        while start <= i128::from(time) && !self.too_many {
             let begin = i64::try_from(start).expect("windows of rows begin within 64 bits");
             start += i128::from(every);
+            self.too_many |= self.windows.len().max(self.found.keys.len()) > REPORTS_MAX;
             let end = begin + size;
             if end > clock {
                 self.make_anew(key, begin, end);
-            } else if i128::from(clock) < i128::from(end) + i128::from(span)
-                && self.nothing_until.is_none_or(|until| end > until)
-            {
+            } else if self.nothing_until.is_none_or(|until| end > until) {
                 let kept = self.kept.as_ref().expect("late rows are taken");
                 let state = self.told_of.len();
                 self.told.grow(state + 1);
                 kept.join_into(&mut self.told, state as u32, key, begin, end);
                 self.told_of.push(self.found.keys.len() as u32);
                 self.add(Telling { key, start: begin, end, moment: clock, timing: Timing::Late });
-                self.too_many |= self.found.keys.len() > REPORTS_MAX;
             }
         }
     }
