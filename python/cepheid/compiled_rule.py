@@ -184,7 +184,7 @@ class CompiledRule(NativeRule, RuleData):
 
         def replaced(node: Node) -> Node:
             for aggregate in nodes.defined_in(node):
-                if defined.setdefault(aggregate.name, aggregate) is not aggregate:
+                if defined.setdefault(aggregate.name, aggregate) != aggregate:
                     raise PatternError(
                         f"two aggregates are named `{aggregate.name}`; give each a name of its own",
                         code="invalid-expression",

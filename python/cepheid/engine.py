@@ -77,10 +77,11 @@ class Engine(Pictured):
         ids: Whether derived events say which they are and what they come of, in three columns of text in front of the
             others, named as in CloudEvents. ``id``: a hash of the rule's version and of the ids of the events that it
             was made of, so that the same input gives the same; of a row of several that a match reports, that and its
-            number. ``causationid``: the id of the event that decided it, the last of those; null where there is none,
-            or a processor made it. ``correlationid``: that of the event that decided it, or the id of that, if it has
-            none. The id of a row that is pushed is its column ``id``, or ``topic#ordinal``. A rule that reports a
-            column of one of these names keeps its own.
+            number. ``causationid``: the id of the event that decided it, the last of those (of what a processor gives
+            the ``id`` that it passes on); null where there is none. ``correlationid``: that of the event that decided
+            it, or the id of that, if it has none. The id of a row that is pushed is its column ``id`` as text, or
+            ``topic#ordinal``. A rule that reports a column of one of these names keeps its own; those of rows that are
+            passed on are replaced.
 
     Raises:
         TypeError: An argument is of the wrong type.

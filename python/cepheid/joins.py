@@ -89,10 +89,11 @@ def interval_join(
     by_key = pairs.partition_by(*keys) if keys else pairs
     joined = by_key.within(f"{max(after_ns, before_ns)}ns").matches("all")
     reported_left = _names(left_columns, "left_columns")
+    reported_right = _names(right_columns, "right_columns")
     _check_unreported(reported_left, pairs_of_keys)
-    _check_unreported(right_columns, keys)
+    _check_unreported(reported_right, keys)
     of_left = {name: coalesce(ref("left")[name], ref("later_left")[name]) for name in (*renamed, *reported_left)}
-    reported = _of_right(right_columns, of_left, lambda name: coalesce(ref("right")[name], ref("earlier_right")[name]))
+    reported = _of_right(reported_right, of_left, lambda name: coalesce(ref("right")[name], ref("earlier_right")[name]))
     return joined.select(reported) if reported else joined
 
 
@@ -119,15 +120,15 @@ def asof_join(
         left: The topic whose events are reported, each once.
         right: The topic of what held.
         on: The columns of the key, which both topics have, under one name and in one type. NULL equals NULL.
-        tolerance: How far in front of its left event a right one may be. None: however far, so that an engine keeps the
-            last of every key that there has been.
+        tolerance: How far in front of its left event a right one may be. None: however far (with ``how="left"`` 292
+            years), so that an engine keeps the last of every key that there has been.
         how: ``"inner"``: left events without a right one are left out; ``"left"``: they are reported, and columns of
             the right topic are NULL.
         left_columns: Columns of the left topic to report, beside the key.
         right_columns: Columns of the right topic; one that the left reports, too, is named ``<name>_right``.
 
     Raises:
-        TypeError: A topic or a column is no string, or `tolerance` neither text nor a timedelta.
+        TypeError: A topic or a column is no string, `on` a mapping, or `tolerance` neither text nor a timedelta.
         PatternError: The topics are one or `how` is no such word (code ``invalid-clause``), a span spells none or is
             negative, or a column is reported twice.
 
@@ -143,23 +144,30 @@ def asof_join(
     _check_topics(left, right, "asof_join")
     if how not in HOW:
         raise invalid_choice("how", how, list(HOW))
+    if isinstance(on, Mapping):
+        raise TypeError("on names columns that both topics have; asof_join() takes no mapping of other names")
     keys = _names(on, "on")
     # A bound leaves its end out; an event at the very end is near enough.
     bound = None if tolerance is None else f"{span_ns(tolerance, 'tolerance') + 1}ns"
+    if bound is None and how == "left":
+        # What is nothing to the one alternative must be nothing to the other.
+        bound = FOR_EVER
     # The last of the right topic is the one that no newer one follows before the left event.
     held = event("right", topic=right).then(absent(event("newer", topic=right))).then_any(event("left", topic=left))
     if how == "left":
-        nothing = absent(event("none", topic=right), for_=bound or FOR_EVER)
+        assert bound is not None
+        nothing = absent(event("none", topic=right), for_=bound)
         held = held | nothing.then(event("alone", topic=left))
     joined = (held.partition_by(*keys) if keys else held).within(bound).matches("all")
     reported_left = _names(left_columns, "left_columns")
-    _check_unreported((*reported_left, *_names(right_columns, "right_columns")), keys)
+    reported_right = _names(right_columns, "right_columns")
+    _check_unreported((*reported_left, *reported_right), keys)
 
     def of_left(name: str) -> Expr:
         return ref("left")[name] if how == "inner" else coalesce(ref("left")[name], ref("alone")[name])
 
     reported = {name: of_left(name) for name in reported_left}
-    reported = _of_right(right_columns, reported, lambda name: ref("right")[name])
+    reported = _of_right(reported_right, reported, lambda name: ref("right")[name])
     return joined.select(reported) if reported else joined
 
 
@@ -181,10 +189,10 @@ def _check_unreported(columns: Iterable[str], keys: Iterable[str]) -> None:
         )
 
 
-def _of_right(columns: Any, of_left: dict[str, Expr], value: Callable[[str], Expr]) -> dict[str, Expr]:
+def _of_right(columns: list[str], of_left: dict[str, Expr], value: Callable[[str], Expr]) -> dict[str, Expr]:
     """What is reported of the left topic, and of the right one behind it."""
     of_right: dict[str, Expr] = {}
-    for name in _names(columns, "right_columns"):
+    for name in columns:
         reported = f"{name}_right" if name in of_left else name
         if reported in of_right or reported in of_left:
             raise PatternError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, final
@@ -71,6 +72,10 @@ class RiverDetector:
                     "a detector of drift is given one column, and no target", code="invalid-clause", context="columns"
                 )
             return True
+        supervised = getattr(detector, "_supervised", self._target is not None)
+        if hasattr(detector, "score_one") and supervised != (self._target is not None):
+            problem = "predicts a target: say target=" if supervised else "takes no target: leave target= out"
+            raise PatternError(f"{type(detector).__name__} {problem}", code="invalid-clause", context="target")
         if not (hasattr(detector, "score_one") and hasattr(detector, "learn_one")):
             raise TypeError(
                 f"make() gives a detector of river, with score_one and learn_one, or update and drift_detected; "
@@ -173,14 +178,15 @@ class RiverDetector:
         import pyarrow as pa
 
         column = _column(rows, name)
-        try:
-            return column.cast(pa.float64()).to_pylist()  # type: ignore[no-any-return]
-        except pa.ArrowException as error:
+        kinds = pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean, pa.types.is_null
+        if not any(is_kind(column.type) for is_kind in kinds):
             raise SchemaError(
                 f"a detector of river judges numbers, and column `{name}` is {column.type}",
                 code="column-type",
                 column=name,
-            ) from error
+            )
+        # Large integers are judged as the floats that they are nearest to.
+        return column.cast(pa.float64(), safe=False).to_pylist()  # type: ignore[no-any-return]
 
 
 def _column(rows: pa.Table, name: str) -> Any:
@@ -265,13 +271,15 @@ def river_detector(
         raise TypeError(f"warm_up is a whole number, not {type(warm_up).__name__}")
     if warm_up < 0:
         raise PatternError(f"warm_up is no number below zero, as {warm_up}", code="invalid-clause", context="warm_up")
-    names = _names(columns, "column")
-    if not names:
-        raise PatternError("columns names one column at least", code="invalid-clause", context="columns")
+    if threshold is not None and not -sys.float_info.max <= threshold <= sys.float_info.max:
+        raise PatternError("threshold is a finite number", code="invalid-clause", context="threshold")
+    names = _names(columns, "columns")
+    if not names or len(set(names)) < len(names):
+        raise PatternError("columns names one column at least, and each once", code="invalid-clause", context="columns")
     function = RiverDetector(
         make,
         names,
-        _names(by, "column of the key"),
+        _names(by, "by"),
         None if target is None else checked_name(target, "column"),
         None if threshold is None else float(threshold),
         warm_up,
@@ -282,4 +290,6 @@ def river_detector(
 
 
 def _names(columns: Any, what: str) -> list[str]:
-    return [checked_name(column, what) for column in ([columns] if isinstance(columns, str) else columns)]
+    if not isinstance(columns, Iterable):
+        raise TypeError(f"{what} is the name of a column, or several, not {type(columns).__name__}")
+    return [checked_name(column, "column") for column in ([columns] if isinstance(columns, str) else columns)]

@@ -86,6 +86,20 @@ class UserAggregate:
         made = building.aggregate("user_defined", *args, *constants)
         return Expr._of({"aggregate": {**made._node["aggregate"], "defined": self}}, made._depth)
 
+    def _parts(self) -> tuple[Any, ...]:
+        return self._name, self._lift, self._combine, self._finish, self._state, self._result
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, UserAggregate):
+            return NotImplemented
+        return self._parts() == other._parts()
+
+    def __hash__(self) -> int:
+        return hash((self._name, self._lift, self._combine, self._finish))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return UserAggregate, self._parts()
+
     def __repr__(self) -> str:
         return f"<aggregate {self._name}, written in Python>"
 
@@ -95,14 +109,24 @@ class UserAggregate:
 
         columns = [column.combine_chunks() for column in pa.table(exported).columns]
         if step == "lift":
-            return self._column(self._lift(*columns), self._state)
+            return self._column(step, self._lift(*columns), self._state)
         if step == "combine":
-            return self._column(self._combine(*columns), self._state)
-        return self._column(columns[0] if self._finish is None else self._finish(*columns), None)
+            return self._column(step, self._combine(*columns), self._state)
+        return self._column(step, columns[0] if self._finish is None else self._finish(*columns), None)
 
     @staticmethod
-    def _column(given: Any, wanted: pa.DataType | None) -> pa.Table:
+    def _column(step: str, given: Any, wanted: pa.DataType | None) -> pa.Table:
         """What a function gave as a table of one column."""
+        import pyarrow as pa
+
+        try:
+            return UserAggregate._read(given, wanted)
+        except (TypeError, KeyError, ValueError, pa.ArrowException) as error:
+            of = "" if wanted is None else f" of type {wanted}"
+            raise TypeError(f"{step} gave what is no column{of}: {error}") from error
+
+    @staticmethod
+    def _read(given: Any, wanted: pa.DataType | None) -> pa.Table:
         import pyarrow as pa
 
         if isinstance(given, Mapping) and wanted is not None and pa.types.is_struct(wanted):
@@ -118,7 +142,11 @@ class UserAggregate:
         if isinstance(given, pa.ChunkedArray):
             given = given.combine_chunks()
         if not isinstance(given, pa.Array):
-            return pa.array(given, wanted)
+            if wanted is not None and pa.types.is_integer(wanted):
+                # To be made integers, floats would lose what is behind the point without a word.
+                given = pa.array(given)
+            else:
+                return pa.array(given, wanted)
         return given if wanted is None or given.type == wanted else given.cast(wanted)
 
 

@@ -172,6 +172,9 @@ def test_windows_of_other_events_are_others() -> None:
         (pa.array(["x", "y"], pa.string_view()), ["x", "y"]),
         (pa.array(["x", None]).dictionary_encode(), ["x", "#1"]),
         (pa.array([b"x", b"\xff"]), ["x", "#1"]),
+        (pa.array([bytes(16), None], pa.binary(16)), ["0" * 32, "#1"]),
+        (pa.array([0, 10**17], pa.timestamp("s")), ["1970-01-01T00:00:00", "#1"]),
+        (pa.array([[0], [10**17]], pa.list_(pa.timestamp("s"))), ["[1970-01-01T00:00:00]", "#1"]),
         (pa.array([[1], [2]]), ["[1]", "[2]"]),
         (pa.array([1.5, None]), ["1.5", "#1"]),
         (pa.array([None, None]), ["#0", "#1"]),
@@ -191,6 +194,58 @@ def test_a_rule_keeps_columns_of_its_own() -> None:
     expected = {"causationid": "e1", "correlationid": "s", "id": "mine", "n": 2}
     assert {name: event[name] for name in expected} == expected
     assert next(iter(event)) == "causationid"
+
+
+def test_columns_of_rows_that_are_passed_on_are_replaced() -> None:
+    pairs = (cep.event("one", "v = 1") >> cep.event("two", "v = 2")).within("1h").rows_per_match("all")
+
+    def passed(rows: pa.RecordBatch) -> pa.RecordBatch:
+        return rows
+
+    engine = cep.Engine([pairs.named("pairs"), cep.Processor(passed, "in", name="passed")], ids=True, future=None)
+    rows = {"ts": [1, 2], "v": [1, 2], "id": ["e1", "e2"], "correlationid": ["s", None], "causationid": ["x", "y"]}
+    derived = engine.push(rows, "in")
+    pair = derived["pairs"].to_arrow().to_pylist()
+    first, second = (event.pop("id") for event in pair)
+    assert (first, second) == (first.replace("/1", "/0"), first.replace("/0", "/1"))
+    assert [(event["causationid"], event["correlationid"], event["v"]) for event in pair] == [
+        ("e2", "e2", 1),
+        ("e2", "e2", 2),
+    ]
+    found = derived["passed"].to_arrow().to_pylist()
+    assert list(found[0]) == [*COLUMNS, "ts", "v"]
+    assert [(event["causationid"], event["correlationid"]) for event in found] == [("e1", "s"), ("e2", "e2")]
+    assert {event["id"] for event in found}.isdisjoint(("e1", "e2"))
+
+
+def test_what_a_rule_says_in_several_ways_are_several_events() -> None:
+    open_ = (cep.event("a", "v = 1") >> cep.absent(cep.event("b", "v = 2"), for_="5ns")).emit_at("a", "r", n="a.v")
+    twice = (cep.event("a", "v = 1") >> cep.event("b", "v = 2")).within("10ns").timeouts(True)
+    twice = twice.emit_at("a", "x", n="a.v").emit_at("a", "x", n="a.v + 1").emit_at("a", "x.timeout")
+    engine = cep.Engine([open_.select(n="a.v").named("r"), twice.select(n="a.v").named("y")], ids=True, future=None)
+    calls = [engine.push({"ts": [1, 2, 30], "v": [1, 3, 3]}), engine.flush()]
+    ids = [event["id"] for derived in calls for topic in derived.values() for event in topic]
+    assert len(ids) >= 5
+    assert len(set(ids)) == len(ids)
+
+
+def test_what_another_function_gives_is_another_event() -> None:
+    def once(rows: pa.RecordBatch) -> pa.Table:
+        return pa.table({"ts": rows["ts"], "a": rows["v"]})
+
+    engine = cep.Engine(cep.Processor(once, "in", name="p"), ids=True, future=None)
+    (first,) = engine.push({"ts": [1], "v": [2]}, "in")["p"]
+    engine.replace("p", cep.Processor(lambda rows: once(rows), "in", name="p"))
+    (second,) = engine.push({"ts": [2], "v": [3]}, "in")["p"]
+    assert first["id"] != second["id"]
+
+
+def test_windows_without_rows_are_told_apart_by_their_keys() -> None:
+    window = cep.window(n=cep.count(), by="k").tumbling("10s").with_empty("30s").named("w")
+    engine = cep.Engine(window, ids=True, future=None)
+    rows = {"ts": [1, 1, 40 * SECOND], "k": [None, "\0", "z"]}
+    found = [*engine.push(rows)["w"], *engine.flush()["w"]]
+    assert len({event["id"] for event in found}) == len(found) == 9
 
 
 def test_rules_of_one_topic_agree_on_its_ids() -> None:

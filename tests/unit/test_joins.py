@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 
 import duckdb
@@ -175,3 +176,23 @@ def test_what_is_no_join_with_what_held_is_refused():
         assert caught.value.code == code, caught.value
     with pytest.raises(TypeError):
         cep.asof_join("a", "b", on="k", tolerance=5)
+    with pytest.raises(TypeError, match="no mapping"):
+        cep.asof_join("a", "b", on={"k": "q"})
+
+
+def test_columns_may_be_named_one_by_one():
+    data = {"b": {"ts": [5], "k": [1], "q": [2]}, "a": {"ts": [5], "k": [1], "p": [3]}}
+    for join in (cep.interval_join, cep.asof_join):
+        pairs = join("a", "b", on=iter(["k"]), left_columns=iter(["p"]), right_columns=(name for name in ["q"]))
+        assert [(row["p"], row["q"]) for row in cep.match(pairs, data, event_time="ts")] == [(3, 2)]
+
+
+def test_each_left_event_is_reported_once_though_the_right_one_is_from_another_age():
+    far = (
+        pa.array([dt.datetime(1700, 1, 1)], pa.timestamp("us")),
+        pa.array([dt.datetime(2020, 1, 1)], pa.timestamp("us")),
+    )
+    data = {"b": pa.table({"ts": far[0], "k": [1], "q": [5]}), "a": pa.table({"ts": far[1], "k": [1]})}
+    for how, found in (("left", [None]), ("inner", [5])):
+        pairs = cep.asof_join("a", "b", on="k", how=how, right_columns=["q"])
+        assert [row["q"] for row in cep.match(pairs, data, event_time="ts")] == found

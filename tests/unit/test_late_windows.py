@@ -3,6 +3,7 @@
 import datetime as dt
 import random
 
+import pyarrow as pa
 import pytest
 
 import cepheid as cep
@@ -163,3 +164,23 @@ def test_a_sum_that_a_late_row_makes_too_large_changes_nothing():
         engine.push({"ts": [2 * SECOND], "shop": ["a"], "amount": [2**62]})
     assert engine.snapshot() == before
     assert said(engine.push({"ts": [2 * SECOND], "shop": ["a"], "amount": [1]})) == [("late", 0, 2**62 + 1, 2)]
+
+
+@pytest.mark.parametrize("first", ["nothing", "no rows", "rows"])
+@pytest.mark.parametrize("restored", [False, True])
+def test_a_flush_is_known_to_rules_whose_topic_comes_later(first, restored):
+    late = cep.window(n=cep.count(), topic="b").tumbling("10s").with_late("1h").named("totals")
+    other = cep.window(n=cep.count(), topic="a").tumbling("10s").named("other")
+    engine = cep.Engine([late, other], event_time="ts", lateness="0s", future=None)
+    if first != "nothing":
+        engine.push(pa.table({"ts": pa.array([SECOND] if first == "rows" else [], pa.int64())}), "b")
+    engine.push({"ts": [75 * SECOND]}, "a")
+    engine.flush()
+    if restored:
+        engine = cep.Engine.restore(engine.snapshot(), [late, other])
+    assert "totals" not in engine.push({"ts": [58 * SECOND]}, "b")
+    # The window that the clock is in has not ended.
+    engine.push({"ts": [72 * SECOND]}, "b")
+    engine.push({"ts": [90 * SECOND]}, "a")
+    (found,) = engine.push({"ts": [90 * SECOND]}, "b")["totals"]
+    assert (found["window_timing"], found["window_start"], found["n"]) == ("on_time", 70 * SECOND, 1)

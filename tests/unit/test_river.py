@@ -112,6 +112,12 @@ def test_keys_that_are_silent_for_longest_go_first():
         ({"warm_up": 1.5}, TypeError, "whole number"),
         ({"learn_anomalies": 1}, TypeError, "True or False"),
         ({"keys_kept": 0}, cep.PatternError, "from 1"),
+        ({"threshold": float("nan")}, cep.PatternError, "finite"),
+        ({"threshold": 10**400}, cep.PatternError, "finite"),
+        ({"columns": 5}, TypeError, "columns is the name"),
+        ({"columns": ["v", "v"]}, cep.PatternError, "each once"),
+        ({"target": "v"}, cep.PatternError, "takes no target"),
+        ({"make": anomaly.GaussianScorer}, cep.PatternError, "predicts a target"),
         ({"make": drift.ADWIN, "columns": ["v", "w"]}, cep.PatternError, "one column"),
     ],
 )
@@ -126,6 +132,7 @@ def test_what_is_no_detector_is_refused(arguments, error, problem):
     [
         ({"ts": [1], "w": [1]}, "unknown-column"),
         ({"ts": [1], "v": ["x"]}, "column-type"),
+        ({"ts": [1], "v": ["1"]}, "column-type"),
         ({"ts": [1], "v": [1], "Score": [1]}, "ambiguous-column"),
     ],
 )
@@ -137,3 +144,9 @@ def test_rows_that_do_not_fit_change_nothing(rows, code):
         engine.push(rows, "txn")
     assert code in (caught.value.code, getattr(caught.value.__cause__, "code", None))
     assert engine.snapshot() == before
+
+
+def test_large_integers_and_decimals_are_judged_as_floats():
+    rule = cep.river_detector(anomaly.HalfSpaceTrees, "txn", columns="v", threshold=0.5)
+    for values in (pa.array([2**53 + 1]), pa.array([1], pa.decimal128(20, 4)), pa.array([True])):
+        assert rule.function(pa.record_batch({"ts": [1], "v": values}))["score"].to_pylist() == [0.0]

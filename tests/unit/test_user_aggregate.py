@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import random
 
 import numpy as np
@@ -147,9 +149,13 @@ def test_what_it_raises_is_the_cause_and_changes_nothing() -> None:
         ({"lift": lambda x: x.slice(1)}, "lift gave 2 values of type int64, not 3|gave 2 values"),
         ({"combine": lambda left, right: pa.concat_arrays([left, right])}, "combine gave 2 values"),
         ({"finish": lambda states: states.slice(1)}, "finish gave 0 values"),
-        ({"finish": lambda states: pa.array(["x"] * len(states))}, "x"),
-        ({"lift": lambda x: ["x"] * len(x)}, "x"),
-        ({"lift": lambda x: None}, "None|NoneType"),
+        ({"finish": lambda states: pa.array(["x"] * len(states))}, "finish gave 1 values of type Utf8, not 1 of"),
+        ({"finish": lambda states: [1.9] * len(states)}, "finish gave 1 values of type Float64, not 1 of"),
+        ({"finish": lambda states: 6}, "finish gave what is no column"),
+        ({"lift": lambda x: ["x"] * len(x)}, "lift gave what is no column of type int64"),
+        ({"lift": lambda x: [1.9] * len(x)}, "lift gave what is no column of type int64"),
+        ({"combine": lambda left, right: np.array([1.9] * len(left))}, "combine gave what is no column of type int64"),
+        ({"lift": lambda x: None}, "lift gave what is no column"),
         ({"lift": lambda: None}, "argument"),
     ],
 )
@@ -195,6 +201,23 @@ def test_its_states_may_be_lists_and_bytes() -> None:
     found = [*engine.push({name: values[31:] for name, values in rows.items()})["w"], *engine.flush()["w"]]
     assert [row["n"] for row in found] == [row["known"] for row in found]
     assert len(found) > 3
+
+
+def lifted(values):
+    return values
+
+
+def test_it_is_copied_and_pickled_as_its_functions_are() -> None:
+    total = cep.user_aggregate("total", lift=lifted, combine=pc.add, state="int64")
+    window = cep.window(n=total(col.x)).rows(2).named("w")
+    for copied in (copy.deepcopy(window), copy.copy(window), copy.deepcopy(total)):
+        assert copied in (window, total)
+    again = pickle.loads(pickle.dumps(cep.user_aggregate("total", lift=pc.abs, combine=pc.add, state="int64")))
+    assert [row["n"] for row in cep.aggregate(cep.window(n=again(col.x)).rows(2), {"ts": [1, 2], "x": [1, -2]})] == [3]
+    same = cep.user_aggregate("total", lift=lifted, combine=pc.add, state="int64")
+    assert (same, hash(same)) == (total, hash(total))
+    assert same != cep.user_aggregate("total", lift=lifted, combine=pc.add, state="int32")
+    assert cep.window(n=total(col.x), m=same(col.x)).rows(2)
 
 
 def test_it_cannot_be_written_down_and_is_of_windows_alone() -> None:

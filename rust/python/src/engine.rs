@@ -63,7 +63,8 @@ impl Engine {
     ) -> PyResult<T> {
         if *locked(&self.busy) == Some(thread::current().id()) {
             return Err(PyRuntimeError::new_err(
-                "the engine is in the middle of a call of this thread; a processor, or a signal's handler, cannot call it",
+                "the engine is in the middle of a call of this thread; a processor, a function of an aggregate, or a signal's \
+                 handler cannot call it",
             ));
         }
         without_gil(py, || {

@@ -174,7 +174,7 @@ impl AnomalyRule {
                 let (row, story) = (row_ids.value(*row as usize), stories.value(*row as usize));
                 ids.push(IdOf::new(&self.fingerprint, self.emits()).and(row).text(), Some((row, story)));
             }
-            batch = ids.add_to(&batch)?;
+            batch = ids.add_to(&batch, |_| true)?;
         }
         let moment = |(row, _): &(u32, Verdict)| Moment::At { time: rows.times[*row as usize], row: 0 };
         let table = DerivedTable {

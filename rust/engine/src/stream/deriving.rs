@@ -64,6 +64,11 @@ impl Section<'_> {
         let automaton = &rule.automaton;
         let of_entry = |entry: &FoundSequence| {
             let mut id = IdOf::new(&rule.fingerprint, &self.topic);
+            id = match self.kind {
+                FoundKind::Match => id,
+                FoundKind::Timeout => id.and("timeout"),
+                FoundKind::Emitted(place) => id.and("emit_at").and(&place.to_string()),
+            };
             for (row, position) in self.all.rows_of(entry).iter().zip(self.all.places_of(entry)) {
                 let variable = automaton.positions[*position as usize].variable;
                 id = id.and(&automaton.variables[variable as usize]).and(rows.id(place(row)));
@@ -79,10 +84,9 @@ impl Section<'_> {
                 let mut last = (u32::MAX, 0);
                 for event in event_of {
                     last = if last.0 == *event { (*event, last.1 + 1) } else { (*event, 0) };
-                    match by_entry.get(*event as usize) {
-                        Some((id, row)) => ids.push(format!("{id}/{}", last.1), cause(row)),
-                        None => ids.push(String::new(), None),
-                    }
+                    // Rows of no match are refused of sequences.
+                    let (id, row) = &by_entry[*event as usize];
+                    ids.push(format!("{id}/{}", last.1), cause(row));
                 }
             }
         }
@@ -128,11 +132,11 @@ pub(crate) fn derive(
         gathered.tables(&sections, &alone)
     })?;
     let mut parts = Vec::with_capacity(sections.len());
-    let row_ids = ids.then(|| RowIds::of(&gathered.rows, columns)).transpose()?;
+    let row_ids = ids.then(|| RowIds::of(&gathered.rows, columns));
     for (section, (mut table, event_of)) in sections.into_iter().zip(tables) {
         if let Some(row_ids) = &row_ids {
             let ids = section.ids(&rules[section.rule], &gathered.ordinals, row_ids, event_of.as_deref());
-            table.batch = ids.add_to(&table.batch)?;
+            table.batch = ids.add_to(&table.batch, |name| rules[section.rule].reports(name))?;
         }
         parts.push(section.into_part(table, event_of));
     }

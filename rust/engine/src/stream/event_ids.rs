@@ -34,9 +34,9 @@ pub(super) struct RowIds {
 
 impl RowIds {
     /// Those of rows of sources, or of events that other rules have derived.
-    pub(super) fn of(rows: &MergedBatch, columns: &MergedSchema) -> Result<Self, EngineError> {
-        let said_ids = said(rows, columns, COLUMNS[0])?;
-        let said_stories = said(rows, columns, COLUMNS[1])?;
+    pub(super) fn of(rows: &MergedBatch, columns: &MergedSchema) -> Self {
+        let said_ids = said(rows, columns, COLUMNS[0]);
+        let said_stories = said(rows, columns, COLUMNS[1]);
         let mut ids = StringBuilder::new();
         for row in 0..rows.num_rows() {
             match value(&said_ids, rows, row) {
@@ -50,7 +50,7 @@ impl RowIds {
         let ids = ids.finish();
         let story = |row: usize| Some(value(&said_stories, rows, row).unwrap_or_else(|| ids.value(row)));
         let stories = (0..rows.num_rows()).map(story).collect();
-        Ok(Self { ids, stories })
+        Self { ids, stories }
     }
 
     pub(super) fn id(&self, row: usize) -> &str {
@@ -89,13 +89,29 @@ pub(super) fn hidden_fields() -> [FieldRef; 3] {
     std::array::from_fn(|_| fields.next().expect("three of each"))
 }
 
-/// By topic: what its column of a name says, as text; `None`: it has none that can be said so.
-fn said(
-    rows: &MergedBatch,
-    columns: &MergedSchema,
-    name: &str,
-) -> Result<Vec<Option<ArrayRef>>, EngineError> {
-    let mut known: Vec<(usize, Option<ArrayRef>)> = vec![];
+/// What a column says, as text, row by row; NULL where it has no text. Whether a value has one does not depend on others.
+fn said_by(column: &ArrayRef) -> StringArray {
+    let data_type = column.data_type();
+    if data_type.is_string()
+        || matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+    {
+        // Bytes that are no text become NULL.
+        let text = cast(column, &DataType::Utf8);
+        return text
+            .map_or_else(|_| StringArray::new_null(column.len()), |text| text.as_string::<i32>().clone());
+    }
+    let options = FormatOptions::new().with_display_error(false);
+    let Ok(formatter) = ArrayFormatter::try_new(column, &options) else {
+        return StringArray::new_null(column.len());
+    };
+    let nulls = column.logical_nulls();
+    let is_there = |row: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+    (0..column.len()).map(|row| formatter.value(row).try_to_string().ok().filter(|_| is_there(row))).collect()
+}
+
+/// By topic: what its column of a name says, as text; `None`: it has none.
+fn said(rows: &MergedBatch, columns: &MergedSchema, name: &str) -> Vec<Option<StringArray>> {
+    let mut known: Vec<(usize, StringArray)> = vec![];
     let mut by_topic = vec![];
     for topic in 0..columns.num_topics() as u16 {
         let Ok(column) = columns.column(columns.topic_name(topic), name, true) else {
@@ -103,15 +119,15 @@ fn said(
             continue;
         };
         if !known.iter().any(|(own, _)| *own == column) {
-            known.push((column, cast(rows.batch.column(column), &DataType::Utf8).ok()));
+            known.push((column, said_by(rows.batch.column(column))));
         }
-        by_topic.push(known.iter().find_map(|(own, text)| (*own == column).then(|| text.clone()).flatten()));
+        by_topic.push(known.iter().find_map(|(own, text)| (*own == column).then(|| text.clone())));
     }
-    Ok(by_topic)
+    by_topic
 }
 
-fn value<'a>(said: &'a [Option<ArrayRef>], rows: &MergedBatch, row: usize) -> Option<&'a str> {
-    let text = said[rows.topic[row] as usize].as_ref()?.as_string::<i32>();
+fn value<'a>(said: &'a [Option<StringArray>], rows: &MergedBatch, row: usize) -> Option<&'a str> {
+    let text = said[rows.topic[row] as usize].as_ref()?;
     text.is_valid(row).then(|| text.value(row))
 }
 
@@ -153,19 +169,24 @@ impl EventIds {
         self.causes.push(cause.map(|(id, story)| (id.to_owned(), story.to_owned())));
     }
 
-    /// The events with these columns in front.
-    pub(super) fn add_to(self, events: &RecordBatch) -> Result<RecordBatch, EngineError> {
+    /// The events with these columns in front. `is_own`: whether a column of one of their names is the rule's own, which stands
+    /// as it is, and not that of a row that has been passed on.
+    pub(super) fn add_to(
+        self,
+        events: &RecordBatch,
+        is_own: impl Fn(&str) -> bool,
+    ) -> Result<RecordBatch, EngineError> {
         let stories: StringArray = self.causes.iter().map(|cause| Some(&cause.as_ref()?.1)).collect();
         let causes: StringArray = self.causes.iter().map(|cause| Some(&cause.as_ref()?.0)).collect();
         let ids: ArrayRef = Arc::new(StringArray::from(self.ids));
         let own: [ArrayRef; 3] = [ids, Arc::new(stories), Arc::new(causes)];
-        let schema = with_ids(&events.schema());
+        let schema = with_ids(&events.schema(), &is_own);
         let columns = schema.fields().iter().map(|field| {
-            let added = COLUMNS.iter().position(|name| name == field.name());
-            events
-                .column_by_name(field.name())
-                .cloned()
-                .unwrap_or_else(|| Arc::clone(&own[added.expect("it has all other columns")]))
+            let known = events.column_by_name(field.name());
+            match COLUMNS.iter().position(|name| name == field.name()) {
+                Some(place) if known.is_none() || !is_own(field.name()) => Arc::clone(&own[place]),
+                _ => Arc::clone(known.expect("it has all other columns")),
+            }
         });
         let options = RecordBatchOptions::new().with_row_count(Some(events.num_rows()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), columns.collect(), &options);
@@ -173,21 +194,40 @@ impl EventIds {
     }
 }
 
-/// The columns of derived events that say which they are.
-pub(super) fn with_ids(events: &Schema) -> SchemaRef {
-    let new = COLUMNS.into_iter().filter(|name| events.field_with_name(name).is_err());
+/// The columns of derived events that say which they are. `is_own`: see [`EventIds::add_to`].
+pub(super) fn with_ids(events: &Schema, is_own: impl Fn(&str) -> bool) -> SchemaRef {
+    let is_kept = |name: &str| !COLUMNS.contains(&name) || is_own(name);
+    let new = COLUMNS.into_iter().filter(|name| events.field_with_name(name).is_err() || !is_own(name));
     let new = new.map(|name| Arc::new(Field::new(name, DataType::Utf8, true)));
-    Arc::new(Schema::new(new.chain(events.fields().iter().cloned()).collect::<Vec<_>>()))
+    let kept = events.fields().iter().filter(|field| is_kept(field.name())).cloned();
+    Arc::new(Schema::new(new.chain(kept).collect::<Vec<_>>()))
 }
 
-/// What columns say of a row, each as text; NULL as nothing that a value could be.
-pub(super) fn texts(columns: &[ArrayRef]) -> Result<impl Fn(usize) -> Vec<String>, EngineError> {
-    let options = FormatOptions::new().with_null("\u{0}");
-    let format = |column: &ArrayRef| -> Result<Vec<String>, EngineError> {
-        let formatter = ArrayFormatter::try_new(column, &options).map_err(EventError::from)?;
-        let text = |row: usize| formatter.value(row).try_to_string().map_err(EventError::from);
-        Ok((0..column.len()).map(text).collect::<Result<_, _>>()?)
+/// What columns say of a row, each as text behind an equals sign; NULL, and what has no text, as nothing.
+pub(super) fn texts(columns: &[ArrayRef]) -> impl Fn(usize) -> Vec<String> {
+    let columns: Vec<StringArray> = columns.iter().map(said_by).collect();
+    let text = |column: &StringArray, row: usize| match column.is_valid(row) {
+        true => format!("={}", column.value(row)),
+        false => String::new(),
     };
-    let columns: Vec<Vec<String>> = columns.iter().map(format).collect::<Result<_, _>>()?;
-    Ok(move |row: usize| columns.iter().map(|column| column[row].clone()).collect())
+    move |row: usize| columns.iter().map(|column| text(column, row)).collect()
+}
+
+/// Ids of what a processor gives. Nobody knows which rows an event was made of: it is known by its number and by what it says. One
+/// that was passed on has been caused by the event whose id it bears.
+pub(super) fn of_given(rule: &str, topic: &str, first: u64, events: &RecordBatch) -> EventIds {
+    let said = |name: &str| events.column_by_name(name).map(said_by);
+    let (ids, stories) = (said(COLUMNS[0]), said(COLUMNS[1]));
+    fn at(said: &Option<StringArray>, row: usize) -> Option<&str> {
+        said.as_ref().filter(|said| said.is_valid(row)).map(|said| said.value(row))
+    }
+    let says = texts(events.columns());
+    let mut own = EventIds::default();
+    for row in 0..events.num_rows() {
+        let id = IdOf::new(rule, topic).and(&(first + row as u64).to_string());
+        let id = says(row).iter().fold(id, |id, part| id.and(part));
+        let cause = at(&ids, row);
+        own.push(id.text(), cause.map(|cause| (cause, at(&stories, row).unwrap_or(cause))));
+    }
+    own
 }

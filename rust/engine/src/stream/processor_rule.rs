@@ -13,7 +13,7 @@ use cepheid_matcher::sequence::Moment;
 use serde::{Deserialize, Serialize};
 
 use super::derived::{DerivedTable, Part};
-use super::event_ids::{EventIds, IdOf};
+use super::event_ids::of_given;
 use super::ipc::{schema_of, to_ipc};
 use super::snapshot::{differ, paired, refuse};
 use super::stage::Stage;
@@ -204,13 +204,8 @@ impl ProcessorRule {
         let first = self.kept.given;
         self.kept.given += events as u64;
         let batch = if ids {
-            // Nobody knows which rows an event was made of: it is known by its number.
-            let mut own = EventIds::default();
-            for number in first..self.kept.given {
-                let id = IdOf::new(&self.fingerprint(), self.emits()).and(&number.to_string());
-                own.push(id.text(), None);
-            }
-            own.add_to(&given.batch)?
+            of_given(&self.fingerprint(), self.emits(), first, &given.batch)
+                .add_to(&given.batch, |_| false)?
         } else {
             given.batch
         };

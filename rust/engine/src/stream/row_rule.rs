@@ -85,7 +85,7 @@ pub(crate) struct RowRule<K: RowKind> {
     pub(crate) name: String,
     pub(crate) spec: K::Spec,
     pub(crate) fingerprint: String,
-    /// Where the clock stood when it was added.
+    /// Where the clock stood when it was added, or when the input ended and its topics had sent nothing.
     since: Option<i64>,
     /// Whether its events say which they are.
     ids: bool,
@@ -224,6 +224,23 @@ impl<K: RowKind> RowRule<K> {
         self.compiled_before = None;
     }
 
+    /// The input has ended, and no row before this time comes any more.
+    pub(crate) fn end(&mut self, complete_before: Option<i64>) {
+        if self.kept.of_keys.is_none() {
+            self.since = self.since.max(complete_before);
+        }
+    }
+
+    /// Where the clock stood when it began, as long as nothing else of it says so.
+    pub(super) fn begun_at(&self) -> Option<i64> {
+        self.since.filter(|_| self.kept.of_keys.is_none())
+    }
+
+    /// Has it begin when the clock stood at a time, as a snapshot says.
+    pub(super) fn begin_at(&mut self, since: i64) {
+        self.since = Some(since);
+    }
+
     pub(crate) fn roll_back(&mut self) {
         if let Some(before) = self.before.take() {
             self.kept = before;
@@ -311,7 +328,7 @@ impl<K: RowKind> RowRule<K> {
         let mut batch = compiled.binding.table_batch(&rows.batch, &rows.topic, &rows.time)?;
         if self.ids {
             let schema = Arc::clone(K::row_source(&compiled.plan).schema());
-            let hidden = RowIds::of(rows, columns)?.hidden();
+            let hidden = RowIds::of(rows, columns).hidden();
             let all = batch.columns().iter().cloned().chain(hidden).collect();
             batch = RecordBatch::try_new(schema, all).map_err(EventError::from)?;
         }
@@ -396,7 +413,7 @@ impl<K: RowKind> RowRule<K> {
     ) -> Result<Vec<Self>, EngineError> {
         let pairs = paired(given, saved, |rule| &rule.name, |saved| &saved.name)?;
         let load = |(mut rule, saved): (Self, SavedRowRule<K::Saved>)| {
-            rule.load(saved, columns, bound, (event_time, watermark))?;
+            rule.load(saved, columns, bound, event_time)?;
             match &rule.kept.of_keys {
                 Some((_, state)) if !K::is_of_the_past(state, watermark) => {
                     refuse(format!("rule `{}` keeps rows that are still to come", rule.name))
@@ -412,7 +429,7 @@ impl<K: RowKind> RowRule<K> {
         saved: SavedRowRule<K::Saved>,
         columns: &MergedSchema,
         bound: &BoundColumns,
-        (event_time, watermark): (&str, Option<i64>),
+        event_time: &str,
     ) -> Result<(), EngineError> {
         if self.fingerprint != saved.fingerprint {
             return differ(format!("rule `{}` is another version of itself", saved.name));
@@ -420,13 +437,7 @@ impl<K: RowKind> RowRule<K> {
         let compiled = self.compile(columns, bound, event_time)?;
         self.commit();
         (self.kept.reported, self.kept.visited) = (saved.reported, saved.visited);
-        let Some((saved_keys, saved_state)) = saved.of_keys else {
-            // It was added after the last call, and rows of its topics had come.
-            if let (Some(compiled), Some((_, state))) = (&compiled, &mut self.kept.of_keys) {
-                *state = K::state(&compiled.plan, watermark);
-            }
-            return Ok(());
-        };
+        let Some((saved_keys, saved_state)) = saved.of_keys else { return Ok(()) };
         let (Some(compiled), Some((keys, state))) = (compiled, &mut self.kept.of_keys) else {
             return refuse("it has something of a rule whose topics have sent nothing");
         };

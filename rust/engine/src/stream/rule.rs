@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, SchemaRef};
 use cepheid_event::{EventError, MergedSchema, Table};
-use cepheid_ir::{Expr, Pattern, PatternError, SortKey, Within};
+use cepheid_ir::{Expr, Pattern, PatternError, RowsPerMatch, SortKey, Within};
 use cepheid_matcher::sequence::{Fault, FoundKind, FoundSequences, SequenceLimits, SequenceMatcher};
 use cepheid_matcher::{Automaton, MatchError, StepLists, Strategy};
 
@@ -150,6 +150,16 @@ impl Rule {
         topic == self.emits()
             || topic == self.emits_timeouts()
             || self.pattern.emit_at.iter().any(|entry| entry.topic == topic)
+    }
+
+    /// Whether it reports a column of a name of its own, not as one of rows that it passes on.
+    pub(super) fn reports(&self, name: &str) -> bool {
+        let pattern = &self.pattern;
+        let keys = pattern.partition_by.iter().map(|column| &column.name);
+        let measures =
+            pattern.measures.iter().chain(pattern.emit_at.iter().flat_map(|entry| &entry.measures));
+        pattern.rows_per_match == RowsPerMatch::One
+            || keys.chain(measures.map(|measure| &measure.name)).any(|own| own.eq_ignore_ascii_case(name))
     }
 
     /// Whether rows of a topic concern it.

@@ -119,6 +119,15 @@ impl<'a> AnyRule<'a> {
         }
     }
 
+    /// Whether a column of a name is its own, and not that of rows that it passes on.
+    pub(super) fn reports(self, name: &str) -> bool {
+        match self {
+            Self::Pattern(rule) => rule.reports(name),
+            Self::Window(_) | Self::Anomaly(_) => true,
+            Self::Processor(_) => false,
+        }
+    }
+
     /// Topics that it reads; `None`: all.
     pub(super) fn topics(self) -> Option<&'a [String]> {
         match self {

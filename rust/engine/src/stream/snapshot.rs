@@ -62,6 +62,8 @@ struct Body {
 #[derive(Default, Serialize, Deserialize)]
 struct SavedMore {
     ids: bool,
+    /// Windows whose topics have sent nothing, and where the clock stood when they began.
+    begun_at: Vec<(String, i64)>,
 }
 
 /// Rows that runs need: their places (as differences), and the rows.
@@ -193,7 +195,9 @@ impl Engine {
             passed_on,
             order: self.order.clone(),
         };
-        let more = SavedMore { ids: self.options.ids };
+        let windows = self.stages().flat_map(|stage| &stage.windows);
+        let begun_at = windows.filter_map(|rule| Some((rule.name.clone(), rule.begun_at()?))).collect();
+        let more = SavedMore { ids: self.options.ids, begun_at };
         let plain = postcard::to_stdvec(&(body, saved, more)).expect("plain data can be written");
         let packed = zstd::bulk::compress(&plain, 3).expect("memory can be written to");
         let mut bytes = Vec::with_capacity(HEAD_BYTES + packed.len());
@@ -240,6 +244,13 @@ impl Engine {
         engine.take_buffer(&body)?;
         engine.dropped = body.dropped;
         engine.named = engine.named.max(body.named as usize);
+        for (name, since) in more.begun_at {
+            let levels = engine.levels.iter_mut().map(|level| &mut level.stage);
+            let mut windows = levels.chain([&mut engine.stage]).flat_map(|stage| &mut stage.windows);
+            if let Some(window) = windows.find(|window| window.name == name) {
+                window.begin_at(since);
+            }
+        }
         engine.take_rules(&body, rules_saved)?;
         Ok(engine)
     }

@@ -123,9 +123,13 @@ impl Stage {
         topic: &str,
         event_time: &str,
     ) -> Result<Option<(SchemaRef, DataType)>, EngineError> {
-        let mut derivers = self.all_rules().filter(|rule| rule.derives(topic));
-        let found = derivers.find_map(|rule| rule.schema_of(topic, event_time).transpose()).transpose()?;
-        Ok(found.map(|(schema, time)| (if self.ids { with_ids(&schema) } else { schema }, time)))
+        for rule in self.all_rules().filter(|rule| rule.derives(topic)) {
+            if let Some((schema, time)) = rule.schema_of(topic, event_time)? {
+                let schema = if self.ids { with_ids(&schema, |name| rule.reports(name)) } else { schema };
+                return Ok(Some((schema, time)));
+            }
+        }
+        Ok(None)
     }
 
     /// Checks that rules which derive one topic give it the same columns, as far as these are known by now: whether their events
@@ -164,6 +168,9 @@ impl Stage {
         for window in &mut self.windows {
             window.commit();
             window.tidy(released.complete_before);
+            if released.ended {
+                window.end(released.complete_before);
+            }
         }
         for anomalies in &mut self.anomalies {
             anomalies.commit();

@@ -389,12 +389,12 @@ impl WindowRule {
         } else {
             windows.measures.len()
         });
-        let ids = self.has_ids().then(|| self.ids(&columns, hidden)).transpose()?;
+        let ids = self.has_ids().then(|| self.ids(&columns, hidden));
         columns.extend(own.iter().cloned());
         let options = RecordBatchOptions::new().with_row_count(Some(windows.keys.len()));
         let schema = self.reported(compiled, event_time);
         let batch = RecordBatch::try_new_with_options(schema, columns, &options).map_err(EventError::from)?;
-        let batch = ids.map_or(Ok(batch.clone()), |ids| ids.add_to(&batch))?;
+        let batch = ids.map_or(Ok(batch.clone()), |ids| ids.add_to(&batch, |_| true))?;
         let order = moments.iter().map(|time| (Moment::At { time: *time, row: 0 }, None, None)).collect();
         let table = DerivedTable {
             batch,
@@ -408,9 +408,9 @@ impl WindowRule {
 
 impl WindowRule {
     /// Ids of windows. `place`: the columns that say which window each is; `hidden`: what was asked for beside.
-    fn ids(&self, place: &[ArrayRef], hidden: &[ArrayRef]) -> Result<EventIds, EngineError> {
+    fn ids(&self, place: &[ArrayRef], hidden: &[ArrayRef]) -> EventIds {
         let (stories, ids) = (hidden[0].as_string::<i32>(), hidden[1].as_string::<i32>());
-        let (place, rows) = (texts(place)?, texts(&hidden[1..])?);
+        let (place, rows) = (texts(place), texts(&hidden[1..]));
         let mut own = EventIds::default();
         for window in 0..ids.len() {
             let id = IdOf::new(&self.fingerprint, self.emits());
@@ -419,7 +419,7 @@ impl WindowRule {
             let cause = ids.is_valid(window).then(|| (ids.value(window), stories.value(window)));
             own.push(id.text(), cause);
         }
-        Ok(own)
+        own
     }
 }
 

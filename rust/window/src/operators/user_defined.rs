@@ -125,6 +125,20 @@ fn gathered<'a>(leaves: impl Iterator<Item = &'a Leaf>) -> Result<ArrayRef, Eval
     interleave(&arrays, &places).map_err(|error| EvalError::Arrow { reason: error.to_string() })
 }
 
+/// Whether values of one type are told as values of another without a word: what a value is does not change.
+fn is_as_wide(from: &DataType, to: &DataType) -> bool {
+    let is_text = |of: &DataType| match of {
+        DataType::Dictionary(_, values) => values.is_string(),
+        other => other.is_string(),
+    };
+    (from.is_integer() && (to.is_integer() || to.is_floating()))
+        || (from.is_floating() && to.is_floating())
+        || (is_text(from) && is_text(to))
+        || matches!((from, to), (DataType::Timestamp(_, own), DataType::Timestamp(_, wanted)) if own == wanted)
+        || (from.is_decimal() && to.is_decimal())
+        || from.is_null()
+}
+
 fn leaves_of(state: &State) -> Result<Vec<Leaf>, EvalError> {
     state.as_ref().map(Rope::to_vec).map_err(Clone::clone)
 }
@@ -208,10 +222,14 @@ impl Monoid for UserDefined {
         }
         let all = gathered(leaves.iter().flatten())?;
         let said = self.aggregate.finish(&all).map_err(|fault| self.failed(fault))?;
-        let strictly = CastOptions { safe: false, ..CastOptions::default() };
-        let cast = cast_with_options(&said, reading.data_type, &strictly);
-        let cast = cast.map_err(|error| self.failed(Fault(Arc::new(error))));
-        let said = self.checked("finish", Ok(cast?), (all.len(), reading.data_type))?;
+        let said = if is_as_wide(said.data_type(), reading.data_type) {
+            let strictly = CastOptions { safe: false, ..CastOptions::default() };
+            let cast = cast_with_options(&said, reading.data_type, &strictly);
+            cast.map_err(|error| self.failed(Fault(Arc::new(error))))?
+        } else {
+            said
+        };
+        let said = self.checked("finish", Ok(said), (all.len(), reading.data_type))?;
         take(&said, &place_of, None).map_err(|error| EvalError::Arrow { reason: error.to_string() })
     }
 
