@@ -159,3 +159,26 @@ def test_prev_reaches_a_row_that_was_matched_before_its_topic_had_sent_anything(
     assert len(engine.advance_to(dt.datetime.fromtimestamp(1, dt.UTC))["found"]) == 1
     engine.push([{"ts": 2_000_000_000, "v": 2}], "right")
     assert rows(engine.flush()["found"]) == [("rise", "right", 0)]
+
+
+def two_topics():
+    shown = cep.event("x", "v > 0", topic="a").rows_per_match("all").named("r")
+    return shown, cep.event("y", topic="b").named("o"), cep.event("z", topic="r").select(v="z.v").named("z")
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+@pytest.mark.parametrize("restored", [False, True])
+def test_rows_are_shown_with_the_columns_of_the_topics_read_whatever_else_has_come(first, restored):
+    rows = {"a": {"v": [1], "id": [7]}, "b": {"id": ["s"], "w": [2]}}
+    engine = cep.Engine(two_topics(), future=None, topics=["a", "b"])
+    derived = [engine.push({"ts": [1], **rows[topic]}, topic) for topic in (first, "ab".replace(first, ""))]
+    if restored:
+        engine = cep.Engine.restore(engine.snapshot(), two_topics())
+    derived += [engine.push({"ts": [time], **rows[topic]}, topic) for time in (3, 5) for topic in "ab"]
+    derived.append(engine.flush())
+    found = [events["r"].to_arrow() for events in derived if "r" in events]
+    assert {tuple(table.column_names) for table in found} == {
+        ("match_number", "match_start", "match_end", "ts", "v", "id")
+    }
+    assert [row for table in found for row in table["id"].to_pylist()] == [7, 7, 7]
+    assert sum(len(events["z"]) for events in derived if "z" in events) == 3

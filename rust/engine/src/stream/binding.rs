@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, TimestampNanosecondArray, UInt16Array};
 use arrow_buffer::ScalarBuffer;
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use cepheid_event::{EventError, MergedSchema};
 use cepheid_ir::{BinaryOp, ColumnName, Expr, Literal, Pattern, PatternNode, SortKey};
 
@@ -75,6 +75,8 @@ pub(crate) struct Binding {
     pub(crate) event_time: String,
     /// How many merged columns there were.
     pub(crate) merged: usize,
+    /// Of merged columns: the name that each has for who reads output; `None`: it is none of the topics read.
+    shown: Vec<Option<String>>,
 }
 
 impl Binding {
@@ -113,7 +115,8 @@ impl Binding {
             binder.bind(&mut measure.value, None)?;
         }
         let schema = Arc::clone(&bound_columns.schema);
-        Ok((Self { schema, event_time, merged: names.len() }, bound))
+        let shown = binder.shown();
+        Ok((Self { schema, event_time, merged: names.len(), shown }, bound))
     }
 
     /// Binds a rule that asks its rows one by one, of one topic or of any, in the same way: its keys and expressions.
@@ -143,7 +146,43 @@ impl Binding {
         let event_time = binder.shared(&time).map_or_else(|_| TIME.to_owned(), |column| column.name);
         exprs.into_iter().try_for_each(|expr| binder.bind(expr, topic.map(String::as_str)))?;
         let schema = Arc::clone(&bound_columns.schema);
-        Ok(Self { schema, event_time, merged: names.len() })
+        Ok(Self { schema, event_time, merged: names.len(), shown: binder.shown() })
+    }
+
+    /// Output without the columns that binding added, and without those of topics that are not read, all of which a pattern that
+    /// shows all rows shows too: which there are depends on what has sent something. `is_own`: whether a column of a name is the
+    /// pattern's own.
+    ///
+    /// # Errors
+    /// What Arrow refuses.
+    pub(crate) fn without_added(
+        &self,
+        batch: RecordBatch,
+        is_own: impl Fn(&str) -> bool,
+    ) -> Result<RecordBatch, EngineError> {
+        let schema = batch.schema();
+        let shown = |field: &FieldRef| {
+            self.schema.index_of(field.name()).ok().and_then(|place| self.shown.get(place))
+        };
+        let stays = |(field, _): &(&FieldRef, &ArrayRef)| {
+            ![TOPIC, TIME].contains(&field.name().as_str())
+                && (!matches!(shown(field), Some(None)) || is_own(field.name()))
+        };
+        let kept: Vec<(&FieldRef, &ArrayRef)> =
+            schema.fields().iter().zip(batch.columns()).filter(stays).collect();
+        let is_free = |name: &str| kept.iter().all(|(field, _)| field.name() != name);
+        let renamed = |(field, _): &(&FieldRef, &ArrayRef)| match shown(field) {
+            Some(Some(name)) if is_free(name) => Arc::new(field.as_ref().clone().with_name(name)),
+            _ => Arc::clone(field),
+        };
+        let fields: Vec<FieldRef> = kept.iter().map(renamed).collect();
+        let columns: Vec<ArrayRef> = kept.iter().map(|(_, column)| Arc::clone(column)).collect();
+        if columns.len() == schema.fields().len() && fields.iter().eq(schema.fields()) {
+            return Ok(batch);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let shown = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options);
+        Ok(shown.map_err(EventError::from)?)
     }
 
     /// Rows of the merged schema as rows of the bound one.
@@ -160,20 +199,6 @@ impl Binding {
         let bound = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options);
         Ok(bound.map_err(EventError::from)?)
     }
-}
-
-/// Output without the columns that binding added, which a pattern that shows all rows shows too.
-///
-/// # Errors
-/// What Arrow refuses.
-pub(crate) fn without_added(batch: RecordBatch) -> Result<RecordBatch, EngineError> {
-    let schema = batch.schema();
-    let own = |column: &usize| ![TOPIC, TIME].contains(&schema.field(*column).name().as_str());
-    let columns: Vec<usize> = (0..schema.fields().len()).filter(own).collect();
-    if columns.len() == schema.fields().len() {
-        return Ok(batch);
-    }
-    Ok(batch.project(&columns).map_err(EventError::from)?)
 }
 
 /// Names that tell columns apart: of several of one name, the first keeps it.
@@ -212,6 +237,28 @@ struct Binder<'a> {
 }
 
 impl Binder<'_> {
+    /// See [`Binding::shown`]: of two columns of one name each keeps the one that tells them apart.
+    fn shown(&self) -> Vec<Option<String>> {
+        let fields = self.columns.schema().fields();
+        let mut is_read = vec![self.topics.is_none(); fields.len()];
+        for topic in self.topics.into_iter().flatten() {
+            let own = self.columns.topic(topic).and_then(|number| self.columns.topic_schema(number));
+            for field in own.iter().flat_map(|schema| schema.fields()) {
+                if let Ok(place) = self.columns.column(topic, field.name(), true) {
+                    is_read[place] = true;
+                }
+            }
+        }
+        let alike = |name: &str| -> usize {
+            fields.iter().zip(&is_read).filter(|(field, read)| **read && field.name() == name).count()
+        };
+        let shown = |(place, field): (usize, &FieldRef)| {
+            let name = if alike(field.name()) > 1 { &self.names[place] } else { field.name() };
+            is_read[place].then(|| name.clone())
+        };
+        fields.iter().enumerate().map(shown).collect()
+    }
+
     /// Binds an expression whose bare columns are of `topic`, or of any.
     fn bind(&self, expr: &mut Expr, topic: Option<&str>) -> Result<(), EngineError> {
         match expr {

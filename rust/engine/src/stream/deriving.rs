@@ -13,7 +13,6 @@ use cepheid_event::{EventError, MergedBatch, MergedSchema, Table};
 use cepheid_ir::RowsPerMatch;
 use cepheid_matcher::sequence::{FoundKind, FoundSequence, FoundSequences};
 
-use super::binding::without_added;
 use super::derived::{DerivedTable, Part};
 use super::event_ids::{EventIds, IdOf, RowIds};
 use super::history::History;
@@ -244,7 +243,7 @@ impl Gathered {
         let (event_of, membership) = (matches.row_events(), matches.membership()?);
         let MatchTable { batch, matches, .. } = matches;
         let membership = Some(membership);
-        let batch = without_added(batch)?;
+        let batch = sections[0].compiled.shown(batch)?;
         let whole = DerivedTable { batch, membership, matches: matches.len(), strategies: vec![] };
         if sections.len() == 1 {
             return Ok(vec![(whole, event_of)]);

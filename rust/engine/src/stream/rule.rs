@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_schema::{DataType, SchemaRef};
 use cepheid_event::{EventError, MergedSchema, Table};
 use cepheid_ir::{Expr, Pattern, PatternError, RowsPerMatch, SortKey, Within};
@@ -54,7 +55,20 @@ pub(crate) struct Compiled {
     pub(crate) silent: Option<String>,
 }
 
+/// Whether a column of a name is a pattern's own in what it reports, and not one of rows that it passes on.
+fn reports(pattern: &Pattern, name: &str) -> bool {
+    let keys = pattern.partition_by.iter().map(|column| &column.name);
+    let measures = pattern.measures.iter().chain(pattern.emit_at.iter().flat_map(|entry| &entry.measures));
+    pattern.rows_per_match == RowsPerMatch::One
+        || keys.chain(measures.map(|measure| &measure.name)).any(|own| own.eq_ignore_ascii_case(name))
+}
+
 impl Compiled {
+    /// What it reports, as those see it who read it.
+    pub(super) fn shown(&self, batch: RecordBatch) -> Result<RecordBatch, EngineError> {
+        self.binding.without_added(batch, |name| reports(self.plan.pattern(), name))
+    }
+
     pub(crate) fn matcher(&self) -> &SequenceMatcher {
         match &self.plan.matching {
             Matching::Sequences { matcher, .. } => matcher,
@@ -154,12 +168,7 @@ impl Rule {
 
     /// Whether it reports a column of a name of its own, not as one of rows that it passes on.
     pub(super) fn reports(&self, name: &str) -> bool {
-        let pattern = &self.pattern;
-        let keys = pattern.partition_by.iter().map(|column| &column.name);
-        let measures =
-            pattern.measures.iter().chain(pattern.emit_at.iter().flat_map(|entry| &entry.measures));
-        pattern.rows_per_match == RowsPerMatch::One
-            || keys.chain(measures.map(|measure| &measure.name)).any(|own| own.eq_ignore_ascii_case(name))
+        reports(&self.pattern, name)
     }
 
     /// Whether rows of a topic concern it.

@@ -7,7 +7,6 @@ use cepheid_event::{EventError, Table};
 use cepheid_ir::{Pattern, Within};
 use cepheid_matcher::sequence::FoundSequences;
 
-use super::binding::without_added;
 use super::derived::{Part, by_topic};
 use super::rule::Compiled;
 use super::stage::{Call, Undo};
@@ -105,5 +104,6 @@ pub(super) fn no_matches(compiled: &Compiled, measures: &Measures) -> Result<Der
     let nothing = [FoundByPlan { plan, all, found: &[] }];
     let none = derive_sequences(&nothing, measures, &table, &|row| row as u32, None)?;
     let membership = Some(none.membership()?);
-    Ok(DerivedTable { membership, matches: 0, batch: without_added(none.batch)?, strategies: vec![] })
+    let batch = compiled.shown(none.batch)?;
+    Ok(DerivedTable { membership, matches: 0, batch, strategies: vec![] })
 }
