@@ -83,12 +83,17 @@ pub(super) fn in_turn(
         // Late rows come as they came, and when the rows of that time have not yet.
         if is_late(row) { (clocks[row], 0, 0) } else { (times[row], 1, numbers[row]) }
     });
+    let all = match batches.as_slice() {
+        [only] => only.clone(),
+        several => arrow_select::concat::concat_batches(&schema, several).map_err(EventError::from)?,
+    };
     let some = |rows: &[u32]| -> Result<NumberedRows, EngineError> {
-        let whole = batches.len() == 1 && rows.len() == times.len() && rows.is_sorted();
-        let batch = if whole {
-            batches[0].clone()
+        let first = rows.first().copied().unwrap_or(0);
+        // Rows in order are part of what has come; the few that wait would keep all of it.
+        let in_order = rows.iter().copied().eq(first..first + rows.len() as u32);
+        let batch = if in_order && rows.len() * 2 >= all.num_rows() {
+            all.slice(first as usize, rows.len())
         } else {
-            let all = arrow_select::concat::concat_batches(&schema, &batches).map_err(EventError::from)?;
             let rows = UInt32Array::from(rows.to_vec());
             arrow_select::take::take_record_batch(&all, &rows).map_err(EventError::from)?
         };
