@@ -10,7 +10,7 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, TimestampNanosecond
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use cepheid_event::{EventError, MergedSchema};
-use cepheid_ir::{BinaryOp, ColumnName, Expr, Literal, Pattern, PatternNode, SortKey};
+use cepheid_ir::{BinaryOp, ColumnName, Expr, Literal, Pattern, PatternNode, RowsPerMatch, SortKey};
 
 use crate::error::EngineError;
 
@@ -75,7 +75,8 @@ pub(crate) struct Binding {
     pub(crate) event_time: String,
     /// How many merged columns there were.
     pub(crate) merged: usize,
-    /// Of merged columns: the name that each has for who reads output; `None`: it is none of the topics read.
+    /// Of merged columns, where rows are shown: the name that each has for who reads output; `None`: it is none of the topics
+    /// read.
     shown: Vec<Option<String>>,
 }
 
@@ -115,7 +116,7 @@ impl Binding {
             binder.bind(&mut measure.value, None)?;
         }
         let schema = Arc::clone(&bound_columns.schema);
-        let shown = binder.shown();
+        let shown = if pattern.rows_per_match == RowsPerMatch::One { vec![] } else { binder.shown() };
         Ok((Self { schema, event_time, merged: names.len(), shown }, bound))
     }
 
@@ -146,7 +147,7 @@ impl Binding {
         let event_time = binder.shared(&time).map_or_else(|_| TIME.to_owned(), |column| column.name);
         exprs.into_iter().try_for_each(|expr| binder.bind(expr, topic.map(String::as_str)))?;
         let schema = Arc::clone(&bound_columns.schema);
-        Ok(Self { schema, event_time, merged: names.len(), shown: binder.shown() })
+        Ok(Self { schema, event_time, merged: names.len(), shown: vec![] })
     }
 
     /// Output without the columns that binding added, and without those of topics that are not read, all of which a pattern that

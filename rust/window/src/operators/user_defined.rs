@@ -7,6 +7,7 @@
 //! Order: that of rows. Time: O(1) joins a row, in O(log r) calls for r rows that a state has been given at once; in windows that
 //! slide as many joins a row as its window has rows. Space: a state for each open window; for each row where windows slide.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
@@ -17,6 +18,7 @@ use arrow_select::interleave::interleave;
 use arrow_select::take::take;
 use cepheid_eval::{EvalError, Fault};
 use cepheid_event::ipc;
+use foldhash::fast::FixedState;
 
 use crate::monoid::{Monoid, Reading};
 use crate::rope::Rope;
@@ -111,15 +113,15 @@ impl UserDefined {
 /// The states of leaves, in one array.
 fn gathered<'a>(leaves: impl Iterator<Item = &'a Leaf>) -> Result<ArrayRef, EvalError> {
     let mut arrays: Vec<&'a ArrayRef> = vec![];
+    // There may be an array for every call that has brought rows.
+    let mut numbers: HashMap<*const (), usize, FixedState> = HashMap::default();
     let mut places = vec![];
     for leaf in leaves {
-        // Leaves of one array mostly stand together.
-        let known = arrays.iter().rposition(|array| Arc::ptr_eq(array, &leaf.states));
-        let array = known.unwrap_or_else(|| {
+        let number = *numbers.entry(Arc::as_ptr(&leaf.states).cast()).or_insert_with(|| {
             arrays.push(&leaf.states);
             arrays.len() - 1
         });
-        places.push((array, leaf.row));
+        places.push((number, leaf.row));
     }
     let arrays: Vec<&dyn Array> = arrays.into_iter().map(AsRef::as_ref).collect();
     interleave(&arrays, &places).map_err(|error| EvalError::Arrow { reason: error.to_string() })
