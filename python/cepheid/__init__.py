@@ -9,6 +9,8 @@
 [2]
 """
 
+from typing import TYPE_CHECKING, Any
+
 from cepheid._native import __version__
 from cepheid.aggregating import aggregate
 from cepheid.anomaly import Anomaly, AnomalyBuilder, anomaly
@@ -30,6 +32,7 @@ from cepheid.errors import (
     SqlError,
     StateLimitError,
     StoreError,
+    VersionConflictError,
 )
 from cepheid.expr import Expr
 from cepheid.functions import (
@@ -70,6 +73,21 @@ from cepheid.sql import pattern_from_sql, sql, window_from_sql
 from cepheid.user_aggregate import UserAggregate, user_aggregate
 from cepheid.window import Window, WindowBuilder, window
 
+if TYPE_CHECKING:
+    from cepheid.store import (
+        EventStore,
+        Position,
+        Replay,
+        ReplayStep,
+        StoredEvents,
+        StoreInfo,
+        StoreReport,
+        Subscription,
+        TopicInfo,
+        Transaction,
+        Verification,
+    )
+
 __all__ = [
     "Anomaly",
     "AnomalyBuilder",
@@ -79,6 +97,7 @@ __all__ = [
     "EngineStats",
     "Enrichment",
     "EvaluationError",
+    "EventStore",
     "Expr",
     "InternalError",
     "LateEventError",
@@ -87,10 +106,13 @@ __all__ = [
     "Matches",
     "Pattern",
     "PatternError",
+    "Position",
     "Processor",
     "ProcessorError",
     "Pusher",
     "Ref",
+    "Replay",
+    "ReplayStep",
     "RiverDetector",
     "RuleStats",
     "SchemaError",
@@ -98,7 +120,15 @@ __all__ = [
     "SqlError",
     "StateLimitError",
     "StoreError",
+    "StoreInfo",
+    "StoreReport",
+    "StoredEvents",
+    "Subscription",
+    "TopicInfo",
+    "Transaction",
     "UserAggregate",
+    "Verification",
+    "VersionConflictError",
     "Window",
     "WindowBuilder",
     "__version__",
@@ -150,3 +180,28 @@ __all__ = [
     "window",
     "window_from_sql",
 ]
+
+# Read when they are asked for: who matches a table needs no store.
+_OF_THE_STORE = frozenset(
+    {
+        "EventStore",
+        "Position",
+        "Replay",
+        "ReplayStep",
+        "StoreInfo",
+        "StoreReport",
+        "StoredEvents",
+        "Subscription",
+        "TopicInfo",
+        "Transaction",
+        "Verification",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OF_THE_STORE:
+        from cepheid import store
+
+        return getattr(store, name)
+    raise AttributeError(f"module `cepheid` has no attribute `{name}`")

@@ -21,6 +21,7 @@ __all__ = [
     "SqlError",
     "StateLimitError",
     "StoreError",
+    "VersionConflictError",
 ]
 
 
@@ -306,9 +307,57 @@ class ProcessorError(CepheidError):
 
 
 class StoreError(CepheidError):
-    """A stored log or checkpoint that cannot be read or written."""
+    """A stored log or checkpoint that cannot be read or written.
+
+    Attributes:
+        position: The position of the first event concerned, or None.
+        path: The file concerned, or None.
+        known: The names that there are, of which none was meant; empty where that says nothing.
+    """
 
     default_code = "store"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        position: int | None = None,
+        path: str | None = None,
+        known: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.position = position
+        self.path = path
+        self.known = tuple(known)
+
+
+class VersionConflictError(StoreError):
+    """A stream has other events than whoever appends to it knows of. Nothing has been appended.
+
+    Attributes:
+        stream: The stream, or None.
+        expected: How many events it was to have, or None.
+        actual: How many it has, or None.
+    """
+
+    default_code = "version-conflict"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        stream: str | None = None,
+        expected: int | None = None,
+        actual: int | None = None,
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.stream = stream
+        self.expected = expected
+        self.actual = actual
 
 
 class InternalError(CepheidError):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cepheid.derived import Derived
     from cepheid.drawing.plot import Plot
 
-__all__ = ["UNNAMED_RULE", "Matches"]
+__all__ = ["UNNAMED_RULE", "Matches", "not_installed", "numpy_column"]
 
 # The name of a rule that has none, and is the only one.
 UNNAMED_RULE = "rule-1"
@@ -230,7 +230,7 @@ class Matches:
         try:
             import polars
         except ModuleNotFoundError as error:
-            raise _not_installed("to_polars()", "polars") from error
+            raise not_installed("to_polars()", "polars") from error
         return polars.DataFrame(self)
 
     def to_pandas(self) -> pd.DataFrame:
@@ -247,7 +247,7 @@ class Matches:
         try:
             import pandas  # noqa: F401
         except ModuleNotFoundError as error:
-            raise _not_installed("to_pandas()", "pandas") from error
+            raise not_installed("to_pandas()", "pandas") from error
         return self.to_arrow().to_pandas()
 
     def to_numpy(self) -> dict[str, Any]:
@@ -262,7 +262,7 @@ class Matches:
             array([ 9, 10])
         """
         table = self.to_arrow()
-        return {name: _numpy_column(table.column(place)) for place, name in enumerate(table.column_names)}
+        return {name: numpy_column(table.column(place)) for place, name in enumerate(table.column_names)}
 
     def head(self, k: int = 5) -> pa.Table:
         """The first rows of the table. Matches that are not built are only built as far as that.
@@ -452,7 +452,8 @@ def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN_WIDTH else text[: _SHOWN_WIDTH - 3] + "..."
 
 
-def _numpy_column(column: Any) -> Any:
+def numpy_column(column: Any) -> Any:
+    """A column as an array of NumPy: of objects where it has no other."""
     import numpy as np
     import pyarrow as pa
 
@@ -470,5 +471,6 @@ def _numpy_column(column: Any) -> Any:
     return column.to_numpy()
 
 
-def _not_installed(method: str, package: str) -> ModuleNotFoundError:
+def not_installed(method: str, package: str) -> ModuleNotFoundError:
+    """What a method raises whose result needs a package that is not there."""
     return ModuleNotFoundError(f"{method} needs {package}: pip install 'cepheid[{package}]'", name=package)

@@ -17,7 +17,7 @@ from cepheid.predicate import PREDICATE_PREFIX, UserPredicate, predicate_column
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["StreamInput", "arrow_schema"]
+__all__ = ["StreamInput", "arrow_schema", "means_the_same"]
 
 
 class StreamInput:
@@ -215,7 +215,7 @@ def _conformed(table: pa.Table, schema: pa.Schema, *, fill: bool) -> pa.Table:
         if field.name in names:
             column = table.column(field.name)
             if column.type != field.type:
-                if not _means_the_same(column.type, field.type):
+                if not means_the_same(column.type, field.type):
                     return table
                 try:
                     column = column.cast(field.type)
@@ -229,7 +229,7 @@ def _conformed(table: pa.Table, schema: pa.Schema, *, fill: bool) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def _means_the_same(guessed: pa.DataType, known: pa.DataType) -> bool:
+def means_the_same(guessed: pa.DataType, known: pa.DataType) -> bool:
     """Whether values of a guessed type may be meant as of a known one."""
     from pyarrow import types
 

@@ -323,6 +323,17 @@ impl ReorderBuffer {
         prepared.released
     }
 
+    /// Counts rows of a topic that are passed over, so that those after them have the ordinals that they would have had.
+    ///
+    /// # Errors
+    /// [`EventError::UnknownTopic`].
+    pub fn skip(&mut self, topic: &str, rows: u64) -> Result<(), EventError> {
+        let number = self.source(topic)?;
+        self.topics[number as usize].rows += rows;
+        self.version += 1;
+        Ok(())
+    }
+
     /// The columns of what is released. They grow when a topic's first batch comes.
     pub fn columns(&self) -> &Arc<MergedSchema> {
         &self.columns

@@ -192,6 +192,16 @@ impl Engine {
         })
     }
 
+    /// Passes over rows of a topic.
+    fn skip(&self, py: Python<'_>, topic: &str, rows: u64) -> PyResult<()> {
+        self.call(py, |engine| Ok(engine.skip(topic, rows)?))
+    }
+
+    /// Which topics its rules read from outside; None among them: any.
+    fn reads(&self, py: Python<'_>) -> PyResult<Vec<Option<String>>> {
+        self.call(py, |engine| Ok(engine.reads()))
+    }
+
     /// The columns of a topic, as a batch without rows; None before its first push.
     fn columns(&self, py: Python<'_>, topic: Option<&str>) -> PyResult<Option<ArrowBatch>> {
         self.call(py, |engine| {

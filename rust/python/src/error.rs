@@ -8,6 +8,7 @@ use cepheid_eval::EvalError;
 use cepheid_event::EventError;
 use cepheid_ir::PatternError;
 use cepheid_matcher::MatchError;
+use cepheid_store::StoreError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
@@ -18,6 +19,7 @@ mod python {
     pyo3::import_exception!(cepheid.errors, MatchError);
     pyo3::import_exception!(cepheid.errors, StateLimitError);
     pyo3::import_exception!(cepheid.errors, StoreError);
+    pyo3::import_exception!(cepheid.errors, VersionConflictError);
     pyo3::import_exception!(cepheid.errors, LateEventError);
     pyo3::import_exception!(cepheid.errors, ProcessorError);
     pyo3::import_exception!(cepheid.errors, SqlError);
@@ -31,6 +33,7 @@ pub(crate) enum NativeError {
     // Boxed: it is several times the size of the others.
     Engine(Box<EngineError>),
     Sql(cepheid_sql::SqlError),
+    Store(Box<StoreError>),
     Python(PyErr),
     /// An engine that a panic has stopped in the middle of a change.
     Broken,
@@ -45,6 +48,12 @@ impl From<EventError> for NativeError {
 impl From<EngineError> for NativeError {
     fn from(error: EngineError) -> Self {
         Self::Engine(Box::new(error))
+    }
+}
+
+impl From<StoreError> for NativeError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Box::new(error))
     }
 }
 
@@ -110,6 +119,7 @@ pub(crate) fn raised(py: Python<'_>, error: NativeError) -> PyErr {
         NativeError::Event(error) => event_error(py, &error),
         NativeError::Engine(error) => engine_error(py, &error),
         NativeError::Sql(error) => sql_error(py, &error),
+        NativeError::Store(error) => store_error(py, &error),
         NativeError::Python(error) => error,
         NativeError::Broken => internal_error(
             py,
@@ -254,6 +264,44 @@ fn engine_error(py: Python<'_>, error: &EngineError) -> PyErr {
             Exception::new::<python::StoreError>(py, error.to_string(), error.code()).build()
         }
     }
+}
+
+fn store_error(py: Python<'_>, error: &StoreError) -> PyErr {
+    let message = error.to_string();
+    let exception = Exception::new::<python::StoreError>(py, message.clone(), error.code());
+    match error {
+        StoreError::Event(error) => return event_error(py, error),
+        StoreError::Eval(error) => return eval_error(py, message, Some("the condition"), error),
+        StoreError::VersionConflict { stream, expected, actual } => {
+            Exception::new::<python::VersionConflictError>(py, message, error.code())
+                .with("stream", stream)
+                .with("expected", *expected)
+                .with("actual", *actual)
+        }
+        StoreError::ReservedColumn { column }
+        | StoreError::SchemaConflict { column, .. }
+        | StoreError::Unprotectable { column, .. } => {
+            Exception::new::<python::SchemaError>(py, message, error.code()).with("column", column)
+        }
+        StoreError::Unknown { known, .. } => exception.with("known", known),
+        StoreError::Corrupt { position, .. } => exception.with("position", *position),
+        StoreError::Locked { path, .. }
+        | StoreError::Missing { path }
+        | StoreError::NotAStore { path, .. }
+        | StoreError::FormatVersion { path, .. } => exception.with("path", path.display().to_string()),
+        StoreError::Disk { path, .. } => {
+            exception.with("path", path.as_ref().map(|path| path.display().to_string()))
+        }
+        StoreError::Closed
+        | StoreError::DiskFull { .. }
+        | StoreError::Poisoned { .. }
+        | StoreError::KeyReused { .. }
+        | StoreError::InvalidName { .. }
+        | StoreError::InvalidOption { .. }
+        | StoreError::Unarchivable { .. }
+        | StoreError::BadSignature { .. } => exception,
+    }
+    .build()
 }
 
 /// What a processor raised, as the cause of an error that names it. Ctrl-C and its like are no failure of the processor.

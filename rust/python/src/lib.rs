@@ -13,6 +13,7 @@ mod processor;
 mod pusher;
 mod row_columns;
 mod sql;
+mod store;
 mod user_aggregate;
 mod window;
 
@@ -31,7 +32,7 @@ mod _native {
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]
-    use super::matches::{CompactMatches, MatchTable};
+    use super::matches::{CompactMatches, MatchTable, concat_matches};
     #[pymodule_export]
     use super::pattern::{Pattern, check_expression};
     #[pymodule_export]
@@ -40,6 +41,8 @@ mod _native {
     use super::pusher::Pusher;
     #[pymodule_export]
     use super::sql::{Query, parse_expression, parse_measure, unparse_expression};
+    #[pymodule_export]
+    use super::store::{EventLog, StoreView, StoredEvents, StoredReader, public_key};
     #[pymodule_export]
     use super::user_aggregate::UserAggregate;
     #[pymodule_export]

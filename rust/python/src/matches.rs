@@ -1,7 +1,13 @@
 //! The result of matching, as Python sees it.
 
-use arrow_array::RecordBatch;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Int64Array, RecordBatch};
+use arrow_select::concat::concat_batches;
 use cepheid_engine as engine;
+use cepheid_event::EventError;
 use cepheid_ir::PatternError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyInt};
@@ -78,6 +84,51 @@ fn presentable(batch: &RecordBatch) -> RecordBatch {
         return batch.clone();
     }
     batch.project(&columns).expect("the columns are the batch's own")
+}
+
+/// Derived events of one topic, call after call, as one table: matches are numbered on.
+#[pyfunction]
+pub(crate) fn concat_matches(py: Python<'_>, tables: Vec<PyRef<'_, MatchTable>>) -> PyResult<MatchTable> {
+    let parts: Vec<&MatchTable> = tables.iter().map(|table| &**table).collect();
+    without_gil(py, || {
+        let Some(first) = parts.first() else { return Err(NativeError::Broken) };
+        let batches = parts.iter().map(|part| &part.batch);
+        let batch = concat_batches(first.batch.schema_ref(), batches).map_err(EventError::from)?;
+        let mut memberships = vec![];
+        let mut strategies: Vec<engine::Strategy> = vec![];
+        let mut before = 0;
+        for part in &parts {
+            let of_part = match &part.origin {
+                Origin::Table(_) => return Err(NativeError::Broken),
+                Origin::Stream { rows, matches, strategies } => {
+                    memberships.push(numbered_on(rows, before)?);
+                    before += matches;
+                    strategies
+                }
+                Origin::Unkept { strategies } => strategies,
+            };
+            strategies
+                .extend(of_part.iter().filter(|strategy| !strategies.contains(strategy)).collect::<Vec<_>>());
+        }
+        let origin = match memberships.first() {
+            Some(first) => {
+                let rows = concat_batches(first.schema_ref(), &memberships).map_err(EventError::from)?;
+                Origin::Stream { rows, matches: before, strategies }
+            }
+            None => Origin::Unkept { strategies },
+        };
+        Ok(MatchTable { batch, origin })
+    })
+}
+
+/// Membership with matches numbered from another number on.
+fn numbered_on(rows: &RecordBatch, first: usize) -> Result<RecordBatch, NativeError> {
+    let place = rows.schema_ref().index_of("match").map_err(EventError::from)?;
+    let matches = rows.column(place).as_primitive::<Int64Type>();
+    let numbered: Int64Array = matches.unary(|number| number + first as i64);
+    let mut columns = rows.columns().to_vec();
+    columns[place] = Arc::new(numbered);
+    Ok(RecordBatch::try_new(rows.schema(), columns).map_err(EventError::from)?)
 }
 
 #[pymethods]

@@ -246,6 +246,19 @@ impl Engine {
         Ok(())
     }
 
+    /// Passes over rows of a topic, as a replay does that knows of them that they concern no rule: those after them are
+    /// numbered as if they had been pushed.
+    ///
+    /// # Errors
+    /// [`EngineError::Event`] of a topic that no rule reads.
+    pub fn skip(&mut self, topic: &str, rows: u64) -> Result<(), EngineError> {
+        let any = self.all_rules().any(|rule| rule.topics().is_none());
+        if any && !self.buffer.listens(topic) {
+            self.buffer.add_source(topic)?;
+        }
+        Ok(self.buffer.skip(topic, rows)?)
+    }
+
     fn push_to(
         &mut self,
         topic: &str,
@@ -257,6 +270,26 @@ impl Engine {
             prepared.refuse_late()?;
         }
         self.run(prepared)
+    }
+
+    /// Topics that rules read and none derives, in the order in which rules name them; `None` is for any topic.
+    pub fn reads(&self) -> Vec<Option<String>> {
+        let mut reads: Vec<Option<String>> = vec![];
+        let mut add = |topic: Option<&String>| {
+            if !reads.contains(&topic.cloned()) {
+                reads.push(topic.cloned());
+            }
+        };
+        for rule in self.all_rules() {
+            match rule.topics() {
+                None => add(None),
+                Some(topics) => topics
+                    .iter()
+                    .filter(|topic| !self.uses.is_derived(topic))
+                    .for_each(|topic| add(Some(topic))),
+            }
+        }
+        reads
     }
 
     fn topic_of_push(&self, topic: Option<&str>) -> Result<String, EngineError> {

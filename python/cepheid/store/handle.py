@@ -1,0 +1,53 @@
+"""What all parts of a store's Python side have in common: the two native handles, and what may be asked of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from cepheid.building import checked_name
+from cepheid.errors import StoreError
+from cepheid.event_time import time_ns
+
+if TYPE_CHECKING:
+    from cepheid._native import EventLog, StoreView
+
+__all__ = ["StoreHandle", "checked_topics", "optional_name"]
+
+
+class StoreHandle:
+    """A store's two handles."""
+
+    __slots__ = ()
+
+    _native: EventLog | None
+    _view: StoreView
+    _clock: Callable[[], dt.datetime] | None
+
+    def _log(self, action: str) -> EventLog:
+        """The writer, told what time it is.
+
+        Raises:
+            StoreError: The store is open to be read only (code ``store-read-only``).
+        """
+        if self._native is None:
+            raise StoreError(
+                f"the store is open to be read only; to {action}, open it without `read_only`", code="store-read-only"
+            )
+        if self._clock is not None:
+            self._native.set_time(time_ns(self._clock(), "the clock"))
+        return self._native
+
+
+def checked_topics(topics: str | Iterable[str]) -> list[str]:
+    """Names or patterns of topics, one or several."""
+    names = [topics] if isinstance(topics, str) else list(topics)
+    return [checked_name(name, "topic") for name in names]
+
+
+def optional_name(value: Any, what: str) -> str | None:
+    """A string, or None."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{what} is a string, not {type(value).__name__}")
+    return value

@@ -1,0 +1,271 @@
+"""Replaying what was stored through rules: at any speed, in steps, up to where a rule fires."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, final
+
+from cepheid._native import concat_matches
+from cepheid.derived import Derived
+from cepheid.errors import StoreError
+from cepheid.event_time import datetime_of
+from cepheid.result import Matches
+from cepheid.store.handle import checked_topics
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cepheid.engine import Engine
+    from cepheid.store.event_store import EventStore
+
+__all__ = ["Replay", "ReplayStep", "merged", "replayed_topics"]
+
+# Columns that the store puts in front of a topic's own.
+_POSITION, _ROW, _OWN = 0, 1, 5
+
+# How long is slept at a time, so that a signal is answered.
+_NAP_S = 0.05
+
+
+@final
+class ReplayStep(NamedTuple):
+    """One step of a replay.
+
+    Attributes:
+        topic: The topic of its events.
+        position: The position after the last of them.
+        events: The events, in the topic's own columns.
+        derived: What they have derived.
+    """
+
+    topic: str
+    position: int
+    events: pa.Table
+    derived: Derived
+
+
+@final
+class Replay:
+    """A replay under way: an iterator of its steps, made by `EventStore.step`.
+
+    Between steps the engine is what it was at that position: ask it for `Engine.stats`, take a `Engine.snapshot`, or
+    draw it.
+
+    Example:
+        >>> import cepheid as cep
+        >>> large = cep.event("large", "amount > 500", topic="txn").named("large")
+        >>> with cep.EventStore() as store:
+        ...     position = store.append("txn", {"ts": [1, 2, 3], "amount": [5, 900, 7]})
+        ...     replay = store.step(cep.Engine(large))
+        ...     step = replay.run_to("large")
+        ...     (step.events["amount"].to_pylist(), replay.position)
+        ([900], 2)
+    """
+
+    __slots__ = ("_steps", "engine", "position")
+
+    #: The engine that the events are pushed to.
+    engine: Engine
+    #: The position after what has been pushed to it.
+    position: int
+
+    _steps: Iterator[ReplayStep]
+
+    def __init__(self) -> NoReturn:
+        raise TypeError("a replay in steps is what EventStore.step() returns")
+
+    @classmethod
+    def _of(cls, engine: Engine, steps: Iterator[ReplayStep], position: int) -> Replay:
+        replay = object.__new__(cls)
+        replay.engine = engine
+        replay.position = position
+        replay._steps = steps
+        return replay
+
+    def __iter__(self) -> Replay:
+        return self
+
+    def __next__(self) -> ReplayStep:
+        step = next(self._steps)
+        self.position = step.position
+        return step
+
+    def run_to(self, rule: str | None = None, *, position: int | None = None) -> ReplayStep | None:
+        """Goes on up to the step in which a rule fires, or in which a position is reached.
+
+        Args:
+            rule: The name of a rule, or the topic of what it derives. None: none stops it.
+            position: Events before it are pushed. None: up to the end.
+
+        Returns:
+            The step that it stopped after; None: there was none up to the end.
+
+        Example:
+            >>> import cepheid as cep
+            >>> large = cep.event("large", "amount > 500", topic="txn").named("large")
+            >>> with cep.EventStore() as store:
+            ...     position = store.append("txn", {"ts": [1, 2, 3], "amount": [5, 900, 7]})
+            ...     replay = store.step(cep.Engine(large))
+            ...     step = replay.run_to(position=1)
+            ...     (step.position, replay.run_to("small"))
+            (1, None)
+        """
+        topics = set()
+        if rule is not None:
+            topics.add(rule)
+            known = self.engine._rules.get(rule)
+            if known is not None and hasattr(known, "_emitted"):
+                topics.add(known._emitted(rule))
+        for step in self:
+            if topics & set(step.derived) or (position is not None and step.position >= position):
+                return step
+        return None
+
+
+def replayed_topics(store: EventStore, engine: Engine, topics: str | Iterable[str] | None) -> list[str]:
+    """The topics that a replay reads: those that are named, or that the engine's rules read.
+
+    Raises:
+        StoreError: The store has none of them, or the rules name none and the store has several.
+    """
+    known = list(store.info().topics)
+    if topics is not None:
+        return checked_topics(topics)
+    reads = engine._native.reads()
+    if None in reads:
+        if len(known) > 1:
+            raise StoreError(
+                "a rule reads whatever it is given, and the store has several topics: say which are replayed",
+                code="unknown-in-store",
+                known=known,
+            )
+        return known
+    found = [topic for topic in reads if topic in known]
+    if not found:
+        raise StoreError(
+            f"the store has none of the topics that the rules read ({', '.join(str(topic) for topic in reads)})",
+            code="unknown-in-store",
+            known=known,
+        )
+    return [topic for topic in found if topic is not None]
+
+
+def steps(
+    engine: Engine,
+    reader: Any,
+    *,
+    rows_max: int | None,
+    speed: float | None,
+    event_time: str,
+) -> Iterator[ReplayStep]:
+    """Pushes what a reader gives to an engine, so many rows at a time, no faster than their times allow."""
+    import pyarrow as pa
+
+    pace = None if speed is None else _Pace(speed)
+    counted = {source.topic: source.rows for source in engine.stats().sources}
+    while (found := reader.next_rows()) is not None:
+        topic, rows = found[0], pa.table(found[1])
+        for piece in _pieces(rows, rows_max):
+            for part in [piece] if pace is None else pace.parts(piece, event_time):
+                first = part.column(_ROW)[0].as_py()
+                before = counted.get(topic, 0)
+                if first > before:
+                    # The engine numbers its rows; these have the numbers that they have in the store.
+                    engine._native.skip(topic, first - before)
+                    before = first
+                events = part.select(range(_OWN, part.num_columns))
+                derived = engine.push(events, topic)
+                counted[topic] = before + part.num_rows
+                yield ReplayStep(topic, part.column(_POSITION)[-1].as_py() + 1, events, derived)
+
+
+def _pieces(rows: pa.Table, rows_max: int | None) -> Iterator[pa.Table]:
+    """Rows whose numbers in the topic follow each other, at most so many at a time."""
+    import numpy as np
+
+    numbers = rows.column(_ROW).to_numpy()
+    ends = [*(np.flatnonzero(np.diff(numbers) != 1) + 1).tolist(), rows.num_rows]
+    start = 0
+    for end in ends:
+        step = (end - start) if rows_max is None else rows_max
+        for first in range(start, end, step):
+            yield rows.slice(first, min(step, end - first))
+        start = end
+
+
+class _Pace:
+    """Lets event time pass so many times as fast as that of the clock on the wall."""
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._began: tuple[float, int] | None = None
+
+    def parts(self, rows: pa.Table, event_time: str) -> Iterator[pa.Table]:
+        """Rows as they come due."""
+        import numpy as np
+        import pyarrow as pa
+
+        if event_time not in rows.column_names:
+            yield rows
+            return
+        column = rows.column(event_time)
+        if pa.types.is_temporal(column.type):
+            column = column.cast(pa.timestamp("ns", getattr(column.type, "tz", None))).cast(pa.int64())
+        # A row that comes late is due with those before it.
+        due = np.maximum.accumulate(column.to_numpy())
+        if self._began is None:
+            self._began = (time.monotonic(), int(due[0]))
+        began, first = self._began
+        start = 0
+        while start < rows.num_rows:
+            now = first + (time.monotonic() - began) * self._speed * 1e9
+            end = int(np.searchsorted(due, now, side="right"))
+            if end > start:
+                yield rows.slice(start, end - start)
+                start = end
+            else:
+                time.sleep(min(_NAP_S, max(0.0, (int(due[start]) - now) / 1e9 / self._speed)))
+
+
+def merged(parts: dict[str, list[Matches]]) -> Derived:
+    """What many calls have derived, as one."""
+    found = []
+    for topic, several in parts.items():
+        if len(several) == 1:
+            found.append((topic, several[0]))
+        else:
+            found.append((topic, Matches._of(concat_matches([part._native for part in several]))))
+    return Derived._of(found)
+
+
+def run(
+    engine: Engine,
+    of: Iterator[ReplayStep],
+    on_derived: Callable[[Derived], None] | None,
+    *,
+    end: dt.datetime | int | None,
+    flush: bool,
+) -> Derived:
+    """Goes through all steps; gives what they derived, unless that is handed on."""
+    parts: dict[str, list[Matches]] = {}
+
+    def take(derived: Derived) -> None:
+        if not derived:
+            return
+        if on_derived is not None:
+            on_derived(derived)
+            return
+        for topic, matches in derived.items():
+            parts.setdefault(topic, []).append(matches)
+
+    for step in of:
+        take(step.derived)
+    if end is not None:
+        moment = datetime_of(end) if isinstance(end, int) else end
+        assert moment is not None
+        take(engine.advance_to(moment))
+    if flush:
+        take(engine.flush())
+    return merged(parts)

@@ -1,0 +1,392 @@
+//! The writer: one for a store at a time, of all processes.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::append::{Append, Position};
+use crate::commit::{Commit, Heads};
+use crate::database;
+use crate::disk::{self, WriterLock};
+use crate::error::{Doing, StoreError};
+use crate::protection::{Keys, Protector};
+use crate::saved::protection_of;
+use crate::transaction::{Change, Committed, Ready, Transaction};
+
+/// Gives the time, in nanoseconds since 1970.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// How a store is written.
+#[derive(Clone)]
+pub struct LogOptions {
+    /// The column of the event time, in every topic that has one; `None`: the one that the store was made with, `ts` if it
+    /// is made now.
+    pub event_time: Option<String>,
+    /// Who appends, as the chain has it.
+    pub author: String,
+    /// What it is recorded by when.
+    pub clock: Clock,
+}
+
+impl std::fmt::Debug for LogOptions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { event_time, author, clock: _ } = self;
+        formatter
+            .debug_struct("LogOptions")
+            .field("event_time", event_time)
+            .field("author", author)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Most appended bytes of one commit: those of threads that wait meanwhile go with the next one.
+const COMMIT_BYTES_MAX: usize = 64 << 20;
+
+/// Appends events to a store.
+///
+/// A call returns when what it appended is on the disk. Calls of several threads that wait for the disk are written
+/// together, so that the more there are, the more each commit holds: one `fsync` for all of them.
+///
+/// A write that fails in a way that leaves open what is on the disk ends the handle: every later call is refused with
+/// [`StoreError::Poisoned`], for after a failed `fsync` another may succeed although the data are lost. A new handle reads
+/// what is there.
+pub struct EventLog {
+    path: PathBuf,
+    options: LogOptions,
+    event_time: String,
+    writer: Mutex<Writer>,
+    queue: Mutex<Vec<Waiting>>,
+    /// What is read to make rows ready; apart from the writer, so that this goes on while it writes.
+    keys: Mutex<(Keys, Connection)>,
+    poisoned: Mutex<Option<String>>,
+    archiving: Mutex<()>,
+    _lock: WriterLock,
+}
+
+impl std::fmt::Debug for EventLog {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("EventLog").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+struct Writer {
+    database: Connection,
+    heads: Heads,
+}
+
+/// A transaction that waits for the writer, and where its outcome goes.
+struct Waiting {
+    changes: Ready,
+    outcome: Arc<Mutex<Option<Result<Committed, StoreError>>>>,
+}
+
+impl EventLog {
+    /// Opens a store to be written; makes it if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] if somebody writes to it; [`StoreError::NotAStore`], [`StoreError::FormatVersion`]; what the
+    /// disk refuses.
+    pub fn open(path: &Path, options: LogOptions) -> Result<Self, StoreError> {
+        crate::topic::check_name("author", &options.author)?;
+        let lock = WriterLock::take(path)?;
+        let (database, event_time) = database::open_to_write(path, options.event_time.as_deref())?;
+        let heads = Heads::read(&database)?;
+        let reading = database::open_to_read(path)?;
+        let log = Self {
+            path: path.into(),
+            options,
+            event_time,
+            writer: Mutex::new(Writer { database, heads }),
+            queue: Mutex::default(),
+            keys: Mutex::new((Keys::default(), reading)),
+            poisoned: Mutex::default(),
+            archiving: Mutex::default(),
+            _lock: lock,
+        };
+        log.remove_leftovers()?;
+        Ok(log)
+    }
+
+    /// The store's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The column of the event time.
+    pub fn event_time(&self) -> &str {
+        &self.event_time
+    }
+
+    /// Appends rows to a topic.
+    ///
+    /// Cost: what compressing and hashing them costs, and one `fsync`, which calls that wait at the same time share.
+    ///
+    /// # Errors
+    /// [`StoreError::VersionConflict`], [`StoreError::KeyReused`]; rows or names that cannot be stored; what the disk refuses.
+    pub fn append(&self, append: Append) -> Result<Position, StoreError> {
+        let mut transaction = Transaction::new();
+        transaction.append(append);
+        let mut committed = self.commit(transaction)?;
+        Ok(committed.remove(0))
+    }
+
+    /// Makes changes together, or none of them. Gives where its appends are, in their order.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn commit(&self, transaction: Transaction) -> Result<Committed, StoreError> {
+        self.check_usable()?;
+        let mut changes = vec![];
+        for change in transaction.changes {
+            changes.push(match change {
+                Change::Append(append) => Change::Append(Box::new(self.prepare(append)?)),
+                Change::Save { kind, name, value } => Change::Save { kind, name, value },
+                Change::Forget { kind, name } => Change::Forget { kind, name },
+                Change::Put { queue, key, payload } => Change::Put { queue, key, payload },
+                Change::Done { queue, key } => Change::Done { queue, key },
+                Change::Note { kind, said } => Change::Note { kind, said },
+            });
+        }
+        let outcome = Arc::new(Mutex::new(None));
+        whole(&self.queue).push(Waiting { changes, outcome: Arc::clone(&outcome) });
+        loop {
+            // Whoever gets the writer writes for all who wait: often that has happened when this thread's turn comes.
+            let mut writer = self.writer()?;
+            if let Some(done) = whole(&outcome).take() {
+                return done;
+            }
+            let together = self.next_together();
+            self.write(&mut writer, together);
+        }
+    }
+
+    fn prepare(&self, append: Append) -> Result<crate::append::Prepared, StoreError> {
+        let mut keys = whole(&self.keys);
+        let (keys, reading) = &mut *keys;
+        match protection_of(reading, &append.topic)? {
+            Some((subject, columns)) => {
+                let protector = Protector::new(subject, columns, keys, reading);
+                append.prepare(&self.event_time, Some(protector))
+            }
+            None => append.prepare(&self.event_time, None),
+        }
+    }
+
+    /// Takes from the queue what goes into one commit.
+    fn next_together(&self) -> Vec<Waiting> {
+        let mut queue = whole(&self.queue);
+        let mut bytes = 0;
+        let fits = |waiting: &Waiting| {
+            bytes += bytes_of(&waiting.changes);
+            bytes <= COMMIT_BYTES_MAX
+        };
+        let count = queue.iter().take_while({
+            let mut fits = fits;
+            move |waiting| fits(waiting)
+        });
+        let count = count.count().max(1).min(queue.len());
+        queue.drain(..count).collect()
+    }
+
+    /// Writes transactions in one commit. One that is refused takes none of the others with it; if the commit fails, all have.
+    fn write(&self, writer: &mut Writer, together: Vec<Waiting>) {
+        let before = writer.heads;
+        let mut made = vec![];
+        let committed = (|| {
+            self.check_usable()?;
+            let Writer { database, heads } = writer;
+            let transaction =
+                database.transaction_with_behavior(TransactionBehavior::Immediate).doing("begin a commit")?;
+            for waiting in &together {
+                let unchanged = *heads;
+                transaction.execute_batch("SAVEPOINT one").doing("begin a commit")?;
+                let now = (self.options.clock)();
+                let mut commit = Commit { database: &transaction, heads, author: &self.options.author, now };
+                let one = commit.make(&waiting.changes);
+                if let Err(error) = &one {
+                    *heads = unchanged;
+                    if matches!(
+                        error,
+                        StoreError::DiskFull { .. } | StoreError::Disk { .. } | StoreError::Corrupt { .. }
+                    ) {
+                        // The others would not fare better.
+                        return one.map(|_| ());
+                    }
+                    transaction.execute_batch("ROLLBACK TO one").doing("undo a change")?;
+                }
+                transaction.execute_batch("RELEASE one").doing("end a change")?;
+                made.push(one);
+            }
+            transaction.commit().doing("commit")
+        })();
+        match committed {
+            Ok(()) => {
+                for (waiting, one) in together.iter().zip(made) {
+                    *whole(&waiting.outcome) = Some(one);
+                }
+            }
+            Err(error) => {
+                writer.heads = before;
+                // Keys that were made for these rows are not in the store.
+                whole(&self.keys).0.forget(None);
+                self.poison(&error);
+                for waiting in &together {
+                    *whole(&waiting.outcome) = Some(Err(repeated(&error)));
+                }
+            }
+        }
+    }
+
+    /// Changes the tables by hand, in one transaction: for what is no append. `change` is told the tables and the chain.
+    pub(crate) fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Commit<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut writer = self.writer()?;
+        let before = writer.heads;
+        let Writer { database, heads } = &mut *writer;
+        let result = (|| {
+            let transaction =
+                database.transaction_with_behavior(TransactionBehavior::Immediate).doing("begin a commit")?;
+            let now = (self.options.clock)();
+            let mut commit = Commit { database: &transaction, heads, author: &self.options.author, now };
+            let result = change(&mut commit)?;
+            transaction.commit().doing("commit")?;
+            Ok(result)
+        })();
+        if let Err(error) = &result {
+            writer.heads = before;
+            self.poison(error);
+        }
+        result
+    }
+
+    /// Has what was deleted, and keys that were erased, go out of the log beside the file too.
+    pub(crate) fn checkpoint(&self) -> Result<(), StoreError> {
+        let writer = self.writer()?;
+        writer
+            .database
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .doing("write the log into the file")
+    }
+
+    /// The time now.
+    pub(crate) fn now(&self) -> i64 {
+        (self.options.clock)()
+    }
+
+    /// Where the store ends: the position of the next event.
+    ///
+    /// # Errors
+    /// [`StoreError::Poisoned`].
+    pub fn next_position(&self) -> Result<u64, StoreError> {
+        Ok(self.writer()?.heads.next_position as u64)
+    }
+
+    /// Forgets the key of a subject, or of all.
+    pub(crate) fn forget_keys(&self, subject: Option<&str>) {
+        whole(&self.keys).0.forget(subject);
+    }
+
+    /// The right to change which files there are, until it is dropped.
+    pub(crate) fn archiving(&self) -> MutexGuard<'_, ()> {
+        whole(&self.archiving)
+    }
+
+    /// A connection that reads what has been committed.
+    pub(crate) fn reading(&self) -> Result<Connection, StoreError> {
+        self.check_usable()?;
+        database::open_to_read(&self.path)
+    }
+
+    fn check_usable(&self) -> Result<(), StoreError> {
+        match &*whole(&self.poisoned) {
+            Some(reason) => Err(StoreError::Poisoned { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    fn poison(&self, error: &StoreError) {
+        if error.poisons() {
+            whole(&self.poisoned).get_or_insert_with(|| error.to_string());
+        }
+    }
+
+    fn writer(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
+        self.check_usable()?;
+        // A panic in the middle of a commit: SQLite has undone it, but the heads may be ahead.
+        self.writer.lock().map_err(|_| StoreError::Poisoned { reason: "a call stopped in the middle".into() })
+    }
+
+    /// Removes files that a crash has left: archived ones that no segment names, and those that were never finished.
+    fn remove_leftovers(&self) -> Result<(), StoreError> {
+        let folder = crate::archive::folder(&self.path);
+        if !folder.is_dir() {
+            return Ok(());
+        }
+        let reading = self.reading()?;
+        for topic in entries(&folder)? {
+            for file in entries(&topic)? {
+                let name = crate::archive::file_name(&folder, &file);
+                let known: bool = reading
+                    .query_row("SELECT EXISTS (SELECT 1 FROM segments WHERE file = ?)", [name], |row| {
+                        row.get(0)
+                    })
+                    .doing("read the segments")?;
+                let is_ours =
+                    file.extension().is_some_and(|ending| ending == "parquet" || ending == "unfinished");
+                if is_ours && !known {
+                    disk::remove_file(&file)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for EventLog {
+    fn drop(&mut self) {
+        if let Ok(writer) = self.writer.get_mut() {
+            // What can be read without the log beside it can be read on a disk that is to be read only.
+            let _ = writer.database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        }
+    }
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    if !folder.is_dir() {
+        return Ok(vec![]);
+    }
+    let failed = |error: &std::io::Error| StoreError::of_io(error, "list the folder", folder);
+    let entries = std::fs::read_dir(folder).map_err(|error| failed(&error))?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(|error| failed(&error))).collect()
+}
+
+fn bytes_of(changes: &Ready) -> usize {
+    let bytes = |change: &Change<Box<crate::append::Prepared>>| match change {
+        Change::Append(append) => append.bodies.iter().map(|body| body.body.len()).sum(),
+        Change::Save { value, .. } => value.len(),
+        Change::Put { payload, .. } => payload.len(),
+        Change::Forget { .. } | Change::Done { .. } | Change::Note { .. } => 0,
+    };
+    changes.iter().map(bytes).sum()
+}
+
+/// An error of a commit, for each of those that it was for.
+fn repeated(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::DiskFull { action } => StoreError::DiskFull { action },
+        StoreError::Poisoned { reason } => StoreError::Poisoned { reason: reason.clone() },
+        StoreError::Corrupt { position, reason } => StoreError::corrupt(*position, reason.clone()),
+        StoreError::Disk { action, path, reason } => {
+            StoreError::Disk { action, path: path.clone(), reason: reason.clone() }
+        }
+        other => StoreError::Disk { action: "commit", path: None, reason: other.to_string() },
+    }
+}
+
+/// What is behind these locks is whole whatever happens: nothing that holds one can panic in the middle of a change.
+fn whole<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,355 @@
+//! What the rows of a topic are in: batches of the journal, and segments of the archive.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray, new_null_array};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use cepheid_event::ipc::schema_of;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::append::PreparedSchema;
+use crate::body::{self, Hash, hash};
+use crate::chain::BatchHeader;
+use crate::conform::metadata_fields;
+use crate::error::{Doing, StoreError};
+use crate::protection::stored_schema;
+use crate::saved::names_of;
+use crate::summary::Summary;
+
+/// A topic.
+#[derive(Clone, Debug)]
+pub(crate) struct TopicRow {
+    pub(crate) topic: i64,
+    pub(crate) name: Arc<str>,
+    pub(crate) events: i64,
+    pub(crate) kept_from: i64,
+}
+
+/// All topics, in the order in which they came.
+pub(crate) fn topics(database: &Connection) -> Result<Vec<TopicRow>, StoreError> {
+    let mut statement = database
+        .prepare("SELECT topic, name, events, kept_from FROM topics ORDER BY topic")
+        .doing("list topics")?;
+    let topic = |row: &Row<'_>| {
+        let name: String = row.get(1)?;
+        Ok(TopicRow { topic: row.get(0)?, name: name.into(), events: row.get(2)?, kept_from: row.get(3)? })
+    };
+    let topics = statement.query_map([], topic).doing("list topics")?;
+    topics.collect::<rusqlite::Result<_>>().doing("list topics")
+}
+
+/// Columns of rows.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredSchema {
+    /// As they were given.
+    pub(crate) given: SchemaRef,
+    /// As they are kept: what is secret is bytes.
+    pub(crate) kept: SchemaRef,
+    pub(crate) protected: Arc<[String]>,
+    pub(crate) digest: Hash,
+}
+
+impl StoredSchema {
+    fn of(columns: &[u8], protected: &str) -> Result<Self, StoreError> {
+        let given = schema_of(columns).map_err(|error| StoreError::corrupt(None, error.to_string()))?;
+        let names = names_of(protected)?;
+        let kept = stored_schema(&given, &names);
+        Ok(Self { given, kept, protected: names.into(), digest: PreparedSchema::digest(columns, protected) })
+    }
+}
+
+/// The schemas of a topic's rows, in the order in which they came.
+pub(crate) fn schemas(database: &Connection, topic: i64) -> Result<Vec<(i64, StoredSchema)>, StoreError> {
+    let query = "SELECT schema, columns, protected FROM schemas WHERE topic = ? ORDER BY schema";
+    let mut statement = database.prepare_cached(query).doing("read schemas")?;
+    let found = statement
+        .query_map([topic], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, String>(2)?)))
+        .doing("read schemas")?;
+    let mut schemas = vec![];
+    for schema in found {
+        let (number, columns, protected) = schema.doing("read schemas")?;
+        schemas.push((number, StoredSchema::of(&columns, &protected)?));
+    }
+    Ok(schemas)
+}
+
+/// Schemas by number.
+pub(crate) type Schemas = HashMap<i64, StoredSchema>;
+
+pub(crate) fn schema(schemas: &Schemas, number: i64) -> Result<&StoredSchema, StoreError> {
+    schemas.get(&number).ok_or_else(|| StoreError::corrupt(None, format!("there is no schema {number}")))
+}
+
+/// A batch as its row says.
+#[derive(Clone, Debug)]
+pub(crate) struct BatchRow {
+    pub(crate) header: BatchHeader,
+    pub(crate) schema: i64,
+    pub(crate) bytes: i64,
+    pub(crate) recorded: i64,
+    /// What the chain says its header is hashed to.
+    pub(crate) digest: Hash,
+    pub(crate) segment: Option<i64>,
+    pub(crate) segment_row: Option<i64>,
+}
+
+/// What [`BatchRow::read`] reads; `{}` is for what follows `FROM`.
+const BATCH_COLUMNS: &str = "SELECT batch, schema, first_position, first_row, b.events, stream, first_version, time_min, \
+     time_max, bytes, body_hash, summary_hash, idempotency, segment, segment_row, recorded, digest, t.name \
+     FROM batches b JOIN entries ON entry = batch JOIN topics t USING (topic) WHERE ";
+
+impl BatchRow {
+    fn read(row: &Row<'_>, schemas: &Schemas) -> rusqlite::Result<Self> {
+        let schema: i64 = row.get(1)?;
+        let times = row.get::<_, Option<i64>>(7)?.zip(row.get::<_, Option<i64>>(8)?);
+        Ok(Self {
+            header: BatchHeader {
+                batch: row.get(0)?,
+                topic: row.get(17)?,
+                schema: schemas.get(&schema).map_or([0; 32], |schema| schema.digest),
+                first_position: row.get(2)?,
+                first_row: row.get(3)?,
+                events: row.get(4)?,
+                stream: row.get(5)?,
+                first_version: row.get(6)?,
+                times,
+                idempotency: row.get(12)?,
+                body_hash: row.get(10)?,
+                summary_hash: row.get(11)?,
+            },
+            schema,
+            bytes: row.get(9)?,
+            segment: row.get(13)?,
+            segment_row: row.get(14)?,
+            recorded: row.get(15)?,
+            digest: row.get(16)?,
+        })
+    }
+
+    /// The position of the first event.
+    pub(crate) fn position(&self) -> u64 {
+        self.header.first_position as u64
+    }
+
+    /// The position after the last event.
+    pub(crate) fn end(&self) -> i64 {
+        self.header.first_position + self.header.events
+    }
+
+    /// Whether what it says of itself is what was written.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        if self.header.digest() == self.digest {
+            Ok(())
+        } else {
+            Err(StoreError::corrupt(
+                Some(self.position()),
+                "what is written of the batch is not what was appended",
+            ))
+        }
+    }
+
+    /// What is known of its rows.
+    pub(crate) fn summary(
+        &self,
+        database: &Connection,
+        schema: &StoredSchema,
+    ) -> Result<Summary, StoreError> {
+        let corrupt = |reason: &str| StoreError::corrupt(Some(self.position()), reason);
+        let bytes: Vec<u8> = database
+            .prepare_cached("SELECT summary FROM summaries WHERE batch = ?")
+            .and_then(|mut statement| statement.query_row([self.header.batch], |row| row.get(0)).optional())
+            .doing("read a summary")?
+            .ok_or_else(|| corrupt("the summary of its rows is gone"))?;
+        if hash(&bytes) != self.header.summary_hash {
+            return Err(corrupt("the summary of its rows is not what was appended"));
+        }
+        Summary::decode(&bytes, &schema.kept)
+    }
+
+    /// Its rows as they are kept, the store's own columns in front.
+    pub(crate) fn rows(
+        &self,
+        database: &Connection,
+        schema: &StoredSchema,
+    ) -> Result<RecordBatch, StoreError> {
+        let position = self.position();
+        self.check()?;
+        let body: Vec<u8> = database
+            .prepare_cached("SELECT body FROM bodies WHERE batch = ?")
+            .and_then(|mut statement| statement.query_row([self.header.batch], |row| row.get(0)).optional())
+            .doing("read rows")?
+            .ok_or_else(|| StoreError::corrupt(Some(position), "its rows are gone"))?;
+        if hash(&body) != self.header.body_hash {
+            return Err(StoreError::corrupt(Some(position), "its rows are not those that were appended"));
+        }
+        let rows = body::decode(&body, position)?;
+        let fits =
+            rows.num_rows() as i64 == self.header.events && same_columns(rows.schema_ref(), &schema.kept);
+        if !fits {
+            return Err(StoreError::corrupt(Some(position), "it has other rows than it says"));
+        }
+        with_metadata(&rows, &self.metadata(), &schema.kept)
+    }
+
+    fn metadata(&self) -> [ArrayRef; 5] {
+        let events = self.header.events;
+        let count_from = |first: i64| Arc::new(Int64Array::from_iter_values(first..first + events));
+        let length = events as usize;
+        let stream: ArrayRef = match &self.header.stream {
+            Some(stream) => Arc::new(StringArray::from_iter_values(std::iter::repeat_n(stream, length))),
+            None => new_null_array(&DataType::Utf8, length),
+        };
+        let version: ArrayRef = match self.header.first_version {
+            Some(first) => count_from(first),
+            None => new_null_array(&DataType::Int64, length),
+        };
+        let recorded = TimestampNanosecondArray::from_value(self.recorded, length).with_timezone("UTC");
+        [
+            count_from(self.header.first_position),
+            count_from(self.header.first_row),
+            stream,
+            version,
+            Arc::new(recorded),
+        ]
+    }
+}
+
+/// Columns that stand in front of rows, in segments and while they are read: all that the store adds but the topic.
+pub(crate) fn kept_metadata() -> Vec<Field> {
+    metadata_fields().into_iter().filter(|field| field.name() != "_topic").collect()
+}
+
+/// Rows in a segment, or while they are read.
+pub(crate) fn with_metadata_schema(schema: &SchemaRef) -> SchemaRef {
+    let fields = kept_metadata().into_iter().map(Arc::new).chain(schema.fields().iter().cloned());
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn with_metadata(
+    rows: &RecordBatch,
+    metadata: &[ArrayRef; 5],
+    kept: &SchemaRef,
+) -> Result<RecordBatch, StoreError> {
+    let columns = metadata.iter().chain(rows.columns()).cloned().collect();
+    Ok(RecordBatch::try_new(with_metadata_schema(kept), columns)?)
+}
+
+fn same_columns(left: &Schema, right: &Schema) -> bool {
+    let columns = |schema: &Schema| -> Vec<(String, DataType)> {
+        schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect()
+    };
+    columns(left) == columns(right)
+}
+
+/// Batches of a topic whose rows are in the journal, after a batch, in order; at most `limit`.
+pub(crate) fn journal(
+    database: &Connection,
+    topic: i64,
+    after: i64,
+    limit: usize,
+    schemas: &Schemas,
+) -> Result<Vec<BatchRow>, StoreError> {
+    let condition = "topic = ? AND segment IS NULL AND batch > ? ORDER BY batch LIMIT ?";
+    batches(database, condition, params![topic, after, limit as i64], schemas)
+}
+
+/// Batches that satisfy a condition of SQL.
+pub(crate) fn batches(
+    database: &Connection,
+    condition: &str,
+    says: impl rusqlite::Params,
+    schemas: &Schemas,
+) -> Result<Vec<BatchRow>, StoreError> {
+    let mut statement =
+        database.prepare_cached(&format!("{BATCH_COLUMNS}{condition}")).doing("look for batches")?;
+    let found = statement.query_map(says, |row| BatchRow::read(row, schemas)).doing("look for batches")?;
+    found.collect::<rusqlite::Result<_>>().doing("look for batches")
+}
+
+/// A segment as its row says.
+#[derive(Clone, Debug)]
+pub(crate) struct SegmentRow {
+    pub(crate) segment: i64,
+    pub(crate) schema: i64,
+    pub(crate) first_position: i64,
+    pub(crate) last_position: i64,
+    pub(crate) first_row: i64,
+    pub(crate) events: i64,
+    pub(crate) times: Option<(i64, i64)>,
+    pub(crate) bytes: i64,
+    pub(crate) file: String,
+    pub(crate) file_hash: Hash,
+}
+
+/// Segments of a topic in order; of all topics if it is none.
+pub(crate) fn segments(database: &Connection, topic: Option<i64>) -> Result<Vec<SegmentRow>, StoreError> {
+    let query = "SELECT segment, schema, first_position, last_position, first_row, events, time_min, time_max, \
+                 bytes, file, file_hash FROM segments WHERE ?1 IS NULL OR topic = ?1 ORDER BY first_position";
+    let mut statement = database.prepare_cached(query).doing("list segments")?;
+    let segment = |row: &Row<'_>| {
+        Ok(SegmentRow {
+            segment: row.get(0)?,
+            schema: row.get(1)?,
+            first_position: row.get(2)?,
+            last_position: row.get(3)?,
+            first_row: row.get(4)?,
+            events: row.get(5)?,
+            times: row.get::<_, Option<i64>>(6)?.zip(row.get::<_, Option<i64>>(7)?),
+            bytes: row.get(8)?,
+            file: row.get(9)?,
+            file_hash: row.get(10)?,
+        })
+    };
+    let segments = statement.query_map([topic], segment).doing("list segments")?;
+    segments.collect::<rusqlite::Result<_>>().doing("list segments")
+}
+
+/// A page of a segment: rows, and what is known of them.
+#[derive(Clone, Debug)]
+pub(crate) struct PageRow {
+    pub(crate) first_row: i64,
+    pub(crate) events: i64,
+    pub(crate) times: Option<(i64, i64)>,
+    pub(crate) summary: Vec<u8>,
+    pub(crate) summary_hash: Hash,
+}
+
+/// Pages of a segment in order. What is known of them is read only where it is asked for.
+pub(crate) fn pages(
+    database: &Connection,
+    segment: i64,
+    summaries: bool,
+) -> Result<Vec<PageRow>, StoreError> {
+    let query = if summaries {
+        "SELECT first_row, events, time_min, time_max, summary_hash, summary FROM pages WHERE segment = ? ORDER BY first_row"
+    } else {
+        "SELECT first_row, events, time_min, time_max, summary_hash, x'' FROM pages WHERE segment = ? ORDER BY first_row"
+    };
+    let mut statement = database.prepare_cached(query).doing("read the pages of a segment")?;
+    let page = |row: &Row<'_>| {
+        Ok(PageRow {
+            first_row: row.get(0)?,
+            events: row.get(1)?,
+            times: row.get::<_, Option<i64>>(2)?.zip(row.get::<_, Option<i64>>(3)?),
+            summary_hash: row.get(4)?,
+            summary: row.get(5)?,
+        })
+    };
+    let pages = statement.query_map([segment], page).doing("read the pages of a segment")?;
+    pages.collect::<rusqlite::Result<_>>().doing("read the pages of a segment")
+}
+
+impl PageRow {
+    /// What is known of its rows.
+    pub(crate) fn summary(&self, segment: &SegmentRow, schema: &StoredSchema) -> Result<Summary, StoreError> {
+        if hash(&self.summary) != self.summary_hash {
+            let reason = format!(
+                "the summary of row {} of `{}` is not what was written",
+                self.first_row, segment.file
+            );
+            return Err(StoreError::corrupt(Some(segment.first_position as u64), reason));
+        }
+        Summary::decode(&self.summary, &schema.kept)
+    }
+}

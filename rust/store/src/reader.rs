@@ -1,0 +1,290 @@
+//! Reading: what was there when it began, in the order of positions, whatever is appended or archived meanwhile.
+//!
+//! Each topic is read on its own, segments first, then the journal: its positions ascend. Topics are merged by position.
+//! What cannot be asked for is passed over without being read: batches and pages by what is known of them, columns that
+//! nobody wants altogether.
+//!
+//! Cost: O(events read) for decoding, one look at each batch or page that is passed over, O(log topics) a run of events of
+//! one topic. Memory: one decoded batch of each topic that is read.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_schema::{Schema, SchemaRef};
+use rusqlite::Connection;
+
+use crate::conform::{METADATA, MetadataColumn, United, conform, metadata_fields};
+use crate::database;
+use crate::error::{Doing, StoreError};
+use crate::piece::{self, TopicRow, with_metadata_schema};
+use crate::query::{Condition, Query};
+use crate::topic_reader::{Asked, TopicReader};
+
+/// Rows that are given at a time, at least, where so many follow each other.
+const TOGETHER_ROWS: usize = 8192;
+
+/// Rows of one topic, next to each other in what was asked for.
+#[derive(Clone, Debug)]
+pub struct StoredRows {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The rows: `_position`, `_row`, `_stream`, `_version`, `_recorded`, then the topic's own columns.
+    pub rows: RecordBatch,
+}
+
+impl StoredRows {
+    /// Positions, ascending.
+    pub fn positions(&self) -> &[i64] {
+        positions(&self.rows)
+    }
+
+    /// The topic's own columns.
+    pub fn events(&self) -> RecordBatch {
+        let own = METADATA.len() - 1..self.rows.num_columns();
+        self.rows.project(&own.collect::<Vec<_>>()).expect("there are so many")
+    }
+}
+
+pub(crate) fn positions(rows: &RecordBatch) -> &[i64] {
+    rows.column(0).as_primitive::<Int64Type>().values()
+}
+
+/// Reads events. It sees the store as it was when it was made.
+pub struct Reader {
+    database: Connection,
+    topics: Vec<TopicReader>,
+    /// The next rows of each topic that has some, by their first position.
+    heads: BTreeMap<i64, (usize, RecordBatch)>,
+    begun: bool,
+    left: u64,
+    schema: SchemaRef,
+    metadata: bool,
+    /// Read ahead: rows of another topic than those that were given last.
+    next: Option<StoredRows>,
+    end: u64,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Reader").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// Opens a store to read what a query asks for.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] for topics and columns that there are not, [`StoreError::SchemaConflict`], conditions that
+    /// cannot be asked of the columns; what the disk refuses.
+    pub fn open(path: &Path, query: &Query) -> Result<Self, StoreError> {
+        let database = database::open_to_read(path)?;
+        // From here on it is one state of the store that is read.
+        database.execute_batch("BEGIN").doing("read the store")?;
+        let topics = piece::topics(&database)?;
+        let wanted = wanted_topics(&topics, query)?;
+        let event_time = crate::info::event_time(&database)?;
+
+        let mut united = United::default();
+        let mut of_topics = vec![];
+        for topic in wanted {
+            let schemas = piece::schemas(&database, topic.topic)?;
+            let mut of_topic = United::default();
+            for (_, schema) in &schemas {
+                of_topic.add(&with_metadata_schema(&schema.given), &format!("topic `{}`", topic.name))?;
+            }
+            let of_topic = of_topic.schema();
+            if !schemas.is_empty() {
+                united.add(&of_topic, &format!("topic `{}`", topic.name))?;
+            }
+            of_topics.push((topic, schemas, of_topic));
+        }
+        let mut united = united.schema();
+        if united.fields().is_empty() {
+            united = with_metadata_schema(&Arc::new(Schema::empty()));
+        }
+        let condition =
+            query.condition.as_ref().map(|condition| Condition::new(condition, &united)).transpose()?;
+        let columns = query.columns.as_ref().map(|names| wanted_columns(names, &united)).transpose()?;
+        let folder = crate::archive::folder(path);
+        let asked = Arc::new(Asked::new(query, condition, columns.clone(), event_time, folder));
+        let end = crate::commit::Heads::read(&database)?.next_position as u64;
+        let read = |(topic, schemas, schema): (TopicRow, Vec<_>, SchemaRef)| {
+            TopicReader::new(topic, schemas, projected(&schema, columns.as_deref()), Arc::clone(&asked))
+        };
+        Ok(Self {
+            topics: of_topics.into_iter().map(read).collect(),
+            heads: BTreeMap::new(),
+            begun: false,
+            left: query.limit.unwrap_or(u64::MAX),
+            schema: output_schema(&projected(&united, columns.as_deref()), query.metadata),
+            metadata: query.metadata,
+            next: None,
+            end,
+            database,
+        })
+    }
+
+    /// The columns of what [`next_batch`](Self::next_batch) gives.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The position after the last event that there was when this began.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The columns of a topic's events, as [`StoredRows`] have them; `None`: it is not read.
+    pub fn topic_schema(&self, topic: &str) -> Option<SchemaRef> {
+        self.topics.iter().find(|reader| &*reader.name == topic).map(|reader| Arc::clone(reader.schema()))
+    }
+
+    /// The next rows, in one schema for all topics; `None`: that was all.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`]; what a condition, or a conversion to the common type of a column, refuses of a value.
+    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>, StoreError> {
+        let mut together = vec![];
+        let mut rows = 0;
+        while rows < TOGETHER_ROWS
+            && let Some(next) = self.next_piece()?
+        {
+            rows += next.rows.num_rows();
+            together.push(self.output(&next)?);
+        }
+        match together.len() {
+            0 => Ok(None),
+            1 => Ok(together.pop()),
+            _ => Ok(Some(arrow_select::concat::concat_batches(&self.schema, &together)?)),
+        }
+    }
+
+    /// The next rows of one topic, up to the next event of another; `None`: that was all.
+    ///
+    /// # Errors
+    /// As [`next_batch`](Self::next_batch).
+    pub fn next_rows(&mut self) -> Result<Option<StoredRows>, StoreError> {
+        let Some(first) = self.next.take().map_or_else(|| self.next_piece(), |next| Ok(Some(next)))? else {
+            return Ok(None);
+        };
+        let (topic, schema) = (first.topic, first.rows.schema());
+        let mut rows = first.rows.num_rows();
+        let mut together = vec![first.rows];
+        while rows < TOGETHER_ROWS
+            && let Some(next) = self.next_piece()?
+        {
+            if next.topic != topic {
+                self.next = Some(next);
+                break;
+            }
+            rows += next.rows.num_rows();
+            together.push(next.rows);
+        }
+        let rows = match together.len() {
+            1 => together.remove(0),
+            _ => arrow_select::concat::concat_batches(&schema, &together)?,
+        };
+        Ok(Some(StoredRows { topic, rows }))
+    }
+
+    fn next_piece(&mut self) -> Result<Option<StoredRows>, StoreError> {
+        if !self.begun {
+            self.begun = true;
+            for topic in 0..self.topics.len() {
+                self.advance(topic)?;
+            }
+        }
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let Some((_, (topic, rows))) = self.heads.pop_first() else { return Ok(None) };
+        let limit = self.heads.first_key_value().map_or(i64::MAX, |(position, _)| *position);
+        let before = positions(&rows).partition_point(|position| *position < limit);
+        if before < rows.num_rows() {
+            let rest = rows.slice(before, rows.num_rows() - before);
+            self.heads.insert(positions(&rest)[0], (topic, rest));
+        } else {
+            self.advance(topic)?;
+        }
+        let kept = usize::try_from(self.left).map_or(before, |left| before.min(left));
+        self.left -= kept as u64;
+        Ok(Some(StoredRows { topic: Arc::clone(&self.topics[topic].name), rows: rows.slice(0, kept) }))
+    }
+
+    fn advance(&mut self, topic: usize) -> Result<(), StoreError> {
+        if let Some(rows) = self.topics[topic].next(&self.database)? {
+            self.heads.insert(positions(&rows)[0], (topic, rows));
+        }
+        Ok(())
+    }
+
+    fn output(&self, stored: &StoredRows) -> Result<RecordBatch, StoreError> {
+        let rows = if self.metadata {
+            let topic: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
+                &*stored.topic,
+                stored.rows.num_rows(),
+            )));
+            let mut columns = stored.rows.columns().to_vec();
+            columns.insert(1, topic);
+            RecordBatch::try_new(output_schema(stored.rows.schema_ref(), true), columns)?
+        } else {
+            stored.events()
+        };
+        conform(&rows, &self.schema)
+    }
+}
+
+/// The topics that a query asks for. One that is named, and not there, is a mistake, unless the store is empty.
+fn wanted_topics(topics: &[TopicRow], query: &Query) -> Result<Vec<TopicRow>, StoreError> {
+    for pattern in query.topics.iter().filter(|pattern| pattern.is_name()) {
+        if !topics.iter().any(|topic| pattern.fits(&topic.name)) {
+            let known = topics.iter().map(|topic| topic.name.to_string()).collect();
+            return Err(StoreError::Unknown { what: "topic", name: pattern.as_str().into(), known });
+        }
+    }
+    let is_wanted = |topic: &&TopicRow| {
+        query.topics.is_empty() || query.topics.iter().any(|pattern| pattern.fits(&topic.name))
+    };
+    Ok(topics.iter().filter(is_wanted).cloned().collect())
+}
+
+/// Names of columns as the topics have them.
+fn wanted_columns(names: &[String], united: &Schema) -> Result<Vec<String>, StoreError> {
+    let own: Vec<String> = united.fields().iter().map(|field| field.name().clone()).collect();
+    for name in names {
+        if !own.contains(name) {
+            let is_own = |name: &&String| !METADATA.iter().any(|(own, _)| own == name);
+            let known = own.iter().filter(is_own).cloned().collect();
+            return Err(StoreError::Unknown { what: "column", name: name.clone(), known });
+        }
+    }
+    Ok(names.to_vec())
+}
+
+/// The store's columns, then those of the others that are wanted, in the order in which they are asked for.
+fn projected(schema: &SchemaRef, columns: Option<&[String]>) -> SchemaRef {
+    let Some(columns) = columns else { return Arc::clone(schema) };
+    let is_stores = |name: &str| METADATA.iter().any(|(own, _)| *own == name);
+    let stores = schema.fields().iter().filter(|field| is_stores(field.name())).cloned();
+    let asked = columns.iter().filter(|name| !is_stores(name));
+    let asked = asked.filter_map(|name| schema.fields().find(name).map(|(_, field)| Arc::clone(field)));
+    Arc::new(Schema::new(stores.chain(asked).collect::<Vec<_>>()))
+}
+
+/// The columns of what is given, of rows with the store's columns but the topic in front.
+fn output_schema(rows: &SchemaRef, metadata: bool) -> SchemaRef {
+    let own = rows.fields().iter().skip(METADATA.len() - 1).cloned();
+    if metadata {
+        debug_assert!(METADATA[1].1 == MetadataColumn::Topic);
+        Arc::new(Schema::new(metadata_fields().into_iter().map(Arc::new).chain(own).collect::<Vec<_>>()))
+    } else {
+        Arc::new(Schema::new(own.collect::<Vec<_>>()))
+    }
+}
+
+/// The folder that a store's archive is in, for whoever opens files in it.
+pub(crate) type Folder = PathBuf;

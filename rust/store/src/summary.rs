@@ -1,0 +1,260 @@
+//! What is known of rows without reading them: of each column how many values are NULL, the least and the greatest, and a
+//! filter that says which values are not among them.
+//!
+//! - Order: rows of one batch, or of one page of a segment.
+//! - Time: O(rows · columns) to make; a question to one column costs one comparison, or one look at its filter.
+//! - Space: the filter has 10 bits a distinct value and 32 bytes at least, so that it errs once in 100; none where a column
+//!   has so many that it would be larger than 16 KiB.
+//! - Source: the filter is the split block Bloom filter of the Parquet format (Putze, Sanders, Singler: *Cache-, Hash- and
+//!   Space-Efficient Bloom Filters*, 2009).
+
+use std::collections::HashSet;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::ArrowPrimitiveType;
+use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, downcast_primitive_array};
+use arrow_buffer::ArrowNativeType;
+use arrow_cast::cast;
+use arrow_schema::{DataType, SchemaRef};
+use cepheid_eval::{SavedValue, Value, read_value};
+use parquet::bloom_filter::Sbbf;
+use serde::{Deserialize, Serialize};
+
+use crate::error::StoreError;
+
+/// Longest text whose greatest is kept, in bytes; of longer ones the least is cut, and the greatest not known.
+const TEXT_BYTES_MAX: usize = 64;
+
+/// Largest filter of one column.
+const FILTER_BYTES_MAX: usize = 16 << 10;
+
+/// Share of values that a filter does not know and does not turn away.
+const FALSE_POSITIVES: f64 = 0.01;
+
+/// What is known of rows. Columns are those of the schema, in its order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// One a column.
+    pub columns: Vec<ColumnSummary>,
+}
+
+/// What is known of one column.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ColumnSummary {
+    /// How many values are NULL.
+    pub nulls: u64,
+    /// No value is less; `None`: not known, or there is no value.
+    pub min: Option<SavedValue>,
+    /// No value is greater.
+    pub max: Option<SavedValue>,
+    /// The blocks of a filter; empty: there is none.
+    pub filter: Vec<u8>,
+}
+
+impl Summary {
+    /// What is known of rows.
+    pub fn of(rows: &RecordBatch) -> Self {
+        Self { columns: rows.columns().iter().map(ColumnSummary::of).collect() }
+    }
+
+    /// As bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("plain data can be written to memory")
+    }
+
+    /// Of bytes that have been checked against their hash.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    pub fn decode(bytes: &[u8], schema: &SchemaRef) -> Result<Self, StoreError> {
+        let summary: Self = postcard::from_bytes(bytes)
+            .map_err(|error| StoreError::corrupt(None, format!("a summary: {error}")))?;
+        if summary.columns.len() == schema.fields().len() {
+            Ok(summary)
+        } else {
+            Err(StoreError::corrupt(None, "a summary has other columns than its rows"))
+        }
+    }
+}
+
+impl ColumnSummary {
+    fn of(column: &ArrayRef) -> Self {
+        let column = match column.data_type() {
+            // Codes say nothing of the order of values, and some values of a dictionary may stand in no row.
+            DataType::Dictionary(_, values) => match cast(column, values) {
+                Ok(values) => values,
+                Err(_) => return Self { nulls: column.logical_null_count() as u64, ..Self::default() },
+            },
+            DataType::Utf8View => match cast(column, &DataType::Utf8) {
+                Ok(values) => values,
+                Err(_) => return Self { nulls: column.logical_null_count() as u64, ..Self::default() },
+            },
+            _ => column.clone(),
+        };
+        let nulls = column.logical_null_count() as u64;
+        let (min, max) = extremes(&column);
+        let saved = |row: Option<usize>| row.and_then(|row| read_value(&column, row).save());
+        Self {
+            nulls,
+            min: saved(min).map(cut),
+            max: saved(max).filter(|value| !is_long(value)),
+            filter: filter_of(&column),
+        }
+    }
+
+    /// Whether a value may be among the column's.
+    pub(crate) fn may_hold(&self, key: &FilterKey) -> bool {
+        if self.filter.is_empty() {
+            return true;
+        }
+        let filter = Sbbf::new(&self.filter);
+        match key {
+            FilterKey::Integer(value) => filter.check(value),
+            FilterKey::Text(value) => filter.check(value.as_str()),
+        }
+    }
+
+    /// The least as a value.
+    pub(crate) fn least(&self) -> Option<Value> {
+        self.min.clone().and_then(Value::load)
+    }
+
+    /// The greatest as a value.
+    pub(crate) fn greatest(&self) -> Option<Value> {
+        self.max.clone().and_then(Value::load)
+    }
+}
+
+/// A value as filters know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FilterKey {
+    Integer(i64),
+    Text(String),
+}
+
+/// Whether columns of a type have filters, and what a value is in them.
+pub(crate) fn is_filtered(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, values) => is_filtered(values),
+        _ => data_type.is_signed_integer() || is_text(data_type),
+    }
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// The rows of the least value and of the greatest.
+fn extremes(column: &ArrayRef) -> (Option<usize>, Option<usize>) {
+    if column.is_empty() || column.null_count() == column.len() {
+        return (None, None);
+    }
+    match column.data_type() {
+        // Their order is not that of their values' numbers.
+        DataType::Interval(_) => return (None, None),
+        DataType::Boolean => {
+            let column = column.as_boolean();
+            return extremes_by(column.len(), |row| column.is_valid(row), |row| column.value(row));
+        }
+        DataType::Utf8 => {
+            let column = column.as_string::<i32>();
+            return extremes_by(column.len(), |row| column.is_valid(row), |row| column.value(row));
+        }
+        DataType::LargeUtf8 => {
+            let column = column.as_string::<i64>();
+            return extremes_by(column.len(), |row| column.is_valid(row), |row| column.value(row));
+        }
+        _ => {}
+    }
+    let column: &dyn Array = column.as_ref();
+    downcast_primitive_array!(
+        column => extremes_of_numbers(column),
+        _ => (None, None)
+    )
+}
+
+fn extremes_of_numbers<T: ArrowPrimitiveType>(column: &PrimitiveArray<T>) -> (Option<usize>, Option<usize>)
+where
+    T::Native: ArrowNativeType,
+{
+    use arrow_array::ArrowNativeTypeOp;
+    let mut extremes: Option<(usize, usize)> = None;
+    let values = column.values();
+    for row in 0..column.len() {
+        if column.is_null(row) {
+            continue;
+        }
+        let (least, greatest) = extremes.get_or_insert((row, row));
+        // Floats by their total order: NaN is the greatest.
+        if values[row].is_lt(values[*least]) {
+            *least = row;
+        }
+        if values[row].is_gt(values[*greatest]) {
+            *greatest = row;
+        }
+    }
+    (extremes.map(|rows| rows.0), extremes.map(|rows| rows.1))
+}
+
+fn extremes_by<V: PartialOrd>(
+    rows: usize,
+    is_valid: impl Fn(usize) -> bool,
+    value: impl Fn(usize) -> V,
+) -> (Option<usize>, Option<usize>) {
+    let mut extremes: Option<(usize, usize)> = None;
+    for row in (0..rows).filter(|row| is_valid(*row)) {
+        let (least, greatest) = extremes.get_or_insert((row, row));
+        if value(row) < value(*least) {
+            *least = row;
+        }
+        if value(row) > value(*greatest) {
+            *greatest = row;
+        }
+    }
+    (extremes.map(|rows| rows.0), extremes.map(|rows| rows.1))
+}
+
+/// A long text cut to a beginning of it, which is no greater.
+fn cut(value: SavedValue) -> SavedValue {
+    match value {
+        SavedValue::String(text) if text.len() > TEXT_BYTES_MAX => {
+            let end = (0..=TEXT_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+            SavedValue::String(text[..end].into())
+        }
+        other => other,
+    }
+}
+
+fn is_long(value: &SavedValue) -> bool {
+    matches!(value, SavedValue::String(text) if text.len() > TEXT_BYTES_MAX)
+}
+
+fn filter_of(column: &ArrayRef) -> Vec<u8> {
+    if !is_filtered(column.data_type()) || column.null_count() == column.len() {
+        return vec![];
+    }
+    if is_text(column.data_type()) {
+        let Ok(texts) = cast(column, &DataType::LargeUtf8) else { return vec![] };
+        let texts = texts.as_string::<i64>();
+        let distinct: HashSet<&str> = texts.iter().flatten().collect();
+        blocks(distinct.len(), |filter| distinct.iter().for_each(|text| filter.insert(*text)))
+    } else {
+        let Ok(integers) = cast(column, &DataType::Int64) else { return vec![] };
+        let integers = integers.as_primitive::<arrow_array::types::Int64Type>();
+        let distinct: HashSet<i64> = integers.iter().flatten().collect();
+        blocks(distinct.len(), |filter| distinct.iter().for_each(|value| filter.insert(value)))
+    }
+}
+
+fn blocks(distinct: usize, fill: impl FnOnce(&mut Sbbf)) -> Vec<u8> {
+    let Ok(mut filter) = Sbbf::new_with_ndv_fpp(distinct as u64, FALSE_POSITIVES) else { return vec![] };
+    if filter.num_blocks() * 32 > FILTER_BYTES_MAX {
+        return vec![];
+    }
+    fill(&mut filter);
+    let mut bytes = vec![];
+    match filter.write_bitset(&mut bytes) {
+        Ok(()) => bytes,
+        Err(_) => vec![],
+    }
+}

@@ -1,0 +1,370 @@
+//! Reading one topic: its segments, then what is in the journal, in the order of positions.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, TimestampNanosecondType};
+use arrow_array::{Array, RecordBatch};
+use arrow_buffer::BooleanBuffer;
+use arrow_schema::SchemaRef;
+use cepheid_event::event_times;
+use cepheid_ir::Expr;
+use rusqlite::Connection;
+
+use crate::conform::{METADATA, conform};
+use crate::error::StoreError;
+use crate::piece::{self, BatchRow, PageRow, Schemas, SegmentRow, StoredSchema, TopicRow};
+use crate::protection::reveal;
+use crate::prune::Pruner;
+use crate::query::{Condition, Query, filtered};
+use crate::reader::{Folder, positions};
+use crate::segment_file::{self, SegmentReader, Wanted};
+
+/// Batches of the journal that are looked at together.
+const LOOK_AHEAD: usize = 256;
+
+/// A query, as each of its topics is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    stream: Option<String>,
+    positions: (i64, i64),
+    rows: (i64, i64),
+    times: Option<(i64, i64)>,
+    expr: Option<Expr>,
+    condition: Option<Condition>,
+    columns: Option<Vec<String>>,
+    event_time: String,
+    folder: Folder,
+}
+
+impl Asked {
+    pub(crate) fn new(
+        query: &Query,
+        condition: Option<Condition>,
+        columns: Option<Vec<String>>,
+        event_time: String,
+        folder: Folder,
+    ) -> Self {
+        let range = |(from, to): (Option<u64>, Option<u64>)| {
+            let bound = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+            (from.map_or(0, bound), to.map_or(i64::MAX, bound))
+        };
+        let times = match query.times {
+            (None, None) => None,
+            (since, until) => Some((since.unwrap_or(i64::MIN), until.unwrap_or(i64::MAX))),
+        };
+        Self {
+            stream: query.stream.clone(),
+            positions: range(query.positions),
+            rows: range(query.rows),
+            times,
+            expr: query.condition.clone(),
+            condition,
+            columns,
+            event_time,
+            folder,
+        }
+    }
+
+    /// Whether some of the numbers from the first to before the second are asked for.
+    fn overlaps(range: (i64, i64), first: i64, end: i64) -> bool {
+        first < range.1 && range.0 < end
+    }
+
+    fn times_overlap(&self, times: (i64, i64)) -> bool {
+        self.times.is_none_or(|(since, until)| times.0 < until && since <= times.1)
+    }
+
+    /// Names of columns that are read, beside the store's own; `None`: all.
+    fn needed(&self) -> Option<Vec<String>> {
+        let mut names = self.columns.clone()?;
+        names.extend(self.condition.iter().flat_map(Condition::columns).map(str::to_owned));
+        if self.times.is_some() {
+            names.push(self.event_time.clone());
+        }
+        names.extend(METADATA.iter().map(|(name, _)| (*name).to_owned()));
+        Some(names)
+    }
+}
+
+/// Reads one topic.
+pub(crate) struct TopicReader {
+    pub(crate) name: Arc<str>,
+    topic: TopicRow,
+    schemas: Schemas,
+    /// By schema: what its rows are asked by what is known of them.
+    pruners: HashMap<i64, Pruner>,
+    /// What is given.
+    schema: SchemaRef,
+    asked: Arc<Asked>,
+    segments: Option<VecDeque<SegmentRow>>,
+    file: Option<(SegmentRow, SegmentReader)>,
+    journal: VecDeque<BatchRow>,
+    /// The last batch of the journal that was looked at; `None`: all were.
+    looked_at: Option<i64>,
+}
+
+impl TopicReader {
+    pub(crate) fn new(
+        topic: TopicRow,
+        schemas: Vec<(i64, StoredSchema)>,
+        schema: SchemaRef,
+        asked: Arc<Asked>,
+    ) -> Self {
+        let pruner = |(number, schema): &(i64, StoredSchema)| {
+            Some((*number, Pruner::new(asked.expr.as_ref()?, &schema.kept)))
+        };
+        Self {
+            name: Arc::clone(&topic.name),
+            pruners: schemas.iter().filter_map(pruner).collect(),
+            schemas: schemas.into_iter().collect(),
+            topic,
+            schema,
+            asked,
+            segments: None,
+            file: None,
+            journal: VecDeque::new(),
+            looked_at: Some(0),
+        }
+    }
+
+    /// The columns of what is given.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The next rows that are asked for, never none at all.
+    pub(crate) fn next(&mut self, database: &Connection) -> Result<Option<RecordBatch>, StoreError> {
+        loop {
+            let Some((rows, schema)) = self.next_kept(database)? else { return Ok(None) };
+            let stored = piece::schema(&self.schemas, schema)?;
+            let rows = reveal(&rows, &stored.given, &stored.protected, database)?;
+            let rows = self.asked_for(&rows)?;
+            if rows.num_rows() > 0 {
+                return Ok(Some(conform(&rows, &self.schema)?));
+            }
+        }
+    }
+
+    fn next_kept(&mut self, database: &Connection) -> Result<Option<(RecordBatch, i64)>, StoreError> {
+        loop {
+            if let Some((segment, file)) = &mut self.file {
+                match file.next()? {
+                    Some(rows) => return Ok(Some((rows, segment.schema))),
+                    None => self.file = None,
+                }
+            }
+            if self.segments.is_none() {
+                self.segments = Some(piece::segments(database, Some(self.topic.topic))?.into());
+            }
+            if let Some(segment) = self.segments.as_mut().and_then(VecDeque::pop_front) {
+                self.open(segment, database)?;
+                continue;
+            }
+            let Some(batch) = self.next_batch(database)? else { return Ok(None) };
+            let stored = piece::schema(&self.schemas, batch.schema)?;
+            if self.may_hold(&batch, stored, database)? {
+                return Ok(Some((batch.rows(database, stored)?, batch.schema)));
+            }
+        }
+    }
+
+    fn next_batch(&mut self, database: &Connection) -> Result<Option<BatchRow>, StoreError> {
+        if self.journal.is_empty()
+            && let Some(after) = self.looked_at
+        {
+            let topic = self.topic.topic;
+            let found = piece::journal(database, topic, after, LOOK_AHEAD, &self.schemas)?;
+            self.looked_at = found.last().map(|batch| batch.header.batch);
+            self.journal = found.into();
+        }
+        Ok(self.journal.pop_front())
+    }
+
+    fn may_hold(
+        &self,
+        batch: &BatchRow,
+        stored: &StoredSchema,
+        database: &Connection,
+    ) -> Result<bool, StoreError> {
+        let header = &batch.header;
+        let times = header.times.unwrap_or((batch.recorded, batch.recorded));
+        let plainly = Asked::overlaps(self.asked.positions, header.first_position, batch.end())
+            && Asked::overlaps(self.asked.rows, header.first_row, header.first_row + header.events)
+            && self.asked.stream.as_ref().is_none_or(|stream| header.stream.as_ref() == Some(stream))
+            && self.asked.times_overlap(times);
+        match self.pruners.get(&batch.schema) {
+            Some(pruner) if plainly => {
+                Ok(pruner.may_hold(&batch.summary(database, stored)?, header.events as u64))
+            }
+            _ => Ok(plainly),
+        }
+    }
+
+    /// Opens a segment for those of its pages that may have what is asked for.
+    fn open(&mut self, segment: SegmentRow, database: &Connection) -> Result<(), StoreError> {
+        let asked = Arc::clone(&self.asked);
+        let may_overlap = Asked::overlaps(asked.positions, segment.first_position, segment.last_position + 1)
+            && Asked::overlaps(asked.rows, segment.first_row, segment.first_row + segment.events)
+            && segment.times.is_none_or(|times| asked.times_overlap(times));
+        if !may_overlap {
+            return Ok(());
+        }
+        let stored = piece::schema(&self.schemas, segment.schema)?;
+        let pruner = self.pruners.get(&segment.schema);
+        let mut ranges = self.ranges(&segment, stored, pruner, database)?;
+        if let Some(stream) = &asked.stream {
+            let of_stream = stream_ranges(stream, &segment, database)?;
+            ranges = both(&ranges, &of_stream);
+        }
+        if !ranges.iter().any(|(_, read)| *read) {
+            return Ok(());
+        }
+        let needed = asked.needed();
+        // What the file holds as it is can be asked of it before anything else is read.
+        let condition = asked.condition.clone().filter(|condition| {
+            let is_kept = |name: &&str| {
+                let in_file = stored.kept.column_with_name(name).is_some()
+                    || METADATA.iter().any(|(own, _)| own == name && *own != "_topic");
+                in_file && !stored.protected.iter().any(|secret| secret == name)
+            };
+            let columns = condition.columns();
+            !columns.is_empty() && columns.iter().all(is_kept)
+        });
+        let path = asked.folder.join(&segment.file);
+        let reader = segment_file::open(&path, Wanted { columns: needed.as_deref(), ranges, condition })?;
+        self.file = Some((segment, reader));
+        Ok(())
+    }
+
+    /// Which rows of a segment may be asked for.
+    fn ranges(
+        &self,
+        segment: &SegmentRow,
+        stored: &StoredSchema,
+        pruner: Option<&Pruner>,
+        database: &Connection,
+    ) -> Result<Vec<(usize, bool)>, StoreError> {
+        let pages = piece::pages(database, segment.segment, pruner.is_some())?;
+        let mut ranges: Vec<(usize, bool)> = vec![];
+        for page in pages {
+            let first = segment.first_row + page.first_row;
+            let mut read = Asked::overlaps(self.asked.rows, first, first + page.events)
+                && page.times.is_none_or(|times| self.asked.times_overlap(times));
+            if read && let Some(pruner) = pruner {
+                read = pruner.may_hold(&PageRow::summary(&page, segment, stored)?, page.events as u64);
+            }
+            match ranges.last_mut() {
+                Some((rows, before)) if *before == read => *rows += page.events as usize,
+                _ => ranges.push((page.events as usize, read)),
+            }
+        }
+        let covered: usize = ranges.iter().map(|(rows, _)| rows).sum();
+        if covered as i64 != segment.events {
+            let reason = format!("the pages of `{}` are not all there", segment.file);
+            return Err(StoreError::corrupt(Some(segment.first_position as u64), reason));
+        }
+        Ok(ranges)
+    }
+
+    /// Those of rows that are asked for.
+    fn asked_for(&self, rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
+        let asked = &self.asked;
+        let ordinals = rows.column(1).as_primitive::<Int64Type>().values();
+        let (from, to) = (
+            positions(rows)
+                .partition_point(|position| *position < asked.positions.0)
+                .max(ordinals.partition_point(|row| *row < asked.rows.0)),
+            positions(rows)
+                .partition_point(|position| *position < asked.positions.1)
+                .min(ordinals.partition_point(|row| *row < asked.rows.1)),
+        );
+        let mut rows = rows.slice(from, to.saturating_sub(from));
+        if let Some((since, until)) = asked.times {
+            let is_in = |time: i64| since <= time && time < until;
+            let mask = match rows.column_by_name(&asked.event_time) {
+                Some(column) => {
+                    let times = event_times(&asked.event_time, column, 0)?;
+                    BooleanBuffer::collect_bool(times.len(), |row| is_in(times[row]))
+                }
+                None => {
+                    let recorded = rows.column(4).as_primitive::<TimestampNanosecondType>().values();
+                    BooleanBuffer::collect_bool(recorded.len(), |row| is_in(recorded[row]))
+                }
+            };
+            rows = filtered(&rows, mask)?;
+        }
+        if let Some(stream) = &asked.stream {
+            let streams = rows.column(2).as_string::<i32>();
+            let mask = BooleanBuffer::collect_bool(streams.len(), |row| {
+                streams.is_valid(row) && streams.value(row) == stream
+            });
+            rows = filtered(&rows, mask)?;
+        }
+        if let Some(condition) = &asked.condition {
+            let mask = condition.mask(&rows)?;
+            rows = filtered(&rows, mask)?;
+        }
+        Ok(rows)
+    }
+}
+
+/// Which rows of a segment are of a stream.
+fn stream_ranges(
+    stream: &str,
+    segment: &SegmentRow,
+    database: &Connection,
+) -> Result<Vec<(usize, bool)>, StoreError> {
+    use crate::error::Doing;
+    let query = "SELECT segment_row, events FROM batches WHERE stream = ? AND segment = ? ORDER BY batch";
+    let mut statement = database.prepare_cached(query).doing("look for a stream")?;
+    let found = statement
+        .query_map(rusqlite::params![stream, segment.segment], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        })
+        .doing("look for a stream")?;
+    let mut ranges = vec![];
+    let mut end = 0;
+    for batch in found {
+        let (first, events) = batch.doing("look for a stream")?;
+        if first > end {
+            ranges.push(((first - end) as usize, false));
+        }
+        ranges.push((events as usize, true));
+        end = first + events;
+    }
+    if segment.events > end {
+        ranges.push(((segment.events - end) as usize, false));
+    }
+    Ok(ranges)
+}
+
+/// Rows that two lists of ranges have in common.
+fn both(left: &[(usize, bool)], right: &[(usize, bool)]) -> Vec<(usize, bool)> {
+    let (mut left, mut right) = (left.iter().copied(), right.iter().copied());
+    let (mut one, mut other) = (left.next(), right.next());
+    let mut ranges: Vec<(usize, bool)> = vec![];
+    while let (Some((rows, read)), Some((others, other_read))) = (one, other) {
+        let common = rows.min(others);
+        if common > 0 {
+            ranges.push((common, read && other_read));
+        }
+        one = if rows > common { Some((rows - common, read)) } else { left.next() };
+        other = if others > common { Some((others - common, other_read)) } else { right.next() };
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_meet() {
+        let left = [(10, true), (5, false), (5, true)];
+        let right = [(3, false), (9, true), (8, true)];
+        assert_eq!(both(&left, &right), [(3, false), (7, true), (2, false), (3, false), (5, true)]);
+        assert_eq!(both(&left, &[(20, false)]).iter().map(|(rows, _)| rows).sum::<usize>(), 20);
+    }
+}

@@ -1,0 +1,173 @@
+//! What is known of a store beside its events: what programs have saved, what is to be done, and who did what.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::{Connection, Row};
+
+use crate::commit::stream_version;
+use crate::database;
+use crate::error::{Doing, StoreError};
+use crate::saved;
+
+/// Looks at a store: each question at what has been committed when it is asked.
+#[derive(Debug)]
+pub struct StoreView {
+    path: PathBuf,
+    database: Mutex<Connection>,
+}
+
+/// An entry of the chain that is no batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryInfo {
+    /// Its number.
+    pub entry: u64,
+    /// What kind of change it was.
+    pub kind: String,
+    /// When, in nanoseconds since 1970.
+    pub recorded: i64,
+    /// Who.
+    pub author: String,
+    /// What, as JSON.
+    pub said: String,
+}
+
+/// What somebody has appended to a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorInfo {
+    /// Who.
+    pub author: String,
+    /// The topic.
+    pub topic: String,
+    /// Batches.
+    pub batches: u64,
+    /// Events in them.
+    pub events: u64,
+    /// When the first was recorded, and the last, in nanoseconds since 1970.
+    pub recorded: (i64, i64),
+}
+
+impl StoreView {
+    /// Opens a store to look at it.
+    ///
+    /// # Errors
+    /// What is no store; what the disk refuses.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { path: path.into(), database: Mutex::new(database::open_to_read(path)?) })
+    }
+
+    /// The store's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn asked<T>(&self, ask: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        // A panic leaves nothing half done behind a connection that only reads.
+        ask(&self.database.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The value that is saved under a name; see [`crate::transaction`] for the kinds.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if it is not what was saved.
+    pub fn value(&self, kind: &str, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.asked(|database| saved::value(database, kind, name))
+    }
+
+    /// Names of a kind under which something is saved, in order.
+    ///
+    /// # Errors
+    /// What the disk refuses.
+    pub fn names(&self, kind: &str) -> Result<Vec<String>, StoreError> {
+        self.asked(|database| saved::names(database, kind))
+    }
+
+    /// What waits in a queue, in the order in which it was put there: keys and payloads, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if it is not what was put there.
+    pub fn waiting(&self, queue: &str, limit: u64) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.asked(|database| saved::waiting(database, queue, limit))
+    }
+
+    /// How many events a stream has.
+    ///
+    /// # Errors
+    /// What the disk refuses.
+    pub fn stream_version(&self, stream: &str) -> Result<u64, StoreError> {
+        self.asked(|database| Ok(stream_version(database, stream)? as u64))
+    }
+
+    /// Streams whose names begin with a text, in order, with their versions.
+    ///
+    /// # Errors
+    /// What the disk refuses.
+    pub fn streams(&self, prefix: &str) -> Result<Vec<(String, u64)>, StoreError> {
+        let query =
+            "SELECT stream, version FROM streams WHERE substr(stream, 1, length(?1)) = ?1 ORDER BY stream";
+        self.asked(|database| {
+            listed(database, query, [prefix], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))
+        })
+    }
+
+    /// The position of the next event.
+    ///
+    /// # Errors
+    /// What the disk refuses.
+    pub fn next_position(&self) -> Result<u64, StoreError> {
+        self.asked(|database| Ok(crate::commit::Heads::read(database)?.next_position as u64))
+    }
+
+    /// Changes that are no appends, in their order.
+    ///
+    /// # Errors
+    /// What the disk refuses.
+    pub fn history(&self) -> Result<Vec<EntryInfo>, StoreError> {
+        let query = "SELECT entry, kind, recorded, author, coalesce(said, '') FROM entries WHERE kind <> 'batch' ORDER BY entry";
+        self.asked(|database| {
+            listed(database, query, [], |row| {
+                Ok(EntryInfo {
+                    entry: row.get::<_, i64>(0)? as u64,
+                    kind: row.get(1)?,
+                    recorded: row.get(2)?,
+                    author: row.get(3)?,
+                    said: row.get(4)?,
+                })
+            })
+        })
+    }
+
+    /// Who has appended what.
+    ///
+    /// Cost: O(batches).
+    ///
+    /// # Errors
+    /// What the disk refuses.
+    pub fn authors(&self) -> Result<Vec<AuthorInfo>, StoreError> {
+        let query = "SELECT author, t.name, count(*), sum(b.events), min(recorded), max(recorded) \
+                     FROM batches b JOIN entries ON entry = batch JOIN topics t USING (topic) \
+                     GROUP BY author, topic ORDER BY author, topic";
+        self.asked(|database| {
+            listed(database, query, [], |row| {
+                Ok(AuthorInfo {
+                    author: row.get(0)?,
+                    topic: row.get(1)?,
+                    batches: row.get::<_, i64>(2)? as u64,
+                    events: row.get::<_, i64>(3)? as u64,
+                    recorded: (row.get(4)?, row.get(5)?),
+                })
+            })
+        })
+    }
+}
+
+fn listed<T>(
+    database: &Connection,
+    query: &str,
+    says: impl rusqlite::Params,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = database.prepare_cached(query).doing("look at the store")?;
+    let rows = statement.query_map(says, read).doing("look at the store")?;
+    rows.collect::<rusqlite::Result<_>>().doing("look at the store")
+}
