@@ -60,6 +60,7 @@ from cepheid.functions import (
 )
 from cepheid.joins import asof_join, interval_join
 from cepheid.matching import match
+from cepheid.mining import FrequentSequence, FrequentSequences, frequent_sequences
 from cepheid.pattern import Pattern, absent, all_of, event, seq
 from cepheid.predicate import udf
 from cepheid.processors import Processor, processor
@@ -80,6 +81,8 @@ __all__ = [
     "Enrichment",
     "EvaluationError",
     "Expr",
+    "FrequentSequence",
+    "FrequentSequences",
     "InternalError",
     "LateEventError",
     "LookupStats",
@@ -122,6 +125,7 @@ __all__ = [
     "event",
     "exp",
     "expr_from_sql",
+    "frequent_sequences",
     "from_unixtime",
     "greatest",
     "interval_join",
