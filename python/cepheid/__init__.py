@@ -63,6 +63,8 @@ from cepheid.matching import match
 from cepheid.mining import FrequentSequence, FrequentSequences, frequent_sequences
 from cepheid.pattern import Pattern, absent, all_of, event, seq
 from cepheid.predicate import udf
+from cepheid.process_log import to_ocel, to_xes
+from cepheid.process_map import ProcessMap, process_map
 from cepheid.processors import Processor, processor
 from cepheid.pusher import Pusher
 from cepheid.result import Matches
@@ -90,6 +92,7 @@ __all__ = [
     "Matches",
     "Pattern",
     "PatternError",
+    "ProcessMap",
     "Processor",
     "ProcessorError",
     "Pusher",
@@ -142,12 +145,15 @@ __all__ = [
     "pattern_from_sql",
     "power",
     "prev",
+    "process_map",
     "processor",
     "ref",
     "river_detector",
     "round",
     "seq",
     "sql",
+    "to_ocel",
+    "to_xes",
     "udf",
     "user_aggregate",
     "when",
