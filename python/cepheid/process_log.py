@@ -86,7 +86,7 @@ def to_xes(
 
     Traces go by their first rows as they arrived, events by time and then arrival. Rows without case, activity or both
     are left out. Times are UTC. Attributes are of the XES type that their column's is: ``string``, ``date``, ``int``,
-    ``float`` (decimals too) or ``boolean``; other times and spans are strings. NULL is no attribute.
+    ``float`` (decimals too) or ``boolean``; spans, as ``PT90S``, and times of day are strings. NULL is no attribute.
 
     The file is written beside its place under another name and then renamed, so that it is whole or not there. Rows are
     written as they are made into text, some thousand at a time.
@@ -117,13 +117,12 @@ def to_xes(
         ...     path = pathlib.Path(folder, "orders.xes")
         ...     cep.to_xes(orders, path, case="order", activity="step")
         ...     lines = path.read_text().splitlines()
-        >>> for line in lines[-7:-2]:
+        >>> for line in lines[-6:-2]:
         ...     print(line.strip())
         <event>
         <string key="concept:name" value="paid"/>
         <date key="time:timestamp" value="1970-01-01T00:00:01.000+00:00"/>
         </event>
-        </trace>
     """
     history = history_of(data, [checked_column(case)], [checked_column(activity)], checked_column(event_time))
     table = history.table
@@ -167,10 +166,10 @@ def to_xes(
                 else:
                     columns.append((kinds[key].xes, key, kinds[key].texts(_taken(table, place, taken))))
             events = _xes_events(columns, len(taken))
-            for number, name, event in zip(cases[chunk].tolist(), names, events, strict=True):
+            for number, case_name, event in zip(cases[chunk].tolist(), names, events, strict=True):
                 if number != open_case:
                     file.write("" if open_case is None else "  </trace>\n")
-                    file.write(f'  <trace>\n    <string key="concept:name" value="{_xml(name or "", "case")}"/>\n')
+                    file.write(f'  <trace>\n    <string key="concept:name" value="{_xml(case_name or "", "case")}"/>\n')
                     open_case = number
                 file.write(event)
         file.write("</log>\n" if open_case is None else "  </trace>\n</log>\n")
@@ -192,8 +191,8 @@ def to_ocel(
     a value of one of its type's columns, or one of its elements if that is a column of lists; its id is the type and
     the value, as ``order:17``, so that ids of two types never meet. A relation of an event to an object is qualified by
     the column. Attributes are of the OCEL type that their column's is: ``string``, ``time``, ``integer``, ``float``
-    (decimals too) or ``boolean``; other times and spans are strings. NULL is no attribute, nor are floats that JSON
-    does not have: NaN and the infinities. Times are UTC.
+    (decimals too) or ``boolean``; spans, as ``PT90S``, and times of day are strings. NULL is no attribute, nor are
+    floats that JSON does not have: NaN and the infinities. Times are UTC.
 
     The file is written beside its place under another name and then renamed, so that it is whole or not there. Rows are
     written as they are made into text, some thousand at a time.
@@ -420,12 +419,18 @@ def _cast(column: pa.ChunkedArray) -> list[str | None]:
     """The values as Arrow spells them."""
     import pyarrow as pa
 
-    try:
-        texts: list[str | None] = column.cast(pa.large_string()).to_pylist()
-    except pa.ArrowException:
-        # Spans, for one.
-        return [_text(value) for value in column.to_pylist()]
+    if pa.types.is_duration(column.type):
+        steps = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[column.type.unit]
+        return [None if span is None else _span(span, steps) for span in column.cast(pa.int64()).to_pylist()]
+    texts: list[str | None] = column.cast(pa.large_string()).to_pylist()
     return texts
+
+
+def _span(span: int, steps: int) -> str:
+    """A span of so many steps, of which a second has some, as ISO 8601 has it."""
+    seconds, rest = divmod(abs(span), steps)
+    parts = f".{rest:0{len(str(steps)) - 1}}".rstrip("0") if rest else ""
+    return f"{'-' if span < 0 else ''}PT{seconds}{parts}S"
 
 
 _TEXT = _Kind("string", "string", _cast, _cast)
