@@ -108,7 +108,7 @@ def history_of(
 ) -> History:
     """The history that a table tells. Rows where a column of `event` is NULL are left out.
 
-    Time: O(n log n), n rows; O(n) but for the sort. Space: some 40 bytes a row.
+    Time: O(n log n), n rows; O(n) but for the sort. Space: some 80 bytes a row.
     """
     import numpy as np
 

@@ -327,7 +327,7 @@ def frequent_sequences(
 
     Sequences are grown as PrefixSpan grows them (Pei, Han et al., *Mining Sequential Patterns by Pattern-Growth*, IEEE
     TKDE 2004), from every row where one can end. Time: O(n log n) to put n rows in order, and for each frequent
-    sequence O(r), r = rows that may follow an end of it, n at most. Space: some 50 bytes a row, 8 at most a row and
+    sequence O(r), r = rows that may follow an end of it, n at most. Space: some 100 bytes a row, 8 at most a row and
     event of the longest sequence, and the sequences. On one thread; Ctrl-C ends it.
 
     Args:

@@ -91,7 +91,7 @@ def to_xes(
     The file is written beside its place under another name and then renamed, so that it is whole or not there. Rows are
     written as they are made into text, some thousand at a time.
 
-    Time: O(n log n), n rows. Space: some 40 bytes a row beside the table.
+    Time: O(n log n), n rows. Space: some 80 bytes a row beside the table.
 
     Args:
         data: The table, as `cepheid.match` takes it. Rows may come in any order.

@@ -143,7 +143,7 @@ def process_map(
     Rows go by event time, those of one time by arrival. Rows without case, activity or both are left out, as if they
     were not there.
 
-    Time: O(n log n), n rows. Space: some 60 bytes a row.
+    Time: O(n log n), n rows. Space: some 120 bytes a row.
 
     Args:
         data: The table, as `cepheid.match` takes it. Rows may come in any order.
