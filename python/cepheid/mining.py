@@ -46,7 +46,9 @@ class Asked:
     event_time: ColumnName
     max_gap: Span | None
     within: Span | None
-    where: str | Expr | None
+    # Expressions do not compare by what they say, but by what they are written as.
+    where: Expr | None = field(compare=False)
+    where_code: str | None
 
 
 @final
@@ -377,10 +379,11 @@ def frequent_sequences(
         >>> len(cep.match(found[0].pattern(), clicks))
         2
     """
-    if where is not None:
-        row_condition(where, "the condition of rows")
+    condition = None if where is None else Expr._of(row_condition(where, "the condition of rows"))
     keys, happened = checked_columns(by, "by"), checked_columns(event, "event")
-    asked = Asked(keys, happened, checked_column(event_time), max_gap, within, where)
+    time = checked_column(event_time)
+    code = None if condition is None else repr(condition)
+    asked = Asked(keys, happened, time, max_gap, within, condition, code)
     gap_ns = None if max_gap is None else span_ns(max_gap, "max_gap")
     within_ns = None if within is None else span_ns(within, "within")
     if gap_ns is not None and within_ns is not None and gap_ns > within_ns:
@@ -397,7 +400,7 @@ def frequent_sequences(
     if keep not in KEEP:
         raise invalid_choice("keep", keep, list(KEEP))
     most, least = _count(max_sequences, "max_sequences"), _least_support(min_support)
-    history = history_of(data, keys, happened, asked.event_time, where)
+    history = history_of(data, keys, happened, time, condition)
     found = native_frequent_sequences(
         _numbers(history),
         min_support=least if isinstance(least, int) else max(1, math.ceil(least * history.key_count)),

@@ -139,9 +139,9 @@ def to_xes(
             raise _repeated(name)
         written[name] = place
     kinds = {key: _kind(table.schema.field(place)) for key, place in written.items()}
-    for key in ("concept:name", "org:resource"):
-        if key in kinds:
-            kinds[key] = _TEXT
+    _kind(table.schema.field(case_place))
+    # Names, whatever they are made of.
+    kinds |= dict.fromkeys(kinds.keys() & {"concept:name", "org:resource"}, _TEXT)
     of_case = table.column(case_place).is_valid().to_numpy()
     kept = of_case[history.rows]
     rows, cases = history.rows[kept], history.keys[kept]
@@ -239,12 +239,15 @@ def to_ocel(
     if id is not None:
         [id_place] = column_places(schema, [checked_column(id)])
         standard.add(id_place)
-        _check_ids(table, id_place)
+    for place in standard - {time_place}:
+        _kind(_element(schema.field(place)) if place not in (activity_place, id_place) else schema.field(place))
     written: dict[str, tuple[int, _Kind]] = {}
     for name, place in _named(table, attributes, standard):
         if name in written:
             raise _repeated(name)
         written[name] = (place, _kind(schema.field(place)))
+    if id_place is not None:
+        _check_ids(table, id_place)
     times = numbered(table, checked_column(event_time), []).times
     rows = _in_time(table, activity_place, times)
     declared = [{"name": name, "type": kind.ocel} for name, (_, kind) in written.items()]
@@ -376,12 +379,22 @@ def _distinct(texts: Iterable[str | None]) -> list[str]:
     return [text for text in dict.fromkeys(texts) if text is not None]
 
 
-def _names(column: pa.ChunkedArray) -> list[list[str]]:
-    """What each row names: nothing, one thing, or the elements of a list; each once."""
+def _is_list(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
-    kind = column.type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _element(field: pa.Field) -> pa.Field:
+    """What lists are of, under the name of their column."""
+    import pyarrow as pa
+
+    return pa.field(field.name, field.type.value_type) if _is_list(field.type) else field
+
+
+def _names(column: pa.ChunkedArray) -> list[list[str]]:
+    """What each row names: nothing, one thing, or the elements of a list; each once."""
+    if _is_list(column.type):
         # Lists of few elements each, whose values are text once made so.
         return [_distinct(map(_text, elements or [])) for elements in column.to_pylist()]
     return [[] if text is None else [text] for text in _TEXT.texts(column)]

@@ -97,9 +97,10 @@ class ProcessMap(Pictured):
         from cepheid.drawing.lettering import plain
 
         nodes: list[Node] = []
-        places: dict[Any, int] = {}
+        # By their words: NaN is no key of a dict.
+        places: dict[str, int] = {}
         for row in self.nodes.to_pylist():
-            places[row["activity"]] = len(nodes)
+            places[str(row["activity"])] = len(nodes)
             kind: Any = {(True, True): "start_end", (True, False): "start", (False, True): "end"}.get(
                 (row["starts"] > 0, row["ends"] > 0), "state"
             )
@@ -110,7 +111,7 @@ class ProcessMap(Pictured):
         for row, median in zip(self.edges.to_pylist(), _spans(self.edges["median"]), strict=True):
             title = f"{row['source']} then {row['target']}\n{row['count']:,} times\nmedian time {median}"
             edges.append(
-                Edge(places[row["source"]], places[row["target"]], (f"{row['count']:,}", median), title, "plain")
+                Edge(places[str(row["source"])], places[str(row["target"])], (f"{row['count']:,}", median), title)
             )
         return Graph(self._title(), tuple(nodes), tuple(edges))
 

@@ -178,6 +178,15 @@ def test_rows_that_a_condition_keeps_out_are_not_there(condition):
     assert found.keys == 2
 
 
+def test_sequences_compare_by_what_they_are_and_how_they_were_asked_for():
+    text, expression = mined(where="page <> 'cart'")[0], mined(where=col.page != "cart")[0]
+    assert text == expression == pickle.loads(pickle.dumps(expression))
+    assert hash(text) == hash(expression)
+    assert text.pattern() == expression.pattern() == pickle.loads(pickle.dumps(expression)).pattern()
+    assert text != mined(where="page <> 'cart' and ts > 0")[0]
+    assert mined()[0] != mined(within="1h")[0]
+
+
 def test_a_condition_can_be_a_function_of_columns():
     early = cep.udf(lambda at: at.to_numpy() < 9, columns=["ts"])
     assert [sequence.support for sequence in mined(where=early, min_support=1, max_length=3)] == [2, 1]

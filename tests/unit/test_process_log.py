@@ -356,6 +356,23 @@ def test_ocel_takes_ids_that_are_each_their_own(tmp_path):
         assert caught.value.code == "event-id"
 
 
+NESTED = [{"a": 1}]
+BLOBS = pa.array([b"\xff"], pa.binary())
+
+
+@pytest.mark.parametrize("values", [NESTED, BLOBS, [[["x"]]]])
+@pytest.mark.parametrize("column", ["order", "step", "who"])
+def test_names_are_made_of_what_has_words(tmp_path, column, values):
+    data = {"ts": [1], "order": ["o"], "step": ["a"], "who": ["w"], column: values}
+    with pytest.raises(cep.SchemaError) as caught:
+        cep.to_xes(data, tmp_path / "log", case="order", activity="step", resource="who")
+    assert caught.value.code == "column-type"
+    with pytest.raises(cep.SchemaError) as caught:
+        cep.to_ocel(data, tmp_path / "log", activity="step", objects={"order": "order"}, id="who")
+    assert caught.value.code == "column-type"
+    assert os.listdir(tmp_path) == []
+
+
 def test_ocel_needs_types_of_objects(tmp_path):
     with pytest.raises(cep.PatternError, match="objects names one type") as caught:
         written_ocel(tmp_path, PACKED, objects={})

@@ -92,6 +92,12 @@ def test_maps_are_pictures():
     assert sorted(arrows) == ["n0 -> n0", "n0 -> n1", "n1 -> n2"]
 
 
+def test_activities_may_be_nan():
+    found = mapped({"order": [1, 1, 1], "ts": [1, 2, 3], "step": pa.array([float("nan"), 1.0, float("nan")])})
+    assert [row["count"] for row in found.nodes.to_pylist()] == [2, 1]
+    assert "nan then 1.0" in "".join(ET.fromstring(found.to_svg()).itertext())
+
+
 def test_rare_edges_can_be_left_out_and_rows_too():
     twice = mapped({"order": [1, 1, 1, 1], "ts": range(4), "step": ["a", "b", "a", "b"]})
     assert twice.edges["count"].to_pylist() == [2, 1]
