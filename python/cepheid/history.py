@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cepheid._native import column_places, numbered_rows
@@ -63,8 +62,7 @@ class NumberedRows(NamedTuple):
     sets: list[npt.NDArray[np.int64]]
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """The rows of a table that say what happened, by key, in order of (time, arrival).
 
     Attributes:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, final, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, final, overload
 
 from cepheid._native import frequent_sequences as native_frequent_sequences
 from cepheid.building import span_ns
@@ -22,6 +20,8 @@ from cepheid.pattern import event as pattern_event
 from cepheid.rule_data import row_condition
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     import pandas as pd
     import polars as pl
     import pyarrow as pa
@@ -37,8 +37,7 @@ _SHOWN_SEQUENCES = 20
 _SHOWN_WIDTH = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What was asked for, as far as a pattern has to say it again."""
 
     by: tuple[ColumnName, ...]
@@ -46,13 +45,10 @@ class Asked:
     event_time: ColumnName
     max_gap: Span | None
     within: Span | None
-    # Expressions do not compare by what they say, but by what they are written as.
-    where: Expr | None = field(compare=False)
-    where_code: str | None
+    where: Expr | None
 
 
 @final
-@dataclass(frozen=True, slots=True)
 class FrequentSequence:
     """What happens, one after the other, for so many keys: `frequent_sequences` finds it.
 
@@ -71,12 +67,57 @@ class FrequentSequence:
         FrequentSequence(events=('cart', 'paid'), support=2, keys=2, span_median_ns=1, span_p95_ns=3)
     """
 
+    # No dataclass: to import what makes them takes a tenth of the time that `import cepheid` has.
+    __slots__ = ("_asked", "events", "keys", "span_median_ns", "span_p95_ns", "support")
+
     events: tuple[Any, ...]
     support: int
     keys: int
     span_median_ns: int
     span_p95_ns: int
-    _asked: Asked = field(repr=False)
+    _asked: Asked
+
+    def __init__(self) -> None:
+        raise TypeError("frequent sequences come from cepheid.frequent_sequences()")
+
+    @classmethod
+    def _of(
+        cls, events: tuple[Any, ...], support: int, keys: int, span_median_ns: int, span_p95_ns: int, asked: Asked
+    ) -> FrequentSequence:
+        made = object.__new__(cls)
+        parts = {"events": events, "support": support, "keys": keys, "_asked": asked}
+        for name, value in {**parts, "span_median_ns": span_median_ns, "span_p95_ns": span_p95_ns}.items():
+            object.__setattr__(made, name, value)
+        return made
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("frequent sequences cannot be changed")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("frequent sequences cannot be changed")
+
+    def _parts(self) -> tuple[Any, ...]:
+        return self.events, self.support, self.keys, self.span_median_ns, self.span_p95_ns
+
+    def _compared(self) -> tuple[Any, ...]:
+        # Expressions do not compare by what they say, but what they are written as does.
+        where = self._asked.where
+        return (*self._parts(), self._asked._replace(where=None), None if where is None else repr(where))
+
+    def __eq__(self, other: object) -> bool:
+        return self._compared() == other._compared() if isinstance(other, FrequentSequence) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrequentSequence._of, (*self._parts(), self._asked)
+
+    def __repr__(self) -> str:
+        return (
+            f"FrequentSequence(events={self.events!r}, support={self.support}, keys={self.keys}, "
+            f"span_median_ns={self.span_median_ns}, span_p95_ns={self.span_p95_ns})"
+        )
 
     @property
     def frequency(self) -> float:
@@ -382,8 +423,7 @@ def frequent_sequences(
     condition = None if where is None else Expr._of(row_condition(where, "the condition of rows"))
     keys, happened = checked_columns(by, "by"), checked_columns(event, "event")
     time = checked_column(event_time)
-    code = None if condition is None else repr(condition)
-    asked = Asked(keys, happened, time, max_gap, within, condition, code)
+    asked = Asked(keys, happened, time, max_gap, within, condition)
     gap_ns = None if max_gap is None else span_ns(max_gap, "max_gap")
     within_ns = None if within is None else span_ns(within, "within")
     if gap_ns is not None and within_ns is not None and gap_ns > within_ns:
@@ -413,7 +453,7 @@ def frequent_sequences(
     )
     values = _values(history, happened, {code for codes, *_ in found for code in codes})
     sequences = (
-        FrequentSequence(tuple(values[code] for code in codes), support, history.key_count, median, p95, asked)
+        FrequentSequence._of(tuple(values[code] for code in codes), support, history.key_count, median, p95, asked)
         for codes, support, median, p95 in found
     )
     return FrequentSequences._of(sequences, (tuple(codes) for codes, *_ in found), history.values, history.key_count)
@@ -463,6 +503,8 @@ def _least_support(value: Any) -> int | Fraction:
                 code="invalid-clause",
                 context="min_support",
             )
+        from fractions import Fraction
+
         return Fraction(repr(value))
     return _count(value, "min_support")
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cepheid._native import column_places
@@ -32,7 +29,7 @@ _CHUNK = 4_096
 _XML_ESCAPES = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 )
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 _XES_HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <log xes.version="1849.2016" xes.features="" xmlns="http://www.xes-standard.org/">
@@ -319,8 +316,10 @@ def _xes_events(columns: Sequence[tuple[str, str, Sequence[str | None]]], count:
 @contextmanager
 def _whole_file(path: str | os.PathLike[str]) -> Iterator[IO[str]]:
     """A file that is there once all of it has been written, and else is as it was before."""
+    from pathlib import Path
+
     final = Path(path)
-    unfinished = final.with_name(f".{final.name}.{secrets.token_hex(6)}.part")
+    unfinished = final.with_name(f".{final.name}.{os.urandom(6).hex()}.part")
     try:
         with open(unfinished, "x", encoding="utf-8", newline="\n") as file:
             yield file
@@ -489,7 +488,10 @@ def _moments(times: npt.NDArray[np.int64]) -> list[str]:
 
 def _xml(text: str, what: str) -> str:
     """Text as the value of an attribute."""
-    if found := _NOT_XML.search(text):
+    # Read here, as it takes milliseconds; `re` keeps it.
+    import re
+
+    if not text.isprintable() and (found := re.search(_NOT_XML, text)):
         raise SchemaError(
             f"{what}: the text {text[:100]!a} has the character {found[0]!a}, which XML cannot hold; replace it first",
             code="xml-character",

@@ -237,8 +237,13 @@ def test_the_result_is_a_sequence_and_a_table():
     assert pa.table(found).equals(found.to_arrow())
     assert found.to_polars()["support"].to_list() == found.to_pandas()["support"].tolist() == [2] * 4
     assert pickle.loads(pickle.dumps(found[0])) == copy.deepcopy(found[0]) == found[0]
-    with pytest.raises(TypeError, match="frequent_sequences"):
-        cep.FrequentSequences()
+    for made_by_a_search in (cep.FrequentSequences, cep.FrequentSequence):
+        with pytest.raises(TypeError, match="frequent_sequences"):
+            made_by_a_search()
+    with pytest.raises(AttributeError):
+        found[0].support = 3
+    with pytest.raises(AttributeError):
+        del found[0].support
     with pytest.raises(IndexError):
         found[9]
 
