@@ -63,8 +63,11 @@ from cepheid.functions import (
 )
 from cepheid.joins import asof_join, interval_join
 from cepheid.matching import match
+from cepheid.mining import FrequentSequence, FrequentSequences, frequent_sequences
 from cepheid.pattern import Pattern, absent, all_of, event, seq
 from cepheid.predicate import udf
+from cepheid.process_log import to_ocel, to_xes
+from cepheid.process_map import ProcessMap, process_map
 from cepheid.processors import Processor, processor
 from cepheid.pusher import Pusher
 from cepheid.result import Matches
@@ -99,6 +102,8 @@ __all__ = [
     "EvaluationError",
     "EventStore",
     "Expr",
+    "FrequentSequence",
+    "FrequentSequences",
     "InternalError",
     "LateEventError",
     "LookupStats",
@@ -107,6 +112,7 @@ __all__ = [
     "Pattern",
     "PatternError",
     "Position",
+    "ProcessMap",
     "Processor",
     "ProcessorError",
     "Pusher",
@@ -152,6 +158,7 @@ __all__ = [
     "event",
     "exp",
     "expr_from_sql",
+    "frequent_sequences",
     "from_unixtime",
     "greatest",
     "interval_join",
@@ -168,12 +175,15 @@ __all__ = [
     "pattern_from_sql",
     "power",
     "prev",
+    "process_map",
     "processor",
     "ref",
     "river_detector",
     "round",
     "seq",
     "sql",
+    "to_ocel",
+    "to_xes",
     "udf",
     "user_aggregate",
     "when",

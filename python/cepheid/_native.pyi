@@ -22,6 +22,9 @@ __all__ = [
     "Window",
     "__version__",
     "check_expression",
+    "column_places",
+    "frequent_sequences",
+    "numbered_rows",
     "parse_expression",
     "parse_measure",
     "unparse_expression",
@@ -477,6 +480,52 @@ def check_expression(json: str) -> str:
 
     Raises:
         PatternError: It is no expression.
+    """
+
+def column_places(schema: object, columns: Sequence[tuple[str, bool]]) -> list[int]:
+    """Where columns stand in a schema. Each is a name, and whether it is written exactly so.
+
+    Raises:
+        SchemaError: There is none, or several.
+    """
+
+def numbered_rows(data: object, event_time: int, sets: Sequence[Sequence[int]]) -> ArrowBatch:
+    """The rows of a table as numbers.
+
+    Args:
+        data: The table, as for `Pattern`.
+        event_time: The column of the event time.
+        sets: Sets of columns.
+
+    Returns:
+        A column ``time: int64`` in nanoseconds, and for each set a column ``set_0: uint32`` and so on, with a number
+        for each combination of values, from 0 in the order of their appearance. NULL equals NULL, NaN NaN, and 0.0
+        -0.0.
+
+    Raises:
+        SchemaError: An event time is NULL or too large (code ``null-time`` or ``time-overflow``), or a column is of a
+            type without event times, or that is no key (code ``column-type``).
+    """
+
+def frequent_sequences(
+    history: object,
+    *,
+    min_support: int,
+    min_length: int,
+    max_length: int,
+    max_gap_ns: int | None,
+    within_ns: int | None,
+    max_sequences: int,
+    keep: str,
+) -> list[tuple[list[int], int, int, int]]:
+    """The frequent sequences of a history: symbols, support, and median and 95th percentile of the spans.
+
+    `history` has the columns ``key: uint32``, ``time: int64`` and ``symbol: uint32``, and rows in order of key and
+    time.
+
+    Raises:
+        SchemaError: They are in another order (code ``invalid-history``).
+        StateLimitError: There are more than `max_sequences` (code ``too-many-sequences``).
     """
 
 def parse_measure(text: str) -> tuple[str, str | None]:

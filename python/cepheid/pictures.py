@@ -17,7 +17,7 @@ _SHOWN_NODES = 100
 
 
 class Pictured(ABC):
-    """The methods of what is drawn as a graph: patterns and engines."""
+    """The methods of what is drawn as a graph: patterns, engines and process maps."""
 
     __slots__ = ()
 
@@ -29,7 +29,8 @@ class Pictured(ABC):
         """A picture as an SVG document, from left to right; what is cut short is whole where one points at it.
 
         Of a pattern, its automaton: states, and the rows that lead from one to the next. Of an engine, its rules as
-        they are now: the topics that each reads, and those that it derives. The same text for the same rules.
+        they are now: the topics that each reads, and those that it derives. Of a process map, its activities and which
+        follows which. The same text for the same rules.
 
         Raises:
             PatternError: The pattern is impossible.

@@ -17,8 +17,9 @@ MAY_USE = {
     "matcher": {"ir", "event", "eval"},
     "window": {"ir", "event", "eval"},
     "anomaly": {"ir", "event", "eval"},
+    "mining": set(),
     "engine": {"ir", "event", "eval", "matcher", "window", "anomaly"},
-    "python": {"ir", "event", "eval", "sql", "matcher", "engine"},
+    "python": {"ir", "event", "eval", "sql", "matcher", "mining", "engine"},
     "testkit": {"ir"},
 }
 # Tests may look further than what they test: the definition is put to the SQL text, the engine to the definition.

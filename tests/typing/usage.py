@@ -86,6 +86,15 @@ assert_type(cep.Anomaly.from_dict(rule.cusum().to_dict()), cep.Anomaly)
 assert_type(cep.detect(rule.ewma(0.1), data, threads=2), Matches)
 assert_type(cep.Window.from_json(cep.window(n=cep.count()).rows(3).to_json()), cep.Window)
 
+mined = cep.frequent_sequences(data, by="card", event=[col.kind, "place"], min_support=0.1, max_gap=timedelta(hours=1))
+assert_type(mined, cep.FrequentSequences)
+assert_type(mined[0], cep.FrequentSequence)
+assert_type(mined[:3], cep.FrequentSequences)
+assert_type(mined[0].span_p95, timedelta)
+assert_type(mined[0].pattern("n"), Pattern)
+assert_type([sequence.support for sequence in mined], list[int])
+assert_type(cep.process_map(data, case="card", activity=col.kind).at_least(2).to_svg(), str)
+
 try:
     cep.match(pattern, data)
 except cep.PatternError as pattern_error:
@@ -104,6 +113,8 @@ event(1)  # type: ignore[arg-type]
 pattern >> "b"  # type: ignore[operator]
 cep.match(pattern)  # type: ignore[call-arg]
 cep.Engine("SELECT")  # type: ignore[arg-type]
+cep.frequent_sequences(data, by="card", event="kind")  # type: ignore[call-arg]
+cep.frequent_sequences(data, by="card", event="kind", min_support=2, keep="most")  # type: ignore[arg-type]
 cep.detect(rule, data)  # type: ignore[arg-type]
 rule.ewma("0.1")  # type: ignore[arg-type]
 cep.Engine(pattern, late="keep")  # type: ignore[arg-type]

@@ -75,8 +75,7 @@ class StoreAuditing(StoreHandle):
         return public
 
     def note_rules(self, rules: Any) -> None:
-        """Writes into the chain which versions of rules are in force from now on, for `report` to say when they
-        changed.
+        """Writes into the chain which versions of rules are in force from now on: `report` says since when.
 
         Args:
             rules: A rule, a list of them, a mapping of names to them, or an `Engine`. A name mapped to None is in force

@@ -145,9 +145,9 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
         Example:
             >>> import cepheid as cep
             >>> with cep.EventStore() as store:
-            ...     position = store.append("order.created", [{"ts": 1, "order": 7}], stream="order-7", expected_version=0)
+            ...     position = store.append("order.created", [{"ts": 1}], stream="order-7", expected_version=0)
             ...     try:
-            ...         store.append("order.paid", [{"ts": 2, "order": 7}], stream="order-7", expected_version=0)
+            ...         store.append("order.paid", [{"ts": 2}], stream="order-7", expected_version=0)
             ...     except cep.VersionConflictError as error:
             ...         print(error.expected, error.actual)
             0 1
@@ -355,9 +355,10 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
             >>> store = cep.EventStore()
             >>> store.close()
         """
-        if self._native is not None:
-            self._native.close()
         self._view.close()
+        if self._native is not None:
+            # The last: it removes the log beside the file, all of which is then in the file itself.
+            self._native.close()
         with self._appended:
             self._appended.notify_all()
         if self._folder is not None:

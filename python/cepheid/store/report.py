@@ -137,8 +137,8 @@ class StoreReport:
         signed = f", {counted(len(found.signatures), 'signature', 'signatures')}" if found.signatures else ""
         return [
             f"Made {_shown(self.made)}: {counted(self.info.events, 'event', 'events')} of "
-            f"{counted(len(self.info.topics), 'topic', 'topics')}, {counted(self.info.entries, 'entry', 'entries')} of
-            the " f"chain{signed}. {state}",
+            f"{counted(len(self.info.topics), 'topic', 'topics')}, "
+            f"{counted(self.info.entries, 'entry', 'entries')} of the chain{signed}. {state}",
             f"The chain's last hash is `{self.info.chain}`.",
         ]
 

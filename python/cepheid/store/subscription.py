@@ -95,22 +95,22 @@ class Subscription:
     def _read(self) -> pa.Table | None:
         import pyarrow as pa
 
-        if self._reader is None:
-            if self._store._view.next_position() <= self.position:
-                self._reader_end = self.position
-                return None
-            events = self._store.read(**self._query, from_=self.position, metadata=True)  # type: ignore[arg-type]
-            self._reader = events._native.reader()
-            self._reader_end = events._native.end() or 0
-        batch = self._reader.next_batch()
-        if batch is None:
+        while True:
+            if self._reader is None:
+                if self._store._view.next_position() <= self.position:
+                    self._reader_end = self.position
+                    return None
+                events = self._store.read(**self._query, from_=self.position, metadata=True)  # type: ignore[arg-type]
+                self._reader = events._native.reader()
+                self._reader_end = events._native.end() or 0
+            batch = self._reader.next_batch()
+            if batch is not None:
+                table: pa.Table = pa.table(batch)
+                self.position = table["_position"][-1].as_py() + 1
+                return table
             # Nothing more that was asked for, up to where the store ended when it was asked.
             self._reader = None
             self.position = max(self.position, self._reader_end)
-            return None
-        table: pa.Table = pa.table(batch)
-        self.position = table["_position"][-1].as_py() + 1
-        return table
 
     def acknowledge(self) -> None:
         """Saves that all that has been given has been dealt with. `Transaction.acknowledge` does it with other changes.

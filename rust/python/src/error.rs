@@ -8,6 +8,7 @@ use cepheid_eval::EvalError;
 use cepheid_event::EventError;
 use cepheid_ir::PatternError;
 use cepheid_matcher::MatchError;
+use cepheid_mining::MiningError;
 use cepheid_store::StoreError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
@@ -34,6 +35,7 @@ pub(crate) enum NativeError {
     Engine(Box<EngineError>),
     Sql(cepheid_sql::SqlError),
     Store(Box<StoreError>),
+    Mining(MiningError),
     Python(PyErr),
     /// An engine that a panic has stopped in the middle of a change.
     Broken,
@@ -120,6 +122,7 @@ pub(crate) fn raised(py: Python<'_>, error: NativeError) -> PyErr {
         NativeError::Engine(error) => engine_error(py, &error),
         NativeError::Sql(error) => sql_error(py, &error),
         NativeError::Store(error) => store_error(py, &error),
+        NativeError::Mining(error) => mining_error(py, &error),
         NativeError::Python(error) => error,
         NativeError::Broken => internal_error(
             py,
@@ -337,10 +340,29 @@ fn match_error(py: Python<'_>, error: &MatchError) -> PyErr {
         MatchError::StateLimit { limit, .. } | MatchError::RunLimit { limit, .. } => {
             Exception::new::<python::StateLimitError>(py, message, error.code()).with("limit", *limit).build()
         }
-        MatchError::Interrupted => {
-            RAISED.take().unwrap_or_else(|| pyo3::exceptions::PyKeyboardInterrupt::new_err(()))
-        }
+        MatchError::Interrupted => interruption(),
     }
+}
+
+fn mining_error(py: Python<'_>, error: &MiningError) -> PyErr {
+    match error {
+        MiningError::InvalidHistory { row, .. } => {
+            Exception::new::<python::SchemaError>(py, error.to_string(), error.code())
+                .with("row", *row)
+                .build()
+        }
+        MiningError::TooManySequences { limit, .. } => {
+            Exception::new::<python::StateLimitError>(py, error.to_string(), error.code())
+                .with("limit", *limit)
+                .build()
+        }
+        MiningError::Interrupted => interruption(),
+    }
+}
+
+/// What the handler of the signal raised that ended a search.
+fn interruption() -> PyErr {
+    RAISED.take().unwrap_or_else(|| pyo3::exceptions::PyKeyboardInterrupt::new_err(()))
 }
 
 /// What values raised is an error of evaluation; what the types alone show is one of the schema; what no table could

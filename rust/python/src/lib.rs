@@ -8,6 +8,7 @@ mod arrow;
 mod engine;
 mod error;
 mod matches;
+mod mining;
 mod pattern;
 mod processor;
 mod pusher;
@@ -33,6 +34,8 @@ mod _native {
     use super::engine::Engine;
     #[pymodule_export]
     use super::matches::{CompactMatches, MatchTable, concat_matches};
+    #[pymodule_export]
+    use super::mining::{column_places, frequent_sequences, numbered_rows};
     #[pymodule_export]
     use super::pattern::{Pattern, check_expression};
     #[pymodule_export]

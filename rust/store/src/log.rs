@@ -55,10 +55,11 @@ pub struct EventLog {
     path: PathBuf,
     options: LogOptions,
     event_time: String,
+    /// What is read to make rows ready; apart from the writer, so that this goes on while it writes. It is closed before the
+    /// writer, which can remove the log beside the file if it is the last.
+    keys: Mutex<(Keys, Connection)>,
     writer: Mutex<Writer>,
     queue: Mutex<Vec<Waiting>>,
-    /// What is read to make rows ready; apart from the writer, so that this goes on while it writes.
-    keys: Mutex<(Keys, Connection)>,
     poisoned: Mutex<Option<String>>,
     archiving: Mutex<()>,
     _lock: WriterLock,
