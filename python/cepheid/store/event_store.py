@@ -328,21 +328,17 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
     ) -> Any:
         from cepheid.store.pacing import checked_speed, shown
 
-        times = {"since": from_ if isinstance(from_, dt.datetime) else None}
-        times["until"] = to if isinstance(to, dt.datetime) else None
+        since = from_ if isinstance(from_, dt.datetime) else None
+        until = to if isinstance(to, dt.datetime) else None
+        names = replayed_topics(self, engine, topics)
         found = self.read(
-            replayed_topics(self, engine, topics),
-            from_=None if times["since"] is not None else from_,
-            to=None if times["until"] is not None else to,
-            **times,
+            names,
+            from_=from_ if since is None else None,
+            to=to if until is None else None,
+            since=since,
+            until=until,
         )
-        made = steps(
-            engine,
-            found._native.reader(),
-            rows_max=rows_max,
-            speed=checked_speed(speed),
-            event_time=engine._native.event_time(),
-        )
+        made = steps(engine, self, found, names, rows_max=rows_max, speed=checked_speed(speed))
         return shown(made, self.end) if checked_flag(progress, "progress") else made
 
     # Its end.
@@ -383,6 +379,9 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
         except StoreError:
             # It has had no event yet.
             return None
+
+    def _event_time(self) -> str:
+        return self.info().event_time
 
     def _forget_columns(self) -> None:
         self._columns.forget()

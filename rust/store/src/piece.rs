@@ -309,6 +309,7 @@ pub(crate) fn segments(database: &Connection, topic: Option<i64>) -> Result<Vec<
 #[derive(Clone, Debug)]
 pub(crate) struct PageRow {
     pub(crate) first_row: i64,
+    pub(crate) first_position: i64,
     pub(crate) events: i64,
     pub(crate) times: Option<(i64, i64)>,
     pub(crate) summary: Vec<u8>,
@@ -322,18 +323,19 @@ pub(crate) fn pages(
     summaries: bool,
 ) -> Result<Vec<PageRow>, StoreError> {
     let query = if summaries {
-        "SELECT first_row, events, time_min, time_max, summary_hash, summary FROM pages WHERE segment = ? ORDER BY first_row"
+        "SELECT first_row, first_position, events, time_min, time_max, summary_hash, summary FROM pages WHERE segment = ? ORDER BY first_row"
     } else {
-        "SELECT first_row, events, time_min, time_max, summary_hash, x'' FROM pages WHERE segment = ? ORDER BY first_row"
+        "SELECT first_row, first_position, events, time_min, time_max, summary_hash, x'' FROM pages WHERE segment = ? ORDER BY first_row"
     };
     let mut statement = database.prepare_cached(query).doing("read the pages of a segment")?;
     let page = |row: &Row<'_>| {
         Ok(PageRow {
             first_row: row.get(0)?,
-            events: row.get(1)?,
-            times: row.get::<_, Option<i64>>(2)?.zip(row.get::<_, Option<i64>>(3)?),
-            summary_hash: row.get(4)?,
-            summary: row.get(5)?,
+            first_position: row.get(1)?,
+            events: row.get(2)?,
+            times: row.get::<_, Option<i64>>(3)?.zip(row.get::<_, Option<i64>>(4)?),
+            summary_hash: row.get(5)?,
+            summary: row.get(6)?,
         })
     };
     let pages = statement.query_map([segment], page).doing("read the pages of a segment")?;

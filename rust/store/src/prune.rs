@@ -9,6 +9,7 @@ use cepheid_eval::{TypedExpr, Value};
 use cepheid_event::{EventError, resolve_column};
 use cepheid_ir::{BinaryOp, Expr, Literal, RowPointer};
 
+use crate::conform::METADATA;
 use crate::summary::{ColumnSummary, FilterKey, Summary, is_filtered};
 
 /// A condition as questions to summaries of rows of one schema.
@@ -176,7 +177,9 @@ fn column_of(expr: &Expr, schema: &Schema) -> Option<usize> {
 fn is_missing(expr: &Expr, schema: &Schema) -> bool {
     let Expr::Column { name, quoted, at } = expr else { return false };
     let found = resolve_column(schema, name, *quoted);
-    *at == RowPointer::default() && matches!(found, Err(EventError::UnknownColumn { .. }))
+    // The store's own columns are in no summary.
+    let is_stores = METADATA.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+    !is_stores && *at == RowPointer::default() && matches!(found, Err(EventError::UnknownColumn { .. }))
 }
 
 #[cfg(test)]
@@ -212,7 +215,7 @@ mod tests {
     fn what_is_left_out_is_what_cannot_hold() {
         use BinaryOp::*;
         let rows = rows();
-        let summary = Summary::decode(&Summary::of(&rows).encode(), rows.schema_ref()).unwrap();
+        let summary = Summary::decode(&Summary::of(&rows, None).encode(), rows.schema_ref()).unwrap();
         let at = |nanoseconds| Literal::Timestamp { nanoseconds, zoned: false };
         let cases = [
             (compared("n", Equal, 8.into()), true),
@@ -284,7 +287,7 @@ mod tests {
         let long = "b".repeat(100);
         let text: ArrayRef = Arc::new(StringArray::from(vec![long.as_str()]));
         let rows = RecordBatch::try_from_iter([("t", text)]).unwrap();
-        let known = &Summary::of(&rows).columns[0];
+        let known = &Summary::of(&rows, None).columns[0];
         assert_eq!(
             known.least(),
             Some(

@@ -87,6 +87,7 @@ CREATE INDEX segments_of_topic ON segments (topic, first_position);
 CREATE TABLE pages (
     segment INTEGER NOT NULL,
     first_row INTEGER NOT NULL,
+    first_position INTEGER NOT NULL,
     events INTEGER NOT NULL,
     time_min INTEGER,
     time_max INTEGER,

@@ -8,8 +8,6 @@
 //! - Source: the filter is the split block Bloom filter of the Parquet format (Putze, Sanders, Singler: *Cache-, Hash- and
 //!   Space-Efficient Bloom Filters*, 2009).
 
-use std::collections::HashSet;
-
 use arrow_array::cast::AsArray;
 use arrow_array::types::ArrowPrimitiveType;
 use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, downcast_primitive_array};
@@ -17,6 +15,8 @@ use arrow_buffer::ArrowNativeType;
 use arrow_cast::cast;
 use arrow_schema::{DataType, SchemaRef};
 use cepheid_eval::{SavedValue, Value, read_value};
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
 use parquet::bloom_filter::Sbbf;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,8 @@ const FALSE_POSITIVES: f64 = 0.01;
 /// What is known of rows. Columns are those of the schema, in its order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
+    /// Whether the rows have event times, and come in their order.
+    pub in_order: bool,
     /// One a column.
     pub columns: Vec<ColumnSummary>,
 }
@@ -52,9 +54,12 @@ pub struct ColumnSummary {
 }
 
 impl Summary {
-    /// What is known of rows.
-    pub fn of(rows: &RecordBatch) -> Self {
-        Self { columns: rows.columns().iter().map(ColumnSummary::of).collect() }
+    /// What is known of rows. `times`: their event times, if they have some.
+    pub fn of(rows: &RecordBatch, times: Option<&[i64]>) -> Self {
+        Self {
+            in_order: times.is_some_and(<[i64]>::is_sorted),
+            columns: rows.columns().iter().map(ColumnSummary::of).collect(),
+        }
     }
 
     /// As bytes.
@@ -229,6 +234,9 @@ fn is_long(value: &SavedValue) -> bool {
     matches!(value, SavedValue::String(text) if text.len() > TEXT_BYTES_MAX)
 }
 
+/// Values, each once. The order in which they are met does not change the bits of a filter.
+type Distinct<T> = HashSet<T, FixedState>;
+
 fn filter_of(column: &ArrayRef) -> Vec<u8> {
     if !is_filtered(column.data_type()) || column.null_count() == column.len() {
         return vec![];
@@ -236,12 +244,12 @@ fn filter_of(column: &ArrayRef) -> Vec<u8> {
     if is_text(column.data_type()) {
         let Ok(texts) = cast(column, &DataType::LargeUtf8) else { return vec![] };
         let texts = texts.as_string::<i64>();
-        let distinct: HashSet<&str> = texts.iter().flatten().collect();
+        let distinct: Distinct<&str> = texts.iter().flatten().collect();
         blocks(distinct.len(), |filter| distinct.iter().for_each(|text| filter.insert(*text)))
     } else {
         let Ok(integers) = cast(column, &DataType::Int64) else { return vec![] };
         let integers = integers.as_primitive::<arrow_array::types::Int64Type>();
-        let distinct: HashSet<i64> = integers.iter().flatten().collect();
+        let distinct: Distinct<i64> = integers.iter().flatten().collect();
         blocks(distinct.len(), |filter| distinct.iter().for_each(|value| filter.insert(value)))
     }
 }
