@@ -11,7 +11,7 @@ use crate::body::{self, Hash, hash};
 use crate::conform::METADATA;
 use crate::error::StoreError;
 use crate::protection::{NewKey, Protector};
-use crate::summary::Summary;
+use crate::summary::{Filters, Summary};
 use crate::topic::{check_name, check_topic};
 
 /// Most rows of one batch: so many are compressed, hashed, and read again at a time.
@@ -93,6 +93,7 @@ pub(crate) struct PreparedBody {
     pub(crate) body_hash: Hash,
     pub(crate) summary: Vec<u8>,
     pub(crate) summary_hash: Hash,
+    pub(crate) filters: Filters,
 }
 
 impl Append {
@@ -176,7 +177,8 @@ impl PreparedBody {
     fn new(given: &RecordBatch, kept: &RecordBatch, event_time: &str) -> Result<Self, StoreError> {
         let times = times(given, event_time)?;
         let body = body::encode(kept)?;
-        let summary = Summary::of(kept, times.as_deref()).encode();
+        let (summary, filters) = Summary::of(kept, times.as_deref());
+        let summary = summary.encode();
         Ok(Self {
             events: given.num_rows() as u64,
             times: times.as_deref().and_then(extremes),
@@ -184,6 +186,7 @@ impl PreparedBody {
             body,
             summary_hash: hash(&summary),
             summary,
+            filters,
         })
     }
 }

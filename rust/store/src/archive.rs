@@ -19,7 +19,7 @@ use crate::log::EventLog;
 use crate::piece::{self, BatchRow, Schemas, SegmentRow, StoredSchema, TopicRow, with_metadata_schema};
 use crate::reader::positions;
 use crate::segment_file::{self, PAGE_ROWS, SegmentWriter, Wanted};
-use crate::summary::Summary;
+use crate::summary::{Filters, Summary};
 use crate::topic::{TopicPattern, folder_name};
 
 /// Most rows of a segment.
@@ -94,6 +94,7 @@ struct Page {
     events: i64,
     times: Option<(i64, i64)>,
     summary: Vec<u8>,
+    filters: Filters,
 }
 
 /// A file's hash, its length, and what is known of its pages.
@@ -270,12 +271,14 @@ impl Pages {
         let own = rows.project(&own.collect::<Vec<_>>())?;
         // A time that is kept secret is bytes: nothing is known of it.
         let times = times(&own, event_time).unwrap_or(None);
+        let (summary, filters) = Summary::of(&own, times.as_deref());
         self.pages.push(Page {
             first_position: positions(&rows)[0],
             first_row: self.pages.last().map_or(0, |page| page.first_row + page.events),
             events: rows.num_rows() as i64,
             times: times.as_deref().and_then(extremes),
-            summary: Summary::of(&own, times.as_deref()).encode(),
+            summary: summary.encode(),
+            filters,
         });
         self.writer.write(&rows, path)?;
         self.open.clear();
@@ -361,6 +364,7 @@ fn name_segment(
             page.summary,
         ];
         commit.execute("INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?)", says, ACTION)?;
+        commit.filters(segment, page.first_row, &page.filters)?;
     }
     let mut row = 0;
     match source {
@@ -375,6 +379,7 @@ fn name_segment(
                 }
                 commit.execute("DELETE FROM bodies WHERE batch = ?", [number], ACTION)?;
                 commit.execute("DELETE FROM summaries WHERE batch = ?", [number], ACTION)?;
+                commit.execute("DELETE FROM filters WHERE owner = ?", [number], ACTION)?;
                 row += batch.header.events;
             }
         }
@@ -385,6 +390,7 @@ fn name_segment(
                     "UPDATE batches SET segment = ?, segment_row = segment_row + ? WHERE segment = ?";
                 commit.execute(update, says, ACTION)?;
                 commit.execute("DELETE FROM pages WHERE segment = ?", [before.segment], ACTION)?;
+                commit.execute("DELETE FROM filters WHERE owner = ?", [before.segment], ACTION)?;
                 commit.execute("DELETE FROM segments WHERE segment = ?", [before.segment], ACTION)?;
                 row += before.events;
             }

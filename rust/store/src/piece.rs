@@ -15,7 +15,7 @@ use crate::conform::metadata_fields;
 use crate::error::{Doing, StoreError};
 use crate::protection::stored_schema;
 use crate::saved::names_of;
-use crate::summary::Summary;
+use crate::summary::{Filter, Summary};
 
 /// A topic.
 #[derive(Clone, Debug)]
@@ -354,4 +354,41 @@ impl PageRow {
         }
         Summary::decode(&self.summary, &schema.kept)
     }
+}
+
+/// A filter that is kept apart from the summary of a batch, or of a page of a segment.
+pub(crate) fn filter(
+    database: &Connection,
+    owner: i64,
+    first_row: i64,
+    place: usize,
+    known: &Hash,
+) -> Result<Vec<u8>, StoreError> {
+    let query = "SELECT filter FROM filters WHERE owner = ? AND first_row = ? AND place = ?";
+    let says = params![owner, first_row, place as i64];
+    let filter: Option<Vec<u8>> = database
+        .prepare_cached(query)
+        .and_then(|mut statement| statement.query_row(says, |row| row.get(0)).optional())
+        .doing("read what is known of rows")?;
+    filter.filter(|filter| hash(filter) == *known).ok_or_else(|| {
+        StoreError::corrupt(
+            None,
+            format!("what is known of column {place} of entry {owner} is not what was written"),
+        )
+    })
+}
+
+/// Whether all filters of a summary are what was written.
+pub(crate) fn check_filters(
+    database: &Connection,
+    owner: i64,
+    first_row: i64,
+    summary: &Summary,
+) -> Result<(), StoreError> {
+    for (place, column) in summary.columns.iter().enumerate() {
+        if let Filter::Apart(hash) = &column.filter {
+            filter(database, owner, first_row, place, hash)?;
+        }
+    }
+    Ok(())
 }

@@ -279,7 +279,8 @@ impl TopicReader {
             return Ok(None);
         }
         let summary = batch.summary(database, stored)?;
-        let matters = !summary.in_order || mattering.may_hold(&summary, header.events as u64);
+        let mut apart = |place, hash: &_| piece::filter(database, header.batch, 0, place, hash);
+        let matters = !summary.in_order || mattering.may_hold(&summary, header.events as u64, &mut apart)?;
         Ok((!matters).then_some(passed))
     }
 
@@ -309,7 +310,9 @@ impl TopicReader {
             && self.asked.times_overlap(times);
         match self.pruners.get(&batch.schema) {
             Some(pruner) if plainly => {
-                Ok(pruner.may_hold(&batch.summary(database, stored)?, header.events as u64))
+                let summary = batch.summary(database, stored)?;
+                let mut apart = |place, hash: &_| piece::filter(database, header.batch, 0, place, hash);
+                pruner.may_hold(&summary, header.events as u64, &mut apart)
             }
             _ => Ok(plainly),
         }
@@ -372,14 +375,20 @@ impl TopicReader {
             if read && (pruner.is_some() || mattering.is_some()) {
                 let summary = page.summary(segment, stored)?;
                 let events = page.events as u64;
-                read = pruner.is_none_or(|pruner| pruner.may_hold(&summary, events));
+                let mut apart =
+                    |place, hash: &_| piece::filter(database, segment.segment, page.first_row, place, hash);
+                if let Some(pruner) = pruner {
+                    read = pruner.may_hold(&summary, events, &mut apart)?;
+                }
                 if let (true, Some(mattering), Some(times)) =
                     (read && summary.in_order, mattering, page.times)
                 {
                     let rows = page.events;
                     let passed =
                         Passed { first_position: page.first_position, first_row: first, rows, times };
-                    if self.asked.has_all(&passed, end) && !mattering.may_hold(&summary, events) {
+                    if self.asked.has_all(&passed, end)
+                        && !mattering.may_hold(&summary, events, &mut apart)?
+                    {
                         passing.push_back(passed);
                         read = false;
                     }
