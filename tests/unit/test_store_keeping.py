@@ -53,6 +53,37 @@ def test_small_files_are_put_together_and_read_the_same(tmp_path):
         assert store.verify().segments == 1
 
 
+def test_the_journal_is_archived_in_the_background(tmp_path):
+    with cep.EventStore(tmp_path / "s.db", seal_after=10) as store:
+        for number in range(25):
+            store.append("a", {"ts": [number]})
+        with store.transaction() as changes:
+            changes.append("b", {"ts": list(range(12))})
+        store.append("c", {"ts": [1]})
+        assert store.read("a").to_arrow()["ts"].to_pylist() == list(range(25))
+    with cep.EventStore(tmp_path / "s.db") as store:
+        topics = store.info().topics
+        assert topics["a"].archived >= 10
+        assert (topics["b"].archived, topics["c"].archived) == (12, 0)
+        assert store.verify()
+    # What an earlier process has left there, too.
+    with cep.EventStore(tmp_path / "s.db", seal_after=1):
+        pass
+    with cep.EventStore(tmp_path / "s.db", read_only=True) as store:
+        assert store.info().topics["c"].archived == 1
+
+
+def test_a_topic_that_cannot_be_archived_is_left_alone_and_said_so(caplog):
+    month = pa.array([None], pa.month_day_nano_interval())
+    with cep.EventStore(seal_after=1) as store:
+        for number in range(5):
+            store.append("a", pa.table({"ts": [number], "x": month}))
+        store.append("b", {"ts": [1]})
+    assert [record.getMessage().split(" (")[0] for record in caplog.records if "`a`" in record.getMessage()][:1] == [
+        "topic `a` is not archived any more: topic `a` cannot be archived"
+    ]
+
+
 def test_what_parquet_does_not_have_stays_where_it_is():
     month = pa.array([None], pa.month_day_nano_interval())
     with cep.EventStore() as store:

@@ -23,6 +23,7 @@ from cepheid.store.keeping import StoreKeeping
 from cepheid.store.position import Position
 from cepheid.store.reading import StoreReading
 from cepheid.store.replay import Replay, replayed_topics, run, steps
+from cepheid.store.sealing import BackgroundSealing
 from cepheid.store.subscription import Subscription
 from cepheid.store.transaction import Transaction
 
@@ -52,6 +53,8 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
             with; ``ts``, if it is made now.
         read_only: Whether it is only read; then another handle may write.
         author: Who appends, as the chain of hashes has it. None: the user.
+        seal_after: How many events of a topic may be in the journal before they are archived in the background.
+            None: they are archived by hand.
         clock: What events are recorded by when: a function that gives a datetime. None: the system's clock. Should it
             step back, the time of recording stands still.
 
@@ -68,7 +71,7 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
         ['order.created', 'order.paid']
     """
 
-    __slots__ = ("_appended", "_clock", "_columns", "_folder", "_native", "_view", "path")
+    __slots__ = ("_appended", "_clock", "_columns", "_folder", "_native", "_sealing", "_view", "path")
 
     #: The store's file.
     path: Path
@@ -78,6 +81,7 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
     _clock: Callable[[], dt.datetime] | None
     _columns: TopicColumns
     _folder: tempfile.TemporaryDirectory[str] | None
+    _sealing: BackgroundSealing | None
     # Wakes whoever waits for events.
     _appended: threading.Condition
 
@@ -88,12 +92,15 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
         event_time: str | None = None,
         read_only: bool = False,
         author: str | None = None,
+        seal_after: int | None = None,
         clock: Callable[[], dt.datetime] | None = None,
     ) -> None:
         if clock is not None and not callable(clock):
             raise TypeError(f"clock is a function that returns a datetime, not {type(clock).__name__}")
+        after = None if seal_after is None else checked_count(seal_after, "seal_after")
         self._clock = clock
         self._folder = None
+        self._sealing = None
         if path is None:
             self._folder = tempfile.TemporaryDirectory(prefix="cepheid-", ignore_cleanup_errors=True)
             path = Path(self._folder.name) / "events.db"
@@ -105,6 +112,11 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
         self._view = StoreView(self.path)
         self._columns = TopicColumns(self._known_columns)
         self._appended = threading.Condition()
+        native = self._native
+        if after is not None and native is not None:
+            kept = self.info().topics.values()
+            journal = {topic.name: topic.events - topic.removed - topic.archived for topic in kept}
+            self._sealing = BackgroundSealing(lambda topic: native.seal([topic], 1), after, journal)
 
     # Writing.
 
@@ -166,8 +178,9 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
         except BaseException:
             self._columns.forget()
             raise
-        self._announce()
-        return Position(topic, *made)
+        position = Position(topic, *made)
+        self._announce((position,))
+        return position
 
     def transaction(self) -> Transaction:
         """Changes that are made together, or not at all.
@@ -351,6 +364,9 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
             >>> store = cep.EventStore()
             >>> store.close()
         """
+        if self._sealing is not None:
+            self._sealing.close()
+            self._sealing = None
         self._view.close()
         if self._native is not None:
             # The last: it removes the log beside the file, all of which is then in the file itself.
@@ -386,9 +402,12 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
     def _forget_columns(self) -> None:
         self._columns.forget()
 
-    def _announce(self) -> None:
+    def _announce(self, positions: Iterable[Position]) -> None:
         with self._appended:
             self._appended.notify_all()
+        if self._sealing is not None:
+            for position in positions:
+                self._sealing.appended(position.topic, 0 if position.repeated else position.events)
 
     def _wait_for_appends(self, end: int, seconds: float) -> None:
         with self._appended:

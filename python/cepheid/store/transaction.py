@@ -197,7 +197,7 @@ class Transaction:
         self.positions = tuple(Position(topic, *position) for topic, position in named)
         self._changes, self._appends = [], []
         if made:
-            self._store._announce()
+            self._store._announce(self.positions)
         return self.positions
 
     def __enter__(self) -> Transaction:
