@@ -486,6 +486,7 @@ class StoreView:
         columns: Sequence[str] | None,
         metadata: bool,
         limit: int | None,
+        missing: bool,
     ) -> StoredEvents:
         """What events are asked for. A condition is an expression as JSON; bounds are half open.
 

@@ -58,7 +58,7 @@ class Model:
 
 
 def fits(patterns, topic):
-    if not patterns:
+    if not patterns and stream is not None:
         return True
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         parts, wanted = topic.split("."), pattern.split(".")
@@ -129,10 +129,13 @@ def question(chance, store, model):
     patterns = chance.choice(PATTERNS)
     there = [topic for topic in model.columns if fits(patterns, topic)]
     condition, means = chance.choice(CONDITIONS)
+    stream = chance.choice([None, None, None, "s1", "s2", "s9"])
+    if not patterns and stream is not None:
+        # Of a stream alone, the topics are those that it has events of.
+        there = [t for t in there if any((e["_topic"], e["_stream"]) == (t, stream) for e in model.events)] or there
     end = len(model.events)
     positions = (chance.choice([None, chance.randrange(end + 1)]), chance.choice([None, chance.randrange(end + 2)]))
     times = (chance.choice([None, None, chance.randrange(40)]), chance.choice([None, None, chance.randrange(40)]))
-    stream = chance.choice([None, None, None, "s1", "s2", "s9"])
     limit = chance.choice([None, None, 0, 1, 3])
     expected = [
         {"_position": position, **event}

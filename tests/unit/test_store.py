@@ -114,6 +114,9 @@ def test_types_meet_where_nothing_is_lost_and_are_refused_elsewhere(store):
     store.append("a", pa.table({"ts": [1], "x": pa.array([1], pa.int8())}))
     store.append("a", pa.table({"ts": [2], "x": pa.array([300], pa.int32())}))
     assert store.read("a").to_arrow()["x"].to_pylist() == [1, 300]
+    # In one topic they could never be read together.
+    assert refused("schema-conflict", store.append, "a", pa.table({"ts": [3], "x": ["text"]})).column == "x"
+    assert store.end == 2
     store.append("b", pa.table({"ts": [3], "x": ["text"]}))
     error = refused("schema-conflict", store.read, ["a", "b"])
     assert error.column == "x"
@@ -249,6 +252,18 @@ def test_a_closed_store_says_so(store):
     refused("store-closed", lambda: store.end)
     with pytest.raises(cep.StoreError):
         asked.to_arrow()
+
+
+def test_columns_come_in_the_order_in_which_they_are_asked_for_the_stores_own_too(store):
+    store.append("a", {"ts": [1, 2], "x": [5, 6], "y": ["p", "q"]})
+    for _ in range(2):
+        assert store.read("a", columns=["y", "ts"]).to_arrow().to_pydict() == {"y": ["p", "q"], "ts": [1, 2]}
+        found = store.read("a", columns=["y", "_position", "_topic"], where="x = 6").to_arrow()
+        assert found.to_pylist() == [{"y": "q", "_position": 1, "_topic": "a"}]
+        assert store.read("a", columns=["y"], metadata=True).to_arrow().column_names[-2:] == ["_recorded", "y"]
+        assert store.read("a", where="_topic = 'a' AND _row = 1").count() == 1
+        assert store.read("a", where="_topic = 'b'").count() == 0
+        store.seal()
 
 
 # Following.

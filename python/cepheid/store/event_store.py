@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
+import json
 import os
 import tempfile
 import threading
@@ -16,9 +17,10 @@ from cepheid._native import EventLog, StoreView
 from cepheid.building import checked_name
 from cepheid.errors import StoreError
 from cepheid.options import checked_count, checked_flag
+from cepheid.rule_data import row_condition
 from cepheid.store.auditing import StoreAuditing
 from cepheid.store.columns import TopicColumns
-from cepheid.store.handle import checked_topics, optional_name
+from cepheid.store.handle import checked_topics, checked_version, optional_name
 from cepheid.store.keeping import StoreKeeping
 from cepheid.store.position import Position
 from cepheid.store.reading import StoreReading
@@ -104,7 +106,15 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
         if path is None:
             self._folder = tempfile.TemporaryDirectory(prefix="cepheid-", ignore_cleanup_errors=True)
             path = Path(self._folder.name) / "events.db"
-        self.path = Path(os.path.abspath(os.fspath(path)))
+        try:
+            self._open(Path(os.path.abspath(os.fspath(path))), event_time, read_only, author, after)
+        except BaseException:
+            if self._folder is not None:
+                self._folder.cleanup()
+            raise
+
+    def _open(self, path: Path, event_time: str | None, read_only: bool, author: str | None, after: int | None) -> None:
+        self.path = path
         self._native = None
         if not checked_flag(read_only, "read_only"):
             name = _user() if author is None else checked_name(author, "author")
@@ -172,7 +182,7 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
                 topic,
                 table,
                 stream=optional_name(stream, "stream"),
-                expected_version=_version(expected_version),
+                expected_version=checked_version(expected_version),
                 idempotency_key=optional_name(idempotency_key, "idempotency_key"),
             )
         except BaseException:
@@ -240,10 +250,8 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
         """
         saved = self._view.value("cursor", checked_name(name, "subscription"))
         begin = 0 if from_ is None else int(from_)
-        # Patterns, since a topic that is waited for may not be there yet.
-        patterns = checked_topics(topics)
-        query: dict[str, object] = {"topics": patterns, "where": where}
-        return Subscription._of(self, name, query, begin if saved is None else int(saved))
+        condition = None if where is None else json.dumps(row_condition(where, "the condition of a subscription"))
+        return Subscription._of(self, name, checked_topics(topics), condition, begin if saved is None else int(saved))
 
     # Replaying.
 
@@ -413,17 +421,6 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
         with self._appended:
             if self._view.next_position() <= end:
                 self._appended.wait(seconds)
-
-
-def _version(value: Any) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"expected_version is a number of events, not {type(value).__name__}")
-    version = int(value.__index__())
-    if version < 0:
-        raise StoreError(f"expected_version is a number of events, from 0 on, not {version}", code="store-option")
-    return version
 
 
 def _user() -> str:

@@ -13,7 +13,7 @@ from cepheid.event_time import time_ns
 if TYPE_CHECKING:
     from cepheid._native import EventLog, StoreView
 
-__all__ = ["StoreHandle", "checked_topics", "optional_name"]
+__all__ = ["StoreHandle", "checked_topics", "checked_version", "optional_name"]
 
 
 class StoreHandle:
@@ -51,3 +51,16 @@ def optional_name(value: Any, what: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise TypeError(f"{what} is a string, not {type(value).__name__}")
     return value
+
+
+def checked_version(value: Any) -> int | None:
+    """How many events a stream is to have; None: any number."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"expected_version is a number of events, not {type(value).__name__}")
+    version = int(value.__index__())
+    if version < 0:
+        raise StoreError(f"expected_version is a number of events, from 0 on, not {version}", code="store-option")
+    # No stream has so many: it is told how many there are.
+    return min(version, 2**63 - 1)

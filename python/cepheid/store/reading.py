@@ -101,6 +101,7 @@ class StoreReading(StoreHandle):
                 columns=None if columns is None else [column_name(column)["name"] for column in columns],
                 metadata=checked_flag(metadata, "metadata"),
                 limit=None if limit is None else _limit(limit),
+                missing=False,
             )
         )
 
@@ -127,7 +128,8 @@ class StoreReading(StoreHandle):
         checked_name(id, "id")
         topic, _, row = id.rpartition("#")
         known = self.info().topics
-        if topic in known and row.isdecimal() and "id" not in self.read(topic).schema.names:
+        is_row = row.isdecimal() and row.isascii() and len(row) < 19
+        if topic in known and is_row and "id" not in self.read(topic).schema.names:
             return next(iter(StoredEvents._of(self._rows_of(topic, int(row), int(row) + 1))), None)
         with_ids = [name for name in known if "id" in self.read(name).schema.names]
         for name in with_ids:
@@ -171,7 +173,7 @@ class StoreReading(StoreHandle):
             parts.append(_equals_text("correlationid", text))
         if any("id" in names[name] for name in told):
             parts.append(_equals_text("id", text))
-        if topic in known and topic not in told and row.isdecimal():
+        if topic in known and topic not in told and row.isdecimal() and row.isascii() and len(row) < 19:
             told.append(topic)
             parts.append((_column("_topic") == topic) & (_column("_row") == int(row)))
         if not parts:
@@ -309,6 +311,21 @@ class StoreReading(StoreHandle):
         """
         return self._view.waiting(checked_name(queue, "queue"), 2**63 - 1 if limit is None else _limit(limit))
 
+    def _following(self, topics: list[str], condition: str | None, position: int) -> NativeEvents:
+        """What a subscription reads next: a topic that it names may not be there yet."""
+        return self._view.read(
+            topics,
+            stream=None,
+            positions=(position, None),
+            rows=(None, None),
+            times=(None, None),
+            condition=condition,
+            columns=None,
+            metadata=True,
+            limit=None,
+            missing=True,
+        )
+
     def _rows_of(self, topic: str, first: int, end: int) -> NativeEvents:
         """Rows of a topic by their numbers."""
         return self._view.read(
@@ -321,6 +338,7 @@ class StoreReading(StoreHandle):
             columns=None,
             metadata=False,
             limit=None,
+            missing=False,
         )
 
 
@@ -332,7 +350,8 @@ def _position(value: Any, what: str) -> int | None:
     position = int(value.__index__())
     if position < 0:
         raise StoreError(f"{what} is a position, from 0 on, not {position}", code="store-option")
-    return position
+    # There are no more positions than that.
+    return min(position, 2**63 - 1)
 
 
 def _limit(value: Any) -> int:

@@ -13,6 +13,7 @@ from cepheid.errors import StoreError
 from cepheid.event_time import datetime_of
 from cepheid.result import Matches
 from cepheid.store.handle import checked_topics
+from cepheid.store.times import nanoseconds
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +40,14 @@ class ReplayStep(NamedTuple):
         position: The position after the last of them.
         events: The events, in the topic's own columns.
         derived: What they have derived.
+
+    Example:
+        >>> import cepheid as cep
+        >>> with cep.EventStore() as store:
+        ...     position = store.append("txn", {"ts": [1], "amount": [900]})
+        ...     step = next(store.step(cep.Engine(cep.event("any", topic="txn").named("any"))))
+        ...     (step.topic, step.position, step.derived.total)
+        ('txn', 1, 1)
     """
 
     topic: str
@@ -267,16 +276,12 @@ class _Pace:
     def parts(self, rows: pa.Table) -> Iterator[pa.Table]:
         """Rows as they come due."""
         import numpy as np
-        import pyarrow as pa
 
         if self._event_time not in rows.column_names:
             yield rows
             return
-        column = rows.column(self._event_time)
-        if pa.types.is_temporal(column.type):
-            column = column.cast(pa.timestamp("ns", getattr(column.type, "tz", None))).cast(pa.int64())
         # A row that comes late is due with those before it.
-        due = np.maximum.accumulate(column.to_numpy())
+        due = np.maximum.accumulate(nanoseconds(rows.column(self._event_time)))
         if self._began is None:
             self._began = (time.monotonic(), int(due[0]))
         began, first = self._began

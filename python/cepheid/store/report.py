@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from cepheid.event_time import datetime_of, span_ns
+from cepheid.store.times import nanoseconds
 from cepheid.store.verification import StoreInfo, Verification, counted
 
 if TYPE_CHECKING:
@@ -230,7 +231,6 @@ def make_report(store: StoreAuditing, gap: str | None, title: str) -> StoreRepor
 def _gaps(store: Any, info: StoreInfo, span: int) -> list[dict[str, Any]]:
     """Silences longer than a span: from the greatest time so far to the next one."""
     import numpy as np
-    import pyarrow as pa
 
     gaps = []
     for topic in info.topics.values():
@@ -238,10 +238,7 @@ def _gaps(store: Any, info: StoreInfo, span: int) -> list[dict[str, Any]]:
             continue
         before: int | None = None
         for batch in store.read(topic.name, columns=[info.event_time]).batches():
-            column = batch.column(0)
-            if pa.types.is_temporal(column.type):
-                column = column.cast(pa.timestamp("ns", getattr(column.type, "tz", None))).cast(pa.int64())
-            times = column.to_numpy(zero_copy_only=False)
+            times = nanoseconds(batch.column(0))
             greatest = np.maximum.accumulate(times if before is None else np.concatenate([[before], times]))
             for place in np.flatnonzero(np.diff(greatest) > span):
                 ends = datetime_of(int(greatest[place])), datetime_of(int(greatest[place + 1]))

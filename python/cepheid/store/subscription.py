@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, final
 
+from cepheid.errors import StoreError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -39,7 +41,7 @@ class Subscription:
         (['order.created'], ['order.paid'], None)
     """
 
-    __slots__ = ("_query", "_reader", "_reader_end", "_store", "name", "position")
+    __slots__ = ("_condition", "_reader", "_reader_end", "_store", "_topics", "name", "position")
 
     #: The name under which it is saved how far it has been dealt with.
     name: str
@@ -47,7 +49,8 @@ class Subscription:
     position: int
 
     _store: EventStore
-    _query: dict[str, object]
+    _topics: list[str]
+    _condition: str | None
     _reader: StoredReader | None
     _reader_end: int
 
@@ -55,10 +58,11 @@ class Subscription:
         raise TypeError("a subscription is what EventStore.subscribe() returns")
 
     @classmethod
-    def _of(cls, store: EventStore, name: str, query: dict[str, object], position: int) -> Subscription:
+    def _of(cls, store: EventStore, name: str, topics: list[str], condition: str | None, position: int) -> Subscription:
         subscription = object.__new__(cls)
         subscription._store = store
-        subscription._query = query
+        subscription._topics = topics
+        subscription._condition = condition
         subscription._reader = None
         subscription._reader_end = 0
         subscription.name = name
@@ -95,15 +99,24 @@ class Subscription:
     def _read(self) -> pa.Table | None:
         import pyarrow as pa
 
+        retried = False
         while True:
             if self._reader is None:
                 if self._store._view.next_position() <= self.position:
                     self._reader_end = self.position
                     return None
-                events = self._store.read(**self._query, from_=self.position, metadata=True)  # type: ignore[arg-type]
-                self._reader = events._native.reader([])
-                self._reader_end = events._native.end() or 0
-            batch = self._reader.next_batch()
+                events = self._store._following(self._topics, self._condition, self.position)
+                self._reader = events.reader([])
+                self._reader_end = events.end() or 0
+            try:
+                batch = self._reader.next_batch()
+            except BaseException as error:
+                # It may have gone past what it could not read: the next one begins behind what has been given.
+                self._reader = None
+                if isinstance(error, StoreError) and error.code == "store-moved" and not retried:
+                    retried = True
+                    continue
+                raise
             if batch is not None:
                 table: pa.Table = pa.table(batch)
                 self.position = table["_position"][-1].as_py() + 1

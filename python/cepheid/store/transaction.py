@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, final
 
 from cepheid.building import checked_name
-from cepheid.store.handle import optional_name
+from cepheid.store.handle import checked_version, optional_name
 from cepheid.store.position import Position
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Transaction:
         table = self._store._columns.table(batch, topic)
         stream = optional_name(stream, "stream")
         key = optional_name(idempotency_key, "idempotency_key")
-        self._changes.append((topic, table, stream, expected_version, key))
+        self._changes.append((topic, table, stream, checked_version(expected_version), key))
         self._appends.append(topic)
 
     def save(self, name: str, value: bytes) -> None:
@@ -166,6 +166,10 @@ class Transaction:
             ...     store.subscribe("large", "txn").next() is None
             True
         """
+        from cepheid.store.subscription import Subscription
+
+        if not isinstance(subscription, Subscription):
+            raise TypeError(f"what is acknowledged is a Subscription, not {type(subscription).__name__}")
         self._save("cursor", *subscription._cursor())
 
     def _save(self, kind: str, name: str, value: bytes) -> None:

@@ -89,6 +89,14 @@ class TopicInfo:
         keep_bytes: How many bytes are kept; None: all.
         subject: The column that says what protected columns are about, or None.
         protected: The columns that are kept secret.
+
+    Example:
+        >>> import cepheid as cep
+        >>> with cep.EventStore() as store:
+        ...     position = store.append("txn", {"ts": [1, 2], "amount": [5, 900]})
+        ...     topic = store.info().topics["txn"]
+        ...     (topic.events, topic.archived, topic.last_time.isoformat())
+        (2, 0, '1970-01-01T00:00:00+00:00')
     """
 
     name: str
@@ -118,6 +126,14 @@ class StoreInfo:
         event_time: The column of the event time.
         database_bytes: Bytes of the database; archived files are counted with their topics.
         topics: Topics by name, in the order in which they came.
+
+    Example:
+        >>> import cepheid as cep
+        >>> with cep.EventStore() as store:
+        ...     position = store.append("txn", {"ts": [1, 2], "amount": [5, 900]})
+        ...     info = store.info()
+        ...     (info.events, info.entries, info.event_time, list(info.topics))
+        (2, 1, 'ts', ['txn'])
     """
 
     events: int

@@ -297,7 +297,9 @@ fn store_error(py: Python<'_>, error: &StoreError) -> PyErr {
         }
         StoreError::Closed
         | StoreError::DiskFull { .. }
+        | StoreError::Busy { .. }
         | StoreError::Poisoned { .. }
+        | StoreError::Moved { .. }
         | StoreError::KeyReused { .. }
         | StoreError::InvalidName { .. }
         | StoreError::InvalidOption { .. }

@@ -267,7 +267,7 @@ impl StoreView {
     }
 
     /// What events are asked for. A condition is an expression as JSON.
-    #[pyo3(signature = (topics, *, stream, positions, rows, times, condition, columns, metadata, limit))]
+    #[pyo3(signature = (topics, *, stream, positions, rows, times, condition, columns, metadata, limit, missing))]
     #[allow(clippy::too_many_arguments, reason = "keywords, of which each is one part of a query")]
     fn read(
         &self,
@@ -281,6 +281,7 @@ impl StoreView {
         columns: Option<Vec<String>>,
         metadata: bool,
         limit: Option<u64>,
+        missing: bool,
     ) -> PyResult<StoredEvents> {
         let condition = condition.map(cepheid_ir::expr_from_json).transpose();
         self.call(py, |view| Ok((view.path().to_owned(), patterns(&topics)?))).and_then(|(path, topics)| {
@@ -296,6 +297,7 @@ impl StoreView {
                     columns,
                     metadata,
                     limit,
+                    missing,
                     mattering: vec![],
                 };
                 let reader = store::Reader::open(&path, &query)?;

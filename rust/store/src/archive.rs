@@ -4,15 +4,20 @@
 //! very commit that names it: after a crash in between, the rows are where they were, and the file is removed when the
 //! store is opened to be written.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
+use arrow_schema::Schema;
 use rusqlite::params;
 use serde_json::json;
 
 use crate::append::{extremes, times};
 use crate::body::{Hash, hash};
 use crate::commit::Commit;
+use crate::conform::{conform, widened};
 use crate::disk::{self, beside};
 use crate::error::StoreError;
 use crate::log::EventLog;
@@ -119,26 +124,34 @@ impl EventLog {
     pub fn seal(&self, topics: &[TopicPattern], events_min: u64) -> Result<Sealed, StoreError> {
         let _one_at_a_time = self.archiving();
         let mut sealed = Sealed::default();
+        let mut unarchivable = None;
         for topic in self.topics_of(topics)? {
-            let mut after = 0;
-            loop {
-                let reading = self.reading()?;
-                let schemas: Schemas = piece::schemas(&reading, topic.topic)?.into_iter().collect();
-                let batches = piece::journal(&reading, topic.topic, after, LOOK_AHEAD, &schemas)?;
-                drop(reading);
-                let waiting: i64 = batches.iter().map(|batch| batch.header.events).sum();
-                if batches.is_empty() || (after == 0 && (waiting as u64) < events_min) {
-                    break;
-                }
-                after = batches.last().map_or(after, |batch| batch.header.batch);
-                for batches in
-                    runs(batches, |batch| (batch.schema, batch.header.first_row, batch.header.events))
-                {
-                    self.make_segment(&topic, &schemas, &Source::Journal(batches), &mut sealed)?;
-                }
+            match self.seal_topic(&topic, events_min, &mut sealed) {
+                // The others can be.
+                Err(error @ StoreError::Unarchivable { .. }) => drop(unarchivable.get_or_insert(error)),
+                done => done?,
             }
         }
-        Ok(sealed)
+        unarchivable.map_or(Ok(sealed), Err)
+    }
+
+    fn seal_topic(&self, topic: &TopicRow, events_min: u64, sealed: &mut Sealed) -> Result<(), StoreError> {
+        let mut after = 0;
+        loop {
+            let reading = self.reading()?;
+            let schemas: Schemas = piece::schemas(&reading, topic.topic)?.into_iter().collect();
+            let batches = piece::journal(&reading, topic.topic, after, LOOK_AHEAD, &schemas)?;
+            drop(reading);
+            let waiting: i64 = batches.iter().map(|batch| batch.header.events).sum();
+            if batches.is_empty() || (after == 0 && (waiting as u64) < events_min) {
+                return Ok(());
+            }
+            after = batches.last().map_or(after, |batch| batch.header.batch);
+            for batches in runs(batches, |batch| (batch.schema, batch.header.first_row, batch.header.events))
+            {
+                self.make_segment(topic, &schemas, &Source::Journal(batches), sealed)?;
+            }
+        }
     }
 
     /// Puts small segments that follow each other together.
@@ -185,11 +198,22 @@ impl EventLog {
         let inside = archive.join(folder_name(&topic.name));
         disk::make_folder(&inside)?;
         let file = inside.join(format!("{:016}-{}.parquet", source.first().1, source.events()));
-        let (hash, bytes, pages) =
-            disk::write_whole(&file, |unfinished| self.write_rows(unfinished, &file, topic, stored, source))?;
+        let write = |unfinished| {
+            // What the library for Parquet does not have it refuses, or asserts.
+            let write = AssertUnwindSafe(|| self.write_rows(unfinished, &file, topic, stored, source));
+            catch_unwind(write).unwrap_or_else(|_| {
+                let reason = "the library for Parquet does not have one of its types".into();
+                Err(StoreError::Unarchivable { topic: topic.name.to_string(), reason })
+            })
+        };
+        let (hash, bytes, pages) = disk::write_whole(&file, write)?;
         let written = Written { name: file_name(&archive, &file), hash, bytes, pages };
         if let Err(error) = self.change(|commit| name_segment(commit, topic, source, &written)) {
-            let _ = disk::remove_file(&file);
+            // Where it is not known what is on the disk, the store may name the file when it is opened again; if it does not,
+            // that removes it.
+            if !error.poisons() {
+                let _ = disk::remove_file(&file);
+            }
             return Err(error);
         }
         sealed.segments += 1;
@@ -207,7 +231,9 @@ impl EventLog {
         stored: &StoredSchema,
         source: &Source,
     ) -> Result<(std::fs::File, FileParts), StoreError> {
-        let schema = with_metadata_schema(&stored.kept);
+        let kept = with_metadata_schema(&stored.kept);
+        let schema =
+            Arc::new(Schema::new(kept.fields().iter().map(|field| widened(field)).collect::<Vec<_>>()));
         let mut pages = Pages {
             writer: SegmentWriter::new(file, &schema, &topic.name)?,
             pages: vec![],
@@ -218,7 +244,7 @@ impl EventLog {
             Source::Journal(batches) => {
                 let reading = self.reading()?;
                 for batch in batches {
-                    pages.add(batch.rows(&reading, stored)?, path, self.event_time())?;
+                    pages.add(conform(&batch.rows(&reading, stored)?, &schema)?, path, self.event_time())?;
                 }
             }
             Source::Segments(segments) => {
@@ -228,7 +254,7 @@ impl EventLog {
                     let mut rows = segment_file::open(&from, wanted)?;
                     while let Some(rows) = rows.next()? {
                         // A file says by itself whether a column has NULLs.
-                        pages.add(crate::conform::conform(&rows, &schema)?, path, self.event_time())?;
+                        pages.add(conform(&rows, &schema)?, path, self.event_time())?;
                     }
                 }
             }
@@ -317,6 +343,10 @@ fn name_segment(
 ) -> Result<(), StoreError> {
     let (first_position, first_row, schema) = source.first();
     let last_position = source.last_position();
+    let times = written.pages.iter().filter_map(|page| page.times);
+    let times = times.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+    // Of a page without times it is not known when its events were.
+    let times = times.filter(|_| written.pages.iter().all(|page| page.times.is_some()));
     let said = json!({
         "topic": &*topic.name,
         "first_position": first_position,
@@ -325,16 +355,21 @@ fn name_segment(
         "events": source.events(),
         "file": written.name,
         "sha256": hex(&written.hash),
+        "bytes": written.bytes,
+        "times": times.map(|times| [times.0, times.1]),
+        "pages_sha256": hex(&pages_hash(written.pages.iter().map(|page| PagePlace {
+            first_row: page.first_row,
+            first_position: page.first_position,
+            events: page.events,
+            times: page.times,
+            summary_hash: hash(&page.summary),
+        }))),
         "replaces": match source {
             Source::Journal(_) => vec![],
             Source::Segments(segments) => segments.iter().map(|segment| segment.file.clone()).collect(),
         },
     });
     let segment = commit.note("seal", &said.to_string())?;
-    let times = written.pages.iter().filter_map(|page| page.times);
-    let times = times.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
-    // Of a page without times it is not known when its events were.
-    let times = times.filter(|_| written.pages.iter().all(|page| page.times.is_some()));
     let says = params![
         segment,
         topic.topic,
@@ -402,4 +437,27 @@ fn name_segment(
 /// Bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What is written of a page.
+#[derive(Clone, Copy)]
+pub(crate) struct PagePlace {
+    pub(crate) first_row: i64,
+    pub(crate) first_position: i64,
+    pub(crate) events: i64,
+    pub(crate) times: Option<(i64, i64)>,
+    pub(crate) summary_hash: Hash,
+}
+
+/// What stands in the chain for all that is written of pages.
+pub(crate) fn pages_hash(pages: impl Iterator<Item = PagePlace>) -> Hash {
+    let mut bytes = vec![];
+    for page in pages {
+        let times = page.times.map_or([0; 3], |times| [1, times.0, times.1]);
+        for number in [page.first_row, page.first_position, page.events].into_iter().chain(times) {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&page.summary_hash);
+    }
+    hash(&bytes)
 }

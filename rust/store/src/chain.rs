@@ -50,6 +50,8 @@ pub(crate) struct BatchHeader {
     pub(crate) first_version: Option<i64>,
     pub(crate) times: Option<(i64, i64)>,
     pub(crate) idempotency: Option<String>,
+    pub(crate) idempotency_events: Option<i64>,
+    pub(crate) bytes: i64,
     pub(crate) body_hash: Hash,
     pub(crate) summary_hash: Hash,
 }
@@ -57,7 +59,7 @@ pub(crate) struct BatchHeader {
 impl BatchHeader {
     pub(crate) fn digest(&self) -> Hash {
         let mut hash = Sha256::new();
-        for number in [self.batch, self.first_position, self.first_row, self.events] {
+        for number in [self.batch, self.first_position, self.first_row, self.events, self.bytes] {
             hash.update(number.to_le_bytes());
         }
         put_text(&mut hash, &self.topic);
@@ -67,6 +69,7 @@ impl BatchHeader {
         }
         let number = |hash: &mut Sha256, number: i64| hash.update(number.to_le_bytes());
         put_optional(&mut hash, self.first_version, number);
+        put_optional(&mut hash, self.idempotency_events, number);
         put_optional(&mut hash, self.times.map(|times| times.0), number);
         put_optional(&mut hash, self.times.map(|times| times.1), number);
         hash.update(self.body_hash);
@@ -123,10 +126,14 @@ mod tests {
             first_version: None,
             times: Some((1, 2)),
             idempotency: None,
+            idempotency_events: None,
+            bytes: 9,
             body_hash: [2; 32],
             summary_hash: [3; 32],
         };
-        let changes: [fn(&mut BatchHeader); 13] = [
+        let changes: [fn(&mut BatchHeader); 15] = [
+            |header| header.bytes = 8,
+            |header| header.idempotency_events = Some(3),
             |header| header.batch = 2,
             |header| header.topic = "u".into(),
             |header| header.schema = [0; 32],

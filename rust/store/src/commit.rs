@@ -5,8 +5,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::append::{Position, Prepared, PreparedBody, PreparedSchema};
 use crate::body::{Hash, hash};
 use crate::chain::{self, BatchHeader, Link};
+use crate::conform::United;
 use crate::error::{Doing, StoreError};
+use crate::piece;
 use crate::protection::save_keys;
+use crate::saved::saved_hash;
 use crate::summary::Filters;
 use crate::topic::check_name;
 use crate::transaction::{Change, Committed, Ready};
@@ -57,7 +60,7 @@ impl Commit<'_> {
                 Change::Append(append) => committed.push(self.append(append)?),
                 Change::Save { kind, name, value } => {
                     check_name("saved value", name)?;
-                    let hash = hash(value);
+                    let hash = saved_hash([kind, name], value);
                     let says = params![kind, name, value, hash.as_slice()];
                     self.execute("INSERT OR REPLACE INTO saved VALUES (?, ?, ?, ?)", says, "save a value")?;
                 }
@@ -68,7 +71,7 @@ impl Commit<'_> {
                 Change::Put { queue, key, payload } => {
                     check_name("queue", queue)?;
                     check_name("item of a queue", key)?;
-                    let hash = hash(payload);
+                    let hash = saved_hash([queue, key], payload);
                     let says = params![queue, key, payload, hash.as_slice()];
                     let put = "INSERT OR IGNORE INTO outbox (queue, key, payload, hash) VALUES (?, ?, ?, ?)";
                     self.execute(put, says, "put an item into a queue")?;
@@ -164,6 +167,8 @@ impl Commit<'_> {
             first_version: place.version.map(|version| version + 1),
             times: body.times,
             idempotency: key.map(str::to_owned),
+            idempotency_events: key.map(|_| append.events as i64),
+            bytes: body.body.len() as i64,
             body_hash: body.body_hash,
             summary_hash: body.summary_hash,
         };
@@ -179,11 +184,11 @@ impl Commit<'_> {
             header.first_version,
             body.times.map(|times| times.0),
             body.times.map(|times| times.1),
-            body.body.len() as i64,
+            header.bytes,
             body.body_hash.as_slice(),
             body.summary_hash.as_slice(),
             key,
-            key.map(|_| append.events as i64),
+            header.idempotency_events,
         ];
         let insert = "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)";
         self.execute(insert, says, "append rows")?;
@@ -218,7 +223,13 @@ impl Commit<'_> {
     fn schema(&self, topic: i64, schema: &PreparedSchema) -> Result<i64, StoreError> {
         let says = params![topic, schema.columns, schema.protected];
         let add = "INSERT OR IGNORE INTO schemas (topic, columns, protected) VALUES (?, ?, ?)";
-        self.execute(add, says, "append rows")?;
+        if self.execute(add, says, "append rows")? > 0 {
+            // What could never be read together is not appended.
+            let mut united = United::default();
+            for (number, known) in piece::schemas(self.database, topic)? {
+                united.add(&known.given, &format!("version {number} of the topic's columns"))?;
+            }
+        }
         self.database
             .prepare_cached("SELECT schema FROM schemas WHERE topic = ? AND columns = ? AND protected = ?")
             .and_then(|mut statement| statement.query_row(says, |row| row.get(0)))

@@ -76,10 +76,11 @@ impl United {
             }
         }
         for field in schema.fields() {
+            let field = &widened(field);
             let Some((known, first)) = self.fields.iter_mut().find(|(known, _)| known.name() == field.name())
             else {
                 let nullable = field.is_nullable() || self.sources > 0;
-                self.fields.push((field.as_ref().clone().with_nullable(nullable), source.into()));
+                self.fields.push((field.clone().with_nullable(nullable), source.into()));
                 continue;
             };
             let data_type =
@@ -103,7 +104,17 @@ impl United {
     }
 }
 
-/// The type that holds all values of two; `None`: there is none that both become without loss.
+/// A type as it is read and archived: codes of dictionaries are wide enough for the words of all batches together.
+pub(crate) fn widened(field: &Field) -> Field {
+    match field.data_type() {
+        DataType::Dictionary(_, values) => {
+            field.clone().with_data_type(DataType::Dictionary(Box::new(DataType::Int32), values.clone()))
+        }
+        _ => field.clone(),
+    }
+}
+
+/// The type that holds all values of two; `None`: there is none.
 fn common(left: &DataType, right: &DataType) -> Option<DataType> {
     use DataType::*;
     if left == right {
@@ -120,8 +131,8 @@ fn common(left: &DataType, right: &DataType) -> Option<DataType> {
         (Float16 | Float32 | Float64, integer) | (integer, Float16 | Float32 | Float64)
             if integer.is_integer() =>
         {
-            // 64 bits would lose their last.
-            (!matches!(integer, Int64 | UInt64)).then_some(Float64)
+            // As in Polars and DuckDB: whole numbers past 2^53 lose their last digits.
+            Some(Float64)
         }
         (left, right) if left.is_integer() && right.is_integer() => {
             let unsigned = left.is_unsigned_integer() && right.is_unsigned_integer();
@@ -179,7 +190,7 @@ mod tests {
             (UInt8, UInt32, Some(UInt64)),
             (UInt64, Int64, None),
             (Int32, Float32, Some(Float64)),
-            (Int64, Float64, None),
+            (Int64, Float64, Some(Float64)),
             (Utf8, LargeUtf8, Some(LargeUtf8)),
             (dictionary.clone(), dictionary.clone(), Some(dictionary.clone())),
             (dictionary, Utf8View, Some(Utf8)),

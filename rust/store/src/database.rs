@@ -32,14 +32,18 @@ pub(crate) fn open_to_write(
     path: &Path,
     event_time: Option<&str>,
 ) -> Result<(Connection, String), StoreError> {
-    // Asked before it is touched: SQLite makes a store of an empty file, but of nothing else.
-    let is_new = std::fs::metadata(path).map_or(true, |file| file.len() == 0);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let mut database = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(&error, path))?;
     database.busy_timeout(BUSY).doing("open the store")?;
+    // A file without tables is one that was never finished.
+    let tables = "SELECT count(*) FROM sqlite_schema";
+    let is_new = database
+        .query_row(tables, [], |row| row.get::<_, i64>(0))
+        .map_err(|error| cannot_open(&error, path))?
+        == 0;
     if is_new {
         database.pragma_update(None, "page_size", PAGE_BYTES).map_err(|error| cannot_open(&error, path))?;
     } else {
@@ -162,11 +166,13 @@ fn check(database: &Connection, path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// What tells this store from all others: the chain of hashes begins with it.
+/// What tells this store from all others, and what all of it is read by: the chain of hashes begins with it.
 pub(crate) fn identity(database: &Connection) -> Result<Vec<u8>, StoreError> {
-    database
+    let mut identity: Vec<u8> = database
         .query_row("SELECT value FROM meta WHERE name = 'identity'", [], |row| row.get(0))
         .optional()
         .doing("read the store")?
-        .ok_or_else(|| StoreError::corrupt(None, "it has no identity"))
+        .ok_or_else(|| StoreError::corrupt(None, "it has no identity"))?;
+    identity.extend_from_slice(crate::info::event_time(database)?.as_bytes());
+    Ok(identity)
 }

@@ -16,6 +16,9 @@ impl WriterLock {
     /// # Errors
     /// [`StoreError::Locked`] if somebody has it.
     pub(crate) fn take(store: &Path) -> Result<Self, StoreError> {
+        if store.is_dir() {
+            return Err(StoreError::NotAStore { path: store.into(), reason: "it is a folder".into() });
+        }
         let path = beside(store, "-writer");
         let failed = |error: &std::io::Error| StoreError::of_io(error, "lock", &path);
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);

@@ -52,6 +52,14 @@ pub enum StoreError {
         /// What was being done.
         action: &'static str,
     },
+    /// Another program keeps the file to itself.
+    #[error(
+        "cannot {action}: another program has held the store for longer than is waited; nothing has been changed"
+    )]
+    Busy {
+        /// What was being done.
+        action: &'static str,
+    },
     /// The operating system failed.
     #[error("cannot {action}{}: {reason}", .path.as_ref().map(|path| format!(" `{}`", path.display())).unwrap_or_default())]
     Disk {
@@ -77,6 +85,14 @@ pub enum StoreError {
         position: Option<u64>,
         /// How that shows.
         reason: String,
+    },
+    /// An archived file that was put together with others, or removed, after a read of it had begun.
+    #[error(
+        "the archived file `{file}` was put together with others, or removed, since this read began: read again"
+    )]
+    Moved {
+        /// The file.
+        file: String,
     },
     /// A stream that has other events than whoever appends to it knows of.
     #[error("stream `{stream}` has {actual} event{}, expected {}: read what came in between, and decide again", plural(.actual), count(*.expected))]
@@ -212,9 +228,11 @@ impl StoreError {
             Self::NotAStore { .. } => "not-a-store",
             Self::FormatVersion { .. } => "store-format",
             Self::DiskFull { .. } => "disk-full",
+            Self::Busy { .. } => "store-busy",
             Self::Disk { .. } => "disk",
             Self::Poisoned { .. } => "store-poisoned",
             Self::Corrupt { .. } => "store-corrupt",
+            Self::Moved { .. } => "store-moved",
             Self::VersionConflict { .. } => "version-conflict",
             Self::KeyReused { .. } => "key-reused",
             Self::InvalidName { .. } => "invalid-name",
@@ -244,6 +262,7 @@ impl StoreError {
         let reason = error.to_string();
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull { action },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { action },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::corrupt(None, reason),
             // What SQLite finds in a file is of the types that it was written with, unless somebody else wrote there.
             None => Self::corrupt(None, reason),

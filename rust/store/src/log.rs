@@ -157,10 +157,12 @@ impl EventLog {
         whole(&self.queue).push(Waiting { changes, outcome: Arc::clone(&outcome) });
         loop {
             // Whoever gets the writer writes for all who wait: often that has happened when this thread's turn comes.
-            let mut writer = self.writer()?;
+            let writer = self.writer.lock();
             if let Some(done) = whole(&outcome).take() {
                 return done;
             }
+            self.check_usable()?;
+            let mut writer = writer.map_err(|_| stopped())?;
             let together = self.next_together();
             self.write(&mut writer, together);
         }
@@ -322,7 +324,7 @@ impl EventLog {
     fn writer(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
         self.check_usable()?;
         // A panic in the middle of a commit: SQLite has undone it, but the heads may be ahead.
-        self.writer.lock().map_err(|_| StoreError::Poisoned { reason: "a call stopped in the middle".into() })
+        self.writer.lock().map_err(|_| stopped())
     }
 
     /// Removes files that a crash has left: archived ones that no segment names, and those that were never finished.
@@ -362,6 +364,10 @@ impl Drop for EventLog {
     }
 }
 
+fn stopped() -> StoreError {
+    StoreError::Poisoned { reason: "a call stopped in the middle".into() }
+}
+
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     if !folder.is_dir() {
         return Ok(vec![]);
@@ -385,6 +391,7 @@ fn bytes_of(changes: &Ready) -> usize {
 fn repeated(error: &StoreError) -> StoreError {
     match error {
         StoreError::DiskFull { action } => StoreError::DiskFull { action },
+        StoreError::Busy { action } => StoreError::Busy { action },
         StoreError::Poisoned { reason } => StoreError::Poisoned { reason: reason.clone() },
         StoreError::Corrupt { position, reason } => StoreError::corrupt(*position, reason.clone()),
         StoreError::Disk { action, path, reason } => {

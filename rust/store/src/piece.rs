@@ -39,6 +39,14 @@ pub(crate) fn topics(database: &Connection) -> Result<Vec<TopicRow>, StoreError>
     topics.collect::<rusqlite::Result<_>>().doing("list topics")
 }
 
+/// Topics that have events of a stream, by number.
+pub(crate) fn topics_of_stream(database: &Connection, stream: &str) -> Result<Vec<i64>, StoreError> {
+    let query = "SELECT DISTINCT topic FROM batches WHERE stream = ?";
+    let mut statement = database.prepare(query).doing("look for a stream")?;
+    let topics = statement.query_map([stream], |row| row.get(0)).doing("look for a stream")?;
+    topics.collect::<rusqlite::Result<_>>().doing("look for a stream")
+}
+
 /// Columns of rows.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredSchema {
@@ -86,7 +94,6 @@ pub(crate) fn schema(schemas: &Schemas, number: i64) -> Result<&StoredSchema, St
 pub(crate) struct BatchRow {
     pub(crate) header: BatchHeader,
     pub(crate) schema: i64,
-    pub(crate) bytes: i64,
     pub(crate) recorded: i64,
     /// What the chain says its header is hashed to.
     pub(crate) digest: Hash,
@@ -96,7 +103,7 @@ pub(crate) struct BatchRow {
 
 /// What [`BatchRow::read`] reads; `{}` is for what follows `FROM`.
 const BATCH_COLUMNS: &str = "SELECT batch, schema, first_position, first_row, b.events, stream, first_version, time_min, \
-     time_max, bytes, body_hash, summary_hash, idempotency, segment, segment_row, recorded, digest, t.name \
+     time_max, bytes, body_hash, summary_hash, idempotency, segment, segment_row, recorded, digest, t.name, idempotency_events \
      FROM batches b JOIN entries ON entry = batch JOIN topics t USING (topic) WHERE ";
 
 impl BatchRow {
@@ -115,11 +122,12 @@ impl BatchRow {
                 first_version: row.get(6)?,
                 times,
                 idempotency: row.get(12)?,
+                idempotency_events: row.get(18)?,
+                bytes: row.get(9)?,
                 body_hash: row.get(10)?,
                 summary_hash: row.get(11)?,
             },
             schema,
-            bytes: row.get(9)?,
             segment: row.get(13)?,
             segment_row: row.get(14)?,
             recorded: row.get(15)?,

@@ -143,6 +143,15 @@ impl<'a> Protector<'a> {
             });
         }
         let text = as_text(column)?;
+        // What does not come back the same is refused now, and not when it is read.
+        let options = CastOptions { safe: false, ..CastOptions::default() };
+        let back = cast_with_options(&text, field.data_type(), &options);
+        if !back.is_ok_and(|back| back.to_data() == column.to_data()) {
+            return Err(StoreError::Unprotectable {
+                column: field.name().clone(),
+                found: format!("{}, with values that have no text of their own", field.data_type()),
+            });
+        }
         let text = text.as_string::<i32>();
         let mut bytes = BinaryBuilder::new();
         for row in 0..text.len() {
@@ -270,8 +279,8 @@ fn open(
                 .query_row("SELECT secret FROM subjects WHERE key = ?", [number], |row| row.get(0))
                 .optional()
                 .doing("read the keys of subjects")?;
-            // No row at all: the key was erased with everything that was known of the subject.
-            let found: Option<[u8; KEY_BYTES]> = found.flatten();
+            // An erased key is NULL; one that is not there at all has been lost.
+            let found: Option<[u8; KEY_BYTES]> = found.ok_or_else(corrupt)?;
             secrets.insert(number, found);
             found
         }

@@ -46,9 +46,9 @@ enum Test {
 }
 
 impl Pruner {
-    /// Takes a condition apart.
-    pub fn new(condition: &Expr, schema: &SchemaRef) -> Self {
-        Self(test_of(condition, schema))
+    /// Takes a condition apart. Of protected columns nothing is known: their values may be erased, and are NULL then.
+    pub fn new(condition: &Expr, schema: &SchemaRef, protected: &[String]) -> Self {
+        Self(test_of(condition, &Known { schema, protected }))
     }
 
     /// Whether the condition may hold of one of `events` rows. If it says no, it holds of none. `apart` reads the filter of a
@@ -105,35 +105,41 @@ fn holds_of(bound: &TypedExpr, value: Value) -> bool {
     bound.evaluate_condition(&mut |_| Ok(value.clone())).unwrap_or(true)
 }
 
-fn test_of(condition: &Expr, schema: &SchemaRef) -> Test {
+/// Columns of which something is known.
+struct Known<'a> {
+    schema: &'a SchemaRef,
+    protected: &'a [String],
+}
+
+fn test_of(condition: &Expr, known: &Known<'_>) -> Test {
     match condition {
-        Expr::And(parts) => Test::All(parts.iter().map(|part| test_of(part, schema)).collect()),
-        Expr::Or(parts) => Test::Any(parts.iter().map(|part| test_of(part, schema)).collect()),
+        Expr::And(parts) => Test::All(parts.iter().map(|part| test_of(part, known)).collect()),
+        Expr::Or(parts) => Test::Any(parts.iter().map(|part| test_of(part, known)).collect()),
         Expr::Binary { op, left, right } => match (&**left, &**right) {
-            (column, Expr::Literal(constant)) => comparison(column, *op, constant, schema),
-            (Expr::Literal(constant), column) => comparison(column, op.mirrored(), constant, schema),
+            (column, Expr::Literal(constant)) => comparison(column, *op, constant, known),
+            (Expr::Literal(constant), column) => comparison(column, op.mirrored(), constant, known),
             _ => Test::Always,
         },
         Expr::Between { operand, low, high } => match (&**low, &**high) {
             (Expr::Literal(low), Expr::Literal(high)) => Test::All(vec![
-                comparison(operand, BinaryOp::GreaterOrEqual, low, schema),
-                comparison(operand, BinaryOp::LessOrEqual, high, schema),
+                comparison(operand, BinaryOp::GreaterOrEqual, low, known),
+                comparison(operand, BinaryOp::LessOrEqual, high, known),
             ]),
             _ => Test::Always,
         },
         Expr::In { operand, list } => {
             let equal = |value: &Expr| match value {
-                Expr::Literal(constant) => comparison(operand, BinaryOp::Equal, constant, schema),
+                Expr::Literal(constant) => comparison(operand, BinaryOp::Equal, constant, known),
                 _ => Test::Always,
             };
             Test::Any(list.iter().map(equal).collect())
         }
         Expr::IsNull(operand) => {
-            column_of(operand, schema).map_or(Test::Always, |column| Test::SomeNull { column })
+            column_of(operand, known).map_or(Test::Always, |column| Test::SomeNull { column })
         }
         Expr::Not(operand) => match &**operand {
             Expr::IsNull(operand) => {
-                column_of(operand, schema).map_or(Test::Always, |column| Test::SomeValue { column })
+                column_of(operand, known).map_or(Test::Always, |column| Test::SomeValue { column })
             }
             _ => Test::Always,
         },
@@ -141,15 +147,15 @@ fn test_of(condition: &Expr, schema: &SchemaRef) -> Test {
     }
 }
 
-fn comparison(operand: &Expr, op: BinaryOp, constant: &Literal, schema: &SchemaRef) -> Test {
-    let Some(column) = column_of(operand, schema) else {
+fn comparison(operand: &Expr, op: BinaryOp, constant: &Literal, known: &Known<'_>) -> Test {
+    let Some(column) = column_of(operand, known) else {
         // A column that these rows do not have is NULL in all of them.
-        return if is_missing(operand, schema) { Test::Any(vec![]) } else { Test::Always };
+        return if is_missing(operand, known.schema) { Test::Any(vec![]) } else { Test::Always };
     };
     let extreme = |op: BinaryOp, greatest: bool| {
         let right = Box::new(Expr::Literal(constant.clone()));
         let bound = Expr::Binary { op, left: Box::new(operand.clone()), right };
-        match TypedExpr::compile_condition(&bound, schema) {
+        match TypedExpr::compile_condition(&bound, known.schema) {
             // One slot: the column.
             Ok(bound) if bound.leaves().len() == 1 => Test::Extreme { column, greatest, bound },
             _ => Test::Always,
@@ -161,7 +167,7 @@ fn comparison(operand: &Expr, op: BinaryOp, constant: &Literal, schema: &SchemaR
         BinaryOp::Equal => {
             let mut tests =
                 vec![extreme(BinaryOp::LessOrEqual, false), extreme(BinaryOp::GreaterOrEqual, true)];
-            if let Some(key) = filter_key(constant, schema, column) {
+            if let Some(key) = filter_key(constant, known.schema, column) {
                 tests.push(Test::Keys { column, keys: vec![key] });
             }
             Test::All(tests)
@@ -188,13 +194,14 @@ fn filter_key(constant: &Literal, schema: &Schema, column: usize) -> Option<Filt
 }
 
 /// The column that an expression is, if it is one and no more.
-fn column_of(expr: &Expr, schema: &Schema) -> Option<usize> {
-    match expr {
+fn column_of(expr: &Expr, known: &Known<'_>) -> Option<usize> {
+    let column = match expr {
         Expr::Column { name, quoted, at } if *at == RowPointer::default() => {
-            resolve_column(schema, name, *quoted).ok()
+            resolve_column(known.schema, name, *quoted).ok()
         }
         _ => None,
-    }
+    }?;
+    (!known.protected.contains(known.schema.field(column).name())).then_some(column)
 }
 
 fn is_missing(expr: &Expr, schema: &Schema) -> bool {
@@ -285,7 +292,7 @@ mod tests {
         ];
         for (condition, expected) in &cases {
             assert_eq!(
-                Pruner::new(condition, rows.schema_ref())
+                Pruner::new(condition, rows.schema_ref(), &[])
                     .may_hold(&summary, 3, &mut |_, _| unreachable!("so few values"))
                     .unwrap(),
                 *expected,

@@ -31,6 +31,8 @@ pub struct Query {
     pub columns: Option<Vec<String>>,
     /// Whether the store's own columns stand in front.
     pub metadata: bool,
+    /// Whether a topic that is named may not be there yet.
+    pub missing: bool,
     /// At most so many.
     pub limit: Option<u64>,
     /// By topic: what holds of every row that matters. Where it can be told that none does, and the rows come in the order of

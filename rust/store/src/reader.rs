@@ -8,13 +8,14 @@
 //! one topic. Memory: one decoded batch of each topic that is read.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{Schema, SchemaRef};
+use cepheid_ir::Expr;
 use rusqlite::Connection;
 
 use crate::conform::{METADATA, MetadataColumn, United, conform, metadata_fields};
@@ -56,6 +57,8 @@ pub struct Reader {
     left: u64,
     schema: SchemaRef,
     metadata: bool,
+    /// Where some of the store's own columns are asked for by name: all columns, and the places of those that are given.
+    select: Option<(SchemaRef, Vec<usize>)>,
     /// Read ahead: rows of another topic than those that were given last.
     next: Option<StoredRows>,
     end: u64,
@@ -79,15 +82,31 @@ impl Reader {
         database.execute_batch("BEGIN").doing("read the store")?;
         let topics = piece::topics(&database)?;
         let wanted = wanted_topics(&topics, query)?;
+        let of_stream =
+            query.stream.as_deref().map(|stream| piece::topics_of_stream(&database, stream)).transpose()?;
         let event_time = crate::info::event_time(&database)?;
 
         let mut united = United::default();
         let mut of_topics = vec![];
+        let mut known = vec![];
         for topic in wanted {
+            // Of a stream alone, the topics are those that it has events of.
+            let is_of_it = |topics: &Vec<i64>| topics.is_empty() || topics.contains(&topic.topic);
+            if query.topics.is_empty() && !of_stream.as_ref().is_none_or(is_of_it) {
+                continue;
+            }
             let schemas = piece::schemas(&database, topic.topic)?;
             let mut of_topic = United::default();
             for (_, schema) in &schemas {
-                of_topic.add(&with_metadata_schema(&schema.given), &format!("topic `{}`", topic.name))?;
+                for field in schema.given.fields() {
+                    if !known.contains(field.name()) {
+                        known.push(field.name().clone());
+                    }
+                }
+                of_topic.add(
+                    &asked_columns(&with_metadata_schema(&schema.given), query),
+                    &format!("topic `{}`", topic.name),
+                )?;
             }
             let of_topic = of_topic.schema();
             if !schemas.is_empty() {
@@ -101,9 +120,8 @@ impl Reader {
         }
         let condition =
             query.condition.as_ref().map(|condition| Condition::new(condition, &united)).transpose()?;
-        let columns = query.columns.as_ref().map(|names| wanted_columns(names, &united)).transpose()?;
-        let folder = crate::archive::folder(path);
-        let asked = Arc::new(Asked::new(query, condition, columns.clone(), event_time, folder));
+        let columns = query.columns.as_ref().map(|names| wanted_columns(names, &known)).transpose()?;
+        let asked = Arc::new(Asked::new(query, condition, columns.clone(), event_time, path));
         let end = crate::commit::Heads::read(&database)?.next_position as u64;
         let read = |(topic, schemas, schema): (TopicRow, Vec<_>, SchemaRef)| {
             let mattering = query.mattering.iter().find(|(name, _)| **name == *topic.name);
@@ -111,13 +129,26 @@ impl Reader {
             let columns = projected(&schema, columns.as_deref());
             TopicReader::new(topic, schemas, columns, Arc::clone(&asked), mattering)
         };
+        let mut schema = output_schema(&projected(&united, columns.as_deref()), query.metadata);
+        let stores = columns.iter().flatten().any(|name| METADATA.iter().any(|(own, _)| own == name));
+        let select = match columns.clone().filter(|_| stores && !query.metadata) {
+            None => None,
+            // Some of the store's own columns, by name: all are put in front, and those that are asked for taken.
+            Some(names) => {
+                let all = output_schema(&projected(&united, Some(&names)), true);
+                let places = names.iter().map(|name| all.index_of(name)).collect::<Result<Vec<_>, _>>()?;
+                schema = Arc::new(all.project(&places)?);
+                Some((all, places))
+            }
+        };
         Ok(Self {
             topics: of_topics.into_iter().map(read).collect(),
             heads: BTreeMap::new(),
             begun: false,
             left: query.limit.unwrap_or(u64::MAX),
-            schema: output_schema(&projected(&united, columns.as_deref()), query.metadata),
-            metadata: query.metadata,
+            schema,
+            metadata: query.metadata || select.is_some(),
+            select,
             next: None,
             end,
             database,
@@ -243,13 +274,16 @@ impl Reader {
         } else {
             own_columns(stored)
         };
-        conform(&rows, &self.schema)
+        match &self.select {
+            None => conform(&rows, &self.schema),
+            Some((all, places)) => Ok(conform(&rows, all)?.project(places)?),
+        }
     }
 }
 
 /// The topics that a query asks for. One that is named, and not there, is a mistake, unless the store is empty.
 fn wanted_topics(topics: &[TopicRow], query: &Query) -> Result<Vec<TopicRow>, StoreError> {
-    for pattern in query.topics.iter().filter(|pattern| pattern.is_name()) {
+    for pattern in query.topics.iter().filter(|pattern| pattern.is_name() && !query.missing) {
         if !topics.iter().any(|topic| pattern.fits(&topic.name)) {
             let known = topics.iter().map(|topic| topic.name.to_string()).collect();
             return Err(StoreError::Unknown { what: "topic", name: pattern.as_str().into(), known });
@@ -261,14 +295,31 @@ fn wanted_topics(topics: &[TopicRow], query: &Query) -> Result<Vec<TopicRow>, St
     Ok(topics.iter().filter(is_wanted).cloned().collect())
 }
 
-/// Names of columns as the topics have them.
-fn wanted_columns(names: &[String], united: &Schema) -> Result<Vec<String>, StoreError> {
-    let own: Vec<String> = united.fields().iter().map(|field| field.name().clone()).collect();
+/// Those of a topic's columns that a query has to do with: others need not meet those of other topics.
+fn asked_columns(schema: &SchemaRef, query: &Query) -> SchemaRef {
+    let Some(columns) = &query.columns else { return Arc::clone(schema) };
+    let mut asked_of = vec![];
+    if let Some(condition) = &query.condition {
+        condition.walk(&mut |part| {
+            if let Expr::Column { name, .. } = part {
+                asked_of.push(name.to_lowercase());
+            }
+        });
+    }
+    let is_asked = |name: &String| {
+        METADATA.iter().any(|(own, _)| own == name)
+            || columns.contains(name)
+            || asked_of.contains(&name.to_lowercase())
+    };
+    let fields = schema.fields().iter().filter(|field| is_asked(field.name())).cloned();
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// Names of columns that some topic has, or the store.
+fn wanted_columns(names: &[String], known: &[String]) -> Result<Vec<String>, StoreError> {
     for name in names {
-        if !own.contains(name) {
-            let is_own = |name: &&String| !METADATA.iter().any(|(own, _)| own == name);
-            let known = own.iter().filter(is_own).cloned().collect();
-            return Err(StoreError::Unknown { what: "column", name: name.clone(), known });
+        if !known.contains(name) && !METADATA.iter().any(|(own, _)| own == name) {
+            return Err(StoreError::Unknown { what: "column", name: name.clone(), known: known.to_vec() });
         }
     }
     Ok(names.to_vec())
@@ -294,6 +345,3 @@ fn output_schema(rows: &SchemaRef, metadata: bool) -> SchemaRef {
         Arc::new(Schema::new(own.collect::<Vec<_>>()))
     }
 }
-
-/// The folder that a store's archive is in, for whoever opens files in it.
-pub(crate) type Folder = PathBuf;

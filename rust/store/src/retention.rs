@@ -97,7 +97,7 @@ impl EventLog {
                     is_done = true;
                     break;
                 }
-                bytes -= batch.bytes;
+                bytes -= batch.header.bytes;
                 batches.push(batch);
             }
         }
@@ -133,7 +133,7 @@ impl EventLog {
             disk::remove_file(&folder(self.path()).join(&segment.file))?;
             removed.bytes += segment.bytes as u64;
         }
-        removed.bytes += batches.iter().map(|batch| batch.bytes as u64).sum::<u64>();
+        removed.bytes += batches.iter().map(|batch| batch.header.bytes as u64).sum::<u64>();
         removed.events += events as u64;
         Ok(())
     }

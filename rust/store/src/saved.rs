@@ -17,11 +17,22 @@ pub(crate) fn value(database: &Connection, kind: &str, name: &str) -> Result<Opt
         .optional()
         .doing("read a saved value")?;
     match found {
-        Some((value, saved)) if hash(&value) != saved => {
+        Some((value, saved)) if saved_hash([kind, name], &value) != saved => {
             Err(StoreError::corrupt(None, format!("the {kind} `{name}` is not what was saved")))
         }
         found => Ok(found.map(|(value, _)| value)),
     }
+}
+
+/// The hash of what is saved, where it is saved with it.
+pub(crate) fn saved_hash(place: [&str; 2], value: &[u8]) -> Hash {
+    let mut bytes = vec![];
+    for part in place {
+        bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    bytes.extend_from_slice(value);
+    hash(&bytes)
 }
 
 /// Names of a kind under which something is saved, in order.
@@ -49,7 +60,7 @@ pub(crate) fn waiting(
     let mut waiting = vec![];
     for item in items {
         let (key, payload, saved) = item.doing("read a queue")?;
-        if hash(&payload) != saved {
+        if saved_hash([queue, &key], &payload) != saved {
             return Err(StoreError::corrupt(
                 None,
                 format!("item `{key}` of queue `{queue}` is not what was put there"),
@@ -58,6 +69,27 @@ pub(crate) fn waiting(
         waiting.push((key, payload));
     }
     Ok(waiting)
+}
+
+/// Whether all that is saved, and all that waits, is what was saved and put there.
+pub(crate) fn check_all(database: &Connection) -> Result<(), StoreError> {
+    for query in ["SELECT kind, name, value, hash FROM saved", "SELECT queue, key, payload, hash FROM outbox"]
+    {
+        let mut statement = database.prepare(query).doing("read saved values")?;
+        let rows = statement
+            .query_map([], |row| {
+                let place: [String; 2] = [row.get(0)?, row.get(1)?];
+                Ok((place, row.get::<_, Vec<u8>>(2)?, row.get::<_, Hash>(3)?))
+            })
+            .doing("read saved values")?;
+        for row in rows {
+            let ([one, other], value, known) = row.doing("read saved values")?;
+            if saved_hash([&one, &other], &value) != known {
+                return Err(StoreError::corrupt(None, format!("the {one} `{other}` is not what was saved")));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The column that says what a topic's rows are about, and the columns that are kept secret, if some are.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -130,21 +131,31 @@ fn what_failed(refused: &Refused, otherwise: impl FnOnce() -> StoreError) -> Sto
 impl SegmentReader {
     /// The next rows; `None`: those were all.
     pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
-        self.rows.next().transpose().map_err(|error| {
+        let next = catch_unwind(AssertUnwindSafe(|| self.rows.next()));
+        let next = next.map_err(|_| asserted(&self.path))?;
+        next.transpose().map_err(|error| {
             let reason = format!("the archived file `{}`: {error}", self.path.display());
             what_failed(&self.refused, || StoreError::corrupt(None, reason))
         })
     }
 }
 
+/// The library asserts some of what a damaged file does not hold to.
+fn asserted(path: &Path) -> StoreError {
+    StoreError::corrupt(None, format!("the archived file `{}` cannot be read", path.display()))
+}
+
 /// Opens a file to be read.
 pub(crate) fn open(path: &Path, wanted: Wanted<'_>) -> Result<SegmentReader, StoreError> {
+    catch_unwind(AssertUnwindSafe(|| open_unguarded(path, wanted))).unwrap_or_else(|_| Err(asserted(path)))
+}
+
+fn open_unguarded(path: &Path, wanted: Wanted<'_>) -> Result<SegmentReader, StoreError> {
     let corrupt = |error: parquet::errors::ParquetError| StoreError::of_parquet(&error, path);
     let refused = Refused::default();
     let file = File::open(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
-            let reason = "its file is gone; if retention or compaction has removed it since this read began, read again";
-            StoreError::corrupt(None, format!("the archived file `{}`: {reason}", path.display()))
+            StoreError::corrupt(None, format!("the archived file `{}` is missing", path.display()))
         }
         _ => StoreError::of_io(&error, "open", path),
     })?;

@@ -81,6 +81,9 @@ impl TopicPattern {
     }
 }
 
+/// Longest name of a folder, in bytes.
+const FOLDER_BYTES_MAX: usize = 200;
+
 /// A topic's name as that of a folder: letters, digits, `-`, `_` and dots inside stay, all else becomes `%` and two
 /// hexadecimal digits a byte, so that no name leads out of the folder that it is in, and no two are the same one.
 pub fn folder_name(topic: &str) -> String {
@@ -97,6 +100,12 @@ pub fn folder_name(topic: &str) -> String {
             // Capitals too: file systems that take `A` for `a` would have two topics share a folder.
             name.push_str(&format!("%{byte:02x}"));
         }
+    }
+    if name.len() > FOLDER_BYTES_MAX {
+        // Longer names of folders there are on no system; the hash keeps it its own.
+        name.truncate(FOLDER_BYTES_MAX - 40);
+        name.push_str("%h");
+        name.push_str(&crate::archive::hex(&crate::body::hash(topic.as_bytes())[..16]));
     }
     name
 }

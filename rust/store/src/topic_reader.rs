@@ -1,6 +1,7 @@
 //! Reading one topic: its segments, then what is in the journal, in the order of positions.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -13,12 +14,12 @@ use cepheid_ir::Expr;
 use rusqlite::Connection;
 
 use crate::conform::{METADATA, conform};
-use crate::error::StoreError;
+use crate::error::{Doing, StoreError};
 use crate::piece::{self, BatchRow, Schemas, SegmentRow, StoredSchema, TopicRow};
 use crate::protection::reveal;
 use crate::prune::Pruner;
 use crate::query::{Condition, Query, filtered};
-use crate::reader::{Folder, positions};
+use crate::reader::positions;
 use crate::segment_file::{self, SegmentReader, Wanted};
 
 /// Batches of the journal that are looked at together.
@@ -35,7 +36,8 @@ pub(crate) struct Asked {
     condition: Option<Condition>,
     columns: Option<Vec<String>>,
     event_time: String,
-    folder: Folder,
+    folder: PathBuf,
+    store: PathBuf,
 }
 
 impl Asked {
@@ -44,7 +46,7 @@ impl Asked {
         condition: Option<Condition>,
         columns: Option<Vec<String>>,
         event_time: String,
-        folder: Folder,
+        store: &Path,
     ) -> Self {
         let range = |(from, to): (Option<u64>, Option<u64>)| {
             let bound = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
@@ -63,7 +65,8 @@ impl Asked {
             condition,
             columns,
             event_time,
-            folder,
+            folder: crate::archive::folder(store),
+            store: store.into(),
         }
     }
 
@@ -74,6 +77,13 @@ impl Asked {
 
     fn times_overlap(&self, times: (i64, i64)) -> bool {
         self.times.is_none_or(|(since, until)| times.0 < until && since <= times.1)
+    }
+
+    /// Whether the store, as it is now, still has a segment.
+    fn still_names(&self, segment: &SegmentRow) -> Result<bool, StoreError> {
+        let now = crate::database::open_to_read(&self.store)?;
+        let query = "SELECT EXISTS (SELECT 1 FROM segments WHERE file = ?)";
+        now.query_row(query, [&segment.file], |row| row.get(0)).doing("look for a segment")
     }
 
     /// Whether all of some rows, which end before a position, are asked for by their place and time: then it may be said that
@@ -149,6 +159,8 @@ pub(crate) struct TopicReader {
     journal: VecDeque<BatchRow>,
     /// The last batch of the journal that was looked at; `None`: all were.
     looked_at: Option<i64>,
+    /// The row that comes next, of all that there are: one after the other, without a gap, or something is damaged.
+    next_row: i64,
     /// By schema: what tells rows that matter from those that are passed over; empty: none are.
     mattering: HashMap<i64, Pruner>,
     /// Pages of the open file that are passed over, in order.
@@ -166,13 +178,17 @@ impl TopicReader {
         mattering: Option<&Expr>,
     ) -> Self {
         let mattering = mattering.map_or_else(HashMap::new, |condition| {
-            schemas.iter().map(|(number, schema)| (*number, Pruner::new(condition, &schema.kept))).collect()
+            schemas
+                .iter()
+                .map(|(number, schema)| (*number, Pruner::new(condition, &schema.kept, &schema.protected)))
+                .collect()
         });
         let pruner = |(number, schema): &(i64, StoredSchema)| {
-            Some((*number, Pruner::new(asked.expr.as_ref()?, &schema.kept)))
+            Some((*number, Pruner::new(asked.expr.as_ref()?, &schema.kept, &schema.protected)))
         };
         Self {
             name: Arc::clone(&topic.name),
+            next_row: topic.kept_from,
             pruners: schemas.iter().filter_map(pruner).collect(),
             schemas: schemas.into_iter().collect(),
             topic,
@@ -229,6 +245,7 @@ impl TopicReader {
                 self.segments = Some(piece::segments(database, Some(self.topic.topic))?.into());
             }
             if let Some(segment) = self.segments.as_mut().and_then(VecDeque::pop_front) {
+                self.follow(segment.first_position, segment.first_row, segment.events)?;
                 self.open(segment, database)?;
                 continue;
             }
@@ -284,6 +301,17 @@ impl TopicReader {
         Ok((!matters).then_some(passed))
     }
 
+    /// Whether rows that are looked at follow those before.
+    fn follow(&mut self, position: i64, first_row: i64, events: i64) -> Result<(), StoreError> {
+        if first_row != self.next_row || events < 0 {
+            let reason =
+                format!("topic `{}` goes on with row {first_row} after row {}", self.name, self.next_row);
+            return Err(StoreError::corrupt(u64::try_from(position).ok(), reason));
+        }
+        self.next_row += events;
+        Ok(())
+    }
+
     fn next_batch(&mut self, database: &Connection) -> Result<Option<BatchRow>, StoreError> {
         if self.journal.is_empty()
             && let Some(after) = self.looked_at
@@ -291,7 +319,15 @@ impl TopicReader {
             let topic = self.topic.topic;
             let found = piece::journal(database, topic, after, LOOK_AHEAD, &self.schemas)?;
             self.looked_at = found.last().map(|batch| batch.header.batch);
+            for batch in &found {
+                self.follow(batch.header.first_position, batch.header.first_row, batch.header.events)?;
+            }
             self.journal = found.into();
+            if self.looked_at.is_none() && self.next_row != self.topic.events {
+                let reason =
+                    format!("topic `{}` ends at row {}, not {}", self.name, self.next_row, self.topic.events);
+                return Err(StoreError::corrupt(None, reason));
+            }
         }
         Ok(self.journal.pop_front())
     }
@@ -349,6 +385,9 @@ impl TopicReader {
             !columns.is_empty() && columns.iter().all(is_kept)
         });
         let path = asked.folder.join(&segment.file);
+        if !path.is_file() && !self.asked.still_names(&segment)? {
+            return Err(StoreError::Moved { file: segment.file });
+        }
         let reader = segment_file::open(&path, Wanted { columns: needed.as_deref(), ranges, condition })?;
         self.passing = passing;
         self.file = Some((segment, reader));
@@ -461,7 +500,6 @@ fn stream_ranges(
     segment: &SegmentRow,
     database: &Connection,
 ) -> Result<Vec<(usize, bool)>, StoreError> {
-    use crate::error::Doing;
     let query = "SELECT segment_row, events FROM batches WHERE stream = ? AND segment = ? ORDER BY batch";
     let mut statement = database.prepare_cached(query).doing("look for a stream")?;
     let found = statement

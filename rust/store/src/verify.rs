@@ -6,13 +6,14 @@ use std::path::Path;
 use rusqlite::{Connection, params};
 use serde::Deserialize;
 
-use crate::archive::{folder, hex};
+use crate::archive::{PagePlace, folder, hex, pages_hash};
 use crate::body::{Hash, hash};
 use crate::chain::{self, Link};
 use crate::commit::Heads;
 use crate::database;
 use crate::error::{Doing, StoreError};
 use crate::piece::{self, BatchRow, Schemas, SegmentRow};
+use crate::saved;
 use crate::segment_file;
 use crate::signature::Signature;
 
@@ -66,7 +67,9 @@ pub fn verify(path: &Path, key: Option<&str>) -> Result<Verification, StoreError
                 fault.reason = reason;
             }
             // It cannot be read: that is no finding about its content.
-            StoreError::Disk { .. } | StoreError::DiskFull { .. } => return Err(error),
+            StoreError::Disk { .. } | StoreError::DiskFull { .. } | StoreError::Busy { .. } => {
+                return Err(error);
+            }
             other => fault.reason = other.to_string(),
         }
     }
@@ -90,6 +93,12 @@ fn check_all(
     key: Option<&str>,
     found: &mut Verification,
 ) -> Result<(), StoreError> {
+    // What answers are found by, beside what the chain vouches for: SQLite's own structures.
+    let said: String =
+        database.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).doing("check the database")?;
+    if said != "ok" {
+        return Err(StoreError::corrupt(None, said));
+    }
     let identity = database::identity(database)?;
     let mut checked = Checked::new(database, path)?;
     let mut before = chain::beginning(&identity);
@@ -149,6 +158,32 @@ fn entries_from(database: &Connection, first: i64) -> Result<Vec<Entry>, StoreEr
     entries.collect::<rusqlite::Result<_>>().doing("read the chain")
 }
 
+fn read<T: for<'a> Deserialize<'a>>(said: &str) -> Result<T, StoreError> {
+    serde_json::from_str(said).map_err(|error| StoreError::corrupt(None, format!("an entry: {error}")))
+}
+
+/// What an entry says of how much of a topic is kept.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+struct Keeping {
+    topic: String,
+    age_max_ns: Option<i64>,
+    bytes_max: Option<i64>,
+}
+
+/// What an entry says of columns that are kept secret.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+struct Protection {
+    topic: String,
+    subject: Option<String>,
+    columns: Vec<String>,
+}
+
+/// What an entry says of an erasure.
+#[derive(Deserialize)]
+struct Erasure {
+    keys: i64,
+}
+
 /// What an entry says of rows that were removed.
 #[derive(Deserialize)]
 struct Removal {
@@ -171,6 +206,13 @@ struct Checked<'a> {
     /// By topic: rows that are gone, as batches have it; as entries say it.
     gone: HashMap<String, i64>,
     said_gone: HashMap<String, i64>,
+    /// By stream: its version, as batches have it.
+    versions: HashMap<String, i64>,
+    /// By topic: what was said last of how much is kept, and of what is kept secret.
+    kept: HashMap<String, Keeping>,
+    protected: HashMap<String, Protection>,
+    /// Keys that were erased.
+    erased: i64,
 }
 
 impl<'a> Checked<'a> {
@@ -190,6 +232,10 @@ impl<'a> Checked<'a> {
             rows_in: HashMap::new(),
             gone: HashMap::new(),
             said_gone: HashMap::new(),
+            versions: HashMap::new(),
+            kept: HashMap::new(),
+            protected: HashMap::new(),
+            erased: 0,
         })
     }
 
@@ -206,9 +252,22 @@ impl<'a> Checked<'a> {
         }
         match &*entry.kind {
             "seal" => self.segment(entry.entry, said, found),
+            "keep" => {
+                let said: Keeping = read(said)?;
+                self.kept.insert(said.topic.clone(), said);
+                Ok(())
+            }
+            "protect" => {
+                let said: Protection = read(said)?;
+                self.protected.insert(said.topic.clone(), said);
+                Ok(())
+            }
+            "erase" => {
+                self.erased += read::<Erasure>(said)?.keys;
+                Ok(())
+            }
             "remove" => {
-                let said: Removal = serde_json::from_str(said)
-                    .map_err(|error| StoreError::corrupt(None, error.to_string()))?;
+                let said: Removal = read(said)?;
                 *self.said_gone.entry(said.topic).or_default() += said.events;
                 Ok(())
             }
@@ -237,6 +296,13 @@ impl<'a> Checked<'a> {
             return Err(StoreError::corrupt(position, "it does not go on where the batch before it ended"));
         }
         *row += batch.header.events;
+        if let (Some(stream), Some(first)) = (&batch.header.stream, batch.header.first_version) {
+            let version = self.versions.entry(stream.clone()).or_default();
+            if first != *version + 1 {
+                return Err(StoreError::corrupt(position, "it does not go on where its stream ended"));
+            }
+            *version += batch.header.events;
+        }
         self.next_position = batch.end();
         match batch.segment {
             None => {
@@ -292,7 +358,12 @@ impl<'a> Checked<'a> {
             && said["first_position"] == segment.first_position
             && said["last_position"] == segment.last_position
             && said["first_row"] == segment.first_row
-            && said["events"] == segment.events;
+            && said["events"] == segment.events
+            && said["bytes"] == segment.bytes
+            && said["times"]
+                == segment
+                    .times
+                    .map_or(serde_json::Value::Null, |times| [times.0, times.1].as_slice().into());
         if !is_said {
             return Err(corrupt(format!("what is written of `{}` is not what was archived", segment.file)));
         }
@@ -304,12 +375,75 @@ impl<'a> Checked<'a> {
         if hash != segment.file_hash {
             return Err(corrupt(format!("the archived file `{}` is not as it was written", segment.file)));
         }
-        for page in piece::pages(self.database, number, true)? {
+        let pages = piece::pages(self.database, number, true)?;
+        let places = pages.iter().map(|page| PagePlace {
+            first_row: page.first_row,
+            first_position: page.first_position,
+            events: page.events,
+            times: page.times,
+            summary_hash: page.summary_hash,
+        });
+        if said["pages_sha256"] != hex(&pages_hash(places)) {
+            return Err(corrupt(format!(
+                "what is written of the pages of `{}` is not what was archived",
+                segment.file
+            )));
+        }
+        for page in pages {
             let summary = page.summary(segment, piece::schema(&self.schemas, segment.schema)?)?;
             piece::check_filters(self.database, number, page.first_row, &summary)?;
         }
         found.segments += 1;
         found.events += segment.events as u64;
+        Ok(())
+    }
+
+    /// What programs have saved, and what is said of topics, streams and subjects.
+    fn settings(&self) -> Result<(), StoreError> {
+        saved::check_all(self.database)?;
+        let corrupt = |reason: String| Err(StoreError::corrupt(None, reason));
+        let mut statement =
+            self.database.prepare("SELECT stream, version FROM streams").doing("read streams")?;
+        let streams = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).doing("read streams")?;
+        let streams: HashMap<String, i64> = streams.collect::<rusqlite::Result<_>>().doing("read streams")?;
+        if streams != self.versions {
+            return corrupt("streams have other versions than their batches".into());
+        }
+        let query = "SELECT name, age_max, bytes_max, subject, protected FROM topics";
+        let mut statement = self.database.prepare(query).doing("read topics")?;
+        let topics = statement
+            .query_map([], |row| {
+                let topic: String = row.get(0)?;
+                let columns: Option<String> = row.get(4)?;
+                Ok((
+                    Keeping { topic: topic.clone(), age_max_ns: row.get(1)?, bytes_max: row.get(2)? },
+                    Protection { topic, subject: row.get(3)?, columns: vec![] },
+                    columns,
+                ))
+            })
+            .doing("read topics")?;
+        for topic in topics {
+            let (kept, mut protected, columns) = topic.doing("read topics")?;
+            protected.columns = columns.as_deref().map(saved::names_of).transpose()?.unwrap_or_default();
+            let nothing = (
+                Keeping { topic: kept.topic.clone(), ..Keeping::default() },
+                Protection { topic: kept.topic.clone(), ..Protection::default() },
+            );
+            if self.kept.get(&kept.topic).unwrap_or(&nothing.0) != &kept
+                || self.protected.get(&kept.topic).unwrap_or(&nothing.1) != &protected
+            {
+                return corrupt(format!(
+                    "what is kept of topic `{}`, or kept secret, is not what was said",
+                    kept.topic
+                ));
+            }
+        }
+        let query = "SELECT count(*) FROM subjects WHERE secret IS NULL";
+        let erased: i64 =
+            self.database.query_row(query, [], |row| row.get(0)).doing("read keys of subjects")?;
+        if erased != self.erased {
+            return corrupt(format!("{erased} keys of subjects are gone, and {} were erased", self.erased));
+        }
         Ok(())
     }
 
@@ -336,6 +470,7 @@ impl<'a> Checked<'a> {
                 ));
             }
         }
+        self.settings()?;
         for (number, segment) in &self.segments {
             if self.rows_in.get(number) != Some(&segment.events) {
                 let reason = format!("`{}` has other rows than the batches that are in it", segment.file);
