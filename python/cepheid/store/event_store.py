@@ -23,6 +23,7 @@ from cepheid.store.keeping import StoreKeeping
 from cepheid.store.position import Position
 from cepheid.store.reading import StoreReading
 from cepheid.store.replay import Replay, replayed_topics, run, steps
+from cepheid.store.sourcing import StoreSourcing
 from cepheid.store.subscription import Subscription
 from cepheid.store.transaction import Transaction
 
@@ -36,7 +37,7 @@ __all__ = ["EventStore"]
 
 
 @final
-class EventStore(StoreReading, StoreKeeping, StoreAuditing):
+class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
     """A durable log of events: what happened, in order, for as long as it is to be kept.
 
     It is one SQLite file, beside which a folder holds what has been archived as Parquet. Events are appended in batches
@@ -68,7 +69,7 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
         ['order.created', 'order.paid']
     """
 
-    __slots__ = ("_appended", "_clock", "_columns", "_folder", "_native", "_view", "path")
+    __slots__ = ("_appended", "_clock", "_columns", "_folder", "_inline", "_native", "_states", "_view", "path")
 
     #: The store's file.
     path: Path
@@ -105,6 +106,8 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
         self._view = StoreView(self.path)
         self._columns = TopicColumns(self._known_columns)
         self._appended = threading.Condition()
+        self._states = threading.RLock()
+        self._inline = None
 
     # Writing.
 
@@ -153,6 +156,16 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
             0 1
         """
         checked_name(topic, "topic")
+        if self._inline is not None:
+            with self.transaction() as changes:
+                changes.append(
+                    topic,
+                    batch,
+                    stream=stream,
+                    expected_version=_version(expected_version),
+                    idempotency_key=idempotency_key,
+                )
+            return changes.positions[0]
         native = self._log("append to it")
         table = self._columns.table(batch, topic)
         try:
@@ -376,6 +389,13 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
         return f"EventStore({str(self.path)!r})"
 
     # What its parts ask of it.
+
+    def _store(self) -> EventStore:
+        return self
+
+    def _commit(self, changes: list[tuple[Any, ...]]) -> list[tuple[int, int, int, int | None, bool]]:
+        native = self._log("change it")
+        return native.commit(changes) if self._inline is None else self._inline.commit(native, changes)
 
     def _known_columns(self, topic: str) -> pa.Schema | None:
         try:
