@@ -1,4 +1,4 @@
-"""Aggregates: states of streams, as they are and as they were, commands that compete, and snapshots that change nothing."""
+"""Aggregates: states of streams as they are and as they were, commands that compete, snapshots that change nothing."""
 
 from __future__ import annotations
 

@@ -114,6 +114,7 @@ def test_a_crash_between_folding_and_saving_folds_nothing_twice(tmp_path, monkey
     class Crash(BaseException):
         pass
 
+    replace = cep.Projection._replace
     for crashes in range(1, 6):
         before = [crashes]
 
@@ -123,7 +124,6 @@ def test_a_crash_between_folding_and_saving_folds_nothing_twice(tmp_path, monkey
                 raise Crash
             return replace(self, store, saved, data)
 
-        replace = cep.Projection._replace
         with monkeypatch.context() as patch, cep.EventStore(path) as store:
             patch.setattr(cep.Projection, "_replace", crash)
             with pytest.raises(Crash):
