@@ -134,8 +134,8 @@ class ProcessManager:
             ProcessorError: A function, or a command, raised, or gave what cannot be appended (code
                 ``reaction-failed``). Nothing of the batch is committed.
             VersionConflictError: Others keep appending to a stream that a command is for.
-            StoreError: The saved state is of other rules (code ``snapshot-rules``), or events that it has not read are
-                kept no longer (code ``events-removed``).
+            StoreError: The saved state is of other rules (code ``snapshot-rules``), events that it has not read are
+                kept no longer (code ``events-removed``), or other threads run it too (code ``process-busy``).
             CepheidError: Whatever `Engine.push` raises.
 
         Example:
@@ -280,7 +280,7 @@ class ProcessManager:
             return sum(made.events for made in positions if not made.repeated)
         raise StoreError(
             f"{self._whose} is run by others at the same time, who are always faster: have one of them run it",
-            code="store-locked",
+            code="process-busy",
         )
 
     def _pushed(
