@@ -251,6 +251,8 @@ def test_what_is_no_reaction_is_refused(store):
         with pytest.raises(cep.ProcessorError):
             made.catch_up(store)
     assert store.end == 1
+    with pytest.raises(cep.StoreError, match="which topic"):
+        cep.ProcessManager("m", event("any").named("any"))
     for options in ({"ids": True}, {"nothing": 1}):
         with pytest.raises(TypeError):
             cep.ProcessManager("m", event("any", topic="txn").named("any"), **options)

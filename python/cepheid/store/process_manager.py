@@ -12,7 +12,6 @@ from cepheid.derived import Derived
 from cepheid.errors import ProcessorError, StoreError, VersionConflictError
 from cepheid.options import checked_count
 from cepheid.store.command import Command
-from cepheid.store.handle import checked_topics
 from cepheid.store.handlers import Handlers
 from cepheid.store.reactions import Reactions
 from cepheid.store.rows import OWN_COLUMNS, read_runs, saved_name
@@ -58,6 +57,7 @@ class ProcessManager:
 
     Raises:
         TypeError: An argument is of the wrong type, or no option of an engine that can be said here.
+        StoreError: A rule names no topic (code ``store-option``).
 
     Example:
         >>> import cepheid as cep
@@ -97,7 +97,13 @@ class ProcessManager:
         self._handlers = Handlers()
         self._kept = None
         # What is wrong with the rules, or an option, is said now.
-        self._new_engine("ts" if event_time is None else event_time)
+        reads = self._new_engine("ts" if event_time is None else event_time)._native.reads()
+        if None in reads:
+            raise StoreError(
+                f"a rule of {self._whose} reads whatever it is given, what the manager appends among it: say which topic "
+                "it reads, event(..., topic=...)",
+                code="store-option",
+            )
 
     def on(self, *topics: str) -> Callable[[_Function], _Function]:
         """Has a function react to the derived events of topics.
@@ -305,16 +311,9 @@ class ProcessManager:
         """The topics that the rules read, and that there are."""
         known = store.info().topics
         reads = engine._native.reads()
-        if None in reads and len(known) > 1:
-            raise StoreError(
-                f"a rule of {self._whose} reads whatever it is given, and the store has several topics: say which it "
-                "reads, event(..., topic=...)",
-                code="unknown-in-store",
-                known=list(known),
-            )
-        names = list(known) if None in reads else [name for name in reads if name in known]
+        names = [name for name in reads if name is not None and name in known]
         counted = {source.topic: source.rows for source in engine.stats().sources}
-        for name in checked_topics([name for name in names if name is not None]):
+        for name in names:
             # Of a topic that it has not read yet nobody knows where it was to begin.
             if name in counted and known[name].removed > counted[name] > 0:
                 raise StoreError(
@@ -322,7 +321,7 @@ class ProcessManager:
                     f"{counted[name]} to {known[name].removed - 1})",
                     code="events-removed",
                 )
-        return [name for name in names if name is not None]
+        return names
 
     def _react(self, reactions: Reactions, topic: str, event: Mapping[str, Any]) -> None:
         function = self._handlers.of(topic)

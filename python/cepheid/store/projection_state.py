@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from cepheid.errors import FoldError, StoreError
-from cepheid.store.rows import OWN_COLUMNS, Run, joined, read_runs, topic_fits
+from cepheid.store.rows import OWN_COLUMNS, Run, Runs, joined, read_runs, stretches, topic_fits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Folding", "ProjectionState"]
 
 _FORMAT = 1
+
+# What functions are shown of the store's own columns: what is known of events that are about to be appended too.
+_SHOWN = ("_position", "_topic", "_stream", "_version")
 
 
 @dataclass(slots=True)
@@ -98,13 +101,15 @@ class Folding:
             if topic.removed > to.rows.get(name, 0) and self.concerns(name):
                 self._miss(name, to, topic.removed)
         found = read_runs(store, self.handlers, from_=to.position, limit=limit, topics=topics)
-        for name, rows in found.runs:
-            first = rows["_row"][0].as_py()
+        for name, first, last in found.row_numbers():
             if first > to.rows.get(name, 0):
                 # Removed since the topics were looked at.
                 self._miss(name, to, first)
-            to.rows[name] = rows["_row"][-1].as_py() + 1
-        self.fold(to, found.runs, topics)
+            to.rows[name] = last + 1
+        if found.table is None or any(self._changes(name, topics) for name in topics):
+            self.fold(to, found.runs, topics)
+        else:
+            self._fold_table(to, found)
         to.position = found.position
         return found.events
 
@@ -121,6 +126,26 @@ class Folding:
             )
         to.rows[topic] = kept_from
 
+    def _changes(self, topic: str, topics: Mapping[str, TopicInfo]) -> bool:
+        """Whether rows of a topic are handed on otherwise than they are read."""
+        lifted = self.upcasters is not None and self.upcasters.concerns(topic)
+        return self.concerns(topic) and (lifted or (not self.keep_secrets and bool(topics[topic].protected)))
+
+    def _fold_table(self, to: ProjectionState, found: Runs) -> None:
+        """As `fold`, of what is one table anyway: to cut it where topics change, and join it again, takes longer."""
+        import pyarrow as pa
+
+        table = found.table
+        assert table is not None
+        topics = table["_topic"].to_pylist()
+        functions = {topic: self.handlers.of(topic) for topic in set(topics)}
+        numbers = {function: number for number, function in enumerate(set(functions.values()))}
+        labels = pa.chunked_array([pa.array([numbers[functions[topic]] for topic in topics], pa.int64())])
+        for start, stop in stretches(labels):
+            names = {name for topic in set(topics[start:stop]) for name in found.columns_of(topic)}
+            shown = [*_SHOWN, *(name for name in table.column_names if name in names)]
+            self._apply(to, functions[topics[start]], table.select(shown).slice(start, stop - start))
+
     def fold(self, to: ProjectionState, runs: list[Run], topics: Mapping[str, TopicInfo]) -> None:
         """Gives runs of rows to their functions: those next to each other of one function in one table."""
         if not self.keep_secrets:
@@ -128,21 +153,24 @@ class Folding:
         if self.upcasters is not None:
             runs = self.upcasters.lift(runs)
         for function, group in groupby(runs, lambda run: self.handlers.of(run.topic)):
-            if function is None:
-                continue
-            events = _shown(group)
-            first, position = events["_topic"][0].as_py(), events["_position"][0].as_py()
-            where = f"{events.num_rows} events from position {position} on (`{first}`)"
-            try:
-                state = function(to.state, events)
-            except Exception as error:
-                problem = f"{where}: {self.owner} raised {type(error).__name__}: {error}"
-                raise FoldError(problem, topic=first, position=position) from error
-            if state is None and to.state is not None:
-                problem = f"{where}: the function of {self.owner} gave None; it has to return the state"
-                raise FoldError(problem, topic=first, position=position)
-            to.state = state
-            to.events += events.num_rows
+            if function is not None:
+                self._apply(to, function, _shown(group))
+
+    def _apply(self, to: ProjectionState, function: Callable[..., Any] | None, events: pa.Table) -> None:
+        if function is None:
+            return
+        first, position = events["_topic"][0].as_py(), events["_position"][0].as_py()
+        where = f"{events.num_rows} events from position {position} on (`{first}`)"
+        try:
+            state = function(to.state, events)
+        except Exception as error:
+            problem = f"{where}: {self.owner} raised {type(error).__name__}: {error}"
+            raise FoldError(problem, topic=first, position=position) from error
+        if state is None and to.state is not None:
+            problem = f"{where}: the function of {self.owner} gave None; it has to return the state"
+            raise FoldError(problem, topic=first, position=position)
+        to.state = state
+        to.events += events.num_rows
 
 
 def _masked(run: Run, topics: Mapping[str, TopicInfo]) -> Run:

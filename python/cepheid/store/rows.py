@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cepheid.errors import SchemaError
@@ -14,7 +15,18 @@ if TYPE_CHECKING:
 
     from cepheid.store.event_store import EventStore
 
-__all__ = ["OWN_COLUMNS", "Run", "Runs", "joined", "python_rows", "read_runs", "saved_name", "times_ns", "topic_fits"]
+__all__ = [
+    "OWN_COLUMNS",
+    "Run",
+    "Runs",
+    "joined",
+    "python_rows",
+    "read_runs",
+    "saved_name",
+    "stretches",
+    "times_ns",
+    "topic_fits",
+]
 
 # The store's own columns of a run, which stand in front of the topic's.
 OWN_COLUMNS = ("_position", "_row", "_stream", "_version", "_recorded")
@@ -38,21 +50,53 @@ class Run(NamedTuple):
     rows: pa.Table
 
 
-class Runs(NamedTuple):
-    """What was read.
+class Runs:
+    """What was read."""
 
-    Attributes:
-        runs: The runs, in the order of positions.
-        position: The position after all that was looked at: where to read on.
-    """
+    __slots__ = ("_columns", "_runs", "position", "table")
 
-    runs: list[Run]
+    #: The position after all that was looked at: where to read on.
     position: int
+    #: The rows in one table with all their columns, ``_topic`` among them; None: their types do not meet.
+    table: pa.Table | None
+
+    def __init__(
+        self, runs: list[Run] | None, position: int, table: pa.Table | None = None, columns: Any = None
+    ) -> None:
+        self._runs = runs
+        self._columns = columns
+        self.position = position
+        self.table = table
+
+    @property
+    def runs(self) -> list[Run]:
+        """The rows as runs of one topic each, in the order of positions."""
+        if self._runs is None:
+            assert self.table is not None
+            self._runs = _cut(self.table, self._columns)
+        return self._runs
 
     @property
     def events(self) -> int:
-        """How many rows they have."""
-        return sum(run.rows.num_rows for run in self.runs)
+        """How many rows there are."""
+        return sum(run.rows.num_rows for run in self.runs) if self.table is None else int(self.table.num_rows)
+
+    def columns_of(self, topic: str) -> list[str]:
+        """The columns of a topic's own that are among those of the table."""
+        own: list[str] = self._columns(topic)
+        return own
+
+    def row_numbers(self) -> Iterator[tuple[str, int, int]]:
+        """Topics, and the numbers of the first and the last of their rows here."""
+        import pyarrow.compute as pc
+
+        if self.table is None:
+            for topic, rows in self.runs:
+                yield topic, rows["_row"][0].as_py(), rows["_row"][-1].as_py()
+            return
+        for topic in pc.unique(self.table["_topic"]).to_pylist():
+            rows = self.table["_row"].filter(pc.equal(self.table["_topic"], topic))
+            yield topic, rows[0].as_py(), rows[-1].as_py()
 
 
 def read_runs(
@@ -93,26 +137,36 @@ def read_runs(
         return _one_by_one(store, names, stream, from_, end, limit)
     events = found.to_arrow()
     full = limit is not None and events.num_rows >= limit
-    return Runs(_cut(store, events), events["_position"][-1].as_py() + 1 if full else end)
+    position = events["_position"][-1].as_py() + 1 if full else end
+
+    @functools.cache
+    def columns(topic: str) -> list[str]:
+        own = set(store.read(topic).schema.names)
+        return [name for name in events.column_names if name in own]
+
+    return Runs(None, position, events, columns)
 
 
-def _cut(store: EventStore, events: pa.Table) -> list[Run]:
-    """Events of many topics as runs, each in the columns of its own topic."""
+def stretches(labels: pa.ChunkedArray) -> list[tuple[int, int]]:
+    """Where rows next to each other have one label: from which row, and before which."""
     import pyarrow.compute as pc
 
-    if not events.num_rows:
+    if not len(labels):
         return []
-    topics = events.column("_topic").combine_chunks()
-    changes = pc.not_equal(topics.slice(1), topics.slice(0, len(topics) - 1)).to_numpy(zero_copy_only=False)
-    starts = [0, *(changes.nonzero()[0] + 1).tolist(), len(topics)]
-    columns: dict[str, list[str]] = {}
+    plain = labels.combine_chunks()
+    changes = pc.not_equal(plain.slice(1), plain.slice(0, len(plain) - 1)).to_numpy(zero_copy_only=False)
+    return list(itertools.pairwise([0, *(changes.nonzero()[0] + 1).tolist(), len(plain)]))
+
+
+def _cut(events: pa.Table, columns: Callable[[str], list[str]]) -> list[Run]:
+    """Events of many topics as runs, each in the columns of its own topic."""
+    tables: dict[str, pa.Table] = {}
     runs = []
-    for start, stop in itertools.pairwise(starts):
-        topic = topics[start].as_py()
-        if topic not in columns:
-            known = set(store.read(topic).schema.names)
-            columns[topic] = [*OWN_COLUMNS, *(name for name in events.column_names if name in known)]
-        runs.append(Run(topic, events.select(columns[topic]).slice(start, stop - start)))
+    for start, stop in stretches(events["_topic"]):
+        topic = events["_topic"][start].as_py()
+        if topic not in tables:
+            tables[topic] = events.select([*OWN_COLUMNS, *columns(topic)])
+        runs.append(Run(topic, tables[topic].slice(start, stop - start)))
     return runs
 
 

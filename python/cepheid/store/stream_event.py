@@ -60,7 +60,19 @@ class StreamEvent(Mapping[str, Any]):
 
     @property
     def time(self) -> dt.datetime:
-        """When it happened, in UTC; what is finer than a microsecond is cut off."""
+        """When it happened, in UTC; what is finer than a microsecond is cut off.
+
+        Example:
+            >>> import cepheid as cep
+            >>> years = cep.Aggregate("order", initial=list)
+            >>> @years.on("order.*")
+            ... def seen(state, event):
+            ...     return [*state, event.time.year]
+            >>> with cep.EventStore() as store:
+            ...     position = store.append("order.created", [{"ts": 0}], stream="order-7")
+            ...     years.load(store, 7).state
+            [1970]
+        """
         moment = datetime_of(self.time_ns)
         assert moment is not None
         return moment
