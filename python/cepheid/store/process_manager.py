@@ -100,8 +100,8 @@ class ProcessManager:
         reads = self._new_engine("ts" if event_time is None else event_time)._native.reads()
         if None in reads:
             raise StoreError(
-                f"a rule of {self._whose} reads whatever it is given, what the manager appends among it: say which topic "
-                "it reads, event(..., topic=...)",
+                f"a rule of {self._whose} reads whatever it is given, what the manager appends among it: say which "
+                "topic it reads, event(..., topic=...)",
                 code="store-option",
             )
 
