@@ -1,6 +1,7 @@
 """The compiled half of cepheid."""
 
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol, final, type_check_only
 
 if TYPE_CHECKING:
@@ -13,20 +14,26 @@ __all__ = [
     "ArrowBatch",
     "CompactMatches",
     "Engine",
+    "EventLog",
     "MatchTable",
     "Pattern",
     "Processor",
     "Pusher",
     "Query",
+    "StoreView",
+    "StoredEvents",
+    "StoredReader",
     "UserAggregate",
     "Window",
     "__version__",
     "check_expression",
     "column_places",
+    "concat_matches",
     "frequent_sequences",
     "numbered_rows",
     "parse_expression",
     "parse_measure",
+    "public_key",
     "unparse_expression",
 ]
 
@@ -152,6 +159,20 @@ class Engine:
         Raises:
             StoreError: It is no snapshot, or not of these rules.
         """
+
+    def skip(self, topic: str, rows: int) -> None:
+        """Passes over rows of a topic: those after them are numbered as if they had been pushed."""
+
+    def relevant(self, topic: str) -> str | None:
+        """What holds of the rows of a topic that can matter, as JSON; None: any can."""
+
+    def pass_over(
+        self, topic: str, rows: int, times: tuple[int, int], now_ns: int | None
+    ) -> list[tuple[str, MatchTable]] | None:
+        """Passes over rows that cannot matter, from the first time to the last; None: they have to be pushed."""
+
+    def reads(self) -> list[str | None]:
+        """Which topics its rules read from outside; None among them: any."""
 
     def push(self, data: object, topic: str | None, now_ns: int | None) -> list[tuple[str, MatchTable]]:
         """Takes rows of a topic, and gives the events that they, and the passing of time, derive.
@@ -387,6 +408,176 @@ class Anomaly:
         """
 
 @final
+class EventLog:
+    """The writer of a store; `cepheid.EventStore` keeps one. Times are in nanoseconds since 1970."""
+
+    def __new__(cls, path: str | PathLike[str], *, event_time: str | None, author: str) -> EventLog:
+        """Opens a store to be written; makes it if there is none.
+
+        Raises:
+            StoreError: Somebody else writes to it, or it is none.
+        """
+
+    def set_time(self, time_ns: int) -> None:
+        """Has the time be one until it is said anew."""
+
+    def event_time(self) -> str:
+        """The column of the event time."""
+
+    def append(
+        self,
+        topic: str,
+        rows: object,
+        *,
+        stream: str | None,
+        expected_version: int | None,
+        idempotency_key: str | None,
+    ) -> tuple[int, int, int, int | None, bool]:
+        """Appends rows to a topic.
+
+        Returns:
+            The position of the first, how many, its number in the topic, the stream's version, whether repeated.
+
+        Raises:
+            CepheidError: See `cepheid.EventStore.append`.
+        """
+
+    def commit(self, changes: Sequence[tuple[Any, ...]]) -> list[tuple[int, int, int, int | None, bool]]:
+        """Makes changes together, or none of them; gives what `append` gives of each append."""
+
+    def seal(self, topics: Sequence[str], events_min: int) -> tuple[int, int, int]:
+        """Archives the journal; gives files, events and bytes."""
+
+    def compact(self, topics: Sequence[str]) -> tuple[int, int, int]:
+        """Puts small segments together; gives files, events and bytes."""
+
+    def keep(self, topic: str, age_max: int | None, bytes_max: int | None) -> None:
+        """Says how long, and how much, of a topic is kept."""
+
+    def retain(self, topics: Sequence[str]) -> tuple[int, int]:
+        """Removes what is kept no longer; gives events and bytes."""
+
+    def protect(self, topic: str, subject: str, columns: Sequence[str]) -> None:
+        """Has columns kept secret from now on."""
+
+    def erase(self, subject: str) -> int:
+        """Erases what is protected of a subject; gives how many keys there were."""
+
+    def sign(self, secret: bytes) -> tuple[int, str]:
+        """Signs the chain as it is now; gives the entry that it is after, and the public key."""
+
+    def close(self) -> None:
+        """Ends it, once the calls of other threads have."""
+
+@final
+class StoreView:
+    """Looks at a store."""
+
+    def __new__(cls, path: str | PathLike[str]) -> StoreView: ...
+    def read(
+        self,
+        topics: Sequence[str],
+        *,
+        stream: str | None,
+        positions: tuple[int | None, int | None],
+        rows: tuple[int | None, int | None],
+        times: tuple[int | None, int | None],
+        condition: str | None,
+        columns: Sequence[str] | None,
+        metadata: bool,
+        limit: int | None,
+    ) -> StoredEvents:
+        """What events are asked for. A condition is an expression as JSON; bounds are half open.
+
+        Raises:
+            CepheidError: See `cepheid.EventStore.read`.
+        """
+
+    def value(self, kind: str, name: str) -> bytes | None:
+        """The value that is saved under a name."""
+
+    def names(self, kind: str) -> list[str]:
+        """Names of a kind under which something is saved."""
+
+    def waiting(self, queue: str, limit: int) -> list[tuple[str, bytes]]:
+        """What waits in a queue."""
+
+    def stream_version(self, stream: str) -> int:
+        """How many events a stream has."""
+
+    def streams(self, prefix: str) -> list[tuple[str, int]]:
+        """Streams whose names begin with a text, and their versions."""
+
+    def next_position(self) -> int:
+        """The position of the next event."""
+
+    def history(self) -> list[tuple[int, str, int, str, str]]:
+        """Changes that are no appends: entry, kind, when, who, what."""
+
+    def authors(self) -> list[tuple[str, str, int, int, int, int]]:
+        """Who has appended what: who, topic, batches, events, when first, when last."""
+
+    def info(
+        self,
+    ) -> tuple[
+        int,
+        int,
+        int,
+        str,
+        bytes,
+        list[
+            tuple[
+                tuple[str, int, int, int, int, int, int],
+                tuple[int, int] | None,
+                tuple[int | None, int | None],
+                tuple[str, list[str]] | None,
+            ]
+        ],
+    ]:
+        """Events, entries, bytes of the database, the column of the event time, the chain's last hash, and topics."""
+
+    def verify(
+        self, key: str | None
+    ) -> tuple[int, int, int, int, list[tuple[int, str]], tuple[int | None, int | None, str] | None]:
+        """Verifies the store: entries, events, removed, segments, signatures, and the first fault."""
+
+    def close(self) -> None:
+        """Ends it."""
+
+@final
+class StoredEvents:
+    """Events that are asked for, read when they are wanted; `cepheid.StoredEvents` keeps one."""
+
+    def __arrow_c_schema__(self) -> object: ...
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+    def reader(self, mattering: Sequence[tuple[str, str]]) -> StoredReader:
+        """Reads them.
+
+        Args:
+            mattering: By topic what holds of the rows that matter, as JSON; others are passed over where all of a batch
+                or a page are.
+        """
+
+    def end(self) -> int | None:
+        """The position before which they are."""
+
+@final
+class StoredReader:
+    """Reads events batch by batch."""
+
+    def next_batch(self) -> ArrowBatch | None:
+        """The next rows, of all topics in one schema; None: those were all."""
+
+    def next_rows(
+        self,
+    ) -> tuple[str, ArrowBatch | None, tuple[tuple[int, int, int], tuple[int, int]] | None] | None:
+        """The next rows of one topic, the store's columns in front, or what is known of those that do not matter.
+
+        Returns:
+            The topic, and rows, or position, row, how many, and the first and the last time. None: those were all.
+        """
+
+@final
 class UserAggregate:
     """A monoid written in Python; `cepheid.UserAggregate` keeps one."""
 
@@ -552,3 +743,9 @@ def unparse_expression(json: str) -> str:
     Raises:
         PatternError: It is no expression.
     """
+
+def concat_matches(tables: Sequence[MatchTable]) -> MatchTable:
+    """Derived events of one topic, call after call, as one table: matches are numbered on."""
+
+def public_key(secret: bytes) -> bytes:
+    """The public key of a secret one, of Ed25519."""

@@ -50,6 +50,11 @@ class StreamInput:
         }
         self._derived[rule.name] = rule._derived_topics(rule.name)
 
+    @property
+    def has_predicates(self) -> bool:
+        """Whether some rule asks functions of Python."""
+        return any(self._predicates.values())
+
     def remove_rule(self, name: str) -> None:
         """Has them computed no more."""
         self._predicates.pop(name, None)

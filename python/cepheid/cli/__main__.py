@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from cepheid import __version__
-from cepheid.cli import check, explain, run
+from cepheid.cli import check, explain, run, store
 from cepheid.cli.failure import CommandError
 from cepheid.errors import CepheidError
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="cepheid", description="Find row patterns in tables with SQL MATCH_RECOGNIZE."
+        prog="cepheid", description="Find row patterns in tables with SQL MATCH_RECOGNIZE; look at event stores."
     )
     parser.add_argument("--version", action="version", version=f"cepheid {__version__}")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
@@ -58,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
         query.add_argument("-c", "--command", metavar="SQL", help="the query itself")
         module.add_arguments(verb)
         verb.set_defaults(verb=module.main)
+    summary = (store.__doc__ or "").splitlines()[0]
+    store.add_arguments(verbs.add_parser("store", help=summary, description=summary))
     return parser
 
 

@@ -23,6 +23,7 @@ from cepheid.store.keeping import StoreKeeping
 from cepheid.store.position import Position
 from cepheid.store.reading import StoreReading
 from cepheid.store.replay import Replay, replayed_topics, run, steps
+from cepheid.store.sealing import BackgroundSealing
 from cepheid.store.sourcing import StoreSourcing
 from cepheid.store.subscription import Subscription
 from cepheid.store.transaction import Transaction
@@ -53,6 +54,8 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
             with; ``ts``, if it is made now.
         read_only: Whether it is only read; then another handle may write.
         author: Who appends, as the chain of hashes has it. None: the user.
+        seal_after: How many events of a topic may be in the journal before they are archived in the background.
+            None: they are archived by hand.
         clock: What events are recorded by when: a function that gives a datetime. None: the system's clock. Should it
             step back, the time of recording stands still.
 
@@ -69,7 +72,18 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
         ['order.created', 'order.paid']
     """
 
-    __slots__ = ("_appended", "_clock", "_columns", "_folder", "_inline", "_native", "_states", "_view", "path")
+    __slots__ = (
+        "_appended",
+        "_clock",
+        "_columns",
+        "_folder",
+        "_inline",
+        "_native",
+        "_sealing",
+        "_states",
+        "_view",
+        "path",
+    )
 
     #: The store's file.
     path: Path
@@ -79,6 +93,7 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
     _clock: Callable[[], dt.datetime] | None
     _columns: TopicColumns
     _folder: tempfile.TemporaryDirectory[str] | None
+    _sealing: BackgroundSealing | None
     # Wakes whoever waits for events.
     _appended: threading.Condition
 
@@ -89,12 +104,15 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
         event_time: str | None = None,
         read_only: bool = False,
         author: str | None = None,
+        seal_after: int | None = None,
         clock: Callable[[], dt.datetime] | None = None,
     ) -> None:
         if clock is not None and not callable(clock):
             raise TypeError(f"clock is a function that returns a datetime, not {type(clock).__name__}")
+        after = None if seal_after is None else checked_count(seal_after, "seal_after")
         self._clock = clock
         self._folder = None
+        self._sealing = None
         if path is None:
             self._folder = tempfile.TemporaryDirectory(prefix="cepheid-", ignore_cleanup_errors=True)
             path = Path(self._folder.name) / "events.db"
@@ -106,6 +124,11 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
         self._view = StoreView(self.path)
         self._columns = TopicColumns(self._known_columns)
         self._appended = threading.Condition()
+        native = self._native
+        if after is not None and native is not None:
+            kept = self.info().topics.values()
+            journal = {topic.name: topic.events - topic.removed - topic.archived for topic in kept}
+            self._sealing = BackgroundSealing(lambda topic: native.seal([topic], 1), after, journal)
         self._states = threading.RLock()
         self._inline = None
 
@@ -179,8 +202,9 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
         except BaseException:
             self._columns.forget()
             raise
-        self._announce()
-        return Position(topic, *made)
+        position = Position(topic, *made)
+        self._announce((position,))
+        return position
 
     def transaction(self) -> Transaction:
         """Changes that are made together, or not at all.
@@ -341,21 +365,17 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
     ) -> Any:
         from cepheid.store.pacing import checked_speed, shown
 
-        times = {"since": from_ if isinstance(from_, dt.datetime) else None}
-        times["until"] = to if isinstance(to, dt.datetime) else None
+        since = from_ if isinstance(from_, dt.datetime) else None
+        until = to if isinstance(to, dt.datetime) else None
+        names = replayed_topics(self, engine, topics)
         found = self.read(
-            replayed_topics(self, engine, topics),
-            from_=None if times["since"] is not None else from_,
-            to=None if times["until"] is not None else to,
-            **times,
+            names,
+            from_=from_ if since is None else None,
+            to=to if until is None else None,
+            since=since,
+            until=until,
         )
-        made = steps(
-            engine,
-            found._native.reader(),
-            rows_max=rows_max,
-            speed=checked_speed(speed),
-            event_time=engine._native.event_time(),
-        )
+        made = steps(engine, self, found, names, rows_max=rows_max, speed=checked_speed(speed))
         return shown(made, self.end) if checked_flag(progress, "progress") else made
 
     # Its end.
@@ -368,6 +388,9 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
             >>> store = cep.EventStore()
             >>> store.close()
         """
+        if self._sealing is not None:
+            self._sealing.close()
+            self._sealing = None
         self._view.close()
         if self._native is not None:
             # The last: it removes the log beside the file, all of which is then in the file itself.
@@ -404,12 +427,18 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
             # It has had no event yet.
             return None
 
+    def _event_time(self) -> str:
+        return self.info().event_time
+
     def _forget_columns(self) -> None:
         self._columns.forget()
 
-    def _announce(self) -> None:
+    def _announce(self, positions: Iterable[Position]) -> None:
         with self._appended:
             self._appended.notify_all()
+        if self._sealing is not None:
+            for position in positions:
+                self._sealing.appended(position.topic, 0 if position.repeated else position.events)
 
     def _wait_for_appends(self, end: int, seconds: float) -> None:
         with self._appended:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from typing import TYPE_CHECKING, Any, final
 
 from cepheid.result import not_installed, numpy_column
 
@@ -37,7 +37,7 @@ class StoredEvents:
 
     _native: NativeEvents
 
-    def __init__(self) -> NoReturn:
+    def __init__(self) -> None:
         raise TypeError("events of a store are what EventStore.read() returns")
 
     @classmethod
@@ -87,7 +87,7 @@ class StoredEvents:
         """
         import pyarrow as pa
 
-        reader = self._native.reader()
+        reader = self._native.reader([])
         while (batch := reader.next_batch()) is not None:
             yield from pa.table(batch).to_batches()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cepheid.building import checked_name
 from cepheid.clauses import column_name
@@ -16,6 +16,9 @@ from cepheid.rule_data import row_condition
 from cepheid.store.events import StoredEvents
 from cepheid.store.handle import StoreHandle, checked_topics, optional_name
 from cepheid.store.verification import StoreInfo, TopicInfo
+
+if TYPE_CHECKING:
+    from cepheid._native import StoredEvents as NativeEvents
 
 __all__ = ["StoreReading"]
 
@@ -125,18 +128,7 @@ class StoreReading(StoreHandle):
         topic, _, row = id.rpartition("#")
         known = self.info().topics
         if topic in known and row.isdecimal() and "id" not in self.read(topic).schema.names:
-            found = self._view.read(
-                [topic],
-                stream=None,
-                positions=(None, None),
-                rows=(int(row), int(row) + 1),
-                times=(None, None),
-                condition=None,
-                columns=None,
-                metadata=False,
-                limit=1,
-            )
-            return next(iter(StoredEvents._of(found)), None)
+            return next(iter(StoredEvents._of(self._rows_of(topic, int(row), int(row) + 1))), None)
         with_ids = [name for name in known if "id" in self.read(name).schema.names]
         for name in with_ids:
             for event in self.read(name, where=_equals_text("id", id), limit=1):
@@ -242,18 +234,23 @@ class StoreReading(StoreHandle):
         """
         events, entries, size, event_time, chain, topics = self._view.info()
         by_name = {}
-        for (name, *counts), times, (age, most), protected in topics:
+        for (name, appended, removed, archived, segments, archive, journal), times, (age, most), protected in topics:
             first, last = times or (None, None)
-            subject, secret = protected or (None, ())
+            subject, secret = protected or (None, [])
             by_name[name] = TopicInfo(
                 name,
-                *counts,
-                datetime_of(first),
-                datetime_of(last),
-                None if age is None else dt.timedelta(microseconds=age // 1000),
-                most,
-                subject,
-                tuple(secret),
+                events=appended,
+                removed=removed,
+                archived=archived,
+                segments=segments,
+                archived_bytes=archive,
+                journal_bytes=journal,
+                first_time=datetime_of(first),
+                last_time=datetime_of(last),
+                keep_for=None if age is None else dt.timedelta(microseconds=age // 1000),
+                keep_bytes=most,
+                subject=subject,
+                protected=tuple(secret),
             )
         return StoreInfo(events, entries, bytes(chain).hex(), event_time, size, by_name)
 
@@ -311,6 +308,20 @@ class StoreReading(StoreHandle):
             [('alert-1', b'a large payment')]
         """
         return self._view.waiting(checked_name(queue, "queue"), 2**63 - 1 if limit is None else _limit(limit))
+
+    def _rows_of(self, topic: str, first: int, end: int) -> NativeEvents:
+        """Rows of a topic by their numbers."""
+        return self._view.read(
+            [topic],
+            stream=None,
+            positions=(None, None),
+            rows=(first, end),
+            times=(None, None),
+            condition=None,
+            columns=None,
+            metadata=False,
+            limit=None,
+        )
 
 
 def _position(value: Any, what: str) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from cepheid._native import concat_matches
 from cepheid.derived import Derived
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from cepheid.engine import Engine
     from cepheid.store.event_store import EventStore
+    from cepheid.store.events import StoredEvents
 
 __all__ = ["Replay", "ReplayStep", "merged", "replayed_topics"]
 
@@ -73,7 +74,7 @@ class Replay:
 
     _steps: Iterator[ReplayStep]
 
-    def __init__(self) -> NoReturn:
+    def __init__(self) -> None:
         raise TypeError("a replay in steps is what EventStore.step() returns")
 
     @classmethod
@@ -154,31 +155,91 @@ def replayed_topics(store: EventStore, engine: Engine, topics: str | Iterable[st
 
 def steps(
     engine: Engine,
-    reader: Any,
+    store: EventStore,
+    events: StoredEvents,
+    topics: list[str],
     *,
     rows_max: int | None,
     speed: float | None,
-    event_time: str,
 ) -> Iterator[ReplayStep]:
-    """Pushes what a reader gives to an engine, so many rows at a time, no faster than their times allow."""
-    import pyarrow as pa
-
-    pace = None if speed is None else _Pace(speed)
-    counted = {source.topic: source.rows for source in engine.stats().sources}
+    """Pushes stored events to an engine, so many rows at a time, no faster than their times allow."""
+    pushing = _Pushing(engine, None if speed is None else _Pace(speed, engine._native.event_time()), rows_max)
+    # In steps each event is shown, and what comes in its own time is waited for.
+    mattering = _mattering(engine, store, topics) if rows_max is None and speed is None else []
+    reader = events._native.reader(mattering)
     while (found := reader.next_rows()) is not None:
-        topic, rows = found[0], pa.table(found[1])
-        for piece in _pieces(rows, rows_max):
-            for part in [piece] if pace is None else pace.parts(piece, event_time):
-                first = part.column(_ROW)[0].as_py()
-                before = counted.get(topic, 0)
-                if first > before:
-                    # The engine numbers its rows; these have the numbers that they have in the store.
-                    engine._native.skip(topic, first - before)
-                    before = first
+        topic, rows, passed = found
+        if rows is not None:
+            yield from pushing.rows(topic, rows)
+            continue
+        assert passed is not None
+        (position, first, count), times = passed
+        derived = pushing.pass_over(topic, first, count, times)
+        if derived is not None:
+            if derived:
+                yield ReplayStep(topic, position + count, events.schema.empty_table(), derived)
+            continue
+        # One of them would be late, or dated ahead: what becomes of it is the engine's to say.
+        again = store._rows_of(topic, first, first + count).reader([])
+        while (late := again.next_rows()) is not None:
+            assert late[1] is not None
+            yield from pushing.rows(topic, late[1])
+
+
+class _Pushing:
+    """Rows on their way to an engine, which numbers them as the store does."""
+
+    def __init__(self, engine: Engine, pace: _Pace | None, rows_max: int | None) -> None:
+        self._engine = engine
+        self._pace = pace
+        self._rows_max = rows_max
+        self._counted = {source.topic: source.rows for source in engine.stats().sources}
+
+    def rows(self, topic: str, native: Any) -> Iterator[ReplayStep]:
+        """Pushes rows."""
+        import pyarrow as pa
+
+        for piece in _pieces(pa.table(native), self._rows_max):
+            for part in [piece] if self._pace is None else self._pace.parts(piece):
+                self._number(topic, part.column(_ROW)[0].as_py(), part.num_rows)
                 events = part.select(range(_OWN, part.num_columns))
-                derived = engine.push(events, topic)
-                counted[topic] = before + part.num_rows
-                yield ReplayStep(topic, part.column(_POSITION)[-1].as_py() + 1, events, derived)
+                yield ReplayStep(
+                    topic, part.column(_POSITION)[-1].as_py() + 1, events, self._engine.push(events, topic)
+                )
+
+    def pass_over(self, topic: str, first: int, count: int, times: tuple[int, int]) -> Derived | None:
+        """Lets the clock see rows that do not matter; None: they have to be pushed."""
+        before = self._counted.get(topic, 0)
+        self._number(topic, first, 0)
+        native = self._engine._native
+        outputs = native.pass_over(topic, count, times, self._engine._clock())
+        if outputs is None:
+            return None
+        self._counted[topic] = max(first, before) + count
+        return Derived._of_native(outputs)
+
+    def _number(self, topic: str, first: int, count: int) -> None:
+        before = self._counted.get(topic, 0)
+        if first > before:
+            self._engine._native.skip(topic, first - before)
+            before = first
+        self._counted[topic] = before + count
+
+
+def _mattering(engine: Engine, store: EventStore, topics: list[str]) -> list[tuple[str, str]]:
+    """By topic what holds of the rows that can matter to a rule, where that can be told."""
+    native = engine._native
+    if native.event_time() != store._event_time() or engine._input.has_predicates:
+        # Of another time nothing is known; what a function of Python says of rows is not either.
+        return []
+    found = []
+    for topic in topics:
+        if native.columns(topic) is None and topic in (native.reads() or []):
+            native.declare(store.read(topic).schema.empty_table(), topic)
+        condition = native.relevant(topic)
+        if condition is not None:
+            found.append((topic, condition))
+    return found
 
 
 def _pieces(rows: pa.Table, rows_max: int | None) -> Iterator[pa.Table]:
@@ -198,19 +259,20 @@ def _pieces(rows: pa.Table, rows_max: int | None) -> Iterator[pa.Table]:
 class _Pace:
     """Lets event time pass so many times as fast as that of the clock on the wall."""
 
-    def __init__(self, speed: float) -> None:
+    def __init__(self, speed: float, event_time: str) -> None:
         self._speed = speed
+        self._event_time = event_time
         self._began: tuple[float, int] | None = None
 
-    def parts(self, rows: pa.Table, event_time: str) -> Iterator[pa.Table]:
+    def parts(self, rows: pa.Table) -> Iterator[pa.Table]:
         """Rows as they come due."""
         import numpy as np
         import pyarrow as pa
 
-        if event_time not in rows.column_names:
+        if self._event_time not in rows.column_names:
             yield rows
             return
-        column = rows.column(event_time)
+        column = rows.column(self._event_time)
         if pa.types.is_temporal(column.type):
             column = column.cast(pa.timestamp("ns", getattr(column.type, "tz", None))).cast(pa.int64())
         # A row that comes late is due with those before it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NoReturn, final
+from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +51,7 @@ class Subscription:
     _reader: StoredReader | None
     _reader_end: int
 
-    def __init__(self) -> NoReturn:
+    def __init__(self) -> None:
         raise TypeError("a subscription is what EventStore.subscribe() returns")
 
     @classmethod
@@ -101,7 +101,7 @@ class Subscription:
                     self._reader_end = self.position
                     return None
                 events = self._store.read(**self._query, from_=self.position, metadata=True)  # type: ignore[arg-type]
-                self._reader = events._native.reader()
+                self._reader = events._native.reader([])
                 self._reader_end = events._native.end() or 0
             batch = self._reader.next_batch()
             if batch is not None:

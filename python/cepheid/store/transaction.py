@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from typing import TYPE_CHECKING, Any, final
 
 from cepheid.building import checked_name
 from cepheid.store.handle import optional_name
@@ -45,7 +45,7 @@ class Transaction:
     #: Where its appends are, in their order, once it is committed.
     positions: tuple[Position, ...]
 
-    def __init__(self) -> NoReturn:
+    def __init__(self) -> None:
         raise TypeError("a transaction begins with EventStore.transaction()")
 
     @classmethod
@@ -196,7 +196,7 @@ class Transaction:
         self.positions = tuple(Position(topic, *position) for topic, position in named)
         self._changes, self._appends = [], []
         if made:
-            self._store._announce()
+            self._store._announce(self.positions)
         return self.positions
 
     def __enter__(self) -> Transaction:

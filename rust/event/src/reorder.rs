@@ -323,6 +323,43 @@ impl ReorderBuffer {
         prepared.released
     }
 
+    /// Works out what passing over rows of a topic comes to, which come in the order of their times, the first at `times.0` and
+    /// the last at `times.1`: they are counted, and move the clock. `None`: one of them would be late, or ahead of the guard.
+    ///
+    /// # Errors
+    /// [`EventError::UnknownTopic`]; what Arrow refuses.
+    pub fn prepare_passing(
+        &self,
+        topic: &str,
+        rows: u64,
+        times: (i64, i64),
+        now: Option<i64>,
+    ) -> Result<Option<Prepared>, EventError> {
+        let number = self.source(topic)?;
+        let mut clock = self.clock.clone();
+        let limit = clock.policy.future_limit(now);
+        let (first, last) = times;
+        let both = [first, last];
+        let seen = if rows == 1 { &both[..1] } else { &both };
+        let verdict = judge(&mut clock, number as usize, seen, limit, self.others_wait(number));
+        if !verdict.late.is_empty() || verdict.future > 0 || first > last {
+            return Ok(None);
+        }
+        let mut prepared = self.prepared(clock, None, &self.columns, &[], vec![])?;
+        prepared.pushed = Some(Pushed {
+            topic: number,
+            columns: Arc::clone(&self.columns),
+            time_column: self.topics[number as usize].time_column,
+            rows,
+            late: 0,
+            future: 0,
+            chunks: vec![],
+            first_late: None,
+            topic_name: topic.to_owned(),
+        });
+        Ok(Some(prepared))
+    }
+
     /// Counts rows of a topic that are passed over, so that those after them have the ordinals that they would have had.
     ///
     /// # Errors

@@ -197,6 +197,31 @@ impl Engine {
         self.call(py, |engine| Ok(engine.skip(topic, rows)?))
     }
 
+    /// What holds of the rows of a topic that can matter, as JSON; None: any can.
+    fn relevant(&self, py: Python<'_>, topic: &str) -> PyResult<Option<String>> {
+        self.call(py, |engine| {
+            Ok(engine.relevant(topic).map(|condition| cepheid_ir::expr_to_json(&condition)))
+        })
+    }
+
+    /// Passes over rows that cannot matter, from the first time to the last; None: they have to be pushed.
+    fn pass_over(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        rows: u64,
+        times: (i64, i64),
+        now_ns: Option<i64>,
+    ) -> PyResult<Option<Outputs>> {
+        self.call(py, |engine| {
+            let derived = engine.pass_over(topic, rows, times, now_ns)?;
+            let outputs = |derived: Vec<(String, DerivedTable)>| {
+                derived.into_iter().map(|(topic, derived)| (topic, derived.into())).collect()
+            };
+            Ok(derived.map(outputs))
+        })
+    }
+
     /// Which topics its rules read from outside; None among them: any.
     fn reads(&self, py: Python<'_>) -> PyResult<Vec<Option<String>>> {
         self.call(py, |engine| Ok(engine.reads()))

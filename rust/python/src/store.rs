@@ -286,8 +286,18 @@ impl StoreView {
         self.call(py, |view| Ok((view.path().to_owned(), patterns(&topics)?))).and_then(|(path, topics)| {
             without_gil(py, || {
                 let condition = condition.map_err(NativeError::Pattern)?;
-                let mut query =
-                    Query { topics, stream, positions, rows, times, condition, columns, metadata, limit };
+                let mut query = Query {
+                    topics,
+                    stream,
+                    positions,
+                    rows,
+                    times,
+                    condition,
+                    columns,
+                    metadata,
+                    limit,
+                    mattering: vec![],
+                };
                 let reader = store::Reader::open(&path, &query)?;
                 // It is read later, and perhaps twice: what is appended meanwhile is not part of it.
                 query.positions.1 = Some(query.positions.1.map_or(reader.end(), |to| to.min(reader.end())));
@@ -419,9 +429,18 @@ impl StoredEvents {
         Ok(to_stream_pycapsule(py, Box::new(ArrayIterator::new(arrays, Arc::new(field))), requested_schema)?)
     }
 
-    /// Reads them.
-    fn reader(&self, py: Python<'_>) -> PyResult<StoredReader> {
-        without_gil(py, || Ok(StoredReader(Mutex::new(store::Reader::open(&self.path, &self.query)?))))
+    /// Reads them. `mattering`: by topic what holds of the rows that matter, as JSON; others are passed over where it can be
+    /// told that all of a batch or a page are.
+    fn reader(&self, py: Python<'_>, mattering: Vec<(String, String)>) -> PyResult<StoredReader> {
+        without_gil(py, || {
+            let mut query = self.query.clone();
+            for (topic, condition) in mattering {
+                query
+                    .mattering
+                    .push((topic, cepheid_ir::expr_from_json(&condition).map_err(NativeError::Pattern)?));
+            }
+            Ok(StoredReader(Mutex::new(store::Reader::open(&self.path, &query)?)))
+        })
     }
 
     /// The position before which they are.
@@ -447,6 +466,9 @@ impl RecordBatchReader for Batches {
     }
 }
 
+/// A topic, and rows of it or what is known of rows that are passed over.
+type NextRows = (String, Option<ArrowBatch>, Option<((i64, i64, i64), (i64, i64))>);
+
 /// Reads events batch by batch.
 #[pyclass(frozen, module = "cepheid._native")]
 pub(crate) struct StoredReader(Mutex<store::Reader>);
@@ -461,11 +483,18 @@ impl StoredReader {
         })
     }
 
-    /// The next rows of one topic: its name, and the rows with the store's columns in front; None: those were all.
-    fn next_rows(&self, py: Python<'_>) -> PyResult<Option<(String, ArrowBatch)>> {
+    /// The next rows of one topic: its name, and the rows with the store's columns in front, or, in their place, the first
+    /// position, the first row, how many, and the first and the last time of rows that do not matter. None: those were all.
+    fn next_rows(&self, py: Python<'_>) -> PyResult<Option<NextRows>> {
         without_gil(py, || {
             let mut reader = self.0.lock().map_err(|_| NativeError::Broken)?;
-            Ok(reader.next_rows()?.map(|rows| (rows.topic.to_string(), ArrowBatch(rows.rows))))
+            Ok(reader.next_rows()?.map(|next| match next {
+                store::StoredRows::Read(topic, rows) => (topic.to_string(), Some(ArrowBatch(rows)), None),
+                store::StoredRows::Passed(topic, passed) => {
+                    let place = (passed.first_position, passed.first_row, passed.rows);
+                    (topic.to_string(), None, Some((place, passed.times)))
+                }
+            }))
         })
     }
 }

@@ -2,6 +2,7 @@
 //! appends, so that threads do it side by side.
 
 use arrow_array::RecordBatch;
+use arrow_buffer::ScalarBuffer;
 use arrow_schema::{Schema, SchemaRef};
 use cepheid_event::ipc::to_ipc;
 use cepheid_event::{Table, event_times};
@@ -10,7 +11,7 @@ use crate::body::{self, Hash, hash};
 use crate::conform::METADATA;
 use crate::error::StoreError;
 use crate::protection::{NewKey, Protector};
-use crate::summary::Summary;
+use crate::summary::{Filters, Summary};
 use crate::topic::{check_name, check_topic};
 
 /// Most rows of one batch: so many are compressed, hashed, and read again at a time.
@@ -92,6 +93,7 @@ pub(crate) struct PreparedBody {
     pub(crate) body_hash: Hash,
     pub(crate) summary: Vec<u8>,
     pub(crate) summary_hash: Hash,
+    pub(crate) filters: Filters,
 }
 
 impl Append {
@@ -175,23 +177,29 @@ impl PreparedBody {
     fn new(given: &RecordBatch, kept: &RecordBatch, event_time: &str) -> Result<Self, StoreError> {
         let times = times(given, event_time)?;
         let body = body::encode(kept)?;
-        let summary = Summary::of(kept).encode();
+        let (summary, filters) = Summary::of(kept, times.as_deref());
+        let summary = summary.encode();
         Ok(Self {
             events: given.num_rows() as u64,
-            times,
+            times: times.as_deref().and_then(extremes),
             body_hash: hash(&body),
             body,
             summary_hash: hash(&summary),
             summary,
+            filters,
         })
     }
 }
 
-/// The least event time and the greatest, in nanoseconds; `None`: the rows have none.
-pub(crate) fn times(rows: &RecordBatch, event_time: &str) -> Result<Option<(i64, i64)>, StoreError> {
+/// Event times in nanoseconds; `None`: the rows have none.
+pub(crate) fn times(rows: &RecordBatch, event_time: &str) -> Result<Option<ScalarBuffer<i64>>, StoreError> {
     let Some(column) = rows.column_by_name(event_time) else { return Ok(None) };
-    let times = event_times(event_time, column, 0)?;
-    Ok(times.iter().min().copied().zip(times.iter().max().copied()))
+    Ok(Some(event_times(event_time, column, 0)?))
+}
+
+/// The least and the greatest.
+pub(crate) fn extremes(times: &[i64]) -> Option<(i64, i64)> {
+    times.iter().min().copied().zip(times.iter().max().copied())
 }
 
 fn check_columns(schema: &SchemaRef) -> Result<(), StoreError> {

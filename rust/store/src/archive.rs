@@ -10,15 +10,16 @@ use arrow_array::RecordBatch;
 use rusqlite::params;
 use serde_json::json;
 
-use crate::append::times;
+use crate::append::{extremes, times};
 use crate::body::{Hash, hash};
 use crate::commit::Commit;
 use crate::disk::{self, beside};
 use crate::error::StoreError;
 use crate::log::EventLog;
 use crate::piece::{self, BatchRow, Schemas, SegmentRow, StoredSchema, TopicRow, with_metadata_schema};
+use crate::reader::positions;
 use crate::segment_file::{self, PAGE_ROWS, SegmentWriter, Wanted};
-use crate::summary::Summary;
+use crate::summary::{Filters, Summary};
 use crate::topic::{TopicPattern, folder_name};
 
 /// Most rows of a segment.
@@ -89,9 +90,11 @@ impl Source {
 /// A page as it is written down.
 struct Page {
     first_row: i64,
+    first_position: i64,
     events: i64,
     times: Option<(i64, i64)>,
     summary: Vec<u8>,
+    filters: Filters,
 }
 
 /// A file's hash, its length, and what is known of its pages.
@@ -264,15 +267,18 @@ impl Pages {
     fn close(&mut self, path: &Path, event_time: &str) -> Result<(), StoreError> {
         let Some(first) = self.open.first() else { return Ok(()) };
         let rows = arrow_select::concat::concat_batches(&first.schema(), &self.open)?;
-        let own = rows.num_columns() - (rows.num_columns() - crate::piece::kept_metadata().len())
-            ..rows.num_columns();
+        let own = crate::piece::kept_metadata().len()..rows.num_columns();
         let own = rows.project(&own.collect::<Vec<_>>())?;
+        // A time that is kept secret is bytes: nothing is known of it.
+        let times = times(&own, event_time).unwrap_or(None);
+        let (summary, filters) = Summary::of(&own, times.as_deref());
         self.pages.push(Page {
+            first_position: positions(&rows)[0],
             first_row: self.pages.last().map_or(0, |page| page.first_row + page.events),
             events: rows.num_rows() as i64,
-            // A time that is kept secret is bytes: nothing is known of it.
-            times: times(&own, event_time).unwrap_or(None),
-            summary: Summary::of(&own).encode(),
+            times: times.as_deref().and_then(extremes),
+            summary: summary.encode(),
+            filters,
         });
         self.writer.write(&rows, path)?;
         self.open.clear();
@@ -350,13 +356,15 @@ fn name_segment(
         let says = params![
             segment,
             page.first_row,
+            page.first_position,
             page.events,
             page.times.map(|times| times.0),
             page.times.map(|times| times.1),
             summary_hash.as_slice(),
             page.summary,
         ];
-        commit.execute("INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?)", says, ACTION)?;
+        commit.execute("INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?)", says, ACTION)?;
+        commit.filters(segment, page.first_row, &page.filters)?;
     }
     let mut row = 0;
     match source {
@@ -371,6 +379,7 @@ fn name_segment(
                 }
                 commit.execute("DELETE FROM bodies WHERE batch = ?", [number], ACTION)?;
                 commit.execute("DELETE FROM summaries WHERE batch = ?", [number], ACTION)?;
+                commit.execute("DELETE FROM filters WHERE owner = ?", [number], ACTION)?;
                 row += batch.header.events;
             }
         }
@@ -381,6 +390,7 @@ fn name_segment(
                     "UPDATE batches SET segment = ?, segment_row = segment_row + ? WHERE segment = ?";
                 commit.execute(update, says, ACTION)?;
                 commit.execute("DELETE FROM pages WHERE segment = ?", [before.segment], ACTION)?;
+                commit.execute("DELETE FROM filters WHERE owner = ?", [before.segment], ACTION)?;
                 commit.execute("DELETE FROM segments WHERE segment = ?", [before.segment], ACTION)?;
                 row += before.events;
             }

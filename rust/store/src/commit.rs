@@ -7,6 +7,7 @@ use crate::body::{Hash, hash};
 use crate::chain::{self, BatchHeader, Link};
 use crate::error::{Doing, StoreError};
 use crate::protection::save_keys;
+use crate::summary::Filters;
 use crate::topic::check_name;
 use crate::transaction::{Change, Committed, Ready};
 
@@ -188,9 +189,19 @@ impl Commit<'_> {
         self.execute(insert, says, "append rows")?;
         self.execute("INSERT INTO bodies VALUES (?, ?)", params![batch, body.body], "append rows")?;
         self.execute("INSERT INTO summaries VALUES (?, ?)", params![batch, body.summary], "append rows")?;
+        self.filters(batch, 0, &body.filters)?;
         self.heads.next_position += events;
         place.row += events;
         place.version = place.version.map(|version| version + events);
+        Ok(())
+    }
+
+    /// Keeps filters apart from the summary that they are of.
+    pub(crate) fn filters(&self, owner: i64, first_row: i64, filters: &Filters) -> Result<(), StoreError> {
+        for (place, filter) in filters {
+            let says = params![owner, first_row, *place as i64, filter];
+            self.execute("INSERT INTO filters VALUES (?, ?, ?, ?)", says, "write what is known of rows")?;
+        }
         Ok(())
     }
 

@@ -17,7 +17,7 @@ pub(crate) const FORMAT: u32 = 1;
 const EVENT_TIME: &str = "ts";
 
 /// How long a statement waits for another connection: a checkpoint holds one up for as long as it takes to copy.
-const BUSY: Duration = Duration::from_secs(30);
+pub(crate) const BUSY: Duration = Duration::from_secs(30);
 
 /// The log beside the file is copied into it when it has grown so far: seldom enough that copying costs little, often
 /// enough that a store is open at once after a crash.

@@ -48,6 +48,7 @@ pub use reader::{Reader, StoredRows};
 pub use retention::Removed;
 pub use signature::Signature;
 pub use topic::TopicPattern;
+pub use topic_reader::Passed;
 pub use transaction::Transaction;
 pub use verify::{Fault, Verification, verify};
 pub use view::{AuthorInfo, EntryInfo, StoreView};

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -39,6 +40,9 @@ impl std::fmt::Debug for LogOptions {
             .finish_non_exhaustive()
     }
 }
+
+/// How long readers are waited for, where something is to go out of the log beside the file.
+const READERS_WAIT: Duration = Duration::from_secs(2);
 
 /// Most appended bytes of one commit: those of threads that wait meanwhile go with the next one.
 const COMMIT_BYTES_MAX: usize = 64 << 20;
@@ -263,13 +267,14 @@ impl EventLog {
         result
     }
 
-    /// Has what was deleted, and keys that were erased, go out of the log beside the file too.
+    /// Has what was deleted, and keys that were erased, go out of the log beside the file too: at once, unless somebody reads
+    /// what was before for longer than is waited; then when a later call, or closing the store, gets that far.
     pub(crate) fn checkpoint(&self) -> Result<(), StoreError> {
         let writer = self.writer()?;
-        writer
-            .database
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            .doing("write the log into the file")
+        writer.database.busy_timeout(READERS_WAIT).doing("write the log into the file")?;
+        let done = writer.database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        writer.database.busy_timeout(database::BUSY).doing("write the log into the file")?;
+        done.doing("write the log into the file")
     }
 
     /// The time now.
@@ -349,7 +354,9 @@ impl EventLog {
 impl Drop for EventLog {
     fn drop(&mut self) {
         if let Ok(writer) = self.writer.get_mut() {
-            // What can be read without the log beside it can be read on a disk that is to be read only.
+            // What can be read without the log beside it can be read on a disk that is to be read only. Readers that are
+            // open are not waited for: the log is copied when it is opened again.
+            let _ = writer.database.busy_timeout(Duration::ZERO);
             let _ = writer.database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         }
     }

@@ -15,7 +15,7 @@ use crate::conform::metadata_fields;
 use crate::error::{Doing, StoreError};
 use crate::protection::stored_schema;
 use crate::saved::names_of;
-use crate::summary::Summary;
+use crate::summary::{Filter, Summary};
 
 /// A topic.
 #[derive(Clone, Debug)]
@@ -309,6 +309,7 @@ pub(crate) fn segments(database: &Connection, topic: Option<i64>) -> Result<Vec<
 #[derive(Clone, Debug)]
 pub(crate) struct PageRow {
     pub(crate) first_row: i64,
+    pub(crate) first_position: i64,
     pub(crate) events: i64,
     pub(crate) times: Option<(i64, i64)>,
     pub(crate) summary: Vec<u8>,
@@ -322,18 +323,19 @@ pub(crate) fn pages(
     summaries: bool,
 ) -> Result<Vec<PageRow>, StoreError> {
     let query = if summaries {
-        "SELECT first_row, events, time_min, time_max, summary_hash, summary FROM pages WHERE segment = ? ORDER BY first_row"
+        "SELECT first_row, first_position, events, time_min, time_max, summary_hash, summary FROM pages WHERE segment = ? ORDER BY first_row"
     } else {
-        "SELECT first_row, events, time_min, time_max, summary_hash, x'' FROM pages WHERE segment = ? ORDER BY first_row"
+        "SELECT first_row, first_position, events, time_min, time_max, summary_hash, x'' FROM pages WHERE segment = ? ORDER BY first_row"
     };
     let mut statement = database.prepare_cached(query).doing("read the pages of a segment")?;
     let page = |row: &Row<'_>| {
         Ok(PageRow {
             first_row: row.get(0)?,
-            events: row.get(1)?,
-            times: row.get::<_, Option<i64>>(2)?.zip(row.get::<_, Option<i64>>(3)?),
-            summary_hash: row.get(4)?,
-            summary: row.get(5)?,
+            first_position: row.get(1)?,
+            events: row.get(2)?,
+            times: row.get::<_, Option<i64>>(3)?.zip(row.get::<_, Option<i64>>(4)?),
+            summary_hash: row.get(5)?,
+            summary: row.get(6)?,
         })
     };
     let pages = statement.query_map([segment], page).doing("read the pages of a segment")?;
@@ -352,4 +354,41 @@ impl PageRow {
         }
         Summary::decode(&self.summary, &schema.kept)
     }
+}
+
+/// A filter that is kept apart from the summary of a batch, or of a page of a segment.
+pub(crate) fn filter(
+    database: &Connection,
+    owner: i64,
+    first_row: i64,
+    place: usize,
+    known: &Hash,
+) -> Result<Vec<u8>, StoreError> {
+    let query = "SELECT filter FROM filters WHERE owner = ? AND first_row = ? AND place = ?";
+    let says = params![owner, first_row, place as i64];
+    let filter: Option<Vec<u8>> = database
+        .prepare_cached(query)
+        .and_then(|mut statement| statement.query_row(says, |row| row.get(0)).optional())
+        .doing("read what is known of rows")?;
+    filter.filter(|filter| hash(filter) == *known).ok_or_else(|| {
+        StoreError::corrupt(
+            None,
+            format!("what is known of column {place} of entry {owner} is not what was written"),
+        )
+    })
+}
+
+/// Whether all filters of a summary are what was written.
+pub(crate) fn check_filters(
+    database: &Connection,
+    owner: i64,
+    first_row: i64,
+    summary: &Summary,
+) -> Result<(), StoreError> {
+    for (place, column) in summary.columns.iter().enumerate() {
+        if let Filter::Apart(hash) = &column.filter {
+            filter(database, owner, first_row, place, hash)?;
+        }
+    }
+    Ok(())
 }

@@ -9,6 +9,9 @@ use cepheid_eval::{TypedExpr, Value};
 use cepheid_event::{EventError, resolve_column};
 use cepheid_ir::{BinaryOp, Expr, Literal, RowPointer};
 
+use crate::body::Hash;
+use crate::conform::METADATA;
+use crate::error::StoreError;
 use crate::summary::{ColumnSummary, FilterKey, Summary, is_filtered};
 
 /// A condition as questions to summaries of rows of one schema.
@@ -48,19 +51,40 @@ impl Pruner {
         Self(test_of(condition, schema))
     }
 
-    /// Whether the condition may hold of one of `events` rows. If it says no, it holds of none.
-    pub fn may_hold(&self, summary: &Summary, events: u64) -> bool {
-        holds(&self.0, summary, events)
+    /// Whether the condition may hold of one of `events` rows. If it says no, it holds of none. `apart` reads the filter of a
+    /// column that is kept apart, by its place and its hash.
+    ///
+    /// # Errors
+    /// Those of `apart`.
+    pub fn may_hold(&self, summary: &Summary, events: u64, apart: Apart<'_>) -> Result<bool, StoreError> {
+        holds(&self.0, summary, events, apart)
     }
 }
 
-fn holds(test: &Test, summary: &Summary, events: u64) -> bool {
+/// Reads a filter that is kept apart.
+pub type Apart<'a> = &'a mut dyn FnMut(usize, &Hash) -> Result<Vec<u8>, StoreError>;
+
+fn holds(test: &Test, summary: &Summary, events: u64, apart: Apart<'_>) -> Result<bool, StoreError> {
     let column = |column: &usize| &summary.columns[*column];
     let some_value = |known: &ColumnSummary| known.nulls < events;
-    match test {
+    Ok(match test {
         Test::Always => true,
-        Test::All(tests) => tests.iter().all(|test| holds(test, summary, events)),
-        Test::Any(tests) => tests.iter().any(|test| holds(test, summary, events)),
+        Test::All(tests) => {
+            for test in tests {
+                if !holds(test, summary, events, apart)? {
+                    return Ok(false);
+                }
+            }
+            true
+        }
+        Test::Any(tests) => {
+            for test in tests {
+                if holds(test, summary, events, apart)? {
+                    return Ok(true);
+                }
+            }
+            false
+        }
         Test::Extreme { column: place, greatest, bound } => {
             let known = column(place);
             let value = if *greatest { known.greatest() } else { known.least() };
@@ -69,11 +93,11 @@ fn holds(test: &Test, summary: &Summary, events: u64) -> bool {
         }
         Test::Keys { column: place, keys } => {
             let known = column(place);
-            some_value(known) && keys.iter().any(|key| known.may_hold(key))
+            some_value(known) && known.may_hold(keys, |hash| apart(*place, hash))?
         }
         Test::SomeNull { column: place } => column(place).nulls > 0,
         Test::SomeValue { column: place } => some_value(column(place)),
-    }
+    })
 }
 
 /// Whether a comparison holds of a value; what cannot be told is kept.
@@ -176,7 +200,9 @@ fn column_of(expr: &Expr, schema: &Schema) -> Option<usize> {
 fn is_missing(expr: &Expr, schema: &Schema) -> bool {
     let Expr::Column { name, quoted, at } = expr else { return false };
     let found = resolve_column(schema, name, *quoted);
-    *at == RowPointer::default() && matches!(found, Err(EventError::UnknownColumn { .. }))
+    // The store's own columns are in no summary.
+    let is_stores = METADATA.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+    !is_stores && *at == RowPointer::default() && matches!(found, Err(EventError::UnknownColumn { .. }))
 }
 
 #[cfg(test)]
@@ -212,7 +238,7 @@ mod tests {
     fn what_is_left_out_is_what_cannot_hold() {
         use BinaryOp::*;
         let rows = rows();
-        let summary = Summary::decode(&Summary::of(&rows).encode(), rows.schema_ref()).unwrap();
+        let summary = Summary::decode(&Summary::of(&rows, None).0.encode(), rows.schema_ref()).unwrap();
         let at = |nanoseconds| Literal::Timestamp { nanoseconds, zoned: false };
         let cases = [
             (compared("n", Equal, 8.into()), true),
@@ -259,7 +285,9 @@ mod tests {
         ];
         for (condition, expected) in &cases {
             assert_eq!(
-                Pruner::new(condition, rows.schema_ref()).may_hold(&summary, 3),
+                Pruner::new(condition, rows.schema_ref())
+                    .may_hold(&summary, 3, &mut |_, _| unreachable!("so few values"))
+                    .unwrap(),
                 *expected,
                 "{condition:?}"
             );
@@ -284,7 +312,7 @@ mod tests {
         let long = "b".repeat(100);
         let text: ArrayRef = Arc::new(StringArray::from(vec![long.as_str()]));
         let rows = RecordBatch::try_from_iter([("t", text)]).unwrap();
-        let known = &Summary::of(&rows).columns[0];
+        let known = &Summary::of(&rows, None).0.columns[0];
         assert_eq!(
             known.least(),
             Some(

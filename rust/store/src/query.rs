@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, new_null_array};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, new_null_array};
 use arrow_buffer::BooleanBuffer;
 use arrow_cast::cast;
-use arrow_schema::SchemaRef;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use cepheid_eval::{Leaf, TypedExpr};
 use cepheid_ir::Expr;
 
@@ -33,7 +33,13 @@ pub struct Query {
     pub metadata: bool,
     /// At most so many.
     pub limit: Option<u64>,
+    /// By topic: what holds of every row that matters. Where it can be told that none does, and the rows come in the order of
+    /// their times, [`Reader::next_rows`](crate::Reader::next_rows) says so instead of reading them.
+    pub mattering: Vec<(String, Expr)>,
 }
+
+/// The store's column that tells topics apart.
+const TOPIC: &str = "_topic";
 
 /// A condition over the columns of all topics that are read.
 #[derive(Clone, Debug)]
@@ -43,9 +49,13 @@ pub(crate) struct Condition {
 }
 
 impl Condition {
+    /// `schema` has the store's own columns but the topic, which no file holds, in front.
     pub(crate) fn new(condition: &Expr, schema: &SchemaRef) -> Result<Self, StoreError> {
-        let typed = TypedExpr::compile_condition(condition, schema)?;
-        Ok(Self { typed, schema: Arc::clone(schema) })
+        let mut fields = schema.fields().to_vec();
+        fields.push(Arc::new(Field::new(TOPIC, DataType::Utf8, false)));
+        let schema = Arc::new(Schema::new(fields));
+        let typed = TypedExpr::compile_condition(condition, &schema)?;
+        Ok(Self { typed, schema })
     }
 
     /// Names of the columns that it reads.
@@ -57,14 +67,17 @@ impl Condition {
         self.typed.leaves().iter().filter_map(column).collect()
     }
 
-    /// Which rows satisfy it.
-    pub(crate) fn mask(&self, rows: &RecordBatch) -> Result<BooleanBuffer, StoreError> {
+    /// Which rows of a topic satisfy it.
+    pub(crate) fn mask(&self, rows: &RecordBatch, topic: &str) -> Result<BooleanBuffer, StoreError> {
         let slot = |leaf: &Leaf| -> Result<ArrayRef, StoreError> {
             let Leaf::Column { index, data_type, .. } = leaf else {
                 let reason = "a condition on stored events reads columns alone".into();
                 return Err(StoreError::InvalidOption { option: "where", reason });
             };
             match rows.column_by_name(self.schema.field(*index).name()) {
+                None if self.schema.field(*index).name() == TOPIC => {
+                    Ok(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(topic, rows.num_rows()))))
+                }
                 None => Ok(new_null_array(data_type, rows.num_rows())),
                 Some(column) if column.data_type() == data_type => Ok(Arc::clone(column)),
                 Some(column) => Ok(cast(column, data_type)?),

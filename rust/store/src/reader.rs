@@ -22,31 +22,24 @@ use crate::database;
 use crate::error::{Doing, StoreError};
 use crate::piece::{self, TopicRow, with_metadata_schema};
 use crate::query::{Condition, Query};
-use crate::topic_reader::{Asked, TopicReader};
+use crate::topic_reader::{Asked, Passed, Piece, TopicReader};
 
 /// Rows that are given at a time, at least, where so many follow each other.
 const TOGETHER_ROWS: usize = 8192;
 
 /// Rows of one topic, next to each other in what was asked for.
 #[derive(Clone, Debug)]
-pub struct StoredRows {
-    /// The topic.
-    pub topic: Arc<str>,
-    /// The rows: `_position`, `_row`, `_stream`, `_version`, `_recorded`, then the topic's own columns.
-    pub rows: RecordBatch,
+pub enum StoredRows {
+    /// The topic, and the rows: `_position`, `_row`, `_stream`, `_version`, `_recorded`, then the topic's own columns.
+    Read(Arc<str>, RecordBatch),
+    /// The topic, and rows that do not matter.
+    Passed(Arc<str>, Passed),
 }
 
-impl StoredRows {
-    /// Positions, ascending.
-    pub fn positions(&self) -> &[i64] {
-        positions(&self.rows)
-    }
-
-    /// The topic's own columns.
-    pub fn events(&self) -> RecordBatch {
-        let own = METADATA.len() - 1..self.rows.num_columns();
-        self.rows.project(&own.collect::<Vec<_>>()).expect("there are so many")
-    }
+/// A topic's own columns.
+fn own_columns(rows: &RecordBatch) -> RecordBatch {
+    let own = METADATA.len() - 1..rows.num_columns();
+    rows.project(&own.collect::<Vec<_>>()).expect("there are so many")
 }
 
 pub(crate) fn positions(rows: &RecordBatch) -> &[i64] {
@@ -58,7 +51,7 @@ pub struct Reader {
     database: Connection,
     topics: Vec<TopicReader>,
     /// The next rows of each topic that has some, by their first position.
-    heads: BTreeMap<i64, (usize, RecordBatch)>,
+    heads: BTreeMap<i64, (usize, Piece)>,
     begun: bool,
     left: u64,
     schema: SchemaRef,
@@ -113,7 +106,10 @@ impl Reader {
         let asked = Arc::new(Asked::new(query, condition, columns.clone(), event_time, folder));
         let end = crate::commit::Heads::read(&database)?.next_position as u64;
         let read = |(topic, schemas, schema): (TopicRow, Vec<_>, SchemaRef)| {
-            TopicReader::new(topic, schemas, projected(&schema, columns.as_deref()), Arc::clone(&asked))
+            let mattering = query.mattering.iter().find(|(name, _)| **name == *topic.name);
+            let mattering = mattering.map(|(_, condition)| condition);
+            let columns = projected(&schema, columns.as_deref());
+            TopicReader::new(topic, schemas, columns, Arc::clone(&asked), mattering)
         };
         Ok(Self {
             topics: of_topics.into_iter().map(read).collect(),
@@ -153,8 +149,10 @@ impl Reader {
         while rows < TOGETHER_ROWS
             && let Some(next) = self.next_piece()?
         {
-            rows += next.rows.num_rows();
-            together.push(self.output(&next)?);
+            if let StoredRows::Read(topic, read) = next {
+                rows += read.num_rows();
+                together.push(self.output(&topic, &read)?);
+            }
         }
         match together.len() {
             0 => Ok(None),
@@ -163,32 +161,38 @@ impl Reader {
         }
     }
 
-    /// The next rows of one topic, up to the next event of another; `None`: that was all.
+    /// The next rows of one topic, up to the next event of another, or up to rows that are passed over; `None`: that was all.
     ///
     /// # Errors
     /// As [`next_batch`](Self::next_batch).
     pub fn next_rows(&mut self) -> Result<Option<StoredRows>, StoreError> {
-        let Some(first) = self.next.take().map_or_else(|| self.next_piece(), |next| Ok(Some(next)))? else {
-            return Ok(None);
+        let first = self.next.take().map_or_else(|| self.next_piece(), |next| Ok(Some(next)))?;
+        let (topic, first) = match first {
+            Some(StoredRows::Read(topic, rows)) => (topic, rows),
+            other => return Ok(other),
         };
-        let (topic, schema) = (first.topic, first.rows.schema());
-        let mut rows = first.rows.num_rows();
-        let mut together = vec![first.rows];
+        let schema = first.schema();
+        let mut rows = first.num_rows();
+        let mut together = vec![first];
         while rows < TOGETHER_ROWS
             && let Some(next) = self.next_piece()?
         {
-            if next.topic != topic {
-                self.next = Some(next);
-                break;
+            match next {
+                StoredRows::Read(of, more) if of == topic => {
+                    rows += more.num_rows();
+                    together.push(more);
+                }
+                other => {
+                    self.next = Some(other);
+                    break;
+                }
             }
-            rows += next.rows.num_rows();
-            together.push(next.rows);
         }
         let rows = match together.len() {
             1 => together.remove(0),
             _ => arrow_select::concat::concat_batches(&schema, &together)?,
         };
-        Ok(Some(StoredRows { topic, rows }))
+        Ok(Some(StoredRows::Read(topic, rows)))
     }
 
     fn next_piece(&mut self) -> Result<Option<StoredRows>, StoreError> {
@@ -201,38 +205,43 @@ impl Reader {
         if self.left == 0 {
             return Ok(None);
         }
-        let Some((_, (topic, rows))) = self.heads.pop_first() else { return Ok(None) };
+        let Some((_, (topic, piece))) = self.heads.pop_first() else { return Ok(None) };
+        let name = Arc::clone(&self.topics[topic].name);
+        let rows = match piece {
+            Piece::Rows(rows) => rows,
+            Piece::Passed(passed) => {
+                self.advance(topic)?;
+                return Ok(Some(StoredRows::Passed(name, passed)));
+            }
+        };
         let limit = self.heads.first_key_value().map_or(i64::MAX, |(position, _)| *position);
         let before = positions(&rows).partition_point(|position| *position < limit);
         if before < rows.num_rows() {
             let rest = rows.slice(before, rows.num_rows() - before);
-            self.heads.insert(positions(&rest)[0], (topic, rest));
+            self.heads.insert(positions(&rest)[0], (topic, Piece::Rows(rest)));
         } else {
             self.advance(topic)?;
         }
         let kept = usize::try_from(self.left).map_or(before, |left| before.min(left));
         self.left -= kept as u64;
-        Ok(Some(StoredRows { topic: Arc::clone(&self.topics[topic].name), rows: rows.slice(0, kept) }))
+        Ok(Some(StoredRows::Read(name, rows.slice(0, kept))))
     }
 
     fn advance(&mut self, topic: usize) -> Result<(), StoreError> {
-        if let Some(rows) = self.topics[topic].next(&self.database)? {
-            self.heads.insert(positions(&rows)[0], (topic, rows));
+        if let Some(piece) = self.topics[topic].next(&self.database)? {
+            self.heads.insert(piece.position(), (topic, piece));
         }
         Ok(())
     }
 
-    fn output(&self, stored: &StoredRows) -> Result<RecordBatch, StoreError> {
+    fn output(&self, topic: &str, stored: &RecordBatch) -> Result<RecordBatch, StoreError> {
         let rows = if self.metadata {
-            let topic: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
-                &*stored.topic,
-                stored.rows.num_rows(),
-            )));
-            let mut columns = stored.rows.columns().to_vec();
-            columns.insert(1, topic);
-            RecordBatch::try_new(output_schema(stored.rows.schema_ref(), true), columns)?
+            let names = std::iter::repeat_n(topic, stored.num_rows());
+            let mut columns = stored.columns().to_vec();
+            columns.insert(1, Arc::new(StringArray::from_iter_values(names)) as ArrayRef);
+            RecordBatch::try_new(output_schema(stored.schema_ref(), true), columns)?
         } else {
-            stored.events()
+            own_columns(stored)
         };
         conform(&rows, &self.schema)
     }

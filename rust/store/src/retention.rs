@@ -116,6 +116,7 @@ impl EventLog {
                 let number = [segment.segment];
                 commit.execute("UPDATE batches SET segment = 0 WHERE segment = ?", number, ACTION)?;
                 commit.execute("DELETE FROM pages WHERE segment = ?", number, ACTION)?;
+                commit.execute("DELETE FROM filters WHERE owner = ?", number, ACTION)?;
                 commit.execute("DELETE FROM segments WHERE segment = ?", number, ACTION)?;
             }
             for batch in &batches {
@@ -123,6 +124,7 @@ impl EventLog {
                 commit.execute("UPDATE batches SET segment = 0 WHERE batch = ?", number, ACTION)?;
                 commit.execute("DELETE FROM bodies WHERE batch = ?", number, ACTION)?;
                 commit.execute("DELETE FROM summaries WHERE batch = ?", number, ACTION)?;
+                commit.execute("DELETE FROM filters WHERE owner = ?", number, ACTION)?;
             }
             let says = params![first + events, topic.topic];
             commit.execute("UPDATE topics SET kept_from = ? WHERE topic = ?", says, ACTION).map(drop)

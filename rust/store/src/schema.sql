@@ -65,6 +65,15 @@ CREATE UNIQUE INDEX batches_by_key ON batches (topic, idempotency) WHERE idempot
 CREATE TABLE bodies (batch INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
 CREATE TABLE summaries (batch INTEGER PRIMARY KEY, summary BLOB NOT NULL) STRICT;
 
+-- Filters of columns that are too long to stand in a summary, which has their hashes: of a batch, or of a page of a segment.
+CREATE TABLE filters (
+    owner INTEGER NOT NULL,
+    first_row INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    filter BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX filters_of ON filters (owner, first_row, place);
+
 CREATE TABLE streams (stream TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE segments (
@@ -87,6 +96,7 @@ CREATE INDEX segments_of_topic ON segments (topic, first_position);
 CREATE TABLE pages (
     segment INTEGER NOT NULL,
     first_row INTEGER NOT NULL,
+    first_position INTEGER NOT NULL,
     events INTEGER NOT NULL,
     time_min INTEGER,
     time_max INTEGER,

@@ -109,7 +109,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) columns: Option<&'a [String]>,
     /// Ranges of rows, in order: each how many, and whether they are read.
     pub(crate) ranges: Vec<(usize, bool)>,
-    /// What has to hold of them, if all of its columns are in the file as they are.
+    /// What has to hold of them, if all of its columns are in the file as they are: the topic is not.
     pub(crate) condition: Option<Condition>,
 }
 
@@ -177,7 +177,7 @@ pub(crate) fn open(path: &Path, wanted: Wanted<'_>) -> Result<SegmentReader, Sto
         let mask = mask(&|name| names.iter().any(|column| column == name), &builder);
         let says = Arc::clone(&refused);
         let predicate = ArrowPredicateFn::new(mask, move |rows| {
-            let mask = condition.mask(&rows).map_err(|error| {
+            let mask = condition.mask(&rows, "").map_err(|error| {
                 *says.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 ArrowError::ComputeError("a condition failed".into())
             })?;

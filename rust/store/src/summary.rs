@@ -8,8 +8,6 @@
 //! - Source: the filter is the split block Bloom filter of the Parquet format (Putze, Sanders, Singler: *Cache-, Hash- and
 //!   Space-Efficient Bloom Filters*, 2009).
 
-use std::collections::HashSet;
-
 use arrow_array::cast::AsArray;
 use arrow_array::types::ArrowPrimitiveType;
 use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, downcast_primitive_array};
@@ -17,9 +15,12 @@ use arrow_buffer::ArrowNativeType;
 use arrow_cast::cast;
 use arrow_schema::{DataType, SchemaRef};
 use cepheid_eval::{SavedValue, Value, read_value};
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
 use parquet::bloom_filter::Sbbf;
 use serde::{Deserialize, Serialize};
 
+use crate::body::{Hash, hash};
 use crate::error::StoreError;
 
 /// Longest text whose greatest is kept, in bytes; of longer ones the least is cut, and the greatest not known.
@@ -34,6 +35,8 @@ const FALSE_POSITIVES: f64 = 0.01;
 /// What is known of rows. Columns are those of the schema, in its order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
+    /// Whether the rows have event times, and come in their order.
+    pub in_order: bool,
     /// One a column.
     pub columns: Vec<ColumnSummary>,
 }
@@ -47,14 +50,47 @@ pub struct ColumnSummary {
     pub min: Option<SavedValue>,
     /// No value is greater.
     pub max: Option<SavedValue>,
-    /// The blocks of a filter; empty: there is none.
-    pub filter: Vec<u8>,
+    /// What tells which values are not among them.
+    pub filter: Filter,
 }
 
+/// A filter of one column.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum Filter {
+    /// There is none.
+    #[default]
+    None,
+    /// Its blocks.
+    Here(Vec<u8>),
+    /// It is kept apart, to be read only where it is asked; its hash.
+    Apart(Hash),
+}
+
+/// Filters that are kept apart: the column of each, and its blocks.
+pub type Filters = Vec<(usize, Vec<u8>)>;
+
+/// Longest filter that stands in the summary itself.
+const FILTER_BYTES_HERE: usize = 64;
+
 impl Summary {
-    /// What is known of rows.
-    pub fn of(rows: &RecordBatch) -> Self {
-        Self { columns: rows.columns().iter().map(ColumnSummary::of).collect() }
+    /// What is known of rows. `times`: their event times, if they have some.
+    pub fn of(rows: &RecordBatch, times: Option<&[i64]>) -> (Self, Filters) {
+        let mut filters = vec![];
+        let mut columns = vec![];
+        for (place, column) in rows.columns().iter().enumerate() {
+            let (mut summary, filter) = ColumnSummary::of(column);
+            summary.filter = match filter.len() {
+                0 => Filter::None,
+                1..=FILTER_BYTES_HERE => Filter::Here(filter),
+                _ => {
+                    let hash = hash(&filter);
+                    filters.push((place, filter));
+                    Filter::Apart(hash)
+                }
+            };
+            columns.push(summary);
+        }
+        (Self { in_order: times.is_some_and(<[i64]>::is_sorted), columns }, filters)
     }
 
     /// As bytes.
@@ -78,40 +114,55 @@ impl Summary {
 }
 
 impl ColumnSummary {
-    fn of(column: &ArrayRef) -> Self {
+    /// What is known of a column, and its filter.
+    fn of(column: &ArrayRef) -> (Self, Vec<u8>) {
+        let nothing = |column: &ArrayRef| {
+            (Self { nulls: column.logical_null_count() as u64, ..Self::default() }, vec![])
+        };
         let column = match column.data_type() {
             // Codes say nothing of the order of values, and some values of a dictionary may stand in no row.
             DataType::Dictionary(_, values) => match cast(column, values) {
                 Ok(values) => values,
-                Err(_) => return Self { nulls: column.logical_null_count() as u64, ..Self::default() },
+                Err(_) => return nothing(column),
             },
             DataType::Utf8View => match cast(column, &DataType::Utf8) {
                 Ok(values) => values,
-                Err(_) => return Self { nulls: column.logical_null_count() as u64, ..Self::default() },
+                Err(_) => return nothing(column),
             },
             _ => column.clone(),
         };
         let nulls = column.logical_null_count() as u64;
         let (min, max) = extremes(&column);
         let saved = |row: Option<usize>| row.and_then(|row| read_value(&column, row).save());
-        Self {
+        let known = Self {
             nulls,
             min: saved(min).map(cut),
             max: saved(max).filter(|value| !is_long(value)),
-            filter: filter_of(&column),
-        }
+            filter: Filter::None,
+        };
+        (known, filter_of(&column))
     }
 
-    /// Whether a value may be among the column's.
-    pub(crate) fn may_hold(&self, key: &FilterKey) -> bool {
-        if self.filter.is_empty() {
-            return true;
-        }
-        let filter = Sbbf::new(&self.filter);
-        match key {
+    /// Whether one of some values may be among the column's. `apart` reads a filter by its hash.
+    pub(crate) fn may_hold(
+        &self,
+        keys: &[FilterKey],
+        apart: impl FnOnce(&Hash) -> Result<Vec<u8>, StoreError>,
+    ) -> Result<bool, StoreError> {
+        let read;
+        let blocks = match &self.filter {
+            Filter::None => return Ok(true),
+            Filter::Here(blocks) => blocks,
+            Filter::Apart(hash) => {
+                read = apart(hash)?;
+                &read
+            }
+        };
+        let filter = Sbbf::new(blocks);
+        Ok(keys.iter().any(|key| match key {
             FilterKey::Integer(value) => filter.check(value),
             FilterKey::Text(value) => filter.check(value.as_str()),
-        }
+        }))
     }
 
     /// The least as a value.
@@ -229,6 +280,9 @@ fn is_long(value: &SavedValue) -> bool {
     matches!(value, SavedValue::String(text) if text.len() > TEXT_BYTES_MAX)
 }
 
+/// Values, each once. The order in which they are met does not change the bits of a filter.
+type Distinct<T> = HashSet<T, FixedState>;
+
 fn filter_of(column: &ArrayRef) -> Vec<u8> {
     if !is_filtered(column.data_type()) || column.null_count() == column.len() {
         return vec![];
@@ -236,12 +290,12 @@ fn filter_of(column: &ArrayRef) -> Vec<u8> {
     if is_text(column.data_type()) {
         let Ok(texts) = cast(column, &DataType::LargeUtf8) else { return vec![] };
         let texts = texts.as_string::<i64>();
-        let distinct: HashSet<&str> = texts.iter().flatten().collect();
+        let distinct: Distinct<&str> = texts.iter().flatten().collect();
         blocks(distinct.len(), |filter| distinct.iter().for_each(|text| filter.insert(*text)))
     } else {
         let Ok(integers) = cast(column, &DataType::Int64) else { return vec![] };
         let integers = integers.as_primitive::<arrow_array::types::Int64Type>();
-        let distinct: HashSet<i64> = integers.iter().flatten().collect();
+        let distinct: Distinct<i64> = integers.iter().flatten().collect();
         blocks(distinct.len(), |filter| distinct.iter().for_each(|value| filter.insert(value)))
     }
 }

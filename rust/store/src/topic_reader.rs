@@ -14,7 +14,7 @@ use rusqlite::Connection;
 
 use crate::conform::{METADATA, conform};
 use crate::error::StoreError;
-use crate::piece::{self, BatchRow, PageRow, Schemas, SegmentRow, StoredSchema, TopicRow};
+use crate::piece::{self, BatchRow, Schemas, SegmentRow, StoredSchema, TopicRow};
 use crate::protection::reveal;
 use crate::prune::Pruner;
 use crate::query::{Condition, Query, filtered};
@@ -76,6 +76,17 @@ impl Asked {
         self.times.is_none_or(|(since, until)| times.0 < until && since <= times.1)
     }
 
+    /// Whether all of some rows, which end before a position, are asked for by their place and time: then it may be said that
+    /// they are passed over. A condition on their values, or a stream, leaves some out.
+    fn has_all(&self, passed: &Passed, end: i64) -> bool {
+        let within = |range: (i64, i64), first: i64, end: i64| range.0 <= first && end <= range.1;
+        within(self.positions, passed.first_position, end)
+            && within(self.rows, passed.first_row, passed.first_row + passed.rows)
+            && self.times.is_none_or(|(since, until)| since <= passed.times.0 && passed.times.1 < until)
+            && self.stream.is_none()
+            && self.condition.is_none()
+    }
+
     /// Names of columns that are read, beside the store's own; `None`: all.
     fn needed(&self) -> Option<Vec<String>> {
         let mut names = self.columns.clone()?;
@@ -85,6 +96,41 @@ impl Asked {
         }
         names.extend(METADATA.iter().map(|(name, _)| (*name).to_owned()));
         Some(names)
+    }
+}
+
+/// Rows of a segment in order: how many, and whether they are read.
+type Ranges = Vec<(usize, bool)>;
+
+/// What comes next of a topic.
+#[derive(Clone, Debug)]
+pub(crate) enum Piece {
+    /// Rows, never none.
+    Rows(RecordBatch),
+    /// Rows that are passed over.
+    Passed(Passed),
+}
+
+/// Rows of a topic in the order of their times, of none of which holds what would make it matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// The position of the first of them.
+    pub first_position: i64,
+    /// The number of the first of them in the topic.
+    pub first_row: i64,
+    /// How many they are.
+    pub rows: i64,
+    /// The first event time, and the last.
+    pub times: (i64, i64),
+}
+
+impl Piece {
+    /// The position of the first row.
+    pub(crate) fn position(&self) -> i64 {
+        match self {
+            Self::Rows(rows) => positions(rows)[0],
+            Self::Passed(passed) => passed.first_position,
+        }
     }
 }
 
@@ -103,6 +149,12 @@ pub(crate) struct TopicReader {
     journal: VecDeque<BatchRow>,
     /// The last batch of the journal that was looked at; `None`: all were.
     looked_at: Option<i64>,
+    /// By schema: what tells rows that matter from those that are passed over; empty: none are.
+    mattering: HashMap<i64, Pruner>,
+    /// Pages of the open file that are passed over, in order.
+    passing: VecDeque<Passed>,
+    /// Rows that come after what is passed over before them.
+    later: Option<(RecordBatch, i64)>,
 }
 
 impl TopicReader {
@@ -111,7 +163,11 @@ impl TopicReader {
         schemas: Vec<(i64, StoredSchema)>,
         schema: SchemaRef,
         asked: Arc<Asked>,
+        mattering: Option<&Expr>,
     ) -> Self {
+        let mattering = mattering.map_or_else(HashMap::new, |condition| {
+            schemas.iter().map(|(number, schema)| (*number, Pruner::new(condition, &schema.kept))).collect()
+        });
         let pruner = |(number, schema): &(i64, StoredSchema)| {
             Some((*number, Pruner::new(asked.expr.as_ref()?, &schema.kept)))
         };
@@ -126,6 +182,9 @@ impl TopicReader {
             file: None,
             journal: VecDeque::new(),
             looked_at: Some(0),
+            mattering,
+            passing: VecDeque::new(),
+            later: None,
         }
     }
 
@@ -135,25 +194,36 @@ impl TopicReader {
     }
 
     /// The next rows that are asked for, never none at all.
-    pub(crate) fn next(&mut self, database: &Connection) -> Result<Option<RecordBatch>, StoreError> {
+    pub(crate) fn next(&mut self, database: &Connection) -> Result<Option<Piece>, StoreError> {
         loop {
-            let Some((rows, schema)) = self.next_kept(database)? else { return Ok(None) };
+            let (rows, schema) = match self.next_kept(database)? {
+                None => return Ok(None),
+                Some(Kept::Rows(rows, schema)) => (rows, schema),
+                Some(Kept::Passed(passed)) => return Ok(Some(Piece::Passed(passed))),
+            };
             let stored = piece::schema(&self.schemas, schema)?;
             let rows = reveal(&rows, &stored.given, &stored.protected, database)?;
             let rows = self.asked_for(&rows)?;
             if rows.num_rows() > 0 {
-                return Ok(Some(conform(&rows, &self.schema)?));
+                return Ok(Some(Piece::Rows(conform(&rows, &self.schema)?)));
             }
         }
     }
 
-    fn next_kept(&mut self, database: &Connection) -> Result<Option<(RecordBatch, i64)>, StoreError> {
+    fn next_kept(&mut self, database: &Connection) -> Result<Option<Kept>, StoreError> {
         loop {
+            if let Some((rows, schema)) = self.later.take() {
+                return Ok(Some(self.in_turn(rows, schema)));
+            }
             if let Some((segment, file)) = &mut self.file {
+                let schema = segment.schema;
                 match file.next()? {
-                    Some(rows) => return Ok(Some((rows, segment.schema))),
+                    Some(rows) => return Ok(Some(self.in_turn(rows, schema))),
                     None => self.file = None,
                 }
+            }
+            if let Some(passed) = self.passing.pop_front() {
+                return Ok(Some(Kept::Passed(passed)));
             }
             if self.segments.is_none() {
                 self.segments = Some(piece::segments(database, Some(self.topic.topic))?.into());
@@ -164,10 +234,54 @@ impl TopicReader {
             }
             let Some(batch) = self.next_batch(database)? else { return Ok(None) };
             let stored = piece::schema(&self.schemas, batch.schema)?;
+            if let Some(passed) = self.passed_batch(&batch, stored, database)? {
+                return Ok(Some(Kept::Passed(passed)));
+            }
             if self.may_hold(&batch, stored, database)? {
-                return Ok(Some((batch.rows(database, stored)?, batch.schema)));
+                return Ok(Some(Kept::Rows(batch.rows(database, stored)?, batch.schema)));
             }
         }
+    }
+
+    /// Rows of a file, or what is passed over before them.
+    fn in_turn(&mut self, rows: RecordBatch, schema: i64) -> Kept {
+        let ordinals = rows.column(1).as_primitive::<Int64Type>().values();
+        let Some(next) = self.passing.front() else { return Kept::Rows(rows, schema) };
+        let before = ordinals.partition_point(|row| *row < next.first_row);
+        if before == 0 {
+            self.later = Some((rows, schema));
+            return Kept::Passed(self.passing.pop_front().expect("looked at above"));
+        }
+        if before < rows.num_rows() {
+            self.later = Some((rows.slice(before, rows.num_rows() - before), schema));
+        }
+        Kept::Rows(rows.slice(0, before), schema)
+    }
+
+    /// The rows of a batch, if they are passed over.
+    fn passed_batch(
+        &self,
+        batch: &BatchRow,
+        stored: &StoredSchema,
+        database: &Connection,
+    ) -> Result<Option<Passed>, StoreError> {
+        let header = &batch.header;
+        let (Some(mattering), Some(times)) = (self.mattering.get(&batch.schema), header.times) else {
+            return Ok(None);
+        };
+        let passed = Passed {
+            first_position: header.first_position,
+            first_row: header.first_row,
+            rows: header.events,
+            times,
+        };
+        if !self.asked.has_all(&passed, batch.end()) {
+            return Ok(None);
+        }
+        let summary = batch.summary(database, stored)?;
+        let mut apart = |place, hash: &_| piece::filter(database, header.batch, 0, place, hash);
+        let matters = !summary.in_order || mattering.may_hold(&summary, header.events as u64, &mut apart)?;
+        Ok((!matters).then_some(passed))
     }
 
     fn next_batch(&mut self, database: &Connection) -> Result<Option<BatchRow>, StoreError> {
@@ -196,7 +310,9 @@ impl TopicReader {
             && self.asked.times_overlap(times);
         match self.pruners.get(&batch.schema) {
             Some(pruner) if plainly => {
-                Ok(pruner.may_hold(&batch.summary(database, stored)?, header.events as u64))
+                let summary = batch.summary(database, stored)?;
+                let mut apart = |place, hash: &_| piece::filter(database, header.batch, 0, place, hash);
+                pruner.may_hold(&summary, header.events as u64, &mut apart)
             }
             _ => Ok(plainly),
         }
@@ -212,13 +328,13 @@ impl TopicReader {
             return Ok(());
         }
         let stored = piece::schema(&self.schemas, segment.schema)?;
-        let pruner = self.pruners.get(&segment.schema);
-        let mut ranges = self.ranges(&segment, stored, pruner, database)?;
+        let (mut ranges, passing) = self.ranges(&segment, stored, database)?;
         if let Some(stream) = &asked.stream {
             let of_stream = stream_ranges(stream, &segment, database)?;
             ranges = both(&ranges, &of_stream);
         }
         if !ranges.iter().any(|(_, read)| *read) {
+            self.passing = passing;
             return Ok(());
         }
         let needed = asked.needed();
@@ -234,6 +350,7 @@ impl TopicReader {
         });
         let path = asked.folder.join(&segment.file);
         let reader = segment_file::open(&path, Wanted { columns: needed.as_deref(), ranges, condition })?;
+        self.passing = passing;
         self.file = Some((segment, reader));
         Ok(())
     }
@@ -243,17 +360,39 @@ impl TopicReader {
         &self,
         segment: &SegmentRow,
         stored: &StoredSchema,
-        pruner: Option<&Pruner>,
         database: &Connection,
-    ) -> Result<Vec<(usize, bool)>, StoreError> {
-        let pages = piece::pages(database, segment.segment, pruner.is_some())?;
+    ) -> Result<(Ranges, VecDeque<Passed>), StoreError> {
+        let (pruner, mattering) = (self.pruners.get(&segment.schema), self.mattering.get(&segment.schema));
+        let pages = piece::pages(database, segment.segment, pruner.is_some() || mattering.is_some())?;
         let mut ranges: Vec<(usize, bool)> = vec![];
-        for page in pages {
+        let mut passing = VecDeque::new();
+        let ends: Vec<i64> =
+            pages.iter().skip(1).map(|page| page.first_position).chain([segment.last_position + 1]).collect();
+        for (page, end) in pages.iter().zip(ends) {
             let first = segment.first_row + page.first_row;
             let mut read = Asked::overlaps(self.asked.rows, first, first + page.events)
                 && page.times.is_none_or(|times| self.asked.times_overlap(times));
-            if read && let Some(pruner) = pruner {
-                read = pruner.may_hold(&PageRow::summary(&page, segment, stored)?, page.events as u64);
+            if read && (pruner.is_some() || mattering.is_some()) {
+                let summary = page.summary(segment, stored)?;
+                let events = page.events as u64;
+                let mut apart =
+                    |place, hash: &_| piece::filter(database, segment.segment, page.first_row, place, hash);
+                if let Some(pruner) = pruner {
+                    read = pruner.may_hold(&summary, events, &mut apart)?;
+                }
+                if let (true, Some(mattering), Some(times)) =
+                    (read && summary.in_order, mattering, page.times)
+                {
+                    let rows = page.events;
+                    let passed =
+                        Passed { first_position: page.first_position, first_row: first, rows, times };
+                    if self.asked.has_all(&passed, end)
+                        && !mattering.may_hold(&summary, events, &mut apart)?
+                    {
+                        passing.push_back(passed);
+                        read = false;
+                    }
+                }
             }
             match ranges.last_mut() {
                 Some((rows, before)) if *before == read => *rows += page.events as usize,
@@ -265,7 +404,7 @@ impl TopicReader {
             let reason = format!("the pages of `{}` are not all there", segment.file);
             return Err(StoreError::corrupt(Some(segment.first_position as u64), reason));
         }
-        Ok(ranges)
+        Ok((ranges, passing))
     }
 
     /// Those of rows that are asked for.
@@ -303,11 +442,17 @@ impl TopicReader {
             rows = filtered(&rows, mask)?;
         }
         if let Some(condition) = &asked.condition {
-            let mask = condition.mask(&rows)?;
+            let mask = condition.mask(&rows, &self.name)?;
             rows = filtered(&rows, mask)?;
         }
         Ok(rows)
     }
+}
+
+/// What comes next, as it is kept: rows and their schema.
+enum Kept {
+    Rows(RecordBatch, i64),
+    Passed(Passed),
 }
 
 /// Which rows of a segment are of a stream.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use rusqlite::{Connection, params};
+use serde::Deserialize;
 
 use crate::archive::{folder, hex};
 use crate::body::{Hash, hash};
@@ -148,6 +149,13 @@ fn entries_from(database: &Connection, first: i64) -> Result<Vec<Entry>, StoreEr
     entries.collect::<rusqlite::Result<_>>().doing("read the chain")
 }
 
+/// What an entry says of rows that were removed.
+#[derive(Deserialize)]
+struct Removal {
+    topic: String,
+    events: i64,
+}
+
 /// What the chain has said so far.
 struct Checked<'a> {
     database: &'a Connection,
@@ -160,6 +168,9 @@ struct Checked<'a> {
     segments: HashMap<i64, SegmentRow>,
     /// By segment: rows of the batches that are in it.
     rows_in: HashMap<i64, i64>,
+    /// By topic: rows that are gone, as batches have it; as entries say it.
+    gone: HashMap<String, i64>,
+    said_gone: HashMap<String, i64>,
 }
 
 impl<'a> Checked<'a> {
@@ -177,6 +188,8 @@ impl<'a> Checked<'a> {
             next_row: HashMap::new(),
             segments: segments.into_iter().map(|segment| (segment.segment, segment)).collect(),
             rows_in: HashMap::new(),
+            gone: HashMap::new(),
+            said_gone: HashMap::new(),
         })
     }
 
@@ -193,6 +206,12 @@ impl<'a> Checked<'a> {
         }
         match &*entry.kind {
             "seal" => self.segment(entry.entry, said, found),
+            "remove" => {
+                let said: Removal = serde_json::from_str(said)
+                    .map_err(|error| StoreError::corrupt(None, error.to_string()))?;
+                *self.said_gone.entry(said.topic).or_default() += said.events;
+                Ok(())
+            }
             "sign" => {
                 let signature: Signature = serde_json::from_str(said)
                     .map_err(|error| StoreError::corrupt(None, format!("a signature: {error}")))?;
@@ -223,10 +242,19 @@ impl<'a> Checked<'a> {
             None => {
                 let schema = piece::schema(&self.schemas, batch.schema)?;
                 batch.rows(self.database, schema)?;
-                batch.summary(self.database, schema)?;
+                let summary = batch.summary(self.database, schema)?;
+                piece::check_filters(self.database, batch.header.batch, 0, &summary)?;
                 found.events += batch.header.events as u64;
             }
-            Some(0) => found.removed += batch.header.events as u64,
+            Some(0) => {
+                // The oldest go first, so that what is gone has no end but one.
+                let gone = self.gone.entry(batch.header.topic.clone()).or_default();
+                if *gone != batch.header.first_row {
+                    return Err(StoreError::corrupt(position, "its rows are gone, but older ones are not"));
+                }
+                *gone += batch.header.events;
+                found.removed += batch.header.events as u64;
+            }
             Some(segment) => self.in_segment(&batch, segment)?,
         }
         Ok(())
@@ -277,7 +305,8 @@ impl<'a> Checked<'a> {
             return Err(corrupt(format!("the archived file `{}` is not as it was written", segment.file)));
         }
         for page in piece::pages(self.database, number, true)? {
-            page.summary(segment, piece::schema(&self.schemas, segment.schema)?)?;
+            let summary = page.summary(segment, piece::schema(&self.schemas, segment.schema)?)?;
+            piece::check_filters(self.database, number, page.first_row, &summary)?;
         }
         found.segments += 1;
         found.events += segment.events as u64;
@@ -294,6 +323,12 @@ impl<'a> Checked<'a> {
             ));
         }
         for topic in piece::topics(self.database)? {
+            let of = |rows: &HashMap<String, i64>| rows.get(&*topic.name).copied().unwrap_or(0);
+            if of(&self.gone) != of(&self.said_gone) || topic.kept_from != of(&self.said_gone) {
+                let reason =
+                    format!("topic `{}` has lost other rows than the chain says were removed", topic.name);
+                return Err(StoreError::corrupt(None, reason));
+            }
             if self.next_row.get(&*topic.name).copied().unwrap_or(0) != topic.events {
                 return Err(StoreError::corrupt(
                     None,

@@ -15,9 +15,9 @@ use cepheid_ir::{BinaryOp, ColumnName, Expr, Literal, Pattern, PatternNode, Rows
 use crate::error::EngineError;
 
 /// Column that holds the number of a row's topic; no input column has such a name.
-const TOPIC: &str = "\u{0}topic";
+pub(crate) const TOPIC: &str = "\u{0}topic";
 /// Column that holds event times where topics have no such column in common.
-const TIME: &str = "\u{0}time";
+pub(crate) const TIME: &str = "\u{0}time";
 
 /// Topics whose rows a pattern sees: those it names, or, if some variable names none, all.
 pub(crate) fn topics_read(pattern: &Pattern) -> Option<Vec<String>> {

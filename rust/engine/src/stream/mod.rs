@@ -20,6 +20,7 @@ mod late_windows;
 mod level;
 mod level_snapshot;
 mod processor_rule;
+mod relevant;
 mod row_rule;
 mod rule;
 mod rule_rows;

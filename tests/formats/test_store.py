@@ -1,0 +1,66 @@
+"""A store that an older build wrote is read, verified and written on."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zipfile
+from decimal import Decimal
+from pathlib import Path
+
+import cepheid as cep
+
+FOLDER = Path(__file__).parent
+# What the frozen store was signed with.
+SECRET = bytes(range(32))
+DAY = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+def test_frozen_stores_are_read_as_they_were_written(tmp_path: Path) -> None:
+    frozen = sorted(FOLDER.glob("v*/store.zip"))
+    assert [file.parent.name for file in frozen] == ["v1"]
+    for file in frozen:
+        folder = tmp_path / file.parent.name
+        with zipfile.ZipFile(file) as packed:
+            packed.extractall(folder)
+        with cep.EventStore(folder / "s.db", author="today") as store:
+            check(store)
+
+
+def check(store: cep.EventStore) -> None:
+    orders = store.read("order.created", metadata=True).to_arrow().to_pylist()
+    assert [order["order"] for order in orders] == [7, 8, 9, 10]
+    assert [order["total"] for order in orders] == [Decimal("1.50"), None, None, None]
+    assert [order["tags"] for order in orders] == [["a"], [], None, None]
+    assert [order["kind"] for order in orders] == ["x", "y", None, None]
+    assert orders[2]["note"] == "new column"
+    assert orders[3]["note"].startswith("in the journal, long")
+    assert [(order["_position"], order["_stream"], order["_version"]) for order in orders] == [
+        (0, "order-7", 1),
+        (1, "order-7", 2),
+        (5, "order-7", 3),
+        (6, None, None),
+    ]
+    assert {order["_recorded"] for order in orders} == {DAY}
+    # Erased, and kept under a key; removed.
+    assert store.read("signup").to_arrow()["email"].to_pylist() == [None, "d@e.f"]
+    info = store.info().topics
+    assert (info["old"].removed, info["old"].keep_for, info["signup"].protected) == (1, dt.timedelta(30), ("email",))
+    assert (info["order.created"].archived, info["plain"].archived) == (3, 0)
+    assert store.read("order.created", where="note LIKE '%journal%'").count() == 1
+    assert store.load("engine") == b"state"
+    assert store.offset("file") == b"17"
+    assert store.waiting("notify") == [("a", b"do it")]
+    assert store.subscribe("mailer", "order.*").position == 7
+    assert store.append("order.created", store.read("order.created", to=2), idempotency_key="k1").repeated
+    found = store.verify(store.sign(SECRET))
+    assert (found.ok, found.events, found.removed) == (True, 8, 1)
+    assert len(found.signatures) == 2
+    assert [change["what"] for change in store.report().changes][:2] == ["protect", "seal"]
+    assert (
+        store.append(
+            "order.created", {"ts": [DAY + dt.timedelta(hours=6)], "order": [11]}, stream="order-7", expected_version=3
+        ).first
+        == 9
+    )
+    assert store.replay(cep.Engine(cep.event("any", topic="order.created").named("any")))["any"].num_rows == 5
+    assert store.verify()
