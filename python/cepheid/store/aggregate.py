@@ -35,6 +35,13 @@ class Loaded(NamedTuple):
     Attributes:
         state: What its events fold into.
         version: How many there are: what an append expects as ``expected_version``.
+
+    Example:
+        >>> import cepheid as cep
+        >>> with cep.EventStore() as store:
+        ...     state, version = cep.Aggregate("order", initial=0).load(store, 7)
+        >>> (state, version)
+        (0, 0)
     """
 
     state: Any
@@ -51,6 +58,13 @@ class Handled(NamedTuple):
         positions: Where they are, in order; empty if there were none.
         repeated: Whether the command came with this key before: nothing has been appended now, and the positions are
             those of then.
+
+    Example:
+        >>> import cepheid as cep
+        >>> with cep.EventStore() as store:
+        ...     done = cep.Aggregate("order").handle(store, 7, lambda state: [("order.created", {"ts": 1})])
+        >>> (done.version, [int(position) for position in done.positions], done.repeated)
+        (1, [0], False)
     """
 
     state: Any

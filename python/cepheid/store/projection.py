@@ -42,6 +42,15 @@ class ProjectionHealth(NamedTuple):
         lag: How many events of its topics it has not folded.
         seen: When whoever runs it last said that it does; None: nobody has.
         version: The version of the functions that made the saved state, as `repr` has it; None: there is none.
+
+    Example:
+        >>> import cepheid as cep
+        >>> count = cep.Projection("count", initial=0)
+        >>> with cep.EventStore() as store:
+        ...     folded = count.run(store, until=0)
+        ...     health = count.health(store)
+        >>> (health.lag, health.seen is not None)
+        (0, True)
     """
 
     position: int
