@@ -12,6 +12,7 @@ from typing import Any
 __all__ = [
     "CepheidError",
     "EvaluationError",
+    "FoldError",
     "InternalError",
     "LateEventError",
     "MatchError",
@@ -21,6 +22,7 @@ __all__ = [
     "SqlError",
     "StateLimitError",
     "StoreError",
+    "UpcastError",
     "VersionConflictError",
 ]
 
@@ -358,6 +360,60 @@ class VersionConflictError(StoreError):
         self.stream = stream
         self.expected = expected
         self.actual = actual
+
+
+class FoldError(StoreError):
+    """A function that folds events of a store failed, or an event is none of those it knows.
+
+    What a function raised is the ``__cause__``. Nothing has been saved.
+
+    Attributes:
+        topic: The topic of the event, or of the first of them, or None.
+        stream: Its stream, or None.
+        version: How many events the stream has with it, or None.
+    """
+
+    default_code = "fold-failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        position: int | None = None,
+        topic: str | None = None,
+        stream: str | None = None,
+        version: int | None = None,
+    ) -> None:
+        super().__init__(message, code=code, hint=hint, position=position)
+        self.topic = topic
+        self.stream = stream
+        self.version = version
+
+
+class UpcastError(StoreError):
+    """An event of a version that cannot be read as the newest one.
+
+    Attributes:
+        topic: Its topic, or None.
+        version: The version that nothing leads on from, or that is not known, or None.
+    """
+
+    default_code = "upcaster-missing"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        topic: str | None = None,
+        version: int | None = None,
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.topic = topic
+        self.version = version
 
 
 class InternalError(CepheidError):

@@ -21,6 +21,7 @@ WITH_CODE = [name for name in PAGES if BLOCK.search((ROOT / name).read_text("utf
 MUST_RUN = {"README.md", "CONTRIBUTING.md", "docs/getting-started.md", "docs/guide/sql.md", "docs/guide/algebra.md"}
 MUST_RUN |= {"docs/guide/streams.md", "docs/guide/testing.md", "docs/guide/windows.md", "docs/guide/anomalies.md"}
 MUST_RUN |= {"docs/guide/joins.md", "docs/guide/pictures.md", "docs/guide/mining.md", "docs/guide/store.md"}
+MUST_RUN |= {"docs/guide/event-sourcing.md"}
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

@@ -95,6 +95,25 @@ assert_type(mined[0].pattern("n"), Pattern)
 assert_type([sequence.support for sequence in mined], list[int])
 assert_type(cep.process_map(data, case="card", activity=col.kind).at_least(2).to_svg(), str)
 
+orders = cep.Aggregate("order", initial=dict, upcasters=cep.Upcasters({"order.created": 2}))
+
+
+@orders.on("order.*")
+def folded(state: dict[str, int], found: cep.StreamEvent) -> dict[str, int]:
+    return {**state, found.topic: found.version}
+
+
+def source(store: cep.EventStore, seen: list[cep.StreamEvent]) -> None:
+    assert_type(folded({}, next(iter(seen))), dict[str, int])
+    assert_type(orders.load(store, 7), cep.Loaded)
+    assert_type(orders.handle(store, 7, lambda state: []).positions, tuple[cep.Position, ...])
+    assert_type(cep.Projection("open").catch_up(store), int)
+    assert_type(cep.ProcessManager("delays", pattern).run(store, until=7), int)
+    orders.handle(store, 7, "pay")  # type: ignore[arg-type]
+    cep.Projection("open", removed="maybe")  # type: ignore[arg-type]
+    store.attach(orders)  # type: ignore[arg-type]
+
+
 try:
     cep.match(pattern, data)
 except cep.PatternError as pattern_error:

@@ -26,6 +26,7 @@ from cepheid.store.position import Position
 from cepheid.store.reading import StoreReading
 from cepheid.store.replay import Replay, replayed_topics, run, steps
 from cepheid.store.sealing import BackgroundSealing
+from cepheid.store.sourcing import StoreSourcing
 from cepheid.store.subscription import Subscription
 from cepheid.store.transaction import Transaction
 
@@ -39,7 +40,7 @@ __all__ = ["EventStore"]
 
 
 @final
-class EventStore(StoreReading, StoreKeeping, StoreAuditing):
+class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
     """A durable log of events: what happened, in order, for as long as it is to be kept.
 
     It is one SQLite file, beside which a folder holds what has been archived as Parquet. Events are appended in batches
@@ -73,7 +74,18 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
         ['order.created', 'order.paid']
     """
 
-    __slots__ = ("_appended", "_clock", "_columns", "_folder", "_native", "_sealing", "_view", "path")
+    __slots__ = (
+        "_appended",
+        "_clock",
+        "_columns",
+        "_folder",
+        "_inline",
+        "_native",
+        "_sealing",
+        "_states",
+        "_view",
+        "path",
+    )
 
     #: The store's file.
     path: Path
@@ -127,6 +139,8 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
             kept = self.info().topics.values()
             journal = {topic.name: topic.events - topic.removed - topic.archived for topic in kept}
             self._sealing = BackgroundSealing(lambda topic: native.seal([topic], 1), after, journal)
+        self._states = threading.RLock()
+        self._inline = None
 
     # Writing.
 
@@ -175,6 +189,16 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
             0 1
         """
         checked_name(topic, "topic")
+        if self._inline is not None:
+            with self.transaction() as changes:
+                changes.append(
+                    topic,
+                    batch,
+                    stream=stream,
+                    expected_version=_version(expected_version),
+                    idempotency_key=idempotency_key,
+                )
+            return changes.positions[0]
         native = self._log("append to it")
         table = self._columns.table(batch, topic)
         try:
@@ -396,6 +420,13 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing):
         return f"EventStore({str(self.path)!r})"
 
     # What its parts ask of it.
+
+    def _store(self) -> EventStore:
+        return self
+
+    def _commit(self, changes: list[tuple[Any, ...]]) -> list[tuple[int, int, int, int | None, bool]]:
+        native = self._log("change it")
+        return native.commit(changes) if self._inline is None else self._inline.commit(native, changes)
 
     def _known_columns(self, topic: str) -> pa.Schema | None:
         try:

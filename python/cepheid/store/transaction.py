@@ -191,9 +191,8 @@ class Transaction:
             ...     [position.first for position in changes.commit()]
             [0]
         """
-        native = self._store._log("change it")
         try:
-            made = native.commit(self._changes)
+            made = self._store._commit(self._changes)
         except BaseException:
             self._store._columns.forget()
             raise

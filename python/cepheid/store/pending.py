@@ -1,0 +1,82 @@
+"""Events that are about to be appended, as they will be read once they are."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from cepheid.errors import StoreError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cepheid._native import EventLog
+    from cepheid.store.event_store import EventStore
+
+__all__ = ["as_table", "pending_rows", "was_appended"]
+
+
+def as_table(batch: Any) -> pa.Table:
+    """What exports Arrow, as a table: it may do so once."""
+    import pyarrow as pa
+
+    return batch if isinstance(batch, pa.Table) else pa.table(batch)
+
+
+def pending_rows(
+    table: pa.Table, known: pa.Schema | None, *, position: int, row: int, stream: str | None, version: int | None
+) -> pa.Table:
+    """Rows with the columns that they will have: the store's own in front, and all of their topic.
+
+    Args:
+        table: The rows.
+        known: The columns that the topic has; None: it has had no event yet.
+        position: The position of the first.
+        row: Its number in the topic.
+        stream: The stream, or None.
+        version: How many events that has before them.
+    """
+    import pyarrow as pa
+
+    table, count = _as_known(table, known), table.num_rows
+    versions = None if version is None else range(version + 1, version + 1 + count)
+    own = {
+        "_position": pa.array(range(position, position + count), pa.int64()),
+        "_row": pa.array(range(row, row + count), pa.int64()),
+        "_stream": pa.array([stream] * count, pa.string()),
+        "_version": pa.nulls(count, pa.int64()) if versions is None else pa.array(versions, pa.int64()),
+        # About: when it is done is not known before.
+        "_recorded": pa.array([time.time_ns()] * count, pa.timestamp("ns", "UTC")),
+    }
+    return pa.table({**own, **dict(zip(table.column_names, table.columns, strict=True))})
+
+
+def _as_known(table: pa.Table, known: pa.Schema | None) -> pa.Table:
+    import pyarrow as pa
+
+    for field in () if known is None else known:
+        place = table.schema.get_field_index(field.name)
+        if place < 0:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+        elif table.schema.field(place).type != field.type:
+            try:
+                table = table.set_column(place, field, table.column(place).cast(field.type))
+            except pa.ArrowException:
+                # Types that do not meet: the store says so when they are read.
+                continue
+    return table
+
+
+def was_appended(native: EventLog, store: EventStore, topic: str, key: str) -> bool:
+    """Whether a batch of a topic came with an idempotency key before."""
+    known = store._known_columns(topic)
+    if known is None:
+        return False
+    try:
+        # A batch without rows leaves no trace; and it is another batch than the one that came.
+        native.append(topic, known.empty_table(), stream=None, expected_version=None, idempotency_key=key)
+    except StoreError as error:
+        if error.code != "key-reused":
+            raise
+        return True
+    return False
