@@ -58,7 +58,7 @@ class Model:
 
 
 def fits(patterns, topic):
-    if not patterns and stream is not None:
+    if not patterns:
         return True
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         parts, wanted = topic.split("."), pattern.split(".")

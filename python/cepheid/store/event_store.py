@@ -195,7 +195,7 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
                     topic,
                     batch,
                     stream=stream,
-                    expected_version=_version(expected_version),
+                    expected_version=checked_version(expected_version),
                     idempotency_key=idempotency_key,
                 )
             return changes.positions[0]
