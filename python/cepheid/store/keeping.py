@@ -138,7 +138,8 @@ class StoreKeeping(StoreHandle):
     def erase(self, subject: object) -> int:
         """Erases what is protected of a person, for good: their keys are overwritten.
 
-        What is appended later has a new one.
+        What is appended later has a new one. Whoever reads what was before while it is erased keeps the old key in
+        the log beside the file until the store is opened or erased from again.
 
         Args:
             subject: Who, as the column of the subject has it; what is no text is taken as its text.
