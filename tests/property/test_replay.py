@@ -125,3 +125,17 @@ def test_a_replay_from_the_middle_keeps_the_numbers_of_rows():
         assert part.to_arrow()["id"].to_pylist() == whole["id"].to_pylist()[5:]
         assert part.rows["row"].to_pylist() == [22, 26, 30, 34, 38]
         assert part.to_arrow()["causationid"].to_pylist()[0] == "t#22"
+
+
+def test_pages_between_which_other_topics_lie_are_read():
+    a = (event("x", col.k == 1, topic="a") >> event("y", col.k == 1, topic="a")).within("1h").named("aa")
+    b = event("z", col.k == 1, topic="b").named("bb")
+    with cep.EventStore() as store:
+        for number in range(20):
+            store.append("a", {"ts": [number * 100], "k": [0]})
+            store.append("b", {"ts": [number * 100], "k": [1]})
+        store.seal()
+        options = {"lateness": "100ns", "idle": "300ns", "future": None}
+        found = store.replay(cep.Engine([a, b], **options), ["a", "b"], flush=True)
+        assert found["bb"].num_rows == 20
+        assert "b.late" not in found

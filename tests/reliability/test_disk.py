@@ -253,7 +253,7 @@ def test_an_fsync_that_fails_while_events_are_archived_loses_none(
         assert store.verify().ok, store.verify()
         found = [row["value"] for row in store.read()]
         # What is kept no longer may be gone, or not yet.
-        assert found in ([["0", "1", "2", "3"]] if action != "retain" else [["0", "1", "2", "3"], []])
+        assert found in ([["0", "1", "2", "3"]] if action != "retain" else [["0", "1", "2", "3"], ["3"]])
         archive = Path(f"{store.path}-archive")
         assert len(list(archive.rglob("*.parquet"))) == store.info().topics["t"].segments
         assert not list(archive.rglob("*.unfinished"))

@@ -153,7 +153,48 @@ def test_long_tables_are_cut_and_stay_whole(store):
     assert store.read("a", from_=rows - 2).to_arrow()["ts"].to_pylist() == [rows - 2, rows - 1]
 
 
+def test_rows_of_many_bytes_are_cut_and_one_that_is_too_long_is_refused(store):
+    # Compresses well, so that it takes little; what is cut is what it is when it is read.
+    row = b"x" * 40_000_000
+    assert store.append("a", {"ts": range(10), "x": [row] * 10}).events == 10
+    assert [len(value) for value in store.read("a").to_arrow()["x"].to_pylist()] == [len(row)] * 10
+    refused("too-long", store.append, "a", {"ts": [1], "x": [b"x" * 300_000_000]})
+    refused("too-long", store.save, "state", b"x" * 300_000_000)
+    assert store.append("a", {"ts": [11], "x": [b""]}).first == 10
+    assert store.verify().events == 11
+
+
+def test_a_link_leads_to_the_same_store(tmp_path):
+    with cep.EventStore(tmp_path / "real.db") as store:
+        store.append("a", {"ts": [1]})
+        (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
+        refused("store-locked", cep.EventStore, tmp_path / "link.db")
+    with cep.EventStore(tmp_path / "link.db") as store:
+        store.seal()
+        assert store.path.name == "real.db"
+    with cep.EventStore(tmp_path / "real.db") as store:
+        assert store.read("a").count() == 1
+        assert store.verify()
+
+
 # Reading.
+
+
+def test_nan_is_the_greatest_whatever_its_sign(store):
+    store.append("a", pa.table({"ts": [1, 2, 3], "x": [-float("nan"), 1.0, 7.0]}))
+    for _ in range(2):
+        for condition in ("x < 5", "x = 1", "x > 6", "x = CAST('NaN' AS DOUBLE)"):
+            plain = store.read("a", where=condition).count()
+            assert plain == store.read("a", where=f"NOT NOT ({condition})").count() > 0, condition
+        store.seal()
+
+
+def test_columns_that_differ_from_topic_to_topic_are_asked_for_as_they_are_read(store):
+    store.append("a", {"ts": [1], "Amount": [2**53 + 1]})
+    store.append("b", {"ts": [2], "amount": [1.5]})
+    for condition in ("amount IS NULL", "amount = 1.5", '"Amount" = 9007199254740993'):
+        assert store.read(where=condition).count() == store.read(where=f"NOT NOT ({condition})").count(), condition
+    assert store.read(where="amount IS NULL").count() == 1
 
 
 def test_what_is_read_is_what_there_was_when_it_was_asked_for(store):

@@ -119,7 +119,7 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
             self._folder = tempfile.TemporaryDirectory(prefix="cepheid-", ignore_cleanup_errors=True)
             path = Path(self._folder.name) / "events.db"
         try:
-            self._open(Path(os.path.abspath(os.fspath(path))), event_time, read_only, author, after)
+            self._open(Path(os.path.realpath(os.fspath(path))), event_time, read_only, author, after)
         except BaseException:
             if self._folder is not None:
                 self._folder.cleanup()

@@ -110,7 +110,8 @@ class StoreKeeping(StoreHandle):
         """Has columns of a topic kept secret from now on: each value under a key of the person that the event is about.
 
         They read as before, until `erase` removes the key of a person: then their values are NULL, in the journal, in
-        the archive, and in every copy of them. Files in the archive hold bytes in the place of such a column.
+        the archive, and in copies of archived files; a copy of the database that was made before has the keys. Files
+        in the archive hold bytes in the place of such a column.
 
         Args:
             topic: Its name.

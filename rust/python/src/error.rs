@@ -298,6 +298,7 @@ fn store_error(py: Python<'_>, error: &StoreError) -> PyErr {
         StoreError::Closed
         | StoreError::DiskFull { .. }
         | StoreError::Busy { .. }
+        | StoreError::TooLong { .. }
         | StoreError::Poisoned { .. }
         | StoreError::Moved { .. }
         | StoreError::KeyReused { .. }

@@ -27,7 +27,7 @@ fn position(position: store::Position) -> Position {
 /// The writer of a store; `cepheid.EventStore` keeps one.
 #[pyclass(frozen, module = "cepheid._native")]
 pub(crate) struct EventLog {
-    log: RwLock<Option<Arc<store::EventLog>>>,
+    log: RwLock<Option<store::EventLog>>,
     /// What the time is, where a program says so; the least there is: the system's clock.
     time: Arc<AtomicI64>,
 }
@@ -39,8 +39,9 @@ impl EventLog {
         work: impl FnOnce(&store::EventLog) -> Result<T, StoreError> + Send,
     ) -> PyResult<T> {
         without_gil(py, || {
-            let log = self.log.read().unwrap_or_else(PoisonError::into_inner).clone();
-            Ok(work(&*log.ok_or(StoreError::Closed)?)?)
+            // Held while it is worked on, so that whoever closes it waits.
+            let log = self.log.read().unwrap_or_else(PoisonError::into_inner);
+            Ok(work(log.as_ref().ok_or(StoreError::Closed)?)?)
         })
     }
 }
@@ -111,7 +112,7 @@ impl EventLog {
         });
         without_gil(py, || {
             let log = store::EventLog::open(&path, LogOptions { event_time, author, clock })?;
-            Ok(Self { log: RwLock::new(Some(Arc::new(log))), time })
+            Ok(Self { log: RwLock::new(Some(log)), time })
         })
     }
 

@@ -72,7 +72,9 @@ pub(crate) struct PreparedSchema {
 impl PreparedSchema {
     pub(crate) fn new(schema: &Schema, protected: &[String]) -> Result<Self, StoreError> {
         let protected = serde_json::to_string(protected).expect("names can be written as JSON");
-        Ok(Self { columns: to_ipc(schema, None)?, protected })
+        // What is said beside the columns differs from table to table, pandas' index for one.
+        let columns = Schema::new(schema.fields().clone());
+        Ok(Self { columns: to_ipc(&columns, None)?, protected })
     }
 
     /// What stands for it in the chain.
@@ -125,7 +127,7 @@ impl Append {
                 Some(protector) => protector.protect(&batch)?,
                 None => batch.clone(),
             };
-            bodies.push(PreparedBody::new(&batch, &rows, event_time)?);
+            PreparedBody::make(&batch, &rows, event_time, &mut bodies)?;
         }
         Ok(Prepared {
             topic: self.topic,
@@ -173,6 +175,28 @@ fn pieces(table: &Table) -> Result<Vec<RecordBatch>, StoreError> {
 }
 
 impl PreparedBody {
+    /// Makes bodies of rows, several of them where one would be too long.
+    fn make(
+        given: &RecordBatch,
+        kept: &RecordBatch,
+        event_time: &str,
+        bodies: &mut Vec<Self>,
+    ) -> Result<(), StoreError> {
+        match Self::new(given, kept, event_time) {
+            Err(StoreError::TooLong { .. }) if given.num_rows() > 1 => {
+                let half = given.num_rows() / 2;
+                for (first, length) in [(0, half), (half, given.num_rows() - half)] {
+                    Self::make(&given.slice(first, length), &kept.slice(first, length), event_time, bodies)?;
+                }
+                Ok(())
+            }
+            body => {
+                bodies.push(body?);
+                Ok(())
+            }
+        }
+    }
+
     /// `given` are the rows as they came, `kept` as they are kept: what is secret is neither in the summary.
     fn new(given: &RecordBatch, kept: &RecordBatch, event_time: &str) -> Result<Self, StoreError> {
         let times = times(given, event_time)?;

@@ -10,18 +10,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::Schema;
 use rusqlite::params;
 use serde_json::json;
 
 use crate::append::{extremes, times};
 use crate::body::{Hash, hash};
 use crate::commit::Commit;
-use crate::conform::{conform, widened};
+use crate::conform::conform;
 use crate::disk::{self, beside};
 use crate::error::StoreError;
 use crate::log::EventLog;
-use crate::piece::{self, BatchRow, Schemas, SegmentRow, StoredSchema, TopicRow, with_metadata_schema};
+use crate::piece::{self, BatchRow, Schemas, SegmentRow, StoredSchema, TopicRow};
 use crate::reader::positions;
 use crate::segment_file::{self, PAGE_ROWS, SegmentWriter, Wanted};
 use crate::summary::{Filters, Summary};
@@ -143,7 +142,9 @@ impl EventLog {
             let batches = piece::journal(&reading, topic.topic, after, LOOK_AHEAD, &schemas)?;
             drop(reading);
             let waiting: i64 = batches.iter().map(|batch| batch.header.events).sum();
-            if batches.is_empty() || (after == 0 && (waiting as u64) < events_min) {
+            if batches.is_empty()
+                || (after == 0 && batches.len() < LOOK_AHEAD && (waiting as u64) < events_min)
+            {
                 return Ok(());
             }
             after = batches.last().map_or(after, |batch| batch.header.batch);
@@ -231,9 +232,7 @@ impl EventLog {
         stored: &StoredSchema,
         source: &Source,
     ) -> Result<(std::fs::File, FileParts), StoreError> {
-        let kept = with_metadata_schema(&stored.kept);
-        let schema =
-            Arc::new(Schema::new(kept.fields().iter().map(|field| widened(field)).collect::<Vec<_>>()));
+        let schema = segment_file::schema(stored);
         let mut pages = Pages {
             writer: SegmentWriter::new(file, &schema, &topic.name)?,
             pages: vec![],
@@ -250,7 +249,13 @@ impl EventLog {
             Source::Segments(segments) => {
                 for segment in segments {
                     let from = folder(self.path()).join(&segment.file);
-                    let wanted = Wanted { columns: None, ranges: vec![], condition: None };
+                    let wanted = Wanted {
+                        rows: segment.events,
+                        schema: Arc::clone(&schema),
+                        columns: None,
+                        ranges: vec![],
+                        condition: None,
+                    };
                     let mut rows = segment_file::open(&from, wanted)?;
                     while let Some(rows) = rows.next()? {
                         // A file says by itself whether a column has NULLs.

@@ -12,8 +12,9 @@ pub type Hash = [u8; 32];
 /// Level 1: on event data it is within a few percent of the default's size at twice its speed.
 const LEVEL: i32 = 1;
 
-/// Rows of one body, decompressed, in bytes: bytes that say more are damaged.
-const BYTES_MAX: usize = 1 << 31;
+/// Rows of one body, decompressed, in bytes: more are cut, and bytes that say more are damaged. What SQLite takes is less
+/// than four times that.
+pub(crate) const BYTES_MAX: usize = 256 << 20;
 
 /// Hashes bytes.
 pub fn hash(bytes: &[u8]) -> Hash {
@@ -25,9 +26,12 @@ pub fn hash(bytes: &[u8]) -> Hash {
 /// Cost: O(bytes), compression above all.
 ///
 /// # Errors
-/// What Arrow refuses.
+/// What Arrow refuses; [`StoreError::TooLong`]: they have to be cut.
 pub fn encode(rows: &RecordBatch) -> Result<Vec<u8>, StoreError> {
     let plain = to_ipc(rows.schema_ref(), Some(rows))?;
+    if plain.len() > BYTES_MAX {
+        return Err(StoreError::TooLong { what: "a row", bytes: plain.len(), limit: BYTES_MAX });
+    }
     zstd::bulk::compress(&plain, LEVEL).map_err(|error| StoreError::Disk {
         action: "compress rows",
         path: None,

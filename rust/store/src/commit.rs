@@ -3,13 +3,13 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::append::{Position, Prepared, PreparedBody, PreparedSchema};
-use crate::body::{Hash, hash};
+use crate::body::{BYTES_MAX, Hash, hash};
 use crate::chain::{self, BatchHeader, Link};
 use crate::conform::United;
 use crate::error::{Doing, StoreError};
 use crate::piece;
 use crate::protection::save_keys;
-use crate::saved::saved_hash;
+use crate::saved::{names_of, protection_of, saved_hash};
 use crate::summary::Filters;
 use crate::topic::check_name;
 use crate::transaction::{Change, Committed, Ready};
@@ -60,6 +60,7 @@ impl Commit<'_> {
                 Change::Append(append) => committed.push(self.append(append)?),
                 Change::Save { kind, name, value } => {
                     check_name("saved value", name)?;
+                    check_length("a saved value", value)?;
                     let hash = saved_hash([kind, name], value);
                     let says = params![kind, name, value, hash.as_slice()];
                     self.execute("INSERT OR REPLACE INTO saved VALUES (?, ?, ?, ?)", says, "save a value")?;
@@ -71,6 +72,7 @@ impl Commit<'_> {
                 Change::Put { queue, key, payload } => {
                     check_name("queue", queue)?;
                     check_name("item of a queue", key)?;
+                    check_length("an item of a queue", payload)?;
                     let hash = saved_hash([queue, key], payload);
                     let says = params![queue, key, payload, hash.as_slice()];
                     let put = "INSERT OR IGNORE INTO outbox (queue, key, payload, hash) VALUES (?, ?, ?, ?)";
@@ -119,6 +121,7 @@ impl Commit<'_> {
         {
             return Ok(position);
         }
+        self.check_protection(append)?;
         let version = self.check_version(append)?;
         let schema = self.schema(topic, &append.schema)?;
         save_keys(&append.new_keys, self.database)?;
@@ -270,6 +273,17 @@ impl Commit<'_> {
         }))
     }
 
+    /// Whether what is secret now was when the rows were made ready.
+    fn check_protection(&self, append: &Prepared) -> Result<(), StoreError> {
+        let now = protection_of(self.database, &append.topic)?.map_or_else(Vec::new, |(_, columns)| columns);
+        if names_of(&append.schema.protected)? == now {
+            return Ok(());
+        }
+        let reason =
+            format!("columns of topic `{}` were protected meanwhile: append the rows again", append.topic);
+        Err(StoreError::InvalidOption { option: "columns", reason })
+    }
+
     /// How many events the append's stream has; 0 of no stream.
     fn check_version(&self, append: &Prepared) -> Result<i64, StoreError> {
         let Some(stream) = &append.stream else { return Ok(0) };
@@ -280,6 +294,14 @@ impl Commit<'_> {
             }
             _ => Ok(actual),
         }
+    }
+}
+
+fn check_length(what: &'static str, value: &[u8]) -> Result<(), StoreError> {
+    if value.len() <= BYTES_MAX {
+        Ok(())
+    } else {
+        Err(StoreError::TooLong { what, bytes: value.len(), limit: BYTES_MAX })
     }
 }
 

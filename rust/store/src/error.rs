@@ -52,6 +52,16 @@ pub enum StoreError {
         /// What was being done.
         action: &'static str,
     },
+    /// Something longer than the store takes as one.
+    #[error("{what} of {bytes} bytes is too long: the limit is {limit}; nothing has been kept")]
+    TooLong {
+        /// What.
+        what: &'static str,
+        /// Its bytes.
+        bytes: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// Another program keeps the file to itself.
     #[error(
         "cannot {action}: another program has held the store for longer than is waited; nothing has been changed"
@@ -228,6 +238,7 @@ impl StoreError {
             Self::NotAStore { .. } => "not-a-store",
             Self::FormatVersion { .. } => "store-format",
             Self::DiskFull { .. } => "disk-full",
+            Self::TooLong { .. } => "too-long",
             Self::Busy { .. } => "store-busy",
             Self::Disk { .. } => "disk",
             Self::Poisoned { .. } => "store-poisoned",

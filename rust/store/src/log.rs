@@ -11,8 +11,10 @@ use crate::commit::{Commit, Heads};
 use crate::database;
 use crate::disk::{self, WriterLock};
 use crate::error::{Doing, StoreError};
+use crate::piece::{self, TopicRow};
 use crate::protection::{Keys, Protector};
 use crate::saved::protection_of;
+use crate::topic::folder_name;
 use crate::transaction::{Change, Committed, Ready, Transaction};
 
 /// Gives the time, in nanoseconds since 1970.
@@ -94,6 +96,8 @@ impl EventLog {
     /// disk refuses.
     pub fn open(path: &Path, options: LogOptions) -> Result<Self, StoreError> {
         crate::topic::check_name("author", &options.author)?;
+        // One name for one store, whichever link leads to it: the lock and the archive are beside the file itself.
+        let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let lock = WriterLock::take(path)?;
         let (database, event_time) = database::open_to_write(path, options.event_time.as_deref())?;
         let heads = Heads::read(&database)?;
@@ -169,15 +173,14 @@ impl EventLog {
     }
 
     fn prepare(&self, append: Append) -> Result<crate::append::Prepared, StoreError> {
-        let mut keys = whole(&self.keys);
-        let (keys, reading) = &mut *keys;
-        match protection_of(reading, &append.topic)? {
-            Some((subject, columns)) => {
-                let protector = Protector::new(subject, columns, keys, reading);
-                append.prepare(&self.event_time, Some(protector))
-            }
-            None => append.prepare(&self.event_time, None),
+        let mut guard = whole(&self.keys);
+        let (keys, reading) = &mut *guard;
+        if let Some((subject, columns)) = protection_of(reading, &append.topic)? {
+            let protector = Protector::new(subject, columns, keys, reading);
+            return append.prepare(&self.event_time, Some(protector));
         }
+        drop(guard);
+        append.prepare(&self.event_time, None)
     }
 
     /// Takes from the queue what goes into one commit.
@@ -327,13 +330,15 @@ impl EventLog {
         self.writer.lock().map_err(|_| stopped())
     }
 
-    /// Removes files that a crash has left: archived ones that no segment names, and those that were never finished.
+    /// Removes what a crash has left: files that were never finished, and archived ones that no segment names, whose rows are
+    /// where they were. Those of rows that the store does not know are set aside.
     fn remove_leftovers(&self) -> Result<(), StoreError> {
         let folder = crate::archive::folder(&self.path);
         if !folder.is_dir() {
             return Ok(());
         }
         let reading = self.reading()?;
+        let topics = piece::topics(&reading)?;
         for topic in entries(&folder)? {
             for file in entries(&topic)? {
                 let name = crate::archive::file_name(&folder, &file);
@@ -342,10 +347,15 @@ impl EventLog {
                         row.get(0)
                     })
                     .doing("read the segments")?;
-                let is_ours =
-                    file.extension().is_some_and(|ending| ending == "parquet" || ending == "unfinished");
-                if is_ours && !known {
+                let ends = |ending: &str| file.extension().is_some_and(|own| own == ending);
+                let is_left = ends("parquet") && !known;
+                if ends("unfinished") || (is_left && has_all(&topics, &topic, &file)) {
                     disk::remove_file(&file)?;
+                } else if is_left {
+                    // The database is an older copy, and this may be all that there is of what came later.
+                    let aside = disk::beside(&file, ".unnamed");
+                    std::fs::rename(&file, &aside)
+                        .map_err(|error| StoreError::of_io(&error, "set aside", &file))?;
                 }
             }
         }
@@ -362,6 +372,18 @@ impl Drop for EventLog {
             let _ = writer.database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         }
     }
+}
+
+/// Whether the store has all rows that an archived file is of, by the names of its folder and itself.
+fn has_all(topics: &[TopicRow], folder: &Path, file: &Path) -> bool {
+    let named = |path: &Path| path.file_stem().map(|name| name.to_string_lossy().into_owned());
+    let folder = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+    let topic = topics.iter().find(|topic| Some(folder_name(&topic.name)) == folder);
+    let rows = named(file).and_then(|name| {
+        let (first, events) = name.split_once('-')?;
+        first.parse::<i64>().ok()?.checked_add(events.parse::<i64>().ok()?)
+    });
+    topic.zip(rows).is_some_and(|(topic, end)| end <= topic.events)
 }
 
 fn stopped() -> StoreError {

@@ -1,6 +1,7 @@
 //! What the rows of a topic are in: batches of the journal, and segments of the archive.
 
 use std::collections::HashMap;
+use std::path::{Component, Path};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray, new_null_array};
@@ -62,6 +63,12 @@ impl StoredSchema {
     fn of(columns: &[u8], protected: &str) -> Result<Self, StoreError> {
         let given = schema_of(columns).map_err(|error| StoreError::corrupt(None, error.to_string()))?;
         let names = names_of(protected)?;
+        // What is erased is NULL, whatever was said of the column.
+        let field = |field: &Arc<Field>| {
+            let is_secret = names.contains(field.name());
+            if is_secret { Arc::new(field.as_ref().clone().with_nullable(true)) } else { Arc::clone(field) }
+        };
+        let given = Arc::new(Schema::new(given.fields().iter().map(field).collect::<Vec<_>>()));
         let kept = stored_schema(&given, &names);
         Ok(Self { given, kept, protected: names.into(), digest: PreparedSchema::digest(columns, protected) })
     }
@@ -310,7 +317,16 @@ pub(crate) fn segments(database: &Connection, topic: Option<i64>) -> Result<Vec<
         })
     };
     let segments = statement.query_map([topic], segment).doing("list segments")?;
-    segments.collect::<rusqlite::Result<_>>().doing("list segments")
+    let segments: Vec<SegmentRow> = segments.collect::<rusqlite::Result<_>>().doing("list segments")?;
+    // A store that somebody else has made names no file outside its archive.
+    let is_inside = |segment: &SegmentRow| {
+        let parts = || Path::new(&segment.file).components();
+        parts().all(|part| matches!(part, Component::Normal(_))) && parts().count() == 2
+    };
+    match segments.iter().find(|segment| !is_inside(segment)) {
+        Some(outside) => Err(StoreError::corrupt(None, format!("`{}` names no archived file", outside.file))),
+        None => Ok(segments),
+    }
 }
 
 /// A page of a segment: rows, and what is known of them.

@@ -234,7 +234,7 @@ mod tests {
     fn rows() -> RecordBatch {
         let number: ArrayRef = Arc::new(Int32Array::from(vec![Some(3), None, Some(8)]));
         let text: ArrayRef = Arc::new(StringArray::from(vec![Some("ant"), Some("bee"), None]));
-        let float: ArrayRef = Arc::new(Float64Array::from(vec![1.5, -2.0, f64::NAN]));
+        let float: ArrayRef = Arc::new(Float64Array::from(vec![1.5, -2.0, -f64::NAN]));
         let nothing: ArrayRef = Arc::new(Int32Array::from(vec![None, None, None]));
         let time: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![10, 20, 30]));
         let columns = [("n", number), ("t", text), ("f", float), ("z", nothing), ("ts", time)];

@@ -9,6 +9,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use cepheid_eval::{Leaf, TypedExpr};
 use cepheid_ir::Expr;
 
+use crate::conform::widened;
 use crate::error::StoreError;
 use crate::topic::TopicPattern;
 
@@ -67,6 +68,18 @@ impl Condition {
             _ => None,
         };
         self.typed.leaves().iter().filter_map(column).collect()
+    }
+
+    /// Whether its columns are those of a schema, by name and type: then what is known of the rows can be asked in their own.
+    pub(crate) fn means_the_same(&self, own: &Schema) -> bool {
+        self.columns().into_iter().all(|name| match self.schema.field_with_name(name) {
+            Err(_) => false,
+            Ok(united) => {
+                let alike = own.fields().iter().filter(|field| field.name().eq_ignore_ascii_case(name));
+                let mut alike = alike.map(|field| (field.name(), widened(field).data_type().clone()));
+                alike.all(|(own, data_type)| own == name && data_type == *united.data_type())
+            }
+        })
     }
 
     /// Which rows of a topic satisfy it.

@@ -42,7 +42,7 @@ impl EventLog {
     }
 
     /// Removes what topics (all, if none is named) no longer keep: whole batches and segments, the oldest first. What is
-    /// younger than the limit, or the newest of all, stays. Rows without event time are as old as their recording.
+    /// younger than the limit stays, and of a topic that is too large the newest. Rows without event time are as old as their recording.
     ///
     /// # Errors
     /// What the disk refuses.
@@ -69,9 +69,10 @@ impl EventLog {
                      + (SELECT coalesce(sum(bytes), 0) FROM batches WHERE topic = ?1 AND segment IS NULL)";
         let mut bytes: i64 =
             reading.query_row(query, [topic.topic], |row| row.get(0)).doing("read how much is kept")?;
-        let is_over = |last: Option<i64>, bytes: i64| {
+        // By size the newest stays, however large it is.
+        let is_over = |last: Option<i64>, bytes: i64, own: i64| {
             oldest.zip(last).is_some_and(|(oldest, last)| last < oldest)
-                || bytes_max.is_some_and(|most| bytes > most)
+                || bytes_max.is_some_and(|most| bytes > most && bytes > own)
         };
         let schemas: Schemas = piece::schemas(&reading, topic.topic)?.into_iter().collect();
         let mut segments = vec![];
@@ -80,7 +81,7 @@ impl EventLog {
         for segment in piece::segments(&reading, Some(topic.topic))? {
             let recorded = || newest_recorded(&reading, segment.segment);
             let last = segment.times.map_or_else(recorded, |times| Ok(Some(times.1)))?;
-            if !is_over(last, bytes) {
+            if !is_over(last, bytes, segment.bytes) {
                 is_done = true;
                 break;
             }
@@ -93,7 +94,7 @@ impl EventLog {
             after = found.last().map(|batch| batch.header.batch);
             for batch in found {
                 let last = batch.header.times.map_or(batch.recorded, |times| times.1);
-                if !is_over(Some(last), bytes) {
+                if !is_over(Some(last), bytes, batch.header.bytes) {
                     is_done = true;
                     break;
                 }
@@ -164,7 +165,8 @@ impl EventLog {
         })
     }
 
-    /// Erases what is protected of a subject, wherever copies of it are: its keys are removed. Gives how many there were.
+    /// Erases what is protected of a subject, in the journal and in all archived files, copies of them too: its keys are
+    /// removed, and its name with them. Gives how many there were. A copy of the database that was made before has the keys.
     ///
     /// The chain says that it happened, and the hash of the subject's name.
     ///
@@ -172,7 +174,8 @@ impl EventLog {
     /// What the disk refuses.
     pub fn erase(&self, subject: &str) -> Result<u64, StoreError> {
         let erased = self.change(|commit| {
-            let update = "UPDATE subjects SET secret = NULL WHERE subject = ? AND secret IS NOT NULL";
+            let update =
+                "UPDATE subjects SET secret = NULL, subject = '' WHERE subject = ? AND secret IS NOT NULL";
             let erased = commit.execute(update, [subject], "erase a subject")?;
             if erased > 0 {
                 let said = json!({ "subject_sha256": hex(&hash(subject.as_bytes())), "keys": erased });

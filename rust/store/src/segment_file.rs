@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{BooleanArray, RecordBatch};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -21,7 +21,9 @@ use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
 use crate::body::Hash;
-use crate::error::StoreError;
+use crate::conform::widened;
+use crate::error::{Doing, StoreError};
+use crate::piece::{SegmentRow, StoredSchema, with_metadata_schema};
 use crate::query::Condition;
 
 /// Rows of a page: what a reader can pass over. As many as fit into a cache while they are decoded.
@@ -104,8 +106,17 @@ fn failed(topic: &str, error: parquet::errors::ParquetError, path: &Path) -> Sto
     }
 }
 
+/// The columns of a file of rows that are kept so.
+pub(crate) fn schema(stored: &StoredSchema) -> SchemaRef {
+    let kept = with_metadata_schema(&stored.kept);
+    Arc::new(Schema::new(kept.fields().iter().map(|field| widened(field)).collect::<Vec<_>>()))
+}
+
 /// Which rows of a file are read.
 pub(crate) struct Wanted<'a> {
+    /// How many rows the file has, and which columns.
+    pub(crate) rows: i64,
+    pub(crate) schema: SchemaRef,
     /// Columns by name; `None`: all.
     pub(crate) columns: Option<&'a [String]>,
     /// Ranges of rows, in order: each how many, and whether they are read.
@@ -163,6 +174,19 @@ fn open_unguarded(path: &Path, wanted: Wanted<'_>) -> Result<SegmentReader, Stor
     let mut builder =
         ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(corrupt)?;
     let schema = Arc::clone(builder.schema());
+    let rows = builder.metadata().file_metadata().num_rows();
+    let same = |(own, wanted): (&Arc<Field>, &Arc<Field>)| {
+        // Some of Arrow's types come back as others, but not those of the store's own columns.
+        own.name() == wanted.name() && (!own.name().starts_with('_') || own.data_type() == wanted.data_type())
+    };
+    let is_same = schema.fields().len() == wanted.schema.fields().len()
+        && schema.fields().iter().zip(wanted.schema.fields()).all(same);
+    if rows != wanted.rows || !is_same {
+        return Err(StoreError::corrupt(
+            None,
+            format!("the archived file `{}` has other rows than it had", path.display()),
+        ));
+    }
     let mask = |names: &dyn Fn(&str) -> bool, builder: &ParquetRecordBatchReaderBuilder<File>| {
         let places = schema
             .fields()
@@ -199,6 +223,18 @@ fn open_unguarded(path: &Path, wanted: Wanted<'_>) -> Result<SegmentReader, Stor
     let rows = builder.with_batch_size(READ_ROWS).build();
     let rows = rows.map_err(|error| what_failed(&refused, || corrupt(error)))?;
     Ok(SegmentReader { rows, path: path.into(), refused })
+}
+
+/// Whether the store, as it is now, still names a segment.
+///
+/// # Errors
+/// [`StoreError::Moved`] if not.
+pub(crate) fn check_named(store: &Path, segment: &SegmentRow) -> Result<(), StoreError> {
+    let now = crate::database::open_to_read(store)?;
+    let query = "SELECT EXISTS (SELECT 1 FROM segments WHERE file = ?)";
+    let is_named: bool =
+        now.query_row(query, [&segment.file], |row| row.get(0)).doing("look for a segment")?;
+    if is_named { Ok(()) } else { Err(StoreError::Moved { file: segment.file.clone() }) }
 }
 
 /// The hash of a file, and its length.

@@ -9,7 +9,7 @@
 //!   Space-Efficient Bloom Filters*, 2009).
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::ArrowPrimitiveType;
+use arrow_array::types::{ArrowPrimitiveType, Float64Type};
 use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, downcast_primitive_array};
 use arrow_buffer::ArrowNativeType;
 use arrow_cast::cast;
@@ -201,6 +201,15 @@ fn extremes(column: &ArrayRef) -> (Option<usize>, Option<usize>) {
         return (None, None);
     }
     match column.data_type() {
+        // NaN is the greatest here, whatever its sign: Arrow's order has those with a sign below all numbers.
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => {
+            let Ok(floats) = cast(column, &DataType::Float64) else { return (None, None) };
+            let floats = floats.as_primitive::<Float64Type>();
+            let key = |row: usize| {
+                (floats.value(row).is_nan(), if floats.value(row).is_nan() { 0.0 } else { floats.value(row) })
+            };
+            return extremes_by(floats.len(), |row| floats.is_valid(row), key);
+        }
         // Their order is not that of their values' numbers.
         DataType::Interval(_) => return (None, None),
         DataType::Boolean => {

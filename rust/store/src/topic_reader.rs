@@ -79,18 +79,13 @@ impl Asked {
         self.times.is_none_or(|(since, until)| times.0 < until && since <= times.1)
     }
 
-    /// Whether the store, as it is now, still has a segment.
-    fn still_names(&self, segment: &SegmentRow) -> Result<bool, StoreError> {
-        let now = crate::database::open_to_read(&self.store)?;
-        let query = "SELECT EXISTS (SELECT 1 FROM segments WHERE file = ?)";
-        now.query_row(query, [&segment.file], |row| row.get(0)).doing("look for a segment")
-    }
-
     /// Whether all of some rows, which end before a position, are asked for by their place and time: then it may be said that
     /// they are passed over. A condition on their values, or a stream, leaves some out.
     fn has_all(&self, passed: &Passed, end: i64) -> bool {
         let within = |range: (i64, i64), first: i64, end: i64| range.0 <= first && end <= range.1;
-        within(self.positions, passed.first_position, end)
+        // Between rows of one topic there may be those of another, whose time comes before the last of these.
+        end - passed.first_position == passed.rows
+            && within(self.positions, passed.first_position, end)
             && within(self.rows, passed.first_row, passed.first_row + passed.rows)
             && self.times.is_none_or(|(since, until)| since <= passed.times.0 && passed.times.1 < until)
             && self.stream.is_none()
@@ -178,12 +173,14 @@ impl TopicReader {
         mattering: Option<&Expr>,
     ) -> Self {
         let mattering = mattering.map_or_else(HashMap::new, |condition| {
-            schemas
-                .iter()
-                .map(|(number, schema)| (*number, Pruner::new(condition, &schema.kept, &schema.protected)))
-                .collect()
+            let united = Condition::new(condition, &schema).ok();
+            let means_the_same =
+                |own: &StoredSchema| united.as_ref().is_some_and(|united| united.means_the_same(&own.given));
+            let own = schemas.iter().filter(|(_, own)| means_the_same(own));
+            own.map(|(number, own)| (*number, Pruner::new(condition, &own.kept, &own.protected))).collect()
         });
         let pruner = |(number, schema): &(i64, StoredSchema)| {
+            asked.condition.as_ref().filter(|condition| condition.means_the_same(&schema.given))?;
             Some((*number, Pruner::new(asked.expr.as_ref()?, &schema.kept, &schema.protected)))
         };
         Self {
@@ -385,10 +382,18 @@ impl TopicReader {
             !columns.is_empty() && columns.iter().all(is_kept)
         });
         let path = asked.folder.join(&segment.file);
-        if !path.is_file() && !self.asked.still_names(&segment)? {
-            return Err(StoreError::Moved { file: segment.file });
-        }
-        let reader = segment_file::open(&path, Wanted { columns: needed.as_deref(), ranges, condition })?;
+        let schema = segment_file::schema(stored);
+        let wanted = Wanted { rows: segment.events, schema, columns: needed.as_deref(), ranges, condition };
+        let reader = match segment_file::open(&path, wanted) {
+            Err(_) if !path.is_file() => {
+                segment_file::check_named(&asked.store, &segment)?;
+                return Err(StoreError::corrupt(
+                    Some(segment.first_position as u64),
+                    format!("the archived file `{}` is missing", segment.file),
+                ));
+            }
+            reader => reader?,
+        };
         self.passing = passing;
         self.file = Some((segment, reader));
         Ok(())

@@ -17,6 +17,9 @@ use crate::saved;
 use crate::segment_file;
 use crate::signature::Signature;
 
+/// How often it is begun again because files have moved.
+const RETRIES: usize = 4;
+
 /// Entries that are looked at together.
 const TOGETHER: i64 = 1024;
 
@@ -56,6 +59,17 @@ pub struct Verification {
 /// # Errors
 /// What keeps it from being read at all.
 pub fn verify(path: &Path, key: Option<&str>) -> Result<Verification, StoreError> {
+    for _ in 0..RETRIES {
+        match verify_once(path, key) {
+            // Files were put together, or removed, while they were looked at.
+            Err(StoreError::Moved { .. }) => {}
+            found => return found,
+        }
+    }
+    verify_once(path, key)
+}
+
+fn verify_once(path: &Path, key: Option<&str>) -> Result<Verification, StoreError> {
     let database = database::open_to_read(path)?;
     database.execute_batch("BEGIN").doing("read the store")?;
     let mut found = Verification::default();
@@ -67,7 +81,10 @@ pub fn verify(path: &Path, key: Option<&str>) -> Result<Verification, StoreError
                 fault.reason = reason;
             }
             // It cannot be read: that is no finding about its content.
-            StoreError::Disk { .. } | StoreError::DiskFull { .. } | StoreError::Busy { .. } => {
+            StoreError::Disk { .. }
+            | StoreError::DiskFull { .. }
+            | StoreError::Busy { .. }
+            | StoreError::Moved { .. } => {
                 return Err(error);
             }
             other => fault.reason = other.to_string(),
@@ -369,6 +386,7 @@ impl<'a> Checked<'a> {
         }
         let file = folder(self.path).join(&segment.file);
         if !file.is_file() {
+            segment_file::check_named(self.path, segment)?;
             return Err(corrupt(format!("the archived file `{}` is missing", segment.file)));
         }
         let (hash, _) = segment_file::hash_file(&file)?;
