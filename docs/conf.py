@@ -17,3 +17,5 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 nitpicky = False
+# `bytes` is a type of Python, and the name of attributes of some classes: Sphinx cannot tell which an annotation means.
+suppress_warnings = ["ref.python"]
