@@ -9,6 +9,7 @@
 [2]
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from cepheid._native import __version__
@@ -213,36 +214,9 @@ __all__ = [
     "window_from_sql",
 ]
 
-# Read when they are asked for: who matches a table needs no store.
-_OF_THE_STORE = frozenset(
-    {
-        "Aggregate",
-        "Command",
-        "EventStore",
-        "Handled",
-        "Loaded",
-        "Position",
-        "ProcessManager",
-        "Projection",
-        "ProjectionHealth",
-        "Replay",
-        "ReplayStep",
-        "StoreInfo",
-        "StoreReport",
-        "StoredEvents",
-        "StreamEvent",
-        "Subscription",
-        "TopicInfo",
-        "Transaction",
-        "Upcasters",
-        "Verification",
-    }
-)
-
 
 def __getattr__(name: str) -> Any:
-    if name in _OF_THE_STORE:
-        from cepheid import store
-
-        return getattr(store, name)
+    # Those of the store are read when they are asked for: who matches a table needs none.
+    if name in __all__:
+        return getattr(import_module("cepheid.store"), name)
     raise AttributeError(f"module `cepheid` has no attribute `{name}`")

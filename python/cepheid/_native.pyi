@@ -33,7 +33,6 @@ __all__ = [
     "numbered_rows",
     "parse_expression",
     "parse_measure",
-    "public_key",
     "unparse_expression",
 ]
 
@@ -421,9 +420,6 @@ class EventLog:
     def set_time(self, time_ns: int) -> None:
         """Has the time be one until it is said anew."""
 
-    def event_time(self) -> str:
-        """The column of the event time."""
-
     def append(
         self,
         topic: str,
@@ -502,6 +498,12 @@ class StoreView:
 
     def waiting(self, queue: str, limit: int) -> list[tuple[str, bytes]]:
         """What waits in a queue."""
+
+    def event_time(self) -> str:
+        """The column of the event time."""
+
+    def has_key(self, topic: str, key: str) -> bool:
+        """Whether a batch of a topic has come with an idempotency key."""
 
     def stream_version(self, stream: str) -> int:
         """How many events a stream has."""
@@ -747,6 +749,3 @@ def unparse_expression(json: str) -> str:
 
 def concat_matches(tables: Sequence[MatchTable]) -> MatchTable:
     """Derived events of one topic, call after call, as one table: matches are numbered on."""
-
-def public_key(secret: bytes) -> bytes:
-    """The public key of a secret one, of Ed25519."""

@@ -437,3 +437,13 @@ def test_streams_are_named_as_the_user_says(store):
     assert store.streams() == {"orders/order-7": 1}
     with pytest.raises(TypeError):
         history(stream="orders")
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_a_state_is_of_a_time_whatever_type_the_times_have(unit):
+    steps = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}[unit]
+    counted = cep.Aggregate("count", initial=int)
+    counted.on("tick")(lambda state, event: state + 1)
+    with cep.EventStore() as store:
+        store.append("tick", pa.table({"ts": pa.array([1, 2, 3], pa.duration(unit))}), stream="count-1")
+        assert [counted.state_at(store, 1, time=count * steps) for count in range(4)] == [0, 1, 2, 3]

@@ -331,7 +331,7 @@ class Aggregate:
             self._handlers,
             stream=stream,
             owner=self._whose,
-            event_time=store.info().event_time,
+            event_time=store._event_time,
             unknown_is_error=self._unknown == "error",
             version=version,
             time_ns=at_ns,

@@ -9,7 +9,7 @@ from cepheid.building import checked_name
 from cepheid.engine_options import named_rules
 from cepheid.errors import StoreError
 from cepheid.store.handle import StoreHandle
-from cepheid.store.report import StoreReport, make_report
+from cepheid.store.report import StoreReport, make_report, noted_rules
 from cepheid.store.verification import Verification
 
 __all__ = ["StoreAuditing"]
@@ -92,7 +92,7 @@ class StoreAuditing(StoreHandle):
             ...     [rule["rule"] for rule in store.report().rules]
             ['large']
         """
-        noted = {rule["rule"]: rule["version"] for rule in self.report().rules}
+        noted = {rule["rule"]: rule["version"] for rule in noted_rules(self._view.history())}
         changes = [
             ("rule", name, version or "", None)
             for name, version in _versions(rules).items()
@@ -121,7 +121,7 @@ class StoreAuditing(StoreHandle):
             ...     print(store.report().to_markdown().splitlines()[0])
             # Event store
         """
-        return make_report(self, gap, title)
+        return make_report(self._store(), gap, title)
 
 
 def _versions(rules: Any) -> dict[str, str | None]:

@@ -49,7 +49,7 @@ class TopicColumns:
                 try:
                     column = table.column(place).cast(meant)
                 except pa.ArrowException:
-                    # The store says which types do not meet, when they are read together.
+                    # Types that do not meet: the store refuses the rows.
                     continue
                 table = table.set_column(place, field.with_type(meant), column)
         added = [field for field in table.schema if known.get_field_index(field.name) < 0]

@@ -78,6 +78,7 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
         "_appended",
         "_clock",
         "_columns",
+        "_event_time",
         "_folder",
         "_inline",
         "_native",
@@ -93,7 +94,6 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
     _native: EventLog | None
     _view: StoreView
     _clock: Callable[[], dt.datetime] | None
-    _columns: TopicColumns
     _folder: tempfile.TemporaryDirectory[str] | None
     _sealing: BackgroundSealing | None
     # Wakes whoever waits for events.
@@ -132,6 +132,7 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
             name = _user() if author is None else checked_name(author, "author")
             self._native = EventLog(self.path, event_time=optional_name(event_time, "event_time"), author=name)
         self._view = StoreView(self.path)
+        self._event_time = self._view.event_time()
         self._columns = TopicColumns(self._known_columns)
         self._appended = threading.Condition()
         native = self._native
@@ -434,12 +435,6 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
         except StoreError:
             # It has had no event yet.
             return None
-
-    def _event_time(self) -> str:
-        return self.info().event_time
-
-    def _forget_columns(self) -> None:
-        self._columns.forget()
 
     def _announce(self, positions: Iterable[Position]) -> None:
         with self._appended:

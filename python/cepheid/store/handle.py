@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +13,27 @@ from cepheid.event_time import time_ns
 
 if TYPE_CHECKING:
     from cepheid._native import EventLog, StoreView
+    from cepheid.store.columns import TopicColumns
+    from cepheid.store.event_store import EventStore
 
 __all__ = ["StoreHandle", "checked_topics", "checked_version", "optional_name"]
 
 
-class StoreHandle:
-    """A store's two handles."""
+class StoreHandle(ABC):
+    """A store's two handles, and what its parts share beside them."""
 
     __slots__ = ()
 
     _native: EventLog | None
     _view: StoreView
+    _columns: TopicColumns
+    # The column of the event time.
+    _event_time: str
     _clock: Callable[[], dt.datetime] | None
+
+    @abstractmethod
+    def _store(self) -> EventStore:
+        """The store that this is a part of."""
 
     def _log(self, action: str) -> EventLog:
         """The writer, told what time it is.

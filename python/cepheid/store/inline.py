@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from cepheid.store.pending import as_table, pending_rows, was_appended
+from cepheid.input import arrow_table
+from cepheid.store.pending import pending_rows
 from cepheid.store.rows import OWN_COLUMNS, Run
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class InlineProjections:
         store = self._store
         with store._states:
             changes = list(changes)
-            runs = self._runs(native, changes)
+            runs = self._runs(changes)
             concerned = [
                 projection
                 for projection in self._projections.values()
@@ -91,7 +92,7 @@ class InlineProjections:
                     changes.save(projection._saved, before)
             projection.catch_up(self._store)
 
-    def _runs(self, native: EventLog, changes: list[tuple[Any, ...]]) -> list[Run] | None:
+    def _runs(self, changes: list[tuple[Any, ...]]) -> list[Run] | None:
         """What will be read of the appends of a transaction; None: the store will refuse them."""
         store = self._store
         topics = store.info().topics
@@ -103,14 +104,14 @@ class InlineProjections:
             if len(change) != _APPEND_PARTS:
                 continue
             topic, batch, stream, expected, key = change
-            table = as_table(batch)
+            table = arrow_table(batch)
             if {*OWN_COLUMNS, "_topic"} & set(table.column_names):
                 return None
             # What exports Arrow may do so once.
             changes[place] = (topic, table, stream, expected, key)
             known = store._known_columns(topic) if topic in topics else None
             if key is not None:
-                if (topic, key) in keys or was_appended(native, store, topic, key):
+                if (topic, key) in keys or store._view.has_key(topic, key):
                     continue
                 keys.add((topic, key))
             version = None

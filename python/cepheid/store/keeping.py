@@ -134,7 +134,7 @@ class StoreKeeping(StoreHandle):
         names = [columns] if isinstance(columns, str) else list(columns)
         names = [checked_name(name, "column") for name in names]
         self._log("protect columns").protect(checked_name(topic, "topic"), checked_name(subject, "column"), names)
-        self._forget_columns()
+        self._columns.forget()
 
     def erase(self, subject: object) -> int:
         """Erases what is protected of a person, for good: their keys are overwritten.
@@ -163,6 +163,3 @@ class StoreKeeping(StoreHandle):
         if subject is None or not name:
             raise StoreError("say who is erased: None is nobody", code="store-option")
         return self._log("erase a subject").erase(name)
-
-    def _forget_columns(self) -> None:
-        raise NotImplementedError

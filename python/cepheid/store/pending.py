@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
-
-from cepheid.errors import StoreError
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cepheid._native import EventLog
-    from cepheid.store.event_store import EventStore
 
-__all__ = ["as_table", "pending_rows", "was_appended"]
-
-
-def as_table(batch: Any) -> pa.Table:
-    """What exports Arrow, as a table: it may do so once."""
-    import pyarrow as pa
-
-    return batch if isinstance(batch, pa.Table) else pa.table(batch)
+__all__ = ["pending_rows"]
 
 
 def pending_rows(
@@ -62,21 +51,6 @@ def _as_known(table: pa.Table, known: pa.Schema | None) -> pa.Table:
             try:
                 table = table.set_column(place, field, table.column(place).cast(field.type))
             except pa.ArrowException:
-                # Types that do not meet: the store says so when they are read.
+                # Types that do not meet: the store refuses the rows.
                 continue
     return table
-
-
-def was_appended(native: EventLog, store: EventStore, topic: str, key: str) -> bool:
-    """Whether a batch of a topic came with an idempotency key before."""
-    known = store._known_columns(topic)
-    if known is None:
-        return False
-    try:
-        # A batch without rows leaves no trace; and it is another batch than the one that came.
-        native.append(topic, known.empty_table(), stream=None, expected_version=None, idempotency_key=key)
-    except StoreError as error:
-        if error.code != "key-reused":
-            raise
-        return True
-    return False

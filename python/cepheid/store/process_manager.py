@@ -365,7 +365,7 @@ class ProcessManager:
         if saved is not None and kept is not None and kept[0] is store and kept[1] == saved:
             return kept[2], _parts(saved)[0]
         if saved is None:
-            event_time = store.info().event_time if self._event_time is None else self._event_time
+            event_time = store._event_time if self._event_time is None else self._event_time
             return self._new_engine(event_time), self._from
         position, blob = _parts(saved)
         options = {name: self._options[name] for name in ("threads", "memory_limit") if name in self._options}

@@ -6,8 +6,9 @@ import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cepheid.building import checked_name
+from cepheid.input import arrow_table
 from cepheid.store.command import Command, Given, decided, given_events, recorded_outcome
-from cepheid.store.pending import as_table, pending_rows, was_appended
+from cepheid.store.pending import pending_rows
 from cepheid.store.rows import Run, saved_name
 
 if TYPE_CHECKING:
@@ -95,12 +96,11 @@ class Reactions:
     def _repeats(self, append: _Append) -> bool:
         if append.key is None:
             return False
-        native = self._store._log("append to it")
-        return was_appended(native, self._store, append.given.topic, append.key)
+        return self._store._view.has_key(append.given.topic, append.key)
 
     def _pending(self, given: Given, stream: str, folded: Folded) -> Run:
         store = self._store
-        table = as_table(store._columns.table([given.event], given.topic))
+        table = arrow_table(store._columns.table([given.event], given.topic))
         known = store._known_columns(given.topic)
         rows = pending_rows(table, known, position=store.end, row=0, stream=stream, version=folded.version)
         return Run(given.topic, rows)

@@ -238,7 +238,7 @@ class _Pushing:
 def _mattering(engine: Engine, store: EventStore, topics: list[str]) -> list[tuple[str, str]]:
     """By topic what holds of the rows that can matter to a rule, where that can be told."""
     native = engine._native
-    if native.event_time() != store._event_time() or engine._input.has_predicates:
+    if native.event_time() != store._event_time or engine._input.has_predicates:
         # Of another time nothing is known; what a function of Python says of rows is not either.
         return []
     found = []

@@ -13,9 +13,9 @@ from cepheid.store.times import nanoseconds
 from cepheid.store.verification import StoreInfo, Verification, counted
 
 if TYPE_CHECKING:
-    from cepheid.store.auditing import StoreAuditing
+    from cepheid.store.event_store import EventStore
 
-__all__ = ["StoreReport", "make_report"]
+__all__ = ["StoreReport", "make_report", "noted_rules"]
 
 # Topics of events that came too late or were refused end like this.
 _LATE, _REJECTED = ("late",), ("rejected", "dead-letter", "dead_letter")
@@ -198,24 +198,20 @@ class StoreReport:
         return "\n".join([*parts, "</body></html>", ""])
 
 
-def make_report(store: StoreAuditing, gap: str | None, title: str) -> StoreReport:
+def make_report(store: EventStore, gap: str | None, title: str) -> StoreReport:
     """See `EventStore.report`."""
     span = None if gap is None else span_ns(gap, "gap")
-    info = store.info()  # type: ignore[attr-defined]
+    info = store.info()
     history = store._view.history()
     authors = [
         {"author": author, "topic": topic, "batches": batches, "events": events}
         | {"first": datetime_of(first), "last": datetime_of(last)}
         for author, topic, batches, events, first, last in store._view.authors()
     ]
-    rules: dict[str, dict[str, Any]] = {}
-    changes = []
-    for entry, kind, recorded, author, said in history:
-        details = json.loads(said)
-        when = datetime_of(recorded)
-        if kind == "rule":
-            rules[details["rule"]] = details | {"since": when, "author": author}
-        changes.append({"entry": entry, "when": when, "author": author, "what": kind, "details": details})
+    changes = [
+        {"entry": entry, "when": datetime_of(recorded), "author": author, "what": kind, "details": json.loads(said)}
+        for entry, kind, recorded, author, said in history
+    ]
     return StoreReport(
         title=str(title),
         made=store._clock() if store._clock is not None else dt.datetime.now(dt.UTC),
@@ -223,9 +219,19 @@ def make_report(store: StoreAuditing, gap: str | None, title: str) -> StoreRepor
         verification=store.verify(),
         authors=authors,
         gaps=[] if span is None else _gaps(store, info, span),
-        rules=list(rules.values()),
+        rules=noted_rules(history),
         changes=changes,
     )
+
+
+def noted_rules(history: list[tuple[int, str, int, str, str]]) -> list[dict[str, Any]]:
+    """The version of each rule that was noted last, of entries of a store's chain."""
+    rules: dict[str, dict[str, Any]] = {}
+    for _, kind, recorded, author, said in history:
+        if kind == "rule":
+            details = json.loads(said)
+            rules[details["rule"]] = details | {"since": datetime_of(recorded), "author": author}
+    return list(rules.values())
 
 
 def _gaps(store: Any, info: StoreInfo, span: int) -> list[dict[str, Any]]:

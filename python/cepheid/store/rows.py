@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cepheid.errors import SchemaError
+from cepheid.store.times import nanoseconds
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -245,14 +246,8 @@ def python_rows(rows: pa.Table) -> list[dict[str, Any]]:
 
 def times_ns(rows: pa.Table, event_time: str) -> list[int]:
     """When rows happened, in nanoseconds: their event time, or when they were recorded if their topic has none."""
-    import pyarrow as pa
-
     column = rows.column(event_time if event_time in rows.column_names else "_recorded")
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("ms"))
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("ns", column.type.tz))
-    times: list[int] = column.cast(pa.int64()).to_pylist()
+    times: list[int] = nanoseconds(column).tolist()
     return times
 
 

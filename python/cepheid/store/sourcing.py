@@ -9,7 +9,6 @@ from cepheid.store.handle import StoreHandle
 
 if TYPE_CHECKING:
     from cepheid.store.aggregate import Aggregate
-    from cepheid.store.event_store import EventStore
     from cepheid.store.inline import InlineProjections
     from cepheid.store.projection import Projection
 
@@ -105,6 +104,3 @@ class StoreSourcing(StoreHandle):
         with store._states:
             if store._inline is not None and not store._inline.detach(projections):
                 store._inline = None
-
-    def _store(self) -> EventStore:
-        raise NotImplementedError

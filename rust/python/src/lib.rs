@@ -45,7 +45,7 @@ mod _native {
     #[pymodule_export]
     use super::sql::{Query, parse_expression, parse_measure, unparse_expression};
     #[pymodule_export]
-    use super::store::{EventLog, StoreView, StoredEvents, StoredReader, public_key};
+    use super::store::{EventLog, StoreView, StoredEvents, StoredReader};
     #[pymodule_export]
     use super::user_aggregate::UserAggregate;
     #[pymodule_export]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arrow_array::{Array, RecordBatchReader, StructArray};
+use arrow_array::{Array, StructArray};
 use arrow_schema::{ArrowError, Field, SchemaRef};
 use cepheid_store::{self as store, LogOptions, Query, StoreError, TopicPattern, Transaction};
 use pyo3::exceptions::PyValueError;
@@ -119,11 +119,6 @@ impl EventLog {
     /// Has the time be one, in nanoseconds since 1970, until it is said anew.
     fn set_time(&self, time_ns: i64) {
         self.time.store(time_ns, Ordering::Relaxed);
-    }
-
-    /// The column of the event time.
-    fn event_time(&self, py: Python<'_>) -> PyResult<String> {
-        self.call(py, |log| Ok(log.event_time().to_owned()))
     }
 
     /// Appends rows to a topic.
@@ -331,6 +326,16 @@ impl StoreView {
         Ok(waiting.into_iter().map(|(key, payload)| (key, PyBytes::new(py, &payload))).collect())
     }
 
+    /// The column of the event time.
+    fn event_time(&self, py: Python<'_>) -> PyResult<String> {
+        self.call(py, store::StoreView::event_time)
+    }
+
+    /// Whether a batch of a topic has come with an idempotency key.
+    fn has_key(&self, py: Python<'_>, topic: &str, key: &str) -> PyResult<bool> {
+        self.call(py, |view| view.has_key(topic, key))
+    }
+
     /// How many events a stream has.
     fn stream_version(&self, py: Python<'_>, stream: &str) -> PyResult<u64> {
         self.call(py, |view| view.stream_version(stream))
@@ -463,12 +468,6 @@ impl Iterator for Batches {
     }
 }
 
-impl RecordBatchReader for Batches {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(self.0.schema())
-    }
-}
-
 /// A topic, and rows of it or what is known of rows that are passed over.
 type NextRows = (String, Option<ArrowBatch>, Option<((i64, i64, i64), (i64, i64))>);
 
@@ -500,10 +499,4 @@ impl StoredReader {
             }))
         })
     }
-}
-
-/// The public key of a secret one, in bytes.
-#[pyfunction]
-pub(crate) fn public_key(secret: [u8; 32]) -> [u8; 32] {
-    store::signature::public_key(&secret)
 }

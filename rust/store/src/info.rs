@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use arrow_schema::SchemaRef;
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::conform::United;
 use crate::database;
 use crate::error::{Doing, StoreError};
 use crate::piece;
@@ -44,8 +42,6 @@ pub struct TopicInfo {
     pub bytes: (u64, u64),
     /// The least event time and the greatest of what is kept, in nanoseconds since 1970.
     pub times: Option<(i64, i64)>,
-    /// Columns, of all rows together.
-    pub schema: SchemaRef,
     /// How long rows are kept, in nanoseconds, and how many bytes.
     pub kept: (Option<u64>, Option<u64>),
     /// The column of the subject, and the columns that are kept secret.
@@ -75,10 +71,6 @@ impl StoreInfo {
         let heads = crate::commit::Heads::read(&database)?;
         let mut topics = vec![];
         for topic in piece::topics(&database)? {
-            let mut united = United::default();
-            for (_, schema) in piece::schemas(&database, topic.topic)? {
-                united.add(&schema.given, &format!("topic `{}`", topic.name))?;
-            }
             let query = "SELECT age_max, bytes_max FROM topics WHERE topic = ?";
             let kept = database
                 .query_row(query, [topic.topic], |row| {
@@ -109,7 +101,6 @@ impl StoreInfo {
                 segments: archive.1 as u64,
                 bytes: (archive.2 as u64, journal.2 as u64),
                 times: least.zip(greatest),
-                schema: united.schema(),
                 kept: (number(kept.0), number(kept.1)),
                 protected: crate::saved::protection_of(&database, &topic.name)?,
             });

@@ -187,15 +187,12 @@ impl EventLog {
     fn next_together(&self) -> Vec<Waiting> {
         let mut queue = whole(&self.queue);
         let mut bytes = 0;
-        let fits = |waiting: &Waiting| {
+        let fitting = queue.iter().take_while(|waiting| {
             bytes += bytes_of(&waiting.changes);
             bytes <= COMMIT_BYTES_MAX
-        };
-        let count = queue.iter().take_while({
-            let mut fits = fits;
-            move |waiting| fits(waiting)
         });
-        let count = count.count().max(1).min(queue.len());
+        // One that is too long for a commit of several has one of its own.
+        let count = fitting.count().max(1).min(queue.len());
         queue.drain(..count).collect()
     }
 
@@ -285,14 +282,6 @@ impl EventLog {
     /// The time now.
     pub(crate) fn now(&self) -> i64 {
         (self.options.clock)()
-    }
-
-    /// Where the store ends: the position of the next event.
-    ///
-    /// # Errors
-    /// [`StoreError::Poisoned`].
-    pub fn next_position(&self) -> Result<u64, StoreError> {
-        Ok(self.writer()?.heads.next_position as u64)
     }
 
     /// Forgets the key of a subject, or of all.

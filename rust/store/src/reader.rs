@@ -165,11 +165,6 @@ impl Reader {
         self.end
     }
 
-    /// The columns of a topic's events, as [`StoredRows`] have them; `None`: it is not read.
-    pub fn topic_schema(&self, topic: &str) -> Option<SchemaRef> {
-        self.topics.iter().find(|reader| &*reader.name == topic).map(|reader| Arc::clone(reader.schema()))
-    }
-
     /// The next rows, in one schema for all topics; `None`: that was all.
     ///
     /// # Errors

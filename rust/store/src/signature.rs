@@ -63,11 +63,6 @@ impl Signature {
     }
 }
 
-/// The public key of a secret one.
-pub fn public_key(secret: &[u8; 32]) -> [u8; 32] {
-    SigningKey::from_bytes(secret).verifying_key().to_bytes()
-}
-
 fn bytes<const N: usize>(hexadecimal: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     if hexadecimal.len() != 2 * N || !hexadecimal.is_ascii() {

@@ -201,11 +201,6 @@ impl TopicReader {
         }
     }
 
-    /// The columns of what is given.
-    pub(crate) fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
     /// The next rows that are asked for, never none at all.
     pub(crate) fn next(&mut self, database: &Connection) -> Result<Option<Piece>, StoreError> {
         loop {

@@ -90,6 +90,25 @@ impl StoreView {
         self.asked(|database| saved::waiting(database, queue, limit))
     }
 
+    /// The column of the event time.
+    ///
+    /// # Errors
+    /// What the disk refuses.
+    pub fn event_time(&self) -> Result<String, StoreError> {
+        self.asked(crate::info::event_time)
+    }
+
+    /// Whether a batch of a topic has come with an idempotency key.
+    ///
+    /// # Errors
+    /// What the disk refuses.
+    pub fn has_key(&self, topic: &str, key: &str) -> Result<bool, StoreError> {
+        let query = "SELECT EXISTS (SELECT 1 FROM batches JOIN topics t USING (topic) WHERE t.name = ? AND idempotency = ?)";
+        self.asked(|database| {
+            database.query_row(query, [topic, key], |row| row.get(0)).doing("look for an idempotency key")
+        })
+    }
+
     /// How many events a stream has.
     ///
     /// # Errors
