@@ -245,6 +245,18 @@ def test_a_file_that_was_changed_is_found(tmp_path):
         assert error.value.code == "store-corrupt"
 
 
+def test_an_archived_file_that_no_entry_seals_is_found(tmp_path):
+    with cep.EventStore(tmp_path / "s.db") as store:
+        store.keep("a", for_="9000d")
+        store.append("a", {"ts": [1, 2]})
+        store.seal()
+        assert store.verify().segments == 1
+    for table in ("segments", "pages", "batches"):
+        damaged(tmp_path / "s.db", f"UPDATE {table} SET segment = 1")
+    with cep.EventStore(tmp_path / "s.db", read_only=True) as store:
+        assert "no entry" in store.verify().reason
+
+
 def test_a_store_that_was_written_anew_has_not_the_signature(tmp_path):
     secret = bytes(range(32))
     with cep.EventStore(tmp_path / "s.db") as store:

@@ -216,7 +216,7 @@ struct Checked<'a> {
     next_position: i64,
     /// By topic: the next row.
     next_row: HashMap<String, i64>,
-    /// Segments that there are, by number; those that are not checked yet.
+    /// Segments that there are, by number.
     segments: HashMap<i64, SegmentRow>,
     /// By segment: rows of the batches that are in it.
     rows_in: HashMap<i64, i64>,
@@ -289,8 +289,7 @@ impl<'a> Checked<'a> {
                 Ok(())
             }
             "sign" => {
-                let signature: Signature = serde_json::from_str(said)
-                    .map_err(|error| StoreError::corrupt(None, format!("a signature: {error}")))?;
+                let signature: Signature = read(said)?;
                 if signature.entry as i64 != entry.entry - 1 || !signature.fits(before) {
                     return Err(StoreError::BadSignature { entry: entry.entry as u64 });
                 }
@@ -489,6 +488,12 @@ impl<'a> Checked<'a> {
             }
         }
         self.settings()?;
+        if found.segments as usize != self.segments.len() {
+            return Err(StoreError::corrupt(
+                None,
+                "there are archived files that no entry of the chain seals",
+            ));
+        }
         for (number, segment) in &self.segments {
             if self.rows_in.get(number) != Some(&segment.events) {
                 let reason = format!("`{}` has other rows than the batches that are in it", segment.file);
