@@ -22,6 +22,8 @@ from cepheid.engine import Engine
 from cepheid.engine_stats import EngineStats, RuleStats, SourceStats
 from cepheid.enrichment import Enrichment, LookupStats, enrich
 from cepheid.errors import (
+    ActionError,
+    AppError,
     CepheidError,
     EvaluationError,
     FoldError,
@@ -104,9 +106,11 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ActionError",
     "Aggregate",
     "Anomaly",
     "AnomalyBuilder",
+    "AppError",
     "CepheidError",
     "Command",
     "Derived",

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 __all__ = [
+    "ActionError",
+    "AppError",
     "CepheidError",
     "EvaluationError",
     "FoldError",
@@ -414,6 +416,57 @@ class UpcastError(StoreError):
         super().__init__(message, code=code, hint=hint)
         self.topic = topic
         self.version = version
+
+
+class AppError(CepheidError):
+    """An app, or a source of one, that cannot do what is asked of it.
+
+    Attributes:
+        source: The source at fault, or None.
+        known: The names that there are, of which none was meant; empty where that says nothing.
+    """
+
+    default_code = "app"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        source: str | None = None,
+        known: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.source = source
+        self.known = tuple(known)
+
+
+class ActionError(CepheidError):
+    """An action that did not succeed. Raised by an action, it says whether to try again, and when.
+
+    Attributes:
+        action: The action, or None.
+        permanent: Whether it has no use to try again.
+        retry_after: Seconds that should pass before the next attempt, or None.
+    """
+
+    default_code = "action-failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        action: str | None = None,
+        permanent: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.action = action
+        self.permanent = permanent
+        self.retry_after = retry_after
 
 
 class InternalError(CepheidError):

@@ -1,0 +1,1 @@
+"""Where events come from: sources that an app follows, each with how far it has been read."""

@@ -1,0 +1,1 @@
+"""The app: events come in, are stored, routed, processed, and acted upon."""
