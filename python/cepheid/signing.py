@@ -1,0 +1,111 @@
+"""Signatures of webhooks, as the Standard Webhooks specification has them: HMAC-SHA256 over id, time and body."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Iterable
+from typing import final
+
+from cepheid.errors import AppError
+
+__all__ = ["HEADERS", "WebhookSecret"]
+
+#: The names of the three headers: the id of the message, when it was sent in seconds since 1970, and the signatures.
+HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
+
+_PREFIX = "whsec_"
+# What the specification asks of a secret at least is 24 bytes; less than 16 can be guessed.
+_BYTES_MIN = 16
+
+
+@final
+class WebhookSecret:
+    """A secret that two parties share, to sign what one sends to the other.
+
+    Its `repr` does not show it.
+
+    Args:
+        secret: ``whsec_`` and base64, as the specification writes secrets; or any other text, or bytes, taken as they
+            are. Sixteen bytes at least.
+
+    Raises:
+        TypeError: It is neither text nor bytes.
+        AppError: It is too short, or no base64 (code ``webhook-secret``).
+
+    Example:
+        >>> from cepheid.signing import WebhookSecret
+        >>> secret = WebhookSecret("correct horse battery staple")
+        >>> signature = secret.sign("msg-1", 1_700_000_000, b"{}")
+        >>> secret.verifies("msg-1", 1_700_000_000, b"{}", signature)
+        True
+        >>> secret
+        WebhookSecret('...')
+    """
+
+    __slots__ = ("_key",)
+
+    _key: bytes
+
+    def __init__(self, secret: str | bytes) -> None:
+        if isinstance(secret, str) and secret.startswith(_PREFIX):
+            try:
+                self._key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+            except binascii.Error:
+                raise AppError(
+                    "the secret of a webhook begins with whsec_, and what follows is no base64", code="webhook-secret"
+                ) from None
+        elif isinstance(secret, (str, bytes)):
+            self._key = secret.encode() if isinstance(secret, str) else secret
+        else:
+            raise TypeError(f"the secret of a webhook is text or bytes, not {type(secret).__name__}")
+        if len(self._key) < _BYTES_MIN:
+            raise AppError(
+                f"the secret of a webhook has {len(self._key)} bytes; take {_BYTES_MIN} at least, of random ones",
+                code="webhook-secret",
+            )
+
+    def sign(self, message_id: str, timestamp: int, body: bytes) -> str:
+        """The signature of a message.
+
+        Args:
+            message_id: Its id.
+            timestamp: When it is sent, in seconds since 1970.
+            body: What is sent.
+
+        Returns:
+            The value of the header ``webhook-signature``.
+
+        Example:
+            >>> from cepheid.signing import WebhookSecret
+            >>> WebhookSecret("correct horse battery staple").sign("msg-1", 1_700_000_000, b"{}")[:3]
+            'v1,'
+        """
+        signed = b".".join((message_id.encode(), str(timestamp).encode(), body))
+        return "v1," + base64.b64encode(hmac.digest(self._key, signed, hashlib.sha256)).decode()
+
+    def verifies(self, message_id: str, timestamp: int, body: bytes, signatures: str) -> bool:
+        """Whether one of the signatures of a header is that of the message; compared in constant time.
+
+        Args:
+            message_id: The id that came with it.
+            timestamp: The time that came with it, in seconds since 1970. Whoever asks checks that it is not long ago.
+            body: What came.
+            signatures: The header: signatures between spaces, one for each secret of a sender that changes its own.
+
+        Example:
+            >>> from cepheid.signing import WebhookSecret
+            >>> WebhookSecret("correct horse battery staple").verifies("msg-1", 1, b"{}", "v1,AAAA v2,BBBB")
+            False
+        """
+        wanted = self.sign(message_id, timestamp, body).encode()
+        return any([hmac.compare_digest(wanted, given) for given in _each(signatures)])
+
+    def __repr__(self) -> str:
+        return "WebhookSecret('...')"
+
+
+def _each(signatures: str) -> Iterable[bytes]:
+    return (given.encode(errors="replace") for given in signatures.split(" ")[:16])
