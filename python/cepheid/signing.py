@@ -101,7 +101,7 @@ class WebhookSecret:
             False
         """
         wanted = self.sign(message_id, timestamp, body).encode()
-        return any([hmac.compare_digest(wanted, given) for given in _each(signatures)])
+        return any(hmac.compare_digest(wanted, given) for given in _each(signatures))
 
     def __repr__(self) -> str:
         return "WebhookSecret('...')"
