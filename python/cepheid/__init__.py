@@ -82,6 +82,19 @@ from cepheid.user_aggregate import UserAggregate, user_aggregate
 from cepheid.window import Window, WindowBuilder, window
 
 if TYPE_CHECKING:
+    from cepheid.runtime import (
+        App,
+        AppStats,
+        AppTest,
+        BatchStats,
+        CircuitBreaker,
+        DeadLetter,
+        EventSchema,
+        HandlerStats,
+        Retry,
+        SchemaRegistry,
+        VirtualClock,
+    )
     from cepheid.store import (
         Aggregate,
         Command,
@@ -110,20 +123,28 @@ __all__ = [
     "Aggregate",
     "Anomaly",
     "AnomalyBuilder",
+    "App",
     "AppError",
+    "AppStats",
+    "AppTest",
+    "BatchStats",
+    "CircuitBreaker",
     "CepheidError",
     "Command",
+    "DeadLetter",
     "Derived",
     "Engine",
     "EngineStats",
     "Enrichment",
     "EvaluationError",
+    "EventSchema",
     "EventStore",
     "Expr",
     "FoldError",
     "FrequentSequence",
     "FrequentSequences",
     "Handled",
+    "HandlerStats",
     "InternalError",
     "LateEventError",
     "Loaded",
@@ -143,9 +164,11 @@ __all__ = [
     "Ref",
     "Replay",
     "ReplayStep",
+    "Retry",
     "RiverDetector",
     "RuleStats",
     "SchemaError",
+    "SchemaRegistry",
     "SourceStats",
     "SqlError",
     "StateLimitError",
@@ -162,6 +185,7 @@ __all__ = [
     "UserAggregate",
     "Verification",
     "VersionConflictError",
+    "VirtualClock",
     "Window",
     "WindowBuilder",
     "__version__",
@@ -219,8 +243,27 @@ __all__ = [
 ]
 
 
+_OF_APPS = frozenset(
+    {
+        "App",
+        "AppStats",
+        "AppTest",
+        "BatchStats",
+        "CircuitBreaker",
+        "DeadLetter",
+        "EventSchema",
+        "HandlerStats",
+        "Retry",
+        "SchemaRegistry",
+        "VirtualClock",
+    }
+)
+
+
 def __getattr__(name: str) -> Any:
-    # Those of the store are read when they are asked for: who matches a table needs none.
+    # Those of the store and of apps are read when they are asked for: who matches a table needs none.
+    if name in _OF_APPS:
+        return getattr(import_module("cepheid.runtime"), name)
     if name in __all__:
         return getattr(import_module("cepheid.store"), name)
     raise AttributeError(f"module `cepheid` has no attribute `{name}`")

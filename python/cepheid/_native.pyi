@@ -258,6 +258,9 @@ class MatchTable:
             SchemaError: It would pass Arrow's limits.
         """
 
+    def times(self) -> ArrowBatch | None:
+        """When each row was decided, in nanoseconds since 1970: `time: int64`; None: not of a stream, or late rows."""
+
     @property
     def num_matches(self) -> int:
         """Matches, empty ones included."""

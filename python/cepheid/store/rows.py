@@ -108,6 +108,7 @@ def read_runs(
     from_: int = 0,
     limit: int | None = None,
     topics: Iterable[str] | None = None,
+    where: Any = None,
 ) -> Runs:
     """Events of topics from a position on, as the store is now.
 
@@ -121,6 +122,7 @@ def read_runs(
         from_: The first position.
         limit: About so many events at most.
         topics: Names of the topics that there are, if the caller knows them already.
+        where: A condition on events.
     """
     end = store.end
     if end <= from_:
@@ -131,11 +133,11 @@ def read_runs(
     if not names:
         return Runs([], end)
     try:
-        found = store.read(names, stream=stream, from_=from_, to=end, limit=limit, metadata=True)
+        found = store.read(names, where=where, stream=stream, from_=from_, to=end, limit=limit, metadata=True)
     except SchemaError as error:
         if error.code != "schema-conflict" or len(names) == 1:
             raise
-        return _one_by_one(store, names, stream, from_, end, limit)
+        return _one_by_one(store, names, stream, from_, end, limit, where)
     events = found.to_arrow()
     full = limit is not None and events.num_rows >= limit
     position = events["_position"][-1].as_py() + 1 if full else end
@@ -172,7 +174,7 @@ def _cut(events: pa.Table, columns: Callable[[str], list[str]]) -> list[Run]:
 
 
 def _one_by_one(
-    store: EventStore, names: list[str], stream: str | None, from_: int, end: int, limit: int | None
+    store: EventStore, names: list[str], stream: str | None, from_: int, end: int, limit: int | None, where: Any
 ) -> Runs:
     import numpy as np
 
@@ -182,7 +184,10 @@ def _one_by_one(
     position, events = from_, 0
     while position < end and (limit is None or events < limit):
         to = min(position + window, end)
-        tables = [store.read(name, stream=stream, from_=position, to=to, metadata=True).to_arrow() for name in names]
+        tables = [
+            store.read(name, where=where, stream=stream, from_=position, to=to, metadata=True).to_arrow()
+            for name in names
+        ]
         position = to
         parts = [
             Run(name, table.drop_columns(["_topic"])) for name, table in zip(names, tables, strict=True) if len(table)

@@ -95,6 +95,7 @@ pub(crate) fn sequence_outputs(
             matches: matches.num_matches(),
             batch: matches.batch,
             strategies: vec![],
+            times: None,
         };
         parts.push(Part { topic, rule: 0, table, order, event_of });
         Ok::<_, EngineError>(())

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Int64Array, RecordBatch};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use arrow_buffer::ScalarBuffer;
 use arrow_select::concat::concat_batches;
 use cepheid_engine as engine;
 use cepheid_event::EventError;
@@ -25,6 +26,8 @@ pub(crate) struct MatchTable {
     /// What is shown.
     batch: RecordBatch,
     origin: Origin,
+    /// When each row was decided, of what a stream derives.
+    times: Option<ScalarBuffer<i64>>,
 }
 
 /// What the rows are of.
@@ -41,19 +44,19 @@ impl MatchTable {
     /// What windows say of their rows.
     pub(crate) fn of_windows(batch: RecordBatch) -> Self {
         let origin = Origin::Unkept { strategies: vec![engine::Strategy::Windows] };
-        Self { batch: presentable(&batch), origin }
+        Self { batch: presentable(&batch), origin, times: None }
     }
 
     /// Rows that stand out, or all of them.
     pub(crate) fn of_anomalies(batch: RecordBatch) -> Self {
         let origin = Origin::Unkept { strategies: vec![engine::Strategy::Anomalies] };
-        Self { batch: presentable(&batch), origin }
+        Self { batch: presentable(&batch), origin, times: None }
     }
 }
 
 impl From<engine::MatchTable> for MatchTable {
     fn from(matches: engine::MatchTable) -> Self {
-        Self { batch: presentable(matches.batch()), origin: Origin::Table(matches) }
+        Self { batch: presentable(matches.batch()), origin: Origin::Table(matches), times: None }
     }
 }
 
@@ -64,7 +67,7 @@ impl From<engine::DerivedTable> for MatchTable {
             Some(rows) => Origin::Stream { rows, matches: derived.matches, strategies: derived.strategies },
             None => Origin::Unkept { strategies: derived.strategies },
         };
-        Self { batch, origin }
+        Self { batch, origin, times: derived.times }
     }
 }
 
@@ -117,7 +120,7 @@ pub(crate) fn concat_matches(py: Python<'_>, tables: Vec<PyRef<'_, MatchTable>>)
             }
             None => Origin::Unkept { strategies },
         };
-        Ok(MatchTable { batch, origin })
+        Ok(MatchTable { batch, origin, times: None })
     })
 }
 
@@ -168,6 +171,12 @@ impl MatchTable {
                 },
             ),
         }
+    }
+
+    /// When each row was decided, in nanoseconds since 1970.
+    fn times(&self) -> Option<ArrowBatch> {
+        let times: ArrayRef = Arc::new(Int64Array::new(self.times.clone()?, None));
+        Some(ArrowBatch(RecordBatch::try_from_iter([("time", times)]).expect("one column")))
     }
 
     /// Matches, empty ones included.

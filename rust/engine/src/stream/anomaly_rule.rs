@@ -182,6 +182,7 @@ impl AnomalyRule {
             membership: None,
             matches: told.len(),
             strategies: vec![Strategy::Anomalies],
+            times: None,
         };
         let order = told.iter().map(|judged| (moment(judged), None, None)).collect();
         Ok(Some(Part { topic: self.emits().to_owned(), rule: place, table, order, event_of: None }))

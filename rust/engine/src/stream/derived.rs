@@ -29,6 +29,9 @@ pub struct DerivedTable {
     pub matches: usize,
     /// How the rules that derived them are run, each way once; of late rows none.
     pub strategies: Vec<Strategy>,
+    /// The event time of each row, in nanoseconds since 1970: when it was decided. `None`: late rows have one of their own,
+    /// and of what is no stream's it is not kept.
+    pub times: Option<ScalarBuffer<i64>>,
 }
 
 /// What is said of a rule.
@@ -79,7 +82,8 @@ impl TopicEvents {
 
 impl From<TopicEvents> for (String, DerivedTable) {
     fn from(events: TopicEvents) -> Self {
-        (events.topic, events.table)
+        let times = Some(events.times());
+        (events.topic, DerivedTable { times, ..events.table })
     }
 }
 
@@ -214,7 +218,7 @@ fn merged<'a>(
             Some(in_order.map_err(EventError::from)?)
         }
     };
-    let table = DerivedTable { batch, membership, matches: events.len(), strategies: vec![] };
+    let table = DerivedTable { batch, membership, matches: events.len(), strategies: vec![], times: None };
     let moments = events.iter().map(|(part, event)| parts[*part].order[*event].0).collect();
     Ok(TopicEvents { topic, table, moments, event_of: Some(event_of), end })
 }
@@ -244,6 +248,7 @@ pub(crate) fn late_tables(
                     membership: Some(no_membership()),
                     matches: 0,
                     strategies: vec![],
+                    times: None,
                 };
                 tables.push((name, table));
             }

@@ -244,7 +244,7 @@ impl Gathered {
         let MatchTable { batch, matches, .. } = matches;
         let membership = Some(membership);
         let batch = sections[0].compiled.shown(batch)?;
-        let whole = DerivedTable { batch, membership, matches: matches.len(), strategies: vec![] };
+        let whole = DerivedTable { batch, membership, matches: matches.len(), strategies: vec![], times: None };
         if sections.len() == 1 {
             return Ok(vec![(whole, event_of)]);
         }
@@ -270,6 +270,6 @@ impl DerivedTable {
         columns[0] = Arc::new(Int64Array::from_iter_values(numbers.iter().map(|number| number - from)));
         let membership = Some(RecordBatch::try_new(membership.schema(), columns).map_err(EventError::from)?);
         let batch = self.batch.slice(events.start, events.len());
-        Ok(Self { batch, membership, matches: events.len(), strategies: vec![] })
+        Ok(Self { batch, membership, matches: events.len(), strategies: vec![], times: None })
     }
 }

@@ -401,6 +401,7 @@ impl WindowRule {
             membership: None,
             matches: windows.keys.len(),
             strategies: vec![Strategy::Windows],
+            times: None,
         };
         Ok(Part { topic: self.emits().to_owned(), rule: place, table, order, event_of: None })
     }

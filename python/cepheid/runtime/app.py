@@ -1,0 +1,695 @@
+"""The event-driven application: what comes is stored, matched, routed, processed, and acted upon."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar, final
+
+from cepheid.building import checked_name
+from cepheid.connectors.protocol import Source
+from cepheid.engine_options import Rule, checked_rule, named_rules
+from cepheid.errors import AppError
+from cepheid.runtime.app_managing import AppManaging
+from cepheid.runtime.app_test import AppTest
+from cepheid.runtime.clock import Clock, VirtualClock, checked_app_clock
+from cepheid.runtime.dispatcher import CURRENT_TASK
+from cepheid.runtime.follower_spec import FollowerSpec, Key
+from cepheid.runtime.generated_source import GeneratedSource
+from cepheid.runtime.given import of_story
+from cepheid.runtime.inbox import CommitTicket
+from cepheid.runtime.policy import CircuitBreaker, Retry, seconds
+from cepheid.runtime.registering import follower_spec
+from cepheid.runtime.running import Running
+from cepheid.runtime.settings import Settings
+from cepheid.runtime.stopping import StopEvent, stop_signals
+from cepheid.schema import EventSchema, SchemaRegistry
+from cepheid.store.event_store import EventStore
+from cepheid.store.position import Position
+
+if TYPE_CHECKING:
+    from cepheid.engine import Rules
+
+__all__ = ["App"]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+# How often it is looked whether all is dealt with, once all sources have ended.
+_LOOK_AGAIN_S = 0.05
+
+
+@final
+class App(AppManaging):
+    """An event-driven application around a store.
+
+    Events come in through sources and `publish`. Each batch of them is committed in one transaction, on the disk, with
+    all that rules derive of it and with how far sources have been read. Handlers and actions follow the store: what
+    a handler gives is published again, and committed with how far the handler has got; what an action has done is
+    written down. After ``kill -9`` nothing that was acknowledged is lost, no event is derived twice, what handlers give
+    is there once, and an action whose end was not written down is called again, with the idempotency key that it was
+    called with before.
+
+    Events have an envelope, in CloudEvents' names (`id`, `type`, `source`, `time`, ...), whose missing parts are filled
+    in; the type of an event is the topic that it is stored in. Rules match by the column ``time``.
+
+    Args:
+        name: Its name: the source of what it derives, and part of idempotency keys.
+        rules: Patterns, windows, anomaly rules, processors: as for `cepheid.Engine`. Each names the topics it reads.
+        store: The path of its store, or an `EventStore` that is open (event time ``time``). None: one that is gone in
+            the end.
+        schemas: What events look like: each an `EventSchema`, or a `SchemaRegistry`. Types that have none take the
+            columns of their first events.
+        lateness: How far behind the greatest time of its topic an event may come. None: only the clock moves time.
+        late: What becomes of one that comes later still: ``"side_output"``: it is stored in the topic ``<topic>.late``
+            too; ``"drop"``: it is stored and not matched; ``"error"``: it is rejected.
+        future: An event that is dated further ahead of the clock than this is rejected (code ``future-event``), so that
+            one broken clock does not make the events of all others late. None: no guard.
+        quiet: While nothing has come for so long, event time follows the clock, so much and `lateness` behind it, and
+            deadlines pass. Not after events of more than an hour ago, as when history is read. None: never.
+        latency: What is aimed at from the arrival of an event to the disk. While there is little to do nothing waits;
+            when there is much, events wait for others at most so long.
+        workers: How many calls of handlers and actions may be under way at once, of all together.
+        threads: How many threads match rules that have keys. None: one.
+        memory_limit: Bytes that the state of rules may take, or text such as ``"64MB"``. An event that needs more is
+            rejected (code ``state-limit``). None: no limit.
+        checkpoint: How often what rules know is saved at most; what came since is matched once more after a crash.
+        waiting_max: How many events may wait to be stored, before who brings more has to wait.
+        clock: What gives the time: an object with ``now()``, a datetime in UTC, and ``elapsed()``, seconds that never
+            go back. None: the system's.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        PatternError: A rule is impossible, or an argument out of range.
+        AppError: A rule names no topic (code ``rule-topic``).
+
+    Example:
+        >>> import cepheid as cep
+        >>> small = cep.event("small", "amount < 10", topic="payment").at_least(2)
+        >>> fraud = small >> cep.event("big", "amount > 500", topic="payment")
+        >>> app = cep.App("bank", fraud.partition_by("card").within("10m").named("fraud"))
+        >>> told = []
+        >>> @app.action("fraud")
+        ... def tell(event):
+        ...     told.append(event["card"])
+        >>> with app.test() as test:
+        ...     for amount in (3, 2, 900):
+        ...         _ = test.publish("payment", card="c", amount=amount)
+        >>> told
+        ['c']
+    """
+
+    def __init__(
+        self,
+        name: str,
+        rules: Rules = (),
+        *,
+        store: str | os.PathLike[str] | EventStore | None = None,
+        schemas: Iterable[EventSchema] | SchemaRegistry = (),
+        lateness: str | dt.timedelta | None = "0s",
+        late: str = "side_output",
+        future: str | dt.timedelta | None = "1h",
+        quiet: str | dt.timedelta | None = "10s",
+        latency: str | dt.timedelta = "10ms",
+        workers: int = 16,
+        threads: int | None = None,
+        memory_limit: int | str | None = None,
+        checkpoint: str | dt.timedelta = "10s",
+        waiting_max: int = 1_000_000,
+        clock: Clock | None = None,
+    ) -> None:
+        self._name = checked_name(name, "app")
+        if store is not None and not isinstance(store, (str, os.PathLike, EventStore)):
+            raise TypeError(f"a store is a path or an EventStore, not {type(store).__name__}")
+        self._store_given = store
+        self._registry = schemas if isinstance(schemas, SchemaRegistry) else SchemaRegistry(schemas)
+        self._settings = Settings.checked(
+            lateness=lateness,
+            late=late,
+            future=future,
+            quiet=quiet,
+            latency=latency,
+            workers=workers,
+            threads=threads,
+            memory_limit=memory_limit,
+            checkpoint=checkpoint,
+            waiting_max=waiting_max,
+        )
+        self._clock = checked_app_clock(clock)
+        self._rules: dict[str, Rule] = {}
+        self._specs: dict[str, FollowerSpec] = {}
+        self._sources: dict[str, tuple[Source, str | None, Any]] = {}
+        self._running: Running | None = None
+        self._test_folder: tempfile.TemporaryDirectory[str] | None = None
+        for rule in named_rules(rules):
+            self.add(rule)
+
+    # What it is made of.
+
+    @property
+    def name(self) -> str:
+        """Its name.
+
+        Example:
+            >>> import cepheid as cep
+            >>> cep.App("shop").name
+            'shop'
+        """
+        return self._name
+
+    @property
+    def schemas(self) -> SchemaRegistry:
+        """What its events look like.
+
+        Example:
+            >>> import cepheid as cep
+            >>> app = cep.App("shop", schemas=[cep.EventSchema("order.paid", {"order": "int64"})])
+            >>> app.schemas.types
+            ('order.paid',)
+        """
+        return self._registry
+
+    @property
+    def store(self) -> EventStore:
+        """Its store, while it runs.
+
+        What rules read is to be appended by `publish`, so that rules see it.
+
+        Raises:
+            AppError: It does not run (code ``app-not-running``).
+
+        Example:
+            >>> import cepheid as cep
+            >>> with cep.App("shop") as app:
+            ...     app.store.end
+            0
+        """
+        return self._running_now().store
+
+    def source(
+        self,
+        source: Source | None = None,
+        *,
+        name: str | None = None,
+        topic: str | None = None,
+        mapper: Any = None,
+    ) -> Any:
+        """Has events come from a source, once the app runs.
+
+        Args:
+            source: A source: see `cepheid.connectors`. Left out, it is a decorator of a function without arguments that
+                yields events, asynchronously or not; each as for `publish`, or a pair of a type and such.
+            name: What its offsets are saved under. None: the source's own name, or that of the function.
+            topic: The type of its events, if they do not say.
+            mapper: What makes events of what it gives: see `SchemaRegistry.ingest`.
+
+        Returns:
+            The source, or the function.
+
+        Raises:
+            TypeError: It is no source.
+            AppError: There is one of this name (code ``duplicate-name``), or the app runs (code ``app-running``).
+
+        Example:
+            >>> import cepheid as cep
+            >>> app = cep.App("clock")
+            >>> @app.source(topic="tick")
+            ... def ticks():
+            ...     yield {"count": 1}
+            ...     yield {"count": 2}
+            >>> seen = []
+            >>> @app.on("tick")
+            ... def tick(event):
+            ...     seen.append(event["count"])
+            >>> app.run()
+            >>> seen
+            [1, 2]
+        """
+        if source is None:
+
+            def decorate(function: _Function) -> _Function:
+                if not callable(function):
+                    raise TypeError(f"a source is a function that yields events, not {type(function).__name__}")
+                given = getattr(function, "__name__", "source") if name is None else name
+                self._add_source(GeneratedSource(function, checked_name(given, "source")), topic, mapper)
+                return function
+
+            return decorate
+        if not isinstance(source, Source):
+            raise TypeError(f"a source has a name and run(feed), as those of cepheid.connectors; not {source!r:.100}")
+        self._add_source(source, topic, mapper)
+        return source
+
+    def _add_source(self, source: Source, topic: str | None, mapper: Any) -> None:
+        if self._running is not None:
+            raise AppError("sources are named before the app runs", code="app-running", source=source.name)
+        if source.name in self._sources:
+            raise AppError(
+                f"there is a source `{source.name}` already; give one of them another name",
+                code="duplicate-name",
+                source=source.name,
+            )
+        self._sources[source.name] = (source, topic, mapper)
+
+    def add(self, rule: Rule, *, history: bool = True) -> None:
+        """Adds a rule; while the app runs, with the state that it would have had.
+
+        Args:
+            rule: A pattern, a window, an anomaly rule or a processor. One without a name is called after its place,
+                ``rule-3``. It names the topics that it reads.
+            history: While the app runs: whether it is shown what came before, as far back as its state reaches. What it
+                derives of that is not told.
+
+        Raises:
+            TypeError: It is none of these.
+            PatternError: It is impossible, or there is one of its name (code ``duplicate-rule``).
+            AppError: It names no topic (code ``rule-topic``).
+
+        Example:
+            >>> import cepheid as cep
+            >>> app = cep.App("shop")
+            >>> app.add(cep.event("large", "amount > 500", topic="order").named("large"))
+            >>> app.rules
+            ('large',)
+        """
+        rule = checked_rule(rule)
+        if rule.name is None:
+            place = len(self._rules) + 1
+            while f"rule-{place}" in self._rules:
+                place += 1
+            rule = rule.named(f"rule-{place}")
+        self._add_rule(rule, history)
+
+    def on(
+        self,
+        topics: str | Iterable[str],
+        *,
+        where: Any = None,
+        batch: bool = False,
+        priority: int = 0,
+        concurrency: int = 1,
+        key: Key = None,
+        retries: int | Retry = 5,
+        timeout: str | dt.timedelta | None = None,
+        name: str | None = None,
+        from_start: bool = False,
+    ) -> Callable[[_Function], _Function]:
+        """Has a function called for the events of topics, once they are stored.
+
+        It is given an event as a dict, or a `pyarrow.Table` of many; it may be a coroutine function. What it gives is
+        published: an event as a dict with its ``type``, a pair of a type and an event or a table, any number of these,
+        or None. That is committed with how far the handler has got: it is there once, also if the function was called
+        twice because of a crash in between.
+
+        Events of one key go one after the other, and none overtakes another; those without a key wait for nobody. One
+        whose attempts have all failed becomes a dead letter, and with it those of its key that follow, until `retry` or
+        `discard`; others go on.
+
+        Args:
+            topics: Topics, or patterns: ``*`` is any one part between dots, ``>`` at the end one or more. Topics of the
+                app's own, ``cepheid.*``, are named by patterns that begin so.
+            where: A condition on an event: an expression, SQL text, or a `CloudEventsSql`.
+            batch: Whether it is given tables: of one topic each, of some thousand rows at most.
+            priority: From 0 to 9: each step doubles its share of the calls where there are more than can be made.
+            concurrency: How many calls may be under way at once.
+            key: The column, or a function of the event, that says which events keep their order. None: the column
+                ``partitionkey``.
+            retries: How often a call that failed is made again, or a `Retry`.
+            timeout: How long a call may take. A function that is no coroutine cannot be stopped: it counts as failed,
+                and its thread as one at work until it ends.
+            name: What its progress is saved under. None: the name of the function.
+            from_start: Whether a handler that is new begins with the first event of the store, and not the next.
+
+        Raises:
+            TypeError: An argument is of the wrong type.
+            PatternError: An argument is out of range.
+            AppError: There is one of this name (code ``duplicate-name``), or the app runs (code ``app-running``).
+
+        Example:
+            >>> import cepheid as cep
+            >>> app = cep.App("shop")
+            >>> @app.on("order.*", where="amount > 100")
+            ... def large(event):
+            ...     return {"type": "note", "text": f"{event['type']} of {event['amount']}"}
+            >>> with app.test() as test:
+            ...     _ = test.publish("order.paid", amount=900)
+            ...     [event["text"] for event in test.events("note")]
+            ['order.paid of 900']
+        """
+
+        def decorate(function: _Function) -> _Function:
+            self._follow(
+                follower_spec(
+                    function,
+                    topics,
+                    name=name,
+                    where=where,
+                    is_action=False,
+                    batch=batch,
+                    priority=priority,
+                    concurrency=concurrency,
+                    key=key,
+                    retries=retries,
+                    timeout=timeout,
+                    rate=None,
+                    breaker=None,
+                    idempotent_by=None,
+                    from_start=from_start,
+                )
+            )
+            return function
+
+        return decorate
+
+    def action(
+        self,
+        topics: str | Iterable[str],
+        action: Any = None,
+        *,
+        where: Any = None,
+        priority: int = 0,
+        concurrency: int = 1,
+        key: Key = None,
+        retries: int | Retry = 5,
+        timeout: str | dt.timedelta | None = "30s",
+        rate: float | str | None = None,
+        breaker: CircuitBreaker | None = None,
+        idempotent_by: Key = None,
+        name: str | None = None,
+        from_start: bool = False,
+    ) -> Any:
+        """Has something done about the events of topics: a decorator, or with one of `cepheid.actions`.
+
+        The log is the outbox: an event that a rule derived is committed with what it came of, and the action follows.
+        What was done is an event of topic ``cepheid.action``. An action may happen again after a crash that came
+        between it and that event, with the same idempotency key; whoever is told can tell by that.
+
+        A function is given the event as a dict and, if it has a second parameter, an `ActionContext`. What it returns
+        is not looked at. It may raise an `ActionError` to say that another attempt has no use, or when to make it.
+
+        Args:
+            topics: As for `on`.
+            action: What is to be done. None: the function below.
+            where: As for `on`.
+            priority: As for `on`.
+            concurrency: As for `on`.
+            key: As for `on`.
+            retries: As for `on`.
+            timeout: As for `on`.
+            rate: How often it may be done: a number a second, or text such as ``"10/s"``, ``"100/m"``.
+            breaker: What stops attempts for a while after many have failed.
+            idempotent_by: The column, or a function of the event, for each value of which it is done once, however many
+                events there are; once done it is remembered for good. None: for each event.
+            name: As for `on`; of an object that has one, its name.
+            from_start: As for `on`.
+
+        Returns:
+            The action, or the function.
+
+        Raises:
+            TypeError: An argument is of the wrong type.
+            PatternError: An argument is out of range.
+            AppError: As for `on`.
+
+        Example:
+            >>> import cepheid as cep
+            >>> app = cep.App("shop")
+            >>> told = []
+            >>> @app.action("order.lost", idempotent_by="order")
+            ... def tell(event):
+            ...     told.append(event["order"])
+            >>> with app.test() as test:
+            ...     for order in (7, 7, 8):
+            ...         _ = test.publish("order.lost", order=order)
+            ...     [event["outcome"] for event in test.events("cepheid.action")]
+            ['done', 'repeated', 'done']
+            >>> told
+            [7, 8]
+        """
+
+        def decorate(function: Any) -> Any:
+            self._follow(
+                follower_spec(
+                    function,
+                    topics,
+                    name=name,
+                    where=where,
+                    is_action=True,
+                    batch=False,
+                    priority=priority,
+                    concurrency=concurrency,
+                    key=key,
+                    retries=retries,
+                    timeout=timeout,
+                    rate=rate,
+                    breaker=breaker,
+                    idempotent_by=idempotent_by,
+                    from_start=from_start,
+                )
+            )
+            return function
+
+        return decorate if action is None else decorate(action)
+
+    def _follow(self, spec: FollowerSpec) -> None:
+        if self._running is not None:
+            raise AppError(f"handlers and actions are named before the app runs: `{spec.name}`", code="app-running")
+        if spec.name in self._specs:
+            raise AppError(
+                f"there is a handler or an action `{spec.name}` already; say name='...'", code="duplicate-name"
+            )
+        self._specs[spec.name] = spec
+
+    # Publishing.
+
+    async def publish(self, events: Any, topic: str | None = None) -> tuple[Position, ...]:
+        """Publishes events; they are on the disk, and rules have seen them, when it returns.
+
+        What a handler publishes is of the story of the event that it was called for. It waits while more waits to be
+        stored than the app takes.
+
+        Args:
+            events: An event as a dict with its ``type``, a list of them, a table in any form that `cepheid.match`
+                takes, or `JsonText`.
+            topic: Their type, if they do not say.
+
+        Returns:
+            Where they are in the store, one for each topic. What could not become an event is not among them: it is in
+            the topic ``cepheid.rejected``.
+
+        Raises:
+            AppError: The app does not run (code ``app-not-running``), or has been closed.
+            CepheidError: It has failed.
+
+        Example:
+            >>> import asyncio
+            >>> import cepheid as cep
+            >>> async def main():
+            ...     async with cep.App("shop") as app:
+            ...         return await app.publish({"type": "order.paid", "order": 7})
+            >>> [(position.topic, position.events) for position in asyncio.run(main())]
+            [('order.paid', 1)]
+        """
+        try:
+            ticket = self._take(events, topic, wait=False)
+        except AppError as error:
+            if error.code != "app-busy":
+                raise
+            task = CURRENT_TASK.get()
+            ticket = await asyncio.to_thread(self._take, events, topic, wait=True, task=task)
+        return await ticket
+
+    def send(self, events: Any, topic: str | None = None) -> CommitTicket:
+        """Sends events, from any thread, and does not wait for the disk: the ticket that it gives can be waited for.
+
+        Args:
+            events: As for `publish`.
+            topic: As for `publish`.
+
+        Raises:
+            AppError: As for `publish`.
+
+        Example:
+            >>> import cepheid as cep
+            >>> with cep.App("shop") as app:
+            ...     ticket = app.send({"order": [7, 8]}, "order.paid")
+            ...     ticket.wait()[0].events
+            2
+        """
+        return self._take(events, topic, wait=True)
+
+    def _take(self, events: Any, topic: str | None, *, wait: bool, task: Any = None) -> CommitTicket:
+        running = self._running_now()
+        task = CURRENT_TASK.get() if task is None else task
+        data = events if task is None else of_story(events, task)
+        return running.take(data, topic=topic, source=self._name, wait=wait, timeout=None if wait else 0.0)
+
+    # Running.
+
+    def run(self, *, grace: str | dt.timedelta = "10s") -> None:
+        """Runs until it is told to stop, by SIGINT or SIGTERM, or until its sources have ended.
+
+        Once all of them have, what came of them is dealt with first. An app without sources waits to be told.
+
+        Args:
+            grace: How long calls under way have to end when it is told to stop. What has not ended is called again
+                after the next start.
+
+        Raises:
+            AppError: A source failed (code ``source-failed``), or it runs already (code ``app-running``).
+            CepheidError: The store failed.
+
+        Example:
+            >>> import cepheid as cep
+            >>> app = cep.App("clock")
+            >>> @app.source(topic="tick")
+            ... def ticks():
+            ...     yield {"count": 1}
+            >>> app.run()
+        """
+        asyncio.run(self._run(seconds(grace, "grace")))
+
+    async def _run(self, grace_s: float) -> None:
+        stop = StopEvent()
+        with stop_signals(stop):
+            running = self._start(asyncio.get_running_loop(), stop)
+            try:
+                while not stop.told and running.failure is None:
+                    if running.sources_ended and await asyncio.to_thread(running.drain, 1.0):
+                        break
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(stop.wait(), _LOOK_AGAIN_S if running.sources_ended else None)
+                    stop.clear()
+            finally:
+                await asyncio.to_thread(self._stop, grace_s)
+        if running.failure is not None:
+            raise running.failure
+
+    def _start(self, loop: asyncio.AbstractEventLoop | None, stop: StopEvent | None = None) -> Running:
+        self._check_stopped()
+        running = Running(
+            self._name,
+            self._store_given,
+            self._registry,
+            dict(self._rules),
+            self._settings,
+            self._specs.values(),
+            self._clock,
+            inline=False,
+        )
+        self._running = running
+        if loop is not None and stop is not None:
+            running.on_change(lambda: _set(loop, stop))
+        running.start(self._sources.values(), loop)
+        return running
+
+    def _check_stopped(self) -> None:
+        if self._running is not None:
+            raise AppError(f"app `{self._name}` runs already", code="app-running")
+
+    def _stop(self, grace_s: float = 10.0) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.close(grace_s)
+
+    def _running_now(self) -> Running:
+        if self._running is None:
+            raise AppError(
+                f"app `{self._name}` does not run: say `with app:`, `async with app:` or app.run()",
+                code="app-not-running",
+            )
+        return self._running
+
+    def __enter__(self) -> App:
+        self._start(None)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    async def __aenter__(self) -> App:
+        self._start(asyncio.get_running_loop())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self._stop)
+
+    # In a test.
+
+    def test(self, clock: VirtualClock | None = None) -> AppTest:
+        """The app in a test: in virtual time, one thing after the other, with a store of the test's own.
+
+        Args:
+            clock: The clock, if the test wants to share it. None: one that begins in 2024.
+
+        Raises:
+            TypeError: It is no `VirtualClock`.
+
+        Example:
+            >>> import cepheid as cep
+            >>> app = cep.App("shop")
+            >>> @app.on("order.paid", retries=3)
+            ... def unlucky(event):
+            ...     raise OSError("no connection")
+            >>> with app.test() as test:
+            ...     _ = test.publish("order.paid", order=7)
+            ...     test.advance("1h")
+            ...     [(letter["handler"], letter["attempts"]) for letter in test.events("cepheid.deadletter")]
+            [('unlucky', 4)]
+        """
+        if clock is not None and not isinstance(clock, VirtualClock):
+            raise TypeError(f"a test has a VirtualClock, not {type(clock).__name__}")
+        return AppTest._of(self, VirtualClock() if clock is None else clock)
+
+    def _start_test(self, clock: VirtualClock) -> None:
+        self._check_stopped()
+        if self._test_folder is None:
+            self._test_folder = tempfile.TemporaryDirectory(prefix="cepheid-test-", ignore_cleanup_errors=True)
+        self._running = Running(
+            self._name,
+            Path(self._test_folder.name) / "events.db",
+            self._registry,
+            dict(self._rules),
+            self._settings,
+            self._specs.values(),
+            clock,
+            inline=True,
+        )
+
+    def _restart_test(self) -> None:
+        running = self._running_now()
+        self._running = None
+        running.abandon()
+        self._start_test(running.clock)  # type: ignore[arg-type]
+
+    def _end_test(self) -> None:
+        try:
+            self._stop()
+        finally:
+            if self._test_folder is not None:
+                self._test_folder.cleanup()
+                self._test_folder = None
+
+    def __repr__(self) -> str:
+        parts = (
+            (self._rules, "rule"),
+            (self._sources, "source"),
+            (self._specs, "handler"),
+        )
+        told = ", ".join(f"{len(found)} {word}{'' if len(found) == 1 else 's'}" for found, word in parts)
+        return f"<App {self._name!r}: {told}; {'running' if self._running is not None else 'not running'}>"
+
+
+def _set(loop: asyncio.AbstractEventLoop, stop: StopEvent) -> None:
+    # What ends when the loop has ended has nobody to tell.
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(stop.set)

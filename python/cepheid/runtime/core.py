@@ -1,0 +1,386 @@
+"""The app's heart: one thread that commits what comes, and has followers given what they are to be given.
+
+    round
+      ▼ completions    what has become of attempts: done, once more, or given up
+      │ commands       what the program asks for: rules, dead letters
+      │ commit         what waits in the inbox, outcomes among it
+      │ clock          the watermark moves on while nothing comes
+      │ fill           followers read on
+      ▼ dispatch       attempts start
+
+All that it knows is touched by this thread alone, so that nothing of it needs a lock; in a test that is the test's own.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, final
+
+from cepheid.errors import CepheidError, StoreError
+from cepheid.runtime.batching import AdaptiveBatching
+from cepheid.runtime.clock import Clock
+from cepheid.runtime.dispatcher import Completion, Dispatcher
+from cepheid.runtime.inbox import Inbox, Submission
+from cepheid.runtime.outcomes import add_outcomes
+from cepheid.runtime.pipeline import Change, Pipeline
+from cepheid.runtime.task import Outcome
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cepheid.store.event_store import EventStore
+    from cepheid.store.transaction import Transaction
+
+__all__ = ["Core"]
+
+# How long is waited before it is tried again to write to a full disk.
+_DISK_PAUSE_S = 1.0
+# Others may append to the store: how often it is looked.
+_LOOK_AGAIN_S = 0.25
+# Events that are older than this when they come are not of now: the clock does not move on after them.
+_LIVE = dt.timedelta(hours=1)
+#: What the disk has no room for is kept, and tried again.
+_FULL = "disk-full"
+
+
+@final
+class Core:
+    """See the module.
+
+    Args:
+        name: The app's name.
+        store: Its store.
+        pipeline: What commits.
+        inbox: What is to be committed.
+        dispatcher: What starts attempts.
+        batching: How many rows go together.
+        clock: The app's clock.
+        quiet: How long nothing comes before the watermark moves on with the clock, and how far behind it stays; None:
+            it does not.
+        lateness: How late events may come.
+        new_id: Gives ids.
+        looks_again: Whether it is looked now and then if others have appended to the store.
+    """
+
+    __slots__ = (
+        "_batching",
+        "_clock",
+        "_commands",
+        "_dispatcher",
+        "_ends",
+        "_inbox",
+        "_last_arrival",
+        "_lateness",
+        "_live",
+        "_looks_again",
+        "_name",
+        "_new_id",
+        "_pipeline",
+        "_quiet",
+        "_store",
+        "_thread",
+        "_topics",
+        "_topics_end",
+        "_watermark",
+        "failure",
+        "on_failure",
+    )
+
+    #: What has ended it; None: nothing has.
+    failure: BaseException | None
+    #: Is told when it fails.
+    on_failure: Callable[[BaseException], None] | None
+
+    def __init__(
+        self,
+        name: str,
+        store: EventStore,
+        pipeline: Pipeline,
+        inbox: Inbox,
+        dispatcher: Dispatcher,
+        batching: AdaptiveBatching,
+        clock: Clock,
+        *,
+        quiet: dt.timedelta | None,
+        lateness: dt.timedelta | None,
+        new_id: Callable[[], str],
+        looks_again: bool,
+    ) -> None:
+        self._name = name
+        self._store = store
+        self._pipeline = pipeline
+        self._inbox = inbox
+        self._dispatcher = dispatcher
+        self._batching = batching
+        self._clock = clock
+        self._quiet = quiet
+        self._lateness = lateness
+        self._new_id = new_id
+        self._looks_again = looks_again
+        self._commands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._ends = False
+        self._thread: threading.Thread | None = None
+        self._last_arrival = clock.elapsed()
+        self._live = False
+        self._watermark = dt.datetime.min.replace(tzinfo=dt.UTC)
+        self._topics: list[str] = []
+        self._topics_end = -1
+        self.failure = None
+        self.on_failure = None
+
+    # Its thread.
+
+    def start(self) -> None:
+        """Begins to run in a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name=f"cepheid-{self._name}", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            while not self._ends:
+                wait = self.round()
+                if not self._ends and wait != 0.0:
+                    self._inbox.wait(wait)
+                    linger = self._batching.linger_s
+                    if linger:
+                        self._inbox.wait_for_more(self._batching.rows_max, linger, self._clock.elapsed)
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self.failure = error
+        for submission in self._inbox.close(error):
+            submission.ticket.fail(error)
+        while self._commands:
+            self._commands.popleft()[1].set_exception(error)
+        if self.on_failure is not None:
+            self.on_failure(error)
+
+    def stop(self) -> None:
+        """Ends its thread, after the round under way."""
+        self._ends = True
+        self._inbox.wake()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+            self._thread = None
+
+    def ask(self, command: Callable[[], Any]) -> Any:
+        """Has its thread do something between two rounds, and gives what came of it."""
+        if self._thread is None or self._thread is threading.current_thread():
+            return command()
+        if self.failure is not None:
+            raise self.failure
+        future: Future[Any] = Future()
+        self._commands.append((command, future))
+        self._inbox.wake()
+        while True:
+            try:
+                return future.result(timeout=_LOOK_AGAIN_S)
+            except TimeoutError:
+                if self.failure is not None and not future.done():
+                    raise self.failure from None
+
+    # A round.
+
+    def round(self) -> float | None:
+        """One round; gives how long nothing is to be done after it, in seconds: 0: there is more; None: for ever."""
+        self._complete()
+        while self._commands:
+            command, future = self._commands.popleft()
+            try:
+                future.set_result(command())
+            except BaseException as error:
+                future.set_exception(error)
+        self.commit_some()
+        self._move_clock()
+        behind = self._fill()
+        self._park()
+        self._dispatcher.dispatch()
+        if len(self._inbox) or behind:
+            return 0.0
+        waits = [self._dispatcher.next_due(), self._until_quiet(), self._until_looked()]
+        due = [wait for wait in waits if wait is not None]
+        return min(due) if due else None
+
+    def _until_looked(self) -> float | None:
+        return _LOOK_AGAIN_S if self._looks_again and self._dispatcher.followers else None
+
+    def _complete(self) -> None:
+        for completion in self._dispatcher.completions():
+            outcome = self._dispatcher.judge(completion)
+            if outcome is not None:
+                self._inbox.put(self._submission(completion, outcome), at=self._clock.elapsed(), wait=False)
+
+    def _submission(self, completion: Completion, outcome: Outcome) -> Submission:
+        if outcome.what != "done" or completion.value is None:
+            return Submission(outcome=outcome)
+        batches, rejected, repeated = completion.value
+        if repeated:
+            outcome.task.follower.counts["repeated"] += 1
+            outcome = outcome._replace(what="repeated")
+        return Submission(batches=batches, rejected=rejected, outcome=outcome)
+
+    def _park(self) -> None:
+        for follower in self._dispatcher.followers.values():
+            if follower.parking:
+                parking, follower.parking = follower.parking, []
+                for task in parking:
+                    outcome = Outcome(task, "parked", "parked", f"an event of key `{task.key}` before it was given up")
+                    self._inbox.put(Submission(outcome=outcome), at=self._clock.elapsed(), wait=False)
+
+    def commit_some(self) -> int:
+        """Commits what waits, up to a batch; gives how many submissions."""
+        taken = self._inbox.take(self._batching.rows_max)
+        if not taken:
+            self._save_idle_followers()
+            return 0
+        started = self._clock.elapsed()
+        self._commit(taken)
+        rows = sum(submission.rows for submission in taken)
+        if rows and any(submission.outcome is None for submission in taken):
+            self._arrived(taken)
+        self._batching.observe(started=started, ended=self._clock.elapsed(), rows=rows, waiting=self._inbox.rows)
+        return len(taken)
+
+    def _commit(self, taken: list[Submission]) -> None:
+        try:
+            self._pipeline.commit(taken, self._settle)
+        except StoreError as error:
+            if error.code != _FULL:
+                self._refuse(taken, error)
+                raise
+            # Nothing has been written. What has come waits until there is room, and so does who brings more.
+            self._pipeline.recover()
+            self._inbox.put_back(taken)
+            self._inbox.wait(_DISK_PAUSE_S)
+            return
+        except CepheidError as error:
+            self._pipeline.recover()
+            if len(taken) == 1:
+                self._refused(taken[0], error)
+                return
+            # One of them is at fault.
+            for submission in taken:
+                self._commit([submission])
+            return
+        except BaseException as error:
+            self._refuse(taken, error)
+            raise
+        outcomes = [submission.outcome for submission in taken if submission.outcome is not None]
+        for follower in dict.fromkeys(outcome.task.follower for outcome in outcomes):
+            follower.committed(outcome for outcome in outcomes if outcome.task.follower is follower)
+
+    def _refused(self, submission: Submission, error: CepheidError) -> None:
+        """One that cannot be committed, whatever comes with it."""
+        if submission.outcome is None:
+            submission.ticket.fail(error)
+            return
+        # What a handler gave cannot be stored: it has failed.
+        outcome = submission.outcome._replace(what="dead", code=error.code, reason=str(error))
+        self._commit([Submission(outcome=outcome)])
+
+    @staticmethod
+    def _refuse(taken: Sequence[Submission], error: BaseException) -> None:
+        for submission in taken:
+            submission.ticket.fail(error)
+
+    def _settle(self, changes: Transaction, outcomes: Sequence[Outcome]) -> None:
+        def append(topic: str, rows: pa.Table, key: str | None) -> None:
+            changes.append(topic, rows, idempotency_key=key)
+
+        add_outcomes(changes, outcomes, app=self._name, now=self._pipeline.now, new_id=self._new_id, append=append)
+
+    def _save_idle_followers(self) -> None:
+        idle = [one for one in self._dispatcher.followers.values() if one.worth_saving]
+        if idle:
+            with self._store.transaction() as changes:
+                for follower in idle:
+                    follower.save_to(changes)
+
+    def change_rules(self, change: Change, changed: Sequence[dict[str, Any]]) -> None:
+        """Changes rules, in its own thread. See `Pipeline.change_rules`."""
+        try:
+            self._pipeline.change_rules(change, changed, self._settle)
+        except StoreError as error:
+            if error.code == _FULL:
+                self._pipeline.recover()
+            raise
+
+    # The clock.
+
+    def _arrived(self, taken: Sequence[Submission]) -> None:
+        import pyarrow.compute as pc
+
+        self._last_arrival = self._clock.elapsed()
+        oldest = self._pipeline.now - _LIVE
+        for submission in taken:
+            if submission.outcome is not None:
+                continue
+            for _, table in submission.batches:
+                if table.num_rows:
+                    newest = pc.max(table["time"]).as_py()
+                    self._live = newest is not None and newest >= oldest
+
+    def _until_quiet(self) -> float | None:
+        if self._quiet is None or self._lateness is None or not self._live:
+            return None
+        since = self._clock.elapsed() - self._last_arrival
+        quiet = self._quiet.total_seconds()
+        # Once it is quiet the clock moves on in steps of a tenth, and of a second at most.
+        return quiet - since if since < quiet else max(0.01, min(1.0, quiet / 10))
+
+    def _move_clock(self) -> None:
+        if self._quiet is None or self._lateness is None or not self._live or len(self._inbox):
+            return
+        if self._clock.elapsed() - self._last_arrival < self._quiet.total_seconds():
+            return
+        watermark = self._clock.now() - self._quiet - self._lateness
+        if watermark > self._watermark:
+            self._watermark = watermark
+            self._pipeline.advance(watermark, self._settle)
+
+    # Followers.
+
+    def _fill(self) -> bool:
+        """Has followers read on; gives whether there is more for one that has room."""
+        end = self._store.end
+        behind = [one for one in self._dispatcher.followers.values() if one.is_behind(end)]
+        if behind:
+            if end != self._topics_end:
+                self._topics = list(self._store.info().topics)
+                self._topics_end = end
+            for follower in behind:
+                follower.fill(self._topics)
+        return any(one.is_behind(end) for one in behind)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, and nothing waits that could start now."""
+        end = self._store.end
+        return (
+            not len(self._inbox)
+            and not self._dispatcher.running
+            and not self._commands
+            and self._dispatcher.next_due() != 0.0
+            and not any(one.is_behind(end) or one.parking for one in self._dispatcher.followers.values())
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all that has come has been dealt with: nothing waits for another attempt either."""
+        return self.is_idle and not any(one.waiting for one in self._dispatcher.followers.values())
+
+    def commit_last(self, submissions: list[Submission]) -> None:
+        """Commits what was left when the inbox was closed."""
+        self._commit(submissions)
+
+    def close(self) -> None:
+        """Saves what is known, in the end."""
+        self._pipeline.close(self._settle)
+        with self._store.transaction() as changes:
+            for follower in self._dispatcher.followers.values():
+                follower.save_to(changes)

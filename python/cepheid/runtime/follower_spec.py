@@ -1,0 +1,80 @@
+"""What a handler or an action asks for: which events, how many at once, how often again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cepheid.errors import AppError
+from cepheid.runtime.policy import CircuitBreaker, RateLimit, Retry
+
+__all__ = ["FollowerSpec", "key_of"]
+
+Key = str | Callable[[Mapping[str, Any]], Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerSpec:
+    """See `cepheid.App.on` and `cepheid.App.action`, whose arguments these are.
+
+    Attributes:
+        name: What its progress is saved under.
+        topics: Topics, or patterns of them.
+        where: A condition on events, or None.
+        function: What is called.
+        is_action: Whether it is an action, of which it is written down what it did.
+        is_batch: Whether it is given whole tables.
+        takes_context: Whether it is given an `ActionContext` too.
+        priority: From 0 to 9.
+        concurrency: How many calls may be under way at once.
+        key: The column, or the function, that says what events keep their order with; None: nothing.
+        retry: How often it is tried again.
+        timeout_s: How long an attempt may take, in seconds; None: as long as it takes.
+        rate: How often it may start, or None.
+        breaker: What stops attempts that fail again and again, or None.
+        idempotent_by: The column, or the function, whose value it happens once for; None: each event.
+        events_ahead: How many events may have been read and not been dealt with.
+        from_start: Whether it begins at the first event of the store when it is new, and not at the next.
+    """
+
+    name: str
+    topics: tuple[str, ...]
+    where: Any
+    function: Callable[..., Any]
+    is_action: bool
+    is_batch: bool
+    takes_context: bool
+    priority: int
+    concurrency: int
+    key: Key
+    retry: Retry
+    timeout_s: float | None
+    rate: RateLimit | None
+    breaker: CircuitBreaker | None
+    idempotent_by: Key
+    events_ahead: int
+    from_start: bool
+
+
+def key_of(key: Key, event: Mapping[str, Any], what: str) -> str | None:
+    """The text of a key of an event; None: it has none.
+
+    Raises:
+        AppError: The event has no such column (code ``unknown-key``).
+    """
+    if key is None:
+        return None
+    if callable(key):
+        value = key(event)
+    elif key in event:
+        value = event[key]
+    elif key == "partitionkey":
+        return None
+    else:
+        raise AppError(
+            f"{what} `{key}` is no column of the event, which has {', '.join(event)}",
+            code="unknown-key",
+            known=tuple(event),
+        )
+    return None if value is None else str(value)

@@ -1,0 +1,127 @@
+"""Topics of an app's own: what it refused, what it gave up, what it did, how its clock and its rules moved."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cepheid.runtime.inbox import Rejection
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "ACTION",
+    "CLOCK",
+    "DEAD_LETTER",
+    "OWN_PREFIX",
+    "REJECTED",
+    "RULE",
+    "action_rows",
+    "clock_rows",
+    "dead_letter_rows",
+    "rejected_rows",
+    "rule_rows",
+]
+
+#: What the names of an app's own topics begin with; patterns of handlers name them only if they begin with it too.
+OWN_PREFIX = "cepheid."
+#: What came and could not become an event, or could not be taken by a rule.
+REJECTED = "cepheid.rejected"
+#: Events that a handler or an action has given up, or that wait behind one.
+DEAD_LETTER = "cepheid.deadletter"
+#: What actions have done.
+ACTION = "cepheid.action"
+#: Where the watermark was moved to while nothing came.
+CLOCK = "cepheid.clock"
+#: Rules that were added, replaced, removed.
+RULE = "cepheid.rule"
+
+_TEXT = "string"
+_COLUMNS: dict[str, dict[str, str]] = {
+    REJECTED: {"topic": _TEXT, "code": _TEXT, "reason": _TEXT, "payload": "binary"},
+    DEAD_LETTER: {
+        "handler": _TEXT,
+        "topic": _TEXT,
+        "position": "int64",
+        "key": _TEXT,
+        "attempts": "int32",
+        "code": _TEXT,
+        "reason": _TEXT,
+    },
+    ACTION: {"action": _TEXT, "key": _TEXT, "outcome": _TEXT, "attempts": "int32", "topic": _TEXT, "position": "int64"},
+    CLOCK: {},
+    RULE: {"rule": _TEXT, "change": _TEXT, "version": _TEXT, "text": _TEXT},
+}
+
+
+def _rows(
+    topic: str,
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    source: str,
+    now: dt.datetime,
+    new_id: Callable[[], str],
+) -> pa.Table:
+    """Rows with the envelope: what a row does not say of it is filled in."""
+    import pyarrow as pa
+
+    envelope = {
+        "id": pa.string(),
+        "type": pa.string(),
+        "source": pa.string(),
+        "time": pa.timestamp("us", "UTC"),
+        "correlationid": pa.string(),
+        "causationid": pa.string(),
+    }
+    own = {name: getattr(pa, kind)() for name, kind in _COLUMNS[topic].items()}
+    made = []
+    for row in rows:
+        row_id = new_id()
+        common = {"id": row_id, "type": topic, "source": source, "time": now, "correlationid": row_id}
+        made.append({**common, **{name: value for name, value in row.items() if value is not None}})
+    return pa.Table.from_pylist(made, pa.schema({**envelope, **own}))
+
+
+def rejected_rows(
+    rejected: Iterable[Rejection], *, now: dt.datetime, new_id: Callable[[], str], source: str
+) -> pa.Table:
+    """What could not become an event."""
+    rows = (
+        {
+            "source": one.source or source,
+            "topic": one.topic,
+            "code": one.code,
+            "reason": one.reason,
+            "payload": one.payload,
+        }
+        for one in rejected
+    )
+    return _rows(REJECTED, rows, source=source, now=now, new_id=new_id)
+
+
+def dead_letter_rows(
+    rows: Iterable[Mapping[str, Any]], *, now: dt.datetime, new_id: Callable[[], str], source: str
+) -> pa.Table:
+    """Events that were given up."""
+    return _rows(DEAD_LETTER, rows, source=source, now=now, new_id=new_id)
+
+
+def action_rows(
+    rows: Iterable[Mapping[str, Any]], *, now: dt.datetime, new_id: Callable[[], str], source: str
+) -> pa.Table:
+    """What was done."""
+    return _rows(ACTION, rows, source=source, now=now, new_id=new_id)
+
+
+def clock_rows(watermark: dt.datetime, *, new_id: Callable[[], str], source: str) -> pa.Table:
+    """Where the watermark was moved to."""
+    return _rows(CLOCK, [{}], source=source, now=watermark, new_id=new_id)
+
+
+def rule_rows(
+    rows: Iterable[Mapping[str, Any]], *, now: dt.datetime, new_id: Callable[[], str], source: str
+) -> pa.Table:
+    """Rules that were changed."""
+    return _rows(RULE, rows, source=source, now=now, new_id=new_id)

@@ -1,0 +1,456 @@
+"""From what has come to what is on the disk: rules see the rows, and all that comes of them is committed together.
+
+    submissions
+      ▼ by topic       rows of one topic next to each other
+      │ rules          derive events; rows that they cannot take are told apart
+      │ rejected       what is no event, with the reason
+      │ outcomes       what handlers and actions have done, and how far they are
+      │ offsets        how far sources have been read
+      │ checkpoint     now and then: what rules know
+      ▼ commit         one transaction, one sync of the disk
+
+After a crash rules are restored from the checkpoint and see the rows behind it once more: what they derived then was
+committed with the rows, so that it is not wanted again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+from cepheid.errors import AppError, CepheidError, InternalError, SchemaError
+from cepheid.event_time import time_ns
+from cepheid.result import Matches
+from cepheid.runtime.checkpoint import CHECKPOINT, Checkpoint
+from cepheid.runtime.clock import Clock
+from cepheid.runtime.derived_rows import derived_rows
+from cepheid.runtime.inbox import Rejection, Submission
+from cepheid.runtime.own_topics import CLOCK, REJECTED, RULE, clock_rows, rejected_rows, rule_rows
+from cepheid.runtime.rule_history import History, store_history
+from cepheid.store.position import Position
+from cepheid.store.rows import OWN_COLUMNS, joined, read_runs, stretches
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cepheid.runtime.rule_group import RuleDifferences, RuleGroup
+    from cepheid.runtime.task import Outcome
+    from cepheid.store.event_store import EventStore
+    from cepheid.store.transaction import Transaction
+
+__all__ = ["Pipeline"]
+
+# How many rows are read at a time when rules see them once more.
+_REPLAY_ROWS = 65_536
+# So many rows at most between two checkpoints, and so much longer than one takes: it is to cost a twentieth at most.
+_CHECKPOINT_ROWS = 1_000_000
+_CHECKPOINT_PAUSE = 20.0
+# Of an event that is refused so much at most is kept as text.
+_PAYLOAD_BYTES_MAX = 65_536
+_MICROSECOND_NS = 1_000
+
+Settle = Callable[["Transaction", "Sequence[Outcome]"], None]
+#: Changes rules, with what warms them.
+Change = Callable[["RuleGroup", History], Any]
+
+
+class _Part(NamedTuple):
+    """Rows of a submission among those of their topic."""
+
+    submission: int
+    table: pa.Table
+
+
+class _Taken(NamedTuple):
+    """Rows that go to the store: which append they are of, and where each submission's are among them."""
+
+    append: int
+    topic: str
+    # Submission, first row, how many.
+    shares: list[tuple[int, int, int]]
+
+
+@final
+class Pipeline:
+    """Takes submissions, shows them to the rules, and commits what comes of it.
+
+    Args:
+        name: The app's name: the source of what it derives.
+        store: Where it is kept.
+        make_rules: Gives the rules as they are to be: new ones, or those that a snapshot has, with what is to be
+            changed about them once they know what came since.
+        clock: The app's clock.
+        checkpoint_s: How often what rules know is saved, in seconds at least.
+        future: How far ahead of the clock an event may be dated; None: as far as it likes.
+        new_id: Gives ids that nobody else has.
+    """
+
+    __slots__ = (
+        "_checkpoint_s",
+        "_clock",
+        "_future",
+        "_make_rules",
+        "_name",
+        "_new_id",
+        "_next_checkpoint",
+        "_now",
+        "_rows_since",
+        "_seen",
+        "_store",
+        "_tick",
+        "counts",
+        "differences",
+        "rules",
+    )
+
+    #: The rules.
+    rules: RuleGroup
+    #: What tells the rules that are wanted from those that were saved.
+    differences: RuleDifferences
+    #: What has been done, by name.
+    counts: dict[str, int]
+
+    def __init__(
+        self,
+        name: str,
+        store: EventStore,
+        make_rules: Callable[[bytes | None], tuple[RuleGroup, RuleDifferences]],
+        clock: Clock,
+        *,
+        checkpoint_s: float,
+        future: dt.timedelta | None,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._name = name
+        self._store = store
+        self._make_rules = make_rules
+        self._clock = clock
+        self._checkpoint_s = checkpoint_s
+        self._future = future
+        self._new_id = new_id
+        self._now = clock.now()
+        # Of each topic, how many rows there are in the store.
+        self._seen: dict[str, int] = {}
+        # Where the watermark has been moved to, which is not written down yet; in nanoseconds since 1970.
+        self._tick: int | None = None
+        self._rows_since = 0
+        self._next_checkpoint = clock.elapsed() + checkpoint_s
+        self.counts = dict.fromkeys(("events", "derived", "rejected", "commits", "checkpoints"), 0)
+
+    @property
+    def now(self) -> dt.datetime:
+        """The time of the step under way: when what it commits is recorded, and what rules take for the time."""
+        return self._now
+
+    # What has been before.
+
+    def recover(self) -> None:
+        """Has the rules know what they knew when the last transaction was committed.
+
+        Time: O(rows since the last checkpoint).
+        """
+        saved = self._store.load(CHECKPOINT)
+        checkpoint = None if saved is None else Checkpoint.from_bytes(saved)
+        self.rules, self.differences = self._make_rules(None if checkpoint is None else checkpoint.snapshot)
+        self._tick = None
+        self._seen = {name: topic.events for name, topic in self._store.info().topics.items()}
+        begin = 0 if checkpoint is None else checkpoint.position
+        known = {} if checkpoint is None else checkpoint.rows
+        self._rows_since = 0
+        for topic, rows in self._rows_from(begin):
+            first = rows["_row"][0].as_py()
+            seen = known.get(topic, 0)
+            if first + rows.num_rows <= seen:
+                continue
+            if first < seen:
+                rows, first = rows.slice(seen - first), seen
+            self._now = rows["_recorded"][0].as_py()
+            self._rows_since += rows.num_rows
+            own = rows.drop_columns(list(OWN_COLUMNS))
+            if topic == CLOCK:
+                for moment in own["time"].to_pylist():
+                    self.rules.advance_to(moment)
+            else:
+                self.rules.push(own, topic, first)
+        self._now = max(self._now, self._clock.now())
+
+    def _rows_from(self, position: int) -> Iterable[tuple[str, pa.Table]]:
+        """Rows that rules read, from a position on: of one topic each, and of one step."""
+        topics = [*self.rules.reads(), CLOCK]
+        end = self._store.end
+        while position < end:
+            found = read_runs(self._store, topics, from_=position, limit=_REPLAY_ROWS, topics=self._seen)
+            for topic, rows in found.runs:
+                for start, stop in stretches(rows["_recorded"]):
+                    yield topic, rows.slice(start, stop - start)
+            position = found.position
+
+    # Going on.
+
+    def commit(self, submissions: Sequence[Submission], settle: Settle) -> None:
+        """Shows what has come to the rules, and commits it with what they derive. The tickets are answered.
+
+        Args:
+            submissions: What has come.
+            settle: Adds to a transaction what the outcomes among it come to.
+
+        Raises:
+            CepheidError: It could not be committed; the rules have to `recover`.
+        """
+        self._begin()
+        changes = self._store.transaction()
+        rejected = [one for submission in submissions for one in submission.rejected]
+        derived: list[tuple[str, Matches]] = []
+        if self._tick is not None:
+            self._append(changes, CLOCK, self._clock_rows(self._tick))
+        appends = len(changes._appends)
+        taken: list[_Taken] = []
+        for topic, parts in _by_topic(submissions).items():
+            table, shares = self._take(topic, parts, submissions, derived, rejected)
+            if table is not None:
+                self._append(changes, topic, table)
+                taken.append(_Taken(appends, topic, shares))
+                appends += 1
+        self._finish(changes, submissions, derived, rejected, settle)
+        positions = changes.commit()
+        self._committed(submissions, taken, positions, len(rejected))
+
+    def advance(self, watermark: dt.datetime, settle: Settle) -> None:
+        """Moves the watermark, as time goes on and nothing comes. What this derives is committed.
+
+        Raises:
+            CepheidError: As for `commit`.
+        """
+        self._begin()
+        outputs = self.rules.advance_to(watermark)
+        # It is written down with what it has derived, or with the next rows.
+        self._tick = time_ns(watermark, "the watermark")
+        if not outputs:
+            return
+        changes = self._store.transaction()
+        self._append(changes, CLOCK, self._clock_rows(self._tick))
+        self._finish(changes, (), outputs, [], settle)
+        self._committed((), [], changes.commit(), 0)
+
+    def change_rules(self, change: Change, changed: Sequence[dict[str, Any]], settle: Settle) -> None:
+        """Changes rules: with an event of each change, and with what rules know from then on.
+
+        Args:
+            change: Changes them, given all that has been.
+            changed: What is written down: `rule`, `change`, `version`, `text`.
+            settle: As for `commit`.
+
+        Raises:
+            CepheidError: The rules cannot be so; nothing has changed. Or the change could not be written: then the
+                rules have to `recover`.
+        """
+        self._begin()
+        change(self.rules, store_history(self._store, self._store.end))
+        changes = self._store.transaction()
+        if self._tick is not None:
+            self._append(changes, CLOCK, self._clock_rows(self._tick))
+        if changed:
+            rows = rule_rows(changed, now=self._now, new_id=self._new_id, source=self._name)
+            self._append(changes, RULE, rows)
+        settle(changes, ())
+        self._save_rules(changes)
+        self._committed((), [], changes.commit(), 0)
+
+    def _begin(self) -> None:
+        self._now = max(self._now, self._clock.now())
+
+    def _clock_rows(self, watermark_ns: int) -> pa.Table:
+        moment = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(microseconds=watermark_ns // _MICROSECOND_NS)
+        return clock_rows(moment, new_id=self._new_id, source=self._name)
+
+    def _append(self, changes: Transaction, topic: str, table: pa.Table) -> None:
+        changes.append(topic, table)
+        self._seen[topic] = self._seen.get(topic, 0) + table.num_rows
+
+    def _take(
+        self,
+        topic: str,
+        parts: list[_Part],
+        submissions: Sequence[Submission],
+        derived: list[tuple[str, Matches]],
+        rejected: list[Rejection],
+    ) -> tuple[pa.Table | None, list[tuple[int, int, int]]]:
+        """Shows rows of a topic to the rules; gives those that they took, and whose they are."""
+        import pyarrow as pa
+
+        table = joined([part.table for part in parts])
+        kept: list[tuple[int, int]] = []
+
+        def refuse(start: int, stop: int, error: CepheidError) -> None:
+            source = submissions[_owner(parts, start)].source or self._name
+            for row in range(start, stop):
+                rejected.append(Rejection(_payload(table.slice(row, 1)), str(error), error.code, topic, source))
+
+        for start, stop in self._of_now(table, refuse):
+            self._show(topic, table, start, stop, derived, kept, refuse)
+        shares, before = [], 0
+        bounds = 0
+        for submission, part in parts:
+            first, last = bounds, bounds + part.num_rows
+            bounds = last
+            count = sum(max(0, min(stop, last) - max(start, first)) for start, stop in kept)
+            shares.append((submission, before, count))
+            before += count
+        if not kept:
+            return None, shares
+        pieces = [table.slice(start, stop - start) for start, stop in kept]
+        return pieces[0] if len(pieces) == 1 else pa.concat_tables(pieces), shares
+
+    def _of_now(self, table: pa.Table, refuse: Callable[[int, int, CepheidError], None]) -> list[tuple[int, int]]:
+        """Rows that are not dated further ahead of the clock than they may be: one that is makes all others late."""
+        import pyarrow.compute as pc
+
+        if self._future is None:
+            return [(0, table.num_rows)]
+        limit = self._now + self._future
+        if (newest := pc.max(table["time"]).as_py()) is None or newest <= limit:
+            return [(0, table.num_rows)]
+        ahead = pc.greater(table["time"], limit)
+        kept = []
+        for start, stop in stretches(ahead):
+            if not ahead[start].as_py():
+                kept.append((start, stop))
+                continue
+            message = f"the event is dated further ahead of the clock, {self._now.isoformat()}, than {self._future}"
+            refuse(start, stop, AppError(message, code="future-event"))
+        return kept
+
+    def _show(
+        self,
+        topic: str,
+        table: pa.Table,
+        start: int,
+        stop: int,
+        derived: list[tuple[str, Matches]],
+        kept: list[tuple[int, int]],
+        refuse: Callable[[int, int, CepheidError], None],
+    ) -> None:
+        """Shows rows to the rules; where they refuse some, halves are tried, down to the row that is at fault."""
+        if start == stop:
+            return
+        taken = sum(last - first for first, last in kept)
+        try:
+            rows = table.slice(start, stop - start)
+            derived.extend(self.rules.push(rows, topic, self._seen.get(topic, 0) + taken))
+        except InternalError:
+            raise
+        except CepheidError as error:
+            whole = isinstance(error, SchemaError) and error.row is None
+            if stop - start == 1 or whole:
+                # Columns that do not fit do so in no row.
+                refuse(start, stop, error)
+                return
+            middle = (start + stop) // 2
+            self._show(topic, table, start, middle, derived, kept, refuse)
+            self._show(topic, table, middle, stop, derived, kept, refuse)
+            return
+        if kept and kept[-1][1] == start:
+            kept[-1] = (kept[-1][0], stop)
+        else:
+            kept.append((start, stop))
+
+    def _finish(
+        self,
+        changes: Transaction,
+        submissions: Sequence[Submission],
+        derived: Sequence[tuple[str, Matches]],
+        rejected: Sequence[Rejection],
+        settle: Settle,
+    ) -> None:
+        """What is committed beside the rows that came."""
+        by_topic: dict[str, list[pa.Table]] = {}
+        for topic, matches in derived:
+            by_topic.setdefault(topic, []).append(derived_rows(topic, matches, self._name))
+        for topic, tables in by_topic.items():
+            table = joined(tables)
+            self._append(changes, topic, table)
+            self.counts["derived"] += table.num_rows
+        if rejected:
+            rows = rejected_rows(rejected, now=self._now, new_id=self._new_id, source=self._name)
+            self._append(changes, REJECTED, rows)
+        outcomes = [submission.outcome for submission in submissions if submission.outcome is not None]
+        settle(changes, outcomes)
+        offsets = {one.source: one.offset for one in submissions if one.source is not None and one.offset is not None}
+        for source, offset in offsets.items():
+            changes.save_offset(source, offset)
+        self._rows_since += sum(submission.rows for submission in submissions)
+        if self._checkpoint_due():
+            self._save_rules(changes)
+
+    def _checkpoint_due(self) -> bool:
+        if self._rows_since >= _CHECKPOINT_ROWS:
+            return True
+        return self._rows_since > 0 and self._clock.elapsed() >= self._next_checkpoint
+
+    def _save_rules(self, changes: Transaction) -> None:
+        started = self._clock.elapsed()
+        snapshot = self.rules.snapshot()
+        # Others may append to other topics meanwhile: what is certain is that all rows before this position were seen.
+        topics = [*self.rules.reads(), CLOCK]
+        rows = {topic: self._seen[topic] for topic in topics if topic in self._seen}
+        changes.save(CHECKPOINT, Checkpoint(self._store.end, rows, snapshot).to_bytes())
+        ended = self._clock.elapsed()
+        self._next_checkpoint = ended + max(self._checkpoint_s, _CHECKPOINT_PAUSE * (ended - started))
+        self._rows_since = 0
+        self.counts["checkpoints"] += 1
+
+    def _committed(
+        self,
+        submissions: Sequence[Submission],
+        taken: Sequence[_Taken],
+        positions: Sequence[Position],
+        rejected: int,
+    ) -> None:
+        self._tick = None
+        self.counts["commits"] += 1
+        self.counts["rejected"] += rejected
+        own: list[list[Position]] = [[] for _ in submissions]
+        for append, topic, shares in taken:
+            at = positions[append]
+            for submission, before, count in shares:
+                if count:
+                    own[submission].append(Position(topic, at.first + before, count, at.row + before))
+                    self.counts["events"] += count
+        for one, found in zip(submissions, own, strict=True):
+            one.ticket.resolve(tuple(found))
+
+    def close(self, settle: Settle) -> None:
+        """Saves what rules know, so that the next start has nothing to see once more."""
+        self._begin()
+        changes = self._store.transaction()
+        settle(changes, ())
+        if self._tick is not None:
+            self._append(changes, CLOCK, self._clock_rows(self._tick))
+        self._save_rules(changes)
+        changes.commit()
+
+
+def _by_topic(submissions: Sequence[Submission]) -> dict[str, list[_Part]]:
+    topics: dict[str, list[_Part]] = {}
+    for place, submission in enumerate(submissions):
+        for topic, table in submission.batches:
+            if table.num_rows:
+                topics.setdefault(topic, []).append(_Part(place, table))
+    return topics
+
+
+def _owner(parts: list[_Part], row: int) -> int:
+    before = 0
+    for submission, table in parts:
+        before += table.num_rows
+        if row < before:
+            return submission
+    return parts[-1].submission
+
+
+def _payload(row: pa.Table) -> bytes:
+    """A row as text, for people to read: what it was, if it was no text before."""
+    text = json.dumps(row.to_pylist()[0], default=str, ensure_ascii=False)
+    return text.encode(errors="replace")[:_PAYLOAD_BYTES_MAX]

@@ -1,0 +1,434 @@
+"""An app that runs: its store, its rules, what follows them, and the sources; from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import inspect
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, final
+
+from cepheid.actions.protocol import ActionContext
+from cepheid.connectors.protocol import Source
+from cepheid.errors import AppError, CepheidError
+from cepheid.runtime.batching import AdaptiveBatching
+from cepheid.runtime.checkpoint import CHECKPOINT
+from cepheid.runtime.clock import Clock
+from cepheid.runtime.core import Core
+from cepheid.runtime.dispatcher import CURRENT_TASK, Dispatcher
+from cepheid.runtime.executors import Executor, InlineExecutor, LoopThread, ThreadedExecutor
+from cepheid.runtime.feeding import RunningSource, SourceFeed
+from cepheid.runtime.follower import Follower
+from cepheid.runtime.follower_spec import FollowerSpec
+from cepheid.runtime.given import several
+from cepheid.runtime.group_snapshot import rule_version
+from cepheid.runtime.inbox import CommitTicket, Inbox, Rejection, Submission
+from cepheid.runtime.outcomes import StoredMemory, events_given
+from cepheid.runtime.own_topics import ACTION, OWN_PREFIX
+from cepheid.runtime.pipeline import Pipeline
+from cepheid.runtime.rule_group import RuleDifferences, RuleGroup
+from cepheid.runtime.rule_history import History
+from cepheid.runtime.settings import Settings
+from cepheid.runtime.task import Task
+from cepheid.schema import SchemaRegistry
+from cepheid.store.event_store import EventStore
+
+__all__ = ["Running"]
+
+# How long sources have to end, of those that are told to.
+_SOURCE_S = 10.0
+
+
+@final
+class Running:
+    """See the module.
+
+    Args:
+        name: The app's name.
+        store: The path of its store, a store that is open, or None for one that is gone in the end.
+        registry: The schemas.
+        rules: The rules, by name.
+        settings: What the app was told.
+        specs: The handlers and actions.
+        clock: The clock.
+        inline: Whether all happens in the thread that asks for it, as in a test.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: str | os.PathLike[str] | EventStore | None,
+        registry: SchemaRegistry,
+        rules: dict[str, Any],
+        settings: Settings,
+        specs: Iterable[FollowerSpec],
+        clock: Clock,
+        *,
+        inline: bool,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.registry = registry
+        self.clock = clock
+        self._inline = inline
+        self._ids = 0
+        self._prefix = "test" if inline else uuid.uuid4().hex
+        self._ids_lock = threading.Lock()
+        self._owns_store = not isinstance(store, EventStore)
+        self.store = self._opened(store)
+        self._sources: list[RunningSource] = []
+        self._loop: LoopThread | None = None
+        self.changed = threading.Event()
+        self.source_failure: AppError | None = None
+        self._on_change: list[Callable[[], None]] = []
+        try:
+            self._build(rules, settings, list(specs))
+        except BaseException:
+            self._close_store()
+            raise
+
+    def _opened(self, store: str | os.PathLike[str] | EventStore | None) -> EventStore:
+        if isinstance(store, EventStore):
+            if store._event_time != "time":
+                raise AppError(
+                    f"the store's event time is the column `{store._event_time}`; an app's is `time`: make it with "
+                    "EventStore(path, event_time='time')",
+                    code="store-event-time",
+                )
+            return store
+        made = EventStore(
+            None if store is None else Path(store), event_time="time", author=f"app {self.name}", clock=self._recorded
+        )
+        if made._event_time != "time":
+            event_time = made._event_time
+            made.close()
+            raise AppError(
+                f"the store's event time is the column `{event_time}`; an app's is `time`", code="store-event-time"
+            )
+        return made
+
+    def _recorded(self) -> dt.datetime:
+        # While it is being opened there is no pipeline yet.
+        pipeline = getattr(self, "pipeline", None)
+        return self.clock.now() if pipeline is None else pipeline.now
+
+    def _build(self, rules: dict[str, Any], settings: Settings, specs: list[FollowerSpec]) -> None:
+        options = settings.engine_options()
+
+        def make_rules(snapshot: bytes | None) -> tuple[RuleGroup, RuleDifferences]:
+            if snapshot is None:
+                return RuleGroup(rules, event_time="time", ids=True, **options), RuleDifferences((), (), ())
+            return RuleGroup.restore(snapshot, rules, threads=settings.threads, memory_limit=settings.memory_limit)
+
+        for topic in self.store.info().topics:
+            if not topic.startswith(OWN_PREFIX):
+                self.registry.learn(topic, self.store.read(topic).schema)
+        self.pipeline = Pipeline(
+            self.name,
+            self.store,
+            make_rules,
+            self.clock,
+            checkpoint_s=settings.checkpoint_s,
+            future=settings.future,
+            new_id=self.new_id,
+        )
+        self.pipeline.recover()
+        self.inbox = Inbox(settings.waiting_max)
+        self.executor: Executor
+        if self._inline:
+            self.executor = InlineExecutor()
+        else:
+            self._loop = LoopThread()
+            self.executor = ThreadedExecutor(self._loop.loop)
+        self.followers = [Follower(self.name, spec, self.store) for spec in specs]
+        self._begin_followers()
+        self.dispatcher = Dispatcher(
+            self.followers,
+            self.executor,
+            self.clock,
+            workers=settings.workers,
+            call=self._call,
+            wake=self.inbox.wake,
+        )
+        self.batching = AdaptiveBatching(settings.latency_s)
+        self.core = Core(
+            self.name,
+            self.store,
+            self.pipeline,
+            self.inbox,
+            self.dispatcher,
+            self.batching,
+            self.clock,
+            quiet=settings.quiet,
+            lateness=settings.lateness,
+            new_id=self.new_id,
+            looks_again=not self._inline,
+        )
+        self.core.on_failure = lambda _: self._notify()
+        self._settle_rules(rules)
+
+    def _settle_rules(self, rules: dict[str, Any]) -> None:
+        """Makes the rules those that the program has, and writes down what has changed since it ran last."""
+        group, differences = self.pipeline.rules, self.pipeline.differences
+        if self.store.load(CHECKPOINT) is None:
+            changed = [self._rule_changed("added", name, rule) for name, rule in rules.items()]
+            self.core.change_rules(lambda _, __: None, changed)
+            return
+        if not differences:
+            return
+        changed = [
+            *(self._rule_changed("added", name, rules[name]) for name in differences.new),
+            *(self._rule_changed("replaced", name, rules[name]) for name in differences.changed),
+            *(self._rule_changed("removed", name, None) for name in differences.gone),
+        ]
+        disabled = group.disabled & rules.keys()
+        self.core.change_rules(lambda one, past: one.change(rules, past, disabled=disabled), changed)
+
+    def _rule_changed(self, change: str, name: str, rule: Any) -> dict[str, Any]:
+        version = None if rule is None else rule_version(rule)
+        return {"rule": name, "change": change, "version": version, "text": None if rule is None else repr(rule)}
+
+    def change_rules(self, kind: str, name: str, rule: Any, change: Callable[[RuleGroup, History], Any]) -> None:
+        """Changes a rule while the app runs, and writes it down."""
+        self.core.ask(lambda: self.core.change_rules(change, [self._rule_changed(kind, name, rule)]))
+
+    def go_on(self) -> None:
+        """In a test: does what there is to do now."""
+        if self._inline:
+            self.run_round_until_idle()
+        else:
+            self.inbox.wake()
+
+    def _begin_followers(self) -> None:
+        """Those that are new begin where they are to, and it is on the disk before anything else is."""
+        fresh = [follower for follower in self.followers if self.store.load(follower.state_name) is None]
+        if fresh:
+            end = self.store.end
+            with self.store.transaction() as changes:
+                for follower in fresh:
+                    follower.start_at(0 if follower.spec.from_start else end)
+                    follower.save_to(changes)
+
+    # Its life.
+
+    def start(self, sources: Iterable[tuple[Source, str | None, Any]], loop: asyncio.AbstractEventLoop | None) -> None:
+        """Begins: the core, and then the sources."""
+        if loop is not None and isinstance(self.executor, ThreadedExecutor):
+            self.executor.use(loop)
+        if not self._inline:
+            self.core.start()
+        for source, topic, mapper in sources:
+            feed = SourceFeed(self, source.name, topic, mapper)
+            self._sources.append(RunningSource(source, feed, self._source_ended))
+        for running in self._sources:
+            running.start()
+
+    def _source_ended(self, failure: AppError | None) -> None:
+        if failure is not None and self.source_failure is None:
+            self.source_failure = failure
+        self._notify()
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Has a function called when something has ended or failed."""
+        self._on_change.append(callback)
+
+    def _notify(self) -> None:
+        self.changed.set()
+        for callback in self._on_change:
+            callback()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What has ended it; None: nothing has."""
+        return self.core.failure or self.source_failure
+
+    @property
+    def sources_ended(self) -> bool:
+        """Whether there were sources, and all have ended."""
+        return bool(self._sources) and all(source.has_ended for source in self._sources)
+
+    def drain(self, seconds: float) -> bool:
+        """Waits until all that has come is dealt with; gives whether it is."""
+        if self._inline:
+            self.run_round_until_idle()
+            return True
+        end = self.clock.elapsed() + seconds
+        while self.core.failure is None:
+            if self.core.ask(lambda: self.core.is_done):
+                return True
+            if self.clock.elapsed() >= end:
+                return False
+            self.changed.wait(0.01)
+        return False
+
+    def stop_sources(self) -> None:
+        """Tells sources to end, and waits for them a while."""
+        for source in self._sources:
+            source.stop(0.0)
+        for source in self._sources:
+            source.stop(_SOURCE_S)
+
+    def close(self, grace_s: float) -> None:
+        """Ends it: sources first; what has come is committed, attempts under way end, and what is known is saved."""
+        self.stop_sources()
+        failed = self.core.failure is not None
+        if not failed and not self._inline:
+            self.dispatcher.starts = False
+            end = self.clock.elapsed() + grace_s
+            while self.clock.elapsed() < end and self.core.failure is None:
+                if not len(self.inbox) and not self.dispatcher.running:
+                    break
+                self.changed.wait(0.005)
+        self.core.stop()
+        left = self.inbox.close(AppError(f"app `{self.name}` has been closed", code="app-closed"))
+        failed = self.core.failure is not None
+        try:
+            if not failed:
+                if left:
+                    self.core.commit_last(left)
+                self.core.close()
+        finally:
+            self.dispatcher.close()
+            if self._loop is not None:
+                self._loop.close()
+            self._close_store()
+
+    def _close_store(self) -> None:
+        if self._owns_store:
+            self.store.close()
+
+    def abandon(self) -> None:
+        """Ends it as a crash would: nothing is saved. For tests."""
+        for source in self._sources:
+            source.stop(_SOURCE_S)
+        self.core.stop()
+        self.inbox.close(AppError(f"app `{self.name}` has been abandoned", code="app-closed"))
+        self.dispatcher.close()
+        if self._loop is not None:
+            self._loop.close()
+        self._close_store()
+
+    # In.
+
+    def new_id(self) -> str:
+        """An id that nothing else has; in a test, one that the same test gives again."""
+        with self._ids_lock:
+            self._ids += 1
+            return f"{self._prefix}-{self._ids}"
+
+    def take(
+        self,
+        data: Any,
+        *,
+        topic: str | None,
+        source: str,
+        offset: bytes | None = None,
+        mapper: Any = None,
+        is_source: bool = False,
+        wait: bool = True,
+        timeout: float | None = None,
+    ) -> CommitTicket:
+        """Takes events, as rows with their envelope, into the inbox. See `cepheid.connectors.Feed.send`."""
+        self._check_open()
+        now = self.clock.now()
+        found = self.registry.ingest(
+            several(data), topic=topic, source=source, received=now, id_prefix=self.new_id(), mapper=mapper
+        )
+        submission = Submission(
+            batches=list(found.batches),
+            rejected=[Rejection(one.payload, one.reason, one.code, one.topic, source) for one in found.rejected],
+            source=source if is_source else None,
+            offset=offset,
+            ticket=CommitTicket(self._help if self._inline else None),
+        )
+        self.inbox.put(submission, at=self.clock.elapsed(), wait=wait and not self._inline, timeout=timeout)
+        return submission.ticket
+
+    def take_rejected(
+        self, payload: bytes, reason: str, *, code: str, topic: str | None, source: str, offset: bytes | None
+    ) -> CommitTicket:
+        """Takes what is no event. See `cepheid.connectors.Feed.reject`."""
+        self._check_open()
+        submission = Submission(
+            rejected=[Rejection(bytes(payload), reason, code, topic, source)],
+            source=source,
+            offset=offset,
+            ticket=CommitTicket(self._help if self._inline else None),
+        )
+        self.inbox.put(submission, at=self.clock.elapsed(), wait=not self._inline)
+        return submission.ticket
+
+    def offset_of(self, source: str) -> bytes | None:
+        """How far a source had been read at the last commit."""
+        return self.store.offset(source)
+
+    def _check_open(self) -> None:
+        if self.core.failure is not None:
+            raise self.core.failure
+
+    def _help(self) -> None:
+        """In a test whoever waits for the disk has it written."""
+        while self.core.commit_some():
+            pass
+
+    # Out.
+
+    def _call(self, task: Task) -> Any:
+        """An attempt; gives events and rejections to be committed with it, and whether it was not needed."""
+        spec = task.follower.spec
+        if spec.idempotent_by is not None and self.store._view.has_key(ACTION, task.idempotency_key):
+            return [], [], True
+        arguments = [task.events]
+        if spec.takes_context:
+            arguments.append(self.context_of(task))
+        given = spec.function(*arguments)
+        if inspect.isawaitable(given):
+            return self._awaited(task, given)
+        return self._made(task, given)
+
+    def context_of(self, task: Task) -> ActionContext:
+        """What an action is told."""
+        return ActionContext(
+            action=task.follower.spec.name,
+            key=task.idempotency_key,
+            attempt=task.attempts,
+            topic=task.topic,
+            position=task.first,
+            now=self.clock.now(),
+            timeout=task.follower.spec.timeout_s,
+            memory=StoredMemory(self.store, task),
+        )
+
+    async def _awaited(self, task: Task, given: Any) -> Any:
+        # It runs in a context of the loop's.
+        CURRENT_TASK.set(task)
+        return self._made(task, await given)
+
+    def _made(self, task: Task, given: Any) -> Any:
+        if task.follower.spec.is_action:
+            # What a webhook answers is no event.
+            return [], [], False
+        return (*events_given(task, given, self.registry, source=self.name, now=self.clock.now()), False)
+
+    # In a test.
+
+    def run_round_until_idle(self) -> float | None:
+        """Goes on until nothing is to be done at this time; gives how long nothing will be, in seconds."""
+        while True:
+            wait = self.core.round()
+            if self.core.failure is not None:
+                raise self.core.failure
+            if wait != 0.0 and self.core.is_idle:
+                return wait
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        with contextlib.suppress(CepheidError):
+            self.close(0.0)

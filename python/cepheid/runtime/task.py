@@ -1,0 +1,67 @@
+"""An event, or a run of them, that a handler or an action is to be given; and what has become of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from cepheid.runtime.follower import Follower
+
+__all__ = ["Outcome", "Task"]
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """What a follower is to be given.
+
+    Attributes:
+        follower: Who is to be given it.
+        topic: The topic of the events.
+        first: The position of the first of them.
+        last: The position of the last.
+        events: The event as a dict, or, where whole batches are wanted, a table.
+        event_id: The id of the event, of a batch of its first.
+        correlation_id: The story that it is of.
+        lane: What it must not overtake: tasks of one lane go one after the other.
+        key: The key that `lane` was made of; None: it has none, and no other task waits for it.
+        idempotency_key: What the attempts have in common.
+        attempts: How many have been made.
+        due: When the next may be made, in seconds of the app's clock.
+        dead_letter: The name of the dead letter that is tried again; None: it is none.
+        run: Which attempt is under way; answers to others come too late.
+        started: When that began.
+    """
+
+    follower: Follower
+    topic: str
+    first: int
+    last: int
+    events: Any
+    event_id: str
+    correlation_id: str | None
+    lane: str
+    key: str | None
+    idempotency_key: str
+    attempts: int = 0
+    due: float = 0.0
+    dead_letter: str | None = None
+    run: int = 0
+    started: float = 0.0
+
+
+class Outcome(NamedTuple):
+    """What has become of a task.
+
+    Attributes:
+        task: The task.
+        what: ``done``; ``repeated``: its idempotency key had been dealt with before; ``dead``: given up; ``parked``:
+            it waits behind one that was given up.
+        code: Of one that was given up, a stable name for the reason.
+        reason: The reason as a sentence.
+    """
+
+    task: Task
+    what: Literal["done", "repeated", "dead", "parked"]
+    code: str = ""
+    reason: str = ""
