@@ -1,0 +1,189 @@
+"""What a new rule is warmed with: rows of a store, from where a group of rules wants them to where it has got to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cepheid.errors import AppError
+from cepheid.runtime.clock_marks import ClockMark
+from cepheid.runtime.group_engine import GroupEngine
+from cepheid.store.rows import OWN_COLUMNS, read_runs
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cepheid.store.event_store import EventStore
+
+__all__ = ["History", "store_history", "warm"]
+
+#: Gives rows of topics in the order in which they came, as triples of a topic, the number of the first row in it, and
+#: the rows. It is asked for topics, by topic for the number of the first row wanted, and for a time in nanoseconds: of
+#: topics that have no number rows from that time on are wanted; None: all.
+History = Callable[[Sequence[str], Mapping[str, int], int | None], Iterator[tuple[str, int, "pa.Table"]]]
+
+# How many events are read from a store at a time.
+_READ_EVENTS = 8192
+
+
+def store_history(store: EventStore, until: int) -> History:
+    """The events of a store before a position, as what rules are warmed with.
+
+    Args:
+        store: The store.
+        until: The position that the group has got to: every event before it has been pushed, and none behind it.
+
+    Returns:
+        A function to be given to `RuleGroup.add`, `RuleGroup.replace` and others.
+
+    Raises:
+        TypeError: `until` is no position.
+
+    Example:
+        >>> import cepheid as cep
+        >>> from cepheid.runtime.rule_history import store_history
+        >>> with cep.EventStore() as store:
+        ...     position = store.append("txn", {"ts": [1, 2, 3], "amount": [5, 900, 7]})
+        ...     history = store_history(store, position.end)
+        ...     [(first, rows["amount"].to_pylist()) for topic, first, rows in history(["txn"], {"txn": 1}, None)]
+        [(1, [900, 7])]
+    """
+    if isinstance(until, bool) or not hasattr(until, "__index__"):
+        raise TypeError(f"until is a position, not {type(until).__name__}")
+    end = int(until)
+
+    def history(
+        topics: Sequence[str], rows: Mapping[str, int], since: int | None
+    ) -> Iterator[tuple[str, int, pa.Table]]:
+        known = store.info().topics
+        begins = {topic: _begin(store, topic, rows.get(topic), since, end) for topic in topics if topic in known}
+        wanted = [topic for topic, begin in begins.items() if begin is not None]
+        position = min((begin for begin in begins.values() if begin is not None), default=end)
+        while wanted and position < end:
+            found = read_runs(store, wanted, from_=position, limit=_READ_EVENTS, topics=wanted)
+            for topic, run in found.runs:
+                if run["_position"][0].as_py() >= end:
+                    break
+                kept = _wanted(run, store._event_time, end, rows.get(topic), since)
+                for piece in _following(kept):
+                    yield topic, piece["_row"][0].as_py(), piece.drop_columns(list(OWN_COLUMNS))
+            position = found.position
+
+    return history
+
+
+def _begin(store: EventStore, topic: str, row: int | None, since: int | None, end: int) -> int | None:
+    """The position of the first event of a topic that is wanted; None: there is none."""
+    from cepheid.store.events import StoredEvents
+
+    if row is None:
+        found = store.read(topic, since=since, to=end, limit=1, metadata=True)
+    else:
+        native = store._view.read(
+            [topic],
+            stream=None,
+            positions=(None, end),
+            rows=(row, 2**63 - 1),
+            times=(None, None),
+            condition=None,
+            columns=None,
+            metadata=True,
+            limit=1,
+            missing=False,
+        )
+        found = StoredEvents._of(native)
+    events = found.to_arrow()
+    return int(events["_position"][0].as_py()) if events.num_rows else None
+
+
+def _wanted(run: pa.Table, event_time: str, end: int, row: int | None, since: int | None) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from cepheid.store.rows import times_ns
+
+    mask = pc.less(run["_position"], end)
+    if row is not None:
+        mask = pc.and_(mask, pc.greater_equal(run["_row"], row))
+    elif since is not None:
+        mask = pc.and_(mask, pc.greater_equal(pa.array(times_ns(run, event_time), pa.int64()), since))
+    return run.filter(mask)
+
+
+def _following(rows: pa.Table) -> Iterator[pa.Table]:
+    """Rows in pieces in which their numbers follow each other."""
+    import numpy as np
+
+    if not rows.num_rows:
+        return
+    numbers = rows["_row"].to_numpy()
+    start = 0
+    for stop in [*(np.flatnonzero(np.diff(numbers) != 1) + 1).tolist(), rows.num_rows]:
+        yield rows.slice(start, stop - start)
+        start = stop
+
+
+def warm(
+    engine: GroupEngine,
+    history: History,
+    begin: ClockMark | None,
+    marks: Sequence[ClockMark],
+    since: int | None,
+    counted: Mapping[str, int],
+) -> int:
+    """Has an engine that has seen nothing see what a group has, and drops what it derives.
+
+    Args:
+        engine: The engine.
+        history: The rows.
+        begin: Where to begin; None: where the history does.
+        marks: Where the clock was later on, the last being where it is now.
+        since: From which time on rows are wanted of topics that were not read at `begin`.
+        counted: How many rows the group has numbered, of topics that it reads.
+
+    Returns:
+        How many rows were pushed.
+
+    Raises:
+        AppError: The history ends before the group does (code ``history-short``).
+        CepheidError: As for `cepheid.Engine.push`.
+    """
+    rows = {} if begin is None else {topic: row for topic, row in begin.rows.items() if topic in engine.sources}
+    if begin is not None:
+        engine.begin_at(begin)
+    pushed = 0
+    ahead = list(marks)
+    reached: dict[str, int] = {}
+    for topic, first, table in history(engine.sources, rows, since):
+        if topic in counted and first + table.num_rows > counted[topic]:
+            # They have not been pushed to the group yet: it will be given them.
+            table = table.slice(0, max(0, counted[topic] - first))
+        while table.num_rows:
+            while ahead and (_mark_row(ahead[0], topic)) <= first:
+                engine.reach(ahead.pop(0), ended=True)
+            part = table.slice(0, _mark_row(ahead[0], topic) - first) if ahead else table
+            engine.push(part, topic, first)
+            pushed += part.num_rows
+            first += part.num_rows
+            reached[topic] = first
+            table = table.slice(part.num_rows)
+    for mark in ahead:
+        engine.reach(mark, ended=True)
+    for topic, count in counted.items():
+        if topic not in engine.sources:
+            continue
+        if reached.get(topic, count) < count:
+            raise AppError(
+                f"the history of topic `{topic}` ends before row {reached[topic]}, and the group has seen rows up to "
+                f"{count - 1}: give it up to where the group is",
+                code="history-short",
+                known=[topic],
+            )
+        engine.number(topic, count)
+    return pushed
+
+
+def _mark_row(mark: ClockMark, topic: str) -> int:
+    """The first row of a topic that came after a mark; one that was not read then does not tell."""
+    row: Any = mark.rows.get(topic)
+    return 2**63 - 1 if row is None else int(row)
