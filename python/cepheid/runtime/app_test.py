@@ -29,7 +29,7 @@ class AppTest:
 
     Nothing happens by itself: `publish` stores an event, has it matched, and calls whoever is to be called, before it
     returns. Time stands still until `advance`, which goes from one moment at which something is due to the next:
-    retries, deadlines, pauses of breakers. The store is one of the test's own, gone in the end. Sources do not start. Handlers
+    retries, deadlines, pauses of breakers. The store is the test's own, gone in the end. Sources do not start. Handlers
     and actions are called as they are: the test replaces what it does not want called.
 
     Example:

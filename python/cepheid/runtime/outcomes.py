@@ -119,7 +119,7 @@ def add_outcomes(
         elif task.dead_letter is not None:
             changes.done(follower.queue, task.dead_letter)
         if follower.spec.is_action and what in ("done", "repeated", "dead"):
-            row = {**story, "action": follower.spec.name, "key": task.idempotency_key, "outcome": what}
+            row: dict[str, Any] = {**story, "action": follower.spec.name, "key": task.idempotency_key, "outcome": what}
             row |= {"attempts": task.attempts, "topic": task.topic, "position": task.first}
             if what == "done" and follower.spec.idempotent_by is not None:
                 # By its key another event of that value is known to be dealt with.

@@ -35,7 +35,8 @@ from cepheid.store.rows import OWN_COLUMNS, joined, read_runs, stretches
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cepheid.runtime.rule_group import RuleDifferences, RuleGroup
+    from cepheid.runtime.group_snapshot import RuleDifferences
+    from cepheid.runtime.rule_group import RuleGroup
     from cepheid.runtime.task import Outcome
     from cepheid.store.event_store import EventStore
     from cepheid.store.transaction import Transaction
@@ -144,6 +145,10 @@ class Pipeline:
         """The time of the step under way: when what it commits is recorded, and what rules take for the time."""
         return self._now
 
+    def claims(self, topic: str) -> bool:
+        """Whether rows of a topic are to come by it alone, as rules have to see them."""
+        return topic in self.rules.reads()
+
     # What has been before.
 
     def recover(self) -> None:
@@ -200,7 +205,7 @@ class Pipeline:
             CepheidError: It could not be committed; the rules have to `recover`.
         """
         self._begin()
-        changes = self._store.transaction()
+        changes = self._store._unclaimed_transaction()
         rejected = [one for submission in submissions for one in submission.rejected]
         derived: list[tuple[str, Matches]] = []
         if self._tick is not None:
@@ -229,7 +234,7 @@ class Pipeline:
         self._tick = time_ns(watermark, "the watermark")
         if not outputs:
             return
-        changes = self._store.transaction()
+        changes = self._store._unclaimed_transaction()
         self._append(changes, CLOCK, self._clock_rows(self._tick))
         self._finish(changes, (), outputs, [], settle)
         self._committed((), [], changes.commit(), 0)
@@ -248,7 +253,7 @@ class Pipeline:
         """
         self._begin()
         change(self.rules, store_history(self._store, self._store.end))
-        changes = self._store.transaction()
+        changes = self._store._unclaimed_transaction()
         if self._tick is not None:
             self._append(changes, CLOCK, self._clock_rows(self._tick))
         if changed:
@@ -424,7 +429,7 @@ class Pipeline:
     def close(self, settle: Settle) -> None:
         """Saves what rules know, so that the next start has nothing to see once more."""
         self._begin()
-        changes = self._store.transaction()
+        changes = self._store._unclaimed_transaction()
         settle(changes, ())
         if self._tick is not None:
             self._append(changes, CLOCK, self._clock_rows(self._tick))

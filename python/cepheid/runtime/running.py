@@ -26,12 +26,12 @@ from cepheid.runtime.feeding import RunningSource, SourceFeed
 from cepheid.runtime.follower import Follower
 from cepheid.runtime.follower_spec import FollowerSpec
 from cepheid.runtime.given import several
-from cepheid.runtime.group_snapshot import rule_version
+from cepheid.runtime.group_snapshot import RuleDifferences, rule_version
 from cepheid.runtime.inbox import CommitTicket, Inbox, Rejection, Submission
 from cepheid.runtime.outcomes import StoredMemory, events_given
 from cepheid.runtime.own_topics import ACTION, OWN_PREFIX
 from cepheid.runtime.pipeline import Pipeline
-from cepheid.runtime.rule_group import RuleDifferences, RuleGroup
+from cepheid.runtime.rule_group import RuleGroup
 from cepheid.runtime.rule_history import History
 from cepheid.runtime.settings import Settings
 from cepheid.runtime.task import Task
@@ -101,16 +101,8 @@ class Running:
                     code="store-event-time",
                 )
             return store
-        made = EventStore(
-            None if store is None else Path(store), event_time="time", author=f"app {self.name}", clock=self._recorded
-        )
-        if made._event_time != "time":
-            event_time = made._event_time
-            made.close()
-            raise AppError(
-                f"the store's event time is the column `{event_time}`; an app's is `time`", code="store-event-time"
-            )
-        return made
+        path = None if store is None else Path(store)
+        return EventStore(path, event_time="time", author=f"app {self.name}", clock=self._recorded)
 
     def _recorded(self) -> dt.datetime:
         # While it is being opened there is no pipeline yet.
@@ -170,6 +162,7 @@ class Running:
             looks_again=not self._inline,
         )
         self.core.on_failure = lambda _: self._notify()
+        self.store._claim(self.pipeline.claims)
         self._settle_rules(rules)
 
     def _settle_rules(self, rules: dict[str, Any]) -> None:
@@ -299,6 +292,7 @@ class Running:
             self._close_store()
 
     def _close_store(self) -> None:
+        self.store._claim(None)
         if self._owns_store:
             self.store.close()
 

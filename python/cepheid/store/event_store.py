@@ -76,6 +76,7 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
 
     __slots__ = (
         "_appended",
+        "_claims",
         "_clock",
         "_columns",
         "_event_time",
@@ -96,6 +97,8 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
     _clock: Callable[[], dt.datetime] | None
     _folder: tempfile.TemporaryDirectory[str] | None
     _sealing: BackgroundSealing | None
+    # Says whether a topic's events come by one who holds the store, and by nobody else.
+    _claims: Callable[[str], bool] | None
     # Wakes whoever waits for events.
     _appended: threading.Condition
 
@@ -142,6 +145,7 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
             self._sealing = BackgroundSealing(lambda topic: native.seal([topic], 1), after, journal)
         self._states = threading.RLock()
         self._inline = None
+        self._claims = None
 
     # Writing.
 
@@ -175,7 +179,8 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
                 store gives to its own (code ``reserved-column``).
             VersionConflictError: The stream has another number of events than expected. Nothing has been appended.
             StoreError: The key came with another number of events before (code ``key-reused``), the topic or the stream
-                cannot have that name (code ``invalid-name``), there is no space left (code ``disk-full``): nothing has
+                cannot have that name (code ``invalid-name``), an app that runs has the topic for itself (code
+                ``claimed-topic``), there is no space left (code ``disk-full``): nothing has
                 been appended. The disk failed (code ``disk``): nobody knows; this handle may not be used any more (code
                 ``store-poisoned``), and one opened anew knows.
 
@@ -189,7 +194,7 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
             ...         print(error.expected, error.actual)
             0 1
         """
-        checked_name(topic, "topic")
+        self._check_unclaimed(checked_name(topic, "topic"))
         if self._inline is not None:
             with self.transaction() as changes:
                 changes.append(
@@ -424,6 +429,22 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
 
     def _store(self) -> EventStore:
         return self
+
+    def _claim(self, claims: Callable[[str], bool] | None) -> None:
+        """Has topics be appended to by one alone, who commits `_unclaimed_transaction`; None: by anybody."""
+        self._claims = claims
+
+    def _check_unclaimed(self, topic: str) -> None:
+        if self._claims is not None and self._claims(topic):
+            raise StoreError(
+                f"rules of an app that runs read topic `{topic}`: publish its events by the app, so that they are seen",
+                code="claimed-topic",
+            )
+
+    def _unclaimed_transaction(self) -> Transaction:
+        """Changes of the one that claims topics."""
+        self._log("change it")
+        return Transaction._of(self, claimed=False)
 
     def _commit(self, changes: list[tuple[Any, ...]]) -> list[tuple[int, int, int, int | None, bool]]:
         native = self._log("change it")

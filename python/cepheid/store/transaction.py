@@ -36,9 +36,11 @@ class Transaction:
         (b'line 17', [('alert-1', b'a large payment')])
     """
 
-    __slots__ = ("_appends", "_changes", "_store", "positions")
+    __slots__ = ("_appends", "_changes", "_is_claimed", "_store", "positions")
 
     _store: EventStore
+    # Whether topics that somebody has for himself are refused.
+    _is_claimed: bool
     _changes: list[tuple[Any, ...]]
     # Topics of appends, in their order.
     _appends: list[str]
@@ -49,9 +51,10 @@ class Transaction:
         raise TypeError("a transaction begins with EventStore.transaction()")
 
     @classmethod
-    def _of(cls, store: EventStore) -> Transaction:
+    def _of(cls, store: EventStore, *, claimed: bool = True) -> Transaction:
         transaction = object.__new__(cls)
         transaction._store = store
+        transaction._is_claimed = claimed
         transaction._changes = []
         transaction._appends = []
         transaction.positions = ()
@@ -78,6 +81,8 @@ class Transaction:
             [0, 1]
         """
         checked_name(topic, "topic")
+        if self._is_claimed:
+            self._store._check_unclaimed(topic)
         table = self._store._columns.table(batch, topic)
         stream = optional_name(stream, "stream")
         key = optional_name(idempotency_key, "idempotency_key")
