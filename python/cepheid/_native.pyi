@@ -85,6 +85,13 @@ class CesqlFilter:
         has no such values.
         """
 
+    def filter(self, data: object, /) -> list[ArrowBatch]:
+        """The rows that are selected, batch by batch; batches without any are left out.
+
+        Raises:
+            SchemaError: The object cannot be read as an Arrow table.
+        """
+
     def mask(self, data: object, /) -> tuple[ArrowBatch, int]:
         """A column ``selected`` of truths, one for each row, and in how many the evaluation met an error.
 

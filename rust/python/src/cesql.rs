@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_buffer::BooleanBufferBuilder;
 use arrow_schema::{DataType, Field, Schema};
+use arrow_select::filter::filter_record_batch;
 use cepheid_cesql::{Attributes, Expression, Filter, Kind, ParseError, Reading, Value, float, parse, whole};
 use pyo3::prelude::*;
 
@@ -99,6 +100,23 @@ impl CesqlFilter {
             let schema = Schema::new(vec![Field::new("selected", DataType::Boolean, false)]);
             let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(column)]);
             Ok((ArrowBatch(batch.map_err(|error| NativeError::Event(error.into()))?), errors))
+        })
+    }
+
+    /// The rows that are selected, batch by batch; batches without any are left out.
+    #[pyo3(signature = (data, /))]
+    fn filter(&self, py: Python<'_>, data: ArrowInput) -> PyResult<Vec<ArrowBatch>> {
+        without_gil(py, || {
+            let table = data.read()?;
+            let mut kept = Vec::new();
+            for batch in table.batches() {
+                let selected = self.filter.mask(batch).selected;
+                if selected.has_true() {
+                    let rows = filter_record_batch(batch, &selected);
+                    kept.push(ArrowBatch(rows.map_err(|error| NativeError::Event(error.into()))?));
+                }
+            }
+            Ok(kept)
         })
     }
 }
