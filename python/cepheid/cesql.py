@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["CesqlFault", "CesqlMask", "CesqlResult", "CloudEventsSql"]
 
 _INT64 = range(-(2**63), 2**63)
+# Arrow's widest decimals have 76 digits.
+_DECIMAL_PLACES_MAX = 80
 
 
 class CesqlFault(NamedTuple):
@@ -228,22 +230,33 @@ def _attribute(value: Any) -> bool | int | float | str | tuple[str] | None:
     """A value of an attribute as the native half takes it: as a tuple, what it is if the language has no such."""
     if value is None or isinstance(value, bool):
         return value
+    try:
+        return _known(value)
+    except UnicodeEncodeError:
+        return ("text with half a surrogate pair",)
+    except (OverflowError, ValueError):
+        # Numbers of thousands of digits, and times that UTC has none of.
+        return (f"a value of type {type(value).__name__} that cannot be written",)
+
+
+def _known(value: Any) -> bool | int | float | str | tuple[str] | None:
     if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return ("text with half a surrogate pair",)
+        value.encode()
         return str(value)
     if isinstance(value, Integral):
         number = int(value)
         return number if number in _INT64 else str(number)
     if isinstance(value, decimal.Decimal):
-        return format(value, "f")
+        # Digits only, as long as that is not many more than were given.
+        return format(value, "f") if abs(value.adjusted()) < _DECIMAL_PLACES_MAX else str(value)
     if isinstance(value, Real):
         return float(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return base64.b64encode(value).decode()
+        return base64.b64encode(bytes(value)).decode()
     if isinstance(value, dt.datetime):
+        # The time that pandas has for none is unequal to itself.
+        if value != value:
+            return None
         moment = value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
         return f"{moment.date().isoformat()}T{_clock(moment.time())}Z"
     if isinstance(value, dt.date):
