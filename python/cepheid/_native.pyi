@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Anomaly",
     "ArrowBatch",
+    "CesqlFilter",
     "CompactMatches",
     "Engine",
     "EventLog",
@@ -51,6 +52,52 @@ class ArrowBatch:
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """The batch as a stream of one; a requested schema is followed where its types can be cast to."""
+
+@final
+class CesqlFilter:
+    """An expression of CloudEvents SQL: what it says of one event, and which rows of a table it selects."""
+
+    def __new__(cls, text: str) -> CesqlFilter:
+        """Reads a text.
+
+        Raises:
+            SqlError: It is no expression.
+        """
+
+    @property
+    def attributes(self) -> list[str]:
+        """The attributes that it names, in lower case, each once, in order of appearance."""
+
+    @property
+    def missing_functions(self) -> list[tuple[str, int]]:
+        """Functions that it calls and that do not exist, and with how many arguments."""
+
+    @property
+    def result_type(self) -> str | None:
+        """The type of its value in lower case; None where that depends on the event."""
+
+    def evaluate(
+        self, event: list[bool | int | float | str | tuple[str] | None], /
+    ) -> tuple[bool | int | str, list[tuple[str, str]]]:
+        """The value, and kinds and messages of the errors.
+
+        `event` has a value for each of `attributes`: None if it is missing, and a tuple of what it is if the language
+        has no such values.
+        """
+
+    def filter(self, data: object, /) -> list[ArrowBatch]:
+        """The rows that are selected, batch by batch; batches without any are left out.
+
+        Raises:
+            SchemaError: The object cannot be read as an Arrow table.
+        """
+
+    def mask(self, data: object, /) -> tuple[ArrowBatch, int]:
+        """A column ``selected`` of truths, one for each row, and in how many the evaluation met an error.
+
+        Raises:
+            SchemaError: The object cannot be read as an Arrow table.
+        """
 
 @final
 class Pusher:

@@ -36,6 +36,7 @@ pub(crate) enum NativeError {
     Sql(cepheid_sql::SqlError),
     Store(Box<StoreError>),
     Mining(MiningError),
+    Cesql(cepheid_cesql::ParseError),
     Python(PyErr),
     /// An engine that a panic has stopped in the middle of a change.
     Broken,
@@ -123,6 +124,7 @@ pub(crate) fn raised(py: Python<'_>, error: NativeError) -> PyErr {
         NativeError::Sql(error) => sql_error(py, &error),
         NativeError::Store(error) => store_error(py, &error),
         NativeError::Mining(error) => mining_error(py, &error),
+        NativeError::Cesql(error) => cesql_error(py, &error),
         NativeError::Python(error) => error,
         NativeError::Broken => internal_error(
             py,
@@ -431,6 +433,17 @@ fn sql_error(py: Python<'_>, error: &cepheid_sql::SqlError) -> PyErr {
         _ => exception,
     }
     .build()
+}
+
+fn cesql_error(py: Python<'_>, error: &cepheid_cesql::ParseError) -> PyErr {
+    let span = error.span();
+    Exception::new::<python::SqlError>(py, error.to_string(), error.code())
+        .with("line", error.line())
+        .with("column_number", error.column())
+        .with("span", (span.start, span.end))
+        .with("expected", error.expected())
+        .with("snippet", error.snippet())
+        .build()
 }
 
 /// An exception in the making: class, message, and parts by name.

@@ -5,6 +5,7 @@
 
 mod anomaly;
 mod arrow;
+mod cesql;
 mod engine;
 mod error;
 mod matches;
@@ -30,6 +31,8 @@ mod _native {
     use super::anomaly::Anomaly;
     #[pymodule_export]
     use super::arrow::ArrowBatch;
+    #[pymodule_export]
+    use super::cesql::CesqlFilter;
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]
