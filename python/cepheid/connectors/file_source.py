@@ -22,7 +22,7 @@ from cepheid.connectors.generations import Follower
 from cepheid.connectors.parquet_reading import ParquetReading
 from cepheid.connectors.protocol import Feed
 from cepheid.connectors.reading import LinesOfFile, OpenFile, Piece, Place, Reading, unreadable
-from cepheid.errors import AppError
+from cepheid.errors import AppError, CepheidError
 from cepheid.names import nearest_name
 from cepheid.options import checked_flag
 
@@ -123,8 +123,7 @@ class FileSource:
         with contextlib.closing(follower):
             while not feed.stopping and not follower.over:
                 for piece in follower.step():
-                    send_piece(feed, piece, topic, written_offset("file", place=piece.place))
-                    if feed.stopping:
+                    if not send_piece(feed, piece, topic, written_offset("file", place=piece.place)):
                         return
                 if follower.idle and not follower.over:
                     feed.wait(self._poll)
@@ -194,13 +193,19 @@ class ReadingOf:
         return LinesOfFile(file, self._format, place, line_bytes_max=self._line_bytes_max, encoding=self._encoding)
 
 
-def send_piece(feed: Feed, piece: Piece, topic: str | None, offset: bytes) -> None:
-    """Sends a piece of a file to an app, or to its dead letters."""
+def send_piece(feed: Feed, piece: Piece, topic: str | None, offset: bytes) -> bool:
+    """Sends a piece of a file to an app, or to its dead letters; whether to go on."""
     rejected = piece.rejected
-    if rejected is None:
-        feed.send(piece.data, topic=topic, offset=offset)
-    else:
-        feed.reject(rejected.payload, rejected.reason, code=rejected.code, topic=topic, offset=offset)
+    try:
+        if rejected is None:
+            feed.send(piece.data, topic=topic, offset=offset)
+        else:
+            feed.reject(rejected.payload, rejected.reason, code=rejected.code, topic=topic, offset=offset)
+    except CepheidError:
+        # An app that stops takes nothing; what was not taken is read again.
+        if not feed.stopping:
+            raise
+    return not feed.stopping
 
 
 def checked_path(path: Any) -> str:

@@ -110,6 +110,11 @@ class Follower:
         """Where the file was left; None: nothing of it has been read."""
         return self._left if self._reading is None else self._reading.place
 
+    def finish(self) -> Iterator[Piece]:
+        """Gives what has begun and not ended, as nothing will be added to the file."""
+        if self._reading is not None:
+            yield from self._reading.finish()
+
     def close(self) -> None:
         """Closes the file."""
         if self._reading is not None:

@@ -122,8 +122,9 @@ class MemorySource:
             source `memory` is closed
         """
         # Not the loop's own executor: those who wait for a slow app would take it from all others.
-        ticket = await _in_thread(lambda: self.send(data, topic=topic, offset=offset))
-        return await ticket
+        ticket: Ticket = await _in_thread(lambda: self.send(data, topic=topic, offset=offset))
+        positions: tuple[Position, ...] = await ticket
+        return positions
 
     @property
     def offset(self) -> bytes | None:

@@ -154,12 +154,12 @@ def fits(file: OpenFile, place: Place) -> bool:
     tail = min(TAIL_BYTES, at)
     if file.status().st_size < at or not begins_as(file, place):
         return False
-    return hashed(file.read_at(at - tail, tail)) == place["tail"]
+    return hashed(file.read_at(at - tail, tail)) == str(place["tail"])
 
 
 def begins_as(file: OpenFile, place: Place) -> bool:
     """Whether the first bytes of a file are those of the one that was left at a place."""
-    return hashed(file.read_at(0, min(HEAD_BYTES, int(place["at"])))) == place["head"]
+    return hashed(file.read_at(0, min(HEAD_BYTES, int(place["at"])))) == str(place["head"])
 
 
 @final

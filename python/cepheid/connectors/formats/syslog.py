@@ -27,10 +27,10 @@ _PRIORITY_MAX = len(FACILITIES) * len(SEVERITIES) - 1
 
 _STAMP = r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)"
 _IETF = re.compile(
-    rf"<(\d{{1,3}})>1 (?:-|{_STAMP}) (\S{{1,255}}) (\S{{1,48}}) (\S{{1,128}}) (\S{{1,32}}) (.*)", re.DOTALL
+    rf"<(\d{{1,3}})>1 (?:-|{_STAMP}) (\S{{1,255}}) (\S{{1,48}}) (\S{{1,128}}) (\S{{1,32}}) (.*)", re.ASCII | re.DOTALL
 )
 _BSD = re.compile(
-    rf"(?:<(\d{{1,3}})>)?(?:([A-Z][a-z]{{2}}) ([ \d]\d) (\d\d):(\d\d):(\d\d)|{_STAMP}) (\S+) (.*)", re.DOTALL
+    rf"(?:<(\d{{1,3}})>)?(?:([A-Z][a-z]{{2}}) ([ \d]\d) (\d\d):(\d\d):(\d\d)|{_STAMP}) (\S+) (.*)", re.ASCII | re.DOTALL
 )
 # What an app says of itself at the beginning of a message: `sshd[4721]:`, `su(pam_unix)[3]:`, `kernel:`.
 _TAG = re.compile(r"([^\s:\[\]]{1,64})(?:\[([^\[\]\s]{1,128})\])?: ?(.*)", re.DOTALL)
@@ -58,10 +58,12 @@ def _schema() -> pa.Schema:
 
 @final
 class SyslogLines:
-    """Lines of syslog, as rows of ``time``, ``priority``, ``facility``, ``severity``, ``host``, ``app``, ``pid``,
-    ``msgid``, ``message`` and ``structured`` (the structured data, as JSON); NULL where a line does not say.
+    """Lines of syslog, each a row.
 
-    RFC 5424, RFC 3164 with its priority or without, and lines with a time of RFC 3339 in the place of that of RFC 3164.
+    Its columns are ``time``, ``priority``, ``facility``, ``severity``, ``host``, ``app``, ``pid``, ``msgid``,
+    ``message`` and ``structured`` (the structured data, as JSON); NULL where a line does not say.
+
+    Lines are of RFC 5424, or of RFC 3164, with its priority or without; also with a time of RFC 3339 in it.
 
     A time of RFC 3164 has no year and no zone. The year is the one that makes it the last such day before the clock, or
     `year` for the first line of a file, going on where lines pass from December to January.
