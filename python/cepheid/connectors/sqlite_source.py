@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import itertools
 import json
 import os
 import re
@@ -57,14 +58,14 @@ class SqliteSource:
     after the other, of which the last tells rows apart that agree in those before: ``("updated_at", "id")``; so no row
     is left out where a batch ends between two of the same time.
 
-    What is not seen: that a row was changed, unless its cursor grew; that a row was deleted; a row whose cursor is NULL;
-    a row that comes to stand behind one that has been read, as when times are taken before the transaction that writes
+    What is not seen: that a row was changed, unless its cursor grew; that a row was deleted; a row whose cursor is
+    NULL; a row that comes to stand behind one that has been read, as when times are taken before the transaction that writes
     them ends. `lag` leaves rows of the last moments for later, and so gives the others time to come.
 
     The database is opened to be read only, and no transaction is kept open between two looks. It cannot be an event
     store. Columns have the types that they declare: whole numbers, floats, text, bytes; ``BOOLEAN``, ``DATE``,
-    ``DATETIME`` and ``TIMESTAMP`` (text of ISO 8601, of UTC if it does not say, or seconds since 1970) as what they say.
-    A row with a value that does not fit is rejected.
+    ``DATETIME`` and ``TIMESTAMP`` (text of ISO 8601, of UTC if it does not say, or seconds since 1970) as what they
+    say. A row with a value that does not fit is rejected.
 
     Args:
         path: The database.
@@ -160,8 +161,8 @@ class SqliteSource:
 
         Raises:
             AppError: The database cannot be read, or is an event store; there is no such table or column, or one has no
-                type (code ``source-database``); the cursor does not tell rows apart (code ``source-cursor``); or what is
-                saved under the name is of another source (code ``source-offset``).
+                type (code ``source-database``); the cursor does not tell rows apart (code ``source-cursor``); or what
+                is saved under the name is of another source (code ``source-offset``).
         """
         said = read_offset(feed.offset, self._name, "sqlite")
         after = None if said is None else said.get("after")
@@ -271,7 +272,9 @@ class SqliteSource:
         if after is not None:
             condition += f" AND ({listed}) > ({', '.join('?' for _ in after)})"
         wanted = ", ".join(_quoted(column.name) for column in columns)
-        query = f"SELECT {wanted}, {listed} FROM temp.{_NAME} WHERE {condition} ORDER BY {listed} LIMIT {self._batch_rows + 1}"
+        # One more than are sent, to see whether it has the cursor of the last.
+        limit = self._batch_rows + 1
+        query = f"SELECT {wanted}, {listed} FROM temp.{_NAME} WHERE {condition} ORDER BY {listed} LIMIT {limit}"
         try:
             rows = database.execute(query, after or []).fetchall()
         except sqlite3.OperationalError as error:
@@ -282,7 +285,7 @@ class SqliteSource:
         except (sqlite3.Error, UnicodeError) as error:
             raise self._fault(str(error)) from None
         width = len(columns)
-        for row, following in zip(rows, rows[1:], strict=False):
+        for row, following in itertools.pairwise(rows):
             if row[width:] == following[width:]:
                 raise AppError(
                     f"two rows have the same cursor, {self._cursor_text(row[width:])}; add a column to cursor= that "
@@ -302,8 +305,8 @@ class SqliteSource:
                 moment = instant(row[width])
             except ValueError as error:
                 raise AppError(
-                    f"lag= needs a time as the first column of the cursor, and `{self._cursor[0]}` has {row[width]!r:.100}"
-                    f" ({error})",
+                    f"lag= needs a time as the first column of the cursor, and `{self._cursor[0]}` has "
+                    f"{row[width]!r:.100} ({error})",
                     code="source-cursor",
                     source=self._name,
                 ) from None
@@ -317,7 +320,7 @@ class SqliteSource:
 
         width = len(columns)
         good: list[list[Any]] = []
-        last = after
+        last: list[Any] | None = after
 
         def sent() -> None:
             values = zip(*good, strict=True)
