@@ -1,0 +1,157 @@
+"""Who may send: signatures of webhooks, how old they may be, and which message has come before."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, final
+
+from cepheid.errors import AppError
+from cepheid.signing import HEADERS, WebhookSecret
+
+__all__ = ["Message", "MessageIds", "WebhookGuard"]
+
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_ID_MAX = 256
+_DIGEST_BYTES = 12
+_ENTRY_BYTES = _DIGEST_BYTES + 8
+# Of so many messages offsets tell that they have come: those that may be sent again because a crash kept the answer.
+_SAVED = 512
+
+
+@final
+class Message:
+    """What a request says it is, before its body has been read.
+
+    Attributes:
+        message_id: Its id.
+        timestamp: When it was sent, in seconds since 1970.
+        signatures: Its signatures.
+    """
+
+    __slots__ = ("message_id", "signatures", "timestamp")
+
+    def __init__(self, message_id: str, timestamp: int, signatures: str) -> None:
+        self.message_id, self.timestamp, self.signatures = message_id, timestamp, signatures
+
+
+@final
+class WebhookGuard:
+    """Tells messages that are signed, and not from long ago, from all others.
+
+    Args:
+        secrets: What they may be signed with: one of these.
+        window: By how many seconds the time of a message may differ from the clock, in either direction.
+
+    Raises:
+        TypeError: A secret is neither a `WebhookSecret` nor text nor bytes.
+        AppError: There is none, or one is none (code ``webhook-secret``).
+    """
+
+    __slots__ = ("_secrets", "window")
+
+    def __init__(self, secrets: Any, window: float) -> None:
+        given = [secrets] if isinstance(secrets, (str, bytes, WebhookSecret)) else secrets
+        if not isinstance(given, Iterable):
+            raise TypeError(f"secret is a WebhookSecret, text, bytes, or a list of them, not {type(secrets).__name__}")
+        self._secrets = [one if isinstance(one, WebhookSecret) else WebhookSecret(one) for one in given]
+        self.window = window
+        if not 1 <= len(self._secrets) <= 16:
+            raise AppError(
+                "secret names one secret, or up to sixteen while senders change theirs", code="webhook-secret"
+            )
+
+    def announced(self, headers: Mapping[str, str], now: float) -> Message | None:
+        """What a request says it is; None: it does not say, or is of another time than now.
+
+        Args:
+            headers: Its headers, by names in small letters.
+            now: The time, in seconds since 1970.
+        """
+        message_id, timestamp, signatures = (headers.get(name, "") for name in HEADERS)
+        if not 1 <= len(message_id) <= _ID_MAX or not message_id.isprintable() or not _TIMESTAMP.fullmatch(timestamp):
+            return None
+        sent = int(timestamp)
+        return Message(message_id, sent, signatures) if abs(now - sent) <= self.window else None
+
+    def admits(self, message: Message, body: bytes) -> bool:
+        """Whether a message is signed with one of the secrets.
+
+        Args:
+            message: What it says it is.
+            body: What came.
+        """
+        # All of them are tried, so that the time it takes does not tell which.
+        verified = [
+            secret.verifies(message.message_id, message.timestamp, body, message.signatures) for secret in self._secrets
+        ]
+        return any(verified)
+
+
+@final
+class MessageIds:
+    """Which messages have come, for as long as they could come again.
+
+    Memory: a hundred bytes a message, `ids_max` messages at most; then no more are taken.
+
+    Args:
+        ids_max: How many may be remembered.
+        saved: What `saved` gave before.
+    """
+
+    __slots__ = ("_ids_max", "_known", "_lock")
+
+    def __init__(self, ids_max: int, saved: str | None = None) -> None:
+        self._ids_max = ids_max
+        # Until when each could come again, in seconds since 1970; the one that came last stands last.
+        self._known: dict[bytes, float] = {}
+        self._lock = threading.Lock()
+        packed = b"" if saved is None else base64.b64decode(saved)
+        for place in range(0, len(packed) - _ENTRY_BYTES + 1, _ENTRY_BYTES):
+            entry = packed[place : place + _ENTRY_BYTES]
+            self._known[entry[:_DIGEST_BYTES]] = int.from_bytes(entry[_DIGEST_BYTES:], "big") / 1000
+
+    def __contains__(self, message_id: str) -> bool:
+        until = self._known.get(_digest(message_id))
+        return until is not None and until >= time.time()
+
+    def is_full(self) -> bool:
+        """Whether no more can be remembered now."""
+        with self._lock:
+            if len(self._known) >= self._ids_max:
+                now = time.time()
+                self._known = {digest: until for digest, until in self._known.items() if until >= now}
+            return len(self._known) >= self._ids_max
+
+    def add(self, message_id: str, until: float) -> None:
+        """Remembers a message until a time, in seconds since 1970."""
+        with self._lock:
+            self._known[_digest(message_id)] = until
+
+    def remove(self, message_id: str) -> None:
+        """Forgets a message: it has failed, and may come again."""
+        with self._lock:
+            self._known.pop(_digest(message_id), None)
+
+    def saved(self) -> str:
+        """The last of them as text, for an offset."""
+        with self._lock:
+            last = list(self._known.items())[-_SAVED:] if len(self._known) <= _SAVED else self._last()
+        packed = b"".join(digest + int(until * 1000).to_bytes(8, "big") for digest, until in last)
+        return base64.b64encode(packed).decode()
+
+    def _last(self) -> list[tuple[bytes, float]]:
+        found: list[tuple[bytes, float]] = []
+        for digest in reversed(self._known):
+            found.append((digest, self._known[digest]))
+            if len(found) == _SAVED:
+                break
+        return found[::-1]
+
+
+def _digest(message_id: str) -> bytes:
+    return hashlib.blake2b(message_id.encode(), digest_size=_DIGEST_BYTES).digest()
