@@ -8,6 +8,7 @@ import json
 import sys
 import uuid
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any, NamedTuple
 
 from cepheid.actions.checking import invalid_action
@@ -34,11 +35,14 @@ class Dialect(NamedTuple):
         paramstyle: How parameters are written.
         is_sqlite: Whether it is SQLite, which has no times, no decimals and no truth.
         begin: What begins a transaction, where none is begun by the first statement.
+        has_cursors: Whether cursors share the transaction of their connection; those of DuckDB are connections of
+            their own.
     """
 
     paramstyle: str
     is_sqlite: bool
-    begin: str | None
+    begin: str | None = None
+    has_cursors: bool = True
 
     @classmethod
     def of(cls, connection: Any, paramstyle: str | None) -> Dialect:
@@ -60,7 +64,13 @@ class Dialect(NamedTuple):
             )
         if is_sqlite and product is None:
             return cls(paramstyle, True, "BEGIN IMMEDIATE")
-        return cls(paramstyle, is_sqlite, "BEGIN TRANSACTION" if "duckdb" in module.partition(".")[0] else None)
+        if "duckdb" in module.partition(".")[0]:
+            return cls(paramstyle, False, "BEGIN TRANSACTION", False)
+        return cls(paramstyle, is_sqlite)
+
+    def cursor(self, connection: Any) -> AbstractContextManager[Any]:
+        """Something to execute statements with, in the transaction that the connection commits."""
+        return closing(connection.cursor()) if self.has_cursors else nullcontext(connection)
 
     def written(self, parts: Iterable[str | int]) -> str:
         """A statement of texts and numbers of parameters, from 0."""

@@ -197,10 +197,10 @@ class SqlUpsert:
     def _noted(self, cursor: Any, dialect: Dialect, context: ActionContext) -> bool:
         """Notes that the event is put in; False: it has been before."""
         at = context.now.astimezone(dt.UTC).isoformat(timespec="microseconds")
-        parts: list[str | int] = [f"INSERT INTO {_DONE} (action, key, at) VALUES (", 0, ", ", 1, ", ", 2]
+        parts: list[str | int] = [f'INSERT INTO {_DONE} ("action", "key", "at") VALUES (', 0, ", ", 1, ", ", 2]
         # What is given back is what was put in; how many rows were is not told by every driver. Where another does the
         # same at the same time, this waits for its end.
-        text = dialect.written([*parts, ") ON CONFLICT (action, key) DO NOTHING RETURNING key"])
+        text = dialect.written([*parts, ') ON CONFLICT ("action", "key") DO NOTHING RETURNING "key"'])
         cursor.execute(text, dialect.given([self.name, context.key, at]))
         return cursor.fetchone() is not None
 
@@ -243,7 +243,7 @@ class SqlUpsert:
 
         def remove(cursor: Any, dialect: Dialect) -> None:
             nonlocal found
-            condition: list[str | int] = [f" FROM {_DONE} WHERE action = ", 0, " AND at < ", 1]
+            condition: list[str | int] = [f' FROM {_DONE} WHERE "action" = ', 0, ' AND "at" < ', 1]
             given = dialect.given([self.name, at])
             cursor.execute(dialect.written(["SELECT count(*)", *condition]), given)
             found = int(cursor.fetchone()[0])
@@ -259,10 +259,10 @@ class SqlUpsert:
                 self._connection = self._open()
                 self._dialect = Dialect.of(self._connection, self._paramstyle)
                 if self._once:
-                    self._make_done()
+                    self._make_done(self._dialect)
             dialect = self._dialect
             assert dialect is not None
-            with contextlib.closing(self._connection.cursor()) as cursor:
+            with dialect.cursor(self._connection) as cursor:
                 if self._path is not None:
                     cursor.execute(f"PRAGMA busy_timeout = {int((timeout or self._timeout) * 1000)}")
                 if dialect.begin and not getattr(self._connection, "in_transaction", False):
@@ -284,14 +284,16 @@ class SqlUpsert:
                 permanent=permanent,
             ) from None
 
-    def _make_done(self) -> None:
+    def _make_done(self, dialect: Dialect) -> None:
         # In a transaction of its own, and without a word if it fails: another may be making it at this moment, or it is
         # there and this user may make no tables. If it is neither, what puts into it says so.
         try:
-            with contextlib.closing(self._connection.cursor()) as cursor:
+            with dialect.cursor(self._connection) as cursor:
+                if dialect.begin:
+                    cursor.execute(dialect.begin)
                 cursor.execute(
-                    f"CREATE TABLE IF NOT EXISTS {_DONE} (action VARCHAR(200) NOT NULL, key VARCHAR(1000) NOT NULL, "
-                    "at VARCHAR(40) NOT NULL, PRIMARY KEY (action, key))"
+                    f'CREATE TABLE IF NOT EXISTS {_DONE} ("action" VARCHAR(200) NOT NULL, "key" VARCHAR(1000) NOT NULL, '
+                    '"at" VARCHAR(40) NOT NULL, PRIMARY KEY ("action", "key"))'
                 )
             self._connection.commit()
         except Exception:
