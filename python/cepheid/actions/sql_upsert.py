@@ -292,8 +292,8 @@ class SqlUpsert:
                 if dialect.begin:
                     cursor.execute(dialect.begin)
                 cursor.execute(
-                    f'CREATE TABLE IF NOT EXISTS {_DONE} ("action" VARCHAR(200) NOT NULL, "key" VARCHAR(1000) NOT NULL, '
-                    '"at" VARCHAR(40) NOT NULL, PRIMARY KEY ("action", "key"))'
+                    f'CREATE TABLE IF NOT EXISTS {_DONE} ("action" VARCHAR(200) NOT NULL, '
+                    '"key" VARCHAR(1000) NOT NULL, "at" VARCHAR(40) NOT NULL, PRIMARY KEY ("action", "key"))'
                 )
             self._connection.commit()
         except Exception:
