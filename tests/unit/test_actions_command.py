@@ -187,12 +187,12 @@ def test_nothing_of_it_is_left_running(tmp_path, parent):
         "ignores signals": "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)",
         "ends": "print('done')",
     }
-    action = Command([PYTHON, "-c", f"{PARENT}\n{rest[parent]}"], env={"PIDS": str(pids)})
+    action = Command([PYTHON, "-S", "-c", f"{PARENT}\n{rest[parent]}"], env={"PIDS": str(pids)})
     if parent == "ends":
         action(order(), context(timeout=30))
     else:
         with pytest.raises(CommandError) as caught:
-            action(order(), context(timeout=1.5))
+            action(order(), context(timeout=3))
         assert (caught.value.code, caught.value.permanent, caught.value.exit_code) == ("command-timeout", False, None)
     found = [int(pid) for pid in pids.read_text().split()]
     assert len(found) == 2

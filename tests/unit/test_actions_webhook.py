@@ -289,7 +289,7 @@ def test_too_large_a_body_is_refused_for_good(server):
 
 
 def test_secrets_are_in_no_repr_no_message_and_no_log(server, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     server.answers = [answer(500, {}, b"body-secret"), answer(404), answer(200)]
     url = server.url.replace("http://", "http://user-secret:password-secret@") + "/path-secret?q=query-secret"
     with webhook(url, secret="signing-secret-0123456789", headers={"X-Key": "header-secret"}) as action:

@@ -276,13 +276,10 @@ class SqlUpsert:
             self._abandon()
             if not isinstance(error, Exception) or getattr(error, "code", None) == "invalid-action":
                 raise
-            permanent = is_permanent(error)
-            raise ActionError(
-                f"{self.name}: {type(error).__name__}: {str(error)[:300]}",
-                code="sql-refused" if permanent else "sql-failed",
-                action=self.name,
-                permanent=permanent,
-            ) from None
+            text = f"{self.name}: {type(error).__name__}: {str(error)[:300]}"
+            if is_permanent(error):
+                raise ActionError(text, code="sql-refused", action=self.name, permanent=True) from None
+            raise ActionError(text, code="sql-failed", action=self.name) from None
 
     def _make_done(self, dialect: Dialect) -> None:
         # In a transaction of its own, and without a word if it fails: another may be making it at this moment, or it is

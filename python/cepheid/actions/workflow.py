@@ -204,6 +204,27 @@ class Workflow:
 
         Raises:
             WorkflowError: As for an attempt, but for ``workflow-compensated``, which is what is asked for.
+
+        Example:
+            >>> import datetime as dt
+            >>> from cepheid.actions import ActionContext, Step, Workflow
+            >>> class Remembered(dict):
+            ...     put = dict.__setitem__
+            >>> def reserve(event, context, results):
+            ...     print("reserved")
+            >>> def cancel(event, context, results):
+            ...     print("cancelled")
+            >>> def charge(event, context, results):
+            ...     raise OSError("no answer")
+            >>> booking = Workflow("booking", [Step("reserve", reserve, cancel), Step("charge", charge)])
+            >>> now = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+            >>> context = ActionContext("booking", "k1", 1, "order.created", 7, now, None, Remembered())
+            >>> try:
+            ...     booking({}, context)
+            ... except OSError as error:
+            ...     booking.give_up({}, context, error)
+            reserved
+            cancelled
         """
         return self._run(self._giving_up(event, context, error))
 
@@ -314,16 +335,17 @@ class Workflow:
         return dataclasses.replace(context, key=f"{context.key}{run}/{step.name}{what}")
 
     def _ended(self, state: WorkflowState, step: str | None = None) -> WorkflowError:
+        begin = f"the workflow {self.name} could not be done, and what"
         if state.state == COMPENSATED:
-            text = f"could not be done, and what was done before has been undone: {state.why}"
-        else:
-            text = f"could not be done, and what {', '.join(state.failed)} did could not be undone: {state.why}"
+            return WorkflowError(
+                f"{begin} was done before has been undone: {state.why}", action=self.name, permanent=True, step=step
+            )
         return WorkflowError(
-            f"the workflow {self.name} {text}",
-            code="workflow-compensated" if state.state == COMPENSATED else "workflow-compensation-failed",
+            f"{begin} {', '.join(state.failed)} did could not be undone: {state.why}",
+            code="workflow-compensation-failed",
             action=self.name,
             permanent=True,
-            state=state.state,
+            state=COMPENSATION_FAILED,
             step=step,
             failed=state.failed,
         )

@@ -62,7 +62,7 @@ class Cache(Generic[K, V]):
       two processes have caches, neither knows of the other's. The lock is held for the bookkeeping alone, never during
       a load. Keys that are equal are one key, as in a dict: 1, 1.0 and True.
 
-    Time: a hit costs about a microsecond or two.
+    Time: a hit costs some microseconds; it pays for what is asked over a network or of a disk.
 
     Args:
         load: The value of a key: a function, or a coroutine function; then only `aget` and `aget_many` can load.
