@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, final, runtime_checkable
 
-__all__ = ["Action", "ActionContext", "Memory"]
+__all__ = ["Action", "ActionContext", "GivesUp", "Memory", "is_coroutine_action"]
 
 
 class Memory(Protocol):
@@ -60,3 +62,50 @@ class Action(Protocol):
 
     def __call__(self, event: Mapping[str, Any], context: ActionContext) -> Any:
         """Does it; the attempt has succeeded if it returns."""
+
+
+@runtime_checkable
+class GivesUp(Protocol):
+    """An action that has something left to do when the app gives up on an event: taking back what it has begun.
+
+    The app calls `give_up` before an event becomes a dead letter: when an attempt has failed for good, and when no
+    attempts are left. It is optional; an action without it has nothing to take back.
+    """
+
+    def give_up(self, event: Mapping[str, Any], context: ActionContext, error: Exception) -> Any:
+        """Takes back what has been begun. It may be a coroutine function, if the action is one.
+
+        It can be called more than once for an event, after a crash for one, and is to do what is left then. What it
+        raises is as with the action itself: tried again, unless it is an `cepheid.ActionError` that says that this has
+        no use; the event then becomes a dead letter with that error instead of the other.
+
+        Args:
+            event: The event, by column.
+            context: That of the last attempt: the same key, the same memory.
+            error: Why the app gives up.
+        """
+
+
+def is_coroutine_action(action: Any) -> bool:
+    """Whether calls of an action are to be awaited: it says so (``is_coroutine``), or is a coroutine function.
+
+    Args:
+        action: The action, or any function.
+
+    Returns:
+        Whether it is.
+
+    Example:
+        >>> from cepheid.actions import is_coroutine_action
+        >>> async def later(event, context):
+        ...     pass
+        >>> is_coroutine_action(later), is_coroutine_action(print)
+        (True, False)
+    """
+    said = getattr(action, "is_coroutine", None)
+    if isinstance(said, bool):
+        return said
+    while isinstance(action, functools.partial):
+        action = action.func
+    called = action if inspect.isroutine(action) or not callable(action) else type(action).__call__
+    return inspect.iscoroutinefunction(called)

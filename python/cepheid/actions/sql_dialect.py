@@ -1,0 +1,153 @@
+"""What differs between databases when a row is put in: how parameters are written, and which values they take."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import json
+import sys
+import uuid
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, closing, nullcontext
+from typing import Any, NamedTuple
+
+from cepheid.actions.checking import invalid_action
+from cepheid.actions.event_json import json_value
+from cepheid.errors import ActionError
+
+__all__ = ["PARAMSTYLES", "Dialect", "is_permanent", "quoted"]
+
+#: Those of PEP 249, and ``$1``, which ADBC's PostgreSQL takes.
+PARAMSTYLES = ("qmark", "numeric", "named", "format", "pyformat", "numeric_dollar")
+# Of PEP 249: what another attempt meets in the same way.
+_PERMANENT = frozenset({"IntegrityError", "DataError", "ProgrammingError", "NotSupportedError"})
+
+
+def quoted(identifier: str) -> str:
+    """A name as SQL has it when it is to be taken as it stands."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+class Dialect(NamedTuple):
+    """How a connection wants to be spoken to.
+
+    Attributes:
+        paramstyle: How parameters are written.
+        is_sqlite: Whether it is SQLite, which has no times, no decimals and no truth.
+        begin: What begins a transaction, where none is begun by the first statement.
+        has_cursors: Whether cursors share the transaction of their connection; those of DuckDB are connections of
+            their own.
+    """
+
+    paramstyle: str
+    is_sqlite: bool
+    begin: str | None = None
+    has_cursors: bool = True
+
+    @classmethod
+    def of(cls, connection: Any, paramstyle: str | None) -> Dialect:
+        """That of a connection.
+
+        Raises:
+            AppError: The module of the connection does not say how parameters are written, or each of its statements
+                is a transaction (code ``invalid-action``).
+        """
+        module = type(connection).__module__
+        product = _adbc_product(connection)
+        if paramstyle is None:
+            paramstyle = "numeric_dollar" if product == "postgresql" else _paramstyle(module)
+        is_sqlite = module.partition(".")[0] in ("sqlite3", "_sqlite3") or product == "sqlite"
+        if getattr(connection, "autocommit", None) is True:
+            raise invalid_action(
+                "the connection makes every statement a transaction of its own (autocommit); upserts need one for "
+                "several statements: switch it off in the connection factory"
+            )
+        if is_sqlite and product is None:
+            return cls(paramstyle, True, "BEGIN IMMEDIATE")
+        if "duckdb" in module.partition(".")[0]:
+            return cls(paramstyle, False, "BEGIN TRANSACTION", False)
+        return cls(paramstyle, is_sqlite)
+
+    def cursor(self, connection: Any) -> AbstractContextManager[Any]:
+        """Something to execute statements with, in the transaction that the connection commits."""
+        return closing(connection.cursor()) if self.has_cursors else nullcontext(connection)
+
+    def written(self, parts: Iterable[str | int]) -> str:
+        """A statement of texts and numbers of parameters, from 0."""
+        marks = {
+            "qmark": "?",
+            "format": "%s",
+            "pyformat": "%(p{0})s",
+            "named": ":p{0}",
+            "numeric": ":{1}",
+            "numeric_dollar": "${1}",
+        }
+        mark = marks[self.paramstyle]
+        percent = self.paramstyle in ("format", "pyformat")
+        return "".join(
+            mark.format(part, part + 1) if isinstance(part, int) else part.replace("%", "%%") if percent else part
+            for part in parts
+        )
+
+    def given(self, values: list[Any]) -> Any:
+        """Parameters in the form that goes with it: a list, or by name."""
+        if self.paramstyle in ("named", "pyformat"):
+            return {f"p{number}": value for number, value in enumerate(values)}
+        return values
+
+    def value(self, value: Any, column: str) -> Any:
+        """A value of an event as one that a parameter can be.
+
+        SQLite is given text for times (RFC 3339), decimals and UUIDs, and 0 or 1 for truth; other databases are given
+        them as they are. What is nested is JSON in both.
+        """
+        for method in ("as_py", "item"):
+            # Scalars of Arrow and NumPy.
+            if type(value).__module__.partition(".")[0] in ("numpy", "pyarrow") and hasattr(value, method):
+                value = getattr(value, method)() if getattr(value, "ndim", 0) == 0 else value.tolist()
+        if value is None or isinstance(value, (float, str)):
+            return _text(value, column) if isinstance(value, str) else value
+        if isinstance(value, bool):
+            return int(value) if self.is_sqlite else value
+        if isinstance(value, int):
+            if self.is_sqlite and not -(2**63) <= value < 2**63:
+                raise _no_value(column, "is a whole number of more than 64 bits, which SQLite does not have")
+            return value
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return bytes(value)
+        if isinstance(value, (dt.datetime, dt.date, dt.time, dt.timedelta, decimal.Decimal, uuid.UUID)):
+            return json_value(value) if self.is_sqlite else value
+        return _text(json.dumps(json_value(value), ensure_ascii=False, separators=(",", ":")), column)
+
+
+def is_permanent(error: Exception) -> bool:
+    """Whether an error of a database is met by every attempt; told by the names of PEP 249, as each has its own."""
+    return any(kind.__name__ in _PERMANENT for kind in type(error).__mro__)
+
+
+def _text(text: str, column: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _no_value(column, "is no text that UTF-8 can hold") from None
+    return text
+
+
+def _no_value(column: str, problem: str) -> ActionError:
+    return ActionError(f"the value of `{column}` {problem}", code="sql-value", permanent=True)
+
+
+def _paramstyle(module: str) -> str:
+    while module:
+        style = getattr(sys.modules.get(module), "paramstyle", None)
+        if style in PARAMSTYLES:
+            return str(style)
+        module = module.rpartition(".")[0]
+    raise invalid_action("the connection's module does not say how parameters are written; give paramstyle=")
+
+
+def _adbc_product(connection: Any) -> str | None:
+    """What an ADBC connection leads to, in lower case; None: it is not of ADBC."""
+    if not hasattr(connection, "adbc_get_info"):
+        return None
+    return str(connection.adbc_get_info().get("vendor_name", "")).lower()
