@@ -14,7 +14,7 @@ import cepheid as cep
 
 KILLS = 1_000 if os.environ.get("CEPHEID_DEEP") else 20
 KILLS_OF_A_STORE = 20
-EVENTS = 60_000
+EVENTS = 25_000
 
 
 def run_for(store: Path, lines: Path, seconds: float | None) -> bool:
@@ -35,11 +35,11 @@ def run_for(store: Path, lines: Path, seconds: float | None) -> bool:
 
 
 def story(store: Path) -> dict[str, list[dict]]:
-    """What is in a store, by topic, without what depends on when it was."""
+    """What is in a store, by topic."""
     told = {}
     with cep.EventStore(store, read_only=True) as kept:
         for topic in ("payment", "fraud", "case.opened", "case.letter"):
-            told[topic] = kept.read(topic).to_arrow().drop_columns(["causationid", "correlationid"]).to_pylist()
+            told[topic] = kept.read(topic).to_arrow().to_pylist()
         assert kept.verify().ok
     return told
 
@@ -51,7 +51,7 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, number: int) -> None:
     kills = 0
     while kills < KILLS_OF_A_STORE:
         # Starting takes some 0.5 s, of which some are hit too.
-        if not run_for(store, lines, 0.1 + chosen.random() * 1.2):
+        if not run_for(store, lines, 0.2 + chosen.random() * 0.8):
             break
         kills += 1
     assert kills >= 8, f"only {kills} kills before it had ended"
@@ -61,7 +61,7 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, number: int) -> None:
     assert not run_for(other, other_lines, None)
     expected, found = story(other), story(store)
     assert len(expected["payment"]) == EVENTS
-    assert len(expected["fraud"]) > 500
+    assert len(expected["fraud"]) > 100
     for topic in ("payment", "fraud"):
         assert found[topic] == expected[topic], topic
     for topic in ("case.opened", "case.letter"):

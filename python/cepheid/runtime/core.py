@@ -26,12 +26,10 @@ from cepheid.runtime.clock import Clock
 from cepheid.runtime.dispatcher import Completion, Dispatcher
 from cepheid.runtime.inbox import Inbox, Submission
 from cepheid.runtime.outcomes import add_outcomes
-from cepheid.runtime.pipeline import Change, Pipeline
+from cepheid.runtime.pipeline import Append, Change, Pipeline
 from cepheid.runtime.task import Outcome
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from cepheid.store.event_store import EventStore
     from cepheid.store.transaction import Transaction
 
@@ -71,6 +69,8 @@ class Core:
         "_clock",
         "_commands",
         "_dispatcher",
+        "_end",
+        "_end_known",
         "_ends",
         "_inbox",
         "_last_arrival",
@@ -84,7 +84,6 @@ class Core:
         "_store",
         "_thread",
         "_topics",
-        "_topics_end",
         "_watermark",
         "failure",
         "on_failure",
@@ -127,8 +126,10 @@ class Core:
         self._last_arrival = clock.elapsed()
         self._live = False
         self._watermark = dt.datetime.min.replace(tzinfo=dt.UTC)
-        self._topics: list[str] = []
-        self._topics_end = -1
+        self._topics: set[str] = set()
+        # The position after the last event, as far as it is known, and when it was looked.
+        self._end = -1
+        self._end_known = clock.elapsed()
         self.failure = None
         self.on_failure = None
 
@@ -270,6 +271,7 @@ class Core:
         except BaseException as error:
             self._refuse(taken, error)
             raise
+        self._tell_followers()
         outcomes = [submission.outcome for submission in taken if submission.outcome is not None]
         for follower in dict.fromkeys(outcome.task.follower for outcome in outcomes):
             follower.committed(outcome for outcome in outcomes if outcome.task.follower is follower)
@@ -288,10 +290,7 @@ class Core:
         for submission in taken:
             submission.ticket.fail(error)
 
-    def _settle(self, changes: Transaction, outcomes: Sequence[Outcome]) -> None:
-        def append(topic: str, rows: pa.Table, key: str | None) -> None:
-            changes.append(topic, rows, idempotency_key=key)
-
+    def _settle(self, changes: Transaction, outcomes: Sequence[Outcome], append: Append) -> None:
         add_outcomes(changes, outcomes, app=self._name, now=self._pipeline.now, new_id=self._new_id, append=append)
 
     def _save_idle_followers(self) -> None:
@@ -305,6 +304,7 @@ class Core:
         """Changes rules, in its own thread. See `Pipeline.change_rules`."""
         try:
             self._pipeline.change_rules(change, changed, self._settle)
+            self._tell_followers()
         except StoreError as error:
             if error.code == _FULL:
                 self._pipeline.recover()
@@ -342,31 +342,51 @@ class Core:
         if watermark > self._watermark:
             self._watermark = watermark
             self._pipeline.advance(watermark, self._settle)
+            self._tell_followers()
 
     # Followers.
 
     def _fill(self) -> bool:
         """Has followers read on; gives whether there is more for one that has room."""
+        if self._clock.elapsed() - self._end_known >= _LOOK_AGAIN_S or not self._looks_again:
+            self._look()
+        behind = [one for one in self._dispatcher.followers.values() if one.is_behind(self._end)]
+        for follower in behind:
+            follower.fill(self._topics, self._end)
+        return any(one.is_behind(self._end) for one in behind)
+
+    def _look(self) -> None:
+        """Looks where the store ends: others may have appended to it."""
         end = self._store.end
-        behind = [one for one in self._dispatcher.followers.values() if one.is_behind(end)]
-        if behind:
-            if end != self._topics_end:
-                self._topics = list(self._store.info().topics)
-                self._topics_end = end
-            for follower in behind:
-                follower.fill(self._topics)
-        return any(one.is_behind(end) for one in behind)
+        self._end_known = self._clock.elapsed()
+        if end != self._end:
+            self._end = end
+            self._topics = set(self._store.info().topics)
+
+    def _tell_followers(self) -> None:
+        """Those that have read all there was are given what has just been committed, and need not read it."""
+        appended = self._pipeline.appended
+        if not appended:
+            return
+        begin, end = appended[0][0].first, appended[-1][0].end
+        self._topics.update(position.topic for position, _ in appended)
+        if begin == self._end or self._end < 0:
+            self._end = end
+            for follower in self._dispatcher.followers.values():
+                follower.offer(begin, end, appended)
+        else:
+            # Somebody else has appended in between.
+            self._look()
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way, and nothing waits that could start now."""
-        end = self._store.end
         return (
             not len(self._inbox)
             and not self._dispatcher.running
             and not self._commands
             and self._dispatcher.next_due() != 0.0
-            and not any(one.is_behind(end) or one.parking for one in self._dispatcher.followers.values())
+            and not any(one.is_behind(self._end) or one.parking for one in self._dispatcher.followers.values())
         )
 
     @property

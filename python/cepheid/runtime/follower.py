@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from cepheid.store.event_store import EventStore
+    from cepheid.store.position import Position
     from cepheid.store.transaction import Transaction
 
 __all__ = ["Follower", "memory_name"]
@@ -172,25 +173,46 @@ class Follower:
         # A batch is made when it can start, so that it is as great as it can be.
         return 2 * self.spec.concurrency if self.spec.is_batch else self.spec.events_ahead
 
-    def fill(self, topics: Iterable[str]) -> None:
+    def fill(self, topics: Iterable[str], end: int) -> None:
         """Reads on, while there is room.
 
         Args:
             topics: The topics that there are.
+            end: The position after the last event that is known of.
         """
         names = [name for name in topics if self._fits(name)]
         if not names:
-            self.read_to = self._store.end
+            self.read_to = end
             return
         limit = _BATCH_ROWS if self.spec.is_batch else max(1, self._room - self.waiting)
         found = read_runs(self._store, names, from_=self.read_to, limit=limit, topics=names, where=self._condition)
         for topic, rows in found.runs:
-            rows = self._without_settled(self._masked(rows))
-            if rows.num_rows:
-                self._add(topic, rows)
+            self._add(topic, self._without_settled(self._masked(rows)))
         self.read_to = found.position
         if not self._open and self._settled:
             self._settled = {first: last for first, last in self._settled.items() if first >= self.read_to}
+
+    def offer(self, begin: int, end: int, appended: Iterable[tuple[Position, pa.Table]]) -> None:
+        """Gives it what has just been committed, if it has read all there was before.
+
+        What it cannot take, as it has no room or asks for what only the store can tell, it reads.
+
+        Args:
+            begin: The position of the first event of it.
+            end: The position after the last.
+            appended: Where the events are, and they themselves.
+        """
+        if self.read_to != begin or not begin <= end:
+            return
+        wanted = [(position, rows) for position, rows in appended if self._fits(position.topic)]
+        if wanted:
+            tasks = len(wanted) if self.spec.is_batch else sum(position.events for position, _ in wanted)
+            again = max(self._settled, default=-1) >= begin
+            if self._condition is not None or again or self.waiting + tasks > self._room:
+                return
+            for position, rows in wanted:
+                self._add(position.topic, self._masked(_as_read(position, rows)))
+        self.read_to = end
 
     @property
     def _condition(self) -> Any:
@@ -199,7 +221,7 @@ class Follower:
 
     def _masked(self, rows: pa.Table) -> pa.Table:
         """Rows that a condition holds for that the store knows nothing of."""
-        return rows.filter(self.spec.where.mask(rows)) if hasattr(self.spec.where, "mask") else rows
+        return rows.filter(self.spec.where.mask(rows).selected) if hasattr(self.spec.where, "mask") else rows
 
     def _fits(self, topic: str) -> bool:
         for pattern in self.spec.topics:
@@ -223,6 +245,8 @@ class Follower:
         return rows if kept.all() else rows.filter(pa.array(kept))
 
     def _add(self, topic: str, rows: pa.Table) -> None:
+        if not rows.num_rows:
+            return
         if self.spec.is_batch:
             for start in range(0, rows.num_rows, _BATCH_ROWS):
                 self._enter(self._batch_task(topic, rows.slice(start, _BATCH_ROWS)))
@@ -473,6 +497,19 @@ class Follower:
 def memory_name(handler: str, position: int) -> str:
     """The name of what an action remembers of an event."""
     return saved_name("app/memory", handler, str(position))
+
+
+def _as_read(position: Position, rows: pa.Table) -> pa.Table:
+    """Rows that have been appended, as they would be read: in the store's own columns what is asked of them here."""
+    import numpy as np
+    import pyarrow as pa
+
+    numbers = np.arange(position.events, dtype=np.int64)
+    own = {"_position": pa.array(numbers + position.first), "_row": pa.array(numbers + position.row)}
+    for name in OWN_COLUMNS:
+        column = own[name] if name in own else pa.nulls(position.events)
+        rows = rows.append_column(name, column)
+    return rows
 
 
 def _text(rows: pa.Table, column: str) -> str | None:

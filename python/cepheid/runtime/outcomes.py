@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from cepheid.runtime.pipeline import Append
     from cepheid.schema import SchemaRegistry
     from cepheid.store.event_store import EventStore
     from cepheid.store.transaction import Transaction
@@ -86,7 +87,7 @@ def add_outcomes(
     app: str,
     now: dt.datetime,
     new_id: Callable[[], str],
-    append: Callable[[str, pa.Table, str | None], None],
+    append: Append,
 ) -> None:
     """Adds to a transaction what has become of tasks, and how far their followers are with it.
 

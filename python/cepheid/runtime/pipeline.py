@@ -52,7 +52,10 @@ _CHECKPOINT_PAUSE = 20.0
 _PAYLOAD_BYTES_MAX = 65_536
 _MICROSECOND_NS = 1_000
 
-Settle = Callable[["Transaction", "Sequence[Outcome]"], None]
+#: Appends rows to a topic, with an idempotency key or None.
+Append = Callable[[str, "pa.Table", "str | None"], None]
+#: Adds to a transaction what outcomes come to; its rows by the function that it is given.
+Settle = Callable[["Transaction", "Sequence[Outcome]", Append], None]
 #: Changes rules, with what warms them.
 Change = Callable[["RuleGroup", History], Any]
 
@@ -91,6 +94,7 @@ class Pipeline:
     __slots__ = (
         "_checkpoint_s",
         "_clock",
+        "_fresh",
         "_future",
         "_make_rules",
         "_name",
@@ -101,6 +105,7 @@ class Pipeline:
         "_seen",
         "_store",
         "_tick",
+        "appended",
         "counts",
         "differences",
         "rules",
@@ -110,6 +115,8 @@ class Pipeline:
     rules: RuleGroup
     #: What tells the rules that are wanted from those that were saved.
     differences: RuleDifferences
+    #: What the last commit appended: where, and the rows.
+    appended: list[tuple[Position, pa.Table]]
     #: What has been done, by name.
     counts: dict[str, int]
 
@@ -132,6 +139,9 @@ class Pipeline:
         self._future = future
         self._new_id = new_id
         self._now = clock.now()
+        # Topics and rows of the transaction that is being put together, in their order.
+        self._fresh: list[tuple[str, pa.Table]] = []
+        self.appended = []
         # Of each topic, how many rows there are in the store.
         self._seen: dict[str, int] = {}
         # Where the watermark has been moved to, which is not written down yet; in nanoseconds since 1970.
@@ -210,7 +220,7 @@ class Pipeline:
         derived: list[tuple[str, Matches]] = []
         if self._tick is not None:
             self._append(changes, CLOCK, self._clock_rows(self._tick))
-        appends = len(changes._appends)
+        appends = len(self._fresh)
         taken: list[_Taken] = []
         for topic, parts in _by_topic(submissions).items():
             table, shares = self._take(topic, parts, submissions, derived, rejected)
@@ -259,20 +269,26 @@ class Pipeline:
         if changed:
             rows = rule_rows(changed, now=self._now, new_id=self._new_id, source=self._name)
             self._append(changes, RULE, rows)
-        settle(changes, ())
+        self._settle(changes, (), settle)
         self._save_rules(changes)
         self._committed((), [], changes.commit(), 0)
 
     def _begin(self) -> None:
         self._now = max(self._now, self._clock.now())
+        self._fresh = []
+        self.appended = []
 
     def _clock_rows(self, watermark_ns: int) -> pa.Table:
         moment = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(microseconds=watermark_ns // _MICROSECOND_NS)
         return clock_rows(moment, new_id=self._new_id, source=self._name)
 
-    def _append(self, changes: Transaction, topic: str, table: pa.Table) -> None:
-        changes.append(topic, table)
+    def _append(self, changes: Transaction, topic: str, table: pa.Table, key: str | None = None) -> None:
+        changes.append(topic, table, idempotency_key=key)
+        self._fresh.append((topic, table))
         self._seen[topic] = self._seen.get(topic, 0) + table.num_rows
+
+    def _settle(self, changes: Transaction, outcomes: Sequence[Outcome], settle: Settle) -> None:
+        settle(changes, outcomes, lambda topic, rows, key: self._append(changes, topic, rows, key))
 
     def _take(
         self,
@@ -381,7 +397,7 @@ class Pipeline:
             rows = rejected_rows(rejected, now=self._now, new_id=self._new_id, source=self._name)
             self._append(changes, REJECTED, rows)
         outcomes = [submission.outcome for submission in submissions if submission.outcome is not None]
-        settle(changes, outcomes)
+        self._settle(changes, outcomes, settle)
         offsets = {one.source: one.offset for one in submissions if one.source is not None and one.offset is not None}
         for source, offset in offsets.items():
             changes.save_offset(source, offset)
@@ -414,6 +430,8 @@ class Pipeline:
         rejected: int,
     ) -> None:
         self._tick = None
+        fresh = zip(positions, self._fresh, strict=True)
+        self.appended = [(position, rows) for position, (_, rows) in fresh if not position.repeated]
         self.counts["commits"] += 1
         self.counts["rejected"] += rejected
         own: list[list[Position]] = [[] for _ in submissions]
@@ -430,7 +448,7 @@ class Pipeline:
         """Saves what rules know, so that the next start has nothing to see once more."""
         self._begin()
         changes = self._store._unclaimed_transaction()
-        settle(changes, ())
+        self._settle(changes, (), settle)
         if self._tick is not None:
             self._append(changes, CLOCK, self._clock_rows(self._tick))
         self._save_rules(changes)

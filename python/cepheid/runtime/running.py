@@ -256,7 +256,7 @@ class Running:
                 return True
             if self.clock.elapsed() >= end:
                 return False
-            self.changed.wait(0.01)
+            self.changed.wait(0.02)
         return False
 
     def stop_sources(self) -> None:
