@@ -18,9 +18,10 @@ MAY_USE = {
     "window": {"ir", "event", "eval"},
     "anomaly": {"ir", "event", "eval"},
     "mining": set(),
+    "ingest": set(),
     "store": {"ir", "event", "eval"},
     "engine": {"ir", "event", "eval", "matcher", "window", "anomaly"},
-    "python": {"ir", "event", "eval", "sql", "matcher", "mining", "store", "engine"},
+    "python": {"ir", "event", "eval", "sql", "matcher", "mining", "ingest", "store", "engine"},
     "testkit": {"ir"},
 }
 # Tests may look further than what they test: the definition is put to the SQL text, the engine to the definition.

@@ -7,6 +7,7 @@ mod anomaly;
 mod arrow;
 mod engine;
 mod error;
+mod ingest;
 mod matches;
 mod mining;
 mod pattern;
@@ -32,6 +33,8 @@ mod _native {
     use super::arrow::ArrowBatch;
     #[pymodule_export]
     use super::engine::Engine;
+    #[pymodule_export]
+    use super::ingest::{EventReader, rfc3339_times};
     #[pymodule_export]
     use super::matches::{CompactMatches, MatchTable, concat_matches};
     #[pymodule_export]
