@@ -16,6 +16,7 @@ __all__ = [
     "CompactMatches",
     "Engine",
     "EventLog",
+    "EventReader",
     "MatchTable",
     "Pattern",
     "Processor",
@@ -34,6 +35,7 @@ __all__ = [
     "numbered_rows",
     "parse_expression",
     "parse_measure",
+    "rfc3339_times",
     "unparse_expression",
 ]
 
@@ -796,6 +798,50 @@ def unparse_expression(json: str) -> str:
     Raises:
         PatternError: It is no expression.
     """
+
+@final
+class EventReader:
+    """Reads the text of events whose types may be known.
+
+    Each type is its name, its version (None: nobody has declared it), the columns of its data, and what becomes of other
+    fields: ``"keep"``, ``"drop"`` or ``"reject"``. Of several versions the last is that of events that say none.
+    """
+
+    def __new__(
+        cls,
+        types: Sequence[tuple[str, int | None, _ArrowSchemaExportable, str]],
+        *,
+        payload_bytes_max: int,
+        columns_max: int,
+    ) -> EventReader: ...
+    def read(
+        self, text: bytes, *, topic: str | None, source: str, received_us: int, id_prefix: str
+    ) -> tuple[
+        list[tuple[str, int | None, ArrowBatch, ArrowBatch, int]],
+        list[tuple[int, int, int, str, str, str | None]],
+        ArrowBatch,
+    ]:
+        """Events as columns, by type.
+
+        Gives for each type its name, version, events, their numbers in the call (``row: uint32``) and how many columns,
+        the last, are new; for each fault its row, first byte, byte after the last, code, reason and topic; and for each of
+        the call's events its bytes (``start: uint32, end: uint32``).
+
+        Raises:
+            SchemaError: There is more text than one call takes (code ``payload-too-large``).
+        """
+
+    def read_rows(
+        self, text: bytes
+    ) -> tuple[list[tuple[ArrowBatch, ArrowBatch]], list[tuple[int, int, int, str, str, str | None]], ArrowBatch]:
+        """Objects as columns, without a meaning; fields of objects in objects under their paths, with dots.
+
+        Raises:
+            SchemaError: As for `read`.
+        """
+
+def rfc3339_times(texts: object) -> ArrowBatch:
+    """The first column of a table, texts, as times in microseconds and UTC; NULL where a text is none."""
 
 def concat_matches(tables: Sequence[MatchTable]) -> MatchTable:
     """Derived events of one topic, call after call, as one table: matches are numbered on."""

@@ -19,9 +19,10 @@ MAY_USE = {
     "anomaly": {"ir", "event", "eval"},
     "mining": set(),
     "cesql": set(),
+    "ingest": set(),
     "store": {"ir", "event", "eval"},
     "engine": {"ir", "event", "eval", "matcher", "window", "anomaly"},
-    "python": {"ir", "event", "eval", "sql", "matcher", "mining", "cesql", "store", "engine"},
+    "python": {"ir", "event", "eval", "sql", "matcher", "mining", "cesql", "ingest", "store", "engine"},
     "testkit": {"ir"},
 }
 # Tests may look further than what they test: the definition is put to the SQL text, the engine to the definition.

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use cepheid_engine::{EngineError, Fault};
 use cepheid_eval::EvalError;
 use cepheid_event::EventError;
+use cepheid_ingest::IngestError;
 use cepheid_ir::PatternError;
 use cepheid_matcher::MatchError;
 use cepheid_mining::MiningError;
@@ -37,6 +38,7 @@ pub(crate) enum NativeError {
     Store(Box<StoreError>),
     Mining(MiningError),
     Cesql(cepheid_cesql::ParseError),
+    Ingest(IngestError),
     Python(PyErr),
     /// An engine that a panic has stopped in the middle of a change.
     Broken,
@@ -125,6 +127,7 @@ pub(crate) fn raised(py: Python<'_>, error: NativeError) -> PyErr {
         NativeError::Store(error) => store_error(py, &error),
         NativeError::Mining(error) => mining_error(py, &error),
         NativeError::Cesql(error) => cesql_error(py, &error),
+        NativeError::Ingest(error) => ingest_error(py, &error),
         NativeError::Python(error) => error,
         NativeError::Broken => internal_error(
             py,
@@ -362,6 +365,14 @@ fn mining_error(py: Python<'_>, error: &MiningError) -> PyErr {
                 .build()
         }
         MiningError::Interrupted => interruption(),
+    }
+}
+
+fn ingest_error(py: Python<'_>, error: &IngestError) -> PyErr {
+    match error {
+        IngestError::TextTooLong { .. } | IngestError::TooManyValues { .. } | IngestError::Arrow(_) => {
+            Exception::new::<python::SchemaError>(py, error.to_string(), error.code()).build()
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod arrow;
 mod cesql;
 mod engine;
 mod error;
+mod ingest;
 mod matches;
 mod mining;
 mod pattern;
@@ -35,6 +36,8 @@ mod _native {
     use super::cesql::CesqlFilter;
     #[pymodule_export]
     use super::engine::Engine;
+    #[pymodule_export]
+    use super::ingest::{EventReader, rfc3339_times};
     #[pymodule_export]
     use super::matches::{CompactMatches, MatchTable, concat_matches};
     #[pymodule_export]

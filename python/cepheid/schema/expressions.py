@@ -1,0 +1,85 @@
+"""Expressions over the rows of a table: which rows satisfy one, and what one gives for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cepheid import nodes
+from cepheid.errors import EvaluationError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    from cepheid.expr import Expr
+
+__all__ = ["columns_of", "computed", "rows_that_hold"]
+
+
+def columns_of(expr: Expr) -> list[str]:
+    """The columns that an expression reads."""
+    found = [node["column"]["name"] for node in nodes.walk(expr._node) if isinstance(node, dict) and "column" in node]
+    return list(dict.fromkeys(found))
+
+
+def _padded(table: pa.Table, names: list[str]) -> pa.Table:
+    """The table with columns that are NULL for names that it does not have."""
+    import pyarrow as pa
+
+    known = {name.casefold() for name in table.column_names}
+    for name in names:
+        if name.casefold() not in known:
+            table = table.append_column(name, pa.nulls(table.num_rows))
+    return table
+
+
+def rows_that_hold(check: Expr, table: pa.Table) -> tuple[np.ndarray[Any, Any], dict[int, str]]:
+    """Which rows satisfy a condition, and why it could not be asked of some.
+
+    Raises:
+        CepheidError: It is no condition over these columns.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    from cepheid.matching import match
+    from cepheid.pattern import event
+
+    pattern = event("row", check)
+    holds = np.zeros(table.num_rows, bool)
+    failed: dict[int, str] = {}
+    waiting = [(0, table.num_rows)]
+    while waiting:
+        start, end = waiting.pop()
+        try:
+            found = pa.table(match(pattern, table.slice(start, end - start)).rows)["row"].to_numpy()
+            holds[start + found] = True
+        except EvaluationError as error:
+            # Halved until the rows are found that it fails at.
+            if end - start == 1:
+                failed[start] = error.message
+            else:
+                middle = (start + end) // 2
+                waiting += [(start, middle), (middle, end)]
+    return holds, failed
+
+
+def computed(exprs: Mapping[str, Expr], table: pa.Table) -> pa.Table:
+    """What expressions give for each row; columns that a table does not have are NULL.
+
+    Raises:
+        CepheidError: One cannot be computed.
+    """
+    import pyarrow as pa
+
+    from cepheid.matching import match
+    from cepheid.pattern import event
+
+    if not exprs or not table.num_rows:
+        return pa.table({name: pa.nulls(table.num_rows) for name in exprs})
+    table = _padded(table, [name for expr in exprs.values() for name in columns_of(expr)])
+    # Names of their own, as a result has columns that targets could be named like.
+    measures = {f"target_{place}": expr for place, expr in enumerate(exprs.values())}
+    found = pa.table(match(event("row").select(**measures), table))
+    return pa.table([found[name] for name in measures], names=list(exprs))

@@ -1,0 +1,223 @@
+"""Whatever a source sends, as parts: events of one type each, and rows that are none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cepheid.errors import SchemaError
+from cepheid.input import arrow_table, exports_arrow, is_event, is_pandas, table_of
+from cepheid.schema.casting import json_value
+from cepheid.schema.envelope import ENVELOPE
+from cepheid.schema.faults import Faults
+from cepheid.schema.json_text import JsonText
+from cepheid.schema.known import Known
+from cepheid.schema.mapping import mapped
+from cepheid.schema.tabular import Frame, Part, table_parts
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+__all__ = ["Incoming", "incoming", "read_parts"]
+
+#: JSON text, events one by one, or tables.
+Incoming = JsonText | list[Any]
+
+_Function = Callable[["pa.Table"], Any] | None
+_SHAPES = ("specversion", "eventId", "eventType")
+
+
+def incoming(data: Any) -> Incoming:
+    """What was sent, to be read as often as need be.
+
+    Raises:
+        SchemaError: It is nothing that can be read as a table (code ``unsupported-input``).
+    """
+    if isinstance(data, JsonText):
+        return data
+    if isinstance(data, Mapping):
+        return [data] if data and is_event(data) else [arrow_table(table_of(data))]
+    if exports_arrow(data) or is_pandas(data) or not isinstance(data, Iterable) or hasattr(data, "dtype"):
+        return [arrow_table(table_of(data))]
+    if isinstance(data, (str, bytes, bytearray, memoryview)):
+        table_of(data)
+    return [part if isinstance(part, Mapping) and is_event(part) else arrow_table(table_of(part)) for part in data]
+
+
+def read_parts(data: Incoming, known: Known, frame: Frame, function: _Function) -> tuple[list[Part], Faults]:
+    """Events by type, and rows that are none.
+
+    Args:
+        data: What was sent.
+        known: What is known of types.
+        frame: What is said of events besides what they say themselves.
+        function: What the mapper does.
+    """
+    if isinstance(data, JsonText):
+        return _json_parts(data.payload, known, frame, function)
+    events: list[tuple[int, Mapping[Any, Any]]] = []
+    tables: list[tuple[pa.Table, np.ndarray[Any, Any]]] = []
+    payloads: list[tuple[int, Any]] = []
+    count = 0
+    import numpy as np
+
+    for part in data:
+        payloads.append((count, part))
+        if isinstance(part, Mapping):
+            events.append((count, part))
+            count += 1
+        else:
+            tables.append((part, np.arange(count, count + part.num_rows)))
+            count += part.num_rows
+    faults = Faults(lambda row: _payload(payloads, row))
+    parts: list[Part] = []
+    shaped = [] if function is not None else [row for row, event in events if _is_shaped(event)]
+    if shaped:
+        parts += _shaped_parts(dict(events), shaped, count, known, frame, faults)
+    flat = set(shaped)
+    tables += _event_tables([(row, event) for row, event in events if row not in flat], faults)
+    for table, rows in tables:
+        parts += _table_parts(table, rows, known, frame, function, faults)
+    return parts, faults
+
+
+def _table_parts(
+    table: pa.Table, rows: np.ndarray[Any, Any], known: Known, frame: Frame, function: _Function, faults: Faults
+) -> list[Part]:
+    if function is not None and len(rows):
+        try:
+            table = mapped(function, table)
+        except SchemaError as error:
+            faults.add(rows, error.code, error.message, frame.topic)
+            return []
+    return table_parts(table, rows, known, frame, faults)
+
+
+def _json_parts(text: bytes, known: Known, frame: Frame, function: _Function) -> tuple[list[Part], Faults]:
+    import pyarrow as pa
+
+    if function is not None:
+        raw, found, spans = known.reader.read_rows(text)
+        faults = _json_faults(text, found, spans)
+        parts = []
+        for batch, numbers in raw:
+            rows = pa.table(numbers)["row"].to_numpy()
+            parts += _table_parts(pa.table(batch), rows, known, frame, function, faults)
+        return parts, faults
+    batches, found, spans = _read(text, known, frame)
+    return [_json_part(batch, known) for batch in batches], _json_faults(text, found, spans)
+
+
+def _read(text: bytes, known: Known, frame: Frame) -> Any:
+    received = round_micros(frame.received)
+    return known.reader.read(
+        text, topic=frame.topic, source=frame.source, received_us=received, id_prefix=frame.id_prefix
+    )
+
+
+def round_micros(moment: Any) -> int:
+    """A moment in microseconds since 1970."""
+    import datetime as dt
+
+    return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+
+
+def _json_part(batch: Any, known: Known) -> Part:
+    import pyarrow as pa
+
+    topic, version, events, numbers, new = batch
+    table = pa.table(events)
+    of_type = next((one for one in known.versions(topic) if one.version == version), None)
+    fields = list(table.schema)[table.num_columns - new :]
+    return Part(of_type, topic, table, pa.table(numbers)["row"].to_numpy().astype("int64"), fields)
+
+
+def _json_faults(text: bytes, found: list[Any], spans: Any) -> Faults:
+    import pyarrow as pa
+
+    bounds = pa.table(spans)
+    starts, ends = bounds["start"].to_numpy(), bounds["end"].to_numpy()
+    faults = Faults(lambda row: text[int(starts[row]) : int(ends[row])])
+    for row, _, _, code, reason, topic in found:
+        faults.add([row], code, reason, topic)
+    return faults
+
+
+def _is_shaped(event: Mapping[Any, Any]) -> bool:
+    """Whether an event is no flat one: a CloudEvent, of the older shape, or an envelope around data."""
+    if any(name in event for name in _SHAPES):
+        return True
+    data = event.get("data")
+    return isinstance(data, Mapping) and all(name == "data" or name in ENVELOPE for name in event)
+
+
+def _shaped_parts(
+    events: Mapping[int, Mapping[Any, Any]], shaped: Sequence[int], count: int, known: Known, frame: Frame, faults: Faults
+) -> list[Part]:
+    """Events that are read as JSON; the places of the others are kept, so that ids count all of the call."""
+    texts = ["null"] * count
+    wanted = set(shaped)
+    for row in shaped:
+        try:
+            texts[row] = json.dumps(events[row], default=json_value)
+        except (TypeError, ValueError, RecursionError) as error:
+            faults.add([row], "field-type", f"it cannot be written as JSON: {error}", frame.topic)
+            wanted.discard(row)
+    batches, found, _ = _read(f"[{','.join(texts)}]".encode("utf-8", "surrogatepass"), known, frame)
+    for row, _, _, code, reason, topic in found:
+        if row in wanted:
+            faults.add([row], code, reason, topic)
+    return [_json_part(batch, known) for batch in batches]
+
+
+def _event_tables(
+    events: list[tuple[int, Mapping[Any, Any]]], faults: Faults
+) -> list[tuple[pa.Table, np.ndarray[Any, Any]]]:
+    """Events as tables: one, unless values of different types stand in one column."""
+    if not events:
+        return []
+    if (whole := _event_table(events)) is not None:
+        return [whole]
+    alike: dict[Any, list[tuple[int, Mapping[Any, Any]]]] = {}
+    for row, event in events:
+        kinds = frozenset((str(name), type(value)) for name, value in event.items() if value is not None)
+        alike.setdefault(kinds, []).append((row, event))
+    tables = []
+    for some in alike.values():
+        if (table := _event_table(some)) is not None:
+            tables.append(table)
+            continue
+        for one in some:
+            if (table := _event_table([one], faults)) is not None:
+                tables.append(table)
+    return tables
+
+
+def _event_table(
+    events: list[tuple[int, Mapping[Any, Any]]], faults: Faults | None = None
+) -> tuple[pa.Table, np.ndarray[Any, Any]] | None:
+    import numpy as np
+
+    rows = np.array([row for row, _ in events], np.int64)
+    try:
+        return arrow_table(table_of([event for _, event in events])), rows
+    except (SchemaError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        if faults is not None:
+            faults.add(rows, "field-type", f"it cannot be a row: {error}")
+        return None
+
+
+def _payload(payloads: list[tuple[int, Any]], row: int) -> bytes:
+    """A row as JSON, or as near to it as it comes."""
+    import bisect
+
+    place = bisect.bisect_right(payloads, row, key=lambda payload: payload[0]) - 1
+    first, part = payloads[place]
+    try:
+        value = part if isinstance(part, Mapping) else part.slice(row - first, 1).to_pylist()[0]
+        return json.dumps(value, default=json_value).encode("utf-8", "surrogatepass")
+    except Exception:
+        # What cannot be written down must not keep the others from being told of.
+        return b""
