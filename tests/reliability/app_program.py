@@ -49,7 +49,9 @@ class Numbers:
 
 def make_app(store: Path | None, lines: Path, events: int) -> cep.App:
     small = cep.event("small", "amount < 5", topic="payment").at_least(2)
-    fraud = (small >> cep.event("big", "amount > 500", topic="payment")).partition_by("card").within("1h").named("fraud")
+    fraud = (
+        (small >> cep.event("big", "amount > 500", topic="payment")).partition_by("card").within("1h").named("fraud")
+    )
     app = cep.App("bank", fraud, store=store, checkpoint="50ms", quiet=None)
     app.source(Numbers(events))
 

@@ -28,12 +28,14 @@ class HttpLoop:
 
     Args:
         make: Makes the client, in the loop.
+        once: Whether it can be made once only: closed is closed then; else the next call begins anew.
     """
 
-    __slots__ = ("_client", "_closed", "_lock", "_loop", "_make", "_process", "_thread")
+    __slots__ = ("_client", "_closed", "_lock", "_loop", "_make", "_once", "_process", "_thread")
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, make: Callable[[], Any], *, once: bool) -> None:
         self._make = make
+        self._once = once
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -80,9 +82,9 @@ class HttpLoop:
     def close(self) -> None:
         """Ends what is under way, closes the client, and ends the thread. More than once is as good as once."""
         with self._lock:
-            self._closed = True
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
+            self._closed = self._once
+            loop, thread, client = self._loop, self._thread, self._client
+            self._loop = self._thread = self._client = None
             if loop is None or thread is None or self._process != os.getpid():
                 return
 
@@ -91,8 +93,8 @@ class HttpLoop:
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
-            if self._client is not None:
-                await self._client.aclose()
+            if client is not None:
+                await client.aclose()
 
         try:
             asyncio.run_coroutine_threadsafe(end(), loop).result()

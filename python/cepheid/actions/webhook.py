@@ -142,7 +142,7 @@ class Webhook:
             jar = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
             return httpx.AsyncClient(verify=verify, cookies=jar)
 
-        self._loop = HttpLoop(make if client is None else lambda: client)
+        self._loop = HttpLoop(make if client is None else lambda: client, once=client is not None)
 
     def __call__(self, event: Mapping[str, Any], context: ActionContext) -> None:
         """Sends an event.
@@ -237,7 +237,9 @@ class Webhook:
         return f"{self._method} {shown_url(self._url)}"
 
     def close(self) -> None:
-        """Ends what is under way, and closes the connections. An event after that fails.
+        """Ends what is under way, and closes the connections. The next event opens new ones.
+
+        With a client of one's own, which it closes, an event after that fails (code ``action-closed``).
 
         Example:
             >>> from cepheid.actions import Webhook

@@ -164,6 +164,9 @@ class Dispatcher:
         if error is None:
             if follower.breaker is not None:
                 follower.breaker.succeeded()
+            if task.given_up is not None:
+                follower.counts["dead"] += 1
+                return Outcome(task, "dead", *_told(task.given_up, spec.timeout_s))
             follower.counts["done"] += 1
             return Outcome(task, "done")
         follower.counts["failed"] += 1
@@ -171,11 +174,17 @@ class Dispatcher:
             follower.counts["timed_out"] += 1
         if follower.breaker is not None:
             follower.breaker.failed(elapsed)
+        made = task.attempts if task.given_up is None else task.undone
         permanent = isinstance(error, ActionError) and error.permanent
-        if permanent or task.attempts > spec.retry.times:
+        if permanent or made > spec.retry.times:
+            if task.given_up is None and hasattr(spec.function, "give_up") and isinstance(error, Exception):
+                # What it has begun is taken back first.
+                task.given_up = error
+                follower.again(task, elapsed)
+                return None
             follower.counts["dead"] += 1
             return Outcome(task, "dead", *_told(error, spec.timeout_s))
-        delay = spec.retry.delay(task.attempts)
+        delay = spec.retry.delay(made)
         if isinstance(error, ActionError) and error.retry_after is not None:
             delay = max(0.0, error.retry_after)
         follower.counts["retried"] += 1

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, final
 
+from cepheid.cesql import CloudEventsSql
 from cepheid.errors import AppError, StoreError
 from cepheid.runtime.follower_spec import FollowerSpec, key_of
 from cepheid.runtime.own_topics import OWN_PREFIX
@@ -217,11 +218,11 @@ class Follower:
     @property
     def _condition(self) -> Any:
         """What the store is asked; None: all, or what it knows nothing of."""
-        return None if hasattr(self.spec.where, "mask") else self.spec.where
+        return None if isinstance(self.spec.where, CloudEventsSql) else self.spec.where
 
     def _masked(self, rows: pa.Table) -> pa.Table:
         """Rows that a condition holds for that the store knows nothing of."""
-        return rows.filter(self.spec.where.mask(rows).selected) if hasattr(self.spec.where, "mask") else rows
+        return self.spec.where.filter(rows) if isinstance(self.spec.where, CloudEventsSql) else rows
 
     def _fits(self, topic: str) -> bool:
         for pattern in self.spec.topics:
@@ -332,7 +333,10 @@ class Follower:
         """Begins an attempt at what is due."""
         _, _, lane = heapq.heappop(self._heads)
         task = self._lanes[lane][0]
-        task.attempts += 1
+        if task.given_up is None:
+            task.attempts += 1
+        else:
+            task.undone += 1
         self._runs += 1
         task.run, task.started = self._runs, elapsed
         self.running += 1

@@ -41,7 +41,7 @@ class FollowerSpec:
     name: str
     topics: tuple[str, ...]
     where: Any
-    function: Callable[..., Any]
+    function: Any
     is_action: bool
     is_batch: bool
     takes_context: bool

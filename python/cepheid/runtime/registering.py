@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from cepheid.building import checked_name
-from cepheid.errors import AppError, PatternError
+from cepheid.cesql import CloudEventsSql
+from cepheid.errors import AppError, PatternError, SqlError
 from cepheid.options import checked_flag
 from cepheid.rule_data import row_condition
 from cepheid.runtime.follower_spec import FollowerSpec, Key
@@ -57,9 +58,7 @@ def follower_spec(
     wanted = tuple(checked_topics(topics))
     if not wanted:
         raise AppError(f'say which topics {what} `{name}` is for: "order.*", or ">" for all', code="no-topic")
-    if where is not None and not callable(getattr(where, "mask", None)):
-        # What is wrong with it is said now.
-        row_condition(where, f"the condition of `{name}`")
+    _check_where(where, f"the condition of `{name}`")
     is_batch = checked_flag(batch, "batch")
     if is_batch and (key is not None or idempotent_by is not None):
         raise AppError(
@@ -90,6 +89,19 @@ def follower_spec(
         events_ahead=max(_EVENTS_AHEAD, 2 * concurrency),
         from_start=checked_flag(from_start, "from_start"),
     )
+
+
+def _check_where(where: Any, what: str) -> None:
+    """What is wrong with a condition is said now."""
+    if not isinstance(where, CloudEventsSql):
+        if where is not None:
+            row_condition(where, what)
+        return
+    # It would be valid, and never hold.
+    if where.missing_functions:
+        raise SqlError(f"{what}: there is no function {', '.join(where.missing_functions)}", code="cesql-function")
+    if where.result_type not in ("boolean", None):
+        raise SqlError(f"{what}: it gives {where.result_type}, and not true or false", code="cesql-type")
 
 
 def _timeout(timeout: Any) -> float:

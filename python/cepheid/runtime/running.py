@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import inspect
+import logging
 import os
 import threading
 import uuid
@@ -39,6 +40,8 @@ from cepheid.schema import SchemaRegistry
 from cepheid.store.event_store import EventStore
 
 __all__ = ["Running"]
+
+_LOG = logging.getLogger("cepheid.app")
 
 # How long sources have to end, of those that are told to.
 _SOURCE_S = 10.0
@@ -287,9 +290,20 @@ class Running:
                 self.core.close()
         finally:
             self.dispatcher.close()
+            self._close_actions()
             if self._loop is not None:
                 self._loop.close()
             self._close_store()
+
+    def _close_actions(self) -> None:
+        """Actions let go of what they hold; what is wrong with that is no reason not to end."""
+        for follower in self.followers:
+            close = getattr(follower.spec.function, "close", None)
+            if follower.spec.is_action and callable(close):
+                try:
+                    close()
+                except Exception:
+                    _LOG.exception("action `%s` could not be closed", follower.spec.name)
 
     def _close_store(self) -> None:
         self.store._claim(None)
@@ -380,7 +394,10 @@ class Running:
         arguments = [task.events]
         if spec.takes_context:
             arguments.append(self.context_of(task))
-        given = spec.function(*arguments)
+        if task.given_up is not None:
+            given = spec.function.give_up(task.events, self.context_of(task), task.given_up)
+        else:
+            given = spec.function(*arguments)
         if inspect.isawaitable(given):
             return self._awaited(task, given)
         return self._made(task, given)

@@ -31,6 +31,8 @@ class Task:
         dead_letter: The name of the dead letter that is tried again; None: it is none.
         run: Which attempt is under way; answers to others come too late.
         started: When that began.
+        given_up: Why it is given up: attempts are now those of taking back what was begun; None: it is not.
+        undone: How many of those have been made.
     """
 
     follower: Follower
@@ -48,6 +50,8 @@ class Task:
     dead_letter: str | None = None
     run: int = 0
     started: float = 0.0
+    given_up: Exception | None = None
+    undone: int = 0
 
 
 class Outcome(NamedTuple):
