@@ -1,7 +1,7 @@
-"""An app that is killed again and again: a source of numbered events, rules, handlers, and an action that writes a file.
+"""An app that is killed again and again: a source of numbered events, rules, handlers, an action that writes a file.
 
-Run as a program: `app_program.py STORE LINES EVENTS`. It sends what the source has, from the offset that is saved on, and
-ends once all of it is dealt with.
+Run as a program: `app_program.py STORE LINES EVENTS`. It sends what the source has, from the offset that is saved on,
+and ends once all of it is dealt with.
 """
 
 import datetime as dt

@@ -129,7 +129,8 @@ class Core:
         self._topics: set[str] = set()
         # The position after the last event, as far as it is known, and when it was looked.
         self._end = -1
-        self._end_known = clock.elapsed()
+        self._end_known = 0.0
+        self._look()
         self.failure = None
         self.on_failure = None
 
@@ -370,7 +371,7 @@ class Core:
             return
         begin, end = appended[0][0].first, appended[-1][0].end
         self._topics.update(position.topic for position, _ in appended)
-        if begin == self._end or self._end < 0:
+        if begin == self._end:
             self._end = end
             for follower in self._dispatcher.followers.values():
                 follower.offer(begin, end, appended)
