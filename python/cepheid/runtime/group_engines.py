@@ -182,7 +182,7 @@ class GroupEngines:
             horizon = spans if isinstance(spans, int) else None
             if spans == "horizon":
                 horizon = change.after.horizon_ns(change.moved, _CHAINED_HORIZONS)
-            beside = self._made(change.run, change.moved, beside=not change.is_whole)
+            beside = self._made(change.run, change.moved, change.after.sources, beside=not change.is_whole)
             events = self._warm(beside, history, horizon)
         elif change.moved:
             check_cold(change, self.engines)
@@ -247,13 +247,22 @@ class GroupEngines:
             self._closed = None
         return derived
 
-    def _made(self, rules: Mapping[str, Rule], owned: Iterable[str], *, beside: bool = False) -> GroupEngine:
-        """An engine that has seen nothing."""
+    def _made(
+        self,
+        rules: Mapping[str, Rule],
+        owned: Iterable[str],
+        sources: Sequence[str] | None = None,
+        *,
+        beside: bool = False,
+    ) -> GroupEngine:
+        """An engine that has seen nothing; without `sources` it listens to what the rules read."""
         options = {**self._options, "topics": self._topics}
         if beside:
             # Late rows are told of once.
             options["late"] = "drop"
-        return GroupEngine.made(rules, owned, RuleLinks(rules).sources, self._event_time, options)
+        return GroupEngine.made(
+            rules, owned, RuleLinks(rules).sources if sources is None else sources, self._event_time, options
+        )
 
     # State.
 
