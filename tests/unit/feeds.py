@@ -84,6 +84,7 @@ class MemoryFeed:
     def wait(self, seconds: float) -> bool:
         with self._changed:
             self.waits += 1
+            self._changed.notify_all()
             if self._stop_when_idle:
                 self._stopping = True
             if not self._stopping:
@@ -138,6 +139,15 @@ class MemoryFeed:
         """Waits, bounded, until something holds."""
         with self._changed:
             assert self._changed.wait_for(lambda: holds(self), seconds), "waited in vain"
+
+    def until_rows(self, rows: int) -> None:
+        """Waits until so many rows have been committed."""
+        self.until(lambda feed: len(feed.rows) >= rows)
+
+    def until_looked(self, times: int = 3) -> None:
+        """Waits until the source has looked for more so many times."""
+        waits = self.waits
+        self.until(lambda feed: feed.waits > waits + times)
 
     @property
     def rows(self) -> list[Any]:
