@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cepheid import AppError, Position
+from cepheid import AppError, Position, SchemaError
 from cepheid.input import table_of
 
 
@@ -191,7 +191,7 @@ def running(source: Any, feed: MemoryFeed) -> Generator[None]:
 
 
 def json_text_module() -> None:
-    """Stands in for `cepheid.schema` where it is not there: files of JSON lines need no more than its JsonText."""
+    """Stands in for `cepheid.schema` where it is not there: sources need no more of it than this."""
     try:
         import cepheid.schema  # noqa: F401
     except ModuleNotFoundError:
@@ -201,5 +201,13 @@ def json_text_module() -> None:
             payload: bytes
 
         module = types.ModuleType("cepheid.schema")
+
+        def http_events(headers: dict[str, str], body: bytes) -> JsonText:
+            media = headers.get("content-type", "").partition(";")[0]
+            if media not in ("application/json", "application/x-ndjson", "application/cloudevents+json"):
+                raise SchemaError(f"the content type is `{media}`", code="content-type")
+            return JsonText(body)
+
         module.JsonText = JsonText  # type: ignore[attr-defined]
+        module.http_events = http_events  # type: ignore[attr-defined]
         sys.modules["cepheid.schema"] = module

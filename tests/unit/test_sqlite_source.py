@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import random
 import sqlite3
 from collections.abc import Iterator
@@ -281,13 +282,13 @@ def test_every_row_comes_once_wherever_the_source_is_killed(tmp_path_factory, se
             for sent in feed.committed:
                 seen += [(row["at"], row["k"]) for row in sent.rows]
                 if sent.rejected is not None:
-                    row = __import__("json").loads(sent.rejected[0])
+                    row = json.loads(sent.rejected[0])
                     seen.append((row["at"], row["k"]))
         last = run(source, offset)
         for sent in last.committed:
             seen += [(row["at"], row["k"]) for row in sent.rows]
             if sent.rejected is not None:
-                row = __import__("json").loads(sent.rejected[0])
+                row = json.loads(sent.rejected[0])
                 seen.append((row["at"], row["k"]))
         assert seen == expected
 
