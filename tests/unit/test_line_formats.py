@@ -59,7 +59,7 @@ APACHE_LINES = [
         {"client": "::1", "path": "/a b?c", "protocol": "HTTP/1.1", "bytes": None, "agent": 'Mozilla/5.0 (X "q" y)'},
     ),
     (
-        '10.0.0.1 - - [17/May/2015:10:05:03 +0000] "\\x16\\x03\\x01" 400 0 "-" "-"',
+        '192.0.2.1 - - [17/May/2015:10:05:03 +0000] "\\x16\\x03\\x01" 400 0 "-" "-"',
         {"method": None, "path": "\\x16\\x03\\x01", "status": 400, "referrer": None, "agent": None},
     ),
     ('h - - [17/May/2015:10:05:03 +0000] "-" 408 -', {"method": None, "path": None, "status": 408}),
@@ -122,7 +122,7 @@ SYSLOG_LINES = [
     ),
     ("Jun 15 04:06:20 combo logrotate: ALERT exited abnormally with [1]", {"app": "logrotate", "pid": None}),
     ("Jun 15 04:06:20 combo last message repeated 2 times", {"app": None, "message": "last message repeated 2 times"}),
-    ("<13>Feb  5 17:32:18 10.0.0.99 Use the BFG!", {"app": None, "host": "10.0.0.99", "message": "Use the BFG!"}),
+    ("<13>Feb  5 17:32:18 192.0.2.99 Use the BFG!", {"app": None, "host": "192.0.2.99", "message": "Use the BFG!"}),
     ("2024-01-31T10:00:00.5+01:00 web1 nginx[7]: up", {"app": "nginx", "message": "up", "pid": "7"}),
     ("Jun 30 23:59:60 combo ntpd[1]: leap", {"time": dt.datetime(2005, 6, 30, 23, 59, 59, tzinfo=dt.UTC)}),
 ]  # fmt: skip
