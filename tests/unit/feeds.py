@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cepheid import AppError, Position
+from cepheid import AppError, Position, SchemaError
 from cepheid.input import table_of
 
 
@@ -84,6 +84,7 @@ class MemoryFeed:
     def wait(self, seconds: float) -> bool:
         with self._changed:
             self.waits += 1
+            self._changed.notify_all()
             if self._stop_when_idle:
                 self._stopping = True
             if not self._stopping:
@@ -139,6 +140,15 @@ class MemoryFeed:
         with self._changed:
             assert self._changed.wait_for(lambda: holds(self), seconds), "waited in vain"
 
+    def until_rows(self, rows: int) -> None:
+        """Waits until so many rows have been committed."""
+        self.until(lambda feed: len(feed.rows) >= rows)
+
+    def until_looked(self, times: int = 3) -> None:
+        """Waits until the source has looked for more so many times."""
+        waits = self.waits
+        self.until(lambda feed: feed.waits > waits + times)
+
     @property
     def rows(self) -> list[Any]:
         """All rows that have been committed."""
@@ -181,7 +191,7 @@ def running(source: Any, feed: MemoryFeed) -> Generator[None]:
 
 
 def json_text_module() -> None:
-    """Stands in for `cepheid.schema` where it is not there: files of JSON lines need no more than its JsonText."""
+    """Stands in for `cepheid.schema` where it is not there: sources need no more of it than this."""
     try:
         import cepheid.schema  # noqa: F401
     except ModuleNotFoundError:
@@ -191,5 +201,13 @@ def json_text_module() -> None:
             payload: bytes
 
         module = types.ModuleType("cepheid.schema")
+
+        def http_events(headers: dict[str, str], body: bytes) -> JsonText:
+            media = headers.get("content-type", "").partition(";")[0]
+            if media not in ("application/json", "application/x-ndjson", "application/cloudevents+json"):
+                raise SchemaError(f"the content type is `{media}`", code="content-type")
+            return JsonText(body)
+
         module.JsonText = JsonText  # type: ignore[attr-defined]
+        module.http_events = http_events  # type: ignore[attr-defined]
         sys.modules["cepheid.schema"] = module

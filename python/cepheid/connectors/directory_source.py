@@ -257,6 +257,8 @@ class _Followed:
         self._places = places
         self._followers: dict[str, Follower] = {}
         self._missing: dict[str, float] = {}
+        # Where files were left that have gone, while there are some that log rotation has made of them.
+        self._gone: dict[str, Place] = {}
 
     def run(self) -> None:
         feed, source = self._feed, self._source
@@ -297,7 +299,10 @@ class _Followed:
         return True
 
     def _drop(self, name: str) -> None:
-        self._followers.pop(name).close()
+        follower = self._followers.pop(name)
+        follower.close()
+        if follower.place is not None:
+            self._gone[name] = follower.place
 
     def _send(self, pieces: Iterator[Any]) -> bool:
         """Sends what a file gives; whether to go on."""
@@ -305,13 +310,16 @@ class _Followed:
 
     def _offset(self) -> bytes:
         places = {name: follower.place for name, follower in self._followers.items()}
-        return written_offset("directory", files={name: place for name, place in places.items() if place is not None})
+        known = {name: place for name, place in places.items() if place is not None}
+        return written_offset("directory", files={**self._places, **self._gone, **known})
 
     def _look(self) -> None:
         """Begins to follow files that have come, and takes note of those that have gone."""
         files = self._source._listing.files()
         there = {named.name: named for named in files}
-        known = {*self._followers, *self._places}
+        rotated = {rotated_name(name) for name in there}
+        self._gone = {name: place for name, place in self._gone.items() if name in rotated or name in there}
+        known = {*self._followers, *self._places, *self._gone}
         held = {follower.identity: name for name, follower in self._followers.items() if follower.identity is not None}
         for named in files:
             if named.name in self._followers or rotated_name(named.name) in known:
@@ -330,8 +338,9 @@ class _Followed:
 
     def _left(self, named: Named) -> Place | None:
         """Where a file was left, by its name or by what it was called before."""
-        if named.name in self._places:
-            return self._places.pop(named.name)
+        for places in (self._places, self._gone):
+            if named.name in places:
+                return places.pop(named.name)
         for name, place in self._places.items():
             if (place.get("device"), place.get("inode")) == named.identity:
                 return self._places.pop(name)

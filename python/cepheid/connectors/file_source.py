@@ -29,7 +29,7 @@ from cepheid.options import checked_flag
 __all__ = ["FileSource"]
 
 # A line break must be one byte, and ASCII stand for itself, so that lines can be told before they are decoded.
-_ASCII = bytes(range(32, 127)) + b"\r\n\t"
+_ASCII = bytes(range(128))
 
 
 @final
@@ -237,7 +237,8 @@ def _checked_encoding(encoding: Any) -> str:
     # The mark at the beginning of a file is left out in any case.
     if name == "utf-8-sig":
         return "utf-8"
-    if not fits:
+    # These say with ASCII characters how what follows is meant.
+    if not fits or name.startswith("iso2022"):
         raise wrong_option(
             f"encoding {encoding[:100]!r} is none in which ASCII stands for itself, such as utf-8 and latin-1; "
             "convert the file before"

@@ -255,6 +255,7 @@ class LinesOfFile:
                 return
             # What was read up to the end of the line has not been kept.
             end = started + place + 1 if place >= 0 else self._read_to
+            self._reader.skip()
             yield self._too_long(self._long, end)
             self._long = None
             started, text = end, text[place + 1 :] if place >= 0 else b""
@@ -274,6 +275,7 @@ class LinesOfFile:
             if isinstance(line, Rejected):
                 yield from self._reader.read(batch, True)
                 batch = []
+                self._reader.skip()
                 yield line
             else:
                 batch.append(line)

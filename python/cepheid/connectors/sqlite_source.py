@@ -59,8 +59,8 @@ class SqliteSource:
     is left out where a batch ends between two of the same time.
 
     What is not seen: that a row was changed, unless its cursor grew; that a row was deleted; a row whose cursor is
-    NULL; a row that comes to stand behind one that has been read, as when times are taken before the transaction that writes
-    them ends. `lag` leaves rows of the last moments for later, and so gives the others time to come.
+    NULL; a row that comes to stand before one that has been read, as when times are taken before the transaction that
+    writes them ends. `lag` leaves rows of the last moments for later, and so gives the others time to come.
 
     The database is opened to be read only, and no transaction is kept open between two looks. It cannot be an event
     store. Columns have the types that they declare: whole numbers, floats, text, bytes; ``BOOLEAN``, ``DATE``,
@@ -180,7 +180,7 @@ class SqliteSource:
                 if rows:
                     after = self._send(feed, columns, rows, after)
                     continue
-                if not self._follow:
+                if rows is not None and not self._follow:
                     return
                 feed.wait(self._poll)
 
@@ -248,7 +248,7 @@ class SqliteSource:
     def _is_unique(self, database: sqlite3.Connection) -> bool:
         """Whether the table says that its cursor is of one row; of a view nobody knows."""
         table, column = self._table, self._cursor[0]
-        kind = database.execute("SELECT type FROM main.sqlite_schema WHERE name = ? COLLATE NOCASE", [table]).fetchone()
+        kind = database.execute("SELECT type FROM main.sqlite_master WHERE name = ? COLLATE NOCASE", [table]).fetchone()
         if kind is None or kind[0] != "table":
             return True
         keys = [row[1] for row in database.execute(f"PRAGMA main.table_info({_quoted(table)})") if row[5]]
@@ -264,8 +264,8 @@ class SqliteSource:
 
     def _read(
         self, database: sqlite3.Connection, columns: list[_Column], after: list[Any] | None
-    ) -> list[tuple[Any, ...]]:
-        """The next rows, each with its cursor behind its columns."""
+    ) -> list[tuple[Any, ...]] | None:
+        """The next rows, each with its cursor behind its columns; None: somebody writes for long."""
         cursor = [_quoted(name) for name in self._cursor]
         listed = ", ".join(cursor)
         condition = " AND ".join(f"{name} IS NOT NULL" for name in cursor)
@@ -279,8 +279,7 @@ class SqliteSource:
             rows = database.execute(query, after or []).fetchall()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                # Somebody writes for long; it is tried again.
-                return []
+                return None
             raise self._fault(str(error)) from None
         except (sqlite3.Error, UnicodeError) as error:
             raise self._fault(str(error)) from None

@@ -143,6 +143,7 @@ class _CsvReader:
             if isinstance(item, Rejected):
                 yield from self._read(rows)
                 rows = []
+                self.skip()
                 yield item
             elif self._names is None and self._wrong is None:
                 self._wrong = self._read_header(item[0])
@@ -153,6 +154,11 @@ class _CsvReader:
             else:
                 rows.append(item)
         yield from self._read(rows)
+
+    def skip(self) -> None:
+        # The line after it would be taken for the names of the columns.
+        if self._names is None and self._wrong is None:
+            self._wrong = "the names of the columns cannot be read"
 
     def _whole(self, lines: list[Line], last: bool) -> Iterator[Line | Rejected]:
         """Lines that are put together where a value between quotes has line breaks."""

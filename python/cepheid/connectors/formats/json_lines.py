@@ -77,6 +77,9 @@ class _JsonReader:
         if objects:
             yield self._rows(objects, end)
 
+    def skip(self) -> None:
+        return
+
     def _rows(self, objects: list[bytes], end: int) -> Rows:
         from cepheid.schema import JsonText
 

@@ -62,6 +62,9 @@ class LineReader(Protocol):
             last: Whether nothing more comes that could end it.
         """
 
+    def skip(self) -> None:
+        """Takes note of a line that cannot be read at all, and has been rejected: it is behind those given before."""
+
 
 @runtime_checkable
 class LineFormat(Protocol):
@@ -166,6 +169,9 @@ class RowReader:
             end = after
         if rows:
             yield Rows(self._table(rows), end)
+
+    def skip(self) -> None:
+        """Nothing: a line says all."""
 
     def _table(self, rows: list[tuple[Any, ...]]) -> pa.Table:
         import pyarrow as pa
