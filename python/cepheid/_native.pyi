@@ -803,8 +803,8 @@ def unparse_expression(json: str) -> str:
 class EventReader:
     """Reads the text of events whose types may be known.
 
-    Each type is its name, its version (None: nobody has declared it), the columns of its data, and what becomes of other
-    fields: ``"keep"``, ``"drop"`` or ``"reject"``. Of several versions the last is that of events that say none.
+    Each type is its name, its version (None: nobody has declared it), the columns of its data, and what becomes of
+    other fields: ``"keep"``, ``"drop"`` or ``"reject"``. Of several versions the last is that of events that say none.
     """
 
     def __new__(
@@ -824,8 +824,8 @@ class EventReader:
         """Events as columns, by type.
 
         Gives for each type its name, version, events, their numbers in the call (``row: uint32``) and how many columns,
-        the last, are new; for each fault its row, first byte, byte after the last, code, reason and topic; and for each of
-        the call's events its bytes (``start: uint32, end: uint32``).
+        the last, are new; for each fault its row, first byte, byte after the last, code, reason and topic; and for each
+        of the call's events its bytes (``start: uint32, end: uint32``).
 
         Raises:
             SchemaError: There is more text than one call takes (code ``payload-too-large``).

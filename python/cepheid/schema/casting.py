@@ -43,7 +43,7 @@ def _plain(array: pa.Array) -> pa.Array:
 
 
 def kept_field(name: str, field: pa.Field) -> pa.Field:
-    """The column that becomes of one that nobody has declared: numbers as wide as JSON has them, so that all fit later."""
+    """The column that becomes of one that nobody has declared: numbers as wide as JSON has them, so that others fit."""
     import pyarrow as pa
 
     types, kind = pa.types, field.type
@@ -98,6 +98,9 @@ def _conversion(source: pa.DataType, kind: pa.DataType) -> Callable[[pa.Array], 
     import pyarrow.compute as pc
 
     types = pa.types
+    if types.is_decimal(kind) and (types.is_integer(source) or types.is_floating(source)):
+        # By their digits, so that a float is the decimal that it is written as, or none.
+        return lambda array: array.cast(pa.string()).cast(kind)
     number = types.is_integer, types.is_floating, types.is_decimal
     if any(is_kind(source) for is_kind in number) and any(is_kind(kind) for is_kind in number):
         # Whole numbers past 2^53 lose their last digits as floats, as they do in Polars and DuckDB.

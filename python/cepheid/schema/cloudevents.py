@@ -37,7 +37,8 @@ def to_cloudevents(table: Any) -> list[dict[str, Any]]:
     Example:
         >>> import datetime as dt
         >>> from cepheid.schema import to_cloudevents
-        >>> row = {"id": "7", "type": "order.paid", "source": "till", "time": dt.datetime(2026, 7, 1, tzinfo=dt.UTC), "order": 9}
+        >>> time = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
+        >>> row = {"id": "7", "type": "order.paid", "source": "till", "time": time, "order": 9}
         >>> to_cloudevents([row])[0]["time"], to_cloudevents([row])[0]["data"]
         ('2026-07-01T00:00:00Z', {'order': 9})
     """
@@ -46,7 +47,9 @@ def to_cloudevents(table: Any) -> list[dict[str, Any]]:
         event: dict[str, Any] = {"specversion": "1.0"}
         for name in ("id", "source", "type"):
             event[name] = _needed(envelope, name)
-        event.update((name, envelope[name]) for name in ENVELOPE if envelope.get(name) is not None and name not in event)
+        event.update(
+            (name, envelope[name]) for name in ENVELOPE if envelope.get(name) is not None and name not in event
+        )
         whole = data.pop("data", None)
         for name in [name for name in data if name.startswith("ce_") or name in ("dataschema", "datacontenttype")]:
             event.setdefault(name.removeprefix("ce_"), data.pop(name))
@@ -75,8 +78,9 @@ def to_legacy(table: Any) -> list[dict[str, Any]]:
 
     Example:
         >>> from cepheid.schema import to_legacy
-        >>> to_legacy([{"id": "7", "type": "order.paid", "source": "till", "order": 9, "region": "eu"}])
-        [{'eventId': '7', 'eventType': 'order.paid', 'source': 'till', 'data': {'order': 9}, 'metadata': {'region': 'eu'}}]
+        >>> [event] = to_legacy([{"id": "7", "type": "order.paid", "source": "till", "order": 9, "region": "eu"}])
+        >>> event["eventId"], event["data"], event["metadata"]
+        ('7', {'order': 9}, {'region': 'eu'})
     """
     names = {
         "time": "timestamp",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMPATIBILITY", "incompatibilities"]
 
-#: Who must be able to read what: readers of the new version old events, of the old version new events, both, or neither.
+#: Who must be able to read what: new readers old events, old readers new events, both, or neither.
 COMPATIBILITY = ("backward", "forward", "full", "none")
 
 

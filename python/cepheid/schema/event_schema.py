@@ -59,8 +59,8 @@ class EventSchema:
     Example:
         >>> import cepheid as cep
         >>> from cepheid.schema import EventSchema
-        >>> created = EventSchema("order.created", {"order": "int64", "total": "decimal(10,2)", "lines": [{"sku": "string"}]},
-        ...                       required=["order"], check="total >= 0", key="order")
+        >>> columns = {"order": "int64", "total": "decimal(10,2)", "lines": [{"sku": "string"}]}
+        >>> created = EventSchema("order.created", columns, required=["order"], check="total >= 0", key="order")
         >>> created.columns["total"]
         'decimal(10,2)'
     """
@@ -194,7 +194,18 @@ class EventSchema:
         if not isinstance(data, Mapping) or data.get("format", _FORMAT) != _FORMAT:
             raise _malformed(f"it is no mapping with `format` {_FORMAT}")
         given = {name: value for name, value in data.items() if name != "format"}
-        allowed = {"type", "version", "columns", "required", "check", "key", "subject", "unknown", "description", "owner"}
+        allowed = {
+            "type",
+            "version",
+            "columns",
+            "required",
+            "check",
+            "key",
+            "subject",
+            "unknown",
+            "description",
+            "owner",
+        }
         if unknown := sorted(map(str, set(given) - allowed - {"example"})):
             raise _malformed(f"it has {listed_names(unknown)}")
         if missing := sorted({"type", "columns"} - set(given)):
@@ -240,7 +251,7 @@ class EventSchema:
 
 
 def _name_of(value: Any) -> str:
-    return value.__class__.__name__
+    return str(value.__class__.__name__)
 
 
 def _malformed(why: str) -> SchemaError:

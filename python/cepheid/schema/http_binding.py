@@ -23,9 +23,9 @@ def http_events(headers: Mapping[str, str], body: bytes) -> JsonText:
     """The events of a request, to be given to `Feed.send` or `SchemaRegistry.ingest`.
 
     The mode is told by the headers, as CloudEvents has it: *structured* (``application/cloudevents+json``), *batched*
-    (``application/cloudevents-batch+json``), *binary* (headers ``ce-...``, the body is the data), and besides plain JSON
-    (``application/json``, and lines of it as ``application/x-ndjson``). What is wrong with single events is told when
-    they are ingested.
+    (``application/cloudevents-batch+json``), *binary* (headers ``ce-...``, the body is the data), and besides plain
+    JSON (``application/json``, and lines of it as ``application/x-ndjson``). What is wrong with single events is told
+    when they are ingested.
 
     Args:
         headers: The headers, in any case.

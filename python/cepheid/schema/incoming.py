@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -111,16 +112,14 @@ def _json_parts(text: bytes, known: Known, frame: Frame, function: _Function) ->
 
 
 def _read(text: bytes, known: Known, frame: Frame) -> Any:
-    received = round_micros(frame.received)
+    received = micros(frame.received)
     return known.reader.read(
         text, topic=frame.topic, source=frame.source, received_us=received, id_prefix=frame.id_prefix
     )
 
 
-def round_micros(moment: Any) -> int:
+def micros(moment: dt.datetime) -> int:
     """A moment in microseconds since 1970."""
-    import datetime as dt
-
     return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
 
 
@@ -154,7 +153,12 @@ def _is_shaped(event: Mapping[Any, Any]) -> bool:
 
 
 def _shaped_parts(
-    events: Mapping[int, Mapping[Any, Any]], shaped: Sequence[int], count: int, known: Known, frame: Frame, faults: Faults
+    events: Mapping[int, Mapping[Any, Any]],
+    shaped: Sequence[int],
+    count: int,
+    known: Known,
+    frame: Frame,
+    faults: Faults,
 ) -> list[Part]:
     """Events that are read as JSON; the places of the others are kept, so that ids count all of the call."""
     texts = ["null"] * count

@@ -144,7 +144,7 @@ def _newest(
     upcasts: Mapping[tuple[str, int], Upcast | None],
     faults: Faults,
 ) -> Part | None:
-    """Events of an old version as those of the newest; those of a type that has become known meanwhile in its columns."""
+    """Events of an old version as those of the newest; those of a type that became known meanwhile in its columns."""
     assert newest is not None, "what is known is not forgotten"
     envelope, data, rows = part.table.select(list(ENVELOPE)), part.table.drop_columns(list(ENVELOPE)), part.rows
     version = None if part.known is None else part.known.version

@@ -80,6 +80,8 @@ class Known:
                 by_type[topic] = (KnownVersion(topic, None, pa.schema(fields), "keep", None),)
                 continue
             newest = versions[-1]
-            columns = pa.schema([*newest.columns, *(field for field in fields if field.name not in newest.columns.names)])
+            columns = pa.schema(
+                [*newest.columns, *(field for field in fields if field.name not in newest.columns.names)]
+            )
             by_type[topic] = (*versions[:-1], newest._replace(columns=columns))
         return Known(by_type, self.payload_bytes_max)

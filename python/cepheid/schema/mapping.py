@@ -39,7 +39,8 @@ def prepared_mapper(mapper: Any) -> Callable[[pa.Table], pa.Table] | None:
         return _of_mapping(mapper)
     if not callable(mapper):
         raise TypeError(f"a mapper is a function or a mapping, not {type(mapper).__name__}")
-    return mapper
+    function: Callable[[pa.Table], pa.Table] = mapper
+    return function
 
 
 def _of_mapping(mapper: Mapping[Any, Any]) -> Callable[[pa.Table], pa.Table]:

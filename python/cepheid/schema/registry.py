@@ -60,7 +60,8 @@ class SchemaRegistry:
         >>> from cepheid.schema import EventSchema, JsonText, SchemaRegistry
         >>> registry = SchemaRegistry([EventSchema("order.created", {"total": "float64"}, required=["total"])])
         >>> text = JsonText(b'[{"type": "order.created", "total": 20}, {"type": "order.created", "total": "much"}]')
-        >>> done = registry.ingest(text, topic=None, source="till", received=dt.datetime.now(dt.UTC), id_prefix="till-1")
+        >>> now = dt.datetime.now(dt.UTC)
+        >>> done = registry.ingest(text, topic=None, source="till", received=now, id_prefix="till-1")
         >>> done.batches[0][1]["total"].to_pylist(), done.rejected[0].reason
         ([20.0], '`total` is the text "much", which is no float64')
     """
@@ -149,8 +150,8 @@ class SchemaRegistry:
         if reasons:
             raise SchemaError(
                 f"version {schema.version} of `{schema.type}` is not {self._compatibility} compatible: "
-                f"{'; '.join(reasons)}. Change it, or give upcast=... that makes rows of version {last.version} those of "
-                f"{schema.version}",
+                f"{'; '.join(reasons)}. Change it, or give upcast=... that makes rows of version {last.version} "
+                f"those of {schema.version}",
                 code="schema-incompatible",
             )
 
@@ -430,7 +431,7 @@ class SchemaRegistry:
 
 
 def _name_of(value: Any) -> str:
-    return value.__class__.__name__
+    return str(value.__class__.__name__)
 
 
 def _unchanged(rows: pa.Table) -> pa.Table:
@@ -448,7 +449,9 @@ def _size(value: Any) -> int:
         size = memory_bytes(value)
     except PatternError as error:
         raise PatternError(
-            error.message.replace("memory_limit", "payload_bytes_max"), code="invalid-clause", context="payload_bytes_max"
+            error.message.replace("memory_limit", "payload_bytes_max"),
+            code="invalid-clause",
+            context="payload_bytes_max",
         ) from None
     except TypeError:
         size = None

@@ -48,9 +48,7 @@ class Part(NamedTuple):
     columns: list[pa.Field]
 
 
-def table_parts(
-    table: pa.Table, rows: np.ndarray[Any, Any], known: Known, frame: Frame, faults: Faults
-) -> list[Part]:
+def table_parts(table: pa.Table, rows: np.ndarray[Any, Any], known: Known, frame: Frame, faults: Faults) -> list[Part]:
     """The events of a table, by type and version.
 
     Args:
@@ -60,18 +58,26 @@ def table_parts(
         frame: What is said besides.
         faults: Where rows are noted that are no events.
     """
-    names = table.column_names
-    for name in names:
-        why = f"two columns are named `{name}`" if names.count(name) > 1 else _column_fault(name)
-        if why:
-            faults.add(rows, "field-name", why, frame.topic)
-            return []
     if not len(rows):
         return []
+    names = table.column_names
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        faults.add(rows, "field-name", f"two columns are named `{twice[:60]}`", frame.topic)
+        return []
+    for name in names:
+        if why := _column_fault(name):
+            # Rows that have nothing there are none the worse for it.
+            present = one_array(table[name]).is_valid().to_numpy(zero_copy_only=False)
+            faults.add(rows[present], "field-name", why, frame.topic)
+            table = table.drop_columns([name])
+    names = table.column_names
     _check_sizes(table, rows, known.payload_bytes_max, frame, faults)
     envelope = _envelope(table, rows, frame, faults)
     data = table.drop_columns([name for name in names if name in ENVELOPE])
     keep = _good(rows, faults)
+    if not len(keep):
+        return []
     if len(keep) < len(rows):
         envelope, data, rows = envelope.take(keep), _taken(data, keep), rows[keep]
     return [
@@ -104,10 +110,8 @@ def _good(rows: np.ndarray[Any, Any], faults: Faults) -> np.ndarray[Any, Any]:
     return np.array([place for place, row in enumerate(rows) if int(row) not in faults], dtype=np.int64)
 
 
-def _check_sizes(
-    table: pa.Table, rows: np.ndarray[Any, Any], limit: int, frame: Frame, faults: Faults
-) -> None:
-    """Rows of more bytes than an event may have: those of texts and bytes, and of nested values as they are in memory."""
+def _check_sizes(table: pa.Table, rows: np.ndarray[Any, Any], limit: int, frame: Frame, faults: Faults) -> None:
+    """Notes rows of more bytes than an event may have: of texts and bytes, and of nested values as memory has them."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -191,9 +195,7 @@ def _times(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, faults: Fa
             value = _shown(array[int(place)].as_py())
         except (ValueError, OverflowError):
             value = "beyond the years of Python"
-        reason = (
-            f"`time` is {value}; a time is a timestamp, or a text as RFC 3339 has it, of the years 1678 to 2261"
-        )
+        reason = f"`time` is {value}; a time is a timestamp, or a text as RFC 3339 has it, of the years 1678 to 2261"
         faults.add([rows[place]], "event-time", reason, frame.topic)
     return pc.fill_null(times, received)
 
@@ -298,7 +300,7 @@ def _versions(
         places = np.flatnonzero(stated == number)
         version = by_version.get(number)
         if version is None:
-            reason = f"`{topic}` has no version {number} of its schema (it has {[v for v in by_version]})"
+            reason = f"`{topic}` has no version {number} of its schema (it has {list(by_version)})"
             faults.add(rows[places], "schema-version", reason, topic)
             continue
         part = conformed(topic, version, filled.take(places), _taken(data, places), rows[places], faults)
@@ -371,8 +373,6 @@ def _is_number(kind: pa.DataType) -> bool:
 def _note_misfits(
     array: pa.Array, bad: list[int], field: pa.Field, rows: np.ndarray[Any, Any], topic: str, faults: Faults
 ) -> None:
-    import pyarrow as pa
-
     code = "number-range" if _is_number(array.type) and _is_number(field.type) else "field-type"
     for place in bad:
         try:
@@ -416,7 +416,9 @@ def _new_columns(
         new.append(field)
     if len(new) and len(keep):
         used = [
-            place for place, _ in enumerate(new) if columns[len(fields) + place].take(pa.array(keep)).null_count < len(keep)
+            place
+            for place, _ in enumerate(new)
+            if columns[len(fields) + place].take(pa.array(keep)).null_count < len(keep)
         ]
         columns[len(fields) :] = [columns[len(fields) + place] for place in used]
         new[:] = [new[place] for place in used]

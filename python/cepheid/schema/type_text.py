@@ -1,4 +1,4 @@
-"""Types of columns as text, and back: ``int64``, ``decimal(10,2)``, ``list<string>``; mappings for objects, ``[...]`` for lists."""
+"""Types of columns as text and back: ``int64``, ``list<string>``; mappings for objects, lists of one for arrays."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _KNOWN = [*_NAMES, "timestamp", "time", "duration", "decimal(10,2)", "list<int64
 
 
 def field_of(name: str, kind: Any, *, nullable: bool = True, depth: int = 0) -> pa.Field:
-    """A column of a type: a text, a mapping of an object's fields, a list of the type of its items, or one of pyarrow's.
+    """A column of a type: a text, a mapping of an object's fields, a list of its items' type, or one of pyarrow's.
 
     Raises:
         TypeError: It is none of these.
@@ -124,7 +124,9 @@ def _plain(name: str, kind: pa.DataType, depth: int = 0) -> pa.DataType:
     if types.is_struct(kind):
         if not kind.num_fields:
             raise _unknown(name, str(kind), "an object has one field at least")
-        fields = [field_of(kind.field(place).name, kind.field(place), depth=depth + 1) for place in range(kind.num_fields)]
+        fields = [
+            field_of(kind.field(place).name, kind.field(place), depth=depth + 1) for place in range(kind.num_fields)
+        ]
         return pa.struct(fields)
     if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
         return pa.list_(field_of("item", kind.value_field, depth=depth + 1))
@@ -136,9 +138,8 @@ def _plain(name: str, kind: pa.DataType, depth: int = 0) -> pa.DataType:
         return pa.duration("us")
     if types.is_float16(kind):
         return pa.float32()
-    if types.is_primitive(kind) or types.is_string(kind) or types.is_binary(kind):
-        if not types.is_interval(kind):
-            return kind
+    if (types.is_primitive(kind) or types.is_string(kind) or types.is_binary(kind)) and not types.is_interval(kind):
+        return kind
     if types.is_decimal128(kind):
         return kind
     raise _unknown(name, str(kind))

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::builder::{BinaryBuilder, BooleanBuilder, PrimitiveBuilder, StringBuilder};
 use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, ListArray, StructArray, new_null_array};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
@@ -83,7 +83,9 @@ impl Values<'_, '_> {
             UInt16 => Ok(self.integers::<UInt16Type>(troubles)),
             UInt32 => Ok(self.integers::<UInt32Type>(troubles)),
             UInt64 => Ok(self.integers::<UInt64Type>(troubles)),
-            Float64 => Ok(self.primitives::<Float64Type>("float64", troubles, |_, nodes, node| float(nodes, node))),
+            Float64 => {
+                Ok(self.primitives::<Float64Type>("float64", troubles, |_, nodes, node| float(nodes, node)))
+            }
             Float32 => Ok(self.primitives::<Float32Type>("float32", troubles, |_, nodes, node| {
                 float(nodes, node).map(|value| value as f32).filter(|value| value.is_finite())
             })),
@@ -98,7 +100,7 @@ impl Values<'_, '_> {
             List(item) => self.list(item, troubles),
             LargeList(item) => cast(&self.list(item, troubles)?, field.data_type()),
             Struct(_) => self.structs(field, troubles),
-            other => self.from_text(other, troubles),
+            other => self.read_from_text(other, troubles),
         }
     }
 
@@ -110,7 +112,10 @@ impl Values<'_, '_> {
         troubles.add(row, || {
             let number = matches!(node, Node::Int(_) | Node::Number { .. });
             let code = if number && is_numeric(wanted) { Code::NumberRange } else { Code::FieldType };
-            Trouble::new(code, format!("`{}` is {}, which is no {wanted}", self.path, self.nodes.describe(node)))
+            Trouble::new(
+                code,
+                format!("`{}` is {}, which is no {wanted}", self.path, self.nodes.describe(node)),
+            )
         });
     }
 
@@ -208,8 +213,11 @@ impl Values<'_, '_> {
             TimeUnit::Microsecond => (1_000_000, 1_000),
             TimeUnit::Nanosecond => (1_000_000_000, 1),
         };
-        let words =
-            if zoned { "timestamp with an offset, as RFC 3339 has it" } else { "timestamp without an offset" };
+        let words = if zoned {
+            "timestamp with an offset, as RFC 3339 has it"
+        } else {
+            "timestamp without an offset"
+        };
         let counts = self.primitives::<Int64Type>(words, troubles, |text, _, _| {
             let (seconds, nanos) = moment(text?, zoned)?;
             seconds.checked_mul(per_second)?.checked_add(nanos / nanos_per)
@@ -230,7 +238,8 @@ impl Values<'_, '_> {
             Node::Number { start, end } => unscaled(nodes.slice(start, end), precision, scale),
             _ => unscaled(text?, precision, scale),
         });
-        let data = built.to_data().into_builder().data_type(DataType::Decimal128(precision, scale)).build()?;
+        let data =
+            built.to_data().into_builder().data_type(DataType::Decimal128(precision, scale)).build()?;
         Ok(arrow_array::make_array(data))
     }
 
@@ -275,7 +284,8 @@ impl Values<'_, '_> {
                     Some(child) => ids[*child][place] = value,
                     None => troubles.add(row, || {
                         let name = crate::fault::shown(self.nodes.keys.name(key));
-                        let reason = format!("`{}` has a field `{name}`, which its type does not have", self.path);
+                        let reason =
+                            format!("`{}` has a field `{name}`, which its type does not have", self.path);
                         Trouble::new(Code::UnknownField, reason)
                     }),
                 }
@@ -285,7 +295,9 @@ impl Values<'_, '_> {
         let mut columns = Vec::with_capacity(fields.len());
         for (field, ids) in fields.iter().zip(&ids) {
             let path = format!("{}.{}", self.path, field.name());
-            columns.push(Values { nodes: self.nodes, ids, rows: self.rows, path: &path }.build(field, troubles)?);
+            columns.push(
+                Values { nodes: self.nodes, ids, rows: self.rows, path: &path }.build(field, troubles)?,
+            );
         }
         let nulls = Some(NullBuffer::from(valid)).filter(|nulls| nulls.null_count() > 0);
         if fields.is_empty() {
@@ -295,7 +307,7 @@ impl Values<'_, '_> {
     }
 
     /// Of types that JSON has no numbers or words for: as their text.
-    fn from_text(&self, wanted: &DataType, troubles: &mut Troubles) -> Built {
+    fn read_from_text(&self, wanted: &DataType, troubles: &mut Troubles) -> Built {
         if !can_cast_types(&DataType::Utf8, wanted) {
             for (row, node) in self.each().filter(|(_, node)| *node != Node::Null) {
                 self.refuse(troubles, row, node, &format!("{wanted}, of which JSON has no form"));
@@ -322,7 +334,7 @@ fn is_numeric(wanted: &str) -> bool {
 pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     let text = text.as_bytes();
     let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
-    if text.len() % 4 != 0 || padding > 2 {
+    if !text.len().is_multiple_of(4) || padding > 2 {
         return None;
     }
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);

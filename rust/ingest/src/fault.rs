@@ -101,7 +101,9 @@ pub enum IngestError {
         limit: usize,
     },
     /// Columns that would be mostly empty, of more values than one call takes.
-    #[error("{rows} events of {columns} columns are more values than one call takes ({bytes} bytes of text); send them in smaller pieces")]
+    #[error(
+        "{rows} events of {columns} columns are more values than one call takes ({bytes} bytes of text); send them in smaller pieces"
+    )]
     TooManyValues {
         /// Events of one type.
         rows: usize,

@@ -43,9 +43,8 @@ well_known! {
 pub(crate) const ENVELOPE_KEYS: KeyId = PARTITION_KEY + 1;
 
 /// Names that columns of data cannot have, besides those of the envelope: shapes give them a meaning, or the store.
-const RESERVED: [&str; 9] = [
-    "specversion", "data", "data_base64", "_position", "_topic", "_row", "_stream", "_version", "_recorded",
-];
+const RESERVED: [&str; 9] =
+    ["specversion", "data", "data_base64", "_position", "_topic", "_row", "_stream", "_version", "_recorded"];
 
 /// The names of a text.
 #[derive(Debug)]

@@ -16,17 +16,34 @@ pub(crate) enum Node {
     /// A whole number of 64 bits.
     Int(i64),
     /// Any other number, by its bytes in the text.
-    Number { start: u32, end: u32 },
+    Number {
+        start: u32,
+        end: u32,
+    },
     /// A text without escapes, by its bytes in the text.
-    Text { start: u32, end: u32 },
+    Text {
+        start: u32,
+        end: u32,
+    },
     /// A text that had escapes, by its bytes in [`Nodes::unescaped`].
-    Unescaped { start: u32, end: u32 },
+    Unescaped {
+        start: u32,
+        end: u32,
+    },
     /// The name of the value that follows.
     Key(KeyId),
     /// Keys and values up to `next`; its bytes in the text.
-    Object { next: NodeId, start: u32, end: u32 },
+    Object {
+        next: NodeId,
+        start: u32,
+        end: u32,
+    },
     /// Values up to `next`; its bytes in the text.
-    Array { next: NodeId, start: u32, end: u32 },
+    Array {
+        next: NodeId,
+        start: u32,
+        end: u32,
+    },
 }
 
 /// The values of a text, and the texts that they are of.
@@ -112,7 +129,9 @@ impl<'t> Nodes<'t> {
             Node::Null => out.push_str("null"),
             Node::Bool(value) => out.push_str(if value { "true" } else { "false" }),
             Node::Int(value) => write!(out, "{value}").expect("a string takes all"),
-            Node::Number { start, end } | Node::Object { start, end, .. } | Node::Array { start, end, .. } => {
+            Node::Number { start, end }
+            | Node::Object { start, end, .. }
+            | Node::Array { start, end, .. } => {
                 out.push_str(self.slice(start, end));
             }
             Node::Text { .. } | Node::Unescaped { .. } | Node::Key(_) => {

@@ -22,7 +22,9 @@ pub(crate) fn whole(nodes: &Nodes<'_>, node: Node) -> Option<i128> {
 pub(crate) fn float(nodes: &Nodes<'_>, node: Node) -> Option<f64> {
     match node {
         Node::Int(value) => Some(value as f64),
-        Node::Number { start, end } => nodes.slice(start, end).parse().ok().filter(|value: &f64| value.is_finite()),
+        Node::Number { start, end } => {
+            nodes.slice(start, end).parse().ok().filter(|value: &f64| value.is_finite())
+        }
         _ => None,
     }
 }

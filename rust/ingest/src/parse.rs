@@ -170,7 +170,10 @@ impl<'t> Parser<'t> {
         for (key, _) in self.nodes.fields(object) {
             if std::mem::replace(&mut self.seen[key as usize], self.objects) == self.objects {
                 let name = shown(self.nodes.keys.name(key));
-                return Err(Trouble::new(Code::DuplicateKey, format!("an object has the field `{name}` twice")));
+                return Err(Trouble::new(
+                    Code::DuplicateKey,
+                    format!("an object has the field `{name}` twice"),
+                ));
             }
         }
         Ok(())
@@ -228,8 +231,8 @@ impl<'t> Parser<'t> {
         let mut from = start;
         loop {
             let bytes = &self.nodes.text[from..self.at];
-            let part = std::str::from_utf8(bytes)
-                .map_err(|_| Trouble::new(Code::Utf8, "the text is no UTF-8"))?;
+            let part =
+                std::str::from_utf8(bytes).map_err(|_| Trouble::new(Code::Utf8, "the text is no UTF-8"))?;
             self.nodes.unescaped.push_str(part);
             match self.peek() {
                 Some(b'"') => break,
@@ -282,8 +285,11 @@ impl<'t> Parser<'t> {
 
     fn hex(&self, at: usize) -> Parsed<u32> {
         let digits = self.nodes.text.get(at..at + 4).unwrap_or_default();
-        let value = digits.iter().try_fold(0, |value, digit| Some(value * 16 + (*digit as char).to_digit(16)?));
-        value.filter(|_| digits.len() == 4).ok_or_else(|| self.unexpected("an escape of four hexadecimal digits"))
+        let value =
+            digits.iter().try_fold(0, |value, digit| Some(value * 16 + (*digit as char).to_digit(16)?));
+        value
+            .filter(|_| digits.len() == 4)
+            .ok_or_else(|| self.unexpected("an escape of four hexadecimal digits"))
     }
 
     fn number(&mut self) -> Parsed<()> {
@@ -371,8 +377,20 @@ mod tests {
     #[test]
     fn text_that_is_json_is_read_and_no_other() {
         for good in [
-            "null", "true", "[]", "{}", "0", "-0", "-1.5e-7", "9223372036854775807", "-9223372036854775808",
-            "92233720368547758080", r#""""#, r#""abcdefghijklmnop""#, r#"{"a":{"a":[1,{"b":null}]},"b":"x"}"#, "\"é\u{1F600}\"",
+            "null",
+            "true",
+            "[]",
+            "{}",
+            "0",
+            "-0",
+            "-1.5e-7",
+            "9223372036854775807",
+            "-9223372036854775808",
+            "92233720368547758080",
+            r#""""#,
+            r#""abcdefghijklmnop""#,
+            r#"{"a":{"a":[1,{"b":null}]},"b":"x"}"#,
+            "\"é\u{1F600}\"",
         ] {
             assert_eq!(parsed(good.as_bytes()).as_deref(), Ok(good));
         }

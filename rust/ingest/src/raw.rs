@@ -132,7 +132,9 @@ fn add(
             tables.len() - 1
         }
         None => {
-            let reason = format!("the types of its fields differ from those of {TABLES_MAX} kinds of objects before it");
+            let reason = format!(
+                "the types of its fields differ from those of {TABLES_MAX} kinds of objects before it"
+            );
             return Err(Trouble::new(Code::FieldType, reason));
         }
     };

@@ -111,7 +111,8 @@ impl Reader {
             return Err(IngestError::TextTooLong { bytes: text.len(), limit: TEXT_BYTES_MAX });
         }
         let mut shaper = Shaper::default();
-        let mut out = Events { spans: found.iter().map(|element| element.span).collect(), ..Events::default() };
+        let mut out =
+            Events { spans: found.iter().map(|element| element.span).collect(), ..Events::default() };
         let mut checked = Vec::with_capacity(found.len());
         for (row, element) in found.into_iter().enumerate() {
             let read = element.value.and_then(|root| {
@@ -148,9 +149,13 @@ impl Reader {
         for event in events {
             let row = event.row as usize;
             let found = envelope::event_type(nodes, &event.event, frame.topic)
-                .and_then(|topic| Ok((topic, self.known(topic, event.version)?)));
+                .map_err(|trouble| (trouble, frame.topic))
+                .and_then(|topic| {
+                    let known = self.known(topic, event.version).map_err(|trouble| (trouble, Some(topic)))?;
+                    Ok((topic, known))
+                });
             match found {
-                Err(trouble) => out.faults.push(fault(row, out.spans[row], trouble, frame.topic)),
+                Err((trouble, topic)) => out.faults.push(fault(row, out.spans[row], trouble, topic)),
                 Ok((topic, known)) => {
                     let version = known.and_then(|known| known.version);
                     let place = *places.entry((topic, version)).or_insert(groups.len());
@@ -351,7 +356,11 @@ impl Columns<'_, '_> {
 
     /// Columns that nobody has declared, of events that are good so far. An event adds all of its columns, or is at fault and
     /// adds none.
-    fn new_columns(&self, scratch: &mut [u32], troubles: &mut Troubles) -> Result<Vec<NewColumn>, IngestError> {
+    fn new_columns(
+        &self,
+        scratch: &mut [u32],
+        troubles: &mut Troubles,
+    ) -> Result<Vec<NewColumn>, IngestError> {
         let known = self.group.known;
         let mut new: Vec<NewColumn> = Vec::new();
         if known.is_some_and(|known| known.unknown != Unknown::Keep) {
@@ -372,7 +381,9 @@ impl Columns<'_, '_> {
                         let place = &mut scratch[cell.column as usize];
                         if *place == NO_PLACE {
                             *place = (count + new.len()) as u32;
-                            if let Err(error) = check_values(rows, count + new.len() + 1, self.nodes.text.len()) {
+                            if let Err(error) =
+                                check_values(rows, count + new.len() + 1, self.nodes.text.len())
+                            {
                                 *place = NO_PLACE;
                                 for column in &new {
                                     scratch[column.key as usize] = NO_PLACE;
@@ -407,15 +418,18 @@ impl Columns<'_, '_> {
                 continue;
             }
             let name = self.nodes.keys.name(cell.column);
-            let kind = Kind::of(self.nodes, self.nodes.get(cell.node), cell.base64)
-                .map_err(|trouble| Trouble::new(trouble.code, format!("`{}`: {}", shown(name), trouble.reason)))?;
+            let kind = Kind::of(self.nodes, self.nodes.get(cell.node), cell.base64).map_err(|trouble| {
+                Trouble::new(trouble.code, format!("`{}`: {}", shown(name), trouble.reason))
+            })?;
             let Some(kind) = kind else { continue };
             let kind = if place == NO_PLACE {
                 check_column(name)?;
                 columns += 1;
                 if columns > self.limits.columns_max {
                     let limit = self.limits.columns_max;
-                    let reason = format!("with it the type would have more than {limit} columns; declare those it has");
+                    let reason = format!(
+                        "with it the type would have more than {limit} columns; declare those it has"
+                    );
                     return Err(Trouble::new(Code::TooManyColumns, reason));
                 }
                 kind
@@ -447,9 +461,12 @@ const STORE_COLUMNS: [&str; 6] = ["_position", "_topic", "_row", "_stream", "_ve
 
 /// Whether a column can have a name.
 pub(crate) fn check_column(name: &str) -> Result<(), Trouble> {
-    let why = name_fault(name).or(STORE_COLUMNS.contains(&name).then_some("the store has a column of that name"));
+    let why =
+        name_fault(name).or(STORE_COLUMNS.contains(&name).then_some("the store has a column of that name"));
     match why {
-        Some(why) => Err(Trouble::new(Code::FieldName, format!("a field cannot be named `{}`: {why}", shown(name)))),
+        Some(why) => {
+            Err(Trouble::new(Code::FieldName, format!("a field cannot be named `{}`: {why}", shown(name))))
+        }
         None => Ok(()),
     }
 }

@@ -147,7 +147,9 @@ impl Shaper {
         }
         match nodes.get(metadata) {
             Node::Null | Node::Object { .. } => {}
-            other => return Err(attribute(format!("`metadata` is {}, not an object", nodes.describe(other)))),
+            other => {
+                return Err(attribute(format!("`metadata` is {}, not an object", nodes.describe(other))));
+            }
         }
         for (key, node) in nodes.fields(metadata) {
             if key == keys::VERSION {

@@ -61,11 +61,13 @@ impl Splitter<'_> {
             let mut end = self.parser.at;
             self.parser.skip_space();
             if value.is_ok() && !matches!(self.parser.peek(), Some(b',' | b']') | None) {
-                value = Err(Trouble::new(Code::Syntax, format!("no JSON: `,` or `]` is missing (byte {end})")));
+                value =
+                    Err(Trouble::new(Code::Syntax, format!("no JSON: `,` or `]` is missing (byte {end})")));
             }
             if value.is_err() {
-                end = separator(self.parser.nodes.text, start);
-                self.parser.at = end;
+                let text = self.parser.nodes.text;
+                self.parser.at = separator(text, start);
+                end = trimmed_end(text, start, self.parser.at);
             }
             self.push(start, end, value);
             match self.parser.peek() {
@@ -102,17 +104,24 @@ impl Splitter<'_> {
                 let rest = &text[end..line_end(text, end)];
                 if let Some(place) = rest.iter().position(|byte| !byte.is_ascii_whitespace()) {
                     let at = end + place;
-                    value = Err(Trouble::new(Code::Syntax, format!("no JSON: a line goes on after its event (byte {at})")));
+                    value = Err(Trouble::new(
+                        Code::Syntax,
+                        format!("no JSON: a line goes on after its event (byte {at})"),
+                    ));
                 }
             }
             if value.is_err() {
-                end = bad_line_end(text, start);
-                self.parser.at = end;
-                end -= text[start..end].iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count();
+                self.parser.at = bad_line_end(text, start);
+                end = trimmed_end(text, start, self.parser.at);
             }
             self.push(start, end, value);
         }
     }
+}
+
+/// The end of what is between two places, without the white space there.
+fn trimmed_end(text: &[u8], start: usize, end: usize) -> usize {
+    end - text[start..end].iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count()
 }
 
 fn line_end(text: &[u8], from: usize) -> usize {

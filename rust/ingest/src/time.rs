@@ -1,8 +1,8 @@
 //! Times as RFC 3339 writes them: `2026-07-01T12:30:00.25+02:00`.
 
 use arrow_array::builder::TimestampMicrosecondBuilder;
-use arrow_array::{ArrayRef, TimestampMicrosecondArray};
 use arrow_array::{Array, StringArray};
+use arrow_array::{ArrayRef, TimestampMicrosecondArray};
 use std::sync::Arc;
 
 const MICROS: i64 = 1_000_000;
@@ -29,7 +29,9 @@ fn days_in(year: i64, month: i64) -> i64 {
 }
 
 fn number(digits: &[u8]) -> Option<i64> {
-    digits.iter().try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))
+    digits
+        .iter()
+        .try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))
 }
 
 /// A day as RFC 3339 writes it, in days since 1970.

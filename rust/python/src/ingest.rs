@@ -119,7 +119,8 @@ fn span_batch(spans: &[(usize, usize)]) -> Result<ArrowBatch, NativeError> {
     let starts = UInt32Array::from_iter_values(spans.iter().map(|span| span.0 as u32));
     let ends = UInt32Array::from_iter_values(spans.iter().map(|span| span.1 as u32));
     let fields = ["start", "end"].map(|name| Field::new(name, DataType::UInt32, false));
-    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields.to_vec())), vec![Arc::new(starts), Arc::new(ends)]);
+    let batch =
+        RecordBatch::try_new(Arc::new(Schema::new(fields.to_vec())), vec![Arc::new(starts), Arc::new(ends)]);
     Ok(ArrowBatch(batch.map_err(|error| NativeError::Event(error.into()))?))
 }
 

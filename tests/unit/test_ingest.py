@@ -1,0 +1,684 @@
+"""Rows on their way in: what becomes events, with whole envelopes, and what is rejected and why."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cepheid as cep
+from cepheid import col
+from cepheid.schema import EventSchema, Ingested, JsonText, Rejected, SchemaRegistry
+
+NOW = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
+ENVELOPE = ["id", "type", "source", "time", "subject", "correlationid", "causationid", "schemaversion", "partitionkey"]
+
+
+def ingest(registry, data, topic=None, **options) -> Ingested:
+    options = {"source": "till", "received": NOW, "id_prefix": "p", **options}
+    return registry.ingest(data, topic=topic, **options)
+
+
+def table_of(rows: list[dict]) -> pa.Table:
+    """A table with all columns that some row has."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: [row.get(name) for row in rows] for name in names})
+
+
+def only(done: Ingested, topic: str) -> list[dict]:
+    """The rows of the one type that came, without the envelope."""
+    assert done.rejected == []
+    [(found, table)] = done.batches
+    assert found == topic
+    return table.drop_columns(ENVELOPE).to_pylist()
+
+
+def codes(done: Ingested) -> list[str]:
+    return [rejected.code for rejected in done.rejected]
+
+
+TABLES = {
+    "a list of dicts": [{"type": "t", "n": 1}, {"type": "t", "n": 2}],
+    "a dict of lists": {"type": ["t", "t"], "n": [1, 2]},
+    "Arrow": pa.table({"type": ["t", "t"], "n": [1, 2]}),
+    "a record batch": pa.record_batch({"type": ["t", "t"], "n": pa.array([1, 2], pa.int8())}),
+    "a reader": pa.table({"type": ["t", "t"], "n": [1, 2]}).to_reader(),
+    "Polars": pl.DataFrame({"type": ["t", "t"], "n": [1, 2]}),
+    "pandas": pd.DataFrame({"type": ["t", "t"], "n": [1, 2]}),
+    "pandas with categories": pd.DataFrame({"type": pd.Categorical(["t", "t"]), "n": [1.0, 2.0]}),
+    "NumPy": {"type": np.array(["t", "t"]), "n": np.array([1, 2], np.uint16)},
+    "tables one after the other": [pa.table({"type": ["t"], "n": [1]}), {"type": ["t"], "n": [2]}],
+    "JSON in an array": JsonText('[{"type": "t", "n": 1}, {"type": "t", "n": 2}]'),
+    "JSON in lines": JsonText('{"type": "t", "n": 1}\n{"type": "t", "n": 2}\n'),
+}
+
+
+@pytest.mark.parametrize("form", TABLES)
+def test_every_form_of_data_becomes_the_same_events(form):
+    declared = SchemaRegistry([EventSchema("t", {"n": "int64"})])
+    [(topic, table)] = ingest(declared, TABLES[form]).batches
+    assert topic == "t"
+    assert table.column_names == [*ENVELOPE, "n"]
+    assert table["n"].to_pylist() == [1, 2]
+    assert table["n"].type == pa.int64()
+    assert table["id"].to_pylist() == table["correlationid"].to_pylist() == ["p-0", "p-1"]
+    assert table["time"].to_pylist() == [NOW, NOW]
+    assert table["time"].type == pa.timestamp("us", "UTC")
+    assert table["source"].to_pylist() == ["till", "till"]
+    assert table["schemaversion"].to_pylist() == [1, 1]
+    assert table["causationid"].null_count == table["subject"].null_count == table["partitionkey"].null_count == 2
+
+
+def test_one_event_is_data_too():
+    assert only(ingest(SchemaRegistry(), {"type": "t", "n": 1}), "t") == [{"n": 1}]
+    assert only(ingest(SchemaRegistry(), {"n": 1}, topic="t"), "t") == [{"n": 1}]
+    assert ingest(SchemaRegistry(), []) == ingest(SchemaRegistry(), JsonText("")) == Ingested([], [])
+    assert ingest(SchemaRegistry(), pa.table({"type": pa.array([], pa.string())})) == Ingested([], [])
+
+
+def test_what_the_envelope_says_is_kept_and_carried():
+    event = {
+        "id": "7",
+        "type": "t",
+        "source": "/shop",
+        "time": "2026-06-01T10:00:00+02:00",
+        "subject": "order-7",
+        "correlationid": "c",
+        "causationid": "b",
+        "schemaversion": 3,
+        "partitionkey": "k",
+    }
+    expected = {**event, "time": dt.datetime(2026, 6, 1, 8, tzinfo=dt.UTC)}
+    for data in (JsonText(json.dumps(event)), [event], table_of([event])):
+        [(_, table)] = ingest(SchemaRegistry(), data).batches
+        assert table.to_pylist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (dt.datetime(2026, 6, 1, 8, tzinfo=dt.UTC), NOW.replace(month=6, day=1, hour=8)),
+        (dt.datetime(2026, 6, 1, 8), NOW.replace(month=6, day=1, hour=8)),
+        (dt.date(2026, 6, 1), NOW.replace(month=6, day=1, hour=0)),
+        (np.datetime64("2026-06-01T08:00:00.123456789"), NOW.replace(month=6, day=1, hour=8, microsecond=123456)),
+        ("2026-06-01T08:00:00Z", NOW.replace(month=6, day=1, hour=8)),
+        (None, NOW),
+    ],
+)
+def test_times_of_tables_are_times_in_any_form(value, expected):
+    column = np.array([value]) if isinstance(value, np.datetime64) else [value]
+    [(_, table)] = ingest(SchemaRegistry(), {"time": column, "n": [1]}, topic="t").batches
+    assert table["time"].to_pylist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        ({"n": 1}, "event-type"),
+        ({"type": None, "n": 1}, "event-type"),
+        ({"type": "", "n": 1}, "event-type"),
+        ({"type": 7, "n": 1}, "event-type"),
+        ({"type": "a.*", "n": 1}, "event-type"),
+        ({"type": "x" * 256, "n": 1}, "event-type"),
+        ({"type": "a\nb", "n": 1}, "event-type"),
+        ({"type": "t", "time": 1_700_000_000}, "event-time"),
+        ({"type": "t", "time": "soon"}, "event-time"),
+        ({"type": "t", "time": "2026-06-01T08:00:00"}, "event-time"),
+        ({"type": "t", "time": "0001-01-01T00:00:00Z"}, "event-time"),
+        ({"type": "t", "time": "9999-01-01T00:00:00Z"}, "event-time"),
+        ({"type": "t", "time": True}, "event-time"),
+        ({"type": "t", "id": ""}, "event-attribute"),
+        ({"type": "t", "id": 1.5}, "event-attribute"),
+        ({"type": "t", "subject": True}, "event-attribute"),
+        ({"type": "t", "correlationid": ["c"]}, "event-attribute"),
+        ({"type": "t", "schemaversion": 0}, "schema-version"),
+        ({"type": "t", "schemaversion": "latest"}, "schema-version"),
+        ({"type": "t", "schemaversion": 2**40}, "schema-version"),
+        ({"type": "t", "": 1}, "field-name"),
+        ({"type": "t", "_row": 1}, "field-name"),
+        ({"type": "t", "n": 2**70}, None),
+    ],
+)
+def test_a_bad_row_is_rejected_alone_as_json_and_as_a_dict(event, code):
+    good = {"type": "t", "n": 1}
+    for data in (JsonText(json.dumps([good, event, good])), [good, event, good]):
+        done = ingest(SchemaRegistry(), data)
+        if code is None:
+            # JSON knows that it is a number; Python's lists only that Arrow has none for it.
+            assert codes(done) in (["number-range"], ["field-type"])
+        else:
+            assert codes(done) == [code]
+        assert json.loads(done.rejected[0].payload) == event
+        assert [table["id"].to_pylist() for _, table in done.batches] == [["p-0", "p-2"]]
+
+
+def test_a_field_that_cannot_be_a_column_takes_only_its_own_event():
+    done = ingest(SchemaRegistry(), [{"type": "t", "n": 1}, {"type": "t", "_row": 1}, {"type": "t", "n": 2}])
+    assert codes(done) == ["field-name"]
+    assert done.batches[0][1]["n"].to_pylist() == [1, 2]
+
+
+def test_integers_are_ids_and_bytes_are_not():
+    [(_, table)] = ingest(SchemaRegistry(), [{"type": "t", "id": 7, "partitionkey": 8}]).batches
+    assert (table["id"].to_pylist(), table["partitionkey"].to_pylist()) == (["7"], ["8"])
+    assert codes(ingest(SchemaRegistry(), [{"type": "t", "id": b"7"}])) == ["event-attribute"]
+
+
+def test_types_come_in_the_order_of_their_first_rows_and_rows_in_theirs():
+    events = [{"type": kind, "n": n} for n, kind in enumerate("babcab")]
+    for data in (events, JsonText(json.dumps(events))):
+        done = ingest(SchemaRegistry(), data)
+        assert [(topic, table["n"].to_pylist()) for topic, table in done.batches] == [
+            ("b", [0, 2, 5]),
+            ("a", [1, 4]),
+            ("c", [3]),
+        ]
+
+
+def test_what_was_sent_as_one_type_and_says_another_is_rejected():
+    events = [{"n": 1}, {"type": "t", "n": 2}, {"type": "other", "n": 3}]
+    for data in (events, JsonText(json.dumps(events))):
+        done = ingest(SchemaRegistry(), data, topic="t")
+        assert done.batches[0][1]["n"].to_pylist() == [1, 2]
+        assert [(one.code, one.topic) for one in done.rejected] == [("event-type", "t")]
+        assert "`other`" in done.rejected[0].reason
+
+
+# What nobody has declared.
+
+
+def test_an_undeclared_type_keeps_its_columns_over_calls():
+    registry = SchemaRegistry()
+    ingest(registry, JsonText('{"type": "t", "a": 1, "b": "x"}'))
+    done = ingest(registry, [{"type": "t", "c": True, "a": 2}])
+    [(_, table)] = done.batches
+    assert table.drop_columns(ENVELOPE).to_pylist() == [{"a": 2, "b": None, "c": True}]
+    [(_, table)] = ingest(registry, {"type": ["t"], "b": ["y"]}).batches
+    assert table.drop_columns(ENVELOPE).to_pylist() == [{"a": None, "b": "y", "c": None}]
+    assert registry.columns("t").names == [*ENVELOPE, "a", "b", "c"]
+    assert registry.columns("u") is None
+
+
+def test_what_does_not_fit_the_type_that_came_first_is_rejected_and_what_does_is_cast():
+    registry = SchemaRegistry()
+    ingest(registry, [{"type": "t", "whole": 1, "float": 1.5, "text": "x"}])
+    for data in (
+        [{"type": "t", "whole": 2.0, "float": 3, "text": None}, {"type": "t", "whole": 2.5}, {"type": "t", "text": 7}],
+        JsonText('[{"type":"t","whole":2.0,"float":3,"text":null},{"type":"t","whole":2.5},{"type":"t","text":7}]'),
+    ):
+        done = ingest(registry, data)
+        [(_, table)] = done.batches
+        assert table.drop_columns(ENVELOPE).to_pylist() == [{"whole": 2, "float": 3.0, "text": None}]
+        assert codes(done) == ["number-range", "field-type"]
+
+
+def test_rejected_rows_teach_no_columns():
+    registry = SchemaRegistry()
+    done = ingest(registry, JsonText('[{"type":"t","n":1},{"type":"t","time":"never","x":1},{"type":"t","x":"text"}]'))
+    assert codes(done) == ["event-time"]
+    assert registry.columns("t").field("x").type == pa.string()
+
+
+def test_objects_and_arrays_of_undeclared_types_are_kept_as_json():
+    registry = SchemaRegistry()
+    text = '[{"type":"t","o":{"a":1, "b":[true]}},{"type":"t","o":[1, "x"]},{"type":"t","o":null},{"type":"t","o":"y"}]'
+    [(_, table)] = ingest(registry, JsonText(text)).batches
+    assert table["o"].to_pylist() == ['{"a":1, "b":[true]}', '[1, "x"]', None, '"y"']
+    [(_, table)] = ingest(registry, [{"type": "t", "o": {"a": dt.date(2026, 1, 1)}}]).batches
+    assert table["o"].to_pylist() == ['{"a": "2026-01-01"}']
+
+
+def test_a_type_keeps_the_columns_that_it_has_in_a_store():
+    with cep.EventStore(event_time="time") as store:
+        first = SchemaRegistry()
+        [(topic, table)] = ingest(first, JsonText('{"type":"t","n":1,"o":{"a":1}}')).batches
+        store.append(topic, table)
+        again = SchemaRegistry()
+        again.learn("t", store.read("t").to_arrow().schema)
+        [(topic, table)] = ingest(again, JsonText('{"type":"t","o":[1],"n":2,"m":true}')).batches
+        assert table.column_names == [*ENVELOPE, "n", "o", "m"]
+        store.append(topic, table)
+        assert store.read("t").to_arrow()["o"].to_pylist() == ['{"a":1}', "[1]"]
+    with pytest.raises(cep.SchemaError) as caught:
+        again.learn("t", pa.schema({"n": pa.string()}))
+    assert caught.value.code == "schema-conflict"
+
+
+def test_a_type_has_at_most_a_thousand_columns():
+    registry = SchemaRegistry(payload_bytes_max="1MB")
+    wide = {"type": "t", **{f"c{n}": n for n in range(999)}}
+    assert codes(ingest(registry, JsonText(json.dumps(wide)))) == []
+    events = [{"type": "t", "x": 1, "y": 2}, {"type": "t", "x": 1}, {"type": "t", "z": 1}]
+    done = ingest(registry, JsonText(json.dumps(events)))
+    assert (codes(done), done.batches[0][1]["x"].to_pylist()) == (["too-many-columns"] * 2, [1])
+    assert codes(ingest(registry, pa.table({"type": ["t", "t"], "z": [1, None]}))) == ["too-many-columns"]
+
+
+def test_threads_that_bring_one_type_first_agree_on_its_columns():
+    registry = SchemaRegistry()
+    done: list[Ingested] = []
+    barrier = threading.Barrier(4)
+
+    def work(place: int) -> None:
+        barrier.wait(10)
+        for n in range(20):
+            value = n if place % 2 else f"text {n}"
+            done.append(ingest(registry, [{"type": f"t.{n}", "v": value, f"own_{place}": 1}]))
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(done) == 80
+    kinds: dict[str, set[str]] = {}
+    taken = rejected = 0
+    for one in done:
+        for topic, table in one.batches:
+            taken += table.num_rows
+            kinds.setdefault(topic, set()).add(str(table.schema.field("v").type))
+        rejected += len(one.rejected)
+        assert set(codes(one)) <= {"field-type"}
+    assert taken + rejected == 80
+    assert len(kinds) == 20
+    assert all(len(types) == 1 for types in kinds.values())
+
+
+# What has been declared.
+
+ORDER = EventSchema(
+    "order.created",
+    {
+        "order": "int64",
+        "total": "decimal(10,2)",
+        "due": "date",
+        "at": "timestamp",
+        "lines": [{"sku": "string", "n": "int32"}],
+        "note": "json",
+    },
+    required=["order"],
+    check=col.total >= 0,
+    key="order",
+    subject="order",
+)
+
+
+def test_declared_columns_have_their_types_whatever_comes():
+    event = {
+        "type": "order.created",
+        "order": 7,
+        "total": "19.50",
+        "due": "2026-07-02",
+        "at": "2026-07-01T10:00:00Z",
+        "lines": [{"sku": "a", "n": 2}, {"sku": "b"}, None],
+        "note": {"any": ["thing"]},
+    }
+    expected = {
+        "order": 7,
+        "total": Decimal("19.50"),
+        "due": dt.date(2026, 7, 2),
+        "at": dt.datetime(2026, 7, 1, 10, tzinfo=dt.UTC),
+        "lines": [{"sku": "a", "n": 2}, {"sku": "b", "n": None}, None],
+    }
+    for data in (JsonText(json.dumps(event)), [event], table_of([event])):
+        done = ingest(SchemaRegistry([ORDER]), data)
+        assert done.rejected == []
+        [(_, table)] = done.batches
+        [row] = table.to_pylist()
+        assert json.loads(row["note"]) == {"any": ["thing"]}
+        assert {name: row[name] for name in expected} == expected
+        assert (row["partitionkey"], row["subject"], row["schemaversion"]) == ("7", "7", 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"order": None}, "missing-field"),
+        ({"order": "7"}, "field-type"),
+        ({"order": 7.5}, "number-range"),
+        ({"total": -1}, "check-failed"),
+        ({"total": None}, "check-failed"),
+        ({"total": "much"}, "field-type"),
+        ({"total": "1e12"}, "field-type"),
+        ({"due": "tomorrow"}, "field-type"),
+        ({"at": 12}, "field-type"),
+        ({"lines": [{"sku": 1}]}, "field-type"),
+        ({"lines": [{"price": 1}]}, "unknown-field"),
+        ({"lines": "none"}, "field-type"),
+        ({"amount": 1}, "unknown-field"),
+        ({"schemaversion": 2}, "schema-version"),
+    ],
+)
+def test_a_row_that_breaks_the_contract_is_rejected_alone(change, code):
+    good = {"type": "order.created", "order": 7, "total": 1}
+    bad = {**good, **change}
+    for data in (JsonText(json.dumps([good, bad, good])), [good, bad, good]):
+        done = ingest(SchemaRegistry([ORDER]), data)
+        told = codes(done)
+        # Of a table it is told of the column, which says less than JSON does of the value.
+        assert told == [code] or (isinstance(data, list) and told in (["field-type"], ["number-range"])), done.rejected
+        assert done.rejected[0].topic == "order.created"
+        assert json.loads(done.rejected[0].payload) == bad
+        assert done.batches[0][1]["id"].to_pylist() == ["p-0", "p-2"]
+
+
+def test_a_check_that_cannot_be_computed_rejects_the_rows_that_it_fails_at():
+    schema = EventSchema("t", {"n": "int64"}, check="10 / n > 1")
+    done = ingest(SchemaRegistry([schema]), {"type": ["t"] * 4, "n": [1, 0, 2, 100]})
+    assert done.batches[0][1]["n"].to_pylist() == [1, 2]
+    assert [("zero" in one.reason) for one in done.rejected] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("unknown", "columns", "rejected"),
+    [("reject", ["n"], ["unknown-field"]), ("drop", ["n"], []), ("keep", ["n", "more"], [])],
+)
+def test_fields_that_are_not_declared_are_rejected_dropped_or_kept(unknown, columns, rejected):
+    events = [{"type": "t", "n": 1}, {"type": "t", "n": 2, "more": "x"}]
+    for data in (events, JsonText(json.dumps(events)), table_of(events)):
+        registry = SchemaRegistry([EventSchema("t", {"n": "int64"}, unknown=unknown)])
+        done = ingest(registry, data)
+        assert codes(done) == rejected
+        assert done.batches[0][1].column_names == [*ENVELOPE, *columns]
+        assert registry.columns("t").names == [*ENVELOPE, *columns]
+
+
+def test_events_of_old_versions_become_those_of_the_newest():
+    registry = SchemaRegistry([EventSchema("t", {"amount": "int64", "gone": "string"}, key="amount")])
+    registry.register(
+        EventSchema("t", {"cents": "int64"}, version=2, required=["cents"], check="cents < 1000"),
+        upcast=lambda rows: pa.table({"cents": pa.compute.multiply(rows["amount"], 100)}),
+    )
+    registry.register(EventSchema("t", {"cents": "float64", "till": "string"}, version=3))
+    events = [
+        {"type": "t", "cents": 1.5, "till": "a"},
+        {"type": "t", "schemaversion": 1, "amount": 2, "gone": "x"},
+        {"type": "t", "schemaversion": "2", "cents": 3},
+        {"type": "t", "schemaversion": 1, "amount": 20},
+        {"type": "t", "schemaversion": 1},
+        {"type": "t", "schemaversion": 4, "cents": 1},
+    ]
+    for data in (events, JsonText(json.dumps(events))):
+        done = ingest(registry, data)
+        [(_, table)] = done.batches
+        assert table["cents"].to_pylist() == [1.5, 200.0, 3.0]
+        assert table["till"].to_pylist() == ["a", None, None]
+        assert table["schemaversion"].to_pylist() == [3, 3, 3]
+        assert table["partitionkey"].to_pylist() == [None, "2", None]
+        assert table["id"].to_pylist() == ["p-0", "p-1", "p-2"]
+        assert codes(done) == ["check-failed", "missing-field", "schema-version"]
+
+
+def test_an_upcaster_that_fails_rejects_its_rows_and_no_others():
+    registry = SchemaRegistry([EventSchema("t", {"a": "int64"})])
+    registry.register(EventSchema("t", {"b": "int64"}, version=2), upcast=lambda rows: rows.slice(1))
+    done = ingest(registry, [{"type": "t", "schemaversion": 1, "a": 1}, {"type": "t", "b": 2}])
+    assert codes(done) == ["upcaster-failed"]
+    assert done.batches[0][1]["b"].to_pylist() == [2]
+
+
+def test_the_same_functions_read_what_is_in_a_store():
+    registry = SchemaRegistry([EventSchema("t", {"a": "int64"})])
+    registry.register(EventSchema("t", {"b": "int64"}, version=2), upcast=lambda rows: rows.rename_columns({"a": "b"}))
+    with cep.EventStore() as store:
+        store.append("t", [{"ts": 1, "a": 1}])
+        store.append("t", [{"ts": 2, "b": 2, "schemaversion": 2}])
+        assert registry.upcasters.read(store, "t")["b"].to_pylist() == [1, 2]
+
+
+# Mappers.
+
+
+def test_a_mapper_names_fields_of_objects_and_computes():
+    mapper = {
+        "type": "CASE WHEN event.kind = 'new' THEN 'order.created' ELSE 'order.paid' END",
+        "type": cep.when(cep.col("event.kind") == "new").then("order.created").otherwise("order.paid"),
+        "time": "event.at",
+        "total": "cents / 100.0",
+        "missing": "no.such.field",
+        "flag": "absent IS NULL",
+    }
+    events = [
+        {"event": {"kind": "new", "at": "2026-07-01T10:00:00Z"}, "cents": 1950},
+        {"event": {"kind": "old"}, "cents": 100},
+    ]
+    done = ingest(SchemaRegistry(), JsonText(json.dumps(events)), mapper=mapper)
+    assert done.rejected == []
+    assert [(topic, table["total"].to_pylist()) for topic, table in done.batches] == [
+        ("order.created", [19.5]),
+        ("order.paid", [1.0]),
+    ]
+    assert done.batches[0][1]["time"].to_pylist() == [dt.datetime(2026, 7, 1, 10, tzinfo=dt.UTC)]
+    assert done.batches[0][1]["flag"].to_pylist() == [True]
+    assert "missing" not in done.batches[0][1].column_names
+
+
+def test_a_mapper_of_paths_works_on_dicts_and_tables_too():
+    events = [{"customer": {"name": "ann", "home": {"city": "Graz"}}, "epoch": 0}]
+    mapper = {"who": "customer.name", "where": "customer.home.city", "time": "CAST(FROM_UNIXTIME(epoch) AS TIMESTAMP)"}
+    mapper["time"] = cep.from_unixtime(col.epoch)
+    for data in (events, table_of(events), JsonText(json.dumps(events))):
+        done = ingest(SchemaRegistry(), data, topic="t", mapper=mapper)
+        assert only(done, "t") == [{"who": "ann", "where": "Graz"}]
+        assert done.batches[0][1]["time"].to_pylist() == [dt.datetime(1970, 1, 1, tzinfo=dt.UTC)]
+
+
+def test_a_mapper_of_json_whose_fields_differ_in_type_sees_them_apart():
+    text = JsonText('{"k":"a","v":1}\n{"k":"b","v":"x"}\n{"k":"a","v":2}\nnonsense\n{"k":"b","v":"y"}')
+    done = ingest(SchemaRegistry(), text, mapper={"type": "k", "v": "v"})
+    assert [(topic, table["v"].to_pylist(), table["id"].to_pylist()) for topic, table in done.batches] == [
+        ("a", [1, 2], ["p-0", "p-2"]),
+        ("b", ["x", "y"], ["p-1", "p-4"]),
+    ]
+    assert codes(done) == ["json-syntax"]
+
+
+def test_a_mapper_that_fails_rejects_its_rows_with_what_it_said():
+    def broken(table: pa.Table) -> pa.Table:
+        raise RuntimeError("no such shop")
+
+    for mapper, words in (
+        (broken, "RuntimeError: no such shop"),
+        (lambda table: table.slice(1), "1 rows for 2"),
+        (lambda table: 7, "int"),
+        ({"type": "n + 'x'"}, "n"),
+    ):
+        done = ingest(SchemaRegistry(), [{"n": 1}, {"n": 2}], mapper=mapper)
+        assert (codes(done), done.batches) == (["mapper-failed"] * 2, [])
+        assert words in done.rejected[0].reason
+        assert [json.loads(one.payload) for one in done.rejected] == [{"n": 1}, {"n": 2}]
+    with pytest.raises(TypeError, match="mapper"):
+        ingest(SchemaRegistry(), [{"n": 1}], mapper=7)
+    with pytest.raises(cep.SqlError):
+        ingest(SchemaRegistry(), [{"n": 1}], mapper={"type": "n +"})
+
+
+# What may be said of a call, and bounds.
+
+
+def test_a_call_that_says_nonsense_takes_nothing():
+    registry = SchemaRegistry()
+    event = [{"n": 1}]
+    for options, code in (
+        ({"topic": "a.>"}, "invalid-name"),
+        ({"topic": "a\0"}, "invalid-name"),
+        ({"topic": "t", "received": dt.datetime(2026, 1, 1)}, "event-time"),
+        ({"topic": "t", "source": ""}, "invalid-name"),
+        ({"topic": "t", "id_prefix": "x" * 1001}, "invalid-name"),
+    ):
+        with pytest.raises(cep.SchemaError) as caught:
+            ingest(registry, event, **options)
+        assert caught.value.code == code
+    for options in ({"source": 7}, {"received": 7}, {"topic": b"t"}):
+        with pytest.raises(TypeError):
+            ingest(registry, event, **{"topic": "t", **options})
+    for data in (7, "text", b"bytes", None, [1, 2], pa.array([1])):
+        with pytest.raises(cep.SchemaError) as caught:
+            ingest(registry, data, topic="t")
+        assert caught.value.code == "unsupported-input"
+    assert registry.columns("t") is None
+
+
+def test_an_event_has_at_most_so_many_bytes():
+    registry = SchemaRegistry(payload_bytes_max="1KB")
+    events = [{"type": "t", "x": "a" * n} for n in (10, 2000, 900)]
+    for data in (events, JsonText(json.dumps(events)), table_of(events)):
+        done = ingest(registry, data)
+        assert codes(done) == ["payload-too-large"]
+        assert done.batches[0][1]["x"].to_pylist() == ["a" * 10, "a" * 900]
+    nested = [{"type": "u", "x": [1]}, {"type": "u", "x": list(range(1000))}]
+    assert codes(ingest(registry, table_of(nested))) == ["payload-too-large"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"\xff", ["json-syntax"]),
+        (b'{"type":"t","x":"\xff"}', ["json-utf8"]),
+        (b'{"type":"t","x":"\xc3\xa9"}', []),
+        (b"\xef\xbb\xbf{}", ["event-type"]),
+        (b'{"type":"t","x":NaN}', ["json-syntax"]),
+        (b'{"type":"t","x":-Infinity}', ["json-syntax"]),
+        (b'{"type":"t","x":1,"x":2}', ["json-duplicate-key"]),
+        (b'{"type":"t","x":9223372036854775808}', ["number-range"]),
+        (b'{"type":"t","x":1e400}', ["number-range"]),
+        (b'{"type":"t","x":"\\ud800"}', ["json-syntax"]),
+        (b'{"type":"t","x":' + b"[" * 100 + b"]" * 100 + b"}", ["json-depth"]),
+        (b'{"type":"t","x":' + b"[" * 100_000, ["json-depth"]),
+        (b'[{"type":"t"},', ["json-syntax"]),
+        (b'[{"type":"t"}', ["json-syntax"]),
+        (b"[[]]", ["json-not-object"]),
+        (b"[null]", ["json-not-object"]),
+        (b'"text"', ["json-not-object"]),
+        (b"{} {}", ["json-syntax"]),
+    ],
+)
+def test_json_is_read_strictly(text, expected):
+    done = ingest(SchemaRegistry(), JsonText(text))
+    assert codes(done) == expected
+    assert all(one.payload in text for one in done.rejected)
+
+
+def test_what_came_is_in_no_repr():
+    assert "secret" not in repr(JsonText("secret"))
+    assert "secret" not in repr(Rejected(b"secret", "it is bad", "json-syntax", None))
+
+
+def test_rows_that_cannot_be_written_down_are_rejected_all_the_same():
+    loop: dict = {"type": "t", "specversion": "1.0"}
+    loop["data"] = loop
+    done = ingest(SchemaRegistry(), [{"type": "t", "x": object()}, loop, {"type": "t", "x": 1}])
+    assert codes(done) == ["field-type", "field-type"]
+    assert done.batches[0][1]["x"].to_pylist() == [1]
+    assert done.rejected[1].payload == b""
+
+
+# Whatever is mixed, good rows come out, and each bad one is told of once.
+
+GOOD = st.builds(
+    lambda n, text, shape: (n, text, shape),
+    st.integers(-(2**63), 2**63 - 1),
+    st.text(max_size=8),
+    st.sampled_from(["flat", "cloud", "older", "wrapped"]),
+)
+BAD = st.sampled_from(
+    [
+        {},
+        {"type": None},
+        {"type": "t"},
+        {"type": "t", "n": "1"},
+        {"type": "t", "n": 1.5},
+        {"type": "t", "n": 1, "extra": True},
+        {"type": "t", "n": 1, "time": "x"},
+        {"type": "t", "n": 1, "time": 5},
+        {"type": "t", "n": 1, "text": 7},
+        {"type": "t", "n": 1, "text": {"a": [1]}},
+        {"type": "t", "n": [1]},
+        {"type": "t", "n": 1, "id": ""},
+        {"type": "t", "n": 1, "schemaversion": 9},
+        {"type": "t", "n": -5},
+        {"specversion": "1.0", "type": "t", "data": {"n": 1}},
+        {"eventId": "1", "eventType": "t", "data": {"n": "x"}},
+    ]
+)
+
+
+def shaped(n: int, text: str, shape: str) -> dict:
+    data = {"n": n, "text": text}
+    if shape == "cloud":
+        return {"specversion": "1.0", "id": f"i{n}", "source": "s", "type": "t", "data": data}
+    if shape == "older":
+        return {"eventId": f"i{n}", "eventType": "t", "timestamp": "2026-01-01T00:00:00Z", "data": data}
+    return {"type": "t", "data": data} if shape == "wrapped" else {"type": "t", **data}
+
+
+@given(
+    events=st.lists(st.one_of(GOOD, BAD), max_size=10),
+    form=st.sampled_from(["array", "lines", "pretty", "dicts", "generator"]),
+)
+def test_good_rows_come_out_and_bad_ones_are_rejected_once_however_the_batch_is_made(events, form):
+    schema = EventSchema("t", {"n": "int64", "text": "string"}, required=["n"], check="n <> -5")
+    made = [shaped(*event) if isinstance(event, tuple) else event for event in events]
+    good = [(n, text) for event in events if isinstance(event, tuple) for n, text, _ in [event] if n != -5]
+    texts = [json.dumps(event) for event in made]
+    data = {
+        "array": JsonText("[" + ",".join(texts) + "]"),
+        "lines": JsonText("\n".join(texts)),
+        "pretty": JsonText("\n".join(json.dumps(event, indent=2) for event in made)),
+        "dicts": made,
+        "generator": iter(made),
+    }[form]
+    done = ingest(SchemaRegistry([schema]), data)
+    found = [
+        row for _, table in done.batches for row in zip(table["n"].to_pylist(), table["text"].to_pylist(), strict=True)
+    ]
+    assert found == good
+    bad = [
+        event
+        for event in made
+        if json.dumps(event) not in {json.dumps(shaped(n, t, s)) for n, t in good for s in SHAPES}
+    ]
+    assert [json.loads(one.payload) for one in done.rejected] == bad
+
+
+SHAPES = ["flat", "cloud", "older", "wrapped"]
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.one_of(st.none(), st.just("t"), st.just("u"), st.just("")),
+            st.one_of(st.none(), st.floats(), st.integers(-5, 5).map(float)),
+            st.one_of(st.none(), st.sampled_from(["2026-01-01T00:00:00Z", "never", ""])),
+        ),
+        max_size=12,
+    )
+)
+def test_rows_of_tables_are_events_or_rejected_and_none_is_lost(rows):
+    table = pa.table(
+        {
+            "type": pa.array([row[0] for row in rows], pa.string()),
+            "n": pa.array([row[1] for row in rows], pa.float64()),
+            "time": pa.array([row[2] for row in rows], pa.string()),
+        }
+    )
+    schemas = [EventSchema("t", {"n": "int64"}), EventSchema("u", {"n": "float64"})]
+    done = ingest(SchemaRegistry(schemas), table)
+
+    def is_good(kind, n, time):
+        whole = n is None or (n == n and abs(n) < 2**63 and n == int(n))
+        return kind in ("t", "u") and time in (None, "2026-01-01T00:00:00Z") and (kind == "u" or whole)
+
+    expected = [f"p-{place}" for place, row in enumerate(rows) if is_good(*row)]
+    found = [name for _, events in done.batches for name in events["id"].to_pylist()]
+    assert sorted(found) == sorted(expected)
+    assert len(found) + len(done.rejected) == len(rows)
