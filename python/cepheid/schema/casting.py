@@ -6,12 +6,15 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cepheid.schema.envelope import is_json_field
+from cepheid.schema.envelope import JSON_MARK, is_json_field
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["cast_column", "instants", "kept_field", "one_array", "texts"]
+__all__ = ["OBJECTS_MARK", "cast_column", "instants", "kept_field", "one_array", "texts"]
+
+#: The key of a field's metadata that says that its values were objects and lists of Python, of types that may differ.
+OBJECTS_MARK = b"cepheid:objects"
 
 _Cast = tuple["pa.Array", list[int]]
 
@@ -47,11 +50,14 @@ def kept_field(name: str, field: pa.Field) -> pa.Field:
     import pyarrow as pa
 
     types, kind = pa.types, field.type
+    if is_json_field(field) or OBJECTS_MARK in (field.metadata or {}):
+        # As those of JSON text: what is in objects differs from event to event.
+        return pa.field(name, pa.string(), metadata={JSON_MARK: b"1"})
     if types.is_integer(kind) and kind != pa.uint64():
         kind = pa.int64()
     elif types.is_floating(kind):
         kind = pa.float64()
-    return pa.field(name, kind, metadata=field.metadata if is_json_field(field) else None)
+    return pa.field(name, kind)
 
 
 def cast_column(array: pa.Array, field: pa.Field) -> _Cast:
@@ -199,8 +205,15 @@ def _json_texts(array: pa.Array) -> pa.Array:
 
     if pa.types.is_string(array.type):
         return array
-    made = [None if value is None else json.dumps(value, default=json_value) for value in array.to_pylist()]
+    made = [None if value is None else json.dumps(_present(value), default=json_value) for value in array.to_pylist()]
     return pa.array(made, pa.string())
+
+
+def _present(value: Any) -> Any:
+    """A value without fields that are NULL: Arrow has those of all objects of a column in each of them."""
+    if isinstance(value, dict):
+        return {name: _present(part) for name, part in value.items() if part is not None}
+    return [_present(part) for part in value] if isinstance(value, list) else value
 
 
 def json_value(value: Any) -> Any:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from cepheid.errors import SchemaError
 from cepheid.input import arrow_table, exports_arrow, is_event, is_pandas, table_of
-from cepheid.schema.casting import json_value
-from cepheid.schema.envelope import ENVELOPE
+from cepheid.schema.casting import OBJECTS_MARK, json_value
+from cepheid.schema.envelope import ENVELOPE, JSON_MARK
 from cepheid.schema.faults import Faults
 from cepheid.schema.json_text import JsonText
 from cepheid.schema.known import Known
@@ -202,15 +202,44 @@ def _event_tables(
 def _event_table(
     events: list[tuple[int, Mapping[Any, Any]]], faults: Faults | None = None
 ) -> tuple[pa.Table, np.ndarray[Any, Any]] | None:
+    """Events as one table; None: their values do not meet. With faults, one that cannot be a row is noted there."""
     import numpy as np
 
     rows = np.array([row for row, _ in events], np.int64)
-    try:
-        return arrow_table(table_of([event for _, event in events])), rows
-    except (SchemaError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        if faults is not None:
-            faults.add(rows, "field-type", f"it cannot be a row: {error}")
-        return None
+    found = [event for _, event in events]
+    for attempt in (_with_objects, _with_texts):
+        try:
+            return attempt(found), rows
+        except (SchemaError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            if faults is None:
+                break
+            faults.add(rows if attempt is _with_texts else (), "field-type", f"it cannot be a row: {error}")
+    return None
+
+
+def _with_objects(events: list[Mapping[Any, Any]]) -> pa.Table:
+    """Events with objects and lists as Arrow has them, marked as what differs from event to event."""
+    import pyarrow as pa
+
+    table = arrow_table(table_of(events))
+    fields = [
+        field.with_metadata({OBJECTS_MARK: b"1"}) if pa.types.is_nested(field.type) else field for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))
+
+
+def _with_texts(events: list[Mapping[Any, Any]]) -> pa.Table:
+    """Events with objects and lists as JSON: those that Arrow has no type for, such as lists of this and that."""
+    import pyarrow as pa
+
+    nested = {name for event in events for name, value in event.items() if isinstance(value, (Mapping, list, tuple))}
+    made = [
+        {name: json.dumps(value, default=json_value) if name in nested else value for name, value in event.items()}
+        for event in events
+    ]
+    table = arrow_table(table_of(made))
+    fields = [field.with_metadata({JSON_MARK: b"1"}) if field.name in nested else field for field in table.schema]
+    return table.cast(pa.schema(fields))
 
 
 def _payload(payloads: list[tuple[int, Any]], row: int) -> bytes:

@@ -382,6 +382,18 @@ def _note_misfits(
         faults.add([rows[place]], code, f"`{field.name}` is {value}, which is no {field.type}", topic)
 
 
+def _nested_fault(kind: pa.DataType) -> str | None:
+    """Why the name of a field of an object, at any depth, cannot be one."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        parts = [kind.field(place) for place in range(kind.num_fields)]
+        if not parts:
+            return "the object has no fields, of which Parquet has no form"
+        return next((why for part in parts if (why := name_fault(part.name) or _nested_fault(part.type))), None)
+    return _nested_fault(kind.value_type) if pa.types.is_list(kind) else None
+
+
 def _new_columns(
     others: list[str],
     data: pa.Table,
@@ -402,12 +414,18 @@ def _new_columns(
         valid = array.is_valid().to_numpy(zero_copy_only=False)
         if not valid[keep].any():
             continue
+        field = kept_field(name, data.schema.field(name).with_type(array.type))
+        if why := _nested_fault(field.type):
+            faults.add(
+                rows[keep[valid[keep]]], "field-name", f"a field of `{name[:60]}` cannot be named so: {why}", topic
+            )
+            keep = keep[~valid[keep]]
+            continue
         if len(fields) + len(new) >= COLUMNS_MAX:
             reason = f"with it the type would have more than {COLUMNS_MAX} columns; declare those it has"
             faults.add(rows[keep[valid[keep]]], "too-many-columns", reason, topic)
             keep = keep[~valid[keep]]
             continue
-        field = kept_field(name, data.schema.field(name).with_type(array.type))
         values, bad = cast_column(array, field)
         _note_misfits(array, bad, field, rows, topic, faults)
         if bad:
