@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cepheid.errors import SchemaError
 from cepheid.input import arrow_table, exports_arrow, is_event, is_pandas, table_of
-from cepheid.schema.casting import OBJECTS_MARK, json_value
+from cepheid.schema.casting import OBJECTS_MARK, json_value, python_value
 from cepheid.schema.envelope import ENVELOPE, JSON_MARK
 from cepheid.schema.faults import Faults
 from cepheid.schema.json_text import JsonText
@@ -60,19 +60,19 @@ def read_parts(data: Incoming, known: Known, frame: Frame, function: _Function) 
         return _json_parts(data.payload, known, frame, function)
     events: list[tuple[int, Mapping[Any, Any]]] = []
     tables: list[tuple[pa.Table, np.ndarray[Any, Any]]] = []
-    payloads: list[tuple[int, Any]] = []
+    sent: list[tuple[int, Any]] = []
     count = 0
     import numpy as np
 
     for part in data:
-        payloads.append((count, part))
+        sent.append((count, part))
         if isinstance(part, Mapping):
             events.append((count, part))
             count += 1
         else:
             tables.append((part, np.arange(count, count + part.num_rows)))
             count += part.num_rows
-    faults = Faults(lambda row: _payload(payloads, row))
+    faults = Faults(lambda rows: _payloads(sent, rows))
     parts: list[Part] = []
     shaped = [] if function is not None else [row for row, event in events if _is_shaped(event)]
     if shaped:
@@ -138,7 +138,7 @@ def _json_faults(text: bytes, found: list[Any], spans: Any) -> Faults:
 
     bounds = pa.table(spans)
     starts, ends = bounds["start"].to_numpy(), bounds["end"].to_numpy()
-    faults = Faults(lambda row: text[int(starts[row]) : int(ends[row])])
+    faults = Faults(lambda rows: [text[int(starts[row]) : int(ends[row])] for row in rows])
     for row, _, _, code, reason, topic in found:
         faults.add([row], code, reason, topic)
     return faults
@@ -242,14 +242,45 @@ def _with_texts(events: list[Mapping[Any, Any]]) -> pa.Table:
     return table.cast(pa.schema(fields))
 
 
-def _payload(payloads: list[tuple[int, Any]], row: int) -> bytes:
-    """A row as JSON, or as near to it as it comes."""
-    import bisect
+def _payloads(sent: list[tuple[int, Any]], rows: list[int]) -> list[bytes]:
+    """Rows as JSON, or as near to it as they come.
 
-    place = bisect.bisect_right(payloads, row, key=lambda payload: payload[0]) - 1
-    first, part = payloads[place]
+    Args:
+        sent: What was sent, each part with the number of its first row.
+        rows: The rows, in their order.
+    """
+    import bisect
+    import itertools
+
+    def place_of(row: int) -> int:
+        return bisect.bisect_right(sent, row, key=lambda part: part[0]) - 1
+
+    found: list[bytes] = []
+    for place, some in itertools.groupby(rows, place_of):
+        first, part = sent[place]
+        places = [row - first for row in some]
+        values = [part] if isinstance(part, Mapping) else _python_rows(part, places)
+        found += [_text(value) for value in values]
+    return found
+
+
+def _python_rows(table: pa.Table, places: list[int]) -> list[Any]:
+    """Rows as dicts; those with a value that Python does not have, such as a time of the year 20000, as their text."""
     try:
-        value = part if isinstance(part, Mapping) else part.slice(row - first, 1).to_pylist()[0]
+        rows: list[Any] = table.take(places).to_pylist()
+    except (ValueError, OverflowError, TypeError, NotImplementedError):
+        rows = []
+        for place in places:
+            row = table.slice(place, 1)
+            try:
+                rows += row.to_pylist()
+            except (ValueError, OverflowError):
+                rows.append({name: python_value(row[name], 0) for name in row.column_names})
+    return rows
+
+
+def _text(value: Any) -> bytes:
+    try:
         return json.dumps(value, default=json_value).encode("utf-8", "surrogatepass")
     except Exception:
         # What cannot be written down must not keep the others from being told of.
