@@ -184,6 +184,13 @@ def test_objects_of_undeclared_types_may_differ_from_event_to_event_in_dicts_as_
     assert only(tables, "t") == [{"o": {"a": 1}}]
 
 
+def test_what_stands_among_events_and_is_none_is_rejected_alone():
+    done = ingest(SchemaRegistry(), [{"type": "t", "n": 1}, None, 7, pa.table({"type": ["t"], "n": [2]}), "x"])
+    assert codes(done) == ["unsupported-input"] * 3
+    assert [one.payload for one in done.rejected] == [b"null", b"7", b'"x"']
+    assert done.batches[0][1]["id"].to_pylist() == ["p-0", "p-3"]
+
+
 def test_integers_are_ids_and_bytes_are_not():
     [(_, table)] = ingest(SchemaRegistry(), [{"type": "t", "id": 7, "partitionkey": 8}]).batches
     assert (table["id"].to_pylist(), table["partitionkey"].to_pylist()) == (["7"], ["8"])
@@ -492,6 +499,7 @@ def test_a_call_that_says_nonsense_takes_nothing():
         ({"topic": "a\0"}, "invalid-name"),
         ({"topic": "t", "received": dt.datetime(2026, 1, 1)}, "event-time"),
         ({"topic": "t", "source": ""}, "invalid-name"),
+        ({"topic": "t", "source": "\ud800"}, "invalid-name"),
         ({"topic": "t", "id_prefix": "x" * 1001}, "invalid-name"),
     ):
         with pytest.raises(cep.SchemaError) as caught:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cepheid.errors import SchemaError
 from cepheid.input import arrow_table, exports_arrow, is_event, is_pandas, table_of
@@ -27,6 +27,7 @@ __all__ = ["Incoming", "incoming", "read_parts"]
 Incoming = JsonText | list[Any]
 
 _Function = Callable[["pa.Table"], Any] | None
+_KIND_DEPTH_MAX = 8
 _SHAPES = ("specversion", "eventId", "eventType")
 
 
@@ -44,7 +45,25 @@ def incoming(data: Any) -> Incoming:
         return [arrow_table(table_of(data))]
     if isinstance(data, (str, bytes, bytearray, memoryview)):
         table_of(data)
-    return [part if isinstance(part, Mapping) and is_event(part) else arrow_table(table_of(part)) for part in data]
+    parts = [part if isinstance(part, Mapping) and is_event(part) else _table_or_none(part) for part in data]
+    unreadable = [part for part in parts if isinstance(part, _Unreadable)]
+    if unreadable and len(unreadable) == len(parts):
+        raise unreadable[0].error
+    return parts
+
+
+class _Unreadable(NamedTuple):
+    """What stands among events and is neither one nor a table."""
+
+    value: Any
+    error: SchemaError
+
+
+def _table_or_none(part: Any) -> Any:
+    try:
+        return arrow_table(table_of(part))
+    except SchemaError as error:
+        return _Unreadable(part, error)
 
 
 def read_parts(data: Incoming, known: Known, frame: Frame, function: _Function) -> tuple[list[Part], Faults]:
@@ -61,6 +80,7 @@ def read_parts(data: Incoming, known: Known, frame: Frame, function: _Function) 
     events: list[tuple[int, Mapping[Any, Any]]] = []
     tables: list[tuple[pa.Table, np.ndarray[Any, Any]]] = []
     sent: list[tuple[int, Any]] = []
+    unreadable: list[tuple[int, SchemaError]] = []
     count = 0
     import numpy as np
 
@@ -69,10 +89,15 @@ def read_parts(data: Incoming, known: Known, frame: Frame, function: _Function) 
         if isinstance(part, Mapping):
             events.append((count, part))
             count += 1
+        elif isinstance(part, _Unreadable):
+            unreadable.append((count, part.error))
+            count += 1
         else:
             tables.append((part, np.arange(count, count + part.num_rows)))
             count += part.num_rows
     faults = Faults(lambda rows: _payloads(sent, rows))
+    for row, error in unreadable:
+        faults.add([row], error.code, error.message, frame.topic)
     parts: list[Part] = []
     shaped = [] if function is not None else [row for row, event in events if _is_shaped(event)]
     if shaped:
@@ -186,8 +211,7 @@ def _event_tables(
         return [whole]
     alike: dict[Any, list[tuple[int, Mapping[Any, Any]]]] = {}
     for row, event in events:
-        kinds = frozenset((str(name), type(value)) for name, value in event.items() if value is not None)
-        alike.setdefault(kinds, []).append((row, event))
+        alike.setdefault(_kind(event), []).append((row, event))
     tables = []
     for some in alike.values():
         if (table := _event_table(some)) is not None:
@@ -197,6 +221,15 @@ def _event_tables(
             if (table := _event_table([one], faults)) is not None:
                 tables.append(table)
     return tables
+
+
+def _kind(value: Any, depth: int = 0) -> Any:
+    """What has to be the same of values for them to stand in one column, as a rule."""
+    if isinstance(value, Mapping) and depth < _KIND_DEPTH_MAX:
+        return frozenset((str(name), _kind(part, depth + 1)) for name, part in value.items() if part is not None)
+    if isinstance(value, (list, tuple)) and depth < _KIND_DEPTH_MAX:
+        return frozenset(_kind(part, depth + 1) for part in value if part is not None)
+    return type(value)
 
 
 def _event_table(
@@ -259,7 +292,10 @@ def _payloads(sent: list[tuple[int, Any]], rows: list[int]) -> list[bytes]:
     for place, some in itertools.groupby(rows, place_of):
         first, part = sent[place]
         places = [row - first for row in some]
-        values = [part] if isinstance(part, Mapping) else _python_rows(part, places)
+        if isinstance(part, _Unreadable):
+            values = [part.value]
+        else:
+            values = [part] if isinstance(part, Mapping) else _python_rows(part, places)
         found += [_text(value) for value in values]
     return found
 
