@@ -481,8 +481,9 @@ def _frame(topic: str | None, source: str, received: dt.datetime, id_prefix: str
     for what, text in (("source", source), ("id_prefix", id_prefix)):
         if not isinstance(text, str):
             raise TypeError(f"{what} is a text, not {type(text).__name__}")
-        if not text or len(text.encode("utf-8", "surrogatepass")) > _PREFIX_BYTES_MAX:
-            raise SchemaError(f"{what} has 1 to {_PREFIX_BYTES_MAX} bytes", code="invalid-name")
+        size = len(text.encode("utf-8", "surrogatepass"))
+        if not 1 <= size <= _PREFIX_BYTES_MAX or text != text.encode("utf-8", "replace").decode():
+            raise SchemaError(f"{what} is a text of 1 to {_PREFIX_BYTES_MAX} bytes in UTF-8", code="invalid-name")
     if not isinstance(received, dt.datetime):
         raise TypeError(f"received is a datetime, not {type(received).__name__}")
     if received.tzinfo is None:
