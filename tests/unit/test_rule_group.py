@@ -12,10 +12,8 @@ import cepheid as cep
 from cepheid import absent, col, event, ref
 from cepheid.runtime import clock_marks, redo
 from cepheid.runtime.clock_marks import ClockMark, ClockMarks
-from cepheid.runtime.rule_events import RULE_TOPIC, rule_change_event, rule_fingerprint, rule_text
 from cepheid.runtime.rule_group import RuleGroup
 from cepheid.runtime.rule_history import store_history
-from cepheid.runtime.rule_horizon import horizon_ns, is_chained
 from cepheid.store.rows import OWN_COLUMNS, read_runs
 
 
@@ -565,99 +563,23 @@ def test_marks_are_few_and_reach_far():
     assert [list(mark) for mark in ClockMarks.from_data(marks.to_data())] == [list(mark) for mark in kept]
 
 
-# How far back a rule can see.
-
-A, B = event("a", topic="t"), event("b", topic="t")
-WINDOW = cep.window(n=cep.count(), topic="t")
-
-HORIZONS = [
-    (A, 0),
-    (A.optional() >> B, None),
-    ((A >> B).within("5ns"), 5),
-    ((A >> B).within(None), None),
-    ((A >> B).within(rows=5), None),
-    ((A >> B).within("7ns").within(rows=5), 7),
-    ((A.within("9ns") >> B).within("7ns"), 7),
-    ((A >> B).within("5ns", between="neighbours").within("7ns"), 7),
-    (A.one_or_more().within("4ns"), 4),
-    (A.one_or_more().within(None), None),
-    (A | B, 0),
-    ((A >> absent(B, for_="6ns")), 6),
-    ((absent(B, for_="6ns") >> A), 6),
-    ((A >> event("c", topic="t") >> absent(B, for_="6ns")).within("4ns"), 10),
-    ((A >> absent(B)).within("4ns"), 4),
-    (event("a", col.x > cep.prev(col.x), topic="t"), None),
-    ((A >> event("b", col.x > ref("a").x, topic="t")).within("5ns"), 5),
-    ((A >> B).within("5ns").select(n=cep.prev(col.x)), None),
-    (WINDOW.tumbling("5ns"), 5),
-    (WINDOW.hopping("5ns", every="20ns"), 5),
-    (WINDOW.tumbling("5ns").with_late(for_="4ns"), 9),
-    (WINDOW.tumbling("5ns").with_empty(for_="4ns"), 14),
-    (WINDOW.tumbling("5ns").with_empty(), None),
-    (WINDOW.sliding("5ns"), 5),
-    (WINDOW.session(gap="5ns"), None),
-    (WINDOW.rows(5), None),
-    (cep.anomaly(col.x, topic="t").mad(span="5ns", threshold=3, warm_up=2), 5),
-    (cep.anomaly(col.x, topic="t").mad(span="5ns", threshold=3, warm_up=2, learn_anomalies=False), None),
-    (cep.anomaly(col.x, topic="t").mad(rows=5, threshold=3, warm_up=2), None),
-    (cep.anomaly(col.x, topic="t").ewma(alpha=0.1, threshold=3, warm_up=2), None),
-    (cep.Processor(lambda batch: batch, "t", name="p"), 0),
-]
-
-
-@pytest.mark.parametrize(("rule", "horizon"), HORIZONS, ids=[str(place) for place in range(len(HORIZONS))])
-def test_how_far_back_a_rule_can_see_is_read_from_what_it_says(rule, horizon):
-    assert horizon_ns(rule) == horizon
-
-
-def test_matches_that_rule_each_other_out_are_told():
-    found = [
-        (is_chained((A >> B).within("5ns").after_match(skip)), skip)
-        for skip in ("past_last_row", "consume", ("to_last", "b"), "to_next_row", "none")
-    ]
-    assert [chained for chained, _ in found] == [True, True, True, False, False]
-    assert not is_chained(A)
-    assert not is_chained(WINDOW.rows(3))
-    assert not is_chained(cep.Processor(lambda batch: batch, "t", name="p"))
-    with pytest.raises(TypeError):
-        is_chained("A")
-
-
-# Changes are events.
-
-
-def test_the_report_of_a_store_shows_the_changes(store):
-    now = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
-    old, new = spike(), spike(3)
-    store.note_rules([old])
-    for kind, rule in (("added", old), ("replaced", new), ("removed", None)):
-        store.note_rules({"spike": rule})
-        version = None if rule is None else rule_fingerprint(rule)
-        text = None if rule is None else rule_text(rule)
-        store.append(RULE_TOPIC, [rule_change_event(kind, "spike", version, text, "ada", now, column="ts")])
-    report = store.report()
-    assert [rule["version"] for rule in report.rules][-1] is None
-    assert store.info().topics[RULE_TOPIC].events == 3
-    said = store.read(RULE_TOPIC).to_arrow().to_pylist()
-    assert cep.Pattern.from_json(said[1]["text"]) == new
-    assert [row["version"] for row in said] == [old.fingerprint, new.fingerprint, None]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error"),
-    [
-        (("changed", "a", None, None, "ada", dt.datetime(2030, 1, 1)), cep.PatternError),
-        (("added", "", None, None, "ada", dt.datetime(2030, 1, 1)), cep.PatternError),
-        (("added", "a", 5, None, "ada", dt.datetime(2030, 1, 1)), TypeError),
-        (("added", "a", None, None, "ada", 5), TypeError),
-        ((5, "a", None, None, "ada", dt.datetime(2030, 1, 1)), TypeError),
-    ],
-)
-def test_an_event_of_a_change_is_checked(arguments, error):
-    with pytest.raises(error):
-        rule_change_event(*arguments)
-
-
-def test_a_text_of_a_change_is_bounded():
-    made = rule_change_event("refused", "a", None, "x" * 2**21, "ada", dt.datetime(2030, 1, 1), reason="y" * 9999)
-    assert (len(made["text"]), len(made["reason"]), made["time"].tzinfo) == (2**20, 4096, dt.UTC)
+def test_a_chain_of_matches_that_never_ends_needs_all_of_history(store):
+    """Rows 1 and 2 are a match, 3 and 4, and so on: which is first depends on the first row there has been."""
+    chained = (event("a", topic="in") >> event("b", topic="in")).within("3ns").select(a=ref("a").v, b=ref("b").v)
+    with store.transaction() as changes:
+        changes.append("in", rows(*((time, "x", time) for time in range(100))))
+    there = store.read("in").to_arrow()
+    expected = [(98, 99)]
+    for warm, matched in ((True, {False, True}), ("history", {True})):
+        found = set()
+        for first in (0, 1):
+            # A group whose marks are of even rows, and one whose marks are of odd ones.
+            group = RuleGroup({"pair": rising()}, "ts")
+            for start in range(first - 2, 98, 2):
+                begin = max(0, start)
+                stop = min(start + 2, 99)
+                group.push(there.slice(begin, stop - begin), "in", begin)
+            group.push(there.slice(stop, 99 - stop), "in", stop)
+            group.replace("pair", chained, store_history(store, 99), warm=warm)
+            found.add(values(group.push(there.slice(99), "in", 99), "pair", "a", "b") == expected)
+        assert found == matched
