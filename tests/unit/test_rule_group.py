@@ -11,7 +11,6 @@ import pytest
 import cepheid as cep
 from cepheid import absent, col, event, ref
 from cepheid.runtime import clock_marks, redo
-from cepheid.runtime.clock_marks import ClockMark, ClockMarks
 from cepheid.runtime.rule_group import RuleGroup
 from cepheid.runtime.rule_history import store_history
 from cepheid.store.rows import OWN_COLUMNS, read_runs
@@ -261,6 +260,26 @@ def test_several_changes_are_one(store):
     assert values(found, "window", "n") == [(2,), (1,)]
 
 
+def test_a_processor_moves_with_the_rule_that_it_reads_and_is_asked_again(store):
+    def doubled(batch):
+        return pa.table({"v": [2 * value for value in batch["v"].to_pylist()], "ts": batch["ts"]})
+
+    def rules(more):
+        large = event("a", col.v > more, topic="doubled").select(v=ref("a").v).named("large")
+        return [cep.Processor(doubled, "in"), large]
+
+    fed = Fed(store, RuleGroup(rules(10), "ts"))
+    fed.append((1, "x", 6))
+    # The same function is the same rule, whatever object holds it.
+    assert fed.group.change(rules(10), fed.history).rules == ()
+    assert fed.group.change(rules(3), fed.history).rules == ("large",)
+    found = fed.append((2, "x", 2), (3, "x", 1))
+    # What is derived of time 1 is read when time 1 is over.
+    assert values(found, "large", "v") == [(12,), (4,)]
+    assert values(found, "doubled", "v") == [(4,), (2,)]
+    assert fed.group.engines == (("doubled",), ("large",))
+
+
 # Adding, removing, disabling.
 
 
@@ -402,6 +421,10 @@ def test_events_that_are_kept_no_longer_are_done_without():
         lambda group: RuleGroup(rising(), "ts", nonsense=1),
         lambda group: RuleGroup(rising(), "ts", ids=1),
         lambda group: store_history(group, "0"),
+        lambda group: group.replace("rising", rising(1), "history"),
+        lambda group: group.change(rising(), disabled="rising"),
+        lambda group: group.join(None),
+        lambda group: group.join(lambda topics, rows, since: iter(()), warm=False),
         lambda group: RuleGroup.restore("text", rising()),
     ],
 )
@@ -545,22 +568,6 @@ def test_bytes_that_are_no_snapshot_are_refused():
 def _flipped(blob):
     for place in range(0, len(blob), max(1, len(blob) // 40)):
         yield blob[:place] + bytes([blob[place] ^ 0x55]) + blob[place + 1 :]
-
-
-def test_marks_are_few_and_reach_far():
-    marks = ClockMarks()
-    for row in range(1, 5000):
-        marks.add(ClockMark({"t": row}, {"t": row * 10}, row * 10, None, row == 700))
-    kept = list(marks)
-    assert len(kept) == 64
-    assert (kept[0].rows, kept[-1].rows) == ({"t": 1}, {"t": 4999})
-    # However far back one looks, the mark before it is not much further back.
-    for time in (100, 1_000, 20_000, 40_000, 49_000, 49_900):
-        begin = marks.before(time)
-        ago = 49_990 - time
-        assert 0 < time - begin.newest <= max(200, ago // 2), time
-    assert sum(mark.ended for mark in kept) == 1
-    assert [list(mark) for mark in ClockMarks.from_data(marks.to_data())] == [list(mark) for mark in kept]
 
 
 def test_a_chain_of_matches_that_never_ends_needs_all_of_history(store):

@@ -435,6 +435,8 @@ class RuleGroup:
             ('c',)
         """
         wanted = _checked(rules)
+        if isinstance(disabled, (str, bytes)):
+            raise TypeError(f"disabled is a list of names, not {type(disabled).__name__}")
         names = {checked_name(name, "rule") for name in disabled}
         with self._lock:
             if unknown := names - wanted.keys():
@@ -464,6 +466,8 @@ class RuleGroup:
             ...     group.join(store_history(store, position.end)).events
             2
         """
+        if not callable(history) or warm is False:
+            raise TypeError("rules are joined by a replay: give a history, see store_history(), and how much of it")
         with self._lock:
             return self._become(self._rules, self._disabled, history, warm, join=True)
 
@@ -480,6 +484,8 @@ class RuleGroup:
         *,
         join: bool = False,
     ) -> Warmed:
+        if history is not None and not callable(history):
+            raise TypeError(f"a history is a function, see store_history(), not {type(history).__name__}")
         rules, off = _checked(rules), set(disabled)
         change = RuleChange(
             {name: rule for name, rule in self._rules.items() if name not in self._disabled},
