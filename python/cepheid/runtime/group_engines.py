@@ -113,7 +113,7 @@ class GroupEngines:
         found = self._tell(lambda engine: engine.push(table, topic, row), table.num_rows)
         self._counted[topic] = row + table.num_rows
         self._schemas[topic] = table.schema
-        if self._marks.is_due(table.num_rows):
+        if self._marks.is_due(table.num_rows, len(self.engines[0].rules)):
             self._marks.add(self._mark(ended=False))
         return found
 
@@ -126,11 +126,11 @@ class GroupEngines:
         Raises:
             CepheidError: As for `cepheid.Engine.advance_to`; the clock has not moved.
         """
-        before = self._mark(ended=False).watermark
         found = self._tell(lambda engine: engine.advance_to(moment), 0)
-        if before is None or before <= moment:
+        mark = self._mark(ended=False)
+        if mark.watermark == moment:
             self._closed = moment
-            self._marks.add(self._mark(ended=False))
+            self._marks.add(mark._replace(closed=moment))
         return found
 
     def flush(self) -> list[tuple[str, Matches]]:
