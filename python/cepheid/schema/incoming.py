@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +29,7 @@ Incoming = JsonText | list[Any]
 
 _Function = Callable[["pa.Table"], Any] | None
 _KIND_DEPTH_MAX = 8
+_INT64 = 2**63
 _SHAPES = ("specversion", "eventId", "eventType")
 
 
@@ -39,6 +41,9 @@ def incoming(data: Any) -> Incoming:
     """
     if isinstance(data, JsonText):
         return data
+    if type(data) is list and data and all(map(_is_plain, data)):
+        # Nothing is lost on the way through JSON, which is ten times as fast as columns of Python values.
+        return JsonText(json.dumps(data, separators=(",", ":")).encode())
     if isinstance(data, Mapping):
         return [data] if data and is_event(data) else [arrow_table(table_of(data))]
     if exports_arrow(data) or is_pandas(data) or not isinstance(data, Iterable) or hasattr(data, "dtype"):
@@ -50,6 +55,25 @@ def incoming(data: Any) -> Incoming:
     if unreadable and len(unreadable) == len(parts):
         raise unreadable[0].error
     return parts
+
+
+def _is_plain(event: Any) -> bool:
+    """Whether an event says in JSON what it says in Python: names, texts, truth values, and numbers of 64 bits."""
+    if type(event) is not dict:
+        return False
+    for name, value in event.items():
+        kind = type(value)
+        if type(name) is not str:
+            return False
+        if kind is str or kind is bool or value is None:
+            continue
+        if kind is int and -_INT64 <= value < _INT64:
+            continue
+        # A version of a schema is a whole number in a column, and part of a text or a number in JSON.
+        if kind is float and math.isfinite(value) and name != "schemaversion":
+            continue
+        return False
+    return True
 
 
 class _Unreadable(NamedTuple):
