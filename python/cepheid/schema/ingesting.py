@@ -91,7 +91,7 @@ def ingested(
             continue
         if last is None and undeclared >= TYPES_MAX:
             reason = f"there are {TYPES_MAX} types already that nobody has declared; declare it"
-            faults.add(part.rows, "too-many-types", reason, part.topic)
+            faults.add(part.rows, code="too-many-types", reason=reason, topic=part.topic)
             continue
         if settled.columns or last is None:
             learned.setdefault(part.topic, []).extend(settled.columns)
@@ -122,7 +122,7 @@ def _checked(part: Part, faults: Faults) -> Part | None:
             reason = f"it does not satisfy the check of `{part.topic}`: {schema.check!r}"
             if (why := failed.get(int(place))) is not None:
                 reason = f"the check of `{part.topic}` failed: {why}"
-            faults.add([part.rows[place]], "check-failed", reason, part.topic)
+            faults.add([part.rows[place]], code="check-failed", reason=reason, topic=part.topic)
         if not holds.all():
             table, rows = table.take(np.flatnonzero(holds)), part.rows[holds]
             return part._replace(table=table, rows=rows) if len(rows) else None

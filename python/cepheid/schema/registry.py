@@ -319,7 +319,8 @@ class SchemaRegistry:
 
         A row that cannot be an event is rejected with the reason, and takes no other with it.
 
-        Time: O(rows), by columns; of rows that do not fit O(log rows) more each.
+        Time: O(rows), by columns; each row that does not fit, or at which a check fails to be computed (a division by
+        zero, for one), costs O(log rows) looks at the column, or at the check, more.
 
         Args:
             data: Whatever `cepheid.match` takes for a table, an event as a mapping, or `JsonText`.
