@@ -37,7 +37,8 @@ GUESSED = (
 def guard(store: Path, source: Source, alert: Any) -> cep.App:
     """The app on a store: with a source of logins, and what tells somebody."""
     app = cep.App("guard", GUESSED, store=store, schemas=[ATTEMPTED])
-    app.source(source)
+    # Of this type alone: whoever may send logins may not say that an account is locked.
+    app.source(source, topic="login.attempted")
 
     @app.on("login.guessed")
     def lock(found: dict[str, Any]) -> dict[str, Any]:
