@@ -82,6 +82,7 @@ from cepheid.user_aggregate import UserAggregate, user_aggregate
 from cepheid.window import Window, WindowBuilder, window
 
 if TYPE_CHECKING:
+    from cepheid.cesql import CesqlFault, CesqlMask, CesqlResult, CloudEventsSql
     from cepheid.runtime import (
         App,
         AppStats,
@@ -89,12 +90,12 @@ if TYPE_CHECKING:
         BatchStats,
         CircuitBreaker,
         DeadLetter,
-        EventSchema,
         HandlerStats,
         Retry,
-        SchemaRegistry,
         VirtualClock,
     )
+    from cepheid.runtime.cache import Cache, CacheStats
+    from cepheid.schema import EventSchema, JsonText, SchemaRegistry
     from cepheid.store import (
         Aggregate,
         Command,
@@ -128,8 +129,14 @@ __all__ = [
     "AppStats",
     "AppTest",
     "BatchStats",
+    "Cache",
+    "CacheStats",
     "CepheidError",
+    "CesqlFault",
+    "CesqlMask",
+    "CesqlResult",
     "CircuitBreaker",
+    "CloudEventsSql",
     "Command",
     "DeadLetter",
     "Derived",
@@ -146,6 +153,7 @@ __all__ = [
     "Handled",
     "HandlerStats",
     "InternalError",
+    "JsonText",
     "LateEventError",
     "Loaded",
     "LookupStats",
@@ -243,27 +251,35 @@ __all__ = [
 ]
 
 
-_OF_APPS = frozenset(
-    {
-        "App",
-        "AppStats",
-        "AppTest",
-        "BatchStats",
-        "CircuitBreaker",
-        "DeadLetter",
-        "EventSchema",
-        "HandlerStats",
-        "Retry",
-        "SchemaRegistry",
-        "VirtualClock",
-    }
-)
+# Where names are that are read only when they are asked for: who matches a table needs none of them.
+_HOMES = {
+    "CacheStats": "cepheid.runtime.cache",
+    "Cache": "cepheid.runtime.cache",
+    "CesqlFault": "cepheid.cesql",
+    "CesqlMask": "cepheid.cesql",
+    "CesqlResult": "cepheid.cesql",
+    "CloudEventsSql": "cepheid.cesql",
+    "EventSchema": "cepheid.schema",
+    "JsonText": "cepheid.schema",
+    "SchemaRegistry": "cepheid.schema",
+    **dict.fromkeys(
+        (
+            "App",
+            "AppStats",
+            "AppTest",
+            "BatchStats",
+            "CircuitBreaker",
+            "DeadLetter",
+            "HandlerStats",
+            "Retry",
+            "VirtualClock",
+        ),
+        "cepheid.runtime",
+    ),
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Those of the store and of apps are read when they are asked for: who matches a table needs none.
-    if name in _OF_APPS:
-        return getattr(import_module("cepheid.runtime"), name)
     if name in __all__:
-        return getattr(import_module("cepheid.store"), name)
+        return getattr(import_module(_HOMES.get(name, "cepheid.store")), name)
     raise AttributeError(f"module `cepheid` has no attribute `{name}`")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from collections import Counter
@@ -15,7 +16,7 @@ from cepheid.runtime.rule_history import store_history
 from cepheid.runtime.rule_horizon import horizon_ns, is_chained
 from cepheid.store.rows import OWN_COLUMNS, read_runs
 
-CASES = 2_000 if os.environ.get("CEPHEID_DEEP") else 150
+CASES = 1_500 if os.environ.get("CEPHEID_DEEP") else 40
 TOPICS = ("t", "u")
 EXACT = ("none", "to_next_row")
 CHAINED = ("past_last_row", "consume", "to_last")
@@ -90,7 +91,8 @@ def rule(chance: random.Random, own: str, topics: tuple[str, ...], skips: tuple[
 def first(chance: random.Random) -> cep.Pattern:
     """What another rule reads."""
     more = col.n > chance.randrange(4)
-    return event("x", more, topic=chance.choice(TOPICS)).select({name: ref("x")[name] for name in ("n", "k", "key", "k2")})
+    reported = {name: ref("x")[name] for name in ("n", "k", "key", "k2")}
+    return event("x", more, topic=chance.choice(TOPICS)).select(reported)
 
 
 def rules(chance: random.Random, skips: tuple[str, ...]) -> dict[str, Any]:
@@ -123,7 +125,7 @@ def another(chance: random.Random, name: str, before: Any, skips: tuple[str, ...
 def filled(store: cep.EventStore, chance: random.Random, lateness: int) -> int:
     """Two topics of events, some of them late; gives how many."""
     time = {"t": 20, "u": 20}
-    count = 0
+    batches = []
     for _ in range(chance.randrange(10, 40)):
         rows = []
         topic = chance.choice(TOPICS)
@@ -139,18 +141,26 @@ def filled(store: cep.EventStore, chance: random.Random, lateness: int) -> int:
                     "n": chance.randrange(6),
                 }
             )
-        store.append(topic, rows)
-        count += len(rows)
-    return count
+        batches.append((topic, rows))
+    # One commit: that they are on the disk is not what is asked here.
+    with store.transaction() as changes:
+        for topic, rows in batches:
+            changes.append(topic, rows)
+    return store.end
 
 
-def fed(group: RuleGroup, store: cep.EventStore, begin: int, end: int) -> list[Any]:
+def pushed(to: RuleGroup | cep.Engine, store: cep.EventStore, begin: int, end: int) -> list[Any]:
     """Pushes what a store has of some positions."""
-    found = []
+    found: list[Any] = []
     for topic, run in read_runs(store, TOPICS, from_=begin).runs:
         rows = run.filter([begin <= position < end for position in run["_position"].to_pylist()])
-        if rows.num_rows:
-            found += group.push(rows.drop_columns(list(OWN_COLUMNS)), topic, rows["_row"][0].as_py())
+        if not rows.num_rows:
+            continue
+        own = rows.drop_columns(list(OWN_COLUMNS))
+        if isinstance(to, RuleGroup):
+            found += to.push(own, topic, rows["_row"][0].as_py())
+        else:
+            found += to.push(own, topic).items()
     return found
 
 
@@ -163,6 +173,12 @@ def shown(outputs: list[Any]) -> dict[str, list[Any]]:
     return found
 
 
+def options_of(chance: random.Random, lateness: int) -> dict[str, Any]:
+    late = chance.choice(["side_output", "drop"])
+    idle = {"idle": "40ns"} if chance.random() < 0.2 else {}
+    return {"lateness": f"{lateness}ns", "topics": ["t", "u", "first"], "late": late, **idle}
+
+
 def replaced(case: int, skips: tuple[str, ...], seen: Counter[str], warm: Any = True) -> tuple[Any, Any]:
     """What a group derives behind the place where a rule was replaced, and what one that had it before does."""
     chance = random.Random(case)
@@ -170,22 +186,26 @@ def replaced(case: int, skips: tuple[str, ...], seen: Counter[str], warm: Any = 
     before = rules(chance, skips)
     name = chance.choice([name for name in before if name != "always"])
     new = another(chance, name, before[name].named(name), skips)
-    options = {"lateness": f"{lateness}ns", "topics": ["t", "u", "first"], "late": chance.choice(["side_output", "drop"])}
-    if chance.random() < 0.2:
-        options["idle"] = "40ns"
+    options = options_of(chance, lateness)
     group, other = RuleGroup(before, "ts", **options), RuleGroup({**before, name: new}, "ts", **options)
     with cep.EventStore() as store:
         end = filled(store, chance, lateness)
         place = chance.randrange(end // 2, end)
         back = chance.random() < 0.5
+        # Hopping windows cannot go on behind the end of their input yet: an assertion of theirs fails.
+        hops = any(isinstance(made, cep.Window) and "hopping" in repr(made) for made in [*before.values(), new])
+        ended = chance.randrange(place) if chance.random() < 0.2 and not hops else 0
         for one in (group, other):
-            fed(one, store, 0, place)
+            if ended:
+                pushed(one, store, 0, ended)
+                one.flush()
+            pushed(one, store, ended, place)
             if back:
                 one.advance_to(sum(range(3)) + 20)
         warmed = group.replace(name, new, store_history(store, place), warm=warm)
         if chance.random() < 0.3:
             group = RuleGroup.restore(group.snapshot(), group.rules).group
-        found = [shown(fed(one, store, place, end) + one.flush()) for one in (group, other)]
+        found = [shown(pushed(one, store, place, end) + one.flush()) for one in (group, other)]
         seen["cases"] += 1
         seen["rows"] += sum(map(len, found[1].values()))
         seen["of the rule"] += len(found[1].get(new._emitted(name), ()))
@@ -208,3 +228,67 @@ def test_a_rule_that_is_replaced_derives_what_it_would_have_derived(monkeypatch)
     assert seen["not all replayed"] > CASES // 4, seen
     assert seen["moved with it"] > CASES // 20, seen
     assert not seen["without horizon"], seen
+
+
+def test_rules_whose_matches_rule_each_other_out_need_several_horizons_and_all_of_history_is_enough(monkeypatch):
+    monkeypatch.setattr(clock_marks, "_ROWS_BETWEEN", 1)
+    seen: Counter[str] = Counter()
+    for case in range(CASES // 2):
+        # That several are enough holds of these streams; that everything is, of all.
+        for warm in (True, "history"):
+            found, expected = replaced(case, CHAINED, seen, warm)
+            assert found == expected, (case, warm)
+    assert seen["cases"] == CASES // 2 * 2
+    assert seen["chained"] > CASES // 4, seen
+
+
+def changed(chance: random.Random, group: RuleGroup, history: Any) -> None:
+    """Changes a group somehow."""
+    names = [name for name in group.rules if name != "always"]
+    name = chance.choice(names)
+    what = chance.choice(["replace", "replace", "replace", "toggle", "remove", "add", "join"])
+    read = {"first"} & {topic for rule in group.rules.values() for topic in rule._read_topics()}
+    match what:
+        case "toggle" if name in group.disabled:
+            group.enable(name, history)
+        case "toggle" if name != "first":
+            group.disable(name)
+        case "remove" if len(names) > 1 and not (name == "first" and read):
+            group.remove(name)
+        case "add":
+            own = f"new {chance.random()}"
+            group.add(rule(chance, own, ("first",) if "first" in names else TOPICS, EXACT), history, name=own)
+        case "join":
+            group.join(history)
+        case _:
+            of = ("first",) if "first" in names and name != "first" else TOPICS
+            group.replace(name, first(chance) if name == "first" else rule(chance, name, of, EXACT), history)
+
+
+def test_a_group_that_is_changed_again_and_again_derives_what_an_engine_of_its_rules_does(monkeypatch):
+    monkeypatch.setattr(clock_marks, "_ROWS_BETWEEN", 1)
+    seen: Counter[str] = Counter()
+    for case in range(CASES // 2):
+        chance = random.Random(10_000 + case)
+        lateness = chance.choice([0, 3])
+        options = options_of(chance, lateness)
+        group = RuleGroup(rules(chance, EXACT), "ts", **options)
+        with cep.EventStore() as store:
+            end = filled(store, chance, lateness)
+            places = sorted(chance.sample(range(end), 4))
+            pushed(group, store, 0, places[0])
+            for place, stop in itertools.pairwise([*places, end]):
+                changed(chance, group, store_history(store, place))
+                if chance.random() < 0.3:
+                    group = RuleGroup.restore(group.snapshot(), group.rules).group
+                enabled = {name: rule for name, rule in group.rules.items() if name not in group.disabled}
+                alone = cep.Engine(enabled, "ts", ids=True, future=None, **options)
+                pushed(alone, store, 0, place)
+                found, expected = (shown(pushed(one, store, place, stop)) for one in (group, alone))
+                assert found == expected, (case, place)
+                seen["changes"] += 1
+                seen["rows"] += sum(map(len, expected.values()))
+                seen["engines"] += len(group.engines) > 2
+    assert seen["changes"] == CASES // 2 * 4
+    assert seen["rows"] > 3 * CASES, seen
+    assert seen["engines"] > CASES // 4, seen

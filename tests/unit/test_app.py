@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import time
 
 import pyarrow as pa
 import pytest
@@ -519,3 +520,68 @@ def test_what_rules_read_comes_by_the_app_alone(tmp_path):
             with pytest.raises(cep.StoreError), store.transaction() as changes:
                 changes.append("payment", [{"time": 1}])
         store.append("payment", [{"time": 1}])
+
+
+# Rules that change.
+
+
+def test_rules_come_and_go_with_the_files_of_a_folder(tmp_path):
+    app = cep.App("shop", {"own": cep.event("a", "amount > 0", topic="order")})
+    app.rules_from(tmp_path, poll="10ms")
+    (tmp_path / "large.json").write_text(cep.event("a", "amount > 500", topic="order").to_json())
+    (tmp_path / "own.json").write_text(cep.event("a", topic="order").to_json())
+    with app:
+
+        def until(wanted):
+            for _ in range(500):
+                if set(app.rules) == wanted:
+                    return
+                time.sleep(0.01)
+            raise AssertionError(app.rules)
+
+        until({"own", "large"})
+        app.send({"type": "order", "amount": 900}).wait()
+        (tmp_path / "small.sql").write_text(
+            "SELECT * FROM order_small MATCH_RECOGNIZE (ORDER BY time PATTERN (A) DEFINE A AS amount < 5)"
+        )
+        (tmp_path / "broken.json").write_text("{")
+        until({"own", "large", "small"})
+        (tmp_path / "large.json").unlink()
+        until({"own", "small"})
+        assert app.store.read("large").to_arrow().num_rows == 1
+        wanted = {
+            ("added", "own"),
+            ("added", "large"),
+            ("added", "small"),
+            ("removed", "large"),
+            ("refused", "own"),
+            ("refused", "broken"),
+        }
+        for _ in range(500):
+            changes = app.store.read("cepheid.rule").to_arrow().select(["kind", "rule"]).to_pylist()
+            if {(change["kind"], change["rule"]) for change in changes} == wanted:
+                break
+            time.sleep(0.01)
+        else:
+            raise AssertionError(changes)
+
+
+def test_what_a_program_changes_about_its_rules_is_written_down_and_warmed(tmp_path):
+    def pair(more):
+        large = cep.event("b", f"amount > {more}", topic="order")
+        return (cep.event("a", "amount > 0", topic="order") >> large).within("1h")
+
+    path = tmp_path / "s.db"
+    with cep.App("shop", {"pair": pair(900)}, store=path) as app:
+        app.send([{"type": "order", "amount": 700}]).wait()
+    with cep.App("shop", {"pair": pair(500), "other": cep.event("o", topic="stock")}, store=path) as app:
+        app.send([{"type": "order", "amount": 600}]).wait()
+        assert app.store.read("pair").to_arrow().num_rows == 1
+        kinds = app.store.read("cepheid.rule").to_arrow().select(["kind", "rule"]).to_pylist()
+        report = {rule["rule"] for rule in app.store.report().rules}
+    assert [(one["kind"], one["rule"]) for one in kinds] == [
+        ("added", "pair"),
+        ("added", "other"),
+        ("replaced", "pair"),
+    ]
+    assert report >= {"pair", "other"}

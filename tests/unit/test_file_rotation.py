@@ -219,6 +219,23 @@ def test_a_file_that_was_rotated_away_unread_and_is_gone_is_told_of(tmp_path: Pa
     rig.kill()
 
 
+def test_a_file_that_only_begins_like_the_one_before_is_another(tmp_path: Path) -> None:
+    rig = Rig(str(tmp_path), 100_000)
+    preface = "".join(f"preface {number}\n" for number in range(200))
+    rig.append(f"{preface}first\n")
+    rig.pump(None)
+    rig.feed.commit()
+    rig.kill()
+    os.truncate(rig.path, 0)
+    rig.append(f"{preface}other\nsecond\n")
+    rig.pump(None)
+    rig.feed.commit()
+    assert len(preface) > 2 * 1024
+    lines = preface.splitlines()
+    assert rig.seen() == [*lines, "first", *lines, "other", "second"]
+    rig.kill()
+
+
 def test_dates_and_numbers_are_read_in_their_order(tmp_path: Path) -> None:
     for suffixes in (["-20260101", "-20260102", "-20260103"], [".10", ".9", ".1"]):
         folder = tmp_path / suffixes[0]

@@ -70,6 +70,20 @@ def test_bad_lines_are_rejected_and_hold_up_no_others(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("line_format", ["jsonl", "syslog", "apache"])
+def test_no_format_is_upset_by_lines_that_cannot_be_read_at_all(tmp_path: Path, line_format: str) -> None:
+    path = tmp_path / "a.txt"
+    good = {
+        "jsonl": b'{"n": "\xc3\xa9"}',
+        "syslog": b"Jun 15 04:06:20 combo logrotate: \xc3\xa9",
+        "apache": b'h - - [17/May/2015:10:05:03 +0000] "GET /\xc3\xa9" 200 5',
+    }[line_format]
+    path.write_bytes(b"\n".join([good, b"\xff", good, b"x" * 200, good, b"\0", good, b"y" * 100_000, good, b""]))
+    feed = run(FileSource(path, format=line_format, line_bytes_max=100))
+    assert len(feed.rows) == 5
+    assert [code for _, _, code in feed.rejects] == ["bad-encoding", "line-too-long", "bad-line", "line-too-long"]
+
+
 def test_a_line_without_end_is_not_held_in_memory(tmp_path: Path) -> None:
     import tracemalloc
 

@@ -7,7 +7,6 @@ from cepheid.runtime.batching import BatchStats
 from cepheid.runtime.clock import VirtualClock
 from cepheid.runtime.dead_letters import DeadLetter
 from cepheid.runtime.policy import CircuitBreaker, Retry
-from cepheid.schema import EventSchema, SchemaRegistry
 
 __all__ = [
     "App",
@@ -16,9 +15,7 @@ __all__ = [
     "BatchStats",
     "CircuitBreaker",
     "DeadLetter",
-    "EventSchema",
     "HandlerStats",
     "Retry",
-    "SchemaRegistry",
     "VirtualClock",
 ]

@@ -14,18 +14,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from cepheid.building import checked_name
 from cepheid.connectors.protocol import Source
-from cepheid.engine_options import Rule, checked_rule, named_rules
+from cepheid.engine_options import Rule, named_rules
 from cepheid.errors import AppError
-from cepheid.runtime.app_managing import AppManaging
+from cepheid.runtime.app_parts import AppParts
 from cepheid.runtime.app_test import AppTest
 from cepheid.runtime.clock import Clock, VirtualClock, checked_app_clock
 from cepheid.runtime.dispatcher import CURRENT_TASK
-from cepheid.runtime.follower_spec import FollowerSpec, Key
-from cepheid.runtime.generated_source import GeneratedSource
+from cepheid.runtime.follower_spec import FollowerSpec
 from cepheid.runtime.given import of_story
 from cepheid.runtime.inbox import CommitTicket
-from cepheid.runtime.policy import CircuitBreaker, Retry, seconds
-from cepheid.runtime.registering import follower_spec
+from cepheid.runtime.policy import seconds
 from cepheid.runtime.running import Running
 from cepheid.runtime.settings import Settings
 from cepheid.runtime.stopping import StopEvent, stop_signals
@@ -45,7 +43,7 @@ _LOOK_AGAIN_S = 0.05
 
 
 @final
-class App(AppManaging):
+class App(AppParts):
     """An event-driven application around a store.
 
     Events come in through sources and `publish`. Each batch of them is committed in one transaction, on the disk, with
@@ -68,6 +66,8 @@ class App(AppManaging):
         lateness: How far behind the greatest time of its topic an event may come. None: only the clock moves time.
         late: What becomes of one that comes later still: ``"side_output"``: it is stored in the topic ``<topic>.late``
             too; ``"drop"``: it is stored and not matched; ``"error"``: it is rejected.
+        idle: A topic that is further behind the others than this, and `lateness`, does not hold them up: what then comes
+            of it is late. None: it does, so that topics that are read from files are matched in step.
         future: An event that is dated further ahead of the clock than this is rejected (code ``future-event``), so that
             one broken clock does not make the events of all others late. None: no guard.
         quiet: While nothing has come for so long, event time follows the clock, so much and `lateness` behind it, and
@@ -113,6 +113,7 @@ class App(AppManaging):
         schemas: Iterable[EventSchema] | SchemaRegistry = (),
         lateness: str | dt.timedelta | None = "0s",
         late: str = "side_output",
+        idle: str | dt.timedelta | None = "0s",
         future: str | dt.timedelta | None = "1h",
         quiet: str | dt.timedelta | None = "10s",
         latency: str | dt.timedelta = "10ms",
@@ -131,6 +132,7 @@ class App(AppManaging):
         self._settings = Settings.checked(
             lateness=lateness,
             late=late,
+            idle=idle,
             future=future,
             quiet=quiet,
             latency=latency,
@@ -144,6 +146,7 @@ class App(AppManaging):
         self._rules: dict[str, Rule] = {}
         self._specs: dict[str, FollowerSpec] = {}
         self._sources: dict[str, tuple[Source, str | None, Any]] = {}
+        self._rules_path: tuple[Path, Any] | None = None
         self._running: Running | None = None
         self._test_folder: tempfile.TemporaryDirectory[str] | None = None
         for rule in named_rules(rules):
@@ -190,280 +193,6 @@ class App(AppManaging):
             0
         """
         return self._running_now().store
-
-    def source(
-        self,
-        source: Source | None = None,
-        *,
-        name: str | None = None,
-        topic: str | None = None,
-        mapper: Any = None,
-    ) -> Any:
-        """Has events come from a source, once the app runs.
-
-        Args:
-            source: A source: see `cepheid.connectors`. Left out, it is a decorator of a function without arguments that
-                yields events, asynchronously or not; each as for `publish`, or a pair of a type and such.
-            name: What its offsets are saved under. None: the source's own name, or that of the function.
-            topic: The type of its events, if they do not say.
-            mapper: What makes events of what it gives: see `SchemaRegistry.ingest`.
-
-        Returns:
-            The source, or the function.
-
-        Raises:
-            TypeError: It is no source.
-            AppError: There is one of this name (code ``duplicate-name``), or the app runs (code ``app-running``).
-
-        Example:
-            >>> import cepheid as cep
-            >>> app = cep.App("clock")
-            >>> @app.source(topic="tick")
-            ... def ticks():
-            ...     yield {"count": 1}
-            ...     yield {"count": 2}
-            >>> seen = []
-            >>> @app.on("tick")
-            ... def tick(event):
-            ...     seen.append(event["count"])
-            >>> app.run()
-            >>> seen
-            [1, 2]
-        """
-        if source is None:
-
-            def decorate(function: _Function) -> _Function:
-                if not callable(function):
-                    raise TypeError(f"a source is a function that yields events, not {type(function).__name__}")
-                given = getattr(function, "__name__", "source") if name is None else name
-                self._add_source(GeneratedSource(function, checked_name(given, "source")), topic, mapper)
-                return function
-
-            return decorate
-        if not isinstance(source, Source):
-            raise TypeError(f"a source has a name and run(feed), as those of cepheid.connectors; not {source!r:.100}")
-        self._add_source(source, topic, mapper)
-        return source
-
-    def _add_source(self, source: Source, topic: str | None, mapper: Any) -> None:
-        if self._running is not None:
-            raise AppError("sources are named before the app runs", code="app-running", source=source.name)
-        if source.name in self._sources:
-            raise AppError(
-                f"there is a source `{source.name}` already; give one of them another name",
-                code="duplicate-name",
-                source=source.name,
-            )
-        self._sources[source.name] = (source, topic, mapper)
-
-    def add(self, rule: Rule, *, history: bool = True) -> None:
-        """Adds a rule; while the app runs, with the state that it would have had.
-
-        Args:
-            rule: A pattern, a window, an anomaly rule or a processor. One without a name is called after its place,
-                ``rule-3``. It names the topics that it reads.
-            history: While the app runs: whether it is shown what came before, as far back as its state reaches. What it
-                derives of that is not told.
-
-        Raises:
-            TypeError: It is none of these.
-            PatternError: It is impossible, or there is one of its name (code ``duplicate-rule``).
-            AppError: It names no topic (code ``rule-topic``).
-
-        Example:
-            >>> import cepheid as cep
-            >>> app = cep.App("shop")
-            >>> app.add(cep.event("large", "amount > 500", topic="order").named("large"))
-            >>> app.rules
-            ('large',)
-        """
-        rule = checked_rule(rule)
-        if rule.name is None:
-            place = len(self._rules) + 1
-            while f"rule-{place}" in self._rules:
-                place += 1
-            rule = rule.named(f"rule-{place}")
-        self._add_rule(rule, history)
-
-    def on(
-        self,
-        topics: str | Iterable[str],
-        *,
-        where: Any = None,
-        batch: bool = False,
-        priority: int = 0,
-        concurrency: int = 1,
-        key: Key = None,
-        retries: int | Retry = 5,
-        timeout: str | dt.timedelta | None = None,
-        name: str | None = None,
-        from_start: bool = False,
-    ) -> Callable[[_Function], _Function]:
-        """Has a function called for the events of topics, once they are stored.
-
-        It is given an event as a dict, or a `pyarrow.Table` of many; it may be a coroutine function. What it gives is
-        published: an event as a dict with its ``type``, a pair of a type and an event or a table, any number of these,
-        or None. That is committed with how far the handler has got: it is there once, also if the function was called
-        twice because of a crash in between.
-
-        Events of one key go one after the other, and none overtakes another; those without a key wait for nobody. One
-        whose attempts have all failed becomes a dead letter, and with it those of its key that follow, until `retry` or
-        `discard`; others go on.
-
-        Args:
-            topics: Topics, or patterns: ``*`` is any one part between dots, ``>`` at the end one or more. Topics of the
-                app's own, ``cepheid.*``, are named by patterns that begin so.
-            where: A condition on an event: an expression, SQL text, or a `CloudEventsSql`.
-            batch: Whether it is given tables: of one topic each, of some thousand rows at most.
-            priority: From 0 to 9: each step doubles its share of the calls where there are more than can be made.
-            concurrency: How many calls may be under way at once.
-            key: The column, or a function of the event, that says which events keep their order. None: the column
-                ``partitionkey``.
-            retries: How often a call that failed is made again, or a `Retry`.
-            timeout: How long a call may take. A function that is no coroutine cannot be stopped: it counts as failed,
-                and its thread as one at work until it ends.
-            name: What its progress is saved under. None: the name of the function.
-            from_start: Whether a handler that is new begins with the first event of the store, and not the next.
-
-        Raises:
-            TypeError: An argument is of the wrong type.
-            PatternError: An argument is out of range.
-            AppError: There is one of this name (code ``duplicate-name``), or the app runs (code ``app-running``).
-
-        Example:
-            >>> import cepheid as cep
-            >>> app = cep.App("shop")
-            >>> @app.on("order.*", where="amount > 100")
-            ... def large(event):
-            ...     return {"type": "note", "text": f"{event['type']} of {event['amount']}"}
-            >>> with app.test() as test:
-            ...     _ = test.publish("order.paid", amount=900)
-            ...     [event["text"] for event in test.events("note")]
-            ['order.paid of 900']
-        """
-
-        def decorate(function: _Function) -> _Function:
-            self._follow(
-                follower_spec(
-                    function,
-                    topics,
-                    name=name,
-                    where=where,
-                    is_action=False,
-                    batch=batch,
-                    priority=priority,
-                    concurrency=concurrency,
-                    key=key,
-                    retries=retries,
-                    timeout=timeout,
-                    rate=None,
-                    breaker=None,
-                    idempotent_by=None,
-                    from_start=from_start,
-                )
-            )
-            return function
-
-        return decorate
-
-    def action(
-        self,
-        topics: str | Iterable[str],
-        action: Any = None,
-        *,
-        where: Any = None,
-        priority: int = 0,
-        concurrency: int = 1,
-        key: Key = None,
-        retries: int | Retry = 5,
-        timeout: str | dt.timedelta | None = "30s",
-        rate: float | str | None = None,
-        breaker: CircuitBreaker | None = None,
-        idempotent_by: Key = None,
-        name: str | None = None,
-        from_start: bool = False,
-    ) -> Any:
-        """Has something done about the events of topics: a decorator, or with one of `cepheid.actions`.
-
-        The log is the outbox: an event that a rule derived is committed with what it came of, and the action follows.
-        What was done is an event of topic ``cepheid.action``. An action may happen again after a crash that came
-        between it and that event, with the same idempotency key; whoever is told can tell by that.
-
-        A function is given the event as a dict and, if it has a second parameter, an `ActionContext`. What it returns
-        is not looked at. It may raise an `ActionError` to say that another attempt has no use, or when to make it.
-
-        Args:
-            topics: As for `on`.
-            action: What is to be done. None: the function below.
-            where: As for `on`.
-            priority: As for `on`.
-            concurrency: As for `on`.
-            key: As for `on`.
-            retries: As for `on`.
-            timeout: As for `on`.
-            rate: How often it may be done: a number a second, or text such as ``"10/s"``, ``"100/m"``.
-            breaker: What stops attempts for a while after many have failed.
-            idempotent_by: The column, or a function of the event, for each value of which it is done once, however many
-                events there are; once done it is remembered for good. None: for each event.
-            name: As for `on`; of an object that has one, its name.
-            from_start: As for `on`.
-
-        Returns:
-            The action, or the function.
-
-        Raises:
-            TypeError: An argument is of the wrong type.
-            PatternError: An argument is out of range.
-            AppError: As for `on`.
-
-        Example:
-            >>> import cepheid as cep
-            >>> app = cep.App("shop")
-            >>> told = []
-            >>> @app.action("order.lost", idempotent_by="order")
-            ... def tell(event):
-            ...     told.append(event["order"])
-            >>> with app.test() as test:
-            ...     for order in (7, 7, 8):
-            ...         _ = test.publish("order.lost", order=order)
-            ...     [event["outcome"] for event in test.events("cepheid.action")]
-            ['done', 'repeated', 'done']
-            >>> told
-            [7, 8]
-        """
-
-        def decorate(function: Any) -> Any:
-            self._follow(
-                follower_spec(
-                    function,
-                    topics,
-                    name=name,
-                    where=where,
-                    is_action=True,
-                    batch=False,
-                    priority=priority,
-                    concurrency=concurrency,
-                    key=key,
-                    retries=retries,
-                    timeout=timeout,
-                    rate=rate,
-                    breaker=breaker,
-                    idempotent_by=idempotent_by,
-                    from_start=from_start,
-                )
-            )
-            return function
-
-        return decorate if action is None else decorate(action)
-
-    def _follow(self, spec: FollowerSpec) -> None:
-        if self._running is not None:
-            raise AppError(f"handlers and actions are named before the app runs: `{spec.name}`", code="app-running")
-        if spec.name in self._specs:
-            raise AppError(
-                f"there is a handler or an action `{spec.name}` already; say name='...'", code="duplicate-name"
-            )
-        self._specs[spec.name] = spec
 
     # Publishing.
 
@@ -580,6 +309,7 @@ class App(AppManaging):
             self._settings,
             self._specs.values(),
             self._clock,
+            folder=self._folder_now(),
             inline=False,
         )
         self._running = running
@@ -662,6 +392,7 @@ class App(AppManaging):
             self._settings,
             self._specs.values(),
             clock,
+            folder=self._folder_now(),
             inline=True,
         )
 

@@ -32,10 +32,10 @@ class BatchStats(NamedTuple):
 class AdaptiveBatching:
     """Chooses the size of batches, and how long to wait for one to fill, by what batches have taken.
 
-    While events are few, each is committed at once: nothing waits. As steps take up more of the time, events wait for
-    others, up to what the latency target leaves after a step, so that each sync of the disk carries more. When more
-    wait than a batch holds, batches grow: twofold a step, as long as that makes them faster for each row; when a step
-    takes longer than the target and nothing waits, they shrink.
+    While events are few, each is committed at once: nothing waits. Those that come while a step is under way share the
+    next. As steps take up more of the time, events wait for others as long as a step takes, if the latency target
+    leaves so much, so that each sync of the disk carries more. When more wait than a batch holds, batches grow twofold
+    a step; when a step takes longer than the target and nothing waits, they shrink.
 
     Time: O(1) a step. Space: O(1).
 
@@ -66,7 +66,8 @@ class AdaptiveBatching:
         """How long the first event of a batch waits for others, in seconds."""
         if self._busy < _BUSY_ENOUGH:
             return 0.0
-        return max(0.0, self._target_s - 2.0 * self._step_s)
+        # As long as a step takes, so that half of the time is left to others, and less where the target is near.
+        return max(0.0, min(self._step_s, self._target_s - 2.0 * self._step_s))
 
     def observe(self, *, started: float, ended: float, rows: int, waiting: int) -> None:
         """Takes note of a step.

@@ -10,6 +10,7 @@ __all__ = ["ClockMark", "ClockMarks", "mark_of"]
 # Rows between two marks, and how many there are at most: between those of long ago lie more rows.
 _ROWS_BETWEEN = 4096
 _MARKS_MAX = 64
+_RULES = 256
 
 
 class ClockMark(NamedTuple):
@@ -59,11 +60,12 @@ class ClockMarks:
         self._marks = [] if marks is None else marks
         self._rows = 0
 
-    def is_due(self, rows: int) -> bool:
+    def is_due(self, rows: int, rules: int = 0) -> bool:
         """Whether so many rows more make a mark due.
 
         Args:
             rows: How many have come since this was asked last.
+            rules: How many rules there are: of many a mark is made more seldom, as it asks all of them.
 
         Example:
             >>> from cepheid.runtime.clock_marks import ClockMarks
@@ -71,7 +73,7 @@ class ClockMarks:
             False
         """
         self._rows += rows
-        return self._rows >= _ROWS_BETWEEN
+        return self._rows >= _ROWS_BETWEEN * max(1, rules // _RULES)
 
     def add(self, mark: ClockMark) -> None:
         """Keeps a mark; the last one makes room for one with as many rows.

@@ -301,7 +301,7 @@ class Core:
                 for follower in idle:
                     follower.save_to(changes)
 
-    def change_rules(self, change: Change, changed: Sequence[dict[str, Any]]) -> None:
+    def change_rules(self, change: Change | None, changed: Sequence[dict[str, Any]]) -> None:
         """Changes rules, in its own thread. See `Pipeline.change_rules`."""
         try:
             self._pipeline.change_rules(change, changed, self._settle)

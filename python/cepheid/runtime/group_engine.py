@@ -160,6 +160,20 @@ class GroupEngine:
             return table
         return table.select(known.names)
 
+    def learn_columns(self, topic: str, columns: pa.Schema) -> None:
+        """Says what columns a topic has, if no row of it has come: rules that do not fit them are told of now.
+
+        Args:
+            topic: A topic that it listens to.
+            columns: The columns.
+
+        Raises:
+            SchemaError: A rule does not fit them.
+        """
+        rows = self.engine._input
+        known = rows.plain_schema(topic) or columns
+        self.engine._native.declare(rows.table(known.empty_table(), topic), topic)
+
     def _told(self, derived: Derived) -> list[Output]:
         if not derived:
             return []

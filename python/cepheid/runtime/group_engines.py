@@ -50,7 +50,7 @@ class GroupEngines:
         topics: The order of topics, for rows of equal times.
     """
 
-    __slots__ = ("_closed", "_counted", "_event_time", "_marks", "_options", "_redo", "_topics", "engines")
+    __slots__ = ("_closed", "_counted", "_event_time", "_marks", "_options", "_redo", "_schemas", "_topics", "engines")
 
     #: The engines; the first tells of late rows.
     engines: list[GroupEngine]
@@ -60,6 +60,8 @@ class GroupEngines:
     _counted: dict[str, int]
     # Up to where the clock has been moved by hand.
     _closed: int | None
+    # By topic, the columns of the rows that came last.
+    _schemas: dict[str, pa.Schema]
 
     def __init__(
         self, rules: Mapping[str, Rule], event_time: str, options: Mapping[str, Any], topics: Sequence[str]
@@ -75,6 +77,7 @@ class GroupEngines:
         self._marks = ClockMarks()
         self._counted = {}
         self._closed = None
+        self._schemas = {}
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -109,7 +112,8 @@ class GroupEngines:
         """
         found = self._tell(lambda engine: engine.push(table, topic, row), table.num_rows)
         self._counted[topic] = row + table.num_rows
-        if self._marks.is_due(table.num_rows):
+        self._schemas[topic] = table.schema
+        if self._marks.is_due(table.num_rows, len(self.engines[0].rules)):
             self._marks.add(self._mark(ended=False))
         return found
 
@@ -122,11 +126,11 @@ class GroupEngines:
         Raises:
             CepheidError: As for `cepheid.Engine.advance_to`; the clock has not moved.
         """
-        before = self._mark(ended=False).watermark
         found = self._tell(lambda engine: engine.advance_to(moment), 0)
-        if before is None or before <= moment:
+        mark = self._mark(ended=False)
+        if mark.watermark == moment:
             self._closed = moment
-            self._marks.add(self._mark(ended=False))
+            self._marks.add(mark._replace(closed=moment))
         return found
 
     def flush(self) -> list[tuple[str, Matches]]:
@@ -184,6 +188,7 @@ class GroupEngines:
                 horizon = change.after.horizon_ns(change.moved, _CHAINED_HORIZONS)
             beside = self._made(change.run, change.moved, change.after.sources, beside=not change.is_whole)
             events = self._warm(beside, history, horizon)
+            self._check_columns(beside)
         elif change.moved:
             check_cold(change, self.engines)
         shapes = [(dict(engine.rules), set(engine.owned), engine.sources) for engine in self.engines]
@@ -215,6 +220,14 @@ class GroupEngines:
         counted = {topic: self._counted[topic] for topic in self.sources if topic in self._counted}
         return warm(beside, history, begin, [*self._marks.after(begin), now], since, counted)
 
+    def _check_columns(self, engine: GroupEngine) -> None:
+        """Checks that rules fit the columns of topics: the next row would be refused otherwise."""
+        for topic in self.sources:
+            if topic in engine.sources:
+                columns = self._schemas.get(topic) or self.engines[0].engine._input.plain_schema(topic)
+                if columns is not None:
+                    engine.learn_columns(topic, columns)
+
     def _settle(self, change: RuleChange, beside: GroupEngine | None) -> list[tuple[str, Matches]]:
         """Takes out of all engines what goes, and puts in what comes."""
         watermark = self._mark(ended=False).watermark
@@ -222,6 +235,8 @@ class GroupEngines:
         if beside is None:
             for name in change.fresh:
                 change_cold(change, name, self.engines)
+            for engine in self.engines:
+                self._check_columns(engine)
         else:
             greatest = mark_of(beside.engine._native.stats(), None, False).greatest
             for topic in beside.sources:

@@ -52,7 +52,15 @@ _COLUMNS: dict[str, dict[str, str]] = {
     },
     ACTION: {"action": _TEXT, "key": _TEXT, "outcome": _TEXT, "attempts": "int32", "topic": _TEXT, "position": "int64"},
     CLOCK: {},
-    RULE: {"rule": _TEXT, "change": _TEXT, "version": _TEXT, "text": _TEXT},
+    RULE: {
+        "subject": _TEXT,
+        "kind": _TEXT,
+        "rule": _TEXT,
+        "version": _TEXT,
+        "text": _TEXT,
+        "author": _TEXT,
+        "reason": _TEXT,
+    },
 }
 
 

@@ -249,12 +249,12 @@ class Pipeline:
         self._finish(changes, (), outputs, [], settle)
         self._committed((), [], changes.commit(), 0)
 
-    def change_rules(self, change: Change, changed: Sequence[dict[str, Any]], settle: Settle) -> None:
+    def change_rules(self, change: Change | None, changed: Sequence[dict[str, Any]], settle: Settle) -> None:
         """Changes rules: with an event of each change, and with what rules know from then on.
 
         Args:
-            change: Changes them, given all that has been.
-            changed: What is written down: `rule`, `change`, `version`, `text`.
+            change: Changes them, given all that has been; None: it is only written down.
+            changed: What is written down: see `rule_change_event`.
             settle: As for `commit`.
 
         Raises:
@@ -262,7 +262,8 @@ class Pipeline:
                 rules have to `recover`.
         """
         self._begin()
-        change(self.rules, store_history(self._store, self._store.end))
+        if change is not None:
+            change(self.rules, store_history(self._store, self._store.end))
         changes = self._store._unclaimed_transaction()
         if self._tick is not None:
             self._append(changes, CLOCK, self._clock_rows(self._tick))

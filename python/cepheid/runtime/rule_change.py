@@ -8,10 +8,11 @@ from typing import Any, final
 from cepheid.engine import Engine
 from cepheid.engine_options import Rule
 from cepheid.errors import AppError, PatternError
+from cepheid.processors import Processor
 from cepheid.runtime.group_engine import GroupEngine
 from cepheid.runtime.rule_links import RuleLinks
 
-__all__ = ["RuleChange", "change_cold", "check_cold"]
+__all__ = ["RuleChange", "change_cold", "check_cold", "says_the_same"]
 
 
 @final
@@ -52,7 +53,7 @@ class RuleChange:
         self.after = RuleLinks(self.rules)
         self._before = RuleLinks(before)
         self.gone = before.keys() - rules.keys()
-        changed = {name for name, rule in rules.items() if name in before and before[name] != rule}
+        changed = {name for name, rule in rules.items() if name in before and not says_the_same(before[name], rule)}
         new = rules.keys() - before.keys()
         self.is_whole = everything or not before
         self.fresh = _derivers_first(self.after, new | changed)
@@ -96,6 +97,23 @@ class RuleChange:
                 )
         if self.rules:
             Engine(list(self.rules.values()), event_time, **options)
+
+
+def says_the_same(rule: Rule, other: Rule) -> bool:
+    """Whether two rules are one; of processors, whether they call one function in the same way.
+
+    Args:
+        rule: A rule.
+        other: Another.
+    """
+    if isinstance(rule, Processor) and isinstance(other, Processor):
+        return (rule.function, rule.topic, rule.emits, rule.name) == (
+            other.function,
+            other.topic,
+            other.emits,
+            other.name,
+        )
+    return rule == other
 
 
 def check_cold(change: RuleChange, engines: Sequence[GroupEngine]) -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from cepheid.building import checked_name
 from cepheid.engine import Rules, Span
-from cepheid.engine_options import Rule, checked_rule, checked_topics, named_rules
+from cepheid.engine_options import Rule, checked_rule, checked_topics
 from cepheid.engine_stats import EngineStats, stats_of
 from cepheid.errors import AppError, PatternError
-from cepheid.event_time import span_ns, time_ns
-from cepheid.names import nearest_name
+from cepheid.event_time import time_ns
 from cepheid.options import checked_flag
 from cepheid.result import Matches
-from cepheid.runtime.group_engine import OWN_PREFIX
 from cepheid.runtime.group_engines import GroupEngines, Warmed
+from cepheid.runtime.group_rules import group_rules, replay_spans, unknown_rule
 from cepheid.runtime.group_snapshot import RuleDifferences, saved, taken_apart
 from cepheid.runtime.rule_change import RuleChange
 from cepheid.runtime.rule_history import History
@@ -107,7 +106,7 @@ class RuleGroup:
         options = {**options, "ids": checked_flag(ids, "ids"), "future": None}
         self._lock = threading.RLock()
         self._disabled = set()
-        self._rules = _checked(rules)
+        self._rules = group_rules(rules)
         topics = [*checked_topics(options.pop("topics", ())), *RuleLinks(self._rules).topics()]
         self._engines = GroupEngines(self._rules, checked_name(event_time, "column"), options, topics)
 
@@ -434,11 +433,13 @@ class RuleGroup:
             >>> group.change({"a": cep.event("a", topic="t"), "c": cep.event("c", topic="t")}).rules
             ('c',)
         """
-        wanted = _checked(rules)
+        wanted = group_rules(rules)
+        if isinstance(disabled, (str, bytes)):
+            raise TypeError(f"disabled is a list of names, not {type(disabled).__name__}")
         names = {checked_name(name, "rule") for name in disabled}
         with self._lock:
             if unknown := names - wanted.keys():
-                raise _unknown_rule(min(unknown), wanted)
+                raise unknown_rule(min(unknown), wanted)
             return self._become(wanted, names, history, warm)
 
     def join(self, history: History, *, warm: bool | Span = True) -> Warmed:
@@ -464,12 +465,14 @@ class RuleGroup:
             ...     group.join(store_history(store, position.end)).events
             2
         """
+        if not callable(history) or warm is False:
+            raise TypeError("rules are joined by a replay: give a history, see store_history(), and how much of it")
         with self._lock:
             return self._become(self._rules, self._disabled, history, warm, join=True)
 
     def _known(self, name: str) -> None:
         if checked_name(name, "rule") not in self._rules:
-            raise _unknown_rule(name, self._rules)
+            raise unknown_rule(name, self._rules)
 
     def _become(
         self,
@@ -480,13 +483,15 @@ class RuleGroup:
         *,
         join: bool = False,
     ) -> Warmed:
-        rules, off = _checked(rules), set(disabled)
+        if history is not None and not callable(history):
+            raise TypeError(f"a history is a function, see store_history(), not {type(history).__name__}")
+        rules, off = group_rules(rules), set(disabled)
         change = RuleChange(
             {name: rule for name, rule in self._rules.items() if name not in self._disabled},
             {name: rule for name, rule in rules.items() if name not in off},
             everything=join,
         )
-        spans = _spans(warm)
+        spans = replay_spans(warm)
         warmed = self._engines.change(change, None if spans is None else history, spans)
         self._rules, self._disabled = rules, off
         return warmed
@@ -542,7 +547,7 @@ class RuleGroup:
             >>> restored.differences
             RuleDifferences(new=(), changed=('seen',), gone=())
         """
-        given = _checked(rules)
+        given = group_rules(rules)
         of = taken_apart(blob)
         group = object.__new__(cls)
         group._lock = threading.RLock()
@@ -555,38 +560,3 @@ class RuleGroup:
     def __repr__(self) -> str:
         off = f", {len(self._disabled)} disabled" if self._disabled else ""
         return f"<RuleGroup: {len(self._rules)} rules{off}, in {len(self._engines.engines)} engines>"
-
-
-def _checked(rules: Rules) -> dict[str, Rule]:
-    """Rules by name, each of which says which topics it reads."""
-    found: dict[str, Rule] = {}
-    for rule in named_rules(rules):
-        name = rule.name
-        assert name is not None
-        if name in found:
-            raise PatternError(f"two rules are named `{name}`", code="duplicate-rule")
-        if name.startswith(OWN_PREFIX):
-            raise AppError(f"rule `{name}`: names that begin with `{OWN_PREFIX}` are the group's own", code="rule-name")
-        if None in rule._read_topics():
-            raise AppError(
-                f"rule `{name}` reads whatever there is: say which topic it reads, event(..., topic=...)",
-                code="rule-topic",
-            )
-        found[name] = rule
-    return found
-
-
-def _unknown_rule(name: str, rules: Mapping[str, Rule]) -> PatternError:
-    return PatternError(
-        f"there is no rule `{name}` (there are {', '.join(rules) or 'none'})",
-        code="unknown-rule",
-        known=list(rules),
-        hint=nearest_name(name, rules),
-    )
-
-
-def _spans(warm: Any) -> int | Literal["horizon", "history"] | None:
-    """How much is replayed, as it is said: so many nanoseconds, the horizon, or all; None: nothing."""
-    if isinstance(warm, bool):
-        return "horizon" if warm else None
-    return "history" if warm == "history" else span_ns(warm, "warm")

@@ -27,13 +27,16 @@ from cepheid.runtime.feeding import RunningSource, SourceFeed
 from cepheid.runtime.follower import Follower
 from cepheid.runtime.follower_spec import FollowerSpec
 from cepheid.runtime.given import several
-from cepheid.runtime.group_snapshot import RuleDifferences, rule_version
+from cepheid.runtime.group_snapshot import RuleDifferences
 from cepheid.runtime.inbox import CommitTicket, Inbox, Rejection, Submission
 from cepheid.runtime.outcomes import StoredMemory, events_given
 from cepheid.runtime.own_topics import ACTION, OWN_PREFIX
 from cepheid.runtime.pipeline import Pipeline
+from cepheid.runtime.rule_events import rule_change_event, rule_fingerprint, rule_text
 from cepheid.runtime.rule_group import RuleGroup
 from cepheid.runtime.rule_history import History
+from cepheid.runtime.rules_folder import RulesFolder
+from cepheid.runtime.rules_watcher import RulesWatcher
 from cepheid.runtime.settings import Settings
 from cepheid.runtime.task import Task
 from cepheid.schema import SchemaRegistry
@@ -59,6 +62,7 @@ class Running:
         settings: What the app was told.
         specs: The handlers and actions.
         clock: The clock.
+        folder: The folder that more rules are in, or None.
         inline: Whether all happens in the thread that asks for it, as in a test.
     """
 
@@ -72,9 +76,11 @@ class Running:
         specs: Iterable[FollowerSpec],
         clock: Clock,
         *,
+        folder: RulesFolder | None,
         inline: bool,
     ) -> None:
         self.name = name
+        self._watcher: RulesWatcher | None = None
         self.settings = settings
         self.registry = registry
         self.clock = clock
@@ -90,7 +96,12 @@ class Running:
         self.source_failure: AppError | None = None
         self._on_change: list[Callable[[], None]] = []
         try:
-            self._build(rules, settings, list(specs))
+            disabled: set[str] = set()
+            if folder is not None:
+                self._watcher = RulesWatcher(folder, set(rules))
+                more, disabled = self._watcher.first()
+                rules = {**rules, **more}
+            self._build(rules, disabled, settings, list(specs))
         except BaseException:
             self._close_store()
             raise
@@ -112,7 +123,7 @@ class Running:
         pipeline = getattr(self, "pipeline", None)
         return self.clock.now() if pipeline is None else pipeline.now
 
-    def _build(self, rules: dict[str, Any], settings: Settings, specs: list[FollowerSpec]) -> None:
+    def _build(self, rules: dict[str, Any], disabled: set[str], settings: Settings, specs: list[FollowerSpec]) -> None:
         options = settings.engine_options()
 
         def make_rules(snapshot: bytes | None) -> tuple[RuleGroup, RuleDifferences]:
@@ -166,32 +177,53 @@ class Running:
         )
         self.core.on_failure = lambda _: self._notify()
         self.store._claim(self.pipeline.claims)
-        self._settle_rules(rules)
+        self._settle_rules(rules, disabled)
 
-    def _settle_rules(self, rules: dict[str, Any]) -> None:
+    def _settle_rules(self, rules: dict[str, Any], disabled: set[str]) -> None:
         """Makes the rules those that the program has, and writes down what has changed since it ran last."""
         group, differences = self.pipeline.rules, self.pipeline.differences
+        wanted_off = (group.disabled & rules.keys()) | disabled
         if self.store.load(CHECKPOINT) is None:
             changed = [self._rule_changed("added", name, rule) for name, rule in rules.items()]
-            self.core.change_rules(lambda _, __: None, changed)
-            return
-        if not differences:
-            return
-        changed = [
-            *(self._rule_changed("added", name, rules[name]) for name in differences.new),
-            *(self._rule_changed("replaced", name, rules[name]) for name in differences.changed),
-            *(self._rule_changed("removed", name, None) for name in differences.gone),
-        ]
-        disabled = group.disabled & rules.keys()
-        self.core.change_rules(lambda one, past: one.change(rules, past, disabled=disabled), changed)
+        else:
+            changed = [
+                *(self._rule_changed("added", name, rules[name]) for name in differences.new),
+                *(self._rule_changed("replaced", name, rules[name]) for name in differences.changed),
+                *(self._rule_changed("removed", name, None) for name in differences.gone),
+            ]
+        if changed or wanted_off != group.disabled:
+            self.core.change_rules(lambda one, past: one.change(rules, past, disabled=wanted_off), changed)
+        gone: dict[str, Any] = dict.fromkeys(differences.gone)
+        self.store.note_rules({**gone, **rules})
 
-    def _rule_changed(self, change: str, name: str, rule: Any) -> dict[str, Any]:
-        version = None if rule is None else rule_version(rule)
-        return {"rule": name, "change": change, "version": version, "text": None if rule is None else repr(rule)}
+    def _rule_changed(self, kind: str, name: str, rule: Any, author: str | None = None) -> dict[str, Any]:
+        return rule_change_event(
+            kind,
+            name,
+            None if rule is None else rule_fingerprint(rule),
+            None if rule is None else rule_text(rule),
+            f"app {self.name}" if author is None else author,
+            self.clock.now(),
+        )
 
-    def change_rules(self, kind: str, name: str, rule: Any, change: Callable[[RuleGroup, History], Any]) -> None:
+    def change_rules(
+        self,
+        kind: str,
+        name: str,
+        rule: Any,
+        change: Callable[[RuleGroup, History], Any],
+        *,
+        author: str | None = None,
+    ) -> None:
         """Changes a rule while the app runs, and writes it down."""
-        self.core.ask(lambda: self.core.change_rules(change, [self._rule_changed(kind, name, rule)]))
+        self.core.ask(lambda: self.core.change_rules(change, [self._rule_changed(kind, name, rule, author)]))
+        if kind in ("added", "replaced", "removed"):
+            self.store.note_rules({name: rule})
+
+    def note_refusal(self, name: str, text: str | None, reason: str) -> None:
+        """Writes down that a rule was not taken."""
+        refused = rule_change_event("refused", name, None, text, f"app {self.name}", self.clock.now(), reason=reason)
+        self.core.ask(lambda: self.core.change_rules(None, [refused]))
 
     def go_on(self) -> None:
         """In a test: does what there is to do now."""
@@ -218,6 +250,8 @@ class Running:
             self.executor.use(loop)
         if not self._inline:
             self.core.start()
+            if self._watcher is not None:
+                self._watcher.start(self)
         for source, topic, mapper in sources:
             feed = SourceFeed(self, source.name, topic, mapper)
             self._sources.append(RunningSource(source, feed, self._source_ended))
@@ -264,6 +298,8 @@ class Running:
 
     def stop_sources(self) -> None:
         """Tells sources to end, and waits for them a while."""
+        if self._watcher is not None:
+            self._watcher.stop()
         for source in self._sources:
             source.stop(0.0)
         for source in self._sources:

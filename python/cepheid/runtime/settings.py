@@ -24,6 +24,7 @@ class Settings:
     Attributes:
         lateness: How late events may come; None: only the clock moves event time.
         late: What becomes of those that come later.
+        idle: How far a topic may be behind the others and hold them up; None: as far as it likes.
         future: How far ahead of the clock an event may be dated; None: as far as it likes.
         quiet: How long nothing comes before event time goes on with the clock; None: it does not.
         latency_s: The latency from arrival to the disk that is aimed at, in seconds.
@@ -36,6 +37,7 @@ class Settings:
 
     lateness: dt.timedelta | None
     late: Any
+    idle: dt.timedelta | None
     future: dt.timedelta | None
     quiet: dt.timedelta | None
     latency_s: float
@@ -51,6 +53,7 @@ class Settings:
         *,
         lateness: Any,
         late: Any,
+        idle: Any,
         future: Any,
         quiet: Any,
         latency: Any,
@@ -73,6 +76,7 @@ class Settings:
         return cls(
             lateness=None if lateness is None else _span(lateness, "lateness"),
             late=late,
+            idle=None if idle is None else _span(idle, "idle"),
             future=None if future is None else _span(future, "future"),
             quiet=None if quiet is None else _span(quiet, "quiet"),
             latency_s=_span(latency, "latency").total_seconds(),
@@ -88,6 +92,7 @@ class Settings:
         return {
             "lateness": self.lateness,
             "late": self.late,
+            "idle": self.idle,
             "threads": self.threads,
             "memory_limit": self.memory_limit,
         }

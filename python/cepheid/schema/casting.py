@@ -6,12 +6,25 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cepheid.schema.envelope import is_json_field
+from cepheid.schema.envelope import JSON_MARK, is_json_field
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["cast_column", "instants", "kept_field", "one_array", "texts"]
+__all__ = [
+    "OBJECTS_MARK",
+    "cast_column",
+    "instants",
+    "json_value",
+    "kept_field",
+    "one_array",
+    "python_value",
+    "shown_value",
+    "texts",
+]
+
+#: The key of a field's metadata that says that its values were objects and lists of Python, of types that may differ.
+OBJECTS_MARK = b"cepheid:objects"
 
 _Cast = tuple["pa.Array", list[int]]
 
@@ -47,11 +60,14 @@ def kept_field(name: str, field: pa.Field) -> pa.Field:
     import pyarrow as pa
 
     types, kind = pa.types, field.type
+    if is_json_field(field) or OBJECTS_MARK in (field.metadata or {}):
+        # As those of JSON text: what is in objects differs from event to event.
+        return pa.field(name, pa.string(), metadata={JSON_MARK: b"1"})
     if types.is_integer(kind) and kind != pa.uint64():
         kind = pa.int64()
     elif types.is_floating(kind):
         kind = pa.float64()
-    return pa.field(name, kind, metadata=field.metadata if is_json_field(field) else None)
+    return pa.field(name, kind)
 
 
 def cast_column(array: pa.Array, field: pa.Field) -> _Cast:
@@ -69,7 +85,7 @@ def cast_column(array: pa.Array, field: pa.Field) -> _Cast:
     if types.is_null(source):
         return pa.nulls(len(array), kind), []
     if is_json_field(field):
-        return _json_texts(array), []
+        return _json_texts(array)
     if types.is_struct(source) and types.is_struct(kind):
         return _structs(array, kind)
     if types.is_list(source) and types.is_list(kind):
@@ -193,14 +209,50 @@ def _lists(array: pa.ListArray, kind: pa.ListType) -> _Cast:
     return built, bad
 
 
-def _json_texts(array: pa.Array) -> pa.Array:
+def _json_texts(array: pa.Array) -> _Cast:
     """Values as JSON; a text is taken for JSON already."""
     import pyarrow as pa
 
     if pa.types.is_string(array.type):
-        return array
-    made = [None if value is None else json.dumps(value, default=json_value) for value in array.to_pylist()]
-    return pa.array(made, pa.string())
+        return array, []
+    made: list[str | None] = []
+    bad: list[int] = []
+    for place, scalar in enumerate(array):
+        try:
+            value = scalar.as_py()
+            made.append(None if value is None else json.dumps(_present(value), default=json_value))
+        except (ValueError, OverflowError, RecursionError):
+            made.append(None)
+            bad.append(place)
+    return pa.array(made, pa.string()), bad
+
+
+def python_value(array: pa.Array | pa.ChunkedArray, place: int) -> Any:
+    """A value as Python has it, or as a number or the name of its type where Python has none, as of the year 20000."""
+    import pyarrow as pa
+
+    scalar = array[place]
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return scalar.cast(pa.int64()).as_py()
+    except pa.ArrowException:
+        return f"a value of the type {array.type}"
+
+
+def shown_value(array: pa.Array, place: int) -> str:
+    """A value for a message."""
+    text = repr(python_value(array, int(place)))
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _present(value: Any) -> Any:
+    """A value without fields that are NULL: Arrow has those of all objects of a column in each of them."""
+    if isinstance(value, dict):
+        return {name: _present(part) for name, part in value.items() if part is not None}
+    return [_present(part) for part in value] if isinstance(value, list) else value
 
 
 def json_value(value: Any) -> Any:

@@ -150,7 +150,12 @@ def _values(field: pa.Field, column: pa.ChunkedArray) -> list[Any]:
     if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
         # Python's times have no nanoseconds.
         column = pc.cast(column, pa.timestamp("us", column.type.tz), safe=False)
-    return [_json_value(value) for value in column.to_pylist()]
+    try:
+        return [_json_value(value) for value in column.to_pylist()]
+    except (ValueError, OverflowError) as error:
+        raise SchemaError(
+            f"`{field.name}` has a value that cannot be written as JSON: {error}", code="column-type", column=field.name
+        ) from error
 
 
 def _parsed(text: str) -> Any:

@@ -63,7 +63,8 @@ def _holds(wide: pa.Field, narrow: pa.Field) -> bool:
 
     types, to, of = pa.types, wide.type, narrow.type
     if is_json_field(wide) or is_json_field(narrow):
-        return is_json_field(wide)
+        # A text that is no JSON has another meaning than a text that is.
+        return is_json_field(wide) and (is_json_field(narrow) or not types.is_string(of))
     if to == of:
         return True
     if types.is_integer(to) and types.is_integer(of):

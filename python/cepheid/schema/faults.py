@@ -47,11 +47,11 @@ class Fault(NamedTuple):
 class Faults:
     """What is wrong with the rows of a call, by their numbers in it."""
 
-    __slots__ = ("_by_row", "_payload")
+    __slots__ = ("_by_row", "_payloads")
 
-    def __init__(self, payload: Callable[[int], bytes]) -> None:
+    def __init__(self, payloads: Callable[[list[int]], list[bytes]]) -> None:
         self._by_row: dict[int, Fault] = {}
-        self._payload = payload
+        self._payloads = payloads
 
     def add(self, rows: Iterable[Any], code: str, reason: str, topic: str | None = None) -> None:
         """Notes what is wrong with rows, unless something has been wrong with them before."""
@@ -66,7 +66,9 @@ class Faults:
 
     def rejected(self) -> list[tuple[int, Rejected]]:
         """Rows and what has become of them, in the order of the rows."""
+        rows = sorted(self._by_row)
         return [
-            (row, Rejected(self._payload(row), fault.reason, fault.code, fault.topic))
-            for row, fault in sorted(self._by_row.items())
+            (row, Rejected(payload, fault.reason, fault.code, fault.topic))
+            for row, payload in zip(rows, self._payloads(rows), strict=True)
+            for fault in [self._by_row[row]]
         ]

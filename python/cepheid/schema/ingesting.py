@@ -10,7 +10,7 @@ from cepheid.schema.envelope import ENVELOPE, envelope_schema
 from cepheid.schema.expressions import rows_that_hold
 from cepheid.schema.faults import Faults, Rejected
 from cepheid.schema.incoming import Incoming, read_parts
-from cepheid.schema.known import Known, KnownVersion
+from cepheid.schema.known import TYPES_MAX, Known, KnownVersion
 from cepheid.schema.tabular import Frame, Part, conformed
 
 if TYPE_CHECKING:
@@ -74,21 +74,32 @@ def ingested(
         function: What the mapper does.
         upcasts: Functions that lead on from versions of types; None: rows are compatible as they are.
     """
+    import pyarrow as pa
+
     parts, faults = read_parts(data, known, frame, function)
     learned: dict[str, list[pa.Field]] = {}
     by_topic: dict[str, list[Part]] = {}
+    # Types with the columns that have come in this call.
+    newest: dict[str, KnownVersion] = {}
+    undeclared = known.undeclared
     for part in parts:
         settled: Part | None = _checked(part, faults)
-        newest = known.newest(part.topic)
-        if settled is not None and settled.known is not newest:
-            settled = _newest(settled, newest, known, upcasts, faults)
+        last = newest.get(part.topic) or known.newest(part.topic)
+        if settled is not None and last is not None and settled.known is not last:
+            settled = _newest(settled, last, known, upcasts, faults)
         if settled is None:
             continue
-        if settled.columns:
+        if last is None and undeclared >= TYPES_MAX:
+            reason = f"there are {TYPES_MAX} types already that nobody has declared; declare it"
+            faults.add(part.rows, code="too-many-types", reason=reason, topic=part.topic)
+            continue
+        if settled.columns or last is None:
             learned.setdefault(part.topic, []).extend(settled.columns)
-            known = known.with_columns([(part.topic, settled.columns)])
+            undeclared += last is None
+            last = last or KnownVersion(part.topic, None, pa.schema([]), "keep", None)
+            newest[part.topic] = last._replace(columns=pa.schema([*last.columns, *settled.columns]))
         by_topic.setdefault(part.topic, []).append(settled)
-    tables = [(topic, *_together(some, known.newest(topic))) for topic, some in by_topic.items()]
+    tables = [(topic, *_together(some, newest.get(topic) or known.newest(topic))) for topic, some in by_topic.items()]
     tables.sort(key=lambda found: int(found[2][0]))
     rejected = [one for _, one in faults.rejected()]
     return Outcome(Ingested([(topic, table) for topic, table, _ in tables], rejected), learned)
@@ -111,7 +122,7 @@ def _checked(part: Part, faults: Faults) -> Part | None:
             reason = f"it does not satisfy the check of `{part.topic}`: {schema.check!r}"
             if (why := failed.get(int(place))) is not None:
                 reason = f"the check of `{part.topic}` failed: {why}"
-            faults.add([part.rows[place]], "check-failed", reason, part.topic)
+            faults.add([part.rows[place]], code="check-failed", reason=reason, topic=part.topic)
         if not holds.all():
             table, rows = table.take(np.flatnonzero(holds)), part.rows[holds]
             return part._replace(table=table, rows=rows) if len(rows) else None
@@ -139,13 +150,12 @@ def _filled(table: pa.Table, name: str, column: str) -> pa.Table:
 
 def _newest(
     part: Part,
-    newest: KnownVersion | None,
+    newest: KnownVersion,
     known: Known,
     upcasts: Mapping[tuple[str, int], Upcast | None],
     faults: Faults,
 ) -> Part | None:
     """Events of an old version as those of the newest; those of a type that became known meanwhile in its columns."""
-    assert newest is not None, "what is known is not forgotten"
     envelope, data, rows = part.table.select(list(ENVELOPE)), part.table.drop_columns(list(ENVELOPE)), part.rows
     version = None if part.known is None else part.known.version
     for step in known.versions(part.topic):

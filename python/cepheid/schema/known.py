@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from cepheid._native import EventReader
     from cepheid.schema.event_schema import EventSchema
 
-__all__ = ["Known", "KnownVersion"]
+__all__ = ["COLUMNS_MAX", "TYPES_MAX", "Known", "KnownVersion"]
 
+#: Most columns of the data that a type has.
 COLUMNS_MAX = 1000
+#: Most types that nobody has declared, of those that come in: each costs every later call a little.
+TYPES_MAX = 1000
 
 
 class KnownVersion(NamedTuple):
@@ -37,11 +40,12 @@ class KnownVersion(NamedTuple):
 class Known:
     """All types that something is known of."""
 
-    __slots__ = ("_reader", "by_type", "payload_bytes_max")
+    __slots__ = ("_reader", "by_type", "payload_bytes_max", "undeclared")
 
     def __init__(self, by_type: Mapping[str, tuple[KnownVersion, ...]], payload_bytes_max: int) -> None:
         self.by_type = by_type
         self.payload_bytes_max = payload_bytes_max
+        self.undeclared = sum(versions[-1].version is None for versions in by_type.values())
         self._reader: EventReader | None = None
 
     def versions(self, topic: str) -> tuple[KnownVersion, ...]:
@@ -68,20 +72,3 @@ class Known:
             reader = _native.EventReader(entries, payload_bytes_max=self.payload_bytes_max, columns_max=COLUMNS_MAX)
             self._reader = reader
         return reader
-
-    def with_columns(self, learned: Iterable[tuple[str, list[pa.Field]]]) -> Known:
-        """The same with columns that have come newly."""
-        import pyarrow as pa
-
-        by_type = dict(self.by_type)
-        for topic, fields in learned:
-            versions = by_type.get(topic)
-            if versions is None:
-                by_type[topic] = (KnownVersion(topic, None, pa.schema(fields), "keep", None),)
-                continue
-            newest = versions[-1]
-            columns = pa.schema(
-                [*newest.columns, *(field for field in fields if field.name not in newest.columns.names)]
-            )
-            by_type[topic] = (*versions[:-1], newest._replace(columns=columns))
-        return Known(by_type, self.payload_bytes_max)

@@ -319,7 +319,8 @@ class SchemaRegistry:
 
         A row that cannot be an event is rejected with the reason, and takes no other with it.
 
-        Time: O(rows), by columns; of rows that do not fit O(log rows) more each.
+        Time: O(rows), by columns; each row that does not fit, or at which a check fails to be computed (a division by
+        zero, for one), costs O(log rows) looks at the column, or at the check, more.
 
         Args:
             data: Whatever `cepheid.match` takes for a table, an event as a mapping, or `JsonText`.
@@ -481,8 +482,9 @@ def _frame(topic: str | None, source: str, received: dt.datetime, id_prefix: str
     for what, text in (("source", source), ("id_prefix", id_prefix)):
         if not isinstance(text, str):
             raise TypeError(f"{what} is a text, not {type(text).__name__}")
-        if not text or len(text.encode("utf-8", "surrogatepass")) > _PREFIX_BYTES_MAX:
-            raise SchemaError(f"{what} has 1 to {_PREFIX_BYTES_MAX} bytes", code="invalid-name")
+        size = len(text.encode("utf-8", "surrogatepass"))
+        if not 1 <= size <= _PREFIX_BYTES_MAX or text != text.encode("utf-8", "replace").decode():
+            raise SchemaError(f"{what} is a text of 1 to {_PREFIX_BYTES_MAX} bytes in UTF-8", code="invalid-name")
     if not isinstance(received, dt.datetime):
         raise TypeError(f"received is a datetime, not {type(received).__name__}")
     if received.tzinfo is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cepheid.schema.casting import cast_column, instants, kept_field, one_array, texts
+from cepheid.schema.casting import cast_column, instants, kept_field, one_array, shown_value, texts
 from cepheid.schema.envelope import ENVELOPE, STORE_COLUMNS, envelope_schema, name_fault
 from cepheid.schema.faults import Faults
 from cepheid.schema.known import COLUMNS_MAX, Known, KnownVersion
@@ -154,8 +154,8 @@ def _envelope(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, faults:
         array = one_array(table[name])
         columns[name], bad = texts(array)
         for place in bad:
-            value = array[place].as_py()
-            why = "empty; leave it out, or say what it is" if value == "" else f"{_shown(value)}, not a text"
+            shown = shown_value(array, place)
+            why = "empty; leave it out, or say what it is" if shown == "''" else f"{shown}, not a text"
             faults.add([rows[place]], "event-attribute", f"`{name}` is {why}", frame.topic)
     made = pc.binary_join_element_wise(
         pa.scalar(frame.id_prefix), pa.array(rows.astype("int64")).cast(pa.string()), pa.scalar("-")
@@ -167,11 +167,6 @@ def _envelope(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, faults:
     columns["type"] = _types(table, rows, frame, faults)
     columns["schemaversion"] = _schema_versions(table, rows, frame, faults)
     return pa.table([columns[name] for name in ENVELOPE], schema=envelope_schema())
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _times(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, faults: Faults) -> pa.Array:
@@ -191,11 +186,10 @@ def _times(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, faults: Fa
     wrong = missing | (np.abs(counts) > _MICROS_MAX)
     wrong[bad] = True
     for place in np.flatnonzero(wrong):
-        try:
-            value = _shown(array[int(place)].as_py())
-        except (ValueError, OverflowError):
-            value = "beyond the years of Python"
-        reason = f"`time` is {value}; a time is a timestamp, or a text as RFC 3339 has it, of the years 1678 to 2261"
+        reason = (
+            f"`time` is {shown_value(array, int(place))}; a time is a timestamp, or a text as RFC 3339 has it, of the "
+            "years 1678 to 2261"
+        )
         faults.add([rows[place]], "event-time", reason, frame.topic)
     return pc.fill_null(times, received)
 
@@ -208,9 +202,9 @@ def _types(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, faults: Fa
         array = one_array(table["type"])
         types = array if pa.types.is_string(array.type) else pa.nulls(len(array), pa.string())
         if not pa.types.is_string(array.type) and not pa.types.is_null(array.type):
-            for place, value in enumerate(array.to_pylist()):
-                if value is not None:
-                    faults.add([rows[place]], "event-type", f"`type` is {_shown(value)}, not a text", frame.topic)
+            for place in array.is_valid().to_numpy(zero_copy_only=False).nonzero()[0]:
+                reason = f"`type` is {shown_value(array, place)}, not a text"
+                faults.add([rows[place]], "event-type", reason, frame.topic)
     else:
         types = pa.nulls(len(rows), pa.string())
     if frame.topic is None:
@@ -224,6 +218,7 @@ def _types(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, faults: Fa
 
 def _schema_versions(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, faults: Faults) -> pa.Array:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     field = envelope_schema().field("schemaversion")
     if "schemaversion" not in table.column_names:
@@ -233,10 +228,10 @@ def _schema_versions(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, 
         versions = pa.array([_major(text) for text in array.to_pylist()], field.type)
     else:
         versions, _ = cast_column(array, field)
-    for place, (value, version) in enumerate(zip(array.to_pylist(), versions.to_pylist(), strict=True)):
-        if value is not None and (version is None or version < 1):
-            reason = f"the version of its schema is {_shown(value)}, not a number from 1"
-            faults.add([rows[place]], "schema-version", reason, frame.topic)
+    good = pc.fill_null(pc.greater_equal(versions, 1), False)
+    for place in pc.and_not(array.is_valid(), good).to_numpy(zero_copy_only=False).nonzero()[0]:
+        reason = f"the version of its schema is {shown_value(array, place)}, not a number from 1"
+        faults.add([rows[place]], "schema-version", reason, frame.topic)
     return versions
 
 
@@ -375,11 +370,20 @@ def _note_misfits(
 ) -> None:
     code = "number-range" if _is_number(array.type) and _is_number(field.type) else "field-type"
     for place in bad:
-        try:
-            value = _shown(array[place].as_py())
-        except (ValueError, OverflowError):
-            value = f"a value of the type {array.type}"
-        faults.add([rows[place]], code, f"`{field.name}` is {value}, which is no {field.type}", topic)
+        reason = f"`{field.name}` is {shown_value(array, place)}, which is no {field.type}"
+        faults.add([rows[place]], code, reason, topic)
+
+
+def _nested_fault(kind: pa.DataType) -> str | None:
+    """Why the name of a field of an object, at any depth, cannot be one."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        parts = [kind.field(place) for place in range(kind.num_fields)]
+        if not parts:
+            return "the object has no fields, of which Parquet has no form"
+        return next((why for part in parts if (why := name_fault(part.name) or _nested_fault(part.type))), None)
+    return _nested_fault(kind.value_type) if pa.types.is_list(kind) else None
 
 
 def _new_columns(
@@ -402,12 +406,18 @@ def _new_columns(
         valid = array.is_valid().to_numpy(zero_copy_only=False)
         if not valid[keep].any():
             continue
+        field = kept_field(name, data.schema.field(name).with_type(array.type))
+        if why := _nested_fault(field.type):
+            faults.add(
+                rows[keep[valid[keep]]], "field-name", f"a field of `{name[:60]}` cannot be named so: {why}", topic
+            )
+            keep = keep[~valid[keep]]
+            continue
         if len(fields) + len(new) >= COLUMNS_MAX:
             reason = f"with it the type would have more than {COLUMNS_MAX} columns; declare those it has"
             faults.add(rows[keep[valid[keep]]], "too-many-columns", reason, topic)
             keep = keep[~valid[keep]]
             continue
-        field = kept_field(name, data.schema.field(name).with_type(array.type))
         values, bad = cast_column(array, field)
         _note_misfits(array, bad, field, rows, topic, faults)
         if bad:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cepheid.errors import SchemaError
 from cepheid.names import nearest_name
-from cepheid.schema.envelope import JSON_MARK, is_json_field
+from cepheid.schema.envelope import JSON_MARK, is_json_field, name_fault
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,7 +56,7 @@ def field_of(name: str, kind: Any, *, nullable: bool = True, depth: int = 0) -> 
     if isinstance(kind, Mapping):
         if not kind:
             raise _unknown(name, "{}", "an object has one field at least; say json for any")
-        fields = [field_of(_checked(name, field), part, depth=depth + 1) for field, part in kind.items()]
+        fields = [field_of(_checked(name, own), part, depth=depth + 1) for own, part in kind.items()]
         return pa.field(name, pa.struct(fields), nullable)
     if isinstance(kind, (list, tuple)) and len(kind) == 1:
         return pa.field(name, pa.list_(field_of("item", kind[0], depth=depth + 1)), nullable)
@@ -74,6 +74,10 @@ def field_of(name: str, kind: Any, *, nullable: bool = True, depth: int = 0) -> 
 def _checked(name: str, field: Any) -> str:
     if not isinstance(field, str):
         raise TypeError(f"fields of `{name}` are named by strings, not {type(field).__name__}")
+    if why := name_fault(field):
+        raise SchemaError(
+            f"a field of `{name}` cannot be named {field[:60]!r}: {why}", code="invalid-name", column=name
+        )
     return field
 
 
@@ -125,7 +129,8 @@ def _plain(name: str, kind: pa.DataType, depth: int = 0) -> pa.DataType:
         if not kind.num_fields:
             raise _unknown(name, str(kind), "an object has one field at least")
         fields = [
-            field_of(kind.field(place).name, kind.field(place), depth=depth + 1) for place in range(kind.num_fields)
+            field_of(_checked(name, kind.field(place).name), kind.field(place), depth=depth + 1)
+            for place in range(kind.num_fields)
         ]
         return pa.struct(fields)
     if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):

@@ -112,8 +112,17 @@ impl Shaper {
                 }
             }
         }
-        if base64 != ABSENT && nodes.get(data) != Node::Null {
-            return Err(attribute("it has both `data` and `data_base64`".into()));
+        if base64 != ABSENT {
+            if nodes.get(data) != Node::Null {
+                return Err(attribute("it has both `data` and `data_base64`".into()));
+            }
+            let value = nodes.get(base64);
+            if nodes.text_of(value).and_then(crate::build::base64).is_none() {
+                return Err(attribute(format!(
+                    "`data_base64` is {}, not bytes in base64",
+                    nodes.describe(value)
+                )));
+            }
         }
         if base64 != ABSENT {
             self.cells.push(Cell { column: keys::DATA, node: base64, beside: false, base64: true });

@@ -152,6 +152,9 @@ class _SyslogReader:
         # Rows are given as soon as a line is none, so that the year is that of the last line given.
         return self._lines.read(lines, last)
 
+    def skip(self) -> None:
+        return
+
     def _parse(self, line: str) -> tuple[Any, ...]:
         match = _IETF.fullmatch(line)
         if match is not None:

@@ -1,0 +1,208 @@
+"""Mappers, and whatever is mixed: good rows come out, and each bad one is told of once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cepheid as cep
+from cepheid import col
+from cepheid.schema import EventSchema, Ingested, JsonText, SchemaRegistry
+
+NOW = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
+ENVELOPE = ["id", "type", "source", "time", "subject", "correlationid", "causationid", "schemaversion", "partitionkey"]
+
+
+def ingest(registry, data, topic=None, **options) -> Ingested:
+    options = {"source": "till", "received": NOW, "id_prefix": "p", **options}
+    return registry.ingest(data, topic=topic, **options)
+
+
+def table_of(rows: list[dict]) -> pa.Table:
+    """A table with all columns that some row has."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: [row.get(name) for row in rows] for name in names})
+
+
+def only(done: Ingested, topic: str) -> list[dict]:
+    """The rows of the one type that came, without the envelope."""
+    assert done.rejected == []
+    [(found, table)] = done.batches
+    assert found == topic
+    return table.drop_columns(ENVELOPE).to_pylist()
+
+
+def codes(done: Ingested) -> list[str]:
+    return [rejected.code for rejected in done.rejected]
+
+
+# Mappers.
+
+
+def test_a_mapper_names_fields_of_objects_and_computes():
+    mapper = {
+        "type": cep.when(cep.col("event.kind") == "new").then("order.created").otherwise("order.paid"),
+        "time": "event.at",
+        "total": "cents / 100.0",
+        "missing": "no.such.field",
+        "flag": "absent IS NULL",
+    }
+    events = [
+        {"event": {"kind": "new", "at": "2026-07-01T10:00:00Z"}, "cents": 1950},
+        {"event": {"kind": "old"}, "cents": 100},
+    ]
+    done = ingest(SchemaRegistry(), JsonText(json.dumps(events)), mapper=mapper)
+    assert done.rejected == []
+    assert [(topic, table["total"].to_pylist()) for topic, table in done.batches] == [
+        ("order.created", [19.5]),
+        ("order.paid", [1.0]),
+    ]
+    assert done.batches[0][1]["time"].to_pylist() == [dt.datetime(2026, 7, 1, 10, tzinfo=dt.UTC)]
+    assert done.batches[0][1]["flag"].to_pylist() == [True]
+    assert "missing" not in done.batches[0][1].column_names
+
+
+def test_a_mapper_of_paths_works_on_dicts_and_tables_too():
+    events = [{"customer": {"name": "ann", "home": {"city": "Graz"}}, "epoch": 0}]
+    mapper = {"who": "customer.name", "where": "customer.home.city", "time": cep.from_unixtime(col.epoch)}
+    for data in (events, table_of(events), JsonText(json.dumps(events))):
+        done = ingest(SchemaRegistry(), data, topic="t", mapper=mapper)
+        assert only(done, "t") == [{"who": "ann", "where": "Graz"}]
+        assert done.batches[0][1]["time"].to_pylist() == [dt.datetime(1970, 1, 1, tzinfo=dt.UTC)]
+
+
+def test_a_mapper_of_json_whose_fields_differ_in_type_sees_them_apart():
+    text = JsonText('{"k":"a","v":1}\n{"k":"b","v":"x"}\n{"k":"a","v":2}\nnonsense\n{"k":"b","v":"y"}')
+    done = ingest(SchemaRegistry(), text, mapper={"type": "k", "v": "v"})
+    assert [(topic, table["v"].to_pylist(), table["id"].to_pylist()) for topic, table in done.batches] == [
+        ("a", [1, 2], ["p-0", "p-2"]),
+        ("b", ["x", "y"], ["p-1", "p-4"]),
+    ]
+    assert codes(done) == ["json-syntax"]
+
+
+def test_a_mapper_that_fails_rejects_its_rows_with_what_it_said():
+    def broken(table: pa.Table) -> pa.Table:
+        raise RuntimeError("no such shop")
+
+    for mapper, words in (
+        (broken, "RuntimeError: no such shop"),
+        (lambda table: table.slice(1), "1 rows for 2"),
+        (lambda table: 7, "int"),
+        ({"type": "n + 'x'"}, "n"),
+    ):
+        done = ingest(SchemaRegistry(), [{"n": 1}, {"n": 2}], mapper=mapper)
+        assert (codes(done), done.batches) == (["mapper-failed"] * 2, [])
+        assert words in done.rejected[0].reason
+        assert [json.loads(one.payload) for one in done.rejected] == [{"n": 1}, {"n": 2}]
+    with pytest.raises(TypeError, match="mapper"):
+        ingest(SchemaRegistry(), [{"n": 1}], mapper=7)
+    with pytest.raises(cep.SqlError):
+        ingest(SchemaRegistry(), [{"n": 1}], mapper={"type": "n +"})
+
+
+# Whatever is mixed, good rows come out, and each bad one is told of once.
+
+GOOD = st.builds(
+    lambda n, text, shape: (n, text, shape),
+    st.integers(-(2**63), 2**63 - 1),
+    st.text(max_size=8),
+    st.sampled_from(["flat", "cloud", "older", "wrapped"]),
+)
+BAD = st.sampled_from(
+    [
+        {},
+        {"type": None},
+        {"type": "t"},
+        {"type": "t", "n": "1"},
+        {"type": "t", "n": 1.5},
+        {"type": "t", "n": 1, "extra": True},
+        {"type": "t", "n": 1, "time": "x"},
+        {"type": "t", "n": 1, "time": 5},
+        {"type": "t", "n": 1, "text": 7},
+        {"type": "t", "n": 1, "text": {"a": [1]}},
+        {"type": "t", "n": [1]},
+        {"type": "t", "n": 1, "id": ""},
+        {"type": "t", "n": 1, "schemaversion": 9},
+        {"type": "t", "n": -5},
+        {"specversion": "1.0", "type": "t", "data": {"n": 1}},
+        {"eventId": "1", "eventType": "t", "data": {"n": "x"}},
+    ]
+)
+
+
+def shaped(n: int, text: str, shape: str) -> dict:
+    data = {"n": n, "text": text}
+    if shape == "cloud":
+        return {"specversion": "1.0", "id": f"i{n}", "source": "s", "type": "t", "data": data}
+    if shape == "older":
+        return {"eventId": f"i{n}", "eventType": "t", "timestamp": "2026-01-01T00:00:00Z", "data": data}
+    return {"type": "t", "data": data} if shape == "wrapped" else {"type": "t", **data}
+
+
+@given(
+    events=st.lists(st.one_of(GOOD, BAD), max_size=10),
+    form=st.sampled_from(["array", "lines", "pretty", "dicts", "generator"]),
+)
+def test_good_rows_come_out_and_bad_ones_are_rejected_once_however_the_batch_is_made(events, form):
+    schema = EventSchema("t", {"n": "int64", "text": "string"}, required=["n"], check="n <> -5")
+    made = [shaped(*event) if isinstance(event, tuple) else event for event in events]
+    good = [(n, text) for event in events if isinstance(event, tuple) for n, text, _ in [event] if n != -5]
+    texts = [json.dumps(event) for event in made]
+    data = {
+        "array": JsonText("[" + ",".join(texts) + "]"),
+        "lines": JsonText("\n".join(texts)),
+        "pretty": JsonText("\n".join(json.dumps(event, indent=2) for event in made)),
+        "dicts": made,
+        "generator": iter(made),
+    }[form]
+    done = ingest(SchemaRegistry([schema]), data)
+    found = [
+        row for _, table in done.batches for row in zip(table["n"].to_pylist(), table["text"].to_pylist(), strict=True)
+    ]
+    assert found == good
+    bad = [
+        event
+        for event in made
+        if json.dumps(event) not in {json.dumps(shaped(n, t, s)) for n, t in good for s in SHAPES}
+    ]
+    assert [json.loads(one.payload) for one in done.rejected] == bad
+
+
+SHAPES = ["flat", "cloud", "older", "wrapped"]
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.one_of(st.none(), st.just("t"), st.just("u"), st.just("")),
+            st.one_of(st.none(), st.floats(), st.integers(-5, 5).map(float)),
+            st.one_of(st.none(), st.sampled_from(["2026-01-01T00:00:00Z", "never", ""])),
+        ),
+        max_size=12,
+    )
+)
+def test_rows_of_tables_are_events_or_rejected_and_none_is_lost(rows):
+    table = pa.table(
+        {
+            "type": pa.array([row[0] for row in rows], pa.string()),
+            "n": pa.array([row[1] for row in rows], pa.float64()),
+            "time": pa.array([row[2] for row in rows], pa.string()),
+        }
+    )
+    schemas = [EventSchema("t", {"n": "int64"}), EventSchema("u", {"n": "float64"})]
+    done = ingest(SchemaRegistry(schemas), table)
+
+    def is_good(kind, n, time):
+        whole = n is None or (n == n and abs(n) < 2**63 and n == int(n))
+        return kind in ("t", "u") and time in (None, "2026-01-01T00:00:00Z") and (kind == "u" or whole)
+
+    expected = [f"p-{place}" for place, row in enumerate(rows) if is_good(*row)]
+    found = [name for _, events in done.batches for name in events["id"].to_pylist()]
+    assert sorted(found) == sorted(expected)
+    assert len(found) + len(done.rejected) == len(rows)
