@@ -145,7 +145,7 @@ def test_a_handler_that_is_new_begins_with_the_next_event_or_with_the_first(tmp_
     app.on("order", name="early", from_start=True)(lambda event: early.append(event["x"]))
     with app:
         app.send({"type": "order", "x": 2}).wait()
-        assert app._running.drain(10)
+        assert app.drain("10s")
     assert (late, early) == ([2], [1, 2])
 
 

@@ -11,6 +11,7 @@ from cepheid.names import nearest_name
 from cepheid.runtime.app_stats import AppStats, HandlerStats
 from cepheid.runtime.dead_letters import DeadLetter
 from cepheid.runtime.own_topics import OWN_PREFIX
+from cepheid.runtime.policy import seconds
 from cepheid.runtime.rule_group import RuleGroup
 
 if TYPE_CHECKING:
@@ -298,6 +299,38 @@ class AppManaging:
         return running.dispatcher.followers[name]
 
     # How it does.
+
+    def drain(self, within: Any = "1m") -> bool:
+        """Waits until all that has come is dealt with: stored, handled, acted upon, what came of that among it.
+
+        What waits for another attempt is waited for; dead letters are not. Not to be called by a handler, which is
+        itself under way.
+
+        Args:
+            within: How long at most: text such as ``"10s"``, or a timedelta.
+
+        Returns:
+            Whether all is dealt with.
+
+        Raises:
+            AppError: The app does not run (code ``app-not-running``).
+
+        Example:
+            >>> import cepheid as cep
+            >>> app = cep.App("shop")
+            >>> told = []
+            >>> @app.on("order.paid")
+            ... def tell(event):
+            ...     told.append(event["order"])
+            >>> with app:
+            ...     ticket = app.send({"type": "order.paid", "order": 7})
+            ...     app.drain("10s")
+            True
+            >>> told
+            [7]
+        """
+        running = self._running_now()
+        return running.drain(seconds(within, "within"))
 
     def stats(self) -> AppStats:
         """What it has done since it was started, and what it is at.
