@@ -21,7 +21,8 @@ WITH_CODE = [name for name in PAGES if BLOCK.search((ROOT / name).read_text("utf
 MUST_RUN = {"README.md", "CONTRIBUTING.md", "docs/getting-started.md", "docs/guide/sql.md", "docs/guide/algebra.md"}
 MUST_RUN |= {"docs/guide/streams.md", "docs/guide/testing.md", "docs/guide/windows.md", "docs/guide/anomalies.md"}
 MUST_RUN |= {"docs/guide/joins.md", "docs/guide/pictures.md", "docs/guide/mining.md", "docs/guide/store.md"}
-MUST_RUN |= {"docs/guide/event-sourcing.md"}
+MUST_RUN |= {"docs/guide/event-sourcing.md", "docs/guide/app.md", "docs/guide/ingestion.md", "docs/guide/sources.md"}
+MUST_RUN |= {"docs/guide/routing.md", "docs/guide/actions.md", "docs/guide/changing-rules.md"}
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

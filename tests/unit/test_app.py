@@ -149,6 +149,17 @@ def test_a_handler_that_is_new_begins_with_the_next_event_or_with_the_first(tmp_
     assert (late, early) == ([2], [1, 2])
 
 
+def test_objects_that_nobody_has_declared_are_given_as_they_came(tmp_path):
+    app = cep.App("shop")
+    seen = []
+    app.on("order", name="see", from_start=True)(lambda event: seen.append((event["lines"], event["who"])))
+    with app.test() as test:
+        test.publish({"type": "order", "lines": [{"sku": "a"}, {"sku": "b"}], "who": {"name": "ada"}})
+        test.publish({"type": "order", "lines": None, "who": None})
+        assert test.events("order")[0]["who"] == {"name": "ada"}
+    assert seen == [([{"sku": "a"}, {"sku": "b"}], {"name": "ada"}), (None, None)]
+
+
 # Order, failure, dead letters.
 
 

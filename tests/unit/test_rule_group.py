@@ -7,47 +7,13 @@ import threading
 
 import pyarrow as pa
 import pytest
+from fed_groups import Fed, pair, rising, rows, shown, spike, table, values
 
 import cepheid as cep
 from cepheid import absent, col, event, ref
 from cepheid.runtime import clock_marks, redo
 from cepheid.runtime.rule_group import RuleGroup
 from cepheid.runtime.rule_history import store_history
-from cepheid.store.rows import OWN_COLUMNS, read_runs
-
-
-def spike(more=9):
-    return event("a", col.v > more, topic="in").select(v=ref("a").v, k=ref("a").k).named("spike")
-
-
-def pair(within="10ns"):
-    two = event("one", topic="spike") >> event("two", topic="spike")
-    return two.within(within).select(first=ref("one").v, second=ref("two").v).named("pair")
-
-
-def rising(more=0, within="20ns"):
-    two = event("a", topic="in") >> event("b", col.v > ref("a").v + more, topic="in")
-    return two.within(within).matches("all").select(a=ref("a").v, b=ref("b").v).named("rising")
-
-
-def rows(*of):
-    return [{"ts": ts, "k": k, "v": v} for ts, k, v in of]
-
-
-def table(*of):
-    return pa.Table.from_pylist(rows(*of))
-
-
-def shown(outputs):
-    found = {}
-    for topic, matches in outputs:
-        made = [{**row, "match_number": None} for row in matches.to_arrow().to_pylist()]
-        found.setdefault(topic, []).extend(made)
-    return found
-
-
-def values(outputs, topic, *names):
-    return [tuple(row[name] for name in names) for row in shown(outputs).get(topic, [])]
 
 
 @pytest.fixture
@@ -59,29 +25,6 @@ def store():
 @pytest.fixture(autouse=True)
 def mark_every_row(monkeypatch):
     monkeypatch.setattr(clock_marks, "_ROWS_BETWEEN", 1)
-
-
-class Fed:
-    """A group that is given what a store has, and what it has derived."""
-
-    def __init__(self, store, group):
-        self.store, self.group, self.position, self.outputs = store, group, 0, []
-
-    def append(self, *of, topic="in"):
-        self.store.append(topic, rows(*of))
-        return self.catch_up()
-
-    def catch_up(self):
-        found = []
-        for topic, run in read_runs(self.store, (">",), from_=self.position).runs:
-            found += self.group.push(run.drop_columns(list(OWN_COLUMNS)), topic, run["_row"][0].as_py())
-        self.position = self.store.end
-        self.outputs += found
-        return found
-
-    @property
-    def history(self):
-        return store_history(self.store, self.position)
 
 
 # A new version knows what it would have known.
@@ -246,6 +189,20 @@ def test_a_clock_that_was_moved_by_hand_stands_there_in_the_new_engine(store):
     # The row of time 4 was late; the order of time 1 waits as it did.
     assert values(fed.group.advance_to(11), "unpaid", "v") == [(5,)]
     assert values(fed.group.advance_to(19), "unpaid", "v") == [(7,)]
+
+
+def test_an_end_of_the_input_in_between_is_one_in_the_replay(store):
+    both = (event("a", topic="more") >> event("b", "v = 9", topic="in")).within("100ns").select(a=ref("a").v)
+    fed = Fed(store, RuleGroup({"both": both}, "ts"))
+    fed.append((1, "x", 5))
+    fed.append((2, "x", 6), topic="more")
+    fed.group.flush()
+    fed.append((3, "x", 7), topic="more")
+    fed.append((4, "x", 8))
+    fed.group.replace("both", both.matches("all"), fed.history)
+    # What had begun before the end is over, and what began behind it is not.
+    found = fed.append((5, "x", 9)) + fed.group.flush()
+    assert values(found, "both", "a") == [(7,)]
 
 
 def test_several_changes_are_one(store):

@@ -66,8 +66,8 @@ class App(AppParts):
         lateness: How far behind the greatest time of its topic an event may come. None: only the clock moves time.
         late: What becomes of one that comes later still: ``"side_output"``: it is stored in the topic ``<topic>.late``
             too; ``"drop"``: it is stored and not matched; ``"error"``: it is rejected.
-        idle: A topic that is further behind the others than this, and `lateness`, does not hold them up: what then comes
-            of it is late. None: it does, so that topics that are read from files are matched in step.
+        idle: A topic that is further behind the others than this, and `lateness`, does not hold them up: what then
+            comes of it is late. None: it does, so that topics that are read from files are matched in step.
         future: An event that is dated further ahead of the clock than this is rejected (code ``future-event``), so that
             one broken clock does not make the events of all others late. None: no guard.
         quiet: While nothing has come for so long, event time follows the clock, so much and `lateness` behind it, and

@@ -10,6 +10,7 @@ from cepheid.errors import AppError, PatternError
 from cepheid.names import nearest_name
 from cepheid.runtime.app_stats import AppStats, HandlerStats
 from cepheid.runtime.dead_letters import DeadLetter
+from cepheid.runtime.own_topics import OWN_PREFIX
 from cepheid.runtime.rule_group import RuleGroup
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ class AppManaging:
         assert rule.name is not None
         if rule.name in self.rules:
             raise PatternError(f"there is a rule `{rule.name}` already; replace it", code="duplicate-rule")
+        self._check_alone(rule)
         if self._running is None:
-            self._check_alone(rule)
             self._rules[rule.name] = rule
             return
         self._running.change_rules(
@@ -91,8 +92,8 @@ class AppManaging:
         """
         rule = checked_rule(rule).named(checked_name(name, "rule"))
         self._check_rule(name)
+        self._check_alone(rule)
         if self._running is None:
-            self._check_alone(rule)
             self._rules[name] = rule
             return
         self._running.change_rules(
@@ -168,6 +169,12 @@ class AppManaging:
 
     def _check_alone(self, rule: Rule) -> None:
         """What is wrong with a rule is said now; how it goes with others when they are together."""
+        own = [topic for topic in rule._read_topics() if topic is not None and topic.startswith(OWN_PREFIX)]
+        if own:
+            raise AppError(
+                f"rule `{rule.name}` reads `{own[0]}`; what an app says of itself goes to handlers, not to rules",
+                code="rule-topic",
+            )
         RuleGroup([rule], event_time="time", **self._settings.engine_options())
 
     def _check_rule(self, name: str) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, final
 from cepheid.errors import AppError
 from cepheid.event_time import span_ns
 from cepheid.runtime.clock import VirtualClock
+from cepheid.runtime.given import event_dicts
 from cepheid.runtime.own_topics import OWN_PREFIX
-from cepheid.store.rows import OWN_COLUMNS, python_rows, read_runs
+from cepheid.store.rows import OWN_COLUMNS, read_runs
 
 if TYPE_CHECKING:
     from cepheid.runtime.app import App
@@ -173,7 +174,7 @@ class AppTest:
             event
             for topic, rows in found.runs
             if topics.startswith(OWN_PREFIX) or not topic.startswith(OWN_PREFIX)
-            for event in python_rows(rows.drop_columns(list(OWN_COLUMNS)))
+            for event in event_dicts(rows.drop_columns(list(OWN_COLUMNS)))
         ]
 
     def restart(self) -> None:

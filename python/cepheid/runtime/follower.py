@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, final
 from cepheid.cesql import CloudEventsSql
 from cepheid.errors import AppError, StoreError
 from cepheid.runtime.follower_spec import FollowerSpec, key_of
+from cepheid.runtime.given import event_dicts
 from cepheid.runtime.own_topics import OWN_PREFIX
 from cepheid.runtime.task import Outcome, Task
-from cepheid.store.rows import OWN_COLUMNS, python_rows, read_runs, saved_name, topic_fits
+from cepheid.store.rows import OWN_COLUMNS, read_runs, saved_name, topic_fits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -274,7 +275,7 @@ class Follower:
 
     def _event_tasks(self, topic: str, rows: pa.Table) -> Iterator[Task]:
         positions, numbers = rows["_position"].to_pylist(), rows["_row"].to_pylist()
-        events = python_rows(rows.drop_columns(list(OWN_COLUMNS)))
+        events = event_dicts(rows.drop_columns(list(OWN_COLUMNS)))
         for position, number, event in zip(positions, numbers, events, strict=True):
             yield self._event_task(topic, position, number, event)
 

@@ -1,21 +1,36 @@
-"""What events are given as: one, many, or columns; and the story that they are of."""
+"""What events are given as, to an app and to its handlers: one, many, or columns; and the story that they are of."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cepheid.input import exports_arrow, is_event
+from cepheid.schema.envelope import is_json_field
+from cepheid.store.rows import python_rows
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from cepheid.runtime.task import Task
 
-__all__ = ["of_story", "several"]
+__all__ = ["event_dicts", "of_story", "several"]
 
 
 def several(data: Any) -> Any:
     """Events as whatever holds many: one event is a list of it."""
     return [data] if _is_one(data) else data
+
+
+def event_dicts(rows: pa.Table) -> list[dict[str, Any]]:
+    """Rows as events: objects and lists that nobody has declared, kept as text of JSON, are given as what it says."""
+    events = python_rows(rows)
+    for name in [field.name for field in rows.schema if is_json_field(field)]:
+        for event in events:
+            if event[name] is not None:
+                event[name] = json.loads(event[name])
+    return events
 
 
 def _is_one(data: Any) -> bool:

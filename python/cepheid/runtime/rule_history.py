@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cepheid.errors import AppError
 from cepheid.runtime.clock_marks import ClockMark
@@ -159,9 +159,13 @@ def warm(
             # They have not been pushed to the group yet: it will be given them.
             table = table.slice(0, max(0, counted[topic] - first))
         while table.num_rows:
-            while ahead and (_mark_row(ahead[0], topic)) <= first:
-                engine.reach(ahead.pop(0), ended=True)
-            part = table.slice(0, _mark_row(ahead[0], topic) - first) if ahead else table
+            place, row = _next_mark(ahead, topic)
+            if row <= first:
+                for mark in ahead[: place + 1]:
+                    engine.reach(mark, ended=True)
+                del ahead[: place + 1]
+                continue
+            part = table.slice(0, row - first)
             engine.push(part, topic, first)
             pushed += part.num_rows
             first += part.num_rows
@@ -185,7 +189,12 @@ def warm(
     return pushed
 
 
-def _mark_row(mark: ClockMark, topic: str) -> int:
-    """The first row of a topic that came after a mark; one that was not read then does not tell."""
-    row: Any = mark.rows.get(topic)
-    return 2**63 - 1 if row is None else int(row)
+def _next_mark(marks: Sequence[ClockMark], topic: str) -> tuple[int, int]:
+    """Which is the next mark that knows of a topic, and the number of the first row of it that came after that.
+
+    Marks before it may be of a time at which no row of the topic had come: it is behind these as well.
+    """
+    for place, mark in enumerate(marks):
+        if topic in mark.rows:
+            return place, mark.rows[topic]
+    return len(marks), 2**63 - 1
