@@ -20,6 +20,12 @@ class BatchStats(NamedTuple):
         linger_s: How long the first event of a batch waits for others, in seconds.
         step_s: How long a batch takes from its start to the disk, in seconds, smoothed.
         busy: The part of the time in which batches are under way, from 0 to 1, smoothed.
+
+    Example:
+        >>> import cepheid as cep
+        >>> with cep.App("shop") as app:
+        ...     app.stats().batches.linger_s
+        0.0
     """
 
     rows_max: int
