@@ -14,21 +14,10 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from cepheid.errors import ActionError
+from cepheid.schema.envelope import ENVELOPE, data_field
 
 __all__ = ["cloudevent", "json_bytes", "json_value", "text_of"]
 
-#: The columns of the envelope; all others are data.
-ENVELOPE = (
-    "id",
-    "type",
-    "source",
-    "time",
-    "subject",
-    "correlationid",
-    "causationid",
-    "schemaversion",
-    "partitionkey",
-)
 _DEPTH_MAX = 100
 
 
@@ -83,6 +72,8 @@ def json_bytes(value: Any) -> bytes:
 def cloudevent(event: Mapping[str, Any], *, topic: str, key: str) -> dict[str, Any]:
     """An event as a CloudEvent 1.0 in structured mode: the envelope as attributes, all other columns as ``data``.
 
+    A column ``data_id`` is the field ``id`` again, as `cepheid.schema.to_cloudevents` has it.
+
     What the envelope lacks is left out, but for what CloudEvents asks for: the id is then the idempotency key, the type
     the topic, the source ``cepheid``.
 
@@ -106,7 +97,7 @@ def cloudevent(event: Mapping[str, Any], *, topic: str, key: str) -> dict[str, A
         if value is not None and value != "":
             made[name] = json_value(value)
     made["datacontenttype"] = "application/json"
-    made["data"] = json_value({name: value for name, value in event.items() if name not in ENVELOPE})
+    made["data"] = json_value({data_field(name): value for name, value in event.items() if name not in ENVELOPE})
     return made
 
 

@@ -9,28 +9,15 @@ from typing import TYPE_CHECKING
 from cepheid.engine_options import Rule
 from cepheid.result import Matches
 from cepheid.runtime.rule_events import rule_text
+from cepheid.schema.envelope import ENVELOPE, data_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ENVELOPE", "derived_rows", "partition_columns"]
+__all__ = ["derived_rows", "partition_columns"]
 
-#: The columns of the envelope, in their order.
-ENVELOPE = (
-    "id",
-    "type",
-    "source",
-    "time",
-    "subject",
-    "correlationid",
-    "causationid",
-    "schemaversion",
-    "partitionkey",
-)
 # What engines say of derived events themselves.
 _IDS = ("id", "correlationid", "causationid")
-# In front of a column that is named as one of the envelope, and says something else.
-_DATA_PREFIX = "data_"
 
 
 def partition_columns(rules: Mapping[str, Rule]) -> dict[str, tuple[str, ...]]:
@@ -85,9 +72,9 @@ def derived_rows(topic: str, matches: Matches, source: str, keys: tuple[str, ...
     columns = {name: envelope[name] for name in ENVELOPE if name in envelope}
     for name in own:
         if name not in ENVELOPE:
-            columns[name] = table[name]
+            columns[name if passed_on else data_column(name)] = table[name]
         elif not passed_on and name not in _IDS:
-            columns[_DATA_PREFIX + name] = table[name]
+            columns[data_column(name)] = table[name]
     return pa.table(columns)
 
 
