@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from cepheid.actions.checking import checked_name, checked_seconds, checked_texts, invalid_action, missing_column
-from cepheid.actions.event_json import ENVELOPE
 from cepheid.actions.sql_dialect import PARAMSTYLES, Dialect, is_permanent, quoted
 from cepheid.errors import ActionError
 from cepheid.names import invalid_choice
+from cepheid.schema.envelope import ENVELOPE
 
 if TYPE_CHECKING:
     from cepheid.actions.protocol import ActionContext
