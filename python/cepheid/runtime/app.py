@@ -224,14 +224,8 @@ class App(AppParts):
             >>> [(position.topic, position.events) for position in asyncio.run(main())]
             [('order.paid', 1)]
         """
-        try:
-            ticket = self._take(events, topic, wait=False)
-        except AppError as error:
-            if error.code != "app-busy":
-                raise
-            task = CURRENT_TASK.get()
-            ticket = await asyncio.to_thread(self._take, events, topic, wait=True, task=task)
-        return await ticket
+        running = self._running_now()
+        return await (await running.take_soon(self._told_of(events), topic=topic, source=self._name))
 
     def send(self, events: Any, topic: str | None = None) -> CommitTicket:
         """Sends events, from any thread, and does not wait for the disk: the ticket that it gives can be waited for.
@@ -252,11 +246,14 @@ class App(AppParts):
         """
         return self._take(events, topic, wait=True)
 
-    def _take(self, events: Any, topic: str | None, *, wait: bool, task: Any = None) -> CommitTicket:
-        running = self._running_now()
-        task = CURRENT_TASK.get() if task is None else task
-        data = events if task is None else of_story(events, task)
-        return running.take(data, topic=topic, source=self._name, wait=wait, timeout=None if wait else 0.0)
+    def _take(self, events: Any, topic: str | None, *, wait: bool) -> CommitTicket:
+        return self._running_now().take(self._told_of(events), topic=topic, source=self._name, wait=wait)
+
+    @staticmethod
+    def _told_of(events: Any) -> Any:
+        """Events that say of which story they are, if they come of one."""
+        task = CURRENT_TASK.get()
+        return events if task is None else of_story(events, task)
 
     # Running.
 
@@ -323,9 +320,21 @@ class App(AppParts):
             raise AppError(f"app `{self._name}` runs already", code="app-running")
 
     def _stop(self, grace_s: float = 10.0) -> None:
-        running, self._running = self._running, None
-        if running is not None:
+        running = self._running
+        if running is None:
+            return
+        try:
+            # What is under way may publish meanwhile.
             running.close(grace_s)
+        finally:
+            self._running = None
+
+    def _stopped(self, kind: type[BaseException] | None) -> None:
+        """Ends a block that it ran in; what has ended it before is said there, if nothing else is."""
+        failure = None if self._running is None else self._running.failure
+        self._stop()
+        if failure is not None and kind is None:
+            raise failure
 
     def _running_now(self) -> Running:
         if self._running is None:
@@ -342,7 +351,7 @@ class App(AppParts):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        self._stopped(kind)
 
     async def __aenter__(self) -> App:
         self._start(asyncio.get_running_loop())
@@ -351,7 +360,7 @@ class App(AppParts):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.to_thread(self._stop)
+        await asyncio.to_thread(self._stopped, kind)
 
     # In a test.
 
@@ -422,5 +431,5 @@ class App(AppParts):
 
 def _set(loop: asyncio.AbstractEventLoop, stop: StopEvent) -> None:
     # What ends when the loop has ended has nobody to tell.
-    if not loop.is_closed():
+    with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(stop.set)

@@ -26,15 +26,18 @@ class Checkpoint(NamedTuple):
         rows: Of each topic, how many rows they had seen: those from the position on that are among them are not to be
             shown again.
         snapshot: What they knew.
+        live: Whether the last events were of now when they came.
     """
 
     position: int
     rows: Mapping[str, int]
     snapshot: bytes
+    live: bool = False
 
     def to_bytes(self) -> bytes:
         """It as bytes: a header in JSON behind its length, and the snapshot, which has a checksum of its own."""
-        header = json.dumps({"format": _FORMAT, "position": self.position, "rows": dict(self.rows)}).encode()
+        told = {"format": _FORMAT, "position": self.position, "rows": dict(self.rows), "live": self.live}
+        header = json.dumps(told).encode()
         return b"".join((_LENGTH.pack(len(header)), header, self.snapshot))
 
     @classmethod
@@ -55,4 +58,4 @@ class Checkpoint(NamedTuple):
                 f"what the app saved of its rules is of format {version}; this version reads {_FORMAT}",
                 code="store-format",
             )
-        return cls(position, rows, saved[_LENGTH.size + length :])
+        return cls(position, rows, saved[_LENGTH.size + length :], bool(header.get("live", False)))

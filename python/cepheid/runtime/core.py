@@ -18,16 +18,19 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
-from cepheid.errors import CepheidError, StoreError
+from cepheid.errors import AppError, StoreError
 from cepheid.runtime.batching import AdaptiveBatching
 from cepheid.runtime.clock import Clock
 from cepheid.runtime.dispatcher import Completion, Dispatcher
 from cepheid.runtime.inbox import Inbox, Submission
 from cepheid.runtime.outcomes import add_outcomes
+from cepheid.runtime.own_topics import rejections
 from cepheid.runtime.pipeline import Append, Change, Pipeline
 from cepheid.runtime.task import Outcome
+from cepheid.runtime.telling import code_of, storable, told_of
 
 if TYPE_CHECKING:
     from cepheid.store.event_store import EventStore
@@ -39,10 +42,20 @@ __all__ = ["Core"]
 _DISK_PAUSE_S = 1.0
 # Others may append to the store: how often it is looked.
 _LOOK_AGAIN_S = 0.25
-# Events that are older than this when they come are not of now: the clock does not move on after them.
-_LIVE = dt.timedelta(hours=1)
 #: What the disk has no room for is kept, and tried again.
 _FULL = "disk-full"
+# What the store says of what it was given, and not of itself: whoever gave it is told, and the app goes on.
+_OF_ROWS = frozenset(
+    (
+        "invalid-name",
+        "key-reused",
+        "reserved-column",
+        "schema-conflict",
+        "too-long",
+        "unprotectable",
+        "version-conflict",
+    )
+)
 
 
 @final
@@ -75,10 +88,11 @@ class Core:
         "_inbox",
         "_last_arrival",
         "_lateness",
-        "_live",
         "_looks_again",
+        "_moved_at",
         "_name",
         "_new_id",
+        "_over",
         "_pipeline",
         "_quiet",
         "_store",
@@ -124,7 +138,10 @@ class Core:
         self._ends = False
         self._thread: threading.Thread | None = None
         self._last_arrival = clock.elapsed()
-        self._live = False
+        # Whether its thread has ended.
+        self._over = False
+        # When the clock was moved last.
+        self._moved_at = clock.elapsed()
         self._watermark = dt.datetime.min.replace(tzinfo=dt.UTC)
         self._topics: set[str] = set()
         # The position after the last event, as far as it is known, and when it was looked.
@@ -152,13 +169,19 @@ class Core:
                         self._inbox.wait_for_more(self._batching.rows_max, linger, self._clock.elapsed)
         except BaseException as error:
             self._fail(error)
+        self._over = True
+        self._answer(AppError(f"app `{self._name}` has been closed", code="app-closed"))
+
+    def _answer(self, error: BaseException) -> None:
+        """Whoever has asked for something gets an answer."""
+        while self._commands:
+            self._commands.popleft()[1].set_exception(error)
 
     def _fail(self, error: BaseException) -> None:
         self.failure = error
         for submission in self._inbox.close(error):
             submission.ticket.fail(error)
-        while self._commands:
-            self._commands.popleft()[1].set_exception(error)
+        self._answer(error)
         if self.on_failure is not None:
             self.on_failure(error)
 
@@ -172,7 +195,7 @@ class Core:
 
     def ask(self, command: Callable[[], Any]) -> Any:
         """Has its thread do something between two rounds, and gives what came of it."""
-        if self._thread is None or self._thread is threading.current_thread():
+        if self._thread is threading.current_thread() or not self._looks_again:
             return command()
         if self.failure is not None:
             raise self.failure
@@ -183,8 +206,12 @@ class Core:
             try:
                 return future.result(timeout=_LOOK_AGAIN_S)
             except TimeoutError:
-                if self.failure is not None and not future.done():
+                if future.done():
+                    continue
+                if self.failure is not None:
                     raise self.failure from None
+                if self._over or self._thread is None:
+                    raise AppError(f"app `{self._name}` has been closed", code="app-closed") from None
 
     # A round.
 
@@ -204,7 +231,7 @@ class Core:
         self._dispatcher.dispatch()
         if len(self._inbox) or behind:
             return 0.0
-        waits = [self._dispatcher.next_due(), self._until_quiet(), self._until_looked()]
+        waits = [self._dispatcher.next_due(), self._until_moved(), self._until_looked()]
         due = [wait for wait in waits if wait is not None]
         return min(due) if due else None
 
@@ -231,7 +258,12 @@ class Core:
             if follower.parking:
                 parking, follower.parking = follower.parking, []
                 for task in parking:
-                    outcome = Outcome(task, "parked", "parked", f"an event of key `{task.key}` before it was given up")
+                    if task.unfit is None:
+                        reason = f"an event of key `{task.key}` before it was given up"
+                        outcome = Outcome(task, "parked", "parked", reason)
+                    else:
+                        follower.counts["dead"] += 1
+                        outcome = Outcome(task, "dead", code_of(task.unfit, "failed"), storable(str(task.unfit)))
                     self._inbox.put(Submission(outcome=outcome), at=self._clock.elapsed(), wait=False)
 
     def commit_some(self) -> int:
@@ -241,50 +273,73 @@ class Core:
             self._save_idle_followers()
             return 0
         started = self._clock.elapsed()
-        self._commit(taken)
+        dealt_with = self._commit(taken)
+        if dealt_with < len(taken):
+            # What has come waits until there is room on the disk, and so does who brings more.
+            self._inbox.put_back(taken[dealt_with:])
+            taken = taken[:dealt_with]
+            self._inbox.pause(_DISK_PAUSE_S)
         rows = sum(submission.rows for submission in taken)
         if rows and any(submission.outcome is None for submission in taken):
-            self._arrived(taken)
+            self._last_arrival = self._clock.elapsed()
         self._batching.observe(started=started, ended=self._clock.elapsed(), rows=rows, waiting=self._inbox.rows)
         return len(taken)
 
-    def _commit(self, taken: list[Submission]) -> None:
+    def _commit(self, taken: Sequence[Submission]) -> int:
+        """Commits what was taken; gives how much of it is dealt with: not all if the disk is full."""
         try:
             self._pipeline.commit(taken, self._settle)
-        except StoreError as error:
-            if error.code != _FULL:
-                self._refuse(taken, error)
-                raise
-            # Nothing has been written. What has come waits until there is room, and so does who brings more.
-            self._pipeline.recover()
-            self._inbox.put_back(taken)
-            self._inbox.wait(_DISK_PAUSE_S)
-            return
-        except CepheidError as error:
-            self._pipeline.recover()
-            if len(taken) == 1:
-                self._refused(taken[0], error)
-                return
-            # One of them is at fault.
-            for submission in taken:
-                self._commit([submission])
-            return
+        except Exception as error:
+            return self._not_committed(taken, error)
         except BaseException as error:
             self._refuse(taken, error)
             raise
-        self._tell_followers()
         outcomes = [submission.outcome for submission in taken if submission.outcome is not None]
         for follower in dict.fromkeys(outcome.task.follower for outcome in outcomes):
             follower.committed(outcome for outcome in outcomes if outcome.task.follower is follower)
+        self._tell_followers()
+        return len(taken)
 
-    def _refused(self, submission: Submission, error: CepheidError) -> None:
-        """One that cannot be committed, whatever comes with it."""
-        if submission.outcome is None:
+    def _not_committed(self, taken: Sequence[Submission], error: Exception) -> int:
+        """Nothing of it has been written: the fault of one of them, or of the store."""
+        try:
+            of_store = isinstance(error, StoreError) and error.code not in _OF_ROWS
+            if isinstance(error, MemoryError) or (of_store and not self._is_full(error)):
+                raise error
+            self._pipeline.recover()
+            if of_store:
+                return 0
+            if len(taken) == 1:
+                return self._refused(taken[0], error)
+            # One of them is at fault.
+            for place, submission in enumerate(taken):
+                if not self._commit([submission]):
+                    return place
+            return len(taken)
+        except BaseException as fatal:
+            self._refuse(taken, fatal)
+            raise
+
+    def _is_full(self, error: Exception) -> bool:
+        """Whether the disk is full, and whoever commits can wait: in a test nothing would make room meanwhile."""
+        return isinstance(error, StoreError) and error.code == _FULL and self._looks_again
+
+    def _refused(self, submission: Submission, error: Exception) -> int:
+        """One that cannot be committed, whatever comes with it: what it brought is told of, and the app goes on."""
+        code, reason = code_of(error, "failed"), told_of(error)
+        if submission.outcome is not None:
+            if submission.outcome.what == "dead":
+                raise error
+            # What a handler gave cannot be stored: it has failed.
+            outcome = submission.outcome._replace(what="dead", code=code, reason=reason)
+            return self._commit([Submission(outcome=outcome)])
+        if not submission.batches:
             submission.ticket.fail(error)
-            return
-        # What a handler gave cannot be stored: it has failed.
-        outcome = submission.outcome._replace(what="dead", code=error.code, reason=str(error))
-        self._commit([Submission(outcome=outcome)])
+            return 1
+        rejected = [*submission.rejected]
+        for topic, table in submission.batches:
+            rejected += rejections(topic, table, submission.source or self._name, code, reason)
+        return self._commit([replace(submission, batches=[], rejected=rejected)])
 
     @staticmethod
     def _refuse(taken: Sequence[Submission], error: BaseException) -> None:
@@ -296,10 +351,16 @@ class Core:
 
     def _save_idle_followers(self) -> None:
         idle = [one for one in self._dispatcher.followers.values() if one.worth_saving]
-        if idle:
+        if not idle:
+            return
+        try:
             with self._store.transaction() as changes:
                 for follower in idle:
                     follower.save_to(changes)
+        except StoreError as error:
+            # It only spares work after a restart.
+            if not self._is_full(error):
+                raise
 
     def change_rules(self, change: Change | None, changed: Sequence[dict[str, Any]]) -> None:
         """Changes rules, in its own thread. See `Pipeline.change_rules`."""
@@ -313,37 +374,37 @@ class Core:
 
     # The clock.
 
-    def _arrived(self, taken: Sequence[Submission]) -> None:
-        import pyarrow.compute as pc
-
-        self._last_arrival = self._clock.elapsed()
-        oldest = self._pipeline.now - _LIVE
-        for submission in taken:
-            if submission.outcome is not None:
-                continue
-            for _, table in submission.batches:
-                if table.num_rows:
-                    newest = pc.max(table["time"]).as_py()
-                    self._live = newest is not None and newest >= oldest
-
-    def _until_quiet(self) -> float | None:
-        if self._quiet is None or self._lateness is None or not self._live:
+    def _until_moved(self) -> float | None:
+        """How long until the clock is to move on, in seconds; None: it does not."""
+        if self._quiet is None or not self._pipeline.live or not self._pipeline.rules.reads():
+            # No rule waits for anything.
             return None
-        since = self._clock.elapsed() - self._last_arrival
         quiet = self._quiet.total_seconds()
         # Once it is quiet the clock moves on in steps of a tenth, and of a second at most.
-        return quiet - since if since < quiet else max(0.01, min(1.0, quiet / 10))
+        step = max(0.01, min(1.0, quiet / 10))
+        elapsed = self._clock.elapsed()
+        if self._lateness is None:
+            return max(0.0, step - (elapsed - self._moved_at))
+        since = elapsed - self._last_arrival
+        return quiet - since if since < quiet else max(0.0, step - (elapsed - self._moved_at))
 
     def _move_clock(self) -> None:
-        if self._quiet is None or self._lateness is None or not self._live or len(self._inbox):
+        # Where nothing but the clock moves time, it does so while events come, too.
+        if self._quiet is None or self._until_moved() != 0.0 or (self._lateness is not None and len(self._inbox)):
             return
-        if self._clock.elapsed() - self._last_arrival < self._quiet.total_seconds():
+        self._moved_at = self._clock.elapsed()
+        watermark = self._clock.now() - self._quiet - (self._lateness or dt.timedelta())
+        if watermark <= self._watermark:
             return
-        watermark = self._clock.now() - self._quiet - self._lateness
-        if watermark > self._watermark:
-            self._watermark = watermark
+        try:
             self._pipeline.advance(watermark, self._settle)
-            self._tell_followers()
+        except StoreError as error:
+            if not self._is_full(error):
+                raise
+            self._pipeline.recover()
+            return
+        self._watermark = watermark
+        self._tell_followers()
 
     # Followers.
 
@@ -396,8 +457,10 @@ class Core:
         return self.is_idle and not any(one.waiting for one in self._dispatcher.followers.values())
 
     def commit_last(self, submissions: list[Submission]) -> None:
-        """Commits what was left when the inbox was closed."""
-        self._commit(submissions)
+        """Commits what was left when the inbox was closed; who waits for what the disk has no room for is told."""
+        dealt_with = self._commit(submissions)
+        full = StoreError("the disk is full, and the app has been closed: it is not stored", code=_FULL)
+        self._refuse(submissions[dealt_with:], full)
 
     def close(self) -> None:
         """Saves what is known, in the end."""

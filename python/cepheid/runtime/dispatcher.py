@@ -10,9 +10,10 @@ from typing import Any, NamedTuple, final
 
 from cepheid.errors import ActionError
 from cepheid.runtime.clock import Clock
-from cepheid.runtime.executors import Executor
+from cepheid.runtime.executors import AttemptTimeout, Executor
 from cepheid.runtime.follower import Follower
 from cepheid.runtime.task import Outcome, Task
+from cepheid.runtime.telling import code_of, told_of
 
 __all__ = ["CURRENT_TASK", "Completion", "Dispatcher"]
 
@@ -153,7 +154,7 @@ class Dispatcher:
                 del self._running[task]
                 self._abandoned += 1
                 follower.running -= 1
-                found.append(Completion(task, task.run, None, TimeoutError()))
+                found.append(Completion(task, task.run, None, AttemptTimeout()))
         return found
 
     def judge(self, completion: Completion) -> Outcome | None:
@@ -163,19 +164,24 @@ class Dispatcher:
         spec = follower.spec
         if error is None:
             if follower.breaker is not None:
-                follower.breaker.succeeded()
+                _, _, repeated = completion.value
+                if repeated:
+                    # Nothing was tried: that says nothing of what is behind the breaker.
+                    follower.breaker._unasked()
+                else:
+                    follower.breaker.succeeded()
             if task.given_up is not None:
                 follower.counts["dead"] += 1
                 return Outcome(task, "dead", *_told(task.given_up, spec.timeout_s))
             follower.counts["done"] += 1
             return Outcome(task, "done")
         follower.counts["failed"] += 1
-        if isinstance(error, TimeoutError):
+        if isinstance(error, AttemptTimeout):
             follower.counts["timed_out"] += 1
         if follower.breaker is not None:
             follower.breaker.failed(elapsed)
         made = task.attempts if task.given_up is None else task.undone
-        permanent = isinstance(error, ActionError) and error.permanent
+        permanent = task.let_go or (isinstance(error, ActionError) and error.permanent)
         if permanent or made > spec.retry.times:
             if task.given_up is None and hasattr(spec.function, "give_up") and isinstance(error, Exception):
                 # What it has begun is taken back first.
@@ -186,7 +192,7 @@ class Dispatcher:
             return Outcome(task, "dead", *_told(error, spec.timeout_s))
         delay = spec.retry.delay(made)
         if isinstance(error, ActionError) and error.retry_after is not None:
-            delay = max(0.0, error.retry_after)
+            delay = _pause(error.retry_after, delay)
         follower.counts["retried"] += 1
         follower.again(task, elapsed + delay)
         return None
@@ -210,15 +216,22 @@ class Dispatcher:
         self._executor.close()
 
 
+def _pause(asked: Any, delay: float) -> float:
+    """How long to wait if an action says how long: a number that is none, or has no end, is not minded."""
+    try:
+        pause = float(asked)
+    except (TypeError, ValueError, OverflowError):
+        return delay
+    return min(max(0.0, pause), _PAUSE_MAX_S) if pause == pause else delay
+
+
+# What an action may ask for at most before it is tried again.
+_PAUSE_MAX_S = 365 * 86_400.0
 # Coroutines are cancelled when their time is over and say so themselves; only who does not is given up from outside.
 _GRACE_S = 0.25
 
 
 def _told(error: BaseException, timeout_s: float | None) -> tuple[str, str]:
-    code = getattr(error, "code", None)
-    if isinstance(error, TimeoutError) and timeout_s is not None:
+    if isinstance(error, AttemptTimeout):
         return "timeout", f"it was not done after {timeout_s:g} s"
-    text = str(error)[:2000]
-    return (code if isinstance(code, str) else "failed"), f"{type(error).__name__}: {text}" if text else (
-        type(error).__name__
-    )
+    return code_of(error, "failed"), told_of(error)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, final
 
-__all__ = ["Executor", "InlineExecutor", "LoopThread", "ThreadedExecutor"]
+__all__ = ["AttemptTimeout", "Executor", "InlineExecutor", "LoopThread", "ThreadedExecutor"]
 
 Call = Callable[[], Any]
 #: Is given what a call gave, or what it raised.
@@ -18,6 +18,10 @@ Done = Callable[[Any, BaseException | None], None]
 
 # How long a thread waits for something to do before it ends.
 _IDLE_S = 10.0
+
+
+class AttemptTimeout(TimeoutError):
+    """An attempt took longer than it may. What a function raises itself, as a socket does, is something else."""
 
 
 class Executor(Protocol):
@@ -142,13 +146,23 @@ class ThreadedExecutor:
 
 
 async def _within(made: Any, done: Done, timeout_s: float | None) -> None:
+    limit = asyncio.timeout(timeout_s)
     try:
-        async with asyncio.timeout(timeout_s):
+        async with limit:
             result = await made
-    except BaseException as error:
+    except TimeoutError as error:
+        done(None, AttemptTimeout() if limit.expired() else error)
+    except (asyncio.CancelledError, GeneratorExit) as error:
         done(None, error)
-        if not isinstance(error, Exception):
+        raise
+    except KeyboardInterrupt as error:
+        done(None, error)
+        if threading.current_thread() is threading.main_thread():
+            # Somebody wants the program to end, and this happened to run.
             raise
+    except BaseException as error:
+        # SystemExit would end the loop, and all that others have in it: a call cannot end the app.
+        done(None, error)
     else:
         done(result, None)
 

@@ -1,8 +1,9 @@
 """Following the store for a handler or an action: what it is to be given next, in which order, and what is left.
 
 The store's log is the outbox: an event that a rule derived was committed with the rows that it came of, and whoever
-acts upon it follows the log. What is saved of a follower is how far it has got: the position before which all has been
-dealt with, and what has been dealt with behind it. It is committed with what came of dealing with it.
+acts upon it follows the log. What is saved of a follower is how far it has read, and what it has read and not dealt
+with: of that there is only so much, however long one event is tried again. It is committed with what came of dealing
+with it; and only then does the follower take it for dealt with.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from __future__ import annotations
 import heapq
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, final
 
 from cepheid.cesql import CloudEventsSql
-from cepheid.errors import AppError, StoreError
-from cepheid.runtime.follower_spec import FollowerSpec, key_of
-from cepheid.runtime.given import event_dicts
+from cepheid.errors import AppError, EvaluationError, SchemaError, StoreError
+from cepheid.runtime.follower_rows import Failures, apart, as_read, chosen, events_of, text_of, until, within
+from cepheid.runtime.follower_spec import FollowerSpec, key_of, once_name
 from cepheid.runtime.own_topics import OWN_PREFIX
 from cepheid.runtime.task import Outcome, Task
 from cepheid.store.rows import OWN_COLUMNS, read_runs, saved_name, topic_fits
@@ -51,15 +52,17 @@ class Follower:
     """
 
     __slots__ = (
+        "_again",
         "_app",
+        "_doing",
         "_heads",
+        "_held",
         "_lanes",
         "_open",
         "_parked",
         "_reviving",
         "_runs",
         "_saved_at",
-        "_settled",
         "_store",
         "breaker",
         "counts",
@@ -76,7 +79,7 @@ class Follower:
     read_to: int
     #: How many attempts are under way.
     running: int
-    #: Tasks that wait behind one that was given up, and are to be put aside.
+    #: Tasks that are to be put aside: they wait behind one that was given up, or cannot be given to anybody.
     parking: list[Task]
 
     def __init__(self, app: str, spec: FollowerSpec, store: EventStore) -> None:
@@ -91,8 +94,12 @@ class Follower:
         self._heads: list[tuple[float, int, str]] = []
         # First positions of tasks that are not settled, in order, and the last position of each.
         self._open: dict[int, int] = {}
-        self._settled: dict[int, int] = {}
-        # How many dead letters there are of each key.
+        # First and last positions of what had been read before the last end, and is to be read again.
+        self._again: deque[tuple[int, int]] = deque()
+        # Of actions that happen once for a value: what is being done, by its idempotency key, and what waits for it.
+        self._doing: dict[str, Task] = {}
+        self._held: dict[str, list[Task]] = {}
+        # How many dead letters there are of each key, those that are about to be ones among them.
         self._parked: dict[str, int] = {}
         # Keys whose dead letters are being tried again.
         self._reviving: set[str] = set()
@@ -122,8 +129,8 @@ class Follower:
         if saved is not None:
             try:
                 state = json.loads(saved)
-                version, self.read_to = state["format"], int(state["position"])
-                self._settled = {int(first): int(last) for first, last in state["settled"]}
+                version, self.read_to = state["format"], int(state["read_to"])
+                self._again.extend((int(first), int(last)) for first, last in state["open"])
             except (ValueError, KeyError, TypeError) as error:
                 raise StoreError(f"how far `{self.spec.name}` has got cannot be read", code="store-corrupt") from error
             if version != _FORMAT:
@@ -144,20 +151,31 @@ class Follower:
     @property
     def position(self) -> int:
         """Everything before it has been dealt with."""
-        return next(iter(self._open), self.read_to)
+        while True:
+            try:
+                first = next(iter(self._open), self.read_to)
+                return min(first, self._again[0][0]) if self._again else first
+            except (RuntimeError, IndexError):
+                # Another thread asks, and it has changed meanwhile.
+                continue
 
-    def save_to(self, changes: Transaction) -> None:
-        """Adds to a transaction how far it has got."""
-        position = self.position
-        settled = [[first, last] for first, last in self._settled.items() if first >= position]
-        state = {"format": _FORMAT, "position": position, "settled": settled}
+    def save_to(self, changes: Transaction, dealt_with: Iterable[Task] = ()) -> None:
+        """Adds to a transaction how far it has got.
+
+        Args:
+            changes: The transaction.
+            dealt_with: Tasks that will be settled once the transaction is committed.
+        """
+        gone = {task.first for task in dealt_with if task.dead_letter is None}
+        still = [(first, last) for first, last in self._open.items() if first not in gone]
+        state = {"format": _FORMAT, "read_to": self.read_to, "open": [*still, *self._again]}
         changes.save(self.state_name, json.dumps(state).encode())
-        self._saved_at = position
+        self._saved_at = self.read_to
 
     @property
     def worth_saving(self) -> bool:
         """Whether it has got so far without anything to do that this should be saved."""
-        return not self._open and self.read_to - self._saved_at >= _SAVE_EVERY
+        return not self._open and not self._again and self.read_to - self._saved_at >= _SAVE_EVERY
 
     # Reading.
 
@@ -168,7 +186,7 @@ class Follower:
 
     def is_behind(self, end: int) -> bool:
         """Whether there is something to read, and room for it."""
-        return self.read_to < end and self.waiting < self._room
+        return bool(self._again) or (self.read_to < end and self.waiting < self._room)
 
     @property
     def _room(self) -> int:
@@ -184,15 +202,42 @@ class Follower:
         """
         names = [name for name in topics if self._fits(name)]
         if not names:
+            self._again.clear()
             self.read_to = end
             return
+        if self._again:
+            self._read_again(names)
+            return
         limit = _BATCH_ROWS if self.spec.is_batch else max(1, self._room - self.waiting)
-        found = read_runs(self._store, names, from_=self.read_to, limit=limit, topics=names, where=self._condition)
-        for topic, rows in found.runs:
-            self._add(topic, self._without_settled(self._masked(rows)))
-        self.read_to = found.position
-        if not self._open and self._settled:
-            self._settled = {first: last for first, last in self._settled.items() if first >= self.read_to}
+        position, runs = self._read(names, self.read_to, limit)
+        for topic, rows, failed in runs:
+            self._add(topic, rows, failed)
+        self.read_to = position
+
+    def _read_again(self, names: list[str]) -> None:
+        """What had been read before the last end and not been dealt with. It is never more than there is room for."""
+        position, runs = self._read(names, self._again[0][0], _BATCH_ROWS)
+        for topic, rows, failed in runs:
+            # A batch that ends behind what was read now goes on there.
+            self._add(topic, within(rows, self._again), failed)
+        left = ((max(first, position), last) for first, last in self._again if last >= position)
+        self._again = deque(left) if position < self.read_to else deque()
+
+    def _read(self, names: list[str], from_: int, limit: int) -> tuple[int, list[tuple[str, pa.Table, Failures]]]:
+        """Events from a position on, by runs of a topic, and why the condition could not be asked of some.
+
+        Gives the position to read on at, and each topic with rows and the failures by position.
+        """
+        try:
+            found = read_runs(self._store, names, from_=from_, limit=limit, topics=names, where=self._condition)
+            return found.position, [(topic, self._masked(rows), {}) for topic, rows in found.runs]
+        except (EvaluationError, SchemaError):
+            if self._condition is None:
+                raise
+        # The condition fails at some event, or speaks of what no topic here has: it is asked of each.
+        found = read_runs(self._store, names, from_=from_, limit=limit, topics=names)
+        name = self.spec.name
+        return found.position, [(topic, *chosen(self._condition, rows, name)) for topic, rows in found.runs]
 
     def offer(self, begin: int, end: int, appended: Iterable[tuple[Position, pa.Table]]) -> None:
         """Gives it what has just been committed, if it has read all there was before.
@@ -204,16 +249,15 @@ class Follower:
             end: The position after the last.
             appended: Where the events are, and they themselves.
         """
-        if self.read_to != begin or not begin <= end:
+        if self._again or self.read_to != begin or not begin <= end:
             return
         wanted = [(position, rows) for position, rows in appended if self._fits(position.topic)]
         if wanted:
             tasks = len(wanted) if self.spec.is_batch else sum(position.events for position, _ in wanted)
-            again = max(self._settled, default=-1) >= begin
-            if self._condition is not None or again or self.waiting + tasks > self._room:
+            if self._condition is not None or self.waiting + tasks > self._room:
                 return
             for position, rows in wanted:
-                self._add(position.topic, self._masked(_as_read(position, rows)))
+                self._add(position.topic, self._masked(as_read(position, rows)), {})
         self.read_to = end
 
     @property
@@ -234,31 +278,22 @@ class Follower:
                 return True
         return False
 
-    def _without_settled(self, rows: pa.Table) -> pa.Table:
-        if not self._settled:
-            return rows
-        import numpy as np
-        import pyarrow as pa
-
-        positions = rows["_position"].to_numpy()
-        kept = np.ones(len(positions), bool)
-        for first, last in self._settled.items():
-            kept &= (positions < first) | (positions > last)
-        return rows if kept.all() else rows.filter(pa.array(kept))
-
-    def _add(self, topic: str, rows: pa.Table) -> None:
+    def _add(self, topic: str, rows: pa.Table, failed: Failures) -> None:
         if not rows.num_rows:
             return
         if self.spec.is_batch:
-            for start in range(0, rows.num_rows, _BATCH_ROWS):
-                self._enter(self._batch_task(topic, rows.slice(start, _BATCH_ROWS)))
+            for some, why in apart(rows, failed):
+                for start in range(0, some.num_rows, _BATCH_ROWS):
+                    task = self._batch_task(topic, some.slice(start, _BATCH_ROWS))
+                    task.unfit = why
+                    self._enter(task)
             return
-        for task in self._event_tasks(topic, rows):
+        for task in self._event_tasks(topic, rows, failed):
             self._enter(task)
 
     def _batch_task(self, topic: str, rows: pa.Table) -> Task:
         first, last = rows["_position"][0].as_py(), rows["_position"][-1].as_py()
-        event_id = _text(rows, "id") or f"{topic}#{rows['_row'][0].as_py()}"
+        event_id = text_of(rows, "id") or f"{topic}#{rows['_row'][0].as_py()}"
         return Task(
             self,
             topic,
@@ -266,29 +301,33 @@ class Follower:
             last,
             rows.drop_columns(list(OWN_COLUMNS)),
             event_id,
-            _text(rows, "correlationid"),
+            text_of(rows, "correlationid"),
             # Batches go in order, if one goes at a time.
             lane="batch" if self.spec.concurrency == 1 else f"#{first}",
             key=None,
-            idempotency_key=f"{self._app}/{self.spec.name}/{event_id}",
+            idempotency_key=once_name(self._app, self.spec.name, event_id),
         )
 
-    def _event_tasks(self, topic: str, rows: pa.Table) -> Iterator[Task]:
+    def _event_tasks(self, topic: str, rows: pa.Table, failed: Failures) -> Iterator[Task]:
         positions, numbers = rows["_position"].to_pylist(), rows["_row"].to_pylist()
-        events = event_dicts(rows.drop_columns(list(OWN_COLUMNS)))
-        for position, number, event in zip(positions, numbers, events, strict=True):
-            yield self._event_task(topic, position, number, event)
+        events = events_of(rows.drop_columns(list(OWN_COLUMNS)))
+        for position, number, (event, unreadable) in zip(positions, numbers, events, strict=True):
+            yield self._event_task(topic, position, number, event, failed.get(position, unreadable))
 
-    def _event_task(self, topic: str, position: int, row: int, event: dict[str, Any]) -> Task:
+    def _event_task(self, topic: str, position: int, row: int, event: dict[str, Any], unfit: Exception | None) -> Task:
         event_id = str(event.get("id") or f"{topic}#{row}")
-        key = key_of(self.spec.key, event, f"the key of `{self.spec.name}`")
-        once_for = event_id
-        if self.spec.idempotent_by is not None:
-            told = key_of(self.spec.idempotent_by, event, f"what `{self.spec.name}` is idempotent by")
-            once_for = event_id if told is None else told
-            if key is None and told is not None:
-                # Two of one value must not be under way at once.
-                key = told
+        key, once_for = None, event_id
+        if unfit is None:
+            try:
+                key = key_of(self.spec.key, event, f"the key of `{self.spec.name}`")
+                if self.spec.idempotent_by is not None:
+                    told = key_of(self.spec.idempotent_by, event, f"what `{self.spec.name}` is idempotent by")
+                    once_for = event_id if told is None else told
+                    # Two of one value are of one key, if they have no other.
+                    key = told if key is None else key
+            except AppError as error:
+                # It cannot be put in order: it is given up, and others go on.
+                key, once_for, unfit = None, event_id, error
         correlation = event.get("correlationid")
         return Task(
             self,
@@ -300,15 +339,24 @@ class Follower:
             None if correlation is None else str(correlation),
             lane=f"#{position}" if key is None else f"={key}",
             key=key,
-            idempotency_key=f"{self._app}/{self.spec.name}/{once_for}",
+            idempotency_key=once_name(self._app, self.spec.name, once_for),
+            unfit=unfit,
         )
 
     def _enter(self, task: Task) -> None:
         self._open[task.first] = task.last
-        if task.key is not None and task.key in self._parked:
+        if task.unfit is not None:
             self.parking.append(task)
             return
+        if task.key is not None and task.key in self._parked:
+            self._park(task, task.key)
+            return
         self._queue(task)
+
+    def _park(self, task: Task, key: str) -> None:
+        """Has a task put aside behind one of its key that was given up."""
+        self._parked[key] = self._parked.get(key, 0) + 1
+        self.parking.append(task)
 
     def _queue(self, task: Task) -> None:
         lane = self._lanes.setdefault(task.lane, deque())
@@ -320,7 +368,10 @@ class Follower:
 
     def next_start(self, elapsed: float) -> float | None:
         """How long until an attempt may start, in seconds; 0: now; None: nothing waits, or it waits for another."""
-        if not self._heads or self.running >= self.spec.concurrency:
+        if self.running >= self.spec.concurrency:
+            return None
+        self._hold_back()
+        if not self._heads:
             return None
         wait = max(0.0, self._heads[0][0] - elapsed)
         if self.breaker is not None:
@@ -338,6 +389,8 @@ class Follower:
             task.attempts += 1
         else:
             task.undone += 1
+        if self.spec.idempotent_by is not None:
+            self._doing[task.idempotency_key] = task
         self._runs += 1
         task.run, task.started = self._runs, elapsed
         self.running += 1
@@ -347,35 +400,59 @@ class Follower:
             self.breaker.started()
         return task
 
+    def _hold_back(self) -> None:
+        """Two events of one value that something happens once for are not dealt with at the same time."""
+        while self._doing and self._heads:
+            task = self._lanes[self._heads[0][2]][0]
+            if self._doing.get(task.idempotency_key, task) is task:
+                return
+            heapq.heappop(self._heads)
+            self._held.setdefault(task.idempotency_key, []).append(task)
+
     def again(self, task: Task, due: float) -> None:
         """Has a task wait for another attempt, in front of its lane."""
         task.due = due
         heapq.heappush(self._heads, (due, task.first, task.lane))
 
-    def settle(self, outcome: Outcome) -> None:
-        """A task is dealt with: one way or another it is not to be given any more. To be told twice changes nothing."""
-        task = outcome.task
+    def committed(self, outcomes: Iterable[Outcome]) -> None:
+        """What has become of tasks is on the disk: they are not to be given any more."""
+        for outcome in outcomes:
+            self._settle(outcome)
+
+    def _settle(self, outcome: Outcome) -> None:
+        task, what = outcome.task, outcome.what
         lane = self._lanes.get(task.lane)
         if lane and lane[0] is task:
             lane.popleft()
-            if outcome.what == "dead" and task.key is not None:
-                self._put_aside(task.lane, lane)
+            if what == "dead" and task.key is not None:
+                self._put_aside(task.lane, lane, task.key)
             elif lane:
                 heapq.heappush(self._heads, (lane[0].due, lane[0].first, task.lane))
             else:
                 del self._lanes[task.lane]
-        if task.dead_letter is None and self._open.pop(task.first, None) is not None:
-            self._settled[task.first] = task.last
-            position = self.position
-            if position > task.first:
-                self._settled = {first: last for first, last in self._settled.items() if first >= position}
-        if outcome.what in ("dead", "parked") and task.key is not None and task.dead_letter is None:
-            self._parked.setdefault(task.key, 0)
+        if self._doing.get(task.idempotency_key) is task:
+            del self._doing[task.idempotency_key]
+            for held in self._held.pop(task.idempotency_key, ()):
+                heapq.heappush(self._heads, (held.due, held.first, held.lane))
+        if task.dead_letter is None:
+            self._open.pop(task.first, None)
+            if task.key is not None and what == "dead":
+                self._parked[task.key] = self._parked.get(task.key, 0) + 1
+            elif what == "parked" and task.key in self._reviving and task.lane not in self._lanes:
+                # Those before it have been tried again meanwhile.
+                self._revive(task.key)
+        elif what == "dead":
+            # It was tried again in vain: the others of its key stay where they are.
+            self._reviving.discard(task.key or "")
+        elif task.key is not None and not task.let_go:
+            self._left(task.key)
 
-    def _put_aside(self, name: str, lane: deque[Task]) -> None:
+    def _put_aside(self, name: str, lane: deque[Task], key: str) -> None:
         """What waits behind a task that was given up."""
         del self._lanes[name]
-        self.parking.extend(task for task in lane if task.dead_letter is None)
+        for task in lane:
+            if task.dead_letter is None:
+                self._park(task, key)
 
     # Dead letters.
 
@@ -400,18 +477,6 @@ class Follower:
             }
         ).encode()
 
-    def committed(self, outcomes: Iterable[Outcome]) -> None:
-        """What was settled is on the disk."""
-        for task, what, *_ in outcomes:
-            if what in ("dead", "parked"):
-                if task.dead_letter is not None:
-                    # It was tried again in vain: the others of its key stay where they are.
-                    self._reviving.discard(task.key or "")
-                elif task.key is not None:
-                    self._parked[task.key] = self._parked.get(task.key, 0) + 1
-            elif task.dead_letter is not None and task.key is not None:
-                self._left(task.key)
-
     def _left(self, key: str) -> None:
         """A dead letter of a key is no more."""
         left = self._parked.get(key, 1) - 1
@@ -419,7 +484,7 @@ class Follower:
             self._parked[key] = left
             if key in self._reviving and f"={key}" not in self._lanes:
                 # More have been put aside since it was begun to try them again.
-                self._revive(lambda letter: letter["key"] == key)
+                self._revive(key)
             return
         self._parked.pop(key, None)
         self._reviving.discard(key)
@@ -439,9 +504,9 @@ class Follower:
                     f"`{self.spec.name}` has no dead letter of position {position}", code="unknown-dead-letter"
                 )
             if letter["key"] is None:
-                return self._revive(lambda one: one["position"] == position)
+                return self._revive(position=position)
             key = letter["key"]
-        return self._revive(lambda one: key is None or one["key"] == key)
+        return self._revive(key)
 
     def discard(self, key: str | None = None, position: int | None = None) -> int:
         """Lets go of dead letters; gives how many there were.
@@ -462,39 +527,74 @@ class Follower:
             for name, letter in gone:
                 changes.done(self.queue, name)
                 changes.forget(memory_name(self.spec.name, letter["position"]))
+        for name, letter in gone:
+            self._let_go(name, letter)
         for _, letter in gone:
             if letter["key"] is not None:
                 self._left(letter["key"])
         return len(gone)
 
-    def _revive(self, wanted: Callable[[dict[str, Any]], bool]) -> int:
+    def _let_go(self, name: str, letter: dict[str, Any]) -> None:
+        """Takes a dead letter that is tried again out of what waits; what is under way changes nothing any more."""
+        place = self._lane_of(letter)
+        lane = self._lanes.get(place, deque())
+        task = next((task for task in lane if task.dead_letter == name), None)
+        if task is None:
+            return
+        task.let_go = True
+        if lane[0] is not task:
+            lane.remove(task)
+        elif any(own == place for _, _, own in self._heads):
+            lane.popleft()
+            self._heads = [head for head in self._heads if head[2] != place]
+            if lane:
+                self._heads.append((lane[0].due, lane[0].first, place))
+            else:
+                del self._lanes[place]
+            heapq.heapify(self._heads)
+
+    def _revive(self, key: str | None = None, position: int | None = None) -> int:
         revived = 0
-        for name, payload in self._store.waiting(self.queue):
+        # By position: a letter that has been written anew stands behind the others of its queue.
+        for name, payload in sorted(self._store.waiting(self.queue)):
             letter = json.loads(payload)
-            if not wanted(letter) or self._is_queued(letter, name):
+            wanted = key in (None, letter["key"]) and position in (None, letter["position"])
+            if not wanted or self._is_queued(letter, name):
                 continue
-            self._queue(self._revived(name, letter))
-            if letter["key"] is not None:
-                self._reviving.add(letter["key"])
+            task = self._revived(name, letter)
             revived += 1
+            if task.unfit is not None:
+                self.parking.append(task)
+                continue
+            self._queue(task)
+            if task.key is not None:
+                self._reviving.add(task.key)
         return revived
 
     def _is_queued(self, letter: dict[str, Any], name: str) -> bool:
-        lane = self._lanes.get(f"#{letter['position']}" if letter["key"] is None else f"={letter['key']}", ())
-        return any(task.dead_letter == name for task in lane)
+        return any(task.dead_letter == name for task in self._lanes.get(self._lane_of(letter), ()))
+
+    def _lane_of(self, letter: dict[str, Any]) -> str:
+        if letter["key"] is not None:
+            return f"={letter['key']}"
+        return "batch" if self.spec.is_batch and self.spec.concurrency == 1 else f"#{letter['position']}"
 
     def _revived(self, name: str, letter: dict[str, Any]) -> Task:
         topic, first, last = letter["topic"], int(letter["position"]), int(letter["last"])
-        found = self._store.read(topic, from_=first, to=last + 1, where=self._condition, metadata=True)
-        rows = self._masked(found.to_arrow())
-        if not rows.num_rows:
+        _, runs = self._read([topic], first, last + 1 - first)
+        rows, failed = next(((until(rows, last), failed) for _, rows, failed in runs if rows.num_rows), (None, {}))
+        if rows is None or not rows.num_rows:
             raise StoreError(
                 f"the event of a dead letter of `{self.spec.name}`, at position {first}, is kept no longer",
                 code="events-removed",
                 position=first,
             )
-        rows = rows.drop_columns(["_topic"])
-        task = self._batch_task(topic, rows) if self.spec.is_batch else next(self._event_tasks(topic, rows))
+        if self.spec.is_batch:
+            rows, unfit = next(apart(rows, failed))
+            task = self._batch_task(topic, rows)
+            task.unfit = unfit
+        else:
+            task = next(self._event_tasks(topic, rows, failed))
         task.dead_letter = name
         return task
 
@@ -502,23 +602,3 @@ class Follower:
 def memory_name(handler: str, position: int) -> str:
     """The name of what an action remembers of an event."""
     return saved_name("app/memory", handler, str(position))
-
-
-def _as_read(position: Position, rows: pa.Table) -> pa.Table:
-    """Rows that have been appended, as they would be read: in the store's own columns what is asked of them here."""
-    import numpy as np
-    import pyarrow as pa
-
-    numbers = np.arange(position.events, dtype=np.int64)
-    own = {"_position": pa.array(numbers + position.first), "_row": pa.array(numbers + position.row)}
-    for name in OWN_COLUMNS:
-        column = own[name] if name in own else pa.nulls(position.events)
-        rows = rows.append_column(name, column)
-    return rows
-
-
-def _text(rows: pa.Table, column: str) -> str | None:
-    if column not in rows.column_names:
-        return None
-    value = rows[column][0].as_py()
-    return None if value is None else str(value)

@@ -55,6 +55,8 @@ def follower_spec(
         name = getattr(function, "name", None) or getattr(function, "__name__", None)
         if not isinstance(name, str):
             raise TypeError(f"{what} without a name: say name='...'")
+    if is_action and _is_generator(function):
+        raise TypeError(f"{what} is called, and nobody would ask `{name}` for what it yields: do it, and return")
     wanted = tuple(checked_topics(topics))
     if not wanted:
         raise AppError(f'say which topics {what} `{name}` is for: "order.*", or ">" for all', code="no-topic")
@@ -89,6 +91,11 @@ def follower_spec(
         events_ahead=max(_EVENTS_AHEAD, 2 * concurrency),
         from_start=checked_flag(from_start, "from_start"),
     )
+
+
+def _is_generator(function: Any) -> bool:
+    called = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
+    return inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called)
 
 
 def _check_where(where: Any, what: str) -> None:

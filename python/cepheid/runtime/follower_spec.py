@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cepheid.errors import AppError
 from cepheid.runtime.policy import CircuitBreaker, RateLimit, Retry
+from cepheid.runtime.telling import told_of
 
-__all__ = ["FollowerSpec", "key_of"]
+__all__ = ["FollowerSpec", "key_of", "once_name"]
 
 Key = str | Callable[[Mapping[str, Any]], Any] | None
 
@@ -61,12 +64,17 @@ def key_of(key: Key, event: Mapping[str, Any], what: str) -> str | None:
     """The text of a key of an event; None: it has none.
 
     Raises:
-        AppError: The event has no such column (code ``unknown-key``).
+        AppError: The event has no such column (code ``unknown-key``), or the function failed (code ``key-failed``).
     """
     if key is None:
         return None
     if callable(key):
-        value = key(event)
+        try:
+            value = key(event)
+            # The text of half a surrogate pair is none that can be saved.
+            return None if value is None else str(value).encode(errors="backslashreplace").decode()
+        except Exception as error:
+            raise AppError(f"{what} failed: {told_of(error)}", code="key-failed") from error
     elif key in event:
         value = event[key]
     elif key == "partitionkey":
@@ -78,3 +86,16 @@ def key_of(key: Key, event: Mapping[str, Any], what: str) -> str | None:
             known=tuple(event),
         )
     return None if value is None else str(value)
+
+
+# What a name in the store has at most, in bytes.
+_NAME_BYTES_MAX = 255
+
+
+def once_name(app: str, handler: str, value: str) -> str:
+    """The idempotency key of a value: with the value in it, or, where the store takes no such name, with its hash."""
+    name = f"{app}/{handler}/{value}"
+    if len(name.encode()) <= _NAME_BYTES_MAX and name.isprintable():
+        return name
+    told = json.dumps([app, handler, value]).encode()
+    return f"sha256/{hashlib.sha256(told).hexdigest()}"

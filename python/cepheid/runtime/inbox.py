@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
@@ -73,16 +74,7 @@ class CommitTicket:
             loop = asyncio.get_running_loop()
             waiter: asyncio.Future[None] = loop.create_future()
 
-            def wake() -> None:
-                if not waiter.done():
-                    waiter.set_result(None)
-
-            def done() -> None:
-                # A loop that has been closed has nobody who waits.
-                if not loop.is_closed():
-                    loop.call_soon_threadsafe(wake)
-
-            if self._on_done(done):
+            if self._on_done(lambda: _wake_soon(loop, waiter)):
                 yield from waiter.__await__()
         return self._result()
 
@@ -101,16 +93,17 @@ class CommitTicket:
 
     def resolve(self, positions: tuple[Position, ...]) -> None:
         """It is on the disk."""
-        self._positions = positions
-        self._end()
+        self._end(positions, None)
 
     def fail(self, error: BaseException) -> None:
-        """It is not, and will not be."""
-        self._error = error
-        self._end()
+        """It is not, and will not be; what is on the disk stays so."""
+        self._end((), error)
 
-    def _end(self) -> None:
+    def _end(self, positions: tuple[Position, ...], error: BaseException | None) -> None:
         with self._lock:
+            if self._done.is_set():
+                return
+            self._positions, self._error = positions, error
             self._done.set()
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
@@ -143,9 +136,23 @@ class Submission:
         return sum((int(table.num_rows) for _, table in self.batches), len(self.rejected))
 
 
+class _Waiter:
+    """Who waits for room with a submission. It is put in for him, in his turn."""
+
+    __slots__ = ("admitted", "at", "error", "rows", "submission", "wake")
+
+    def __init__(self, submission: Submission, rows: int, at: float, wake: Callable[[], None]) -> None:
+        self.submission = submission
+        self.rows = rows
+        self.at = at
+        self.wake = wake
+        self.admitted = False
+        self.error: BaseException | None = None
+
+
 @final
 class Inbox:
-    """A queue of submissions that has an end: who brings more waits, or is told.
+    """A queue of submissions that has an end: who brings more waits in line, or is told.
 
     What an app brings itself, what handlers have done for one, never waits: it makes room for others.
 
@@ -153,11 +160,12 @@ class Inbox:
         rows_max: How many rows may wait.
     """
 
-    __slots__ = ("_arrived", "_changed", "_closed", "_queue", "_rows", "_rows_max", "_woken")
+    __slots__ = ("_arrived", "_changed", "_closed", "_line", "_queue", "_rows", "_rows_max", "_woken")
 
     def __init__(self, rows_max: int) -> None:
         self._rows_max = rows_max
         self._queue: deque[Submission] = deque()
+        self._line: deque[_Waiter] = deque()
         self._rows = 0
         self._changed = threading.Condition()
         self._closed: BaseException | None = None
@@ -180,26 +188,76 @@ class Inbox:
             AppError: There was no room in time (code ``app-busy``).
             Exception: What the inbox was closed with.
         """
-        rows = submission.rows
+        done = threading.Event()
+        waiter = self._enter(submission, at, done.set, wait)
+        if waiter is None:
+            return
+        done.wait(timeout)
+        self._leave(waiter)
+        if not waiter.admitted:
+            raise AppError(
+                f"{self._rows:,} rows wait to be stored; the app takes {self._rows_max:,} at most, and none for "
+                f"{timeout} s",
+                code="app-busy",
+            )
+
+    async def put_soon(self, submission: Submission, *, at: float) -> None:
+        """Puts one in, once there is room, without holding up the loop.
+
+        Raises:
+            Exception: What the inbox was closed with.
+        """
+        loop = asyncio.get_running_loop()
+        room: asyncio.Future[None] = loop.create_future()
+        waiter = self._enter(submission, at, lambda: _wake_soon(loop, room))
+        if waiter is None:
+            return
+        try:
+            await room
+        finally:
+            self._leave(waiter)
+
+    def _enter(self, submission: Submission, at: float, wake: Callable[[], None], wait: bool = True) -> _Waiter | None:
+        # One without rows takes room too.
+        rows = max(1, submission.rows) if wait else submission.rows
         with self._changed:
-            if self._closed is None and wait and not self._fits(rows):
-                self._changed.wait_for(lambda: self._closed is not None or self._fits(rows), timeout)
             if self._closed is not None:
                 raise self._closed
-            if wait and not self._fits(rows):
-                raise AppError(
-                    f"{self._rows:,} rows wait to be stored; the app takes {self._rows_max:,} at most, and none for "
-                    f"{timeout} s",
-                    code="app-busy",
-                )
-            if not self._queue:
-                self._arrived = at
-            self._queue.append(submission)
-            self._rows += rows
-            self._changed.notify_all()
+            if wait and (self._line or not self._fits(rows)):
+                waiter = _Waiter(submission, rows, at, wake)
+                self._line.append(waiter)
+                return waiter
+            self._append(submission, at)
+            return None
+
+    def _leave(self, waiter: _Waiter) -> None:
+        """Who has waited waits no more."""
+        with self._changed:
+            if not waiter.admitted and waiter in self._line:
+                self._line.remove(waiter)
+                # Whoever stood behind one that was too large may fit.
+                self._admit()
+        if waiter.error is not None:
+            raise waiter.error
+
+    def _admit(self) -> None:
+        """Lets in who stands in line, as far as there is room."""
+        while self._line and self._fits(self._line[0].rows):
+            waiter = self._line.popleft()
+            self._append(waiter.submission, waiter.at)
+            waiter.admitted = True
+            waiter.wake()
+
+    def _append(self, submission: Submission, at: float) -> None:
+        if not self._queue:
+            self._arrived = at
+        self._queue.append(submission)
+        self._rows += submission.rows
+        self._changed.notify_all()
 
     def _fits(self, rows: int) -> bool:
-        return self._rows == 0 or self._rows + rows <= self._rows_max
+        waiting = max(self._rows, len(self._queue))
+        return waiting == 0 or waiting + rows <= self._rows_max
 
     def take(self, rows_max: int) -> list[Submission]:
         """Takes what waits, in its order, up to so many rows, and one at least if there is one."""
@@ -211,8 +269,7 @@ class Inbox:
                 rows += submission.rows
                 taken.append(submission)
             self._rows -= rows
-            if taken:
-                self._changed.notify_all()
+            self._admit()
         return taken
 
     def put_back(self, submissions: list[Submission]) -> None:
@@ -225,6 +282,12 @@ class Inbox:
         """Waits until there is something, `wake` is called, or time is over."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._woken or self._closed is not None, seconds)
+            self._woken = False
+
+    def pause(self, seconds: float) -> None:
+        """Waits, though there is something, until `wake` is called or time is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._woken or self._closed is not None, seconds)
             self._woken = False
 
     def wait_for_more(self, rows: int, linger_s: float, now: Callable[[], float]) -> None:
@@ -247,5 +310,19 @@ class Inbox:
             left = list(self._queue)
             self._queue.clear()
             self._rows = 0
+            while self._line:
+                waiter = self._line.popleft()
+                waiter.error = error
+                waiter.wake()
             self._changed.notify_all()
         return left
+
+
+def _wake_soon(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+    def wake() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    # A loop that has been closed has nobody who waits.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(wake)

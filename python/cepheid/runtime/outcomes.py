@@ -13,7 +13,7 @@ from cepheid.input import exports_arrow
 from cepheid.runtime.follower import Follower, memory_name
 from cepheid.runtime.given import of_story
 from cepheid.runtime.inbox import Rejection
-from cepheid.runtime.own_topics import ACTION, DEAD_LETTER, action_rows, dead_letter_rows
+from cepheid.runtime.own_topics import ACTION, DEAD_LETTER, OWN_PREFIX, action_rows, dead_letter_rows
 from cepheid.runtime.task import Outcome, Task
 
 if TYPE_CHECKING:
@@ -100,26 +100,32 @@ def add_outcomes(
         append: Appends rows to a topic, with an idempotency key or None.
     """
     letters, actions = [], []
-    followers: dict[Follower, None] = {}
+    followers: dict[Follower, list[Task]] = {}
     for outcome in outcomes:
         task, what, code, reason = outcome
         follower = task.follower
-        followers[follower] = None
-        follower.settle(outcome)
+        followers.setdefault(follower, []).append(task)
+        # What is said of what the app says of itself would have to be said of again, and so on for ever.
+        of_own = task.topic.startswith(OWN_PREFIX)
         story = {"causationid": task.event_id, "correlationid": task.correlation_id}
         if what in ("dead", "parked"):
-            if task.dead_letter is None:
-                changes.put(follower.queue, follower.letter_name(task), follower.letter(outcome))
+            if task.let_go:
+                continue
+            if task.dead_letter is not None:
+                # What is said of it is what came of it last.
+                changes.done(follower.queue, task.dead_letter)
+            changes.put(follower.queue, follower.letter_name(task), follower.letter(outcome))
             letter: dict[str, Any] = {
                 "handler": follower.spec.name,
                 "topic": task.topic,
                 "position": task.first,
                 "key": task.key,
             }
-            letters.append({**story, **letter, "attempts": task.attempts, "code": code, "reason": reason})
+            if not of_own:
+                letters.append({**story, **letter, "attempts": task.attempts, "code": code, "reason": reason})
         elif task.dead_letter is not None:
             changes.done(follower.queue, task.dead_letter)
-        if follower.spec.is_action and what in ("done", "repeated", "dead"):
+        if follower.spec.is_action and not of_own and what in ("done", "repeated", "dead"):
             row: dict[str, Any] = {**story, "action": follower.spec.name, "key": task.idempotency_key, "outcome": what}
             row |= {"attempts": task.attempts, "topic": task.topic, "position": task.first}
             if what == "done" and follower.spec.idempotent_by is not None:
@@ -133,8 +139,8 @@ def add_outcomes(
         append(ACTION, action_rows(actions, now=now, new_id=new_id, source=app), None)
     if letters:
         append(DEAD_LETTER, dead_letter_rows(letters, now=now, new_id=new_id, source=app), None)
-    for follower in followers:
-        follower.save_to(changes)
+    for follower, tasks in followers.items():
+        follower.save_to(changes, tasks)
 
 
 @final

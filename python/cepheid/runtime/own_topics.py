@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cepheid.runtime.follower_rows import events_of
 from cepheid.runtime.inbox import Rejection
+from cepheid.runtime.telling import storable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,8 +91,31 @@ def _rows(
     for row in rows:
         row_id = new_id()
         common = {"id": row_id, "type": topic, "source": source, "time": now, "correlationid": row_id}
-        made.append({**common, **{name: value for name, value in row.items() if value is not None}})
+        made.append({**common, **{name: _told(value) for name, value in row.items() if value is not None}})
     return pa.Table.from_pylist(made, pa.schema({**envelope, **own}))
+
+
+# Of an event that is refused so much at most is kept as text.
+_PAYLOAD_BYTES_MAX = 65_536
+
+
+def rejections(topic: str, rows: pa.Table, source: str, code: str, reason: str) -> list[Rejection]:
+    """Rows that are refused, each as text, for people to read: what they were, if they were no text before.
+
+    Args:
+        topic: Their topic.
+        rows: The rows.
+        source: Where they come from.
+        code: A stable name for the reason.
+        reason: The reason.
+    """
+    told = (json.dumps(event, default=str, ensure_ascii=False) for event, _ in events_of(rows))
+    payloads = (text.encode(errors="replace")[:_PAYLOAD_BYTES_MAX] for text in told)
+    return [Rejection(payload, reason, code, topic, source) for payload in payloads]
+
+
+def _told(value: Any) -> Any:
+    return storable(value) if isinstance(value, str) else value
 
 
 def rejected_rows(

@@ -16,7 +16,7 @@ committed with the rows, so that it is not wanted again.
 from __future__ import annotations
 
 import datetime as dt
-import json
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
@@ -25,10 +25,21 @@ from cepheid.event_time import time_ns
 from cepheid.result import Matches
 from cepheid.runtime.checkpoint import CHECKPOINT, Checkpoint
 from cepheid.runtime.clock import Clock
-from cepheid.runtime.derived_rows import derived_rows
+from cepheid.runtime.derived_rows import derived_rows, partition_columns
 from cepheid.runtime.inbox import Rejection, Submission
-from cepheid.runtime.own_topics import CLOCK, REJECTED, RULE, clock_rows, rejected_rows, rule_rows
+from cepheid.runtime.own_topics import (
+    CLOCK,
+    OWN_PREFIX,
+    REJECTED,
+    RULE,
+    clock_rows,
+    rejected_rows,
+    rejections,
+    rule_rows,
+)
+from cepheid.runtime.rule_faults import RowChecks, is_of_rules, rules_at_fault
 from cepheid.runtime.rule_history import History, store_history
+from cepheid.runtime.rule_links import RuleLinks
 from cepheid.store.position import Position
 from cepheid.store.rows import OWN_COLUMNS, joined, read_runs, stretches
 
@@ -43,13 +54,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Pipeline"]
 
+_LOG = logging.getLogger("cepheid.app")
+
 # How many rows are read at a time when rules see them once more.
 _REPLAY_ROWS = 65_536
 # So many rows at most between two checkpoints, and so much longer than one takes: it is to cost a twentieth at most.
 _CHECKPOINT_ROWS = 1_000_000
 _CHECKPOINT_PAUSE = 20.0
-# Of an event that is refused so much at most is kept as text.
-_PAYLOAD_BYTES_MAX = 65_536
+# Events that are older than this when they come are not of now: the clock does not move on after them.
+_LIVE = dt.timedelta(hours=1)
 _MICROSECOND_NS = 1_000
 
 #: Appends rows to a topic, with an idempotency key or None.
@@ -88,14 +101,19 @@ class Pipeline:
         clock: The app's clock.
         checkpoint_s: How often what rules know is saved, in seconds at least.
         future: How far ahead of the clock an event may be dated; None: as far as it likes.
+        lateness: How late an event may come; None: the clock alone says what is late.
         new_id: Gives ids that nobody else has.
     """
 
     __slots__ = (
         "_checkpoint_s",
+        "_checks",
         "_clock",
+        "_failing",
         "_fresh",
         "_future",
+        "_keys",
+        "_lateness",
         "_make_rules",
         "_name",
         "_new_id",
@@ -107,18 +125,24 @@ class Pipeline:
         "_tick",
         "appended",
         "counts",
+        "derives",
         "differences",
+        "live",
         "rules",
     )
 
     #: The rules.
     rules: RuleGroup
+    #: Topics that are its own to append to: those that rules derive, and those of late rows.
+    derives: frozenset[str]
     #: What tells the rules that are wanted from those that were saved.
     differences: RuleDifferences
     #: What the last commit appended: where, and the rows.
     appended: list[tuple[Position, pa.Table]]
     #: What has been done, by name.
     counts: dict[str, int]
+    #: Whether the last events were of now when they came, so that time goes on with the clock after them.
+    live: bool
 
     def __init__(
         self,
@@ -129,6 +153,7 @@ class Pipeline:
         *,
         checkpoint_s: float,
         future: dt.timedelta | None,
+        lateness: dt.timedelta | None,
         new_id: Callable[[], str],
     ) -> None:
         self._name = name
@@ -137,6 +162,9 @@ class Pipeline:
         self._clock = clock
         self._checkpoint_s = checkpoint_s
         self._future = future
+        self._lateness = lateness
+        # Rules that have failed since the step began, and were disabled; None: no more are looked for in it.
+        self._failing: dict[str, str] | None = {}
         self._new_id = new_id
         self._now = clock.now()
         # Topics and rows of the transaction that is being put together, in their order.
@@ -147,6 +175,7 @@ class Pipeline:
         # Where the watermark has been moved to, which is not written down yet; in nanoseconds since 1970.
         self._tick: int | None = None
         self._rows_since = 0
+        self.live = False
         self._next_checkpoint = clock.elapsed() + checkpoint_s
         self.counts = dict.fromkeys(("events", "derived", "rejected", "commits", "checkpoints"), 0)
 
@@ -155,9 +184,42 @@ class Pipeline:
         """The time of the step under way: when what it commits is recorded, and what rules take for the time."""
         return self._now
 
+    def _show_again(self, topic: str, rows: pa.Table, first: int) -> None:
+        """Shows stored rows to the rules; those that they cannot take, which others have stored, are passed over."""
+        try:
+            self.rules.push(rows, topic, first)
+        except InternalError:
+            raise
+        except CepheidError as error:
+            if rows.num_rows == 1:
+                _LOG.warning("rules cannot take row %d of topic `%s`, and it is passed over: %s", first, topic, error)
+                return
+            middle = rows.num_rows // 2
+            self._show_again(topic, rows.slice(0, middle), first)
+            self._show_again(topic, rows.slice(middle), first + middle)
+
+    def _note_time(self, rows: pa.Table) -> None:
+        """Takes note of whether rows that come are of now. Older ones do not have the clock move on."""
+        import pyarrow.compute as pc
+
+        if "time" not in rows.column_names:
+            return
+        newest = pc.max(rows["time"]).as_py()
+        # Rows that others have stored, before there was an app, may have times of another kind.
+        if isinstance(newest, dt.datetime) and newest.tzinfo is not None:
+            self.live = newest >= self._now - _LIVE
+
     def claims(self, topic: str) -> bool:
-        """Whether rows of a topic are to come by it alone, as rules have to see them."""
-        return topic in self.rules.reads()
+        """Whether rows of a topic are to come by it alone, as rules have to see them, or derive them."""
+        return topic in self.derives or topic.startswith(OWN_PREFIX) or topic in self.rules.reads()
+
+    def _note_topics(self) -> None:
+        rules = self.rules.rules
+        late = (f"{topic}.late" for topic in self.rules.reads())
+        self.derives = frozenset((*RuleLinks(rules).derived(rules), *late))
+        off = self.rules.disabled
+        self._keys = partition_columns(rules)
+        self._checks = RowChecks({name: rule for name, rule in rules.items() if name not in off})
 
     # What has been before.
 
@@ -169,11 +231,13 @@ class Pipeline:
         saved = self._store.load(CHECKPOINT)
         checkpoint = None if saved is None else Checkpoint.from_bytes(saved)
         self.rules, self.differences = self._make_rules(None if checkpoint is None else checkpoint.snapshot)
+        self._note_topics()
         self._tick = None
         self._seen = {name: topic.events for name, topic in self._store.info().topics.items()}
         begin = 0 if checkpoint is None else checkpoint.position
         known = {} if checkpoint is None else checkpoint.rows
         self._rows_since = 0
+        self.live = False if checkpoint is None else checkpoint.live
         for topic, rows in self._rows_from(begin):
             first = rows["_row"][0].as_py()
             seen = known.get(topic, 0)
@@ -188,7 +252,8 @@ class Pipeline:
                 for moment in own["time"].to_pylist():
                     self.rules.advance_to(moment)
             else:
-                self.rules.push(own, topic, first)
+                self._show_again(topic, own, first)
+                self._note_time(own)
         self._now = max(self._now, self._clock.now())
 
     def _rows_from(self, position: int) -> Iterable[tuple[str, pa.Table]]:
@@ -225,6 +290,8 @@ class Pipeline:
         for topic, parts in _by_topic(submissions).items():
             table, shares = self._take(topic, parts, submissions, derived, rejected)
             if table is not None:
+                if not all(submissions[place].outcome for place, _, count in shares if count):
+                    self._note_time(table)
                 self._append(changes, topic, table)
                 taken.append(_Taken(appends, topic, shares))
                 appends += 1
@@ -239,10 +306,15 @@ class Pipeline:
             CepheidError: As for `commit`.
         """
         self._begin()
-        outputs = self.rules.advance_to(watermark)
+        try:
+            outputs = self.rules.advance_to(watermark)
+        except CepheidError as error:
+            if not self._disable_failing(lambda rules: rules.advance_to(watermark), error):
+                raise
+            outputs = self.rules.advance_to(watermark)
         # It is written down with what it has derived, or with the next rows.
         self._tick = time_ns(watermark, "the watermark")
-        if not outputs:
+        if not outputs and not self._failing:
             return
         changes = self._store._unclaimed_transaction()
         self._append(changes, CLOCK, self._clock_rows(self._tick))
@@ -262,14 +334,16 @@ class Pipeline:
                 rules have to `recover`.
         """
         self._begin()
-        if change is not None:
-            change(self.rules, store_history(self._store, self._store.end))
+        # Where nobody waits for a topic any more, rows that waited for it are matched.
+        derived = [] if change is None else change(self.rules, store_history(self._store, self._store.end)).derived
+        self._note_topics()
         changes = self._store._unclaimed_transaction()
         if self._tick is not None:
             self._append(changes, CLOCK, self._clock_rows(self._tick))
         if changed:
             rows = rule_rows(changed, now=self._now, new_id=self._new_id, source=self._name)
             self._append(changes, RULE, rows)
+        self._derive(changes, derived)
         self._settle(changes, (), settle)
         self._save_rules(changes)
         self._committed((), [], changes.commit(), 0)
@@ -277,6 +351,7 @@ class Pipeline:
     def _begin(self) -> None:
         self._now = max(self._now, self._clock.now())
         self._fresh = []
+        self._failing = {}
         self.appended = []
 
     def _clock_rows(self, watermark_ns: int) -> pa.Table:
@@ -307,11 +382,12 @@ class Pipeline:
 
         def refuse(start: int, stop: int, error: CepheidError) -> None:
             source = submissions[_owner(parts, start)].source or self._name
-            for row in range(start, stop):
-                rejected.append(Rejection(_payload(table.slice(row, 1)), str(error), error.code, topic, source))
+            rows = table.slice(start, stop - start)
+            rejected.extend(rejections(topic, rows, source, error.code, str(error)))
 
-        for start, stop in self._of_now(table, refuse):
-            self._show(topic, table, start, stop, derived, kept, refuse)
+        for begin, end in self._of_now(table, refuse):
+            for start, stop in self._that_can_be_asked(topic, table, begin, end, refuse):
+                self._show(topic, table, start, stop, derived, kept, refuse)
         shares, before = [], 0
         bounds = 0
         for submission, part in parts:
@@ -344,6 +420,49 @@ class Pipeline:
             refuse(start, stop, AppError(message, code="future-event"))
         return kept
 
+    def _that_can_be_asked(
+        self, topic: str, table: pa.Table, start: int, stop: int, refuse: Callable[[int, int, CepheidError], None]
+    ) -> list[tuple[int, int]]:
+        """Rows that no condition fails at: one that does would do so once its time is over, when it is too late."""
+        failures = self._checks.failures(topic, table.slice(start, stop - start))
+        kept, begin = [], start
+        for place in sorted(failures):
+            row = start + place
+            kept.append((begin, row))
+            refuse(row, row + 1, failures[place])
+            begin = row + 1
+        return [*kept, (begin, stop)]
+
+    def _disable_failing(self, call: Callable[[RuleGroup], Any], error: CepheidError) -> bool:
+        """Disables the rules that a call fails at, if they are found; it is told of with what is committed next."""
+        if self._failing is None or not is_of_rules(error):
+            return False
+        snapshot = self.rules.snapshot()
+        names = rules_at_fault(self.rules, lambda: self._make_rules(snapshot)[0], call)
+        if not names:
+            return False
+        for name in sorted(names):
+            _LOG.critical("rule `%s` has failed, and is disabled: %s; replace or enable it", name, error)
+            self._failing[name] = str(error)
+        self.rules.change(self.rules.rules, None, disabled=self.rules.disabled | names, warm=False)
+        self._note_topics()
+        return True
+
+    def _is_blameless(self, row: pa.Table, error: CepheidError) -> bool:
+        """Whether rules fail as soon as it is as late as a row says, without the row; those are disabled then."""
+        if self._failing is None or not is_of_rules(error):
+            return False
+        moment = time_ns(row["time"][0].as_py() - (self._lateness or dt.timedelta()), "the watermark")
+        probe, _ = self._make_rules(self.rules.snapshot())
+        try:
+            probe.advance_to(moment)
+        except CepheidError as other:
+            if str(other) == str(error) and self._disable_failing(lambda rules: rules.advance_to(moment), error):
+                return True
+        # It costs much to look: once for all that a step refuses.
+        self._failing = self._failing or None
+        return False
+
     def _show(
         self,
         topic: str,
@@ -365,6 +484,9 @@ class Pipeline:
             raise
         except CepheidError as error:
             whole = isinstance(error, SchemaError) and error.row is None
+            if stop - start == 1 and self._is_blameless(table.slice(start, 1), error):
+                self._show(topic, table, start, stop, derived, kept, refuse)
+                return
             if stop - start == 1 or whole:
                 # Columns that do not fit do so in no row.
                 refuse(start, stop, error)
@@ -387,13 +509,7 @@ class Pipeline:
         settle: Settle,
     ) -> None:
         """What is committed beside the rows that came."""
-        by_topic: dict[str, list[pa.Table]] = {}
-        for topic, matches in derived:
-            by_topic.setdefault(topic, []).append(derived_rows(topic, matches, self._name))
-        for topic, tables in by_topic.items():
-            table = joined(tables)
-            self._append(changes, topic, table)
-            self.counts["derived"] += table.num_rows
+        self._derive(changes, derived)
         if rejected:
             rows = rejected_rows(rejected, now=self._now, new_id=self._new_id, source=self._name)
             self._append(changes, REJECTED, rows)
@@ -403,8 +519,24 @@ class Pipeline:
         for source, offset in offsets.items():
             changes.save_offset(source, offset)
         self._rows_since += sum(submission.rows for submission in submissions)
-        if self._checkpoint_due():
+        if self._failing:
+            told = [
+                {"subject": name, "kind": "failed", "rule": name, "author": f"app {self._name}", "reason": why}
+                for name, why in self._failing.items()
+            ]
+            self._append(changes, RULE, rule_rows(told, now=self._now, new_id=self._new_id, source=self._name))
+        if self._failing or self._checkpoint_due():
             self._save_rules(changes)
+
+    def _derive(self, changes: Transaction, derived: Sequence[tuple[str, Matches]]) -> None:
+        """What rules have derived, topic by topic."""
+        by_topic: dict[str, list[pa.Table]] = {}
+        for topic, matches in derived:
+            by_topic.setdefault(topic, []).append(derived_rows(topic, matches, self._name, self._keys.get(topic, ())))
+        for topic, tables in by_topic.items():
+            table = joined(tables)
+            self._append(changes, topic, table)
+            self.counts["derived"] += table.num_rows
 
     def _checkpoint_due(self) -> bool:
         if self._rows_since >= _CHECKPOINT_ROWS:
@@ -417,7 +549,7 @@ class Pipeline:
         # Others may append to other topics meanwhile: what is certain is that all rows before this position were seen.
         topics = [*self.rules.reads(), CLOCK]
         rows = {topic: self._seen[topic] for topic in topics if topic in self._seen}
-        changes.save(CHECKPOINT, Checkpoint(self._store.end, rows, snapshot).to_bytes())
+        changes.save(CHECKPOINT, Checkpoint(self._store.end, rows, snapshot, self.live).to_bytes())
         ended = self._clock.elapsed()
         self._next_checkpoint = ended + max(self._checkpoint_s, _CHECKPOINT_PAUSE * (ended - started))
         self._rows_since = 0
@@ -472,9 +604,3 @@ def _owner(parts: list[_Part], row: int) -> int:
         if row < before:
             return submission
     return parts[-1].submission
-
-
-def _payload(row: pa.Table) -> bytes:
-    """A row as text, for people to read: what it was, if it was no text before."""
-    text = json.dumps(row.to_pylist()[0], default=str, ensure_ascii=False)
-    return text.encode(errors="replace")[:_PAYLOAD_BYTES_MAX]

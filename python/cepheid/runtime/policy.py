@@ -193,6 +193,10 @@ class CircuitBreaker:
         """
         self._failed, self._open_until, self._probing = 0, None, False
 
+    def _unasked(self) -> None:
+        """What started has not been attempted after all."""
+        self._probing = False
+
     def failed(self, elapsed: float) -> bool:
         """An attempt has failed; gives whether this opens it.
 

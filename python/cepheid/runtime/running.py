@@ -9,10 +9,11 @@ import inspect
 import logging
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from cepheid.actions.protocol import ActionContext
 from cepheid.connectors.protocol import Source
@@ -30,7 +31,7 @@ from cepheid.runtime.given import several
 from cepheid.runtime.group_snapshot import RuleDifferences
 from cepheid.runtime.inbox import CommitTicket, Inbox, Rejection, Submission
 from cepheid.runtime.outcomes import StoredMemory, events_given
-from cepheid.runtime.own_topics import ACTION, OWN_PREFIX
+from cepheid.runtime.own_topics import ACTION, OWN_PREFIX, rejections
 from cepheid.runtime.pipeline import Pipeline
 from cepheid.runtime.rule_events import rule_change_event, rule_fingerprint, rule_text
 from cepheid.runtime.rule_group import RuleGroup
@@ -41,6 +42,9 @@ from cepheid.runtime.settings import Settings
 from cepheid.runtime.task import Task
 from cepheid.schema import SchemaRegistry
 from cepheid.store.event_store import EventStore
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["Running"]
 
@@ -103,11 +107,17 @@ class Running:
                 rules = {**rules, **more}
             self._build(rules, disabled, settings, list(specs))
         except BaseException:
+            if self._loop is not None:
+                self._loop.close()
             self._close_store()
             raise
 
     def _opened(self, store: str | os.PathLike[str] | EventStore | None) -> EventStore:
         if isinstance(store, EventStore):
+            if store._claims is not None:
+                raise AppError(
+                    "an app runs with this store already; another one needs a store of its own", code="store-claimed"
+                )
             if store._event_time != "time":
                 raise AppError(
                     f"the store's event time is the column `{store._event_time}`; an app's is `time`: make it with "
@@ -129,7 +139,10 @@ class Running:
         def make_rules(snapshot: bytes | None) -> tuple[RuleGroup, RuleDifferences]:
             if snapshot is None:
                 return RuleGroup(rules, event_time="time", ids=True, **options), RuleDifferences((), (), ())
-            return RuleGroup.restore(snapshot, rules, threads=settings.threads, memory_limit=settings.memory_limit)
+            # Rules that hold Python functions are not in the snapshot: they are as they were last, or as given first.
+            current = getattr(self.pipeline, "rules", None)
+            known = rules if current is None else {**rules, **current.rules}
+            return RuleGroup.restore(snapshot, known, threads=settings.threads, memory_limit=settings.memory_limit)
 
         for topic in self.store.info().topics:
             if not topic.startswith(OWN_PREFIX):
@@ -141,6 +154,7 @@ class Running:
             self.clock,
             checkpoint_s=settings.checkpoint_s,
             future=settings.future,
+            lateness=settings.lateness,
             new_id=self.new_id,
         )
         self.pipeline.recover()
@@ -175,7 +189,7 @@ class Running:
             new_id=self.new_id,
             looks_again=not self._inline,
         )
-        self.core.on_failure = lambda _: self._notify()
+        self.core.on_failure = self._failed
         self.store._claim(self.pipeline.claims)
         self._settle_rules(rules, disabled)
 
@@ -258,9 +272,14 @@ class Running:
         for running in self._sources:
             running.start()
 
+    def _failed(self, error: BaseException) -> None:
+        _LOG.critical("app `%s` has failed, and does nothing more", self.name, exc_info=error)
+        self._notify()
+
     def _source_ended(self, failure: AppError | None) -> None:
-        if failure is not None and self.source_failure is None:
-            self.source_failure = failure
+        if failure is not None:
+            _LOG.error("%s", failure, exc_info=failure)
+            self.source_failure = self.source_failure or failure
         self._notify()
 
     def on_change(self, callback: Callable[[], None]) -> None:
@@ -293,7 +312,7 @@ class Running:
                 return True
             if self.clock.elapsed() >= end:
                 return False
-            self.changed.wait(0.02)
+            time.sleep(0.02)
         return False
 
     def stop_sources(self) -> None:
@@ -315,7 +334,7 @@ class Running:
             while self.clock.elapsed() < end and self.core.failure is None:
                 if not len(self.inbox) and not self.dispatcher.running:
                     break
-                self.changed.wait(0.005)
+                time.sleep(0.005)
         self.core.stop()
         left = self.inbox.close(AppError(f"app `{self.name}` has been closed", code="app-closed"))
         failed = self.core.failure is not None
@@ -378,20 +397,63 @@ class Running:
         timeout: float | None = None,
     ) -> CommitTicket:
         """Takes events, as rows with their envelope, into the inbox. See `cepheid.connectors.Feed.send`."""
+        submission = self.submission(
+            data, topic=topic, source=source, offset=offset, mapper=mapper, is_source=is_source
+        )
+        self.inbox.put(submission, at=self.clock.elapsed(), wait=wait and not self._inline, timeout=timeout)
+        return submission.ticket
+
+    async def take_soon(self, data: Any, *, topic: str | None, source: str) -> CommitTicket:
+        """Takes events once there is room for them, and lets the loop go on meanwhile."""
+        submission = self.submission(data, topic=topic, source=source)
+        if self._inline:
+            self.inbox.put(submission, at=self.clock.elapsed(), wait=False)
+        else:
+            await self.inbox.put_soon(submission, at=self.clock.elapsed())
+        return submission.ticket
+
+    def submission(
+        self,
+        data: Any,
+        *,
+        topic: str | None,
+        source: str,
+        offset: bytes | None = None,
+        mapper: Any = None,
+        is_source: bool = False,
+    ) -> Submission:
+        """Events as rows with their envelope, and what could not become one."""
         self._check_open()
         now = self.clock.now()
         found = self.registry.ingest(
             several(data), topic=topic, source=source, received=now, id_prefix=self.new_id(), mapper=mapper
         )
-        submission = Submission(
-            batches=list(found.batches),
-            rejected=[Rejection(one.payload, one.reason, one.code, one.topic, source) for one in found.rejected],
+        rejected = [Rejection(one.payload, one.reason, one.code, one.topic, source) for one in found.rejected]
+        batches, refused = self._from_outside(found.batches, source)
+        return Submission(
+            batches=batches,
+            rejected=[*rejected, *refused],
             source=source if is_source else None,
             offset=offset,
             ticket=CommitTicket(self._help if self._inline else None),
         )
-        self.inbox.put(submission, at=self.clock.elapsed(), wait=wait and not self._inline, timeout=timeout)
-        return submission.ticket
+
+    def _from_outside(
+        self, batches: Iterable[tuple[str, pa.Table]], source: str
+    ) -> tuple[list[tuple[str, pa.Table]], list[Rejection]]:
+        """What may be stored of what comes: topics of the app's own, and what its rules derive, it alone appends to."""
+        kept: list[tuple[str, pa.Table]] = []
+        refused: list[Rejection] = []
+        for topic, table in batches:
+            if topic.startswith(OWN_PREFIX):
+                why = f"`{topic}` is a topic of the app's own; give the event another type"
+                refused += rejections(topic, table, source, "own-topic", why)
+            elif topic in self.pipeline.derives:
+                why = f"rules derive topic `{topic}`, and nobody else may; give the event another type, or the rule"
+                refused += rejections(topic, table, source, "derived-topic", why)
+            else:
+                kept.append((topic, table))
+        return kept, refused
 
     def take_rejected(
         self, payload: bytes, reason: str, *, code: str, topic: str | None, source: str, offset: bytes | None
@@ -460,7 +522,9 @@ class Running:
         if task.follower.spec.is_action:
             # What a webhook answers is no event.
             return [], [], False
-        return (*events_given(task, given, self.registry, source=self.name, now=self.clock.now()), False)
+        found, rejected = events_given(task, given, self.registry, source=self.name, now=self.clock.now())
+        batches, refused = self._from_outside(found, self.name)
+        return batches, [*rejected, *refused], False
 
     # In a test.
 

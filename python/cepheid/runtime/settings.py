@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cepheid.engine_options import checked_late, memory_bytes
+from cepheid.errors import PatternError
 from cepheid.event_time import span_ns
 from cepheid.options import checked_count
 
@@ -73,6 +74,12 @@ class Settings:
         workers_checked, waiting_checked = checked_count(workers, "workers"), checked_count(waiting_max, "waiting_max")
         if workers_checked is None or waiting_checked is None:
             raise TypeError("workers and waiting_max are whole numbers, not NoneType")
+        if lateness is None and quiet is None:
+            raise PatternError(
+                "with lateness=None only the clock moves event time, and with quiet=None it does not: say quiet='10s'",
+                code="invalid-clause",
+                context="quiet",
+            )
         return cls(
             lateness=None if lateness is None else _span(lateness, "lateness"),
             late=late,

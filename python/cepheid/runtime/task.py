@@ -33,6 +33,8 @@ class Task:
         started: When that began.
         given_up: Why it is given up: attempts are now those of taking back what was begun; None: it is not.
         undone: How many of those have been made.
+        unfit: Why it cannot be given to anybody: its key cannot be made, for one; None: it can.
+        let_go: Whether it is a dead letter that has been let go while it was tried again.
     """
 
     follower: Follower
@@ -52,6 +54,8 @@ class Task:
     started: float = 0.0
     given_up: Exception | None = None
     undone: int = 0
+    unfit: Exception | None = None
+    let_go: bool = False
 
 
 class Outcome(NamedTuple):

@@ -326,6 +326,9 @@ def _payloads(sent: list[tuple[int, Any]], rows: list[int]) -> list[bytes]:
 
 def _python_rows(table: pa.Table, places: list[int]) -> list[Any]:
     """Rows as dicts; those with a value that Python does not have, such as a time of the year 20000, as their text."""
+    if not table.num_columns:
+        # Arrow has no rows of it to take.
+        return [{} for _ in places]
     try:
         rows: list[Any] = table.take(places).to_pylist()
     except (ValueError, OverflowError, TypeError, NotImplementedError):

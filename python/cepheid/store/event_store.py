@@ -437,7 +437,8 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
     def _check_unclaimed(self, topic: str) -> None:
         if self._claims is not None and self._claims(topic):
             raise StoreError(
-                f"rules of an app that runs read topic `{topic}`: publish its events by the app, so that they are seen",
+                f"topic `{topic}` is one of an app that runs, whose rules read it or derive it: publish its events by "
+                "the app, so that rules see them",
                 code="claimed-topic",
             )
 
