@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, final
 from cepheid.cesql import CloudEventsSql
 from cepheid.errors import AppError, EvaluationError, SchemaError, StoreError
 from cepheid.runtime.follower_rows import Failures, apart, as_read, chosen, events_of, text_of, until, within
-from cepheid.runtime.follower_spec import FollowerSpec, key_of, once_name
+from cepheid.runtime.follower_spec import FollowerSpec, key_of, memory_name, once_name
 from cepheid.runtime.own_topics import OWN_PREFIX
 from cepheid.runtime.task import Outcome, Task
 from cepheid.store.rows import OWN_COLUMNS, read_runs, saved_name, topic_fits
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cepheid.store.position import Position
     from cepheid.store.transaction import Transaction
 
-__all__ = ["Follower", "memory_name"]
+__all__ = ["Follower"]
 
 _FORMAT = 1
 # How many rows a batch has at most.
@@ -597,8 +597,3 @@ class Follower:
             task = next(self._event_tasks(topic, rows, failed))
         task.dead_letter = name
         return task
-
-
-def memory_name(handler: str, position: int) -> str:
-    """The name of what an action remembers of an event."""
-    return saved_name("app/memory", handler, str(position))

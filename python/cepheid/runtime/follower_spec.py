@@ -11,8 +11,9 @@ from typing import Any
 from cepheid.errors import AppError
 from cepheid.runtime.policy import CircuitBreaker, RateLimit, Retry
 from cepheid.runtime.telling import told_of
+from cepheid.store.rows import saved_name
 
-__all__ = ["FollowerSpec", "key_of", "once_name"]
+__all__ = ["FollowerSpec", "key_of", "memory_name", "once_name"]
 
 Key = str | Callable[[Mapping[str, Any]], Any] | None
 
@@ -99,3 +100,8 @@ def once_name(app: str, handler: str, value: str) -> str:
         return name
     told = json.dumps([app, handler, value]).encode()
     return f"sha256/{hashlib.sha256(told).hexdigest()}"
+
+
+def memory_name(handler: str, position: int) -> str:
+    """The name of what an action remembers of an event."""
+    return saved_name("app/memory", handler, str(position))

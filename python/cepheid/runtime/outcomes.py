@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, final
 
 from cepheid.errors import AppError
 from cepheid.input import exports_arrow
-from cepheid.runtime.follower import Follower, memory_name
+from cepheid.runtime.follower import Follower
+from cepheid.runtime.follower_spec import memory_name
 from cepheid.runtime.given import of_story
 from cepheid.runtime.inbox import Rejection
 from cepheid.runtime.own_topics import ACTION, DEAD_LETTER, OWN_PREFIX, action_rows, dead_letter_rows

@@ -18,7 +18,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, final
 
 from cepheid.errors import AppError, CepheidError, InternalError, SchemaError
 from cepheid.event_time import time_ns
@@ -40,6 +40,7 @@ from cepheid.runtime.own_topics import (
 from cepheid.runtime.rule_faults import RowChecks, is_of_rules, rules_at_fault
 from cepheid.runtime.rule_history import History, store_history
 from cepheid.runtime.rule_links import RuleLinks
+from cepheid.runtime.submitted_rows import Part, Taken, by_topic, owner
 from cepheid.store.position import Position
 from cepheid.store.rows import OWN_COLUMNS, joined, read_runs, stretches
 
@@ -71,22 +72,6 @@ Append = Callable[[str, "pa.Table", "str | None"], None]
 Settle = Callable[["Transaction", "Sequence[Outcome]", Append], None]
 #: Changes rules, with what warms them.
 Change = Callable[["RuleGroup", History], Any]
-
-
-class _Part(NamedTuple):
-    """Rows of a submission among those of their topic."""
-
-    submission: int
-    table: pa.Table
-
-
-class _Taken(NamedTuple):
-    """Rows that go to the store: which append they are of, and where each submission's are among them."""
-
-    append: int
-    topic: str
-    # Submission, first row, how many.
-    shares: list[tuple[int, int, int]]
 
 
 @final
@@ -286,14 +271,14 @@ class Pipeline:
         if self._tick is not None:
             self._append(changes, CLOCK, self._clock_rows(self._tick))
         appends = len(self._fresh)
-        taken: list[_Taken] = []
-        for topic, parts in _by_topic(submissions).items():
+        taken: list[Taken] = []
+        for topic, parts in by_topic(submissions).items():
             table, shares = self._take(topic, parts, submissions, derived, rejected)
             if table is not None:
                 if not all(submissions[place].outcome for place, _, count in shares if count):
                     self._note_time(table)
                 self._append(changes, topic, table)
-                taken.append(_Taken(appends, topic, shares))
+                taken.append(Taken(appends, topic, shares))
                 appends += 1
         self._finish(changes, submissions, derived, rejected, settle)
         positions = changes.commit()
@@ -369,7 +354,7 @@ class Pipeline:
     def _take(
         self,
         topic: str,
-        parts: list[_Part],
+        parts: list[Part],
         submissions: Sequence[Submission],
         derived: list[tuple[str, Matches]],
         rejected: list[Rejection],
@@ -381,7 +366,7 @@ class Pipeline:
         kept: list[tuple[int, int]] = []
 
         def refuse(start: int, stop: int, error: CepheidError) -> None:
-            source = submissions[_owner(parts, start)].source or self._name
+            source = submissions[owner(parts, start)].source or self._name
             rows = table.slice(start, stop - start)
             rejected.extend(rejections(topic, rows, source, error.code, str(error)))
 
@@ -558,7 +543,7 @@ class Pipeline:
     def _committed(
         self,
         submissions: Sequence[Submission],
-        taken: Sequence[_Taken],
+        taken: Sequence[Taken],
         positions: Sequence[Position],
         rejected: int,
     ) -> None:
@@ -586,21 +571,3 @@ class Pipeline:
             self._append(changes, CLOCK, self._clock_rows(self._tick))
         self._save_rules(changes)
         changes.commit()
-
-
-def _by_topic(submissions: Sequence[Submission]) -> dict[str, list[_Part]]:
-    topics: dict[str, list[_Part]] = {}
-    for place, submission in enumerate(submissions):
-        for topic, table in submission.batches:
-            if table.num_rows:
-                topics.setdefault(topic, []).append(_Part(place, table))
-    return topics
-
-
-def _owner(parts: list[_Part], row: int) -> int:
-    before = 0
-    for submission, table in parts:
-        before += table.num_rows
-        if row < before:
-            return submission
-    return parts[-1].submission
