@@ -235,8 +235,6 @@ class GroupEngines:
         if beside is None:
             for name in change.fresh:
                 change_cold(change, name, self.engines)
-            for engine in self.engines:
-                self._check_columns(engine)
         else:
             greatest = mark_of(beside.engine._native.stats(), None, False).greatest
             for topic in beside.sources:

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cepheid_event::{MergedSchema, Prepared, Released};
 
 use super::derived::{DerivedTable, TopicEvents, late_tables};
-use super::level::LevelUndo;
+use super::level::{self, LevelUndo};
 use super::stage::{Call, Stage, Undo};
 use super::{Engine, LatePolicy};
 use crate::error::EngineError;
@@ -93,9 +93,9 @@ impl Engine {
             undo.levels.push(level.undo());
             let derivers = || std::iter::once(&self.stage).chain(before.iter().map(|level| &level.stage));
             let reads = level.reads();
-            level.declare(&reads, columns, &self.uses, derivers, &self.options.event_time)?;
-            level.take_sources(&reads, released, columns, &self.uses)?;
             let event_time = &self.options.event_time;
+            level::declare(&mut level.front.columns, &reads, columns, &self.uses, derivers, event_time)?;
+            level.take_sources(&reads, released, columns, &self.uses)?;
             level.take_derived(&reads, &derived, &self.passed_on, columns, derivers, event_time)?;
             let last = released.last().expect("a call releases something, be it no row");
             let own = level.front.release(last)?;

@@ -12,6 +12,7 @@ mod call;
 pub(crate) mod derived;
 mod deriving;
 mod event_ids;
+mod fitting;
 mod graph;
 mod history;
 mod ipc;

@@ -20,6 +20,7 @@ use super::history::History;
 use super::processor_rule::{Given, ProcessorRule};
 use super::rule::{Compiled, Rule, Surroundings};
 use super::rule_rows::SharedRows;
+use super::rules::AnyRule;
 use super::shard::Shard;
 use super::window_rule::WindowRule;
 use super::{EngineOptions, topic_names};
@@ -48,7 +49,7 @@ pub(crate) struct Stage {
     pub(super) needing_rows: usize,
     pub(super) rules_visited: u64,
     /// Whether the columns of something derived have become known since they were last compared.
-    learned: bool,
+    pub(super) learned: bool,
     /// Whether events say which they are.
     pub(super) ids: bool,
 }
@@ -125,8 +126,7 @@ impl Stage {
     ) -> Result<Option<(SchemaRef, DataType)>, EngineError> {
         for rule in self.all_rules().filter(|rule| rule.derives(topic)) {
             if let Some((schema, time)) = rule.schema_of(topic, event_time)? {
-                let schema = if self.ids { with_ids(&schema, |name| rule.reports(name)) } else { schema };
-                return Ok(Some((schema, time)));
+                return Ok(Some((reported(schema, rule, self.ids), time)));
             }
         }
         Ok(None)
@@ -516,6 +516,11 @@ impl Stage {
         needed.dedup();
         needed
     }
+}
+
+/// What a rule reports, with ids if that is asked for.
+pub(super) fn reported(schema: SchemaRef, rule: AnyRule<'_>, ids: bool) -> SchemaRef {
+    if ids { with_ids(&schema, |name| rule.reports(name)) } else { schema }
 }
 
 /// How a rule was compiled, and its runs.
