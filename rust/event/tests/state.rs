@@ -54,13 +54,14 @@ type Mistake = fn(&mut ReorderState);
 
 #[test]
 fn a_state_that_contradicts_itself_is_refused() {
-    let mistakes: [(&str, Mistake); 11] = [
+    let mistakes: [(&str, Mistake); 12] = [
         ("moved further by hand", |state| state.closed = Some(i64::MAX)),
         ("two topics are named `a`", |state| state.topics[1].name = "a".into()),
         ("leaves some out", |state| state.schema_order.truncate(1)),
         ("topic 2 has no schema", |state| state.schema_order[1] = 2),
         ("topic 9 has no schema", |state| state.schema_order[0] = 9),
         ("topic 0 has no schema", |state| state.topics[0].schema = None),
+        ("due where it has been", |state| (state.watermark, state.due) = (Some(30), Some(30))),
         ("topic `a`: 3 rows wait, with 2 ordinals", |state| state.topics[0].arrival.truncate(2)),
         ("with 3 ordinals below 2", |state| state.topics[0].rows = 2),
         ("3 rows wait", |state| state.topics[0].arrival.reverse()),
@@ -76,7 +77,7 @@ fn a_state_that_contradicts_itself_is_refused() {
         assert!(error.to_string().contains(message), "{message}: {error}");
         refused += 1;
     }
-    assert_eq!(refused, 11);
+    assert_eq!(refused, 12);
     let mut state = some_stream().state().unwrap();
     state.topics[0].waiting = state.topics[2].waiting.take();
     let error = ReorderBuffer::from_state("ts", POLICY, state).unwrap_err();

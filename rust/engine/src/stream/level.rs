@@ -95,17 +95,15 @@ impl Level {
     pub(super) fn take_sources(
         &mut self,
         reads: &[String],
-        released: &[&Released],
+        released: &Released,
         sources: &MergedSchema,
         uses: &TopicUses,
     ) -> Result<(), EngineError> {
         for topic in reads.iter().filter(|topic| !uses.is_derived(topic)) {
             let Some(source) = sources.topic(topic) else { continue };
-            for rows in released.iter().map(|released| &released.rows) {
-                let own = sources.rows_of(source, rows)?;
-                if own.num_rows() > 0 {
-                    self.front.take(topic, &own.batch, own.time, own.arrival)?;
-                }
+            let own = sources.rows_of(source, &released.rows)?;
+            if own.num_rows() > 0 {
+                self.front.take(topic, &own.batch, own.time, own.arrival)?;
             }
         }
         Ok(())

@@ -500,8 +500,7 @@ impl Engine {
         for source in sources.iter().filter(|source| source.active) {
             let unread = !self.order.is_empty() && !self.all_rules().any(|rule| rule.reads(&source.topic));
             if unread || self.uses.is_passed_on(&source.topic) {
-                let released = self.buffer.remove_source(&source.topic)?;
-                self.backlog.push(released);
+                self.buffer.remove_source(&source.topic)?;
             }
         }
         Ok(())

@@ -97,25 +97,19 @@ impl Stage {
     ///
     /// # Errors
     /// [`EngineError`]; the stage is then to be [rolled back](Self::roll_back).
-    pub(super) fn derive<'r>(
+    pub(super) fn derive(
         &mut self,
-        all: impl IntoIterator<Item = &'r Released>,
+        released: &Released,
         call: &Call<'_>,
         undo: &mut Undo,
     ) -> Result<Vec<TopicEvents>, EngineError> {
         let mut parts = vec![];
-        let mut end = i64::MIN;
-        let mut all = all.into_iter().peekable();
-        while let Some(released) = all.next() {
-            let may_fail_later = call.may_fail_later || all.peek().is_some();
-            self.match_released(released, &Call { may_fail_later, ..*call }, undo, &mut parts)?;
-            end = released.watermark.unwrap_or(end);
-        }
+        self.match_released(released, call, undo, &mut parts)?;
         if self.learned {
             self.check_shared(call.uses, &call.options.event_time)?;
             self.learned = false;
         }
-        by_topic(parts, end, &|rule| self.rule_at(rule).label())
+        by_topic(parts, released.watermark.unwrap_or(i64::MIN), &|rule| self.rule_at(rule).label())
     }
 
     /// The columns of a topic that a rule derives, and the event time that its rows have; `None` while that is not known.
