@@ -4,7 +4,7 @@
 //! body (postcard, packed with zstd): the settings, the rows that wait, the rows that runs still need, and the runs of
 //! each rule, or its step lists, by key; of windows and anomaly rules what they keep, of processors what columns they give. Rows are Arrow IPC. What runs remember of their rows is not in it: it follows from
 //! these. Version 1 knew no step lists and no windows, version 2 no ids,
-//! version 3 not that the clock may be due.
+//! version 3 neither the order of topics nor that the clock may be due.
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;
@@ -70,6 +70,8 @@ struct SavedMore {
 /// What has come behind since version 3.
 #[derive(Default, Serialize, Deserialize)]
 struct SavedOrder {
+    /// Topics in the order in which rows of equal time are ranked, for levels that come later.
+    topics: Vec<String>,
     /// Where the next call moves the clock before anything else.
     due: Option<i64>,
 }
@@ -206,7 +208,7 @@ impl Engine {
         let windows = self.stages().flat_map(|stage| &stage.windows);
         let begun_at = windows.filter_map(|rule| Some((rule.name.clone(), rule.begun_at()?))).collect();
         let more = SavedMore { ids: self.options.ids, begun_at };
-        let order = SavedOrder { due: state.due };
+        let order = SavedOrder { topics: self.options.topics.clone(), due: state.due };
         let plain = postcard::to_stdvec(&(body, saved, more, order)).expect("plain data can be written");
         let packed = zstd::bulk::compress(&plain, 3).expect("memory can be written to");
         let mut bytes = Vec::with_capacity(HEAD_BYTES + packed.len());
@@ -250,6 +252,8 @@ impl Engine {
             interrupted,
         };
         let mut engine = Self::new(rules, options)?;
+        // Not before: topics that nobody reads would be those of sources.
+        engine.options.topics = order.topics;
         engine.take_buffer(&body, order.due)?;
         engine.dropped = body.dropped;
         engine.named = engine.named.max(body.named as usize);
