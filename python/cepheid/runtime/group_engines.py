@@ -30,13 +30,11 @@ class Warmed(NamedTuple):
         rules: The rules that have begun anew: those that were changed, and those that read what they derive.
         horizon_ns: How far back their state was said to reach, in nanoseconds; None: without bound, or not asked.
         events: How many events were replayed.
-        derived: What came to be known by the change itself: where a topic is read no more, others wait for it no more.
     """
 
     rules: tuple[str, ...]
     horizon_ns: int | None
     events: int
-    derived: list[tuple[str, Matches]]
 
 
 @final
@@ -171,7 +169,7 @@ class GroupEngines:
         try:
             if change.moved or change.gone:
                 return self._change(change, history, spans)
-            return Warmed((), None, 0, [])
+            return Warmed((), None, 0)
         except BaseException:
             self._topics = known
             raise
@@ -181,7 +179,7 @@ class GroupEngines:
         horizon, events, beside = None, 0, None
         if history is None and not self.has_seen:
             self.engines = [self._made(change.rules, change.rules)]
-            return Warmed(tuple(sorted(change.moved)), None, 0, [])
+            return Warmed(tuple(sorted(change.moved)), None, 0)
         if history is not None and change.moved:
             horizon = spans if isinstance(spans, int) else None
             if spans == "horizon":
@@ -196,7 +194,7 @@ class GroupEngines:
         counted, marks = dict(self._counted), self._marks.to_data()
         engines = list(self.engines)
         try:
-            derived = self._settle(change, beside)
+            self._settle(change, beside)
             self._save()
         except BaseException:
             self._counted, self._marks = counted, ClockMarks.from_data(marks)
@@ -206,7 +204,7 @@ class GroupEngines:
             self._save(blobs)
             raise
         names = change.moved if beside is not None else change.fresh
-        return Warmed(tuple(name for name in change.rules if name in names), horizon, events, derived)
+        return Warmed(tuple(name for name in change.rules if name in names), horizon, events)
 
     def _warm(self, beside: GroupEngine, history: History, horizon: int | None) -> int:
         now = self._mark(ended=False)
@@ -228,15 +226,15 @@ class GroupEngines:
                 if columns is not None:
                     engine.learn_columns(topic, columns)
 
-    def _settle(self, change: RuleChange, beside: GroupEngine | None) -> list[tuple[str, Matches]]:
-        """Takes out of all engines what goes, and puts in what comes."""
-        watermark = self._mark(ended=False).watermark
+    def _settle(self, change: RuleChange, beside: GroupEngine | None) -> None:
+        """Takes out of all engines what goes, and puts in what comes.
+
+        Rows that waited for a topic that is read no more come out by the next call.
+        """
         greatest: dict[str, int] = {}
         if beside is None:
             for name in change.fresh:
                 change_cold(change, name, self.engines)
-            for engine in self.engines:
-                self._check_columns(engine)
         else:
             greatest = mark_of(beside.engine._native.stats(), None, False).greatest
             for topic in beside.sources:
@@ -247,20 +245,14 @@ class GroupEngines:
             engine.remove(going)
             if engine.owned or (place == 0 and not (beside is not None and change.is_whole)):
                 kept.append(engine)
-        derived = []
         for engine in kept:
-            fewer = set(engine.sources) - set(change.after.sources)
             engine.listen_to(change.after.sources, greatest, self._counted)
-            if fewer and watermark is not None:
-                # Rows that waited for a topic that is read no more go on: this moves no clock.
-                derived += engine.advance_to(watermark - 1)
         self.engines = kept if beside is None else [*kept, beside]
         if not change.after.sources:
             # Nothing holds a clock any more.
             self.engines = [self._made({}, ())]
             self._marks.clear()
             self._closed = None
-        return derived
 
     def _made(
         self,

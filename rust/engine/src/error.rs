@@ -54,6 +54,20 @@ pub enum EngineError {
         /// The columns of each.
         schemas: [String; 2],
     },
+    /// A rule that comes would give a topic other columns than those know it by who read it.
+    #[error(
+        "`{topic}` is read with the columns ({expected}), and with rule `{rule}` it would have ({found}); give the new columns another topic with emit(...), or remove the rules that read it first"
+    )]
+    TopicColumns {
+        /// The topic.
+        topic: String,
+        /// The rule that comes.
+        rule: String,
+        /// The columns that readers know.
+        expected: String,
+        /// Those that it would have.
+        found: String,
+    },
     /// A rule derives events of the topic that late rows come out as.
     #[error(
         "rule `{rule}` derives events of topic `{topic}`, which is what late rows come out as; give it another topic with emit(...), or the engine another policy with late=..."
@@ -208,6 +222,7 @@ impl EngineError {
             Self::Eval { source, .. } => source.code(),
             Self::StateLimit { .. } => "state-limit",
             Self::TopicConflict { .. } | Self::LateTopicConflict { .. } => "topic-conflict",
+            Self::TopicColumns { .. } => "schema-changed",
             Self::RuleCycle { .. } => "rule-cycle",
             Self::Processor { .. } => "processor-failed",
             Self::ProcessorOutput { .. } => "processor-output",

@@ -139,16 +139,35 @@ impl ReorderBuffer {
     }
 
     /// Listens to a topic no more. Its rows that wait are released in their turn; the watermark may rise, as far as the
-    /// other sources let it.
+    /// other sources let it, and does when the next call begins, which releases what that lets out.
     ///
     /// # Errors
-    /// [`EventError::UnknownTopic`]; what Arrow refuses.
-    pub fn remove_source(&mut self, topic: &str) -> Result<Released, EventError> {
+    /// [`EventError::UnknownTopic`].
+    pub fn remove_source(&mut self, topic: &str) -> Result<(), EventError> {
         let number = self.source(topic)?;
+        self.clock.remove_source(number as usize);
+        self.version += 1;
+        Ok(())
+    }
+
+    /// Has the next call not move the watermark to where it is due, and gives what was due, to be
+    /// [put back](Self::put_due).
+    pub fn take_due(&mut self) -> Option<i64> {
+        self.version += 1;
+        self.clock.due.take()
+    }
+
+    /// Puts back what was due, as far as the clock has not got there since.
+    pub fn put_due(&mut self, due: Option<i64>) {
+        self.version += 1;
+        self.clock.due = due.filter(|due| self.clock.watermark.is_none_or(|own| own < *due));
+    }
+
+    /// The clock as the next call finds it.
+    fn clock_now(&self) -> Clock {
         let mut clock = self.clock.clone();
-        clock.remove_source(number as usize);
-        let prepared = self.prepared(clock, None, &self.columns, &[], vec![])?;
-        Ok(self.commit(prepared))
+        clock.catch_up();
+        clock
     }
 
     /// Works out what pushing `batches`, one after the other, to a topic comes to. `now` is the time of the clock on the
@@ -178,7 +197,7 @@ impl ReorderBuffer {
             time_column = Some(column);
             Arc::make_mut(&mut columns).set_schema(number, schema);
         }
-        let mut clock = self.clock.clone();
+        let mut clock = self.clock_now();
         let limit = clock.policy.future_limit(now);
         let ties_matter = self.others_wait(number);
         let mut judged: Vec<Judged> = Vec::with_capacity(batches.len());
@@ -248,7 +267,7 @@ impl ReorderBuffer {
     /// # Errors
     /// What Arrow refuses.
     pub fn prepare_advance(&self, time: i64) -> Result<Prepared, EventError> {
-        let mut clock = self.clock.clone();
+        let mut clock = self.clock_now();
         clock.advance_to(time);
         self.prepared(clock, None, &self.columns, &[], vec![])
     }
@@ -268,7 +287,7 @@ impl ReorderBuffer {
     /// # Errors
     /// What Arrow refuses.
     pub fn prepare_flush(&self) -> Result<Prepared, EventError> {
-        let mut clock = self.clock.clone();
+        let mut clock = self.clock_now();
         let seen = clock.sources.iter().filter_map(|source| source.greatest).max();
         if let Some(last) = clock.watermark.max(seen).max(self.runs.last_time()) {
             clock.advance_to(last);
@@ -336,7 +355,7 @@ impl ReorderBuffer {
         now: Option<i64>,
     ) -> Result<Option<Prepared>, EventError> {
         let number = self.source(topic)?;
-        let mut clock = self.clock.clone();
+        let mut clock = self.clock_now();
         let limit = clock.policy.future_limit(now);
         let (first, last) = times;
         let both = [first, last];

@@ -21,6 +21,8 @@ pub struct ReorderState {
     pub watermark: Option<i64>,
     /// See [`Clock::closed`], in nanoseconds.
     pub closed: Option<i64>,
+    /// See [`Clock::due`], in nanoseconds.
+    pub due: Option<i64>,
     /// The topics, by number.
     pub topics: Vec<TopicState>,
     /// The numbers of the topics whose schemas are known, in the order in which they came.
@@ -72,7 +74,13 @@ impl ReorderBuffer {
             });
         }
         let schema_order = self.columns.order().to_vec();
-        Ok(ReorderState { watermark, closed: self.clock.closed(), topics, schema_order })
+        Ok(ReorderState {
+            watermark,
+            closed: self.clock.closed(),
+            due: self.clock.due(),
+            topics,
+            schema_order,
+        })
     }
 
     /// A stream that goes on where `state` was taken.
@@ -95,6 +103,10 @@ impl ReorderBuffer {
         clock.closed = state.closed;
         if state.closed > state.watermark {
             return Err(invalid("the clock was moved further by hand than it stands".into()));
+        }
+        clock.due = state.due;
+        if state.due.is_some() && state.due <= state.watermark {
+            return Err(invalid("the clock is due where it has been".into()));
         }
         let mut runs = Runs::default();
         for (number, topic) in state.topics.into_iter().enumerate() {
@@ -159,9 +171,8 @@ fn restored(
         let column = resolve_column(schema, event_time, false)?;
         check_event_time(schema.field(column).name(), schema.field(column).data_type())?;
         time_column = Some(column);
-    } else if topic.rows > 0 {
-        return Err(invalid("it has sent rows, and no schema".into()));
     }
+    // Rows may have been passed over before any came.
     let chunk = match (topic.waiting, time_column) {
         (None, _) if topic.arrival.is_empty() => None,
         (Some(batch), Some(column)) => {

@@ -48,12 +48,14 @@ pub struct Clock {
     pub(crate) watermark: Option<i64>,
     /// Rows at this time are late too: the clock was moved here by hand or by a flush. Never beyond the watermark.
     pub(crate) closed: Option<i64>,
+    /// Where sources that are gone let the watermark be, if that is further: the next call moves it there.
+    pub(crate) due: Option<i64>,
 }
 
 impl Clock {
     /// A clock that has seen nothing.
     pub fn new(policy: TimePolicy) -> Self {
-        Self { policy, sources: vec![], watermark: None, closed: None }
+        Self { policy, sources: vec![], watermark: None, closed: None, due: None }
     }
 
     /// The stream's watermark: rows up to and including it have been released.
@@ -64,6 +66,11 @@ impl Clock {
     /// The time up to and including which rows are late because the clock was moved there by hand or by a flush.
     pub fn closed(&self) -> Option<i64> {
         self.closed
+    }
+
+    /// Where the next call moves the watermark before anything else, as sources that held it back are gone.
+    pub fn due(&self) -> Option<i64> {
+        self.due
     }
 
     /// The time before which no row is accepted any more.
@@ -100,11 +107,15 @@ impl Clock {
         }
     }
 
-    /// Counts a source out. It may have held the clock back: the watermark is where the others let it be.
+    /// Counts a source out. It may have held the clock back: the watermark is [due](Self::due) where the others let it be.
     pub(crate) fn remove_source(&mut self, source: usize) {
         self.sources[source].active = false;
-        let bound = self.bound();
-        self.watermark = self.watermark.max(bound);
+        self.due = self.due.max(self.bound()).filter(|due| self.watermark.is_none_or(|own| own < *due));
+    }
+
+    /// Moves the watermark to where it is due.
+    pub(crate) fn catch_up(&mut self) {
+        self.watermark = self.watermark.max(self.due.take());
     }
 
     /// Moves the clock by hand. Going backwards does nothing.

@@ -36,6 +36,20 @@ fn a_restored_stream_goes_on_with_the_same_columns_and_rows() {
     assert_eq!(first.num_rows(), 8);
 }
 
+#[test]
+fn a_stream_that_passed_over_the_first_rows_of_a_topic_goes_on() {
+    let mut first = some_stream();
+    first.skip("b", 3).unwrap();
+    let second = ReorderBuffer::from_state("ts", POLICY, first.state().unwrap()).unwrap();
+    assert_eq!((second.stats(), second.state().unwrap()), (first.stats(), first.state().unwrap()));
+    let arrivals: [Vec<u64>; 2] = [first, second].map(|mut stream| {
+        stream.push("b", &[batch(1, &[Row { time: 50, id: 50 }])], None).unwrap();
+        let rows = stream.flush().unwrap().rows;
+        rows.topic.iter().zip(&rows.arrival).filter(|(topic, _)| **topic == 1).map(|(_, row)| *row).collect()
+    });
+    assert_eq!(arrivals, [vec![3], vec![3]]);
+}
+
 type Mistake = fn(&mut ReorderState);
 
 #[test]
@@ -47,7 +61,7 @@ fn a_state_that_contradicts_itself_is_refused() {
         ("topic 2 has no schema", |state| state.schema_order[1] = 2),
         ("topic 9 has no schema", |state| state.schema_order[0] = 9),
         ("topic 0 has no schema", |state| state.topics[0].schema = None),
-        ("sent rows, and no schema", |state| state.topics[1].rows = 1),
+        ("due where it has been", |state| (state.watermark, state.due) = (Some(30), Some(30))),
         ("topic `a`: 3 rows wait, with 2 ordinals", |state| state.topics[0].arrival.truncate(2)),
         ("with 3 ordinals below 2", |state| state.topics[0].rows = 2),
         ("3 rows wait", |state| state.topics[0].arrival.reverse()),

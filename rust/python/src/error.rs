@@ -249,6 +249,7 @@ fn engine_error(py: Python<'_>, error: &EngineError) -> PyErr {
                 .build()
         }
         EngineError::TopicConflict { .. }
+        | EngineError::TopicColumns { .. }
         | EngineError::LateTopicConflict { .. }
         | EngineError::TopicLevels { .. }
         | EngineError::SilentTopic { .. }

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use cepheid_event::{MergedSchema, Prepared, Released};
+use cepheid_event::{MergedSchema, Prepared};
 
 use super::derived::{DerivedTable, TopicEvents, late_tables};
-use super::level::LevelUndo;
+use super::level::{self, LevelUndo};
 use super::stage::{Call, Stage, Undo};
 use super::{Engine, LatePolicy};
 use crate::error::EngineError;
@@ -30,7 +30,6 @@ impl Engine {
         match self.derive(&prepared, &mut undo) {
             Ok(derived) => {
                 let released = self.buffer.commit(prepared);
-                self.backlog.clear();
                 if self.options.late == LatePolicy::Drop {
                     self.dropped +=
                         released.late.iter().map(|late| late.batch.num_rows() as u64).sum::<u64>();
@@ -62,20 +61,8 @@ impl Engine {
     }
 
     fn derive(&mut self, prepared: &Prepared, undo: &mut CallUndo) -> Result<Vec<TopicEvents>, EngineError> {
-        let columns = Arc::clone(self.columns_of(prepared));
-        let backlog = std::mem::take(&mut self.backlog);
-        let released: Vec<&Released> = backlog.iter().chain([prepared.released()]).collect();
-        let derived = self.derive_of(&released, &columns, undo);
-        self.backlog = backlog;
-        derived
-    }
-
-    fn derive_of(
-        &mut self,
-        released: &[&Released],
-        columns: &MergedSchema,
-        undo: &mut CallUndo,
-    ) -> Result<Vec<TopicEvents>, EngineError> {
+        let (released, columns) = (prepared.released(), Arc::clone(self.columns_of(prepared)));
+        let columns: &MergedSchema = &columns;
         let call = Call {
             options: &self.options,
             columns,
@@ -84,7 +71,7 @@ impl Engine {
             may_fail_later: !self.levels.is_empty(),
             uses: &self.uses,
         };
-        let mut derived = self.stage.derive(released.iter().copied(), &call, &mut undo.stage)?;
+        let mut derived = self.stage.derive(released, &call, &mut undo.stage)?;
         for number in 0..self.levels.len() {
             let elsewhere = self.bytes_beside(&self.levels[number].stage);
             let is_last = number + 1 == self.levels.len();
@@ -93,12 +80,11 @@ impl Engine {
             undo.levels.push(level.undo());
             let derivers = || std::iter::once(&self.stage).chain(before.iter().map(|level| &level.stage));
             let reads = level.reads();
-            level.declare(&reads, columns, &self.uses, derivers, &self.options.event_time)?;
-            level.take_sources(&reads, released, columns, &self.uses)?;
             let event_time = &self.options.event_time;
+            level::declare(&mut level.front.columns, &reads, columns, &self.uses, derivers, event_time)?;
+            level.take_sources(&reads, released, columns, &self.uses)?;
             level.take_derived(&reads, &derived, &self.passed_on, columns, derivers, event_time)?;
-            let last = released.last().expect("a call releases something, be it no row");
-            let own = level.front.release(last)?;
+            let own = level.front.release(released)?;
             let columns = Arc::clone(&level.front.columns);
             let call = Call {
                 options: &self.options,
@@ -109,7 +95,7 @@ impl Engine {
                 uses: &self.uses,
             };
             let undo = undo.levels.last_mut().expect("just put there");
-            derived.extend(level.stage.derive([&own], &call, &mut undo.stage)?);
+            derived.extend(level.stage.derive(&own, &call, &mut undo.stage)?);
         }
         Ok(derived)
     }

@@ -91,54 +91,19 @@ impl Level {
         }
     }
 
-    /// Says what columns the topics that are read have, as far as that is known by now. `derivers`: the stages before.
-    pub(super) fn declare<'s, S: Iterator<Item = &'s Stage>>(
-        &mut self,
-        reads: &[String],
-        sources: &MergedSchema,
-        uses: &TopicUses,
-        derivers: impl Fn() -> S,
-        event_time: &str,
-    ) -> Result<(), EngineError> {
-        for topic in reads {
-            let number = self.front.columns.topic(topic).expect("added with the rule that reads it");
-            if self.front.columns.topic_schema(number).is_some() {
-                continue;
-            }
-            let schema = if uses.is_derived(topic) {
-                let mut schema = None;
-                for stage in derivers() {
-                    if let Some((columns, time)) = stage.schema_of(topic, event_time)? {
-                        schema = Some(read_schema(&columns, event_time, &time));
-                        break;
-                    }
-                }
-                schema
-            } else {
-                sources.topic(topic).and_then(|number| sources.topic_schema(number)).cloned()
-            };
-            if let Some(schema) = schema {
-                Arc::make_mut(&mut self.front.columns).set_schema(number, schema);
-            }
-        }
-        Ok(())
-    }
-
     /// Takes rows of sources.
     pub(super) fn take_sources(
         &mut self,
         reads: &[String],
-        released: &[&Released],
+        released: &Released,
         sources: &MergedSchema,
         uses: &TopicUses,
     ) -> Result<(), EngineError> {
         for topic in reads.iter().filter(|topic| !uses.is_derived(topic)) {
             let Some(source) = sources.topic(topic) else { continue };
-            for rows in released.iter().map(|released| &released.rows) {
-                let own = sources.rows_of(source, rows)?;
-                if own.num_rows() > 0 {
-                    self.front.take(topic, &own.batch, own.time, own.arrival)?;
-                }
+            let own = sources.rows_of(source, &released.rows)?;
+            if own.num_rows() > 0 {
+                self.front.take(topic, &own.batch, own.time, own.arrival)?;
             }
         }
         Ok(())
@@ -183,6 +148,46 @@ impl Level {
     }
 }
 
+/// Says what columns the topics that a level reads have, as far as that is known by now. `derivers`: the stages before.
+pub(super) fn declare<'s, S: Iterator<Item = &'s Stage>>(
+    columns: &mut Arc<MergedSchema>,
+    reads: &[String],
+    sources: &MergedSchema,
+    uses: &TopicUses,
+    derivers: impl Fn() -> S,
+    event_time: &str,
+) -> Result<(), EngineError> {
+    for topic in reads {
+        let number = columns.topic(topic).expect("added with the rule that reads it");
+        if columns.topic_schema(number).is_some() {
+            continue;
+        }
+        let schema = if uses.is_derived(topic) {
+            schema_read(topic, derivers(), event_time)?
+        } else {
+            sources.topic(topic).and_then(|number| sources.topic_schema(number)).cloned()
+        };
+        if let Some(schema) = schema {
+            Arc::make_mut(columns).set_schema(number, schema);
+        }
+    }
+    Ok(())
+}
+
+/// The columns of a derived topic for those who read it; `None` while they are not known. `derivers`: the stages before.
+pub(super) fn schema_read<'s>(
+    topic: &str,
+    derivers: impl Iterator<Item = &'s Stage>,
+    event_time: &str,
+) -> Result<Option<SchemaRef>, EngineError> {
+    for stage in derivers {
+        if let Some((columns, time)) = stage.schema_of(topic, event_time)? {
+            return Ok(Some(read_schema(&columns, event_time, &time)));
+        }
+    }
+    Ok(None)
+}
+
 /// The source that has sent nothing and keeps a topic silent: itself, or one that rules which derive it read.
 fn silent_source<'s, S: Iterator<Item = &'s Stage>>(
     topic: &str,
@@ -208,7 +213,7 @@ fn silent_source<'s, S: Iterator<Item = &'s Stage>>(
 
 /// The columns of derived events for those who read them: the event's time is the column of that name, whatever the rule
 /// that derives them has called so.
-fn read_schema(columns: &Schema, event_time: &str, time: &DataType) -> SchemaRef {
+pub(super) fn read_schema(columns: &Schema, event_time: &str, time: &DataType) -> SchemaRef {
     let hidden = hidden_column(columns, event_time);
     let own = columns.fields().iter().enumerate().filter(|(place, _)| Some(*place) != hidden);
     let mut fields: Vec<_> = own.map(|(_, field)| Arc::clone(field)).collect();

@@ -12,6 +12,7 @@ mod call;
 pub(crate) mod derived;
 mod deriving;
 mod event_ids;
+mod fitting;
 mod graph;
 mod history;
 mod ipc;
@@ -35,7 +36,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use cepheid_event::{MergedSchema, Released, ReorderBuffer, SourceStats, TimePolicy};
+use cepheid_event::{MergedSchema, ReorderBuffer, SourceStats, TimePolicy};
 use cepheid_matcher::Strategy;
 
 pub use self::derived::DerivedTable;
@@ -153,8 +154,6 @@ pub struct Engine {
     passed_on: PassedOn,
     /// Names of all rules, in the order in which they were added.
     order: Vec<String>,
-    /// Released when a source was removed, and not yet matched.
-    backlog: Vec<Released>,
     dropped: u64,
     /// Rules so far, for the names of those without one.
     named: usize,
@@ -178,7 +177,6 @@ impl Engine {
             uses: TopicUses::default(),
             passed_on: PassedOn::default(),
             order: vec![],
-            backlog: vec![],
             dropped: 0,
             named: 0,
         };
@@ -191,7 +189,6 @@ impl Engine {
         let made = made.collect::<Result<Vec<_>, _>>()?;
         engine.add_all(made)?;
         engine.unlisten()?;
-        engine.backlog.clear();
         Ok(engine)
     }
 
@@ -238,10 +235,10 @@ impl Engine {
     /// # Errors
     /// [`EngineError`], also where the rules do not fit the columns; the engine is then as it was.
     pub fn declare(&mut self, topic: Option<&str>, schema: &SchemaRef) -> Result<(), EngineError> {
-        // What a topic that is gone has left behind is matched by a call that can give back what it derives.
-        let backlog = std::mem::take(&mut self.backlog);
+        // What a topic that is gone held back is matched by a call that can give back what it derives.
+        let due = self.buffer.take_due();
         let pushed = self.push(topic, &[RecordBatch::new_empty(Arc::clone(schema))], None);
-        self.backlog = backlog;
+        self.buffer.put_due(due);
         let derived = pushed?;
         debug_assert!(derived.is_empty(), "without rows the clock stands still");
         Ok(())

@@ -55,10 +55,17 @@ impl Engine {
         times: (i64, i64),
         now_ns: Option<i64>,
     ) -> Result<Option<Vec<(String, DerivedTable)>>, EngineError> {
-        match self.buffer.prepare_passing(topic, rows, times, now_ns)? {
+        // Of no rows it says how far a topic is, and nothing is let out by it.
+        let due = if rows == 0 { self.buffer.take_due() } else { None };
+        let prepared = self.buffer.prepare_passing(topic, rows, times, now_ns);
+        let passed = prepared.map_err(EngineError::from).and_then(|prepared| match prepared {
             Some(prepared) => self.run(prepared).map(Some),
             None => Ok(None),
+        });
+        if rows == 0 {
+            self.buffer.put_due(due);
         }
+        passed
     }
 }
 

@@ -208,7 +208,8 @@ impl Engine {
     /// Adds a rule: it sees the rows released, and the events derived, from now on.
     ///
     /// # Errors
-    /// Those of [`new`](Self::new), and [`EngineError::RuleOrder`] if a rule that is there reads what it derives.
+    /// Those of [`new`](Self::new); [`EngineError::RuleOrder`] if a rule that is there reads what it derives; where it does not fit
+    /// the columns that have come, what a push would raise, and [`EngineError::TopicColumns`]. The engine is then as it was.
     pub fn add(&mut self, rule: impl Into<RuleSpec>) -> Result<(), EngineError> {
         let rule = self.made(rule.into(), self.named + 1)?;
         self.add_all(vec![rule])?;
@@ -227,9 +228,9 @@ impl Engine {
         rules.iter().for_each(|rule| self.uses.add(rule.as_any()));
         let levels = self.levels_with(&rules, None);
         let levels = levels.inspect_err(|_| rules.iter().for_each(|rule| self.uses.remove(rule.as_any())))?;
-        for (rule, level) in rules.into_iter().zip(levels) {
-            let listening = self.listen(rule.as_any(), level, None);
-            listening.inspect_err(|_| self.uses.remove(rule.as_any()))?;
+        for (mut rule, level) in rules.into_iter().zip(levels) {
+            let fitted = self.fit_in(&mut rule, level, None);
+            fitted.inspect_err(|_| self.uses.remove(rule.as_any()))?;
             self.named += 1;
             self.order.push(rule.as_any().name().to_owned());
             self.put(rule, level, None);
@@ -329,6 +330,21 @@ impl Engine {
         }
     }
 
+    /// Has a new rule fit the columns that have come, and its topics waited for; after an error nothing has changed.
+    fn fit_in(
+        &mut self,
+        rule: &mut MadeRule,
+        level: usize,
+        replaces: Option<&str>,
+    ) -> Result<(), EngineError> {
+        let columns = self.fit(rule, level, replaces)?;
+        self.listen(rule.as_any(), level, replaces)?;
+        if let (Some(columns), Some(number)) = (columns, level.checked_sub(1)) {
+            self.levels[number].front.columns = columns;
+        }
+        Ok(())
+    }
+
     /// Has a rule stand among the others of its level; `place`: where, if it is a pattern.
     fn put(&mut self, rule: MadeRule, level: usize, place: Option<usize>) {
         let stage = match level.checked_sub(1) {
@@ -351,7 +367,7 @@ impl Engine {
         self.uses.add(rule.as_any());
         let level = self
             .levels_with(std::slice::from_ref(&rule), Some(name))
-            .and_then(|levels| self.listen(rule.as_any(), levels[0], Some(name)).map(|()| levels[0]));
+            .and_then(|levels| self.fit_in(&mut rule, levels[0], Some(name)).map(|()| levels[0]));
         let level = level.inspect_err(|_| {
             self.uses.remove(rule.as_any());
             self.count_in(name);
@@ -484,8 +500,7 @@ impl Engine {
         for source in sources.iter().filter(|source| source.active) {
             let unread = !self.order.is_empty() && !self.all_rules().any(|rule| rule.reads(&source.topic));
             if unread || self.uses.is_passed_on(&source.topic) {
-                let released = self.buffer.remove_source(&source.topic)?;
-                self.backlog.push(released);
+                self.buffer.remove_source(&source.topic)?;
             }
         }
         Ok(())
@@ -510,6 +525,8 @@ impl Stage {
 
     /// Has a rule stand among the others; `place`: where, if it is a pattern and not to be the last.
     fn put(&mut self, rule: MadeRule, place: Option<usize>) {
+        // It may be compiled already.
+        self.learned = true;
         match rule {
             MadeRule::Window(rule) => self.windows.push(*rule),
             MadeRule::Anomaly(rule) => self.anomalies.push(*rule),
@@ -517,6 +534,7 @@ impl Stage {
             MadeRule::Pattern(mut rule) => {
                 let place = place.unwrap_or(self.rules.len());
                 self.seat(&mut rule, place);
+                self.affected.hold(rule.seat, &mut rule);
                 self.rules.insert(place, *rule);
                 self.find_places();
             }

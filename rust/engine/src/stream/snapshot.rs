@@ -3,7 +3,8 @@
 //! A snapshot is a head (eight letters, the version, the length of what follows when unpacked, and its checksum) and a
 //! body (postcard, packed with zstd): the settings, the rows that wait, the rows that runs still need, and the runs of
 //! each rule, or its step lists, by key; of windows and anomaly rules what they keep, of processors what columns they give. Rows are Arrow IPC. What runs remember of their rows is not in it: it follows from
-//! these. Version 1 knew no step lists and no windows, version 2 no ids.
+//! these. Version 1 knew no step lists and no windows, version 2 no ids,
+//! version 3 neither the order of topics nor that the clock may be due.
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;
@@ -34,7 +35,7 @@ use crate::error::EngineError;
 
 const LETTERS: &[u8; 8] = b"CEPHSNAP";
 /// The newest version, and the one that is written.
-const SNAPSHOT_VERSION: u32 = 3;
+const SNAPSHOT_VERSION: u32 = 4;
 /// The oldest version that is read.
 const OLDEST_VERSION: u32 = 1;
 const HEAD_BYTES: usize = 8 + 4 + 8 + 32;
@@ -64,6 +65,15 @@ struct SavedMore {
     ids: bool,
     /// Windows whose topics have sent nothing, and where the clock stood when they began.
     begun_at: Vec<(String, i64)>,
+}
+
+/// What has come behind since version 3.
+#[derive(Default, Serialize, Deserialize)]
+struct SavedOrder {
+    /// Topics in the order in which rows of equal time are ranked, for levels that come later.
+    topics: Vec<String>,
+    /// Where the next call moves the clock before anything else.
+    due: Option<i64>,
 }
 
 /// Rows that runs need: their places (as differences), and the rows.
@@ -198,7 +208,8 @@ impl Engine {
         let windows = self.stages().flat_map(|stage| &stage.windows);
         let begun_at = windows.filter_map(|rule| Some((rule.name.clone(), rule.begun_at()?))).collect();
         let more = SavedMore { ids: self.options.ids, begun_at };
-        let plain = postcard::to_stdvec(&(body, saved, more)).expect("plain data can be written");
+        let order = SavedOrder { topics: self.options.topics.clone(), due: state.due };
+        let plain = postcard::to_stdvec(&(body, saved, more, order)).expect("plain data can be written");
         let packed = zstd::bulk::compress(&plain, 3).expect("memory can be written to");
         let mut bytes = Vec::with_capacity(HEAD_BYTES + packed.len());
         bytes.extend_from_slice(LETTERS);
@@ -221,7 +232,7 @@ impl Engine {
         memory_limit: Option<usize>,
         interrupted: Option<fn() -> bool>,
     ) -> Result<Self, EngineError> {
-        let (body, rules_saved, more) = unpacked(bytes)?;
+        let (body, rules_saved, more, order) = unpacked(bytes)?;
         let late = match body.late {
             0 => LatePolicy::SideOutput,
             1 => LatePolicy::Drop,
@@ -241,7 +252,9 @@ impl Engine {
             interrupted,
         };
         let mut engine = Self::new(rules, options)?;
-        engine.take_buffer(&body)?;
+        // Not before: topics that nobody reads would be those of sources.
+        engine.options.topics = order.topics;
+        engine.take_buffer(&body, order.due)?;
         engine.dropped = body.dropped;
         engine.named = engine.named.max(body.named as usize);
         for (name, since) in more.begun_at {
@@ -255,7 +268,7 @@ impl Engine {
         Ok(engine)
     }
 
-    fn take_buffer(&mut self, body: &Body) -> Result<(), EngineError> {
+    fn take_buffer(&mut self, body: &Body, due: Option<i64>) -> Result<(), EngineError> {
         let mut topics = vec![];
         for topic in &body.topics {
             let schema = topic.schema.as_deref().map(schema_of).transpose()?;
@@ -276,7 +289,7 @@ impl Engine {
             });
         }
         let (watermark, closed) = (body.watermark, body.closed);
-        let state = ReorderState { watermark, closed, topics, schema_order: body.schema_order.clone() };
+        let state = ReorderState { watermark, closed, due, topics, schema_order: body.schema_order.clone() };
         let policy = TimePolicy { lateness: body.lateness_ns, idle: body.idle_ns, future: body.future_ns };
         self.buffer = match ReorderBuffer::from_state(body.event_time.as_str(), policy, state) {
             Ok(buffer) => buffer,
@@ -502,7 +515,7 @@ impl Rule {
     }
 }
 
-fn unpacked(bytes: &[u8]) -> Result<(Body, SavedRules, SavedMore), EngineError> {
+fn unpacked(bytes: &[u8]) -> Result<(Body, SavedRules, SavedMore, SavedOrder), EngineError> {
     if bytes.len() < HEAD_BYTES || &bytes[..8] != LETTERS {
         return refuse("it does not begin like one");
     }
@@ -536,11 +549,14 @@ fn unpacked(bytes: &[u8]) -> Result<(Body, SavedRules, SavedMore), EngineError> 
             let order = patterns.iter().map(|rule| rule.name.clone()).collect();
             let sources = SavedStage { patterns, windows: vec![], anomalies: vec![], processors: vec![] };
             let rules = SavedRules { sources, levels: vec![], passed_on: vec![], order };
-            ((body, rules, SavedMore::default()), rest)
+            ((body, rules, SavedMore::default(), SavedOrder::default()), rest)
         })
     } else if version == 2 {
         let read = postcard::take_from_bytes(&plain);
-        read.map(|((body, rules), rest)| ((body, rules, SavedMore::default()), rest))
+        read.map(|((body, rules), rest)| ((body, rules, SavedMore::default(), SavedOrder::default()), rest))
+    } else if version == 3 {
+        let read = postcard::take_from_bytes(&plain);
+        read.map(|((body, rules, more), rest)| ((body, rules, more, SavedOrder::default()), rest))
     } else {
         postcard::take_from_bytes(&plain)
     };

@@ -20,6 +20,7 @@ use super::history::History;
 use super::processor_rule::{Given, ProcessorRule};
 use super::rule::{Compiled, Rule, Surroundings};
 use super::rule_rows::SharedRows;
+use super::rules::AnyRule;
 use super::shard::Shard;
 use super::window_rule::WindowRule;
 use super::{EngineOptions, topic_names};
@@ -48,7 +49,7 @@ pub(crate) struct Stage {
     pub(super) needing_rows: usize,
     pub(super) rules_visited: u64,
     /// Whether the columns of something derived have become known since they were last compared.
-    learned: bool,
+    pub(super) learned: bool,
     /// Whether events say which they are.
     pub(super) ids: bool,
 }
@@ -96,25 +97,19 @@ impl Stage {
     ///
     /// # Errors
     /// [`EngineError`]; the stage is then to be [rolled back](Self::roll_back).
-    pub(super) fn derive<'r>(
+    pub(super) fn derive(
         &mut self,
-        all: impl IntoIterator<Item = &'r Released>,
+        released: &Released,
         call: &Call<'_>,
         undo: &mut Undo,
     ) -> Result<Vec<TopicEvents>, EngineError> {
         let mut parts = vec![];
-        let mut end = i64::MIN;
-        let mut all = all.into_iter().peekable();
-        while let Some(released) = all.next() {
-            let may_fail_later = call.may_fail_later || all.peek().is_some();
-            self.match_released(released, &Call { may_fail_later, ..*call }, undo, &mut parts)?;
-            end = released.watermark.unwrap_or(end);
-        }
+        self.match_released(released, call, undo, &mut parts)?;
         if self.learned {
             self.check_shared(call.uses, &call.options.event_time)?;
             self.learned = false;
         }
-        by_topic(parts, end, &|rule| self.rule_at(rule).label())
+        by_topic(parts, released.watermark.unwrap_or(i64::MIN), &|rule| self.rule_at(rule).label())
     }
 
     /// The columns of a topic that a rule derives, and the event time that its rows have; `None` while that is not known.
@@ -125,8 +120,7 @@ impl Stage {
     ) -> Result<Option<(SchemaRef, DataType)>, EngineError> {
         for rule in self.all_rules().filter(|rule| rule.derives(topic)) {
             if let Some((schema, time)) = rule.schema_of(topic, event_time)? {
-                let schema = if self.ids { with_ids(&schema, |name| rule.reports(name)) } else { schema };
-                return Ok(Some((schema, time)));
+                return Ok(Some((reported(schema, rule, self.ids), time)));
             }
         }
         Ok(None)
@@ -516,6 +510,11 @@ impl Stage {
         needed.dedup();
         needed
     }
+}
+
+/// What a rule reports, with ids if that is asked for.
+pub(super) fn reported(schema: SchemaRef, rule: AnyRule<'_>, ids: bool) -> SchemaRef {
+    if ids { with_ids(&schema, |name| rule.reports(name)) } else { schema }
 }
 
 /// How a rule was compiled, and its runs.

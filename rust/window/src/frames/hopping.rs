@@ -216,6 +216,15 @@ impl Hopping {
 
     pub(crate) fn finish(&mut self) {
         self.advance(i64::MAX);
+        // Rows that come after all begin anew: windows that have been told of may be of them, too, and no slice that there was.
+        (self.parts, self.backs) = (self.parts.none(), self.backs.none());
+        self.key_of.clear();
+        self.next.clear();
+        self.slices.clear();
+        self.active.clear();
+        self.keys.fill(Key::NEW);
+        (self.base, self.front, self.back, self.num_backs) = (0, 0, 0, 0);
+        (self.reported, self.block) = (None, None);
     }
 
     fn report(&mut self, end: i64) {
