@@ -596,3 +596,35 @@ def test_what_a_program_changes_about_its_rules_is_written_down_and_warmed(tmp_p
         ("replaced", "pair"),
     ]
     assert report >= {"pair", "other"}
+
+
+def test_what_could_not_be_called_is_said_when_it_is_registered():
+    app = cep.App("shop")
+    for wrong in (
+        lambda: app.on(print),
+        lambda: app.action(print),
+        lambda: app.on("a", name="none")(lambda: None),
+        lambda: app.on("a", name="three")(lambda event, context, more: None),
+    ):
+        with pytest.raises(TypeError):
+            wrong()
+    with pytest.raises(AppError) as caught:
+        app.on([])
+    assert caught.value.code == "no-topic"
+
+
+def test_an_app_is_not_run_where_a_loop_runs():
+    async def main():
+        with pytest.raises(AppError) as caught:
+            cep.App("shop").run()
+        return caught.value.code
+
+    assert asyncio.run(main()) == "app-running"
+
+
+def test_what_is_derived_keeps_the_order_of_what_it_was_matched_by():
+    app = cep.App("bank", FRAUD)
+    with app.test() as test:
+        pay(test, 3, 2, 900, card="c-7")
+        [found] = test.events("fraud")
+    assert found["partitionkey"] == "c-7"

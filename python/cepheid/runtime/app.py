@@ -278,6 +278,12 @@ class App(AppParts):
             ...     yield {"count": 1}
             >>> app.run()
         """
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            raise AppError(
+                f"app `{self._name}` is to run where an event loop runs already: say `async with app:` there",
+                code="app-running",
+            )
         asyncio.run(self._run(seconds(grace, "grace")))
 
     async def _run(self, grace_s: float) -> None:

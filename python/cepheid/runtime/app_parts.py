@@ -13,7 +13,7 @@ from cepheid.connectors.protocol import Source
 from cepheid.engine_options import Rule, checked_rule
 from cepheid.errors import AppError
 from cepheid.runtime.app_managing import AppManaging
-from cepheid.runtime.follower_checks import follower_spec
+from cepheid.runtime.follower_checks import follower_spec, wanted_topics
 from cepheid.runtime.follower_spec import FollowerSpec, Key
 from cepheid.runtime.generated_source import GeneratedSource
 from cepheid.runtime.policy import CircuitBreaker, Retry
@@ -218,6 +218,7 @@ class AppParts(AppManaging):
             ...     [event["text"] for event in test.events("note")]
             ['order.paid of 900']
         """
+        wanted_topics(topics, "a handler")
 
         def decorate(function: _Function) -> _Function:
             self._follow(
@@ -308,6 +309,7 @@ class AppParts(AppManaging):
             >>> told
             [7, 8]
         """
+        wanted_topics(topics, "an action")
 
         def decorate(function: Any) -> Any:
             self._follow(

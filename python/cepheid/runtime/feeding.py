@@ -108,9 +108,11 @@ class RunningSource:
             self._source.run(self._feed)
         except BaseException as error:
             if not self._feed.stopping:
-                failure = AppError(
-                    f"source `{self._source.name}` failed: {error}", code="source-failed", source=self._source.name
-                )
+                name = self._source.name
+                # One that says which source it is says it once.
+                told = str(error) if isinstance(error, AppError) and f"`{name}`" in str(error) else None
+                message = f"source `{name}` failed: {error}" if told is None else told
+                failure = AppError(message, code="source-failed", source=name)
                 failure.__cause__ = error
         self.has_ended = True
         self._ended(failure)

@@ -57,9 +57,8 @@ def follower_spec(
             raise TypeError(f"{what} without a name: say name='...'")
     if is_action and _is_generator(function):
         raise TypeError(f"{what} is called, and nobody would ask `{name}` for what it yields: do it, and return")
-    wanted = tuple(checked_topics(topics))
-    if not wanted:
-        raise AppError(f'say which topics {what} `{name}` is for: "order.*", or ">" for all', code="no-topic")
+    wanted = wanted_topics(topics, f"{what} `{name}`")
+    _check_takes_an_event(function, name)
     _check_where(where, f"the condition of `{name}`")
     is_batch = checked_flag(batch, "batch")
     if is_batch and (key is not None or idempotent_by is not None):
@@ -96,6 +95,33 @@ def follower_spec(
 def _is_generator(function: Any) -> bool:
     called = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
     return inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called)
+
+
+def wanted_topics(topics: Any, whose: str) -> tuple[str, ...]:
+    """Topics, and patterns of them.
+
+    Raises:
+        TypeError: They are none.
+        AppError: There is none (code ``no-topic``).
+        StoreError: A topic cannot have that name.
+    """
+    if callable(topics):
+        raise TypeError(f'{whose} is for topics: @app.on("order.*") and not @app.on')
+    wanted = tuple(checked_topics(topics))
+    if not wanted:
+        raise AppError(f'say which topics {whose} is for: "order.*", or ">" for all', code="no-topic")
+    return wanted
+
+
+def _check_takes_an_event(function: Callable[..., Any], name: str) -> None:
+    """That a function can be given an event is said now, and not when the first one comes."""
+    try:
+        inspect.signature(function).bind(*([None] * (2 if _takes_context(function) else 1)))
+    except TypeError as error:
+        raise TypeError(f"`{name}` cannot be called with an event: {error}") from None
+    except ValueError:
+        # Functions of C may have no signature that can be seen.
+        return
 
 
 def _check_where(where: Any, what: str) -> None:

@@ -319,8 +319,9 @@ class Pipeline:
                 rules have to `recover`.
         """
         self._begin()
-        # Where nobody waits for a topic any more, rows that waited for it are matched.
-        derived = [] if change is None else change(self.rules, store_history(self._store, self._store.end)).derived
+        if change is not None:
+            # Rows that waited for a topic which nobody reads any more are matched with the next that come.
+            change(self.rules, store_history(self._store, self._store.end))
         self._note_topics()
         changes = self._store._unclaimed_transaction()
         if self._tick is not None:
@@ -328,7 +329,6 @@ class Pipeline:
         if changed:
             rows = rule_rows(changed, now=self._now, new_id=self._new_id, source=self._name)
             self._append(changes, RULE, rows)
-        self._derive(changes, derived)
         self._settle(changes, (), settle)
         self._save_rules(changes)
         self._committed((), [], changes.commit(), 0)
