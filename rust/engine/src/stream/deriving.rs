@@ -244,7 +244,8 @@ impl Gathered {
         let MatchTable { batch, matches, .. } = matches;
         let membership = Some(membership);
         let batch = sections[0].compiled.shown(batch)?;
-        let whole = DerivedTable { batch, membership, matches: matches.len(), strategies: vec![], times: None };
+        let whole =
+            DerivedTable { batch, membership, matches: matches.len(), strategies: vec![], times: None };
         if sections.len() == 1 {
             return Ok(vec![(whole, event_of)]);
         }
