@@ -16,7 +16,7 @@ import pytest
 import cepheid as cep
 from cepheid.store.event_store import EventStore
 
-CASES = 10_000 if os.environ.get("CEPHEID_DEEP") else 60
+CASES = 10_000 if os.environ.get("CEPHEID_DEEP") else 40
 PARTS = 6
 START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 RETRY = cep.Retry(3, first="1s", greatest="5s")
