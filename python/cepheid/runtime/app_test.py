@@ -191,7 +191,13 @@ class AppTest:
         self._app._restart_test()
 
     def __enter__(self) -> AppTest:
-        self._app._start_test(self._clock)
+        try:
+            self._app._start_test(self._clock)
+        except BaseException:
+            # Its folder goes with it, unless somebody else runs the app.
+            if self._app._running is None:
+                self._app._end_test()
+            raise
         return self
 
     def __exit__(

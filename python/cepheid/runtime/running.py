@@ -89,6 +89,7 @@ class Running:
         self.registry = registry
         self.clock = clock
         self._inline = inline
+        self._in_round = False
         self._ids = 0
         self._prefix = "test" if inline else uuid.uuid4().hex
         self._ids_lock = threading.Lock()
@@ -530,12 +531,19 @@ class Running:
 
     def run_round_until_idle(self) -> float | None:
         """Goes on until nothing is to be done at this time; gives how long nothing will be, in seconds."""
-        while True:
-            wait = self.core.round()
-            if self.core.failure is not None:
-                raise self.core.failure
-            if wait != 0.0 and self.core.is_idle:
-                return wait
+        if self._in_round:
+            # A handler asks: what there is to do is done once it has ended.
+            return None
+        self._in_round = True
+        try:
+            while True:
+                wait = self.core.round()
+                if self.core.failure is not None:
+                    raise self.core.failure
+                if wait != 0.0 and self.core.is_idle:
+                    return wait
+        finally:
+            self._in_round = False
 
     def __enter__(self) -> Running:
         return self

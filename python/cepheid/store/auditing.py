@@ -7,7 +7,7 @@ from typing import Any
 
 from cepheid.building import checked_name
 from cepheid.engine_options import named_rules
-from cepheid.errors import StoreError
+from cepheid.errors import PatternError, StoreError
 from cepheid.store.handle import StoreHandle
 from cepheid.store.report import StoreReport, make_report, noted_rules
 from cepheid.store.verification import Verification
@@ -137,6 +137,12 @@ def _versions(rules: Any) -> dict[str, str | None]:
 
 
 def _fingerprint(rule: Any) -> str:
-    version = getattr(rule, "fingerprint", None)
+    try:
+        version = getattr(rule, "fingerprint", None)
+    except PatternError as error:
+        if error.code != "not-serialisable":
+            raise
+        # Of a rule that holds Python functions it is what it says beside them.
+        version = str(rule._compiled_rule()[0].fingerprint())
     # A processor is a function: what it does is not written down.
     return version if isinstance(version, str) else f"processor {getattr(rule, 'name', '')}".strip()
