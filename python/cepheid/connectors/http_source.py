@@ -47,14 +47,14 @@ class HttpSource:
     id, the time and the body; other headers, ``ce-type`` among them, are not signed: use TLS where somebody could
     change them on the way, or send structured events.
 
-    | Answer | When |
-    |---|---|
-    | 202 ``{"accepted": n}`` | n events are on the disk; rows that are none are among the dead letters |
-    | 200 ``{"accepted": 0, "repeated": true}`` | a message of this id has come before |
-    | 400, 415 | it holds no events, with the reason; its content type is none, or it is compressed |
-    | 401 | it is not signed with one of the secrets, or is of another time than now |
-    | 408, 413 | it takes too long, or is too large |
-    | 429, 503 with ``Retry-After`` | the app has more than it can take, or stops; post it again |
+    Answers:
+
+    - 202 ``{"accepted": n}``: n events are on the disk; rows that are none are among the rejected.
+    - 200 ``{"accepted": 0, "repeated": true}``: a message of this id has come before.
+    - 400, 415: it holds no events, with the reason; its content type is none, or it is compressed.
+    - 401: it is not signed with one of the secrets, or is of another time than now.
+    - 408, 413: it takes too long, or is too large.
+    - 429, 503 with ``Retry-After``: the app has more than it can take, or stops; post it again.
 
     After a 503 a message may have been taken all the same; posted again with its id it counts once. Of messages before
     a restart the last 512 ids are known, so that what was taken and not answered counts once, too; earlier ones, posted
