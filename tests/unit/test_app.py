@@ -465,3 +465,23 @@ def test_what_is_derived_keeps_the_order_of_what_it_was_matched_by():
         pay(test, 3, 2, 900, card="c-7")
         [found] = test.events("fraud")
     assert found["partitionkey"] == "c-7"
+
+
+def test_a_test_begins_without_what_another_has_seen():
+    app = cep.App("shop")
+    for amount in (7, "seven", 7.5):
+        with app.test() as test:
+            test.publish("order.paid", amount=amount)
+            assert [event["amount"] for event in test.events("order.paid")] == [amount]
+            test.restart()
+            test.publish("order.paid", amount=amount)
+            assert len(test.events("order.paid")) == 2
+
+
+def test_a_rate_is_that_of_one_run():
+    app = cep.App("shop")
+    app.action("order", rate="1/m", name="tell")(lambda event: None)
+    for _ in range(2):
+        with app.test() as test:
+            test.publish("order", x=1)
+            assert app.stats().handlers["tell"].done == 1

@@ -222,12 +222,9 @@ def test_a_condition_holds_for_no_event_of_a_topic_that_lacks_its_column():
     assert seen == ["payment"]
 
 
-@pytest.mark.parametrize(
-    "values",
-    [pa.array([1, 2**60], pa.timestamp("us")), pa.array([1, 2**62], pa.duration("s"))],
-    ids=["a time after the year 9999", "a duration of aeons"],
-)
-def test_a_value_that_python_has_not_is_given_up_and_the_next_event_goes_on(values):
+def test_a_value_that_python_has_not_is_given_up_and_the_next_event_goes_on():
+    # One of the year 38503.
+    values = pa.array([1, 2**60], pa.timestamp("us"))
     app = cep.App("shop")
     seen, rows = [], []
     app.on("payment", name="note")(seen.append)
@@ -421,3 +418,62 @@ def test_a_store_whose_times_have_no_zone_can_be_gone_on_with(tmp_path):
         app.send({"type": "other"}).wait(30)
         assert app._running.drain(30)
     assert len(seen) == 1
+
+
+KINDS = [
+    pa.array([dt.date(2024, 1, 1)], pa.date64()),
+    pa.array([dt.time(1)], pa.time32("s")),
+    pa.array([dt.time(1)], pa.time64("ns")),
+    pa.array([dt.timedelta(1)], pa.duration("s")),
+    pa.array([1_000_000_001], pa.duration("ns")),
+    pa.array([[{"a": dt.timedelta(1)}]], pa.list_(pa.struct([("a", pa.duration("ms"))]))),
+    pa.array(["a"], pa.string_view()),
+    pa.array([b"a"], pa.binary_view()),
+    pa.array(["a"], pa.large_string()),
+    pa.array([[1]], pa.large_list(pa.int8())),
+    pa.RunEndEncodedArray.from_arrays([1], [7]),
+    pa.array([1.5], pa.float16()),
+    pa.array([1], pa.uint8()),
+    pa.array(["a"]).dictionary_encode(),
+]
+
+
+@pytest.mark.parametrize("values", KINDS, ids=lambda values: str(values.type))
+def test_a_column_of_any_kind_is_the_same_after_a_restart(values):
+    app = cep.App("shop")
+    seen, works = [], []
+
+    @app.on("order", retries=cep.Retry(9, first="1h"))
+    def note(event):
+        seen.append(event)
+        if not works:
+            raise OSError("not now")
+
+    with app.test() as test:
+        test.publish(pa.table({"x": values}), "order")
+        works.append(True)
+        # What was given as it had come is read from the store now.
+        test.restart()
+        test.publish(pa.table({"x": values}), "order")
+    assert len(seen) == 3
+    assert seen[0] == seen[1]
+    assert seen[1]["x"] == seen[2]["x"]
+    assert seen[0]["x"] is not None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
+        pa.array([1], pa.decimal256(50, 2)),
+        # More microseconds than 64 bits hold.
+        pa.array([2**62], pa.duration("s")),
+    ],
+    ids=lambda values: str(values.type),
+)
+def test_a_column_of_a_kind_or_a_size_that_there_is_not_is_refused(values):
+    app = cep.App("shop")
+    with app.test() as test:
+        assert test.publish(pa.table({"x": values}), "order") == ()
+        assert [row["code"] for row in test.events("cepheid.rejected")] == ["field-type"]
+        test.restart()

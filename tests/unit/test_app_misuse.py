@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import pyarrow as pa
 import pytest
 
 import cepheid as cep
@@ -179,3 +180,12 @@ def test_an_app_is_not_run_where_a_loop_runs():
         return caught.value.code
 
     assert asyncio.run(main()) == "app-running"
+
+
+def test_a_store_of_columns_that_no_app_takes_in_is_taken_all_the_same(tmp_path, caplog):
+    column = pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64()))
+    with cep.EventStore(tmp_path / "s.db", event_time="time") as store:
+        store.append("odd", pa.table({"time": pa.array([1], pa.timestamp("us", "UTC")), "m": column}))
+    with cep.App("shop", store=tmp_path / "s.db") as app:
+        assert app.send({"type": "order"}).wait()[0].first == 1
+    assert "`odd`" in caplog.text

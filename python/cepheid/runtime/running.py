@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
 import inspect
 import logging
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from cepheid.actions.protocol import ActionContext
 from cepheid.connectors.protocol import Source
-from cepheid.errors import AppError, CepheidError
+from cepheid.errors import AppError, SchemaError
 from cepheid.runtime.batching import AdaptiveBatching
 from cepheid.runtime.checkpoint import CHECKPOINT
 from cepheid.runtime.clock import Clock
@@ -90,6 +89,7 @@ class Running:
         self.clock = clock
         self._inline = inline
         self._in_round = False
+        self._knows_store = False
         self._ids = 0
         self._prefix = "test" if inline else uuid.uuid4().hex
         self._ids_lock = threading.Lock()
@@ -97,7 +97,6 @@ class Running:
         self.store = self._opened(store)
         self._sources: list[RunningSource] = []
         self._loop: LoopThread | None = None
-        self.changed = threading.Event()
         self.source_failure: AppError | None = None
         self._on_change: list[Callable[[], None]] = []
         try:
@@ -145,9 +144,12 @@ class Running:
             known = rules if current is None else {**rules, **current.rules}
             return RuleGroup.restore(snapshot, known, threads=settings.threads, memory_limit=settings.memory_limit)
 
+        # Of undeclared types it is to know what this store says, and nothing that another run has seen.
+        self.registry._begin()
+        self._knows_store = True
         for topic in self.store.info().topics:
             if not topic.startswith(OWN_PREFIX):
-                self.registry.learn(topic, self.store.read(topic).schema)
+                self._learn(topic)
         self.pipeline = Pipeline(
             self.name,
             self.store,
@@ -193,6 +195,14 @@ class Running:
         self.core.on_failure = self._failed
         self.store._claim(self.pipeline.claims)
         self._settle_rules(rules, disabled)
+
+    def _learn(self, topic: str) -> None:
+        """Has the registry know the columns that a topic has in the store."""
+        try:
+            self.registry.learn(topic, self.store.read(topic).schema)
+        except SchemaError as error:
+            # Others have stored what cannot come in by an app, a map say: what comes of this type says for itself.
+            _LOG.warning("columns of topic `%s` are not known: %s", topic, error)
 
     def _settle_rules(self, rules: dict[str, Any], disabled: set[str]) -> None:
         """Makes the rules those that the program has, and writes down what has changed since it ran last."""
@@ -288,7 +298,6 @@ class Running:
         self._on_change.append(callback)
 
     def _notify(self) -> None:
-        self.changed.set()
         for callback in self._on_change:
             callback()
 
@@ -362,6 +371,9 @@ class Running:
                     _LOG.exception("action `%s` could not be closed", follower.spec.name)
 
     def _close_store(self) -> None:
+        if self._knows_store:
+            self.registry._end()
+            self._knows_store = False
         self.store._claim(None)
         if self._owns_store:
             self.store.close()
@@ -395,13 +407,12 @@ class Running:
         mapper: Any = None,
         is_source: bool = False,
         wait: bool = True,
-        timeout: float | None = None,
     ) -> CommitTicket:
         """Takes events, as rows with their envelope, into the inbox. See `cepheid.connectors.Feed.send`."""
         submission = self.submission(
             data, topic=topic, source=source, offset=offset, mapper=mapper, is_source=is_source
         )
-        self.inbox.put(submission, at=self.clock.elapsed(), wait=wait and not self._inline, timeout=timeout)
+        self.inbox.put(submission, at=self.clock.elapsed(), wait=wait and not self._inline)
         return submission.ticket
 
     async def take_soon(self, data: Any, *, topic: str | None, source: str) -> CommitTicket:
@@ -544,10 +555,3 @@ class Running:
                     return wait
         finally:
             self._in_round = False
-
-    def __enter__(self) -> Running:
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        with contextlib.suppress(CepheidError):
-            self.close(0.0)

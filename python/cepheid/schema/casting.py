@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cepheid.schema.envelope import JSON_MARK, is_json_field
+from cepheid.schema.type_text import field_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,12 +41,15 @@ def one_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 def _plain(array: pa.Array) -> pa.Array:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     types, kind = pa.types, array.type
     if isinstance(array, pa.ExtensionArray):
         return _plain(array.storage)
     if types.is_dictionary(kind):
         return _plain(array.dictionary_decode())
+    if types.is_run_end_encoded(kind):
+        return _plain(pc.run_end_decode(array))
     if types.is_large_string(kind) or types.is_string_view(kind):
         return array.cast(pa.string())
     if types.is_large_binary(kind) or types.is_binary_view(kind) or types.is_fixed_size_binary(kind):
@@ -56,7 +60,11 @@ def _plain(array: pa.Array) -> pa.Array:
 
 
 def kept_field(name: str, field: pa.Field) -> pa.Field:
-    """The column that becomes of one that nobody has declared: numbers as wide as JSON has them, so that others fit."""
+    """The column that becomes of one that nobody has declared: numbers as wide as JSON has them, so that others fit.
+
+    Raises:
+        SchemaError: There is no such type (code ``unknown-type``).
+    """
     import pyarrow as pa
 
     types, kind = pa.types, field.type
@@ -67,6 +75,9 @@ def kept_field(name: str, field: pa.Field) -> pa.Field:
         kind = pa.int64()
     elif types.is_floating(kind):
         kind = pa.float64()
+    else:
+        # As it will be learned from the store when the app starts again.
+        kind = field_of(name, field).type
     return pa.field(name, kind)
 
 
@@ -144,7 +155,9 @@ def _conversion(source: pa.DataType, kind: pa.DataType) -> Callable[[pa.Array], 
         return lambda array: array.cast(kind)
     alike = [(types.is_date, types.is_date), (types.is_time, types.is_time), (types.is_duration, types.is_duration)]
     if any(one(source) and other(kind) for one, other in alike):
-        return lambda array: array.cast(kind)
+        # Nanoseconds are cut off; what overflows is an error.
+        safe = str(source) not in ("time64[ns]", "duration[ns]")
+        return lambda array: array.cast(kind, safe=safe)
     return None
 
 

@@ -66,7 +66,17 @@ class SchemaRegistry:
         ([20.0], '`total` is the text "much", which is no float64')
     """
 
-    __slots__ = ("_compatibility", "_extra", "_known", "_lint", "_lock", "_payload_bytes_max", "_schemas", "_upcasts")
+    __slots__ = (
+        "_compatibility",
+        "_extra",
+        "_in_use",
+        "_known",
+        "_lint",
+        "_lock",
+        "_payload_bytes_max",
+        "_schemas",
+        "_upcasts",
+    )
 
     def __init__(
         self,
@@ -87,6 +97,8 @@ class SchemaRegistry:
         self._upcasts: dict[tuple[str, int], Upcast | None] = {}
         # Columns that have come beside the declared ones, or of types that nobody has declared.
         self._extra: dict[str, list[pa.Field]] = {}
+        # How many apps run with it.
+        self._in_use = 0
         self._known = Known({}, self._payload_bytes_max)
         for schema in schemas:
             self.register(schema)
@@ -304,6 +316,19 @@ class SchemaRegistry:
                     )
             self._extra = {**self._extra, type: list(known.values())}
             self._remember()
+
+    def _begin(self) -> None:
+        """An app begins to run with it: what was learned of events of stores that nobody has open is forgotten."""
+        with self._lock:
+            if not self._in_use and self._extra:
+                self._extra = {}
+                self._remember()
+            self._in_use += 1
+
+    def _end(self) -> None:
+        """An app that ran with it has ended."""
+        with self._lock:
+            self._in_use -= 1
 
     def ingest(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cepheid.errors import SchemaError
 from cepheid.schema.casting import cast_column, instants, kept_field, one_array, shown_value, texts
 from cepheid.schema.envelope import ENVELOPE, STORE_COLUMNS, envelope_schema, name_fault
 from cepheid.schema.faults import Faults
@@ -72,6 +73,7 @@ def table_parts(table: pa.Table, rows: np.ndarray[Any, Any], known: Known, frame
             faults.add(rows[present], "field-name", why, frame.topic)
             table = table.drop_columns([name])
     names = table.column_names
+    table = _without_encodings(table)
     _check_sizes(table, rows, known.payload_bytes_max, frame, faults)
     envelope = _envelope(table, rows, frame, faults)
     data = table.drop_columns([name for name in names if name in ENVELOPE])
@@ -85,6 +87,19 @@ def table_parts(table: pa.Table, rows: np.ndarray[Any, Any], known: Known, frame
         for topic, places in _by_topic(envelope, rows, frame, faults)
         for part in _versions(topic, envelope.take(places), _taken(data, places), rows[places], known, faults)
     ]
+
+
+def _without_encodings(table: pa.Table) -> pa.Table:
+    """The table with columns as they are of which Arrow cannot take rows otherwise."""
+    import pyarrow as pa
+
+    types = pa.types
+    for place, field in enumerate(table.schema):
+        kind = field.type
+        if types.is_string_view(kind) or types.is_binary_view(kind) or types.is_run_end_encoded(kind):
+            array = one_array(table.column(place))
+            table = table.set_column(place, field.with_type(array.type), array)
+    return table
 
 
 def _taken(data: pa.Table, places: np.ndarray[Any, Any]) -> pa.Table:
@@ -406,11 +421,13 @@ def _new_columns(
         valid = array.is_valid().to_numpy(zero_copy_only=False)
         if not valid[keep].any():
             continue
-        field = kept_field(name, data.schema.field(name).with_type(array.type))
-        if why := _nested_fault(field.type):
-            faults.add(
-                rows[keep[valid[keep]]], "field-name", f"a field of `{name[:60]}` cannot be named so: {why}", topic
-            )
+        try:
+            field = kept_field(name, data.schema.field(name).with_type(array.type))
+        except SchemaError as error:
+            why = _nested_fault(array.type)
+            code = "field-type" if why is None else "field-name"
+            reason = error.message if why is None else f"a field of `{name[:60]}` cannot be named so: {why}"
+            faults.add(rows[keep[valid[keep]]], code, reason, topic)
             keep = keep[~valid[keep]]
             continue
         if len(fields) + len(new) >= COLUMNS_MAX:
