@@ -83,18 +83,14 @@ from cepheid.window import Window, WindowBuilder, window
 
 if TYPE_CHECKING:
     from cepheid.cesql import CesqlFault, CesqlMask, CesqlResult, CloudEventsSql
-    from cepheid.runtime import (
-        App,
-        AppStats,
-        AppTest,
-        BatchStats,
-        CircuitBreaker,
-        DeadLetter,
-        HandlerStats,
-        Retry,
-        VirtualClock,
-    )
+    from cepheid.runtime.app import App
+    from cepheid.runtime.app_stats import AppStats, HandlerStats
+    from cepheid.runtime.app_test import AppTest
+    from cepheid.runtime.batching import BatchStats
     from cepheid.runtime.cache import Cache, CacheStats
+    from cepheid.runtime.clock import VirtualClock
+    from cepheid.runtime.dead_letters import DeadLetter
+    from cepheid.runtime.policy import CircuitBreaker, Retry
     from cepheid.schema import EventSchema, JsonText, SchemaRegistry
     from cepheid.store import (
         Aggregate,
@@ -253,29 +249,24 @@ __all__ = [
 
 # Where names are that are read only when they are asked for: who matches a table needs none of them.
 _HOMES = {
-    "CacheStats": "cepheid.runtime.cache",
+    "App": "cepheid.runtime.app",
+    "AppStats": "cepheid.runtime.app_stats",
+    "AppTest": "cepheid.runtime.app_test",
+    "BatchStats": "cepheid.runtime.batching",
     "Cache": "cepheid.runtime.cache",
+    "CacheStats": "cepheid.runtime.cache",
     "CesqlFault": "cepheid.cesql",
     "CesqlMask": "cepheid.cesql",
     "CesqlResult": "cepheid.cesql",
+    "CircuitBreaker": "cepheid.runtime.policy",
     "CloudEventsSql": "cepheid.cesql",
+    "DeadLetter": "cepheid.runtime.dead_letters",
     "EventSchema": "cepheid.schema",
+    "HandlerStats": "cepheid.runtime.app_stats",
     "JsonText": "cepheid.schema",
+    "Retry": "cepheid.runtime.policy",
     "SchemaRegistry": "cepheid.schema",
-    **dict.fromkeys(
-        (
-            "App",
-            "AppStats",
-            "AppTest",
-            "BatchStats",
-            "CircuitBreaker",
-            "DeadLetter",
-            "HandlerStats",
-            "Retry",
-            "VirtualClock",
-        ),
-        "cepheid.runtime",
-    ),
+    "VirtualClock": "cepheid.runtime.clock",
 }
 
 

@@ -127,12 +127,26 @@ def make_app(seed, world):
     return app
 
 
+def change_rule(app, what):
+    """Changes a rule; to do so again changes nothing."""
+    name = "extra" if what in ("add", "remove") else app.rules[0]
+    version = cep.event("o", f"v > {7 if what == 'other' else 3}", topic="in.b").partition_by("k").select(v="o.v")
+    if what in ("replace", "other") and name in ("gone", "high"):
+        app.replace(name, version)
+    elif what == "add" and name not in app.rules:
+        app.add(version.named(name))
+    elif what == "remove" and name in app.rules:
+        app.remove(name)
+    elif what in ("disable", "enable") and name in ("gone", "high"):
+        getattr(app, what)(name)
+
+
 def story_of(seed):
     """What happens: steps that a model needs no more of than their order."""
     chance = random.Random(f"story {seed}")
     number, steps = 0, [("publish", [("in.a", 0, 7, 0), ("in.b", 0, 1, 0)])]
     for _ in range(chance.randrange(6, 18)):
-        kind = chance.choice(["publish"] * 7 + ["advance"] * 3 + ["repair", "retry", "discard"])
+        kind = chance.choice(["publish"] * 7 + ["advance"] * 3 + ["repair", "retry", "discard", "rule"])
         if kind == "publish":
             rows = []
             for _ in range(chance.choice([1, 1, 2, 5])):
@@ -141,6 +155,9 @@ def story_of(seed):
             steps.append(("publish", rows))
         elif kind == "advance":
             steps.append(("advance", chance.choice([1, 3, 10, 45])))
+        elif kind == "rule":
+            steps += [("settle", 60), (kind, chance.choice(["replace", "other", "disable", "enable", "add", "remove"]))]
+            steps.append(("settle", 60))
         else:
             # Which letters are given up depends on the order of notes, which is no promise where they have no key.
             # In peace: how often things have failed before a crash is forgotten, and they may not be given up yet.
@@ -184,14 +201,16 @@ def run(seed, crashes):
         now = START
 
         def restart():
+            """It dies while it starts, too."""
+            begin = test.restart
             while True:
+                EventStore._commit = commit
                 try:
-                    test.restart()
-                    return
+                    return begin()
                 except Died:
-                    # It died while it started; the test has nothing that runs.
-                    app._start_test(test._clock)
-                    return
+                    begin = lambda: app._start_test(test._clock)  # noqa: E731
+                finally:
+                    EventStore._commit = real
 
         def survive(step, again):
             """Does something until it is done, however often the app dies meanwhile."""
@@ -208,7 +227,7 @@ def run(seed, crashes):
                     EventStore._commit = real
 
         for kind, what in story_of(seed):
-            if crashes.every and kind != "settle" and crashes.chance.randrange(4) == 0:
+            if crashes.every and kind not in ("settle", "rule") and crashes.chance.randrange(4) == 0:
                 restart()
             if kind == "publish":
                 events = [
@@ -225,14 +244,24 @@ def run(seed, crashes):
                 test.advance(to=now)
             elif kind == "repair":
                 world.broken = False
+            elif kind == "rule":
+
+                def time_passes(end=now + dt.timedelta(seconds=30)):
+                    # That the clock had moved on without anything to tell is forgotten; a rule that is changed then
+                    # would be shown rows that have waited as new ones.
+                    test.advance(to=end)
+                    return True
+
+                survive(lambda w=what: change_rule(app, w), time_passes)
             elif kind == "retry":
-                # What was tried again when it died waits for the next to ask.
-                for _ in range(200):
+                # What was tried again when it died waits for the next to ask; the last does so in peace.
+                for turn in range(1, 6):
                     survive(lambda w=what: app.retry(w), lambda: True)
-                    now += dt.timedelta(seconds=60)
-                    survive(lambda end=now: test.advance(to=end), lambda: True)
-                    if world.broken or not app.dead_letters(what):
-                        break
+                    end = now + dt.timedelta(seconds=20 * turn)
+                    survive(lambda to=end: test.advance(to=to), lambda: True)
+                app.retry(what)
+                now += dt.timedelta(seconds=120)
+                test.advance(to=now)
             else:
                 survive(lambda w=what: app.discard(w), lambda: True)
         return outcome(app, test, world)
@@ -241,7 +270,7 @@ def run(seed, crashes):
 def outcome(app, test, world):
     """What has come of a story, without what may differ: when, and how rows were cut into batches."""
     found = {}
-    for topic in ("in.a", "in.b", "in.a.late", "in.b.late", "pair", "gone", "large", "high"):
+    for topic in ("in.a", "in.b", "in.a.late", "in.b.late", "pair", "gone", "large", "high", "extra"):
         found[topic] = test.events(topic)
     for topic in ("out.note", "out.letter"):
         events = test.events(topic)

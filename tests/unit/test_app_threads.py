@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import warnings
 
 import pyarrow as pa
@@ -341,11 +342,18 @@ def test_a_source_that_fails_is_told_of_at_the_end_of_a_block():
         yield {"count": 1}
         raise OSError("the line is dead")
 
+    def until_it_has_failed():
+        for _ in range(int(100 * WAIT_S)):
+            if app._running.failure is not None:
+                return
+            time.sleep(0.01)
+        raise AssertionError("it has not failed")
+
     with pytest.raises(AppError) as caught, app:
-        assert app._running.changed.wait(WAIT_S)
+        until_it_has_failed()
     assert caught.value.code == "source-failed"
     with pytest.raises(ValueError, match="mine"), app:
-        assert app._running.changed.wait(WAIT_S)
+        until_it_has_failed()
         raise ValueError("mine")
 
 

@@ -342,14 +342,6 @@ class App(AppParts):
         if failure is not None and kind is None:
             raise failure
 
-    def _running_now(self) -> Running:
-        if self._running is None:
-            raise AppError(
-                f"app `{self._name}` does not run: say `with app:`, `async with app:` or app.run()",
-                code="app-not-running",
-            )
-        return self._running
-
     def __enter__(self) -> App:
         self._start(None)
         return self

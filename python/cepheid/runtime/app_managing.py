@@ -26,13 +26,19 @@ __all__ = ["AppManaging"]
 class AppManaging:
     """The managing half of an `App`."""
 
+    _name: str
     _rules: dict[str, Rule]
     _specs: dict[str, FollowerSpec]
     _running: Running | None
     _settings: Settings
 
     def _running_now(self) -> Running:
-        raise NotImplementedError
+        if self._running is None:
+            raise AppError(
+                f"app `{self._name}` does not run: say `with app:`, `async with app:` or app.run()",
+                code="app-not-running",
+            )
+        return self._running
 
     # Rules.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, final
@@ -61,7 +60,6 @@ class Dispatcher:
         "_clock",
         "_completed",
         "_executor",
-        "_lock",
         "_running",
         "_virtual",
         "_wake",
@@ -92,7 +90,6 @@ class Dispatcher:
         self._call = call
         self._wake = wake
         self._completed: deque[Completion] = deque()
-        self._lock = threading.Lock()
         # Attempts under way, by their tasks.
         self._running: dict[Task, Follower] = {}
         # Attempts whose time was over and that have not ended.

@@ -60,6 +60,7 @@ class Follower:
         "_lanes",
         "_open",
         "_parked",
+        "_rate",
         "_reviving",
         "_runs",
         "_saved_at",
@@ -87,6 +88,7 @@ class Follower:
         self._store = store
         self.spec = spec
         self.breaker = None if spec.breaker is None else spec.breaker._fresh()
+        self._rate = None if spec.rate is None else spec.rate._fresh()
         self.running = 0
         # By lane: its tasks in order. The first may be under way.
         self._lanes: dict[str, deque[Task]] = {}
@@ -347,11 +349,10 @@ class Follower:
         self._open[task.first] = task.last
         if task.unfit is not None:
             self.parking.append(task)
-            return
-        if task.key is not None and task.key in self._parked:
+        elif task.key is not None and task.key in self._parked:
             self._park(task, task.key)
-            return
-        self._queue(task)
+        else:
+            self._queue(task)
 
     def _park(self, task: Task, key: str) -> None:
         """Has a task put aside behind one of its key that was given up."""
@@ -379,7 +380,7 @@ class Follower:
             if closed is None:
                 return None
             wait = max(wait, closed)
-        return wait if self.spec.rate is None else max(wait, self.spec.rate.wait(elapsed))
+        return wait if self._rate is None else max(wait, self._rate.wait(elapsed))
 
     def start(self, elapsed: float) -> Task:
         """Begins an attempt at what is due."""
@@ -394,8 +395,8 @@ class Follower:
         self._runs += 1
         task.run, task.started = self._runs, elapsed
         self.running += 1
-        if self.spec.rate is not None:
-            self.spec.rate.take(elapsed)
+        if self._rate is not None:
+            self._rate.take(elapsed)
         if self.breaker is not None:
             self.breaker.started()
         return task

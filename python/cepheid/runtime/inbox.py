@@ -121,6 +121,7 @@ class Submission:
         offset: How far that has been read with it.
         outcome: What has become of an event that a handler or an action was given; None: nothing of the kind.
         ticket: Whoever waits for it.
+        rows: How many events it has.
     """
 
     batches: list[tuple[str, pa.Table]] = field(default_factory=list)
@@ -129,11 +130,10 @@ class Submission:
     offset: bytes | None = None
     outcome: Outcome | None = None
     ticket: CommitTicket = field(default_factory=CommitTicket)
+    rows: int = field(init=False)
 
-    @property
-    def rows(self) -> int:
-        """How many events it has."""
-        return sum((int(table.num_rows) for _, table in self.batches), len(self.rejected))
+    def __post_init__(self) -> None:
+        self.rows = sum((int(table.num_rows) for _, table in self.batches), len(self.rejected))
 
 
 class _Waiter:

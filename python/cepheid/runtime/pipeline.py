@@ -99,6 +99,7 @@ class Pipeline:
         "_future",
         "_keys",
         "_lateness",
+        "_looks_for_faults",
         "_make_rules",
         "_name",
         "_new_id",
@@ -148,8 +149,9 @@ class Pipeline:
         self._checkpoint_s = checkpoint_s
         self._future = future
         self._lateness = lateness
-        # Rules that have failed since the step began, and were disabled; None: no more are looked for in it.
-        self._failing: dict[str, str] | None = {}
+        # Rules that have failed since the step began, and were disabled; and whether it is looked for more.
+        self._failing: dict[str, str] = {}
+        self._looks_for_faults = True
         self._new_id = new_id
         self._now = clock.now()
         # Topics and rows of the transaction that is being put together, in their order.
@@ -183,15 +185,9 @@ class Pipeline:
             self._show_again(topic, rows.slice(0, middle), first)
             self._show_again(topic, rows.slice(middle), first + middle)
 
-    def _note_time(self, rows: pa.Table) -> None:
+    def _note_time(self, newest: dt.datetime | None) -> None:
         """Takes note of whether rows that come are of now. Older ones do not have the clock move on."""
-        import pyarrow.compute as pc
-
-        if "time" not in rows.column_names:
-            return
-        newest = pc.max(rows["time"]).as_py()
-        # Rows that others have stored, before there was an app, may have times of another kind.
-        if isinstance(newest, dt.datetime) and newest.tzinfo is not None:
+        if newest is not None:
             self.live = newest >= self._now - _LIVE
 
     def claims(self, topic: str) -> bool:
@@ -238,7 +234,7 @@ class Pipeline:
                     self.rules.advance_to(moment)
             else:
                 self._show_again(topic, own, first)
-                self._note_time(own)
+                self._note_time(_newest(own))
         self._now = max(self._now, self._clock.now())
 
     def _rows_from(self, position: int) -> Iterable[tuple[str, pa.Table]]:
@@ -275,8 +271,6 @@ class Pipeline:
         for topic, parts in by_topic(submissions).items():
             table, shares = self._take(topic, parts, submissions, derived, rejected)
             if table is not None:
-                if not all(submissions[place].outcome for place, _, count in shares if count):
-                    self._note_time(table)
                 self._append(changes, topic, table)
                 taken.append(Taken(appends, topic, shares))
                 appends += 1
@@ -337,6 +331,7 @@ class Pipeline:
         self._now = max(self._now, self._clock.now())
         self._fresh = []
         self._failing = {}
+        self._looks_for_faults = True
         self.appended = []
 
     def _clock_rows(self, watermark_ns: int) -> pa.Table:
@@ -370,7 +365,8 @@ class Pipeline:
             rows = table.slice(start, stop - start)
             rejected.extend(rejections(topic, rows, source, error.code, str(error)))
 
-        for begin, end in self._of_now(table, refuse):
+        newest = _newest(table)
+        for begin, end in self._of_now(table, newest, refuse):
             for start, stop in self._that_can_be_asked(topic, table, begin, end, refuse):
                 self._show(topic, table, start, stop, derived, kept, refuse)
         shares, before = [], 0
@@ -383,17 +379,19 @@ class Pipeline:
             before += count
         if not kept:
             return None, shares
+        if not all(submissions[place].outcome for place, _, count in shares if count):
+            # What handlers give is of when they ran.
+            self._note_time(newest)
         pieces = [table.slice(start, stop - start) for start, stop in kept]
         return pieces[0] if len(pieces) == 1 else pa.concat_tables(pieces), shares
 
-    def _of_now(self, table: pa.Table, refuse: Callable[[int, int, CepheidError], None]) -> list[tuple[int, int]]:
+    def _of_now(
+        self, table: pa.Table, newest: dt.datetime | None, refuse: Callable[[int, int, CepheidError], None]
+    ) -> list[tuple[int, int]]:
         """Rows that are not dated further ahead of the clock than they may be: one that is makes all others late."""
         import pyarrow.compute as pc
 
-        if self._future is None:
-            return [(0, table.num_rows)]
-        limit = self._now + self._future
-        if (newest := pc.max(table["time"]).as_py()) is None or newest <= limit:
+        if self._future is None or newest is None or newest <= (limit := self._now + self._future):
             return [(0, table.num_rows)]
         ahead = pc.greater(table["time"], limit)
         kept = []
@@ -420,7 +418,7 @@ class Pipeline:
 
     def _disable_failing(self, call: Callable[[RuleGroup], Any], error: CepheidError) -> bool:
         """Disables the rules that a call fails at, if they are found; it is told of with what is committed next."""
-        if self._failing is None or not is_of_rules(error):
+        if not self._looks_for_faults or not is_of_rules(error):
             return False
         snapshot = self.rules.snapshot()
         names = rules_at_fault(self.rules, lambda: self._make_rules(snapshot)[0], call)
@@ -435,7 +433,7 @@ class Pipeline:
 
     def _is_blameless(self, row: pa.Table, error: CepheidError) -> bool:
         """Whether rules fail as soon as it is as late as a row says, without the row; those are disabled then."""
-        if self._failing is None or not is_of_rules(error):
+        if not self._looks_for_faults or not is_of_rules(error):
             return False
         moment = time_ns(row["time"][0].as_py() - (self._lateness or dt.timedelta()), "the watermark")
         probe, _ = self._make_rules(self.rules.snapshot())
@@ -445,7 +443,7 @@ class Pipeline:
             if str(other) == str(error) and self._disable_failing(lambda rules: rules.advance_to(moment), error):
                 return True
         # It costs much to look: once for all that a step refuses.
-        self._failing = self._failing or None
+        self._looks_for_faults = bool(self._failing)
         return False
 
     def _show(
@@ -571,3 +569,11 @@ class Pipeline:
             self._append(changes, CLOCK, self._clock_rows(self._tick))
         self._save_rules(changes)
         changes.commit()
+
+
+def _newest(rows: pa.Table) -> dt.datetime | None:
+    """The greatest time of rows; None: what others had stored before there was an app may have none, or other kinds."""
+    import pyarrow.compute as pc
+
+    newest = pc.max(rows["time"]).as_py() if "time" in rows.column_names else None
+    return newest if isinstance(newest, dt.datetime) and newest.tzinfo is not None else None

@@ -93,6 +93,10 @@ class RateLimit:
         self._level = self._room
         self._filled_at: float | None = None
 
+    def _fresh(self) -> RateLimit:
+        """One of the same rate that nothing has started under: each follower of each run has its own."""
+        return RateLimit(self._per_second)
+
     def wait(self, elapsed: float) -> float:
         """How long until one may start, in seconds; 0: now."""
         self._fill(elapsed)

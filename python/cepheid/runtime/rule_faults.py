@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 from cepheid import nodes
 from cepheid.errors import CepheidError, EvaluationError, InternalError, SchemaError, StoreError
 from cepheid.expr import Expr
-from cepheid.matching import match
-from cepheid.pattern import event
+from cepheid.pattern import Pattern, event
 from cepheid.runtime.rule_links import RuleLinks
 
 if TYPE_CHECKING:
@@ -46,7 +45,8 @@ class RowChecks:
     __slots__ = ("_by_topic",)
 
     def __init__(self, rules: Mapping[str, Rule]) -> None:
-        self._by_topic: dict[str, list[Expr]] = {}
+        # A pattern of one event each, which every row is asked that it is shown.
+        self._by_topic: dict[str, list[Pattern]] = {}
         for rule in rules.values():
             body = getattr(rule, "_body", None)
             if body is None:
@@ -54,7 +54,7 @@ class RowChecks:
             for variable, condition in body.define.items():
                 topic = body.topics.get(variable)
                 if topic is not None and _can_fail(condition) and (own := _of_one_row(condition, variable)) is not None:
-                    self._by_topic.setdefault(topic, []).append(own)
+                    self._by_topic.setdefault(topic, []).append(event("row", own))
 
     def failures(self, topic: str, rows: pa.Table) -> dict[int, EvaluationError]:
         """The places of rows that a condition fails at, and how.
@@ -69,7 +69,8 @@ class RowChecks:
             while waiting:
                 start, end = waiting.pop()
                 try:
-                    match(event("row", check), rows.slice(start, end - start))
+                    # Counted, as nothing is to be built of it.
+                    check.count(rows.slice(start, end - start))
                 except EvaluationError as error:
                     if end - start == 1:
                         found.setdefault(start, error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -23,12 +24,11 @@ def stop_signals(stop: StopEvent) -> Iterator[None]:
         loop.remove_signal_handler(number)
         taken.remove(number)
 
-    if threading.current_thread() is threading.main_thread():
+    # Loops of Windows have no such handlers: there KeyboardInterrupt ends the loop.
+    if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
-            # Windows has no such handlers: there KeyboardInterrupt ends the loop.
-            with contextlib.suppress(NotImplementedError):
-                loop.add_signal_handler(number, told, number)
-                taken.append(number)
+            loop.add_signal_handler(number, told, number)
+            taken.append(number)
     try:
         yield
     finally:
