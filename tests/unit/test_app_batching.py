@@ -158,3 +158,18 @@ def test_a_breaker_opens_closes_and_opens_again():
     breaker.succeeded()
     assert breaker.wait(13.0) == 0.0
     assert breaker.opened == 2
+
+
+@pytest.mark.parametrize(("as_action", "commits_max"), [(False, 2), (True, 11)])
+def test_what_handlers_have_done_is_committed_together_and_what_actions_have_done_at_once(as_action, commits_max):
+    app = cep.App("shop")
+    seen = []
+    follow = app.action if as_action else app.on
+    follow("order", concurrency=4, name="note")(lambda event: seen.append(event["number"]))
+    with app.test() as test:
+        test.publish([{"type": "order", "number": number} for number in range(40)])
+        assert seen == list(range(40))
+        # One of them is that of the events. A crash has an action done again for as many as may be under way.
+        commits = app.stats().commits
+    assert commits <= commits_max
+    assert not as_action or commits == commits_max

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -33,6 +34,23 @@ def test_importing_is_quick(tmp_path):
     # may keep the machine busy.
     times_s = [float(run(code, PYTHONPYCACHEPREFIX=str(tmp_path))) for _ in range(6)]
     assert min(times_s[1:]) < 0.060, times_s
+
+
+def test_no_event_of_an_app_waits_for_a_module():
+    code = """
+        import sys
+        import cepheid as cep
+        app = cep.App("bank", cep.event("a", "amount > 9", topic="payment").select(amount="a.amount").named("large"))
+        app.on("payment", batch=True, name="see")(lambda rows: None)
+        told = []
+        app.action("large", name="tell")(lambda event: told.append(event["amount"]))
+        with app:
+            before = set(sys.modules)
+            app.send([{"type": "payment", "amount": 7}, {"type": "payment", "amount": 70}]).wait(30)
+            assert app.drain("30s")
+            print(told, set(sys.modules) - before)
+    """
+    assert run(textwrap.dedent(code)) == "[70] set()\n"
 
 
 def test_every_public_name_is_there_and_star_imports_work():

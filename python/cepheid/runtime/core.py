@@ -2,8 +2,9 @@
 
     round
       ▼ completions    what has become of attempts: done, once more, or given up
+      │ dispatch       others start, and run while the next steps are under way
       │ commands       what the program asks for: rules, dead letters
-      │ commit         what waits in the inbox, outcomes among it
+      │ commit         what waits in the inbox, outcomes among it, once it has waited for more as long as it may
       │ clock          the watermark moves on while nothing comes
       │ fill           followers read on
       ▼ dispatch       attempts start
@@ -40,6 +41,9 @@ __all__ = ["Core"]
 
 # How long is waited before it is tried again to write to a full disk.
 _DISK_PAUSE_S = 1.0
+# How long what handlers have done may wait for more of it: nobody waits for that, and one sync of the disk carries all.
+_OUTCOMES_WAIT_S = 0.005
+_OUTCOMES_MAX = 1024
 # Others may append to the store: how often it is looked.
 _LOOK_AGAIN_S = 0.25
 #: What the disk has no room for is kept, and tried again.
@@ -79,12 +83,14 @@ class Core:
 
     __slots__ = (
         "_batching",
+        "_came",
         "_clock",
         "_commands",
         "_dispatcher",
         "_end",
         "_end_known",
         "_ends",
+        "_hurries",
         "_inbox",
         "_last_arrival",
         "_lateness",
@@ -95,6 +101,7 @@ class Core:
         "_over",
         "_pipeline",
         "_quiet",
+        "_rows_wanted",
         "_store",
         "_thread",
         "_topics",
@@ -138,6 +145,10 @@ class Core:
         self._ends = False
         self._thread: threading.Thread | None = None
         self._last_arrival = clock.elapsed()
+        # How many submissions had come when the last round ended, and how many rows are to wait before the next.
+        self._came = self._rows_wanted = 0
+        # Whether what an action has done is to be written down: it would be done again after a crash.
+        self._hurries = False
         # Whether its thread has ended.
         self._over = False
         # When the clock was moved last.
@@ -163,10 +174,7 @@ class Core:
             while not self._ends:
                 wait = self.round()
                 if not self._ends and wait != 0.0:
-                    self._inbox.wait(wait)
-                    linger = self._batching.linger_s
-                    if linger:
-                        self._inbox.wait_for_more(self._batching.rows_max, linger, self._clock.elapsed)
+                    self._inbox.wait(wait, self._came, self._rows_wanted)
         except BaseException as error:
             self._fail(error)
         self._over = True
@@ -218,22 +226,39 @@ class Core:
     def round(self) -> float | None:
         """One round; gives how long nothing is to be done after it, in seconds: 0: there is more; None: for ever."""
         self._complete()
+        self._dispatcher.dispatch()
         while self._commands:
             command, future = self._commands.popleft()
             try:
                 future.set_result(command())
             except BaseException as error:
                 future.set_exception(error)
-        self.commit_some()
+        if not self._until_commit():
+            self.commit_some()
         self._move_clock()
         behind = self._fill()
         self._park()
         self._dispatcher.dispatch()
-        if len(self._inbox) or behind:
+        if behind:
             return 0.0
+        self._came = self._inbox.came
         waits = [self._dispatcher.next_due(), self._until_moved(), self._until_looked()]
+        if len(self._inbox):
+            waits.append(self._until_commit())
+        # Those that come while others wait for more wait with them.
+        self._rows_wanted = self._batching.rows_max if self._inbox.rows else 0
         due = [wait for wait in waits if wait is not None]
         return min(due) if due else None
+
+    def _until_commit(self) -> float:
+        """How long what waits in the inbox waits for more to be committed with it, in seconds."""
+        inbox = self._inbox
+        if inbox.rows:
+            linger = 0.0 if inbox.rows >= self._batching.rows_max else self._batching.linger_s
+        else:
+            more = self._dispatcher.running and not self._hurries and len(inbox) < _OUTCOMES_MAX
+            linger = _OUTCOMES_WAIT_S if more else 0.0
+        return max(0.0, inbox.arrived + linger - self._clock.elapsed()) if linger else 0.0
 
     def _until_looked(self) -> float | None:
         return _LOOK_AGAIN_S if self._looks_again and self._dispatcher.followers else None
@@ -242,6 +267,7 @@ class Core:
         for completion in self._dispatcher.completions():
             outcome = self._dispatcher.judge(completion)
             if outcome is not None:
+                self._hurries |= outcome.task.follower.spec.is_action
                 self._inbox.put(self._submission(completion, outcome), at=self._clock.elapsed(), wait=False)
 
     def _submission(self, completion: Completion, outcome: Outcome) -> Submission:
@@ -269,6 +295,7 @@ class Core:
     def commit_some(self) -> int:
         """Commits what waits, up to a batch; gives how many submissions."""
         taken = self._inbox.take(self._batching.rows_max)
+        self._hurries = False
         if not taken:
             self._save_idle_followers()
             return 0

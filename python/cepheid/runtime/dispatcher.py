@@ -141,7 +141,7 @@ class Dispatcher:
                 self._abandoned = max(0, self._abandoned - 1)
                 continue
             del self._running[completion.task]
-            completion.task.follower.running -= 1
+            completion.task.follower.ended(completion.task)
             found.append(completion)
         elapsed = self._clock.elapsed()
         for task, follower in list(self._running.items()):
@@ -150,7 +150,7 @@ class Dispatcher:
                 # A thread cannot be stopped. It counts as one that works until it has ended.
                 del self._running[task]
                 self._abandoned += 1
-                follower.running -= 1
+                follower.ended(task)
                 found.append(Completion(task, task.run, None, AttemptTimeout()))
         return found
 

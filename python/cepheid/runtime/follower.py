@@ -65,12 +65,12 @@ class Follower:
         "_runs",
         "_saved_at",
         "_store",
+        "_under_way",
         "breaker",
         "counts",
         "parking",
         "pass_",
         "read_to",
-        "running",
         "spec",
     )
 
@@ -78,8 +78,6 @@ class Follower:
     spec: FollowerSpec
     #: The position after what has been read.
     read_to: int
-    #: How many attempts are under way.
-    running: int
     #: Tasks that are to be put aside: they wait behind one that was given up, or cannot be given to anybody.
     parking: list[Task]
 
@@ -89,7 +87,9 @@ class Follower:
         self.spec = spec
         self.breaker = None if spec.breaker is None else spec.breaker._fresh()
         self._rate = None if spec.rate is None else spec.rate._fresh()
-        self.running = 0
+        # Whose attempts are under way; of an action until it is written down what they came to. So a crash has no more
+        # of them done again than may be under way.
+        self._under_way: set[Task] = set()
         # By lane: its tasks in order. The first may be under way.
         self._lanes: dict[str, deque[Task]] = {}
         # The first of each lane that is not under way: when it is due, its position, its lane.
@@ -367,9 +367,19 @@ class Follower:
 
     # Attempts.
 
+    @property
+    def running(self) -> int:
+        """How many attempts are under way."""
+        return len(self._under_way)
+
+    def ended(self, task: Task) -> None:
+        """An attempt has ended, and it is to be said what has come of it."""
+        if not self.spec.is_action:
+            self._under_way.discard(task)
+
     def next_start(self, elapsed: float) -> float | None:
         """How long until an attempt may start, in seconds; 0: now; None: nothing waits, or it waits for another."""
-        if self.running >= self.spec.concurrency:
+        if len(self._under_way) >= self.spec.concurrency:
             return None
         self._hold_back()
         if not self._heads:
@@ -394,7 +404,7 @@ class Follower:
             self._doing[task.idempotency_key] = task
         self._runs += 1
         task.run, task.started = self._runs, elapsed
-        self.running += 1
+        self._under_way.add(task)
         if self._rate is not None:
             self._rate.take(elapsed)
         if self.breaker is not None:
@@ -413,6 +423,7 @@ class Follower:
     def again(self, task: Task, due: float) -> None:
         """Has a task wait for another attempt, in front of its lane."""
         task.due = due
+        self._under_way.discard(task)
         heapq.heappush(self._heads, (due, task.first, task.lane))
 
     def committed(self, outcomes: Iterable[Outcome]) -> None:
@@ -422,6 +433,7 @@ class Follower:
 
     def _settle(self, outcome: Outcome) -> None:
         task, what = outcome.task, outcome.what
+        self._under_way.discard(task)
         lane = self._lanes.get(task.lane)
         if lane and lane[0] is task:
             lane.popleft()
@@ -456,27 +468,6 @@ class Follower:
                 self._park(task, key)
 
     # Dead letters.
-
-    def letter_name(self, task: Task) -> str:
-        """The name of a task's dead letter: in the order of positions."""
-        return task.dead_letter or f"{task.first:020d}"
-
-    def letter(self, outcome: Outcome) -> bytes:
-        """What is kept of a task that was given up."""
-        task = outcome.task
-        return json.dumps(
-            {
-                "key": task.key,
-                "topic": task.topic,
-                "position": task.first,
-                "last": task.last,
-                "id": task.event_id,
-                "attempts": task.attempts,
-                "what": outcome.what,
-                "code": outcome.code,
-                "reason": outcome.reason,
-            }
-        ).encode()
 
     def _left(self, key: str) -> None:
         """A dead letter of a key is no more."""

@@ -160,7 +160,12 @@ class Inbox:
         rows_max: How many rows may wait.
     """
 
-    __slots__ = ("_arrived", "_changed", "_closed", "_line", "_queue", "_rows", "_rows_max", "_woken")
+    __slots__ = ("_changed", "_closed", "_line", "_queue", "_rows", "_rows_max", "_woken", "arrived", "came")
+
+    #: When the first of those that wait came.
+    arrived: float
+    #: How many have come so far.
+    came: int
 
     def __init__(self, rows_max: int) -> None:
         self._rows_max = rows_max
@@ -170,8 +175,8 @@ class Inbox:
         self._changed = threading.Condition()
         self._closed: BaseException | None = None
         self._woken = False
-        # When the first of those that wait came.
-        self._arrived = 0.0
+        self.arrived = 0.0
+        self.came = 0
 
     @property
     def rows(self) -> int:
@@ -250,9 +255,10 @@ class Inbox:
 
     def _append(self, submission: Submission, at: float) -> None:
         if not self._queue:
-            self._arrived = at
+            self.arrived = at
         self._queue.append(submission)
         self._rows += submission.rows
+        self.came += 1
         self._changed.notify_all()
 
     def _fits(self, rows: int) -> bool:
@@ -278,10 +284,12 @@ class Inbox:
             self._queue.extendleft(reversed(submissions))
             self._rows += sum(submission.rows for submission in submissions)
 
-    def wait(self, seconds: float | None) -> None:
-        """Waits until there is something, `wake` is called, or time is over."""
+    def wait(self, seconds: float | None, came: int, rows: int) -> None:
+        """Waits until something has come after so many, and so many rows wait; or for `wake`, or for so long."""
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._woken or self._closed is not None, seconds)
+            self._changed.wait_for(
+                lambda: self._woken or self._closed is not None or (self.came > came and self._rows >= rows), seconds
+            )
             self._woken = False
 
     def pause(self, seconds: float) -> None:
@@ -289,13 +297,6 @@ class Inbox:
         with self._changed:
             self._changed.wait_for(lambda: self._woken or self._closed is not None, seconds)
             self._woken = False
-
-    def wait_for_more(self, rows: int, linger_s: float, now: Callable[[], float]) -> None:
-        """Waits for so many rows, until the first has waited so long."""
-        with self._changed:
-            left = self._arrived + linger_s - now()
-            if self._queue and left > 0:
-                self._changed.wait_for(lambda: self._rows >= rows or self._closed is not None, left)
 
     def wake(self) -> None:
         """Ends a wait."""

@@ -115,7 +115,7 @@ def add_outcomes(
             if task.dead_letter is not None:
                 # What is said of it is what came of it last.
                 changes.done(follower.queue, task.dead_letter)
-            changes.put(follower.queue, follower.letter_name(task), follower.letter(outcome))
+            changes.put(follower.queue, task.letter_name, outcome.letter())
             letter: dict[str, Any] = {
                 "handler": follower.spec.name,
                 "topic": task.topic,

@@ -17,8 +17,14 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import zoneinfo  # noqa: F401
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, final
+
+# What Arrow and NumPy read from the disk when they first need it is read now: no event waits for that.
+import numpy.ma  # noqa: F401
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cepheid.errors import AppError, CepheidError, InternalError, SchemaError
 from cepheid.event_time import time_ns
@@ -45,8 +51,6 @@ from cepheid.store.position import Position
 from cepheid.store.rows import OWN_COLUMNS, joined, read_runs, stretches
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from cepheid.runtime.group_snapshot import RuleDifferences
     from cepheid.runtime.rule_group import RuleGroup
     from cepheid.runtime.task import Outcome
@@ -67,7 +71,7 @@ _LIVE = dt.timedelta(hours=1)
 _MICROSECOND_NS = 1_000
 
 #: Appends rows to a topic, with an idempotency key or None.
-Append = Callable[[str, "pa.Table", "str | None"], None]
+Append = Callable[[str, pa.Table, "str | None"], None]
 #: Adds to a transaction what outcomes come to; its rows by the function that it is given.
 Settle = Callable[["Transaction", "Sequence[Outcome]", Append], None]
 #: Changes rules, with what warms them.
@@ -355,8 +359,6 @@ class Pipeline:
         rejected: list[Rejection],
     ) -> tuple[pa.Table | None, list[tuple[int, int, int]]]:
         """Shows rows of a topic to the rules; gives those that they took, and whose they are."""
-        import pyarrow as pa
-
         table = joined([part.table for part in parts])
         kept: list[tuple[int, int]] = []
 
@@ -389,8 +391,6 @@ class Pipeline:
         self, table: pa.Table, newest: dt.datetime | None, refuse: Callable[[int, int, CepheidError], None]
     ) -> list[tuple[int, int]]:
         """Rows that are not dated further ahead of the clock than they may be: one that is makes all others late."""
-        import pyarrow.compute as pc
-
         if self._future is None or newest is None or newest <= (limit := self._now + self._future):
             return [(0, table.num_rows)]
         ahead = pc.greater(table["time"], limit)
@@ -573,7 +573,5 @@ class Pipeline:
 
 def _newest(rows: pa.Table) -> dt.datetime | None:
     """The greatest time of rows; None: what others had stored before there was an app may have none, or other kinds."""
-    import pyarrow.compute as pc
-
     newest = pc.max(rows["time"]).as_py() if "time" in rows.column_names else None
     return newest if isinstance(newest, dt.datetime) and newest.tzinfo is not None else None

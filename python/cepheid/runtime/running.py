@@ -459,10 +459,10 @@ class Running:
         for topic, table in batches:
             if topic.startswith(OWN_PREFIX):
                 why = f"`{topic}` is a topic of the app's own; give the event another type"
-                refused += rejections(topic, table, source, "own-topic", why)
+                refused += rejections(topic, table, source, code="own-topic", reason=why)
             elif topic in self.pipeline.derives:
                 why = f"rules derive topic `{topic}`, and nobody else may; give the event another type, or the rule"
-                refused += rejections(topic, table, source, "derived-topic", why)
+                refused += rejections(topic, table, source, code="derived-topic", reason=why)
             else:
                 kept.append((topic, table))
         return kept, refused

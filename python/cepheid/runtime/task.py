@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -57,6 +58,11 @@ class Task:
     unfit: Exception | None = None
     let_go: bool = False
 
+    @property
+    def letter_name(self) -> str:
+        """The name of its dead letter: in the order of positions."""
+        return self.dead_letter or f"{self.first:020d}"
+
 
 class Outcome(NamedTuple):
     """What has become of a task.
@@ -73,3 +79,20 @@ class Outcome(NamedTuple):
     what: Literal["done", "repeated", "dead", "parked"]
     code: str = ""
     reason: str = ""
+
+    def letter(self) -> bytes:
+        """What is kept of a task that was given up."""
+        task = self.task
+        return json.dumps(
+            {
+                "key": task.key,
+                "topic": task.topic,
+                "position": task.first,
+                "last": task.last,
+                "id": task.event_id,
+                "attempts": task.attempts,
+                "what": self.what,
+                "code": self.code,
+                "reason": self.reason,
+            }
+        ).encode()
