@@ -12,7 +12,7 @@ import pytest
 
 import cepheid as cep
 
-KILLS = 1_000 if os.environ.get("CEPHEID_DEEP") else 20
+KILLS = 2_000 if os.environ.get("CEPHEID_DEEP") else 20
 KILLS_OF_A_STORE = 20
 EVENTS = 10_000
 
