@@ -9,37 +9,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ingest_calls import codes, ingest, only, table_of
 
 import cepheid as cep
 from cepheid import col
-from cepheid.schema import EventSchema, Ingested, JsonText, SchemaRegistry
-
-NOW = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
-ENVELOPE = ["id", "type", "source", "time", "subject", "correlationid", "causationid", "schemaversion", "partitionkey"]
-
-
-def ingest(registry, data, topic=None, **options) -> Ingested:
-    options = {"source": "till", "received": NOW, "id_prefix": "p", **options}
-    return registry.ingest(data, topic=topic, **options)
-
-
-def table_of(rows: list[dict]) -> pa.Table:
-    """A table with all columns that some row has."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({name: [row.get(name) for row in rows] for name in names})
-
-
-def only(done: Ingested, topic: str) -> list[dict]:
-    """The rows of the one type that came, without the envelope."""
-    assert done.rejected == []
-    [(found, table)] = done.batches
-    assert found == topic
-    return table.drop_columns(ENVELOPE).to_pylist()
-
-
-def codes(done: Ingested) -> list[str]:
-    return [rejected.code for rejected in done.rejected]
-
+from cepheid.schema import EventSchema, JsonText, SchemaRegistry
 
 # Mappers.
 
