@@ -541,3 +541,43 @@ def test_rows_that_cannot_be_written_down_are_rejected_all_the_same():
     assert codes(done) == ["field-type", "field-type"]
     assert done.batches[0][1]["x"].to_pylist() == [1]
     assert done.rejected[1].payload == b""
+
+
+def test_what_polars_holds_comes_in_as_what_it_is():
+    frame = pl.DataFrame(
+        {
+            "type": ["t", "t", "t"],
+            "o": [{"a": "x", "b": [b"y"]}, None, {"a": None, "b": []}],
+            "l": [["q", "r"], [], None],
+            "deep": [[{"s": "1"}], None, [{"s": "2"}, {"s": None}]],
+            "kind": pl.Series(["a", None, "b"], dtype=pl.Categorical),
+            "kinds": pl.Series([{"k": "a"}, {"k": "b"}, None], dtype=pl.Struct({"k": pl.Enum(["a", "b"])})),
+        }
+    )
+    columns = frame.columns[1:]
+    expected = frame.select(columns).to_dicts()
+    declared = {
+        "o": {"a": "string", "b": "list<binary>"},
+        "l": "list<string>",
+        "deep": [{"s": "string"}],
+        "kind": "string",
+        "kinds": {"k": "string"},
+    }
+    for registry in (SchemaRegistry(), SchemaRegistry([EventSchema("t", declared)])):
+        assert only(ingest(registry, frame), "t") == expected
+        # Rows of a slice begin in the middle of the lists.
+        assert only(ingest(registry, frame.slice(1)), "t") == expected[1:]
+        # And once more, with rows left out.
+        done = ingest(registry, frame.with_columns(type=pl.Series(["t", "", "t"])))
+        assert codes(done) == ["event-type"]
+        assert done.batches[0][1].select(columns).to_pylist() == [expected[0], expected[2]]
+
+
+def test_encodings_within_what_no_column_can_be_are_rejected_alone():
+    entries = pa.array([[("k", "v")], None], pa.map_(pa.string(), pa.string_view()))
+    done = ingest(SchemaRegistry(), pa.table({"type": ["t", "t"], "m": entries, "n": [1, 2]}))
+    assert codes(done) == ["field-type"]
+    assert done.batches[0][1]["n"].to_pylist() == [2]
+    run_ends = pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), pa.array(["x"]))
+    lists = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), run_ends)
+    assert only(ingest(SchemaRegistry(), pa.table({"type": ["t", "t"], "l": lists})), "t") == [{"l": ["x"]}] * 2

@@ -16,6 +16,7 @@ __all__ = [
     "OBJECTS_MARK",
     "cast_column",
     "instants",
+    "is_encoded",
     "json_value",
     "kept_field",
     "one_array",
@@ -47,7 +48,8 @@ def _plain(array: pa.Array) -> pa.Array:
     if isinstance(array, pa.ExtensionArray):
         return _plain(array.storage)
     if types.is_dictionary(kind):
-        return _plain(array.dictionary_decode())
+        # Of views, as Polars has its categories, Arrow cannot decode one either.
+        return pa.DictionaryArray.from_arrays(array.indices, _plain(array.dictionary)).dictionary_decode()
     if types.is_run_end_encoded(kind):
         return _plain(pc.run_end_decode(array))
     if types.is_large_string(kind) or types.is_string_view(kind):
@@ -55,7 +57,36 @@ def _plain(array: pa.Array) -> pa.Array:
     if types.is_large_binary(kind) or types.is_binary_view(kind) or types.is_fixed_size_binary(kind):
         return array.cast(pa.binary())
     if types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        return array.cast(pa.list_(kind.value_field))
+        return _plain(array.cast(pa.list_(kind.value_field)))
+    if is_encoded(kind):
+        return _plain_parts(array)
+    return array
+
+
+def is_encoded(kind: pa.DataType) -> bool:
+    """Whether Arrow cannot take rows of a type, as it, or what is in it, is a view or run-end encoded."""
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_string_view(kind) or types.is_binary_view(kind) or types.is_run_end_encoded(kind):
+        return True
+    if types.is_dictionary(kind):
+        return is_encoded(kind.value_type)
+    return any(is_encoded(kind.field(place).type) for place in range(kind.num_fields))
+
+
+def _plain_parts(array: pa.Array) -> pa.Array:
+    """Objects and lists, as Polars gives them, with what is in them as it is and not encoded."""
+    import pyarrow as pa
+
+    types, kind = pa.types, array.type
+    if types.is_struct(kind):
+        parts = [_plain(part) for part in array.flatten()]
+        fields = [kind.field(place).with_type(part.type) for place, part in enumerate(parts)]
+        return pa.StructArray.from_arrays(parts, fields=fields, mask=array.is_null())
+    if types.is_list(kind):
+        values = _plain(array.flatten())
+        return _list_array(array, values, pa.list_(kind.value_field.with_type(values.type)))
     return array
 
 
@@ -211,15 +242,23 @@ def _structs(array: pa.StructArray, kind: pa.StructType) -> _Cast:
 
 def _lists(array: pa.ListArray, kind: pa.ListType) -> _Cast:
     import numpy as np
+
+    values, wrong = cast_column(_plain(array.flatten()), kind.value_field)
+    built = _list_array(array, values, kind)
+    bad = sorted({int(np.searchsorted(built.offsets, place, side="right")) - 1 for place in wrong})
+    return built, bad
+
+
+def _list_array(array: pa.ListArray, values: pa.Array, kind: pa.ListType) -> pa.ListArray:
+    """Lists as long as others, with other values."""
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values, wrong = cast_column(_plain(array.flatten()), kind.value_field)
+    # Those of the array may begin anywhere, and NULLs may have values behind them.
     lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    built = pa.ListArray.from_arrays(pa.array(offsets), values, type=kind, mask=array.is_null())
-    bad = sorted({int(np.searchsorted(offsets, place, side="right")) - 1 for place in wrong})
-    return built, bad
+    return pa.ListArray.from_arrays(pa.array(offsets), values, type=kind, mask=array.is_null())
 
 
 def _json_texts(array: pa.Array) -> _Cast:

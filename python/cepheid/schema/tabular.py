@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cepheid.errors import SchemaError
-from cepheid.schema.casting import cast_column, instants, kept_field, one_array, shown_value, texts
+from cepheid.schema.casting import cast_column, instants, is_encoded, kept_field, one_array, shown_value, texts
 from cepheid.schema.envelope import ENVELOPE, STORE_COLUMNS, envelope_schema, name_fault
 from cepheid.schema.faults import Faults
 from cepheid.schema.known import COLUMNS_MAX, Known, KnownVersion
@@ -69,14 +69,12 @@ def table_parts(table: pa.Table, rows: np.ndarray[Any, Any], known: Known, frame
     for name in names:
         if why := _column_fault(name):
             # Rows that have nothing there are none the worse for it.
-            present = one_array(table[name]).is_valid().to_numpy(zero_copy_only=False)
-            faults.add(rows[present], "field-name", why, frame.topic)
+            faults.add(rows[_present(one_array(table[name]))], "field-name", why, frame.topic)
             table = table.drop_columns([name])
-    names = table.column_names
-    table = _without_encodings(table)
+    table = _without_encodings(table, rows, frame, faults)
     _check_sizes(table, rows, known.payload_bytes_max, frame, faults)
     envelope = _envelope(table, rows, frame, faults)
-    data = table.drop_columns([name for name in names if name in ENVELOPE])
+    data = table.drop_columns([name for name in table.column_names if name in ENVELOPE])
     keep = _good(rows, faults)
     if not len(keep):
         return []
@@ -89,17 +87,26 @@ def table_parts(table: pa.Table, rows: np.ndarray[Any, Any], known: Known, frame
     ]
 
 
-def _without_encodings(table: pa.Table) -> pa.Table:
+def _without_encodings(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, faults: Faults) -> pa.Table:
     """The table with columns as they are of which Arrow cannot take rows otherwise."""
-    import pyarrow as pa
-
-    types = pa.types
-    for place, field in enumerate(table.schema):
-        kind = field.type
-        if types.is_string_view(kind) or types.is_binary_view(kind) or types.is_run_end_encoded(kind):
-            array = one_array(table.column(place))
+    for name in [field.name for field in table.schema if is_encoded(field.type)]:
+        place = table.column_names.index(name)
+        field, array = table.schema.field(place), one_array(table.column(place))
+        if is_encoded(array.type):
+            # Maps and unions of such, which no column can be.
+            faults.add(
+                rows[_present(array)], "field-type", f"`{name[:60]}` cannot be a column: {array.type}", frame.topic
+            )
+            table = table.drop_columns([name])
+        else:
             table = table.set_column(place, field.with_type(array.type), array)
     return table
+
+
+def _present(array: pa.Array) -> np.ndarray[Any, Any]:
+    """Which values are not NULL."""
+    found: np.ndarray[Any, Any] = array.is_valid().to_numpy(zero_copy_only=False)
+    return found
 
 
 def _taken(data: pa.Table, places: np.ndarray[Any, Any]) -> pa.Table:
@@ -217,7 +224,7 @@ def _types(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, faults: Fa
         array = one_array(table["type"])
         types = array if pa.types.is_string(array.type) else pa.nulls(len(array), pa.string())
         if not pa.types.is_string(array.type) and not pa.types.is_null(array.type):
-            for place in array.is_valid().to_numpy(zero_copy_only=False).nonzero()[0]:
+            for place in _present(array).nonzero()[0].tolist():
                 reason = f"`type` is {shown_value(array, place)}, not a text"
                 faults.add([rows[place]], "event-type", reason, frame.topic)
     else:
@@ -357,8 +364,9 @@ def conformed(
     others = [name for name in data.column_names if name not in names and not pa.types.is_null(data[name].type)]
     if known is not None and known.unknown == "reject":
         for name in others:
-            present = np.flatnonzero(one_array(data[name]).is_valid().to_numpy(zero_copy_only=False))
-            faults.add(rows[present], "unknown-field", f"`{topic}` has no field `{name[:60]}`", topic)
+            faults.add(
+                rows[_present(one_array(data[name]))], "unknown-field", f"`{topic}` has no field `{name[:60]}`", topic
+            )
     keep = _good(rows, faults)
     if not len(keep):
         return None
@@ -418,7 +426,7 @@ def _new_columns(
 
     for name in others:
         array = one_array(data[name])
-        valid = array.is_valid().to_numpy(zero_copy_only=False)
+        valid = _present(array)
         if not valid[keep].any():
             continue
         try:
