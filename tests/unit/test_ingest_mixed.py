@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from types import MappingProxyType
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest_calls import codes, ingest, only, table_of
+from ingest_calls import NOW, codes, ingest, only, table_of
 
 import cepheid as cep
 from cepheid import col
-from cepheid.schema import EventSchema, JsonText, SchemaRegistry
+from cepheid.schema import EventSchema, JsonText, SchemaRegistry, incoming
 
 # Mappers.
 
@@ -180,3 +182,82 @@ def test_rows_of_tables_are_events_or_rejected_and_none_is_lost(rows):
     found = [name for _, events in done.batches for name in events["id"].to_pylist()]
     assert sorted(found) == sorted(expected)
     assert len(found) + len(done.rejected) == len(rows)
+
+
+# What is JSON in a column, whichever way it comes.
+
+JSON_VALUES = ["5", "null", "call me", "", '{"a":1}', 5, 1.5, True, [1, "x"], {"a": None, "b": [None]}, [], {}]
+
+
+def sent(events: list[dict]) -> dict:
+    """The same events in every form in which they may be sent; with a time, which JSON lacks, dicts are not plain."""
+    moved = [{**event, "time": NOW} for event in events]
+    return {
+        "JSON": JsonText(json.dumps(events)),
+        "a list": events,
+        "a tuple": tuple(events),
+        "a generator": iter(events),
+        "with times": moved,
+        "with one time": [*events[:-1], moved[-1]],
+    }
+
+
+@pytest.mark.parametrize("value", JSON_VALUES, ids=str)
+def test_a_value_of_json_is_the_same_whichever_way_it_comes(value):
+    declared = EventSchema("t", {"any": "json", "home": {"extra": "json"}, "lines": [{"note": "json"}]})
+    event = {"type": "t", "any": value, "home": {"extra": value}, "lines": [{"note": value}, {}, None]}
+    forms = sent([event, {"type": "t"}])
+    assert len(forms) == 6
+    for data in (*forms.values(), {**event, "time": NOW}):
+        first = only(ingest(SchemaRegistry([declared]), data), "t")[0]
+        texts = [first["any"], first["home"]["extra"], first["lines"][0]["note"]]
+        assert [json.loads(text) for text in texts] == [value] * 3
+        assert first["lines"][1:] == [{"note": None}, None]
+
+
+def test_what_is_beside_objects_that_nobody_has_declared_is_json_too_whichever_way_it_comes():
+    values = [None, {"a": 1}, *JSON_VALUES]
+    events = [{"type": "t", "o": value, "o2": "text"} for value in values] + [{"type": "u", "o": "text"}]
+    for data in sent(events).values():
+        registry = SchemaRegistry()
+        done = ingest(registry, data)
+        assert done.rejected == []
+        [(_, table), (_, other)] = done.batches
+        assert [text and json.loads(text) for text in table["o"].to_pylist()] == values
+        assert set(table["o2"].to_pylist()) == set(other["o"].to_pylist()) == {"text"}
+        # And in calls after that.
+        assert only(ingest(registry, [{"type": "t", "o": "5", "time": NOW}]), "t")[0]["o"] == '"5"'
+
+
+def test_what_is_no_json_is_in_no_column_of_json():
+    declared = EventSchema("t", {"any": "json"})
+    for event in ({"any": {"a": float("nan")}}, {"any": float("inf")}, {"any": {1j: 2}}):
+        assert codes(ingest(SchemaRegistry([declared]), [event, {"any": 1}], topic="t")) == ["field-type"]
+        done = ingest(SchemaRegistry([declared]), [{"type": "t", "data": event}, {"type": "t", "data": {"any": 1}}])
+        assert codes(done) == ["field-type"]
+    assert codes(ingest(SchemaRegistry(), [{"type": "t", "o": [float("nan")]}, {"type": "t"}])) == ["field-type"]
+    texts = pa.table({"any": ['{"a": [1]}', "call me", "NaN", "[" * 60_000, None, '"call me"']})
+    done = ingest(SchemaRegistry([declared]), texts, topic="t")
+    assert codes(done) == ["field-type"] * 3
+    assert done.rejected[0].reason == "`any` is 'call me', which is no JSON"
+    assert done.batches[0][1]["any"].to_pylist() == ['{"a": [1]}', None, '"call me"']
+
+
+def test_objects_may_hold_what_json_has_another_word_for():
+    value = {"at": dt.date(2026, 1, 1), "b": b"hi", "n": np.array([1, 2]), "m": MappingProxyType({"x": np.int8(3)})}
+    [row] = only(ingest(SchemaRegistry(), [{"type": "t", "o": value}]), "t")
+    assert json.loads(row["o"]) == {"at": "2026-01-01", "b": "aGk=", "n": [1, 2], "m": {"x": 3}}
+
+
+@pytest.mark.parametrize("bad", [{"n": 2**70}, {"n": object()}, {"lines": [1, "x"]}], ids=str)
+def test_events_are_read_together_although_one_of_them_is_bad(bad, monkeypatch):
+    tables = []
+    read = incoming.table_parts
+    monkeypatch.setattr(incoming, "table_parts", lambda table, *rest: tables.append(table) or read(table, *rest))
+    good = {"type": "t", "n": 1, "lines": [1], "time": NOW}
+    events = [{**good, "n": place} for place in range(1000)]
+    events[300] |= bad
+    done = ingest(SchemaRegistry([EventSchema("t", {"n": "int64", "lines": "list<int64>"})]), events)
+    assert codes(done) == ["field-type"]
+    assert done.batches[0][1]["n"].to_pylist() == [place for place in range(1000) if place != 300]
+    assert len(tables) < 30

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cepheid.schema.envelope import JSON_MARK, is_json_field
 from cepheid.schema.type_text import field_of
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 __all__ = [
     "OBJECTS_MARK",
     "cast_column",
+    "has_json",
     "instants",
     "is_encoded",
+    "json_text",
     "json_value",
     "kept_field",
     "one_array",
@@ -122,12 +124,12 @@ def cast_column(array: pa.Array, field: pa.Field) -> _Cast:
     import pyarrow as pa
 
     types, source, kind = pa.types, array.type, field.type
-    if source == kind:
-        return array, []
     if types.is_null(source):
         return pa.nulls(len(array), kind), []
     if is_json_field(field):
         return _json_texts(array)
+    if source == kind and not has_json(field):
+        return array, []
     if types.is_struct(source) and types.is_struct(kind):
         return _structs(array, kind)
     if types.is_list(source) and types.is_list(kind):
@@ -261,22 +263,43 @@ def _list_array(array: pa.ListArray, values: pa.Array, kind: pa.ListType) -> pa.
     return pa.ListArray.from_arrays(pa.array(offsets), values, type=kind, mask=array.is_null())
 
 
+def has_json(field: pa.Field) -> bool:
+    """Whether a column is JSON, or has it at some depth."""
+    kind = field.type
+    return is_json_field(field) or any(has_json(kind.field(place)) for place in range(kind.num_fields))
+
+
 def _json_texts(array: pa.Array) -> _Cast:
-    """Values as JSON; a text is taken for JSON already."""
+    """Values as JSON; a text is JSON already, or does not fit."""
     import pyarrow as pa
 
-    if pa.types.is_string(array.type):
-        return array, []
+    is_text = pa.types.is_string(array.type)
     made: list[str | None] = []
     bad: list[int] = []
     for place, scalar in enumerate(array):
         try:
             value = scalar.as_py()
-            made.append(None if value is None else json.dumps(_present(value), default=json_value))
+            if is_text and value is not None:
+                # Whoever reads the column takes it for JSON.
+                json.loads(value, parse_constant=_refused, parse_int=str)
+            made.append(value if is_text or value is None else json_text(_present(value)))
         except (ValueError, OverflowError, RecursionError):
             made.append(None)
             bad.append(place)
-    return pa.array(made, pa.string()), bad
+    return (array, []) if is_text and not bad else (pa.array(made, pa.string()), bad)
+
+
+def _refused(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
+def json_text(value: Any) -> str:
+    """A value of Python as JSON.
+
+    Raises:
+        TypeError, ValueError, RecursionError: It has none: NaN, names that are no text, a value that holds itself.
+    """
+    return json.dumps(value, default=json_value, allow_nan=False)
 
 
 def python_value(array: pa.Array | pa.ChunkedArray, place: int) -> Any:
@@ -316,8 +339,11 @@ def json_value(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, (bytes, bytearray, memoryview)):
         return base64.b64encode(bytes(value)).decode()
-    if hasattr(value, "item"):
-        return value.item()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "tolist"):
+        # Scalars of NumPy, and its arrays.
+        return value.tolist()
     return str(value)
 
 

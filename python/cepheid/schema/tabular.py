@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cepheid.errors import SchemaError
 from cepheid.schema.casting import cast_column, instants, is_encoded, kept_field, one_array, shown_value, texts
-from cepheid.schema.envelope import ENVELOPE, STORE_COLUMNS, envelope_schema, name_fault
+from cepheid.schema.envelope import ENVELOPE, STORE_COLUMNS, envelope_schema, is_json_field, name_fault
 from cepheid.schema.faults import Faults
 from cepheid.schema.known import COLUMNS_MAX, Known, KnownVersion
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-__all__ = ["Frame", "Part", "conformed", "table_parts"]
+__all__ = ["Frame", "Part", "conformed", "major_version", "table_parts"]
 
 # Times that 64 bits of nanoseconds hold, in microseconds: the engine's clock counts these.
 _MICROS_MAX = (2**63 - 1) // 1000
@@ -247,7 +247,7 @@ def _schema_versions(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, 
         return pa.nulls(len(rows), field.type)
     array = one_array(table["schemaversion"])
     if pa.types.is_string(array.type):
-        versions = pa.array([_major(text) for text in array.to_pylist()], field.type)
+        versions = pa.array([major_version(text) for text in array.to_pylist()], field.type)
     else:
         versions, _ = cast_column(array, field)
     good = pc.fill_null(pc.greater_equal(versions, 1), False)
@@ -257,7 +257,7 @@ def _schema_versions(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, 
     return versions
 
 
-def _major(text: str | None) -> int | None:
+def major_version(text: str | None) -> int | None:
     """The first part of a version: 2 of ``2``, ``v2`` and ``2.1``."""
     first, *rest = (text or "").removeprefix("v").removeprefix("V").split(".")
     digits = all(part.isascii() and part.isdigit() for part in [first, *rest])
@@ -392,8 +392,9 @@ def _note_misfits(
     array: pa.Array, bad: list[int], field: pa.Field, rows: np.ndarray[Any, Any], topic: str, faults: Faults
 ) -> None:
     code = "number-range" if _is_number(array.type) and _is_number(field.type) else "field-type"
+    wanted = "JSON" if is_json_field(field) else field.type
     for place in bad:
-        reason = f"`{field.name}` is {shown_value(array, place)}, which is no {field.type}"
+        reason = f"`{field.name}` is {shown_value(array, place)}, which is no {wanted}"
         faults.add([rows[place]], code, reason, topic)
 
 
