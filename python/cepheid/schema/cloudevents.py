@@ -16,7 +16,7 @@ from cepheid.schema.envelope import ENVELOPE, STORE_COLUMNS, data_field, is_json
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["to_cloudevents", "to_legacy"]
+__all__ = ["json_value", "to_cloudevents", "to_legacy"]
 
 _ATTRIBUTE = re.compile(r"[a-z0-9]+")
 
@@ -168,7 +168,7 @@ def _values(field: pa.Field, column: pa.ChunkedArray) -> list[Any]:
         # Python's times have no nanoseconds.
         column = pc.cast(column, pa.timestamp("us", column.type.tz), safe=False)
     try:
-        return [_json_value(value) for value in column.to_pylist()]
+        return [json_value(value) for value in column.to_pylist()]
     except (ValueError, OverflowError) as error:
         raise SchemaError(
             f"`{field.name}` has a value that cannot be written as JSON: {error}", code="column-type", column=field.name
@@ -186,7 +186,8 @@ def _null(word: str) -> None:
     """NaN and the infinities, which JSON does not have."""
 
 
-def _json_value(value: Any) -> Any:
+def json_value(value: Any) -> Any:
+    """A value as it goes out in JSON."""
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else None
     if value is None or isinstance(value, (bool, int, str)):
@@ -204,7 +205,7 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, bytes):
         return _Bytes(base64.b64encode(value).decode())
     if isinstance(value, dict):
-        return {name: _json_value(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_json_value(part) for part in value]
+        return {name: json_value(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_value(part) for part in value]
     return str(value)
