@@ -472,6 +472,8 @@ def test_a_call_that_says_nonsense_takes_nothing():
         ({"topic": "a.>"}, "invalid-name"),
         ({"topic": "a\0"}, "invalid-name"),
         ({"topic": "t", "received": dt.datetime(2026, 1, 1)}, "event-time"),
+        ({"topic": "t", "received": dt.datetime(9000, 1, 1, tzinfo=dt.UTC)}, "event-time"),
+        ({"topic": "t", "received": dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=5)))}, "event-time"),
         ({"topic": "t", "source": ""}, "invalid-name"),
         ({"topic": "t", "source": "\ud800"}, "invalid-name"),
         ({"topic": "t", "id_prefix": "x" * 1001}, "invalid-name"),

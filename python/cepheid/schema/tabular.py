@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cepheid.errors import SchemaError
 from cepheid.schema.casting import cast_column, instants, is_encoded, kept_field, one_array, shown_value, texts
-from cepheid.schema.envelope import ENVELOPE, STORE_COLUMNS, envelope_schema, is_json_field, name_fault
+from cepheid.schema.envelope import ENVELOPE, STORE_COLUMNS, envelope_schema, is_json_field, name_fault, topic_fault
 from cepheid.schema.faults import Faults
 from cepheid.schema.known import COLUMNS_MAX, Known, KnownVersion
 
@@ -281,10 +281,8 @@ def _by_topic(
         why = None
         if topic is None:
             why = "it has no `type`, and was sent without a topic"
-        elif fault := name_fault(topic):
+        elif fault := topic_fault(topic):
             why = f"`type` cannot be the name of a topic: {fault}"
-        elif any(part in ("*", ">") for part in topic.split(".")):
-            why = "`type` cannot be the name of a topic: `*` and `>` stand for parts of names"
         if why is None:
             found.append((topic, places))
         else:
