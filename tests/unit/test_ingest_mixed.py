@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ingest_calls import NOW, codes, ingest, only, table_of
 
 import cepheid as cep
-from cepheid import col
+from cepheid import Pattern, col
 from cepheid.schema import EventSchema, JsonText, SchemaRegistry, incoming
 
 # Mappers.
@@ -261,3 +261,19 @@ def test_events_are_read_together_although_one_of_them_is_bad(bad, monkeypatch):
     assert codes(done) == ["field-type"]
     assert done.batches[0][1]["n"].to_pylist() == [place for place in range(1000) if place != 300]
     assert len(tables) < 30
+
+
+def test_a_mapper_is_read_once_however_many_calls_there_are(monkeypatch):
+    compiled = []
+    read = Pattern._native_with
+    monkeypatch.setattr(Pattern, "_native_with", lambda *args: compiled.append(args) or read(*args))
+    registry = SchemaRegistry([EventSchema("t", {"n": "int64"}, check=col.n > 0)])
+    mapper = {"n": "m + 1", "type": cep.lit("t")}
+    before = len(compiled)
+    found = [only(ingest(registry, [{"m": number}], mapper=mapper), "t") for number in range(5)]
+    assert found == [[{"n": number + 1}] for number in range(5)]
+    # The check has been compiled when the schema was registered.
+    assert len(compiled) == before + 1
+    # Another mapper is another, even if it has been made of the same dict.
+    mapper["n"] = "m + 2"
+    assert only(ingest(registry, [{"m": 0}], mapper=mapper), "t") == [{"n": 2}]
