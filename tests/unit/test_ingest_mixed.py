@@ -277,3 +277,30 @@ def test_a_mapper_is_read_once_however_many_calls_there_are(monkeypatch):
     # Another mapper is another, even if it has been made of the same dict.
     mapper["n"] = "m + 2"
     assert only(ingest(registry, [{"m": 0}], mapper=mapper), "t") == [{"n": 2}]
+
+
+def test_what_a_value_becomes_does_not_depend_on_events_of_other_types():
+    events = [
+        {"type": "a", "v": 1.5, "w": 2**62 + 1, "time": NOW},
+        {"type": "b", "v": False, "w": 2.5, "time": NOW},
+        {"type": "c", "v": 7, "w": "x", "time": NOW},
+    ]
+    together = ingest(SchemaRegistry(), events)
+    apart = [ingest(SchemaRegistry(), [event]).batches[0] for event in events]
+    assert together.rejected == []
+    for (topic, table), (_, alone) in zip(together.batches, apart, strict=True):
+        assert table.schema.equals(alone.schema), topic
+    assert [table["v"].to_pylist() for _, table in together.batches] == [[1.5], [False], [7]]
+
+
+def test_a_truth_is_no_float_although_floats_come_beside_it():
+    declared = {"n": "float64", "l": "list<float64>", "o": {"x": "float64"}}
+    for bad in ({"n": True}, {"n": np.bool_(True)}, {"l": [1.5, True]}, {"o": {"x": False}}):
+        events = [{"n": 1.5, "l": [2.5], "o": {"x": 3.5}, "time": NOW}, {**bad, "time": NOW}, {"n": None, "time": NOW}]
+        for registry in (SchemaRegistry(), SchemaRegistry([EventSchema("t", declared)])):
+            if "n" not in bad and registry.columns("t") is None:
+                # Objects and arrays that nobody has declared are JSON, which has both.
+                continue
+            done = ingest(registry, events, topic="t")
+            assert codes(done) == ["field-type"]
+            assert done.batches[0][1]["n"].to_pylist() == [1.5, None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -141,8 +140,8 @@ def read_parts(data: Incoming, known: Known, frame: Frame, function: _Function) 
     taken = set(shaped)
     flat = [(row, event) for row, event in events if row not in taken]
     if function is None:
-        for some, names in _with_json(flat, known, frame, faults):
-            tables += _event_tables(some, [functools.partial(_as_table, json_names=names)], faults)
+        for some in _by_type(flat, known, frame, faults):
+            tables += _event_tables(some.events, [some.table], faults)
     else:
         tables += _event_tables(flat, [_with_objects, _with_texts], faults)
     for table, rows in tables:
@@ -242,14 +241,9 @@ def _shaped_parts(
     return [_json_part(batch, known) for batch in batches]
 
 
-def _with_json(
-    events: list[_Event], known: Known, frame: Frame, faults: Faults
-) -> list[tuple[list[_Event], frozenset[str]]]:
-    """Events with what stands in columns of JSON as its text; those of types with new ones apart, with their names.
-
-    Texts are quoted there, as they are in what is JSON already: which values came beside them must make no difference.
-    """
-    by_type: dict[Any, _JsonColumns] = {}
+def _by_type(events: list[_Event], known: Known, frame: Frame, faults: Faults) -> list[_OfType]:
+    """Events by type and version: what is beside them of other types must not make others of their values."""
+    by_type: dict[Any, _OfType] = {}
     for row, event in events:
         topic, stated = event.get("type"), event.get("schemaversion")
         topic = frame.topic if topic is None else topic
@@ -259,19 +253,12 @@ def _with_json(
         columns = by_type.get(key)
         if columns is None:
             versions = known.versions(str(topic)) if is_named else ()
-            columns = by_type[key] = _JsonColumns(_version_of(stated, versions))
+            columns = by_type[key] = _OfType(_version_of(stated, versions))
         try:
             columns.events.append((row, columns.written(event)))
         except (TypeError, ValueError, RecursionError) as error:
             faults.add([row], "field-type", f"it cannot be written as JSON: {error}", frame.topic)
-    found: list[tuple[list[_Event], frozenset[str]]] = []
-    rest: list[_Event] = []
-    for columns in by_type.values():
-        if names := columns.new():
-            found.append((columns.events, names))
-        else:
-            rest += columns.events
-    return [*found, (sorted(rest, key=lambda event: event[0]), frozenset())]
+    return list(by_type.values())
 
 
 def _version_of(stated: Any, versions: tuple[KnownVersion, ...]) -> KnownVersion | None:
@@ -280,8 +267,10 @@ def _version_of(stated: Any, versions: tuple[KnownVersion, ...]) -> KnownVersion
     return next((one for one in versions if one.version == number), versions[-1]) if versions else None
 
 
-class _JsonColumns:
-    """Which columns of a type's events are JSON.
+class _OfType:
+    """Events of one type and version, with what stands in columns of JSON as its text.
+
+    Texts are quoted there, as they are in what is JSON already: which values came beside them must make no difference.
 
     Attributes:
         events: The events.
@@ -310,9 +299,35 @@ class _JsonColumns:
                 made[name] = json_text(value) if how is True else _written(value, how)
         return {**event, **made} if made else event
 
-    def new(self) -> frozenset[str]:
-        """Columns of JSON that nobody knew before these events."""
-        return frozenset(name for name, how in self._columns.items() if how is True)
+    def table(self, events: list[Mapping[Any, Any]]) -> pa.Table:
+        """Some of the events, with objects and lists as Arrow has them, and new columns of JSON marked as such.
+
+        Raises:
+            SchemaError: Their values do not meet in columns.
+        """
+        made = _marked(arrow_table(table_of(events)), {name for name, how in self._columns.items() if how is True})
+        for field in made.schema:
+            if _has_floats(field.type) and any(_is_truth_in(event.get(field.name), field.type) for event in events):
+                # Arrow makes 1.0 of True where floats are.
+                raise SchemaError(f"`{field.name}` is a float and a truth", code="unsupported-input", column=field.name)
+        return made
+
+
+def _has_floats(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    parts = [kind.field(place).type for place in range(kind.num_fields)]
+    return any(map(_has_floats, parts)) if parts else bool(pa.types.is_floating(kind))
+
+
+def _is_truth_in(value: Any, kind: pa.DataType) -> bool:
+    """Whether a value has a truth where its column has floats."""
+    if isinstance(value, Mapping):
+        parts = [kind.field(place) for place in range(kind.num_fields)]
+        return any(_is_truth_in(value.get(part.name), part.type) for part in parts if _has_floats(part.type))
+    if isinstance(value, (list, tuple)) and kind.num_fields:
+        return any(_is_truth_in(part, kind.field(0).type) for part in value)
+    return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")
 
 
 def _written(value: Any, field: pa.Field) -> Any:
@@ -386,11 +401,6 @@ def _kind(value: Any, depth: int = 0) -> Any:
     if isinstance(value, (list, tuple)) and depth < _KIND_DEPTH_MAX:
         return frozenset(_kind(part, depth + 1) for part in value if part is not None)
     return type(value)
-
-
-def _as_table(events: list[Mapping[Any, Any]], json_names: frozenset[str]) -> pa.Table:
-    """Events with objects and lists as Arrow has them, and columns of JSON marked as such."""
-    return _marked(arrow_table(table_of(events)), json_names)
 
 
 def _marked(table: pa.Table, json_names: Collection[str]) -> pa.Table:
