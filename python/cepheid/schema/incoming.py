@@ -305,12 +305,16 @@ class _OfType:
         Raises:
             SchemaError: Their values do not meet in columns.
         """
-        made = _marked(arrow_table(table_of(events)), {name for name, how in self._columns.items() if how is True})
-        for field in made.schema:
-            if _has_floats(field.type) and any(_is_truth_in(event.get(field.name), field.type) for event in events):
-                # Arrow makes 1.0 of True where floats are.
-                raise SchemaError(f"`{field.name}` is a float and a truth", code="unsupported-input", column=field.name)
-        return made
+        return _marked(_table(events), {name for name, how in self._columns.items() if how is True})
+
+
+def _table(events: Sequence[Mapping[Any, Any]]) -> pa.Table:
+    """Events as Arrow has them, but that it makes 1.0 of True where floats are: these do not meet."""
+    table = arrow_table(table_of(events))
+    for field in table.schema:
+        if _has_floats(field.type) and any(_is_truth_in(event.get(field.name), field.type) for event in events):
+            raise SchemaError(f"`{field.name}` is a float and a truth", code="unsupported-input", column=field.name)
+    return table
 
 
 def _has_floats(kind: pa.DataType) -> bool:
@@ -414,7 +418,7 @@ def _with_objects(events: list[Mapping[Any, Any]]) -> pa.Table:
     """Events with objects and lists as Arrow has them, marked as what differs from event to event."""
     import pyarrow as pa
 
-    table = arrow_table(table_of(events))
+    table = _table(events)
     fields = [
         field.with_metadata({OBJECTS_MARK: b"1"}) if pa.types.is_nested(field.type) else field for field in table.schema
     ]
@@ -428,7 +432,7 @@ def _with_texts(events: list[Mapping[Any, Any]]) -> pa.Table:
         {name: json_text(value) if name in nested and value is not None else value for name, value in event.items()}
         for event in events
     ]
-    return _marked(arrow_table(table_of(made)), nested)
+    return _marked(_table(made), nested)
 
 
 def _payloads(sent: list[tuple[int, Any]], rows: list[int]) -> list[bytes]:
