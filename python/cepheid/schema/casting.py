@@ -25,6 +25,7 @@ __all__ = [
     "python_value",
     "shown_value",
     "texts",
+    "without_encodings",
 ]
 
 #: The key of a field's metadata that says that its values were objects and lists of Python, of types that may differ.
@@ -75,6 +76,15 @@ def is_encoded(kind: pa.DataType) -> bool:
     if types.is_dictionary(kind):
         return is_encoded(kind.value_type)
     return any(is_encoded(kind.field(place).type) for place in range(kind.num_fields))
+
+
+def without_encodings(table: pa.Table) -> pa.Table:
+    """A table with its columns as they are, and not encoded, of which Arrow cannot take rows otherwise."""
+    for place, field in enumerate(table.schema):
+        if is_encoded(field.type):
+            array = one_array(table.column(place))
+            table = table.set_column(place, field.with_type(array.type), array)
+    return table
 
 
 def _plain_parts(array: pa.Array) -> pa.Array:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cepheid.errors import SchemaError
 from cepheid.input import arrow_table, exports_arrow, is_event, is_pandas, table_of
-from cepheid.schema.casting import OBJECTS_MARK, has_json, json_text, json_value, python_value
+from cepheid.schema.casting import OBJECTS_MARK, has_json, json_text, json_value, python_value, without_encodings
 from cepheid.schema.envelope import ENVELOPE, JSON_MARK, is_json_field
 from cepheid.schema.faults import Faults
 from cepheid.schema.json_text import JsonText
@@ -466,10 +466,10 @@ def _python_rows(table: pa.Table, places: list[int]) -> list[Any]:
         # Arrow has no rows of it to take.
         return [{} for _ in places]
     try:
-        rows: list[Any] = table.take(places).to_pylist()
+        rows: list[Any] = without_encodings(table).take(places).to_pylist()
     except (ValueError, OverflowError, NotImplementedError):
         # A time or a date that Python does not have is an OverflowError, a zone or a text that is none a ValueError;
-        # views and run-end encodings, of which Arrow cannot take rows, are NotImplementedError, and can be sliced.
+        # maps of views, of which Arrow can take no rows, are NotImplementedError, and can be sliced.
         rows = []
         for place in places:
             row = table.slice(place, 1)

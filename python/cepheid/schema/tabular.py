@@ -6,7 +6,16 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cepheid.errors import SchemaError
-from cepheid.schema.casting import cast_column, instants, is_encoded, kept_field, one_array, shown_value, texts
+from cepheid.schema.casting import (
+    cast_column,
+    instants,
+    is_encoded,
+    kept_field,
+    one_array,
+    shown_value,
+    texts,
+    without_encodings,
+)
 from cepheid.schema.envelope import ENVELOPE, STORE_COLUMNS, envelope_schema, is_json_field, name_fault, topic_fault
 from cepheid.schema.faults import Faults
 from cepheid.schema.known import COLUMNS_MAX, Known, KnownVersion
@@ -71,7 +80,12 @@ def table_parts(table: pa.Table, rows: np.ndarray[Any, Any], known: Known, frame
             # Rows that have nothing there are none the worse for it.
             faults.add(rows[_present(one_array(table[name]))], "field-name", why, frame.topic)
             table = table.drop_columns([name])
-    table = _without_encodings(table, rows, frame, faults)
+    table = without_encodings(table)
+    for field in [field for field in table.schema if is_encoded(field.type)]:
+        # Maps and unions of such, which no column can be.
+        reason = f"`{field.name[:60]}` is of the type {field.type}, which no column has"
+        faults.add(rows[_present(one_array(table[field.name]))], "field-type", reason, frame.topic)
+        table = table.drop_columns([field.name])
     _check_sizes(table, rows, known.payload_bytes_max, frame, faults)
     envelope = _envelope(table, rows, frame, faults)
     data = table.drop_columns([name for name in table.column_names if name in ENVELOPE])
@@ -85,22 +99,6 @@ def table_parts(table: pa.Table, rows: np.ndarray[Any, Any], known: Known, frame
         for topic, places in _by_topic(envelope, rows, frame, faults)
         for part in _versions(topic, envelope.take(places), _taken(data, places), rows[places], known, faults)
     ]
-
-
-def _without_encodings(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, faults: Faults) -> pa.Table:
-    """The table with columns as they are of which Arrow cannot take rows otherwise."""
-    for name in [field.name for field in table.schema if is_encoded(field.type)]:
-        place = table.column_names.index(name)
-        field, array = table.schema.field(place), one_array(table.column(place))
-        if is_encoded(array.type):
-            # Maps and unions of such, which no column can be.
-            faults.add(
-                rows[_present(array)], "field-type", f"`{name[:60]}` cannot be a column: {array.type}", frame.topic
-            )
-            table = table.drop_columns([name])
-        else:
-            table = table.set_column(place, field.with_type(array.type), array)
-    return table
 
 
 def _present(array: pa.Array) -> np.ndarray[Any, Any]:
