@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import html.parser
 import json
 import re
+from decimal import Decimal
 
 import pytest
 
@@ -193,3 +195,15 @@ def test_what_a_schema_says_is_text_and_not_markup():
     assert "| a\\|b | int64 |  |" in page
     assert "\\[link\\]\\(javascript:x\\)" in page
     assert page.count("````") == 2
+
+
+def test_an_example_is_shown_as_it_would_go_out():
+    example = {"day": dt.date(2026, 7, 1), "took": dt.timedelta(seconds=2), "price": Decimal("1.50"), "n": float("nan")}
+    columns = {"day": "date", "took": "duration", "price": "decimal(5,2)", "n": "float64"}
+    document = SchemaRegistry([EventSchema("parcel.sent", columns, example=example)]).asyncapi()
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    [shown] = document["components"]["messages"]["parcel.sent.v1"]["examples"]
+    expected = {"day": "2026-07-01", "took": 2_000_000, "price": "1.50", "n": None}
+    assert shown["payload"]["data"] == expected
+    described = document["components"]["schemas"]["parcel.sent.v1"]["properties"]
+    assert described["took"] == {"type": ["integer", "null"]}

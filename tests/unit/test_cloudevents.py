@@ -68,6 +68,14 @@ def test_the_three_modes_of_http_say_the_same():
         ("", b'{"a": 1}', {"a": 1}),
         ("text/plain", "grüße".encode(), {"data": "grüße", "datacontenttype": "text/plain"}),
         ("text/plain", b"\xff", {"data": b"\xff", "datacontenttype": "text/plain"}),
+        ("text/plain", b" \n", {"data": " \n", "datacontenttype": "text/plain"}),
+        (
+            "text/plain; charset=latin-1",
+            b"\xc3\xa9",
+            {"data": b"\xc3\xa9", "datacontenttype": "text/plain; charset=latin-1"},
+        ),
+        ("application/octet-stream", b" ", {"data": b" ", "datacontenttype": "application/octet-stream"}),
+        ("application/json", b" \n", {}),
         ("image/png", b"\x89PNG\0", {"data": b"\x89PNG\0", "datacontenttype": "image/png"}),
     ],
 )
@@ -94,6 +102,8 @@ def test_headers_are_percent_decoded():
         ({"ce-specversion": "1.0", "ce-data": "x"}, b"{}", "event-attribute"),
         ({"ce-specversion": "1.0", "ce-datacontenttype": "x"}, b"{}", "event-attribute"),
         ({"ce-specversion": "1.0", "ce-id": "%ff"}, b"{}", "event-attribute"),
+        ({"ce-specversion": "1.0", "ce-id": "\udcff"}, b"{}", "event-attribute"),
+        ({"ce-specversion": "1.0", "content-type": "application/json; charset=latin-1"}, b"{}", "content-type"),
         ({"ce-specversion": "1.0", **{f"ce-x{n}": "" for n in range(201)}}, b"{}", "event-attribute"),
         ({"ce-specversion": "1.0", "content-type": "application/json"}, b"{", "json-syntax"),
         ({"ce-specversion": "1.0", "content-type": "application/json"}, b'1},{"a":2', "json-syntax"),
@@ -244,6 +254,40 @@ def test_rows_go_out_in_values_of_json():
             "big": 2**63 - 1,
         },
     }
+
+
+def test_no_column_is_lost_where_its_name_would_be_an_attribute():
+    columns = {"ce_id": "x", "ce_data": "y", "ce_Upper": 1, "ce_list": [1], "ce_float": 1.5, "ce_": 2, "ce_big": 2**31}
+    [event] = to_cloudevents([{**MINIMAL, **columns, "ce_region": "eu", "ce_sampled": True, "datacontenttype": "a/b"}])
+    attributes = {name: value for name, value in event.items() if name not in ("data", "specversion")}
+    assert attributes == {
+        **{name: value for name, value in MINIMAL.items() if name != "specversion"},
+        "region": "eu",
+        "sampled": True,
+        "datacontenttype": "a/b",
+    }
+    assert event["data"] == {**columns, "specversion": "1.0"}
+
+
+def test_a_region_of_the_data_and_one_of_the_metadata_both_go_out_in_the_older_shape():
+    event = {"eventId": "e1", "eventType": "t", "data": {"region": "eu"}, "metadata": {"region": "us"}}
+    [(_, table)] = ingest([event]).batches
+    [back] = to_legacy(table)
+    assert (back["data"], back["metadata"]) == (event["data"], event["metadata"])
+    [row] = to_legacy([{**MINIMAL, "schemaversion": 3, "metadata_version": "x", "metadata_": "y"}])
+    assert row["metadata"] == {"version": 3}
+    assert row["data"] == {"specversion": "1.0", "metadata_version": "x", "metadata_": "y"}
+
+
+def test_what_is_stored_as_json_and_is_none_goes_out_as_json_all_the_same():
+    schema = pa.schema(
+        [*((name, pa.string()) for name in MINIMAL), pa.field("o", pa.string(), True, {"cepheid:json": ""})]
+    )
+    deep = "[" * 100_000
+    wanted = {'{"a": NaN, "b": [-Infinity]}': {"a": None, "b": [None]}, "call me": "call me", deep: deep}
+    for text, expected in wanted.items():
+        [event] = to_cloudevents(pa.table([[value] for value in (*MINIMAL.values(), text)], schema=schema))
+        assert event["data"]["o"] == expected
 
 
 def test_data_that_is_no_object_goes_out_as_it_came():

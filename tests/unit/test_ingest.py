@@ -12,37 +12,11 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from ingest_calls import ENVELOPE, NOW, codes, ingest, only, table_of
 
 import cepheid as cep
 from cepheid import col
 from cepheid.schema import EventSchema, Ingested, JsonText, Rejected, SchemaRegistry
-
-NOW = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
-ENVELOPE = ["id", "type", "source", "time", "subject", "correlationid", "causationid", "schemaversion", "partitionkey"]
-
-
-def ingest(registry, data, topic=None, **options) -> Ingested:
-    options = {"source": "till", "received": NOW, "id_prefix": "p", **options}
-    return registry.ingest(data, topic=topic, **options)
-
-
-def table_of(rows: list[dict]) -> pa.Table:
-    """A table with all columns that some row has."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({name: [row.get(name) for row in rows] for name in names})
-
-
-def only(done: Ingested, topic: str) -> list[dict]:
-    """The rows of the one type that came, without the envelope."""
-    assert done.rejected == []
-    [(found, table)] = done.batches
-    assert found == topic
-    return table.drop_columns(ENVELOPE).to_pylist()
-
-
-def codes(done: Ingested) -> list[str]:
-    return [rejected.code for rejected in done.rejected]
-
 
 TABLES = {
     "a list of dicts": [{"type": "t", "n": 1}, {"type": "t", "n": 2}],
@@ -498,6 +472,8 @@ def test_a_call_that_says_nonsense_takes_nothing():
         ({"topic": "a.>"}, "invalid-name"),
         ({"topic": "a\0"}, "invalid-name"),
         ({"topic": "t", "received": dt.datetime(2026, 1, 1)}, "event-time"),
+        ({"topic": "t", "received": dt.datetime(9000, 1, 1, tzinfo=dt.UTC)}, "event-time"),
+        ({"topic": "t", "received": dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=5)))}, "event-time"),
         ({"topic": "t", "source": ""}, "invalid-name"),
         ({"topic": "t", "source": "\ud800"}, "invalid-name"),
         ({"topic": "t", "id_prefix": "x" * 1001}, "invalid-name"),
@@ -567,3 +543,43 @@ def test_rows_that_cannot_be_written_down_are_rejected_all_the_same():
     assert codes(done) == ["field-type", "field-type"]
     assert done.batches[0][1]["x"].to_pylist() == [1]
     assert done.rejected[1].payload == b""
+
+
+def test_what_polars_holds_comes_in_as_what_it_is():
+    frame = pl.DataFrame(
+        {
+            "type": ["t", "t", "t"],
+            "o": [{"a": "x", "b": [b"y"]}, None, {"a": None, "b": []}],
+            "l": [["q", "r"], [], None],
+            "deep": [[{"s": "1"}], None, [{"s": "2"}, {"s": None}]],
+            "kind": pl.Series(["a", None, "b"], dtype=pl.Categorical),
+            "kinds": pl.Series([{"k": "a"}, {"k": "b"}, None], dtype=pl.Struct({"k": pl.Enum(["a", "b"])})),
+        }
+    )
+    columns = frame.columns[1:]
+    expected = frame.select(columns).to_dicts()
+    declared = {
+        "o": {"a": "string", "b": "list<binary>"},
+        "l": "list<string>",
+        "deep": [{"s": "string"}],
+        "kind": "string",
+        "kinds": {"k": "string"},
+    }
+    for registry in (SchemaRegistry(), SchemaRegistry([EventSchema("t", declared)])):
+        assert only(ingest(registry, frame), "t") == expected
+        # Rows of a slice begin in the middle of the lists.
+        assert only(ingest(registry, frame.slice(1)), "t") == expected[1:]
+        # And once more, with rows left out.
+        done = ingest(registry, frame.with_columns(type=pl.Series(["t", "", "t"])))
+        assert codes(done) == ["event-type"]
+        assert done.batches[0][1].select(columns).to_pylist() == [expected[0], expected[2]]
+
+
+def test_encodings_within_what_no_column_can_be_are_rejected_alone():
+    entries = pa.array([[("k", "v")], None], pa.map_(pa.string(), pa.string_view()))
+    done = ingest(SchemaRegistry(), pa.table({"type": ["t", "t"], "m": entries, "n": [1, 2]}))
+    assert codes(done) == ["field-type"]
+    assert done.batches[0][1]["n"].to_pylist() == [2]
+    run_ends = pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), pa.array(["x"]))
+    lists = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), run_ends)
+    assert only(ingest(SchemaRegistry(), pa.table({"type": ["t", "t"], "l": lists})), "t") == [{"l": ["x"]}] * 2

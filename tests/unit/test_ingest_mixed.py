@@ -4,42 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from types import MappingProxyType
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ingest_calls import NOW, codes, ingest, only, table_of
 
 import cepheid as cep
-from cepheid import col
-from cepheid.schema import EventSchema, Ingested, JsonText, SchemaRegistry
-
-NOW = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
-ENVELOPE = ["id", "type", "source", "time", "subject", "correlationid", "causationid", "schemaversion", "partitionkey"]
-
-
-def ingest(registry, data, topic=None, **options) -> Ingested:
-    options = {"source": "till", "received": NOW, "id_prefix": "p", **options}
-    return registry.ingest(data, topic=topic, **options)
-
-
-def table_of(rows: list[dict]) -> pa.Table:
-    """A table with all columns that some row has."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({name: [row.get(name) for row in rows] for name in names})
-
-
-def only(done: Ingested, topic: str) -> list[dict]:
-    """The rows of the one type that came, without the envelope."""
-    assert done.rejected == []
-    [(found, table)] = done.batches
-    assert found == topic
-    return table.drop_columns(ENVELOPE).to_pylist()
-
-
-def codes(done: Ingested) -> list[str]:
-    return [rejected.code for rejected in done.rejected]
-
+from cepheid import Pattern, col
+from cepheid.schema import EventSchema, JsonText, SchemaRegistry, incoming
 
 # Mappers.
 
@@ -206,3 +182,133 @@ def test_rows_of_tables_are_events_or_rejected_and_none_is_lost(rows):
     found = [name for _, events in done.batches for name in events["id"].to_pylist()]
     assert sorted(found) == sorted(expected)
     assert len(found) + len(done.rejected) == len(rows)
+
+
+# What is JSON in a column, whichever way it comes.
+
+JSON_VALUES = ["5", "null", "call me", "", '{"a":1}', 5, 1.5, True, [1, "x"], {"a": None, "b": [None]}, [], {}]
+
+
+def sent(events: list[dict]) -> dict:
+    """The same events in every form in which they may be sent; with a time, which JSON lacks, dicts are not plain."""
+    moved = [{**event, "time": NOW} for event in events]
+    return {
+        "JSON": JsonText(json.dumps(events)),
+        "a list": events,
+        "a tuple": tuple(events),
+        "a generator": iter(events),
+        "with times": moved,
+        "with one time": [*events[:-1], moved[-1]],
+    }
+
+
+@pytest.mark.parametrize("value", JSON_VALUES, ids=str)
+def test_a_value_of_json_is_the_same_whichever_way_it_comes(value):
+    declared = EventSchema("t", {"any": "json", "home": {"extra": "json"}, "lines": [{"note": "json"}]})
+    event = {"type": "t", "any": value, "home": {"extra": value}, "lines": [{"note": value}, {}, None]}
+    forms = sent([event, {"type": "t"}])
+    assert len(forms) == 6
+    for data in (*forms.values(), {**event, "time": NOW}):
+        first = only(ingest(SchemaRegistry([declared]), data), "t")[0]
+        texts = [first["any"], first["home"]["extra"], first["lines"][0]["note"]]
+        assert [json.loads(text) for text in texts] == [value] * 3
+        assert first["lines"][1:] == [{"note": None}, None]
+
+
+def test_what_is_beside_objects_that_nobody_has_declared_is_json_too_whichever_way_it_comes():
+    values = [None, {"a": 1}, *JSON_VALUES]
+    events = [{"type": "t", "o": value, "o2": "text"} for value in values] + [{"type": "u", "o": "text"}]
+    for data in sent(events).values():
+        registry = SchemaRegistry()
+        done = ingest(registry, data)
+        assert done.rejected == []
+        [(_, table), (_, other)] = done.batches
+        assert [text and json.loads(text) for text in table["o"].to_pylist()] == values
+        assert set(table["o2"].to_pylist()) == set(other["o"].to_pylist()) == {"text"}
+        # And in calls after that.
+        assert only(ingest(registry, [{"type": "t", "o": "5", "time": NOW}]), "t")[0]["o"] == '"5"'
+
+
+def test_what_is_no_json_is_in_no_column_of_json():
+    declared = EventSchema("t", {"any": "json"})
+    for event in ({"any": {"a": float("nan")}}, {"any": float("inf")}, {"any": {1j: 2}}):
+        assert codes(ingest(SchemaRegistry([declared]), [event, {"any": 1}], topic="t")) == ["field-type"]
+        done = ingest(SchemaRegistry([declared]), [{"type": "t", "data": event}, {"type": "t", "data": {"any": 1}}])
+        assert codes(done) == ["field-type"]
+    assert codes(ingest(SchemaRegistry(), [{"type": "t", "o": [float("nan")]}, {"type": "t"}])) == ["field-type"]
+    texts = pa.table({"any": ['{"a": [1]}', "call me", "NaN", "[" * 60_000, None, '"call me"']})
+    done = ingest(SchemaRegistry([declared]), texts, topic="t")
+    assert codes(done) == ["field-type"] * 3
+    assert done.rejected[0].reason == "`any` is 'call me', which is no JSON"
+    assert done.batches[0][1]["any"].to_pylist() == ['{"a": [1]}', None, '"call me"']
+
+
+def test_objects_may_hold_what_json_has_another_word_for():
+    value = {"at": dt.date(2026, 1, 1), "b": b"hi", "n": np.array([1, 2]), "m": MappingProxyType({"x": np.int8(3)})}
+    [row] = only(ingest(SchemaRegistry(), [{"type": "t", "o": value}]), "t")
+    assert json.loads(row["o"]) == {"at": "2026-01-01", "b": "aGk=", "n": [1, 2], "m": {"x": 3}}
+
+
+@pytest.mark.parametrize("bad", [{"n": 2**70}, {"n": object()}, {"lines": [1, "x"]}], ids=str)
+def test_events_are_read_together_although_one_of_them_is_bad(bad, monkeypatch):
+    tables = []
+    read = incoming.table_parts
+    monkeypatch.setattr(incoming, "table_parts", lambda table, *rest: tables.append(table) or read(table, *rest))
+    good = {"type": "t", "n": 1, "lines": [1], "time": NOW}
+    events = [{**good, "n": place} for place in range(1000)]
+    events[300] |= bad
+    done = ingest(SchemaRegistry([EventSchema("t", {"n": "int64", "lines": "list<int64>"})]), events)
+    assert codes(done) == ["field-type"]
+    assert done.batches[0][1]["n"].to_pylist() == [place for place in range(1000) if place != 300]
+    assert len(tables) < 30
+
+
+def test_a_mapper_is_read_once_however_many_calls_there_are(monkeypatch):
+    compiled = []
+    read = Pattern._native_with
+    monkeypatch.setattr(Pattern, "_native_with", lambda *args: compiled.append(args) or read(*args))
+    registry = SchemaRegistry([EventSchema("t", {"n": "int64"}, check=col.n > 0)])
+    mapper = {"n": "m + 1", "type": cep.lit("t")}
+    before = len(compiled)
+    found = [only(ingest(registry, [{"m": number}], mapper=mapper), "t") for number in range(5)]
+    assert found == [[{"n": number + 1}] for number in range(5)]
+    # The check has been compiled when the schema was registered.
+    assert len(compiled) == before + 1
+    # Another mapper is another, even if it has been made of the same dict.
+    mapper["n"] = "m + 2"
+    assert only(ingest(registry, [{"m": 0}], mapper=mapper), "t") == [{"n": 2}]
+
+
+def test_what_a_value_becomes_does_not_depend_on_events_of_other_types():
+    events = [
+        {"type": "a", "v": 1.5, "w": 7, "time": NOW},
+        {"type": "b", "v": False, "w": 2.5, "time": NOW},
+    ]
+    together = ingest(SchemaRegistry(), events)
+    apart = [ingest(SchemaRegistry(), [event]).batches[0] for event in events]
+    assert together.rejected == []
+    for (topic, table), (_, alone) in zip(together.batches, apart, strict=True):
+        assert table.schema.equals(alone.schema), topic
+    assert [table["v"].to_pylist() for _, table in together.batches] == [[1.5], [False]]
+
+
+def test_a_mapper_sees_truths_and_floats_apart():
+    events = [{"v": 1.5, "time": NOW}, {"v": False, "time": NOW}]
+    done = ingest(
+        SchemaRegistry(), events, mapper={"type": cep.when(col.v.is_null()).then("a").otherwise("b"), "v": "v"}
+    )
+    assert codes(done) == ["field-type"]
+    assert done.batches[0][1]["v"].to_pylist() == [1.5]
+
+
+def test_a_truth_is_no_float_although_floats_come_beside_it():
+    declared = {"n": "float64", "l": "list<float64>", "o": {"x": "float64"}}
+    for bad in ({"n": True}, {"n": np.bool_(True)}, {"l": [1.5, True]}, {"o": {"x": False}}):
+        events = [{"n": 1.5, "l": [2.5], "o": {"x": 3.5}, "time": NOW}, {**bad, "time": NOW}, {"n": None, "time": NOW}]
+        for registry in (SchemaRegistry(), SchemaRegistry([EventSchema("t", declared)])):
+            if "n" not in bad and registry.columns("t") is None:
+                # Objects and arrays that nobody has declared are JSON, which has both.
+                continue
+            done = ingest(registry, events, topic="t")
+            assert codes(done) == ["field-type"]
+            assert done.batches[0][1]["n"].to_pylist() == [1.5, None]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from cepheid.schema.cloudevents import json_value
 from cepheid.schema.envelope import data_field, is_json_field
 from cepheid.schema.event_schema import EventSchema
 
@@ -112,7 +112,7 @@ def _message(schema: EventSchema, key: str) -> dict[str, Any]:
         message["x-owner"] = schema.owner
     if schema.example is not None:
         example: dict[str, Any] = {"specversion": "1.0", "id": "1", "source": "example", "type": schema.type}
-        example |= {"schemaversion": schema.version, "data": copy.deepcopy(dict(schema.example))}
+        example |= {"schemaversion": schema.version, "data": json_value(dict(schema.example))}
         message["examples"] = [{"name": "example", "payload": example}]
     return message
 
@@ -163,6 +163,9 @@ def _described(field: pa.Field) -> dict[str, Any]:
         return {"type": "string", "format": "date-time"} if kind.tz else {"type": "string"}
     if types.is_date(kind):
         return {"type": "string", "format": "date"}
+    if types.is_duration(kind):
+        # Microseconds, as they go out.
+        return {"type": "integer"}
     if types.is_binary(kind):
         return {"type": "string", "contentEncoding": "base64"}
     if types.is_list(kind):

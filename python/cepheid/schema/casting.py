@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cepheid.schema.envelope import JSON_MARK, is_json_field
 from cepheid.schema.type_text import field_of
@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 __all__ = [
     "OBJECTS_MARK",
     "cast_column",
+    "has_json",
     "instants",
+    "is_encoded",
+    "json_text",
     "json_value",
     "kept_field",
     "one_array",
     "python_value",
     "shown_value",
     "texts",
+    "without_encodings",
 ]
 
 #: The key of a field's metadata that says that its values were objects and lists of Python, of types that may differ.
@@ -47,7 +51,8 @@ def _plain(array: pa.Array) -> pa.Array:
     if isinstance(array, pa.ExtensionArray):
         return _plain(array.storage)
     if types.is_dictionary(kind):
-        return _plain(array.dictionary_decode())
+        # Of views, as Polars has its categories, Arrow cannot decode one either.
+        return pa.DictionaryArray.from_arrays(array.indices, _plain(array.dictionary)).dictionary_decode()
     if types.is_run_end_encoded(kind):
         return _plain(pc.run_end_decode(array))
     if types.is_large_string(kind) or types.is_string_view(kind):
@@ -55,7 +60,45 @@ def _plain(array: pa.Array) -> pa.Array:
     if types.is_large_binary(kind) or types.is_binary_view(kind) or types.is_fixed_size_binary(kind):
         return array.cast(pa.binary())
     if types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        return array.cast(pa.list_(kind.value_field))
+        return _plain(array.cast(pa.list_(kind.value_field)))
+    if is_encoded(kind):
+        return _plain_parts(array)
+    return array
+
+
+def is_encoded(kind: pa.DataType) -> bool:
+    """Whether Arrow cannot take rows of a type, as it, or what is in it, is a view or run-end encoded."""
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_string_view(kind) or types.is_binary_view(kind) or types.is_run_end_encoded(kind):
+        return True
+    if types.is_dictionary(kind):
+        return is_encoded(kind.value_type)
+    return any(is_encoded(kind.field(place).type) for place in range(kind.num_fields))
+
+
+def without_encodings(table: pa.Table) -> pa.Table:
+    """A table with its columns as they are, and not encoded, of which Arrow cannot take rows otherwise."""
+    for place, field in enumerate(table.schema):
+        if is_encoded(field.type):
+            array = one_array(table.column(place))
+            table = table.set_column(place, field.with_type(array.type), array)
+    return table
+
+
+def _plain_parts(array: pa.Array) -> pa.Array:
+    """Objects and lists, as Polars gives them, with what is in them as it is and not encoded."""
+    import pyarrow as pa
+
+    types, kind = pa.types, array.type
+    if types.is_struct(kind):
+        parts = [_plain(part) for part in array.flatten()]
+        fields = [kind.field(place).with_type(part.type) for place, part in enumerate(parts)]
+        return pa.StructArray.from_arrays(parts, fields=fields, mask=array.is_null())
+    if types.is_list(kind):
+        values = _plain(array.flatten())
+        return _list_array(array, values, pa.list_(kind.value_field.with_type(values.type)))
     return array
 
 
@@ -91,12 +134,12 @@ def cast_column(array: pa.Array, field: pa.Field) -> _Cast:
     import pyarrow as pa
 
     types, source, kind = pa.types, array.type, field.type
-    if source == kind:
-        return array, []
     if types.is_null(source):
         return pa.nulls(len(array), kind), []
     if is_json_field(field):
         return _json_texts(array)
+    if source == kind and not has_json(field):
+        return array, []
     if types.is_struct(source) and types.is_struct(kind):
         return _structs(array, kind)
     if types.is_list(source) and types.is_list(kind):
@@ -211,33 +254,62 @@ def _structs(array: pa.StructArray, kind: pa.StructType) -> _Cast:
 
 def _lists(array: pa.ListArray, kind: pa.ListType) -> _Cast:
     import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     values, wrong = cast_column(_plain(array.flatten()), kind.value_field)
-    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    built = pa.ListArray.from_arrays(pa.array(offsets), values, type=kind, mask=array.is_null())
-    bad = sorted({int(np.searchsorted(offsets, place, side="right")) - 1 for place in wrong})
+    built = _list_array(array, values, kind)
+    bad = sorted({int(np.searchsorted(built.offsets, place, side="right")) - 1 for place in wrong})
     return built, bad
 
 
+def _list_array(array: pa.ListArray, values: pa.Array, kind: pa.ListType) -> pa.ListArray:
+    """Lists as long as others, with other values."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # Those of the array may begin anywhere, and NULLs may have values behind them.
+    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), values, type=kind, mask=array.is_null())
+
+
+def has_json(field: pa.Field) -> bool:
+    """Whether a column is JSON, or has it at some depth."""
+    kind = field.type
+    return is_json_field(field) or any(has_json(kind.field(place)) for place in range(kind.num_fields))
+
+
 def _json_texts(array: pa.Array) -> _Cast:
-    """Values as JSON; a text is taken for JSON already."""
+    """Values as JSON; a text is JSON already, or does not fit."""
     import pyarrow as pa
 
-    if pa.types.is_string(array.type):
-        return array, []
+    is_text = pa.types.is_string(array.type)
     made: list[str | None] = []
     bad: list[int] = []
     for place, scalar in enumerate(array):
         try:
             value = scalar.as_py()
-            made.append(None if value is None else json.dumps(_present(value), default=json_value))
+            if is_text and value is not None:
+                # Whoever reads the column takes it for JSON.
+                json.loads(value, parse_constant=_refused, parse_int=str)
+            made.append(value if is_text or value is None else json_text(_present(value)))
         except (ValueError, OverflowError, RecursionError):
             made.append(None)
             bad.append(place)
-    return pa.array(made, pa.string()), bad
+    return (array, []) if is_text and not bad else (pa.array(made, pa.string()), bad)
+
+
+def _refused(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
+def json_text(value: Any) -> str:
+    """A value of Python as JSON.
+
+    Raises:
+        TypeError, ValueError, RecursionError: It has none: NaN, names that are no text, a value that holds itself.
+    """
+    return json.dumps(value, default=json_value, allow_nan=False)
 
 
 def python_value(array: pa.Array | pa.ChunkedArray, place: int) -> Any:
@@ -277,8 +349,11 @@ def json_value(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, (bytes, bytearray, memoryview)):
         return base64.b64encode(bytes(value)).decode()
-    if hasattr(value, "item"):
-        return value.item()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "tolist"):
+        # Scalars of NumPy, and its arrays.
+        return value.tolist()
     return str(value)
 
 

@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import decimal
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from cepheid.errors import SchemaError
@@ -15,7 +16,9 @@ from cepheid.schema.envelope import ENVELOPE, STORE_COLUMNS, data_field, is_json
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["to_cloudevents", "to_legacy"]
+__all__ = ["json_value", "to_cloudevents", "to_legacy"]
+
+_ATTRIBUTE = re.compile(r"[a-z0-9]+")
 
 
 def to_cloudevents(table: Any) -> list[dict[str, Any]]:
@@ -23,9 +26,10 @@ def to_cloudevents(table: Any) -> list[dict[str, Any]]:
 
     The envelope's columns are attributes; the others are the fields of ``data``, without those that are NULL. A column
     ``data_id`` is the field ``id`` again, and likewise for other names of the envelope; a column ``data`` without
-    others is the data itself, bytes as ``data_base64``; ``ce_x`` is the attribute ``x``, and so are ``dataschema`` and
-    ``datacontenttype``. Whole numbers, floats and booleans are numbers and booleans of JSON, where NaN and infinities
-    are null; decimals are text, so that no digit is lost, and times are text as RFC 3339 has it.
+    others is the data itself, bytes as ``data_base64``; ``ce_x`` is the attribute ``x`` if there is none yet and it can
+    be one, and so are ``dataschema`` and ``datacontenttype``. Whole numbers, floats and booleans are numbers and
+    booleans of JSON, where NaN and infinities are null; decimals are text, so that no digit is lost, and times are text
+    as RFC 3339 has it.
 
     Args:
         table: Rows of one type or of several, with the envelope's columns, as they are read from a store.
@@ -52,7 +56,10 @@ def to_cloudevents(table: Any) -> list[dict[str, Any]]:
         )
         whole = data.pop("data", None)
         for name in [name for name in data if name.startswith("ce_") or name in ("dataschema", "datacontenttype")]:
-            event.setdefault(name.removeprefix("ce_"), data.pop(name))
+            attribute = name.removeprefix("ce_")
+            # What is said already, and what no attribute can be, stays where it is.
+            if _can_be_attribute(attribute, data[name]) and attribute not in event:
+                event[attribute] = data.pop(name)
         if whole is not None and data:
             data["data"] = whole
         elif isinstance(whole, _Bytes):
@@ -68,7 +75,8 @@ def to_cloudevents(table: Any) -> list[dict[str, Any]]:
 def to_legacy(table: Any) -> list[dict[str, Any]]:
     """Rows in the older shape: ``eventId``, ``eventType``, ``timestamp``, ``data``, ``metadata`` and so on.
 
-    ``metadata`` has the version of the schema and the column ``region``, and columns ``metadata_x`` as ``x``.
+    ``metadata`` has the version of the schema and the column ``region``, and columns ``metadata_x`` as ``x``. Beside
+    ``metadata_region`` the column ``region`` is one of the data.
 
     Args:
         table: As for `to_cloudevents`.
@@ -97,8 +105,11 @@ def to_legacy(table: Any) -> list[dict[str, Any]]:
         metadata: dict[str, Any] = {}
         if envelope.get("schemaversion") is not None:
             metadata["version"] = envelope["schemaversion"]
-        for name in [name for name in data if name == "region" or name.startswith("metadata_")]:
-            metadata[name.removeprefix("metadata_")] = data.pop(name)
+        if "metadata_region" not in data and "region" in data:
+            metadata["region"] = data.pop("region")
+        for name in [name for name in data if name.startswith("metadata_")]:
+            if (own := name.removeprefix("metadata_")) not in ("", "version"):
+                metadata[own] = data.pop(name)
         whole = data.pop("data", None)
         event["data"] = {data_field(name): value for name, value in data.items()}
         if whole is not None:
@@ -110,6 +121,12 @@ def to_legacy(table: Any) -> list[dict[str, Any]]:
             event["metadata"] = metadata
         events.append(event)
     return events
+
+
+def _can_be_attribute(name: str, value: Any) -> bool:
+    if _ATTRIBUTE.fullmatch(name) is None or name == "data":
+        return False
+    return isinstance(value, (bool, str)) or (isinstance(value, int) and -(2**31) <= value < 2**31)
 
 
 class _Bytes(str):
@@ -151,7 +168,7 @@ def _values(field: pa.Field, column: pa.ChunkedArray) -> list[Any]:
         # Python's times have no nanoseconds.
         column = pc.cast(column, pa.timestamp("us", column.type.tz), safe=False)
     try:
-        return [_json_value(value) for value in column.to_pylist()]
+        return [json_value(value) for value in column.to_pylist()]
     except (ValueError, OverflowError) as error:
         raise SchemaError(
             f"`{field.name}` has a value that cannot be written as JSON: {error}", code="column-type", column=field.name
@@ -160,12 +177,17 @@ def _values(field: pa.Field, column: pa.ChunkedArray) -> list[Any]:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return json.loads(text, parse_constant=_null)
+    except (ValueError, RecursionError):
         return text
 
 
-def _json_value(value: Any) -> Any:
+def _null(word: str) -> None:
+    """NaN and the infinities, which JSON does not have."""
+
+
+def json_value(value: Any) -> Any:
+    """A value as it goes out in JSON."""
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else None
     if value is None or isinstance(value, (bool, int, str)):
@@ -183,7 +205,7 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, bytes):
         return _Bytes(base64.b64encode(value).decode())
     if isinstance(value, dict):
-        return {name: _json_value(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_json_value(part) for part in value]
+        return {name: json_value(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_value(part) for part in value]
     return str(value)

@@ -18,6 +18,7 @@ __all__ = [
     "envelope_schema",
     "is_json_field",
     "name_fault",
+    "topic_fault",
 ]
 
 #: The columns of the envelope, in their order, by the names that CloudEvents gives them.
@@ -73,11 +74,21 @@ def is_json_field(field: pa.Field) -> bool:
 
 
 def name_fault(name: str) -> str | None:
-    """Why a text cannot be the name of a type or a column; None: it can."""
+    """Why a text cannot be the name of a column; None: it can."""
     if not name:
         return "it is empty"
     if len(name.encode("utf-8", "surrogatepass")) > _NAME_BYTES_MAX:
         return "it has more than 255 bytes"
     if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in name):
         return "it has control characters"
+    if any("\ud800" <= char <= "\udfff" for char in name):
+        return "it has half a surrogate pair, which is no text"
     return None
+
+
+def topic_fault(name: str) -> str | None:
+    """Why a text cannot be the name of a type, which is a topic; None: it can."""
+    why = name_fault(name)
+    if why is None and any(part in ("*", ">") for part in name.split(".")):
+        why = "`*` and `>` stand for parts of names in patterns"
+    return why

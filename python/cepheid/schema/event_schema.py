@@ -11,7 +11,8 @@ from cepheid import building
 from cepheid.errors import SchemaError
 from cepheid.expr import Expr
 from cepheid.names import invalid_choice, listed_names, nearest_name
-from cepheid.schema.envelope import ENVELOPE, STORE_COLUMNS, data_column, name_fault
+from cepheid.schema.envelope import ENVELOPE, STORE_COLUMNS, data_column, name_fault, topic_fault
+from cepheid.schema.known import COLUMNS_MAX
 from cepheid.schema.type_text import field_of, text_of
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["EventSchema"]
 
 _UNKNOWN: Final = ("keep", "drop", "reject")
-_COLUMNS_MAX = 1000
 _FORMAT = 1
 
 
@@ -261,10 +261,7 @@ def _malformed(why: str) -> SchemaError:
 def _checked_type(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"the type of an event is a text, not {_name_of(value)}")
-    why = name_fault(value)
-    if why is None and any(part in ("*", ">") for part in value.split(".")):
-        why = "`*` and `>` stand for parts of names"
-    if why is not None:
+    if why := topic_fault(value):
         raise SchemaError(f"{value[:80]!r} cannot be the type of an event: {why}", code="invalid-name")
     return value
 
@@ -332,8 +329,8 @@ def _columns(columns: Any, required: list[str]) -> pa.Schema:
             )
         if names.count(name) > 1:
             raise SchemaError(f"two columns are named `{name}`", code="invalid-name", column=name)
-    if len(names) > _COLUMNS_MAX:
-        raise SchemaError(f"{len(names)} columns are more than {_COLUMNS_MAX}", code="too-many-columns")
+    if len(names) > COLUMNS_MAX:
+        raise SchemaError(f"{len(names)} columns are more than {COLUMNS_MAX}", code="too-many-columns")
     for name in required:
         if not isinstance(name, str):
             raise TypeError(f"required names columns, not {_name_of(name)}")

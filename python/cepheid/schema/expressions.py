@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cepheid import nodes
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from cepheid.expr import Expr
+    from cepheid.pattern import Pattern
 
-__all__ = ["columns_of", "computed", "rows_that_hold"]
+__all__ = ["columns_of", "computing", "rows_that_hold"]
 
 
 def columns_of(expr: Expr) -> list[str]:
@@ -34,6 +36,14 @@ def _padded(table: pa.Table, names: list[str]) -> pa.Table:
     return table
 
 
+@functools.lru_cache(maxsize=1024)
+def _asked(check: Expr) -> Pattern:
+    """What asks a condition of rows; kept, as it is asked of each batch anew, and to compile it takes as long."""
+    from cepheid.pattern import event
+
+    return event("row", check)
+
+
 def rows_that_hold(check: Expr, table: pa.Table) -> tuple[np.ndarray[Any, Any], dict[int, str]]:
     """Which rows satisfy a condition, and why it could not be asked of some.
 
@@ -44,9 +54,8 @@ def rows_that_hold(check: Expr, table: pa.Table) -> tuple[np.ndarray[Any, Any], 
     import pyarrow as pa
 
     from cepheid.matching import match
-    from cepheid.pattern import event
 
-    pattern = event("row", check)
+    pattern = _asked(check)
     holds = np.zeros(table.num_rows, bool)
     failed: dict[int, str] = {}
     waiting = [(0, table.num_rows)]
@@ -65,21 +74,28 @@ def rows_that_hold(check: Expr, table: pa.Table) -> tuple[np.ndarray[Any, Any], 
     return holds, failed
 
 
-def computed(exprs: Mapping[str, Expr], table: pa.Table) -> pa.Table:
-    """What expressions give for each row; columns that a table does not have are NULL.
+def computing(exprs: Mapping[str, Expr]) -> Callable[[pa.Table], pa.Table]:
+    """What computes expressions for each row of a table; columns that a table does not have are NULL.
 
-    Raises:
-        CepheidError: One cannot be computed.
+    The function raises a CepheidError if one cannot be computed.
     """
-    import pyarrow as pa
-
     from cepheid.matching import match
     from cepheid.pattern import event
 
-    if not exprs or not table.num_rows:
-        return pa.table({name: pa.nulls(table.num_rows) for name in exprs})
-    table = _padded(table, [name for expr in exprs.values() for name in columns_of(expr)])
     # Names of their own, as a result has columns that targets could be named like.
     measures = {f"target_{place}": expr for place, expr in enumerate(exprs.values())}
-    found = pa.table(match(event("row").select(**measures), table))
-    return pa.table([found[name] for name in measures], names=list(exprs))
+    columns = [name for expr in exprs.values() for name in columns_of(expr)]
+
+    @functools.cache
+    def pattern() -> Pattern:
+        return event("row").select(**measures)
+
+    def computed(table: pa.Table) -> pa.Table:
+        import pyarrow as pa
+
+        if not exprs or not table.num_rows:
+            return pa.table({name: pa.nulls(table.num_rows) for name in exprs})
+        found = pa.table(match(pattern(), _padded(table, columns)))
+        return pa.table([found[name] for name in measures], names=list(exprs))
+
+    return computed

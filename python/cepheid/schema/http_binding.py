@@ -33,8 +33,9 @@ def http_events(headers: Mapping[str, str], body: bytes) -> JsonText:
 
     Raises:
         TypeError: The body is no bytes.
-        SchemaError: The content type is none of these (code ``content-type``); a header ``ce-...`` cannot be read, or
-            they lack ``ce-specversion`` (code ``event-attribute``).
+        SchemaError: The content type is none of these, or text that is no UTF-8 (code ``content-type``); a header
+            ``ce-...`` cannot be read, or they lack ``ce-specversion`` (code ``event-attribute``); in binary mode, the
+            body is no JSON and says that it is (code ``json-syntax``).
 
     Example:
         >>> from cepheid.schema import http_events
@@ -57,7 +58,7 @@ def http_events(headers: Mapping[str, str], body: bytes) -> JsonText:
         _check_charset(charset)
         return JsonText(body)
     if any(name.startswith("ce-") for name in lower):
-        return _binary(lower, content_type.strip(), media, body)
+        return _binary(lower, content_type.strip(), media, charset, body)
     if media in ("application/json", "text/json", *_LINES) or media.endswith("+json"):
         _check_charset(charset)
         return JsonText(body)
@@ -73,12 +74,18 @@ def _unsupported(media: str) -> SchemaError:
     )
 
 
+def _is_utf8(charset: re.Match[str] | None) -> bool:
+    return charset is None or charset[1].lower() in ("utf-8", "utf8", "us-ascii")
+
+
 def _check_charset(charset: re.Match[str] | None) -> None:
-    if charset is not None and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
+    if charset is not None and not _is_utf8(charset):
         raise SchemaError(f"the text is in `{charset[1]}`; send UTF-8", code="content-type", found=charset[1])
 
 
-def _binary(headers: Mapping[str, str], content_type: str, media: str, body: bytes) -> JsonText:
+def _binary(
+    headers: Mapping[str, str], content_type: str, media: str, charset: re.Match[str] | None, body: bytes
+) -> JsonText:
     attributes: dict[str, str] = {}
     for name, value in headers.items():
         if not name.startswith("ce-"):
@@ -98,13 +105,15 @@ def _binary(headers: Mapping[str, str], content_type: str, media: str, body: byt
     if content_type and not is_json:
         parts.append(f'"datacontenttype":{json.dumps(content_type)}')
     text = "{" + ",".join(parts)
-    if not body.strip():
+    # White space is no JSON, and is data of any other kind.
+    if not (body.strip() if is_json else body):
         return JsonText(text + "}")
     if is_json:
+        _check_charset(charset)
         if not _is_json(body):
             raise SchemaError("the body is no JSON, which its content type says that it is", code="json-syntax")
         return JsonText(text.encode() + b',"data":' + body + b"}")
-    if media.startswith("text/"):
+    if media.startswith("text/") and _is_utf8(charset):
         try:
             return JsonText(text + f',"data":{json.dumps(body.decode(), ensure_ascii=False)}}}')
         except UnicodeDecodeError:
@@ -131,7 +140,7 @@ def _decoded(name: str, value: str) -> str:
         value = re.sub(r"\\(.)", r"\1", value[1:-1])
     try:
         return unquote_to_bytes(value).decode()
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise _attribute(f"`{name[:100]}` is no percent-encoded UTF-8") from None
 
 

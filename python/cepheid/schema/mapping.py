@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from cepheid.errors import SchemaError
 from cepheid.expr import Expr
 from cepheid.input import arrow_table, table_of
 from cepheid.schema.casting import one_array
-from cepheid.schema.expressions import computed
+from cepheid.schema.expressions import computing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,34 +37,38 @@ def prepared_mapper(mapper: Any) -> Callable[[pa.Table], pa.Table] | None:
     if mapper is None:
         return None
     if isinstance(mapper, Mapping):
-        return _of_mapping(mapper)
+        for target, source in mapper.items():
+            if not isinstance(target, str):
+                raise TypeError(f"a mapper names targets by texts, not {type(target).__name__}")
+            if not isinstance(source, (str, Expr)):
+                raise TypeError(f"`{target}` comes of a field or an expression, not of {type(source).__name__}")
+        if not mapper:
+            raise SchemaError("a mapper has one target at least", code="mapper-failed")
+        return _of_targets(tuple(mapper.items()))
     if not callable(mapper):
         raise TypeError(f"a mapper is a function or a mapping, not {type(mapper).__name__}")
     function: Callable[[pa.Table], pa.Table] = mapper
     return function
 
 
-def _of_mapping(mapper: Mapping[Any, Any]) -> Callable[[pa.Table], pa.Table]:
+@functools.lru_cache(maxsize=256)
+def _of_targets(targets: tuple[tuple[str, str | Expr], ...]) -> Callable[[pa.Table], pa.Table]:
+    """What a mapping does; kept, as a source has each of its batches mapped with the same."""
     paths: dict[str, str] = {}
     exprs: dict[str, Expr] = {}
-    for target, source in mapper.items():
-        if not isinstance(target, str):
-            raise TypeError(f"a mapper names targets by texts, not {type(target).__name__}")
+    for target, source in targets:
         if isinstance(source, str) and _PATH.fullmatch(source) and source.lower() not in ("true", "false", "null"):
             paths[target] = source
-        elif isinstance(source, (str, Expr)):
-            exprs[target] = building.expression(source)
         else:
-            raise TypeError(f"`{target}` comes of a field or an expression, not of {type(source).__name__}")
-    if not mapper:
-        raise SchemaError("a mapper has one target at least", code="mapper-failed")
+            exprs[target] = building.expression(source)
+    computed = computing(exprs)
 
     def apply(table: pa.Table) -> pa.Table:
         import pyarrow as pa
 
-        made = computed(exprs, table)
+        made = computed(table)
         columns, fields = [], []
-        for target in mapper:
+        for target, _ in targets:
             if target in exprs:
                 column, field = made[target], pa.field(target, made[target].type)
             else:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, final
 from cepheid.building import checked_name
 from cepheid.engine_options import memory_bytes
 from cepheid.errors import PatternError, SchemaError
+from cepheid.event_time import time_ns
 from cepheid.names import invalid_choice, listed_names, nearest_name
-from cepheid.schema.casting import kept_field
 from cepheid.schema.compatibility import COMPATIBILITY, incompatibilities
-from cepheid.schema.envelope import ENVELOPE, STORE_COLUMNS, envelope_schema, name_fault
+from cepheid.schema.envelope import ENVELOPE, STORE_COLUMNS, envelope_schema, topic_fault
 from cepheid.schema.event_schema import EventSchema
 from cepheid.schema.expressions import rows_that_hold
 from cepheid.schema.incoming import incoming
@@ -23,6 +23,7 @@ from cepheid.schema.known import Known, KnownVersion
 from cepheid.schema.linting import Lint, lints_of
 from cepheid.schema.mapping import Mapper, prepared_mapper
 from cepheid.schema.tabular import Frame
+from cepheid.schema.type_text import field_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -306,7 +307,7 @@ class SchemaRegistry:
             for field in columns:
                 if field.name in ENVELOPE or field.name in STORE_COLUMNS:
                     continue
-                own = pa.field(field.name, _plain_type(field), metadata=kept_field(field.name, field).metadata)
+                own = field_of(field.name, field)
                 before = known.setdefault(field.name, own)
                 if before.type != own.type:
                     raise SchemaError(
@@ -361,7 +362,8 @@ class SchemaRegistry:
             TypeError: An argument is of the wrong type.
             SchemaError: The data can be read as no table (code ``unsupported-input``), are more than one call takes
                 (code ``payload-too-large``), `topic` cannot be the name of a topic (code ``invalid-name``), or
-                `received` has no zone (code ``event-time``). Nothing has been taken then.
+                `received` has no zone, or lies beyond 64 bits of nanoseconds (code ``event-time``). Nothing has been
+                taken then.
 
         Example:
             >>> import datetime as dt
@@ -464,12 +466,6 @@ def _unchanged(rows: pa.Table) -> pa.Table:
     return rows
 
 
-def _plain_type(field: pa.Field) -> pa.DataType:
-    from cepheid.schema.type_text import field_of
-
-    return field_of(field.name, field).type
-
-
 def _size(value: Any) -> int:
     try:
         size = memory_bytes(value)
@@ -494,10 +490,7 @@ def _empty(schema: EventSchema) -> pa.Table:
 
 def _check_topic(topic: str) -> None:
     checked_name(topic, "topic")
-    why = name_fault(topic)
-    if why is None and any(part in ("*", ">") for part in topic.split(".")):
-        why = "`*` and `>` stand for parts of names in patterns"
-    if why is not None:
+    if why := topic_fault(topic):
         raise SchemaError(f"{topic[:80]!r} cannot be the name of a topic: {why}", code="invalid-name")
 
 
@@ -514,4 +507,8 @@ def _frame(topic: str | None, source: str, received: dt.datetime, id_prefix: str
         raise TypeError(f"received is a datetime, not {type(received).__name__}")
     if received.tzinfo is None:
         raise SchemaError("received has no zone: give datetime.now(UTC)", code="event-time")
+    try:
+        time_ns(received, "received")
+    except PatternError as error:
+        raise SchemaError(error.message, code="event-time") from None
     return Frame(topic, source, received.astimezone(dt.UTC), id_prefix)

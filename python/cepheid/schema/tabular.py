@@ -6,8 +6,17 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cepheid.errors import SchemaError
-from cepheid.schema.casting import cast_column, instants, kept_field, one_array, shown_value, texts
-from cepheid.schema.envelope import ENVELOPE, STORE_COLUMNS, envelope_schema, name_fault
+from cepheid.schema.casting import (
+    cast_column,
+    instants,
+    is_encoded,
+    kept_field,
+    one_array,
+    shown_value,
+    texts,
+    without_encodings,
+)
+from cepheid.schema.envelope import ENVELOPE, STORE_COLUMNS, envelope_schema, is_json_field, name_fault, topic_fault
 from cepheid.schema.faults import Faults
 from cepheid.schema.known import COLUMNS_MAX, Known, KnownVersion
 
@@ -15,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-__all__ = ["Frame", "Part", "conformed", "table_parts"]
+__all__ = ["Frame", "Part", "conformed", "major_version", "table_parts"]
 
 # Times that 64 bits of nanoseconds hold, in microseconds: the engine's clock counts these.
 _MICROS_MAX = (2**63 - 1) // 1000
@@ -69,14 +78,17 @@ def table_parts(table: pa.Table, rows: np.ndarray[Any, Any], known: Known, frame
     for name in names:
         if why := _column_fault(name):
             # Rows that have nothing there are none the worse for it.
-            present = one_array(table[name]).is_valid().to_numpy(zero_copy_only=False)
-            faults.add(rows[present], "field-name", why, frame.topic)
+            faults.add(rows[_present(one_array(table[name]))], "field-name", why, frame.topic)
             table = table.drop_columns([name])
-    names = table.column_names
-    table = _without_encodings(table)
+    table = without_encodings(table)
+    for field in [field for field in table.schema if is_encoded(field.type)]:
+        # Maps and unions of such, which no column can be.
+        reason = f"`{field.name[:60]}` is of the type {field.type}, which no column has"
+        faults.add(rows[_present(one_array(table[field.name]))], "field-type", reason, frame.topic)
+        table = table.drop_columns([field.name])
     _check_sizes(table, rows, known.payload_bytes_max, frame, faults)
     envelope = _envelope(table, rows, frame, faults)
-    data = table.drop_columns([name for name in names if name in ENVELOPE])
+    data = table.drop_columns([name for name in table.column_names if name in ENVELOPE])
     keep = _good(rows, faults)
     if not len(keep):
         return []
@@ -89,17 +101,10 @@ def table_parts(table: pa.Table, rows: np.ndarray[Any, Any], known: Known, frame
     ]
 
 
-def _without_encodings(table: pa.Table) -> pa.Table:
-    """The table with columns as they are of which Arrow cannot take rows otherwise."""
-    import pyarrow as pa
-
-    types = pa.types
-    for place, field in enumerate(table.schema):
-        kind = field.type
-        if types.is_string_view(kind) or types.is_binary_view(kind) or types.is_run_end_encoded(kind):
-            array = one_array(table.column(place))
-            table = table.set_column(place, field.with_type(array.type), array)
-    return table
+def _present(array: pa.Array) -> np.ndarray[Any, Any]:
+    """Which values are not NULL."""
+    found: np.ndarray[Any, Any] = array.is_valid().to_numpy(zero_copy_only=False)
+    return found
 
 
 def _taken(data: pa.Table, places: np.ndarray[Any, Any]) -> pa.Table:
@@ -217,7 +222,7 @@ def _types(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, faults: Fa
         array = one_array(table["type"])
         types = array if pa.types.is_string(array.type) else pa.nulls(len(array), pa.string())
         if not pa.types.is_string(array.type) and not pa.types.is_null(array.type):
-            for place in array.is_valid().to_numpy(zero_copy_only=False).nonzero()[0]:
+            for place in _present(array).nonzero()[0].tolist():
                 reason = f"`type` is {shown_value(array, place)}, not a text"
                 faults.add([rows[place]], "event-type", reason, frame.topic)
     else:
@@ -240,7 +245,7 @@ def _schema_versions(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, 
         return pa.nulls(len(rows), field.type)
     array = one_array(table["schemaversion"])
     if pa.types.is_string(array.type):
-        versions = pa.array([_major(text) for text in array.to_pylist()], field.type)
+        versions = pa.array([major_version(text) for text in array.to_pylist()], field.type)
     else:
         versions, _ = cast_column(array, field)
     good = pc.fill_null(pc.greater_equal(versions, 1), False)
@@ -250,7 +255,7 @@ def _schema_versions(table: pa.Table, rows: np.ndarray[Any, Any], frame: Frame, 
     return versions
 
 
-def _major(text: str | None) -> int | None:
+def major_version(text: str | None) -> int | None:
     """The first part of a version: 2 of ``2``, ``v2`` and ``2.1``."""
     first, *rest = (text or "").removeprefix("v").removeprefix("V").split(".")
     digits = all(part.isascii() and part.isdigit() for part in [first, *rest])
@@ -274,10 +279,8 @@ def _by_topic(
         why = None
         if topic is None:
             why = "it has no `type`, and was sent without a topic"
-        elif fault := name_fault(topic):
+        elif fault := topic_fault(topic):
             why = f"`type` cannot be the name of a topic: {fault}"
-        elif any(part in ("*", ">") for part in topic.split(".")):
-            why = "`type` cannot be the name of a topic: `*` and `>` stand for parts of names"
         if why is None:
             found.append((topic, places))
         else:
@@ -357,8 +360,9 @@ def conformed(
     others = [name for name in data.column_names if name not in names and not pa.types.is_null(data[name].type)]
     if known is not None and known.unknown == "reject":
         for name in others:
-            present = np.flatnonzero(one_array(data[name]).is_valid().to_numpy(zero_copy_only=False))
-            faults.add(rows[present], "unknown-field", f"`{topic}` has no field `{name[:60]}`", topic)
+            faults.add(
+                rows[_present(one_array(data[name]))], "unknown-field", f"`{topic}` has no field `{name[:60]}`", topic
+            )
     keep = _good(rows, faults)
     if not len(keep):
         return None
@@ -384,8 +388,9 @@ def _note_misfits(
     array: pa.Array, bad: list[int], field: pa.Field, rows: np.ndarray[Any, Any], topic: str, faults: Faults
 ) -> None:
     code = "number-range" if _is_number(array.type) and _is_number(field.type) else "field-type"
+    wanted = "JSON" if is_json_field(field) else field.type
     for place in bad:
-        reason = f"`{field.name}` is {shown_value(array, place)}, which is no {field.type}"
+        reason = f"`{field.name}` is {shown_value(array, place)}, which is no {wanted}"
         faults.add([rows[place]], code, reason, topic)
 
 
@@ -418,7 +423,7 @@ def _new_columns(
 
     for name in others:
         array = one_array(data[name])
-        valid = array.is_valid().to_numpy(zero_copy_only=False)
+        valid = _present(array)
         if not valid[keep].any():
             continue
         try:
