@@ -15,7 +15,7 @@ from ingest_calls import NOW, codes, ingest, only, table_of
 
 import cepheid as cep
 from cepheid import Pattern, col
-from cepheid.schema import EventSchema, JsonText, SchemaRegistry, incoming
+from cepheid.schema import EventSchema, JsonText, SchemaRegistry, incoming, to_cloudevents
 
 # Mappers.
 
@@ -312,3 +312,21 @@ def test_a_truth_is_no_float_although_floats_come_beside_it():
             done = ingest(registry, events, topic="t")
             assert codes(done) == ["field-type"]
             assert done.batches[0][1]["n"].to_pylist() == [1.5, None]
+
+
+def test_durations_are_whole_microseconds_in_json_as_they_go_out():
+    registry = SchemaRegistry([EventSchema("t", {"took": "duration"})])
+    done = ingest(registry, JsonText('[{"took":1500000},{"took":-0},{"took":1e3},{"took":1.5},{"took":"1 s"}]'), "t")
+    assert codes(done) == ["field-type", "field-type"]
+    [(_, table)] = done.batches
+    assert table["took"].to_pylist() == [dt.timedelta(seconds=1.5), dt.timedelta(0), dt.timedelta(milliseconds=1)]
+    sent = JsonText(json.dumps(to_cloudevents(table)))
+    [(_, again)] = ingest(registry, sent).batches
+    assert again["took"].equals(table["took"])
+
+
+@pytest.mark.parametrize("form", ["json", "dicts", "table"])
+def test_a_field_that_is_null_is_not_there(form):
+    rows = [{"n": 1, "more": None}]
+    data = {"json": JsonText(json.dumps(rows)), "dicts": [{**rows[0], "time": NOW}], "table": table_of(rows)}[form]
+    assert only(ingest(SchemaRegistry([EventSchema("t", {"n": "int64"})]), data, "t"), "t") == [{"n": 1}]

@@ -97,6 +97,7 @@ impl Values<'_, '_> {
             Date32 => Ok(self.dates(troubles)),
             Date64 => cast(&self.dates(troubles), &Date64),
             Decimal128(precision, scale) => self.decimals(*precision, *scale, troubles),
+            Duration(_) => self.durations(field.data_type(), troubles),
             List(item) => self.list(item, troubles),
             LargeList(item) => cast(&self.list(item, troubles)?, field.data_type()),
             Struct(_) => self.structs(field, troubles),
@@ -229,6 +230,14 @@ impl Values<'_, '_> {
         self.primitives::<Date32Type>("date", troubles, |text, _, _| {
             i32::try_from(full_date(text?.as_bytes())?).ok()
         })
+    }
+
+    /// Whole numbers of the type's unit, which is how durations go out.
+    fn durations(&self, wanted: &DataType, troubles: &mut Troubles) -> Built {
+        let counts = self.primitives::<Int64Type>("duration (a whole number)", troubles, |_, nodes, node| {
+            i64::try_from(whole(nodes, node)?).ok()
+        });
+        cast(&counts, wanted)
     }
 
     fn decimals(&self, precision: u8, scale: i8, troubles: &mut Troubles) -> Built {

@@ -10,7 +10,7 @@ pub(crate) fn whole(nodes: &Nodes<'_>, node: Node) -> Option<i128> {
             let text = nodes.slice(start, end);
             // Of 64 bits without a sign, at most; a float of more digits is not exactly what is written.
             text.parse::<u64>().map(i128::from).ok().or_else(|| {
-                let value = text.parse::<f64>().ok().filter(|_| text.contains(['.', 'e', 'E']))?;
+                let value = text.parse::<f64>().ok().filter(|_| !is_whole_text(text))?;
                 (value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0).then_some(value as i128)
             })
         }
@@ -31,7 +31,10 @@ pub(crate) fn float(nodes: &Nodes<'_>, node: Node) -> Option<f64> {
 
 /// Whether a number is written as a whole one.
 pub(crate) fn is_written_whole(nodes: &Nodes<'_>, start: u32, end: u32) -> bool {
-    let text = nodes.slice(start, end);
+    is_whole_text(nodes.slice(start, end))
+}
+
+fn is_whole_text(text: &str) -> bool {
     // Minus zero is a float, as no whole number is it.
     text != "-0" && !text.contains(['.', 'e', 'E'])
 }

@@ -322,7 +322,10 @@ impl Columns<'_, '_> {
                     if binary {
                         troubles.add(row as u32, || self.mismatch(cell, fields[place as usize].data_type()));
                     }
-                } else if known.unknown == Unknown::Reject && !cell.beside {
+                } else if known.unknown == Unknown::Reject
+                    && !cell.beside
+                    && self.nodes.get(cell.node) != Node::Null
+                {
                     troubles.add(row as u32, || self.unknown(cell.column, known));
                 }
             }
