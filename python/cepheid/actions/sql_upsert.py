@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, final
+from urllib.parse import quote
 
 from cepheid.actions.checking import checked_name, checked_seconds, checked_texts, invalid_action, missing_column
 from cepheid.actions.sql_dialect import PARAMSTYLES, Dialect, is_permanent, quoted
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SqlUpsert"]
 
-# `application_id` of a file that is an event store, and where SQLite writes it.
-_STORE, _STORE_AT = b"cphd", 68
+# `application_id` of an event store.
+_STORE = 0x6370_6864
 _DONE = "cepheid_done"
 
 
@@ -340,11 +341,13 @@ def _identifiers(names: list[str], what: str) -> list[str]:
 
 def _refuse_store(path: str) -> None:
     # A store that somebody writes to, or has written to, is told by what is beside it, without its being opened: to
-    # close it again would let go of the locks that its handle has on it in this process.
+    # close it again would let go of the locks that its handle has on it in this process. Any other database may be in
+    # use in this process as well: only SQLite knows how to close it without that.
     is_store = os.path.exists(os.path.realpath(path) + "-writer")
-    if not is_store:
-        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
-            file.seek(_STORE_AT)
-            is_store = file.read(len(_STORE)) == _STORE
+    if not is_store and os.path.isfile(path):
+        asked = f"file:{quote(os.path.realpath(path))}?mode=ro&immutable=1"
+        # What is no database is told of when a row is put in.
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(asked, uri=True)) as database:
+            is_store = database.execute("PRAGMA application_id").fetchone() == (_STORE,)
     if is_store:
         raise invalid_action(f"{path} is an event store; rows go into a database of their own")
