@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable
@@ -33,7 +32,7 @@ class WebhookSecret:
 
     Raises:
         TypeError: It is neither text nor bytes.
-        AppError: It is too short, or no base64 (code ``webhook-secret``).
+        AppError: It is too short, no base64, or no text that UTF-8 can hold (code ``webhook-secret``).
 
     Example:
         >>> from cepheid.signing import WebhookSecret
@@ -50,17 +49,17 @@ class WebhookSecret:
     _key: bytes
 
     def __init__(self, secret: str | bytes) -> None:
-        if isinstance(secret, str) and secret.startswith(_PREFIX):
-            try:
-                self._key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-            except binascii.Error:
-                raise AppError(
-                    "the secret of a webhook begins with whsec_, and what follows is no base64", code="webhook-secret"
-                ) from None
-        elif isinstance(secret, (str, bytes)):
-            self._key = secret.encode() if isinstance(secret, str) else secret
-        else:
+        if not isinstance(secret, (str, bytes)):
             raise TypeError(f"the secret of a webhook is text or bytes, not {type(secret).__name__}")
+        key = _key_of(secret)
+        # Raised here, as the error of whoever could not read it has the secret among its parts.
+        if key is None:
+            raise AppError(
+                "the secret of a webhook begins with whsec_, and what follows is no base64; or it is text that "
+                "UTF-8 cannot hold",
+                code="webhook-secret",
+            )
+        self._key = key
         if len(self._key) < _BYTES_MIN:
             raise AppError(
                 f"the secret of a webhook has {len(self._key)} bytes; take {_BYTES_MIN} at least, of random ones",
@@ -105,6 +104,17 @@ class WebhookSecret:
 
     def __repr__(self) -> str:
         return "WebhookSecret('...')"
+
+
+def _key_of(secret: str | bytes) -> bytes | None:
+    if isinstance(secret, bytes):
+        return secret
+    try:
+        if secret.startswith(_PREFIX):
+            return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+        return secret.encode()
+    except ValueError:
+        return None
 
 
 def _each(signatures: str) -> Iterable[bytes]:
