@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import hashlib
 import re
 import ssl
 from collections.abc import Callable, Iterable, Mapping
@@ -37,6 +38,8 @@ _TRY_AGAIN = frozenset({408, 425, 429})
 _RETRY_AFTER_MAX_S = 86_400.0
 # So much of an answer is read, for the connection to be used again; what it says is of no interest.
 _ANSWER_BYTES_MAX = 65_536
+# Ids of messages are that long at most in many receivers.
+_KEY_LENGTH_MAX = 255
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 # Headers that are made of the event, the request or the secret.
 _OWN_HEADERS = frozenset({*HEADERS, "idempotency-key", "content-length", "host", "transfer-encoding", "connection"})
@@ -50,7 +53,8 @@ class Webhook:
       what the header ``Retry-After`` says (a day at most). Everything else has no use to try again; redirects are such,
       too, as an address that moves takes the events along.
     - **Once**: the idempotency key is in ``webhook-id`` and ``Idempotency-Key``, the same at every attempt. The
-      receiver may be told more than once, and drops what it knows.
+      receiver may be told more than once, and drops what it knows. What is not visible ASCII is escaped as in
+      addresses; in place of a key that would be longer than 255 characters stands its hash.
     - **Limits**: an attempt lasts no longer than `ActionContext.timeout`, the last byte of the answer included. Of the
       answer 64 KiB are read, and nothing is kept.
 
@@ -198,8 +202,7 @@ class Webhook:
                 action=self.name,
                 permanent=True,
             )
-        # A header holds visible ASCII; the key of an event that somebody else named may have anything.
-        key = quote(context.key, safe="!#$&'()*+,/:;=?@[]~ ").strip()
+        key = _header_key(context.key)
         headers = {"content-type": self._content_type, **self._headers, "idempotency-key": key}
         message, timestamp, signature = HEADERS
         headers[message] = key
@@ -249,6 +252,15 @@ class Webhook:
 
     def __repr__(self) -> str:
         return f"Webhook({shown_url(self._url)!r}, name={self.name!r})"
+
+
+def _header_key(key: str) -> str:
+    """A key as a header holds it: visible ASCII, with spaces only within, and no longer than receivers take."""
+    # That of an event which somebody else named may have anything.
+    shown = quote(key, safe="!#$&'()*+,/:;=?@[]~ ", errors="backslashreplace")
+    if shown != shown.strip(" "):
+        shown = shown.replace(" ", "%20")
+    return shown if len(shown) <= _KEY_LENGTH_MAX else f"sha256/{hashlib.sha256(shown.encode()).hexdigest()}"
 
 
 def _is_bytes(value: Any) -> bool:
