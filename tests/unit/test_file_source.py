@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from cepheid import AppError, PatternError
 from cepheid.connectors import DirectorySource, FileSource, Source
+from cepheid.connectors.arguments import read_offset, written_offset
 
 json_text_module()
 
@@ -157,6 +158,13 @@ def test_offsets_hold_nothing_of_what_was_read(tmp_path: Path) -> None:
     feed = run(FileSource(path))
     assert feed.offset is not None
     assert b"swordfish" not in feed.offset
+
+
+def test_an_offset_is_read_however_many_files_it_tells_of() -> None:
+    done = [f"{number:0200}" for number in range(100_000)]
+    said = read_offset(written_offset("directory", done=done), "many", "directory")
+    assert said is not None
+    assert said["done"] == done
 
 
 def test_what_another_source_saved_is_refused(tmp_path: Path) -> None:

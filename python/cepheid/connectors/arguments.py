@@ -13,8 +13,6 @@ __all__ = ["checked_bytes", "checked_number", "checked_seconds", "checked_source
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?i?b?)\s*", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
-# An offset is small; what is longer was not written by a source.
-_OFFSET_BYTES_MAX = 16_000_000
 
 
 def wrong_option(message: str) -> AppError:
@@ -135,7 +133,7 @@ def read_offset(offset: bytes | None, source: str, kind: str) -> dict[str, Any] 
     if offset is None:
         return None
     try:
-        said = json.loads(offset) if len(offset) <= _OFFSET_BYTES_MAX else None
+        said = json.loads(offset)
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict) or said.get("kind") != kind or said.get("version") != 1:
