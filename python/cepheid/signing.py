@@ -6,11 +6,11 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Iterable
-from typing import final
+from typing import Any, final
 
 from cepheid.errors import AppError
 
-__all__ = ["HEADERS", "WebhookSecret"]
+__all__ = ["HEADERS", "WebhookSecret", "webhook_secrets"]
 
 #: The names of the three headers: the id of the message, when it was sent in seconds since 1970, and the signatures.
 HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
@@ -18,6 +18,7 @@ HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _PREFIX = "whsec_"
 # What the specification asks of a secret at least is 24 bytes; less than 16 can be guessed.
 _BYTES_MIN = 16
+_SECRETS_MAX = 16
 
 
 @final
@@ -104,6 +105,33 @@ class WebhookSecret:
 
     def __repr__(self) -> str:
         return "WebhookSecret('...')"
+
+
+def webhook_secrets(given: Any) -> tuple[WebhookSecret, ...]:
+    """Secrets that hold at the same time: one, or several while a party changes its own.
+
+    Args:
+        given: A `WebhookSecret`, what one is made of, or several of these.
+
+    Raises:
+        TypeError: It is none of these.
+        AppError: There are none, or more than sixteen, or one is none (code ``webhook-secret``).
+
+    Example:
+        >>> from cepheid.signing import webhook_secrets
+        >>> webhook_secrets(["correct horse battery staple", b"0123456789abcdef"])
+        (WebhookSecret('...'), WebhookSecret('...'))
+    """
+    listed = [given] if isinstance(given, (str, bytes, WebhookSecret)) else given
+    if not isinstance(listed, Iterable):
+        raise TypeError(f"secret is a WebhookSecret, text, bytes, or a list of them, not {type(given).__name__}")
+    secrets = tuple(one if isinstance(one, WebhookSecret) else WebhookSecret(one) for one in listed)
+    if not 1 <= len(secrets) <= _SECRETS_MAX:
+        raise AppError(
+            f"secret names one secret, or up to {_SECRETS_MAX} while they are changed; not {len(secrets)}",
+            code="webhook-secret",
+        )
+    return secrets
 
 
 def _key_of(secret: str | bytes) -> bytes | None:

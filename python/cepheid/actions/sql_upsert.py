@@ -15,6 +15,7 @@ from cepheid.actions.checking import checked_name, checked_seconds, checked_text
 from cepheid.actions.sql_dialect import PARAMSTYLES, Dialect, is_permanent, quoted
 from cepheid.errors import ActionError
 from cepheid.names import invalid_choice
+from cepheid.options import checked_flag
 from cepheid.schema.envelope import ENVELOPE
 
 if TYPE_CHECKING:
@@ -129,11 +130,9 @@ class SqlUpsert:
             if missing := [column for column in self._key if column not in listed]:
                 raise invalid_action(f"columns leave out `{missing[0]}`, which is of the key", known=listed)
             self._columns = listed
-        if not isinstance(once, bool):
-            raise TypeError(f"once is True or False, not {type(once).__name__}")
         if paramstyle not in (None, *PARAMSTYLES):
             raise invalid_choice("paramstyle", paramstyle, [*PARAMSTYLES, None])
-        self._once, self._paramstyle = once, paramstyle
+        self._once, self._paramstyle = checked_flag(once, "once"), paramstyle
         self._timeout = checked_seconds(timeout, "timeout")
         self.name = checked_name(name, f"sql:{table}"[:200])
         self._lock = threading.Lock()

@@ -18,7 +18,7 @@ from cepheid.actions.event_json import cloudevent, json_bytes
 from cepheid.actions.http_loop import HttpLoop
 from cepheid.errors import ActionError
 from cepheid.names import invalid_choice
-from cepheid.signing import HEADERS, WebhookSecret
+from cepheid.signing import HEADERS, WebhookSecret, webhook_secrets
 
 if TYPE_CHECKING:
     import httpx
@@ -78,8 +78,8 @@ class Webhook:
 
     Raises:
         TypeError: An argument is of the wrong type.
-        AppError: An argument says something impossible (code ``invalid-action``), or a secret is too short (code
-            ``webhook-secret``).
+        AppError: An argument says something impossible (code ``invalid-action``), or there are no secrets, too many, or
+            one is too short (code ``webhook-secret``).
         ImportError: `httpx` is not installed.
 
     Example:
@@ -133,7 +133,7 @@ class Webhook:
         self._method, self._format = method, format
         self._content_type = "application/json" if callable(format) else _CONTENT_TYPES[format]
         self._headers = _checked_headers(headers)
-        self._secrets = _secrets(secret)
+        self._secrets = () if secret is None else webhook_secrets(secret)
         self._timeout = checked_seconds(timeout, "timeout")
         self._body_bytes_max = checked_bytes_max(body_bytes_max, "body_bytes_max")
         if not isinstance(verify, (bool, ssl.SSLContext)):
@@ -265,18 +265,6 @@ def _header_key(key: str) -> str:
 
 def _is_bytes(value: Any) -> bool:
     return isinstance(value, (bytes, bytearray, memoryview))
-
-
-def _secrets(given: Secret | Iterable[Secret] | None) -> tuple[WebhookSecret, ...]:
-    if given is None:
-        return ()
-    listed = [given] if isinstance(given, (str, bytes, WebhookSecret)) else given
-    if not isinstance(listed, Iterable):
-        raise TypeError(f"secret is text, bytes, or several of these, not {type(given).__name__}")
-    secrets = tuple(one if isinstance(one, WebhookSecret) else WebhookSecret(one) for one in listed)
-    if not 1 <= len(secrets) <= 16:
-        raise invalid_action(f"secret is one, or up to 16; not {len(secrets)}")
-    return secrets
 
 
 def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 from urllib.parse import quote
 
 from cepheid.connectors.arguments import (
+    checked_columns,
     checked_number,
     checked_seconds,
     checked_source_name,
@@ -431,15 +432,7 @@ def _text(value: Any, what: str) -> str:
 
 
 def _types(columns: Any) -> dict[str, pa.DataType]:
-    import pyarrow as pa
-
-    if columns is None:
-        return {}
-    try:
-        schema = columns if isinstance(columns, pa.Schema) else pa.schema(list(dict(columns).items()))
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"columns is a pyarrow schema, or types by the names of columns: {error}") from None
-    types = dict(zip(schema.names, schema.types, strict=True))
+    types = {} if columns is None else checked_columns(columns)
     for name, data_type in types.items():
         try:
             reader_of(data_type)

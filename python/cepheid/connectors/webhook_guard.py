@@ -8,11 +8,10 @@ import itertools
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, final
 
-from cepheid.errors import AppError
-from cepheid.signing import HEADERS, WebhookSecret
+from cepheid.signing import HEADERS, webhook_secrets
 
 __all__ = ["Message", "MessageIds", "WebhookGuard"]
 
@@ -60,15 +59,8 @@ class WebhookGuard:
     __slots__ = ("_secrets", "_window")
 
     def __init__(self, secrets: Any, window: float) -> None:
-        given = [secrets] if isinstance(secrets, (str, bytes, WebhookSecret)) else secrets
-        if not isinstance(given, Iterable):
-            raise TypeError(f"secret is a WebhookSecret, text, bytes, or a list of them, not {type(secrets).__name__}")
-        self._secrets = [one if isinstance(one, WebhookSecret) else WebhookSecret(one) for one in given]
+        self._secrets = webhook_secrets(secrets)
         self._window = window
-        if not 1 <= len(self._secrets) <= 16:
-            raise AppError(
-                "secret names one secret, or up to sixteen while senders change theirs", code="webhook-secret"
-            )
 
     def announced(self, headers: Mapping[str, str], now: float) -> Message | None:
         """What a request says it is; None: it does not say, or is of another time than now.
