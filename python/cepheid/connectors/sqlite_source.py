@@ -271,13 +271,14 @@ class SqliteSource:
         listed = ", ".join(cursor)
         condition = " AND ".join(f"{name} IS NOT NULL" for name in cursor)
         if after is not None:
-            condition += f" AND ({listed}) > ({', '.join('?' for _ in after)})"
+            marks = ("CAST(? AS TEXT)" if isinstance(value, bytes) else "?" for value in map(_bound, after))
+            condition += f" AND ({listed}) > ({', '.join(marks)})"
         wanted = ", ".join(_quoted(column.name) for column in columns)
         # One more than are sent, to see whether it has the cursor of the last.
         limit = self._batch_rows + 1
         query = f"SELECT {wanted}, {listed} FROM temp.{_NAME} WHERE {condition} ORDER BY {listed} LIMIT {limit}"
         try:
-            rows = database.execute(query, after or []).fetchall()
+            rows = database.execute(query, [_bound(value) for value in after or []]).fetchall()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 return None
@@ -417,6 +418,16 @@ def _plain(columns: list[_Column], row: tuple[Any, ...]) -> bytes:
 
 def _decoded(text: bytes) -> str:
     return text.decode(errors="surrogateescape")
+
+
+def _bound(value: Any) -> Any:
+    """A value of a cursor as a parameter; text that is no UTF-8 as its bytes."""
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode(errors="surrogateescape")
+    return value
 
 
 def _quoted(name: str) -> str:
