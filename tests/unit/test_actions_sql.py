@@ -22,7 +22,7 @@ import pytest
 from acting import HOSTILE, NOW, context, order
 
 import cepheid as cep
-from cepheid.actions import Action, SqlUpsert
+from cepheid.actions import Action, AppendFile, SqlUpsert
 from cepheid.actions.sql_dialect import Dialect
 
 
@@ -223,6 +223,8 @@ def test_to_look_at_a_database_takes_no_lock_away_that_this_process_has_on_it(pa
         database.execute("BEGIN IMMEDIATE")
         with upsert(path, "orders") as action, pytest.raises(cep.ActionError):
             action(order(), context(timeout=0.01))
+        with pytest.raises(cep.ActionError, match="is a database"):
+            AppendFile(f"{path.parent}/{{note}}")(order(note=path.name), context())
         other = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
         assert "database is locked" in other.stderr
         database.execute("ROLLBACK")

@@ -9,10 +9,10 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, final
-from urllib.parse import quote
 
 from cepheid.actions.checking import checked_name, checked_seconds, checked_texts, invalid_action, missing_column
 from cepheid.actions.sql_dialect import PARAMSTYLES, Dialect, is_permanent, quoted
+from cepheid.actions.sqlite_file import application_id
 from cepheid.errors import ActionError
 from cepheid.names import invalid_choice
 from cepheid.options import checked_flag
@@ -339,14 +339,7 @@ def _identifiers(names: list[str], what: str) -> list[str]:
 
 
 def _refuse_store(path: str) -> None:
-    # A store that somebody writes to, or has written to, is told by what is beside it, without its being opened: to
-    # close it again would let go of the locks that its handle has on it in this process. Any other database may be in
-    # use in this process as well: only SQLite knows how to close it without that.
-    is_store = os.path.exists(os.path.realpath(path) + "-writer")
-    if not is_store and os.path.isfile(path):
-        asked = f"file:{quote(os.path.realpath(path))}?mode=ro&immutable=1"
-        # What is no database is told of when a row is put in.
-        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(asked, uri=True)) as database:
-            is_store = database.execute("PRAGMA application_id").fetchone() == (_STORE,)
-    if is_store:
+    # A store that somebody writes to, or has written to, is told by what is beside it, without its being opened: the
+    # SQLite of its handle is another than that of Python, and each would let go of the other's locks.
+    if os.path.exists(os.path.realpath(path) + "-writer") or application_id(path) == _STORE:
         raise invalid_action(f"{path} is an event store; rows go into a database of their own")
