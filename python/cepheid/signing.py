@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable
-from typing import final
+from typing import Any, final
 
 from cepheid.errors import AppError
 
-__all__ = ["HEADERS", "WebhookSecret"]
+__all__ = ["HEADERS", "WebhookSecret", "webhook_secrets"]
 
 #: The names of the three headers: the id of the message, when it was sent in seconds since 1970, and the signatures.
 HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
@@ -19,6 +18,7 @@ HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _PREFIX = "whsec_"
 # What the specification asks of a secret at least is 24 bytes; less than 16 can be guessed.
 _BYTES_MIN = 16
+_SECRETS_MAX = 16
 
 
 @final
@@ -33,7 +33,7 @@ class WebhookSecret:
 
     Raises:
         TypeError: It is neither text nor bytes.
-        AppError: It is too short, or no base64 (code ``webhook-secret``).
+        AppError: It is too short, no base64, or no text that UTF-8 can hold (code ``webhook-secret``).
 
     Example:
         >>> from cepheid.signing import WebhookSecret
@@ -50,17 +50,17 @@ class WebhookSecret:
     _key: bytes
 
     def __init__(self, secret: str | bytes) -> None:
-        if isinstance(secret, str) and secret.startswith(_PREFIX):
-            try:
-                self._key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-            except binascii.Error:
-                raise AppError(
-                    "the secret of a webhook begins with whsec_, and what follows is no base64", code="webhook-secret"
-                ) from None
-        elif isinstance(secret, (str, bytes)):
-            self._key = secret.encode() if isinstance(secret, str) else secret
-        else:
+        if not isinstance(secret, (str, bytes)):
             raise TypeError(f"the secret of a webhook is text or bytes, not {type(secret).__name__}")
+        key = _key_of(secret)
+        # Raised here, as the error of whoever could not read it has the secret among its parts.
+        if key is None:
+            raise AppError(
+                "the secret of a webhook begins with whsec_, and what follows is no base64; or it is text that "
+                "UTF-8 cannot hold",
+                code="webhook-secret",
+            )
+        self._key = key
         if len(self._key) < _BYTES_MIN:
             raise AppError(
                 f"the secret of a webhook has {len(self._key)} bytes; take {_BYTES_MIN} at least, of random ones",
@@ -105,6 +105,44 @@ class WebhookSecret:
 
     def __repr__(self) -> str:
         return "WebhookSecret('...')"
+
+
+def webhook_secrets(given: Any) -> tuple[WebhookSecret, ...]:
+    """Secrets that hold at the same time: one, or several while a party changes its own.
+
+    Args:
+        given: A `WebhookSecret`, what one is made of, or several of these.
+
+    Raises:
+        TypeError: It is none of these.
+        AppError: There are none, or more than sixteen, or one is none (code ``webhook-secret``).
+
+    Example:
+        >>> from cepheid.signing import webhook_secrets
+        >>> webhook_secrets(["correct horse battery staple", b"0123456789abcdef"])
+        (WebhookSecret('...'), WebhookSecret('...'))
+    """
+    listed = [given] if isinstance(given, (str, bytes, WebhookSecret)) else given
+    if not isinstance(listed, Iterable):
+        raise TypeError(f"secret is a WebhookSecret, text, bytes, or a list of them, not {type(given).__name__}")
+    secrets = tuple(one if isinstance(one, WebhookSecret) else WebhookSecret(one) for one in listed)
+    if not 1 <= len(secrets) <= _SECRETS_MAX:
+        raise AppError(
+            f"secret names one secret, or up to {_SECRETS_MAX} while they are changed; not {len(secrets)}",
+            code="webhook-secret",
+        )
+    return secrets
+
+
+def _key_of(secret: str | bytes) -> bytes | None:
+    if isinstance(secret, bytes):
+        return secret
+    try:
+        if secret.startswith(_PREFIX):
+            return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+        return secret.encode()
+    except ValueError:
+        return None
 
 
 def _each(signatures: str) -> Iterable[bytes]:

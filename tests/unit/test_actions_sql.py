@@ -22,7 +22,7 @@ import pytest
 from acting import HOSTILE, NOW, context, order
 
 import cepheid as cep
-from cepheid.actions import Action, SqlUpsert
+from cepheid.actions import Action, AppendFile, SqlUpsert
 from cepheid.actions.sql_dialect import Dialect
 
 
@@ -213,6 +213,21 @@ def test_a_busy_database_is_tried_again(path):
         other.execute("COMMIT")
         action(order(note="late"), context("k1", attempt=2))
     assert rows(path) == [(7, 12.5, "late")]
+
+
+def test_to_look_at_a_database_takes_no_lock_away_that_this_process_has_on_it(path):
+    code = (
+        "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute('BEGIN IMMEDIATE')"
+    )
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        with upsert(path, "orders") as action, pytest.raises(cep.ActionError):
+            action(order(), context(timeout=0.01))
+        with pytest.raises(cep.ActionError, match="is a database"):
+            AppendFile(f"{path.parent}/{{note}}")(order(note=path.name), context())
+        other = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+        assert "database is locked" in other.stderr
+        database.execute("ROLLBACK")
 
 
 def test_an_event_store_is_not_written_to(tmp_path):

@@ -279,6 +279,19 @@ def test_no_value_of_an_event_gets_out_of_the_body(server, value):
     assert WebhookSecret(SECRET).verifies(key, int(NOW.timestamp()), heard.body, heard.headers["webhook-signature"])
 
 
+def test_different_keys_are_different_ids_of_messages_that_receivers_take(server):
+    keys = ["k", " k", "k ", "k  ", "%20k", "a b", "é" * 120, "é" * 119 + "e", "x" * 5000, "x" * 5001]
+    with webhook(server.url) as action:
+        for key in keys:
+            action(order(), context(key=key))
+    ids = [heard.headers["webhook-id"] for heard in server.heard]
+    assert ids == [heard.headers["idempotency-key"] for heard in server.heard]
+    assert len(set(ids)) == len(keys)
+    assert (ids[0], ids[5]) == ("k", "a b")
+    # What `HttpSource` and the columns of databases take.
+    assert max(map(len, ids)) <= 255
+
+
 def test_too_large_a_body_is_refused_for_good(server):
     with webhook(server.url, body_bytes_max=1_000) as action:
         action(order(note="a" * 500), context())

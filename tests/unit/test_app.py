@@ -286,6 +286,37 @@ def test_the_idempotency_key_is_the_same_for_every_attempt_and_no_other_event():
     assert len(keys) == 6
 
 
+def test_events_of_one_id_and_different_sources_have_different_idempotency_keys():
+    app = cep.App("shop")
+    keys, batches = [], []
+    app.action("order", name="tell")(lambda event, context: keys.append(context.key))
+
+    @app.on("order", name="note", batch=True, concurrency=1)
+    def note(rows):
+        batches.append(rows.num_rows)
+        return {"type": "order.noted"}
+
+    events = [
+        ("till", "7"),
+        ("till/2", "7"),
+        ("till", "2/7"),
+        ("shop", "7"),
+        ("shop", "till/7"),
+        ("shop", "till%2F2/7"),
+    ]
+    # CloudEvents: the last is one that has come before.
+    with app.test() as test:
+        for source, event_id in [*events, events[0]]:
+            test.publish("order", id=event_id, source=source)
+        noted = test.events("order.noted")
+    assert len(keys) == len(events) + 1
+    assert len(set(keys)) == len(events)
+    assert keys[-1] == keys[0] == "shop/tell/till/7"
+    assert "shop/tell/7" in keys, "those of the app itself are called by their ids"
+    assert len(noted) == len(batches) == len(events) + 1
+    assert len({event["id"] for event in noted}) == len(events)
+
+
 def test_what_is_idempotent_by_a_column_happens_once_for_each_value(tmp_path):
     app = cep.App("shop")
     told = []

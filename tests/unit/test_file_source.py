@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from cepheid import AppError, PatternError
 from cepheid.connectors import DirectorySource, FileSource, Source
+from cepheid.connectors.arguments import read_offset, written_offset
 
 json_text_module()
 
@@ -157,6 +158,13 @@ def test_offsets_hold_nothing_of_what_was_read(tmp_path: Path) -> None:
     feed = run(FileSource(path))
     assert feed.offset is not None
     assert b"swordfish" not in feed.offset
+
+
+def test_an_offset_is_read_however_many_files_it_tells_of() -> None:
+    done = [f"{number:0200}" for number in range(100_000)]
+    said = read_offset(written_offset("directory", done=done), "many", "directory")
+    assert said is not None
+    assert said["done"] == done
 
 
 def test_what_another_source_saved_is_refused(tmp_path: Path) -> None:
@@ -398,6 +406,87 @@ def test_files_of_a_directory_are_followed_through_rotation_and_renaming(tmp_pat
         feed.until_looked()
         add(first, 5)
     assert feed.rows == [f'{{"n": {number}}}'.encode() for number in range(6)]
+
+
+def test_a_followed_file_that_cannot_be_opened_for_a_while_is_gone_on_with_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"n": 0}\n')
+    (tmp_path / "b.jsonl").write_text('{"n": 1}\n')
+    feed = run(DirectorySource(tmp_path))
+    assert len(feed.rows) == 2
+    later = MemoryFeed(feed.offset)
+    refusals = [3]
+    open_really = os.open
+
+    def refusing(opened: Any, *rest: Any, **options: Any) -> int:
+        if str(opened) == str(path) and refusals[0] > 0:
+            refusals[0] -= 1
+            raise PermissionError(13, "Permission denied", str(path))
+        return open_really(opened, *rest, **options)
+
+    monkeypatch.setattr(os, "open", refusing)
+    with running(DirectorySource(tmp_path, poll="1ms"), later):
+        with (tmp_path / "b.jsonl").open("a") as file:
+            file.write('{"n": 2}\n')
+        later.until(lambda feed: refusals[0] == 0 and len(feed.rows) > 0)
+        with path.open("a") as file:
+            file.write('{"n": 3}\n')
+        later.until(lambda feed: b'{"n": 3}' in feed.rows)
+    assert later.rows == [b'{"n": 2}', b'{"n": 3}']
+
+
+def test_files_that_were_followed_can_be_read_to_their_end_from_there(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}.jsonl" for name in "abc"]
+    for path in paths:
+        path.write_text('{"n": 1}\n')
+    followed = run(DirectorySource(tmp_path))
+    assert len(followed.rows) == 3
+    for path in paths:
+        with path.open("a") as file:
+            file.write('{"n": 2}\n')
+    for order in ("name", "mtime"):
+        rest = MemoryFeed(followed.offset)
+        DirectorySource(tmp_path, watch=False, order=order).run(rest)
+        assert rest.rows == [b'{"n": 2}'] * 3
+
+
+def test_a_directory_of_many_files_is_looked_through_now_and_then_and_not_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(200):
+        (tmp_path / f"{number:03}.jsonl").write_text(f'{{"n": {number}}}')
+    # What has been changed just now may change again at the same time.
+    os.utime(tmp_path, (1_700_000_000,) * 2)
+    looks = [0]
+    scan_really = os.scandir
+
+    def counting(folder: Any) -> Any:
+        looks[0] += str(folder) == str(tmp_path)
+        return scan_really(folder)
+
+    for order in ("name", "mtime"):
+        looks[0] = 0
+        monkeypatch.setattr(os, "scandir", counting)
+        feed = MemoryFeed()
+        DirectorySource(tmp_path, watch=False, order=order, poll="10m").run(feed)
+        assert sorted(feed.rows) == sorted(f'{{"n": {number}}}'.encode() for number in range(200))
+        assert looks[0] <= 3
+
+
+def test_a_file_that_comes_while_others_wait_is_read_in_its_turn(tmp_path: Path) -> None:
+    for number in (0, 2):
+        (tmp_path / f"{number}.jsonl").write_text(f'{{"n": {number}}}')
+
+    class Growing(MemoryFeed):
+        def send(self, data: Any, **options: Any) -> Any:
+            (tmp_path / "1.jsonl").write_text('{"n": 1}')
+            return super().send(data, **options)
+
+    feed = Growing()
+    DirectorySource(tmp_path, watch=False, poll="10m").run(feed)
+    assert feed.rows == [b'{"n": 0}', b'{"n": 1}', b'{"n": 2}']
 
 
 def test_a_directory_with_too_many_files_to_follow_is_an_error(tmp_path: Path) -> None:

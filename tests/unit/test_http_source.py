@@ -28,6 +28,7 @@ json_text_module()
 
 SECRET = "correct horse battery staple"
 BODY = b'{"type": "order.created", "n": 1}'
+JSON = {"content-type": "application/json"}
 
 
 class Server:
@@ -143,6 +144,76 @@ def test_a_message_that_comes_again_after_a_restart_counts_once() -> None:
         assert server.post(message_id="msg-100").status_code == 200
         # The limit: ids of older messages are not saved.
         assert server.post(message_id="msg-0").status_code == 202
+
+
+def test_a_replay_whose_body_dawdles_until_its_id_is_forgotten_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, ahead = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + ahead[0])
+    with serving(replay_window="60s") as server:
+        sent = signature(BODY, "a")
+        assert server.client.post("/events", content=BODY, headers={**JSON, **sent}).status_code == 202
+        head = {**JSON, **sent, "host": "x", "content-length": str(len(BODY)), "expect": "100-continue"}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+        port = server.source.port
+        assert port is not None
+        with socket.create_connection(("127.0.0.1", port), 20) as connection:
+            connection.sendall(f"POST /events HTTP/1.1\r\n{lines}\r\n".encode())
+            # It has been found to be of now, and its body is waited for.
+            assert b" 100 " in connection.recv(1000)
+            ahead[0] = 61
+            connection.sendall(BODY)
+            answer = connection.recv(1000)
+        assert b" 401 " in answer.partition(b"\r\n")[0]
+        assert len(server.feed.rows) == 1
+
+
+def test_a_message_that_was_sent_again_cannot_be_replayed_once_the_first_is_too_old(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, ahead = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + ahead[0])
+    with serving(replay_window="5m") as server:
+        assert server.post(message_id="a").status_code == 202
+        ahead[0] = 200
+        second = {**JSON, **signature(BODY, "a")}
+        assert server.client.post("/events", content=BODY, headers=second).status_code == 200
+        ahead[0] = 400
+        assert server.client.post("/events", content=BODY, headers=second).status_code == 200
+        offset = server.feed.offset
+        assert server.post(message_id="b").status_code == 202
+        assert server.feed.offset != offset
+        assert len(server.feed.rows) == 2
+    with serving(MemoryFeed(server.feed.offset)) as server:
+        assert server.client.post("/events", content=BODY, headers=second).status_code == 200
+
+
+def test_a_repeat_of_what_is_still_under_way_is_remembered_as_long_as_it_could_be_replayed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, ahead = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + ahead[0])
+    feed = MemoryFeed(auto=False)
+    with serving(feed, replay_window="5m", request_timeout="200ms") as server:
+        assert server.post(message_id="a").status_code == 503
+        ahead[0] = 200
+        second = {**JSON, **signature(BODY, "a")}
+        assert server.client.post("/events", content=BODY, headers=second).status_code == 503
+        feed.commit()
+        ahead[0] = 400
+        deadline = time.monotonic() + 20
+        while (answer := server.client.post("/events", content=BODY, headers=second)).status_code == 503:
+            assert time.monotonic() < deadline
+        assert answer.json() in ({"accepted": 0, "repeated": True}, {"accepted": 1})
+        assert len(feed.pending) + len(feed.committed) == 1
+
+
+def test_whatever_may_have_been_taken_and_not_answered_is_known_after_a_restart() -> None:
+    with serving(requests_max=700) as server:
+        for number in range(600):
+            assert server.post(message_id=f"msg-{number}").status_code == 202
+        offset = server.feed.offset
+    with serving(MemoryFeed(offset)) as server:
+        assert server.post(message_id="msg-0").status_code == 200
 
 
 def test_repeats_that_come_at_the_same_time_count_once() -> None:

@@ -45,9 +45,13 @@ def test_secrets_are_not_shown_and_not_short():
     encoded = "whsec_" + base64.b64encode(b"0123456789abcdef").decode()
     assert "0123" not in repr(WebhookSecret(b"0123456789abcdef"))
     assert WebhookSecret(encoded).sign("m", 1, b"") == WebhookSecret(b"0123456789abcdef").sign("m", 1, b"")
-    for short in ("", "short", "whsec_c2hvcnQ=", "whsec_?", b""):
+    # Text of an environment that is no UTF-8 comes as the last two.
+    odd = ("whsec_" + "ü" * 32, "whsec_" + "\udc80" * 32, "hidden \udc80" * 8)
+    for wrong in ("", "short", "whsec_c2hvcnQ=", "whsec_?", b"", *odd):
         with pytest.raises(AppError) as caught:
-            WebhookSecret(short)
+            WebhookSecret(wrong)
         assert caught.value.code == "webhook-secret"
+        # Nor is it among the parts of an error before.
+        assert caught.value.__context__ is None
     with pytest.raises(TypeError):
         WebhookSecret(7)

@@ -118,6 +118,17 @@ def test_values_that_do_not_fit_are_rejected_with_their_row_alone(shop: sqlite3.
     assert feed.offset == b'{"kind":"sqlite","version":1,"after":[8]}'
 
 
+def test_a_cursor_that_is_no_text_has_its_row_rejected_and_holds_up_no_other(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "odd.db")) as odd, odd:
+        odd.execute("CREATE TABLE t (k TEXT PRIMARY KEY, n INTEGER)")
+        odd.execute("INSERT INTO t VALUES ('a', 1), (CAST(x'62ff' AS TEXT), 2), (CAST(x'62fffe' AS TEXT), 3), ('c', 4)")
+    for rows in (1, 2, 100):
+        feed = MemoryFeed(stop_when_idle=True)
+        SqliteSource(tmp_path / "odd.db", "t", cursor="k", topic="t", batch_rows=rows).run(feed)
+        assert [row["n"] for row in feed.rows] == [1, 4]
+        assert [code for _, _, code in feed.rejects] == ["bad-row"] * 2
+
+
 def test_types_are_those_that_columns_declare_or_that_are_said(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     with database(path) as connection:

@@ -20,6 +20,7 @@ from cepheid.actions.line_file import LineFile
 from cepheid.actions.template import Template
 from cepheid.errors import ActionError
 from cepheid.names import invalid_choice
+from cepheid.options import checked_flag
 
 if TYPE_CHECKING:
     from cepheid.actions.protocol import ActionContext
@@ -108,13 +109,11 @@ class AppendFile:
             not self._columns or _KEY in self._columns or len(set(self._columns)) < len(self._columns)
         ):
             raise invalid_action(f"columns are one at least, none of them twice, and none of them `{_KEY}`")
-        if not isinstance(fsync, bool):
-            raise TypeError(f"fsync is True or False, not {type(fsync).__name__}")
         if isinstance(keys_kept, bool) or not isinstance(keys_kept, int):
             raise TypeError(f"keys_kept is a whole number, not {type(keys_kept).__name__}")
         if not 1 <= keys_kept <= 10_000_000:
             raise invalid_action(f"keys_kept is from 1 to 10,000,000, not {keys_kept}")
-        self._fsync, self._keys_kept = fsync, keys_kept
+        self._fsync, self._keys_kept = checked_flag(fsync, "fsync"), keys_kept
         self.name = checked_name(name, f"file:{text}"[:200])
         self._files: OrderedDict[str, LineFile] = OrderedDict()
         # Of CSV: the columns of each open file.

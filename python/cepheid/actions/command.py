@@ -20,6 +20,7 @@ from cepheid.actions.process_end import end_group, exit_code_of
 from cepheid.actions.template import Template
 from cepheid.errors import ActionError
 from cepheid.names import invalid_choice
+from cepheid.options import checked_flag
 
 if TYPE_CHECKING:
     from cepheid.actions.protocol import ActionContext
@@ -157,9 +158,7 @@ class Command:
         if not all(type(code) is int for code in self._permanent_codes) or 0 in self._permanent_codes:
             raise invalid_action("permanent_codes are whole numbers other than 0")
         self._output_bytes_max = checked_bytes_max(output_bytes_max, "output_bytes_max")
-        if not isinstance(options_allowed, bool):
-            raise TypeError(f"options_allowed is True or False, not {type(options_allowed).__name__}")
-        self._options_allowed = options_allowed
+        self._options_allowed = checked_flag(options_allowed, "options_allowed")
         self.name = checked_name(name, f"command:{os.path.basename(self._program)}")
 
     def __call__(self, event: Mapping[str, Any], context: ActionContext) -> None:

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import final
 
+from cepheid.actions.sqlite_file import application_id
 from cepheid.errors import ActionError
 
 if sys.platform != "win32":
@@ -43,7 +44,7 @@ class LineFile:
         self._path, self._fsync, self._keys_kept, self._key_of = path, fsync, keys_kept, key_of
         self._keys: OrderedDict[str, None] = OrderedDict()
         # Not even opened: to close it would let go of the locks that SQLite has on it in this process.
-        if os.path.exists(os.path.realpath(path) + "-writer"):
+        if os.path.exists(os.path.realpath(path) + "-writer") or application_id(path) is not None:
             raise _database(path)
         binary = getattr(os, "O_BINARY", 0)
         self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | binary, 0o666)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, final
 
 from cepheid.actions.checking import checked_name, checked_seconds, checked_texts, invalid_action, missing_column
 from cepheid.actions.sql_dialect import PARAMSTYLES, Dialect, is_permanent, quoted
+from cepheid.actions.sqlite_file import application_id
 from cepheid.errors import ActionError
 from cepheid.names import invalid_choice
+from cepheid.options import checked_flag
 from cepheid.schema.envelope import ENVELOPE
 
 if TYPE_CHECKING:
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SqlUpsert"]
 
-# `application_id` of a file that is an event store, and where SQLite writes it.
-_STORE, _STORE_AT = b"cphd", 68
+# `application_id` of an event store.
+_STORE = 0x6370_6864
 _DONE = "cepheid_done"
 
 
@@ -128,11 +130,9 @@ class SqlUpsert:
             if missing := [column for column in self._key if column not in listed]:
                 raise invalid_action(f"columns leave out `{missing[0]}`, which is of the key", known=listed)
             self._columns = listed
-        if not isinstance(once, bool):
-            raise TypeError(f"once is True or False, not {type(once).__name__}")
         if paramstyle not in (None, *PARAMSTYLES):
             raise invalid_choice("paramstyle", paramstyle, [*PARAMSTYLES, None])
-        self._once, self._paramstyle = once, paramstyle
+        self._once, self._paramstyle = checked_flag(once, "once"), paramstyle
         self._timeout = checked_seconds(timeout, "timeout")
         self.name = checked_name(name, f"sql:{table}"[:200])
         self._lock = threading.Lock()
@@ -339,12 +339,7 @@ def _identifiers(names: list[str], what: str) -> list[str]:
 
 
 def _refuse_store(path: str) -> None:
-    # A store that somebody writes to, or has written to, is told by what is beside it, without its being opened: to
-    # close it again would let go of the locks that its handle has on it in this process.
-    is_store = os.path.exists(os.path.realpath(path) + "-writer")
-    if not is_store:
-        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
-            file.seek(_STORE_AT)
-            is_store = file.read(len(_STORE)) == _STORE
-    if is_store:
+    # A store that somebody writes to, or has written to, is told by what is beside it, without its being opened: the
+    # SQLite of its handle is another than that of Python, and each would let go of the other's locks.
+    if os.path.exists(os.path.realpath(path) + "-writer") or application_id(path) == _STORE:
         raise invalid_action(f"{path} is an event store; rows go into a database of their own")

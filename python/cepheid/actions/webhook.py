@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import hashlib
 import re
 import ssl
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +18,7 @@ from cepheid.actions.event_json import cloudevent, json_bytes
 from cepheid.actions.http_loop import HttpLoop
 from cepheid.errors import ActionError
 from cepheid.names import invalid_choice
-from cepheid.signing import HEADERS, WebhookSecret
+from cepheid.signing import HEADERS, WebhookSecret, webhook_secrets
 
 if TYPE_CHECKING:
     import httpx
@@ -37,6 +38,8 @@ _TRY_AGAIN = frozenset({408, 425, 429})
 _RETRY_AFTER_MAX_S = 86_400.0
 # So much of an answer is read, for the connection to be used again; what it says is of no interest.
 _ANSWER_BYTES_MAX = 65_536
+# Ids of messages are that long at most in many receivers.
+_KEY_LENGTH_MAX = 255
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 # Headers that are made of the event, the request or the secret.
 _OWN_HEADERS = frozenset({*HEADERS, "idempotency-key", "content-length", "host", "transfer-encoding", "connection"})
@@ -50,7 +53,8 @@ class Webhook:
       what the header ``Retry-After`` says (a day at most). Everything else has no use to try again; redirects are such,
       too, as an address that moves takes the events along.
     - **Once**: the idempotency key is in ``webhook-id`` and ``Idempotency-Key``, the same at every attempt. The
-      receiver may be told more than once, and drops what it knows.
+      receiver may be told more than once, and drops what it knows. What is not visible ASCII is escaped as in
+      addresses; in place of a key that would be longer than 255 characters stands its hash.
     - **Limits**: an attempt lasts no longer than `ActionContext.timeout`, the last byte of the answer included. Of the
       answer 64 KiB are read, and nothing is kept.
 
@@ -74,8 +78,8 @@ class Webhook:
 
     Raises:
         TypeError: An argument is of the wrong type.
-        AppError: An argument says something impossible (code ``invalid-action``), or a secret is too short (code
-            ``webhook-secret``).
+        AppError: An argument says something impossible (code ``invalid-action``), or there are no secrets, too many, or
+            one is too short (code ``webhook-secret``).
         ImportError: `httpx` is not installed.
 
     Example:
@@ -129,7 +133,7 @@ class Webhook:
         self._method, self._format = method, format
         self._content_type = "application/json" if callable(format) else _CONTENT_TYPES[format]
         self._headers = _checked_headers(headers)
-        self._secrets = _secrets(secret)
+        self._secrets = () if secret is None else webhook_secrets(secret)
         self._timeout = checked_seconds(timeout, "timeout")
         self._body_bytes_max = checked_bytes_max(body_bytes_max, "body_bytes_max")
         if not isinstance(verify, (bool, ssl.SSLContext)):
@@ -198,8 +202,7 @@ class Webhook:
                 action=self.name,
                 permanent=True,
             )
-        # A header holds visible ASCII; the key of an event that somebody else named may have anything.
-        key = quote(context.key, safe="!#$&'()*+,/:;=?@[]~ ").strip()
+        key = _header_key(context.key)
         headers = {"content-type": self._content_type, **self._headers, "idempotency-key": key}
         message, timestamp, signature = HEADERS
         headers[message] = key
@@ -251,20 +254,17 @@ class Webhook:
         return f"Webhook({shown_url(self._url)!r}, name={self.name!r})"
 
 
+def _header_key(key: str) -> str:
+    """A key as a header holds it: visible ASCII, with spaces only within, and no longer than receivers take."""
+    # That of an event which somebody else named may have anything.
+    shown = quote(key, safe="!#$&'()*+,/:;=?@[]~ ", errors="backslashreplace")
+    if shown != shown.strip(" "):
+        shown = shown.replace(" ", "%20")
+    return shown if len(shown) <= _KEY_LENGTH_MAX else f"sha256/{hashlib.sha256(shown.encode()).hexdigest()}"
+
+
 def _is_bytes(value: Any) -> bool:
     return isinstance(value, (bytes, bytearray, memoryview))
-
-
-def _secrets(given: Secret | Iterable[Secret] | None) -> tuple[WebhookSecret, ...]:
-    if given is None:
-        return ()
-    listed = [given] if isinstance(given, (str, bytes, WebhookSecret)) else given
-    if not isinstance(listed, Iterable):
-        raise TypeError(f"secret is text, bytes, or several of these, not {type(given).__name__}")
-    secrets = tuple(one if isinstance(one, WebhookSecret) else WebhookSecret(one) for one in listed)
-    if not 1 <= len(secrets) <= 16:
-        raise invalid_action(f"secret is one, or up to 16; not {len(secrets)}")
-    return secrets
 
 
 def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:

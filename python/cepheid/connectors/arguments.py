@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cepheid.errors import AppError
 from cepheid.literal import duration_ns
 
-__all__ = ["checked_bytes", "checked_number", "checked_seconds", "checked_source_name", "checked_topic", "read_offset"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "checked_bytes",
+    "checked_columns",
+    "checked_number",
+    "checked_seconds",
+    "checked_source_name",
+    "checked_topic",
+    "read_offset",
+]
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?i?b?)\s*", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
-# An offset is small; what is longer was not written by a source.
-_OFFSET_BYTES_MAX = 16_000_000
 
 
 def wrong_option(message: str) -> AppError:
@@ -121,6 +130,28 @@ def checked_topic(topic: Any) -> str | None:
     return str.__str__(topic)
 
 
+def checked_columns(columns: Any) -> dict[str, pa.DataType]:
+    """The types of columns, by name, in their order.
+
+    Args:
+        columns: A pyarrow schema, or a mapping of names to types (``"int64"``, ``pa.int64()``).
+
+    Raises:
+        TypeError: It is neither.
+        AppError: A column has no name, or two have the same (code ``source-option``).
+    """
+    import pyarrow as pa
+
+    try:
+        schema = columns if isinstance(columns, pa.Schema) else pa.schema(list(dict(columns).items()))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"columns is a pyarrow schema, or types by the names of columns: {error}") from None
+    types = dict(zip(schema.names, schema.types, strict=True))
+    if len(types) < len(schema.names) or not all(types):
+        raise wrong_option("columns has a column without a name, or two of the same name")
+    return types
+
+
 def read_offset(offset: bytes | None, source: str, kind: str) -> dict[str, Any] | None:
     """What a source has saved of how far it got; None: nothing yet.
 
@@ -135,7 +166,7 @@ def read_offset(offset: bytes | None, source: str, kind: str) -> dict[str, Any] 
     if offset is None:
         return None
     try:
-        said = json.loads(offset) if len(offset) <= _OFFSET_BYTES_MAX else None
+        said = json.loads(offset)
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict) or said.get("kind") != kind or said.get("version") != 1:

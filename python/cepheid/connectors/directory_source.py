@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, final
 
@@ -49,7 +50,8 @@ class DirectorySource:
         pattern: Which names, as a shell has it: ``*.jsonl``, ``orders-*.csv``.
         format: As in `FileSource`. None: by the end of the pattern.
         topic: As in `FileSource`.
-        follow: Whether files are followed. None: those of lines are, Parquet files are not.
+        follow: Whether files are followed. None: those of lines are, Parquet files are not. Files that were followed
+            may be read once from there on; those that were read once are read anew if they are followed.
         watch: Whether to wait for more files. If not, `run` returns when those that are there have been read; they are
             not followed then.
         order: ``"name"`` or ``"mtime"``: in which order files are read once.
@@ -176,7 +178,9 @@ class _ReadOnce:
         self._by_name = source._order == "name"
         # Names up to the last that was read, when the directory was looked at last.
         self._passed: set[str] = set()
-        self._looked = False
+        # The files that were there then, and those of them that are to be read.
+        self._listed: list[Named] | None = None
+        self._waiting: deque[Named] = deque()
 
     def run(self) -> None:
         feed, source = self._feed, self._source
@@ -190,37 +194,46 @@ class _ReadOnce:
                 feed.wait(source._poll)
 
     def _next(self) -> Named | None:
-        files = self._source._listing.files()
+        source = self._source
+        # While some wait there is no need to look through all of them for each; that there are none is seen anew.
+        files = source._listing.files(known_for=source._poll if self._waiting else 0.0)
+        if files is not self._listed:
+            self._waiting = deque(self._to_read(files))
+            self._listed = files
+        if len(self._done) > source._files_max:
+            raise too_many(source, "remembered; move those that have been read elsewhere, or raise files_max=")
+        return self._waiting.popleft() if self._waiting else None
+
+    def _to_read(self, files: list[Named]) -> list[Named]:
+        """The files that are to be read, in order; those that have been begun come first."""
         begun = [named for named in files if named.name in self._places]
         if self._by_name:
             self._tell_of_late(files)
-            later = [named for named in files if self._last is None or named.name > self._last]
-            return next(iter([*begun, *later]), None)
-        there = {named.name for named in files}
+            last = max((self._last or "", *(named.name for named in begun)))
+            return [*begun, *(named for named in files if named.name > last)]
         # Names of files that have been moved away may come again.
+        there = {named.name for named in files}
         self._done = {name: None for name in self._done if name in there}
-        if len(self._done) > self._source._files_max:
-            raise too_many(self._source, "remembered; move those that have been read elsewhere, or raise files_max=")
-        waiting = [named for named in files if named.name not in self._done]
-        return begun[0] if begun else min(waiting, key=lambda named: (named.modified, named.name), default=None)
+        waiting = [named for named in files if named.name not in self._done and named.name not in self._places]
+        return [*begun, *sorted(waiting, key=lambda named: (named.modified, named.name))]
 
     def _tell_of_late(self, files: list[Named]) -> None:
         last = self._last
         passed = set() if last is None else {named.name for named in files if named.name <= last}
-        for name in passed - self._passed if self._looked else ():
+        for name in passed - self._passed if self._listed is not None else ():
             reason = f"files are read in order of name, and {last} has been read before it came"
             self._source._listing.tell_once(name, reason)
-        self._passed, self._looked = passed, True
+        self._passed = passed
 
     def _read(self, named: Named) -> None:
         source, feed = self._source, self._feed
-        place = self._places.pop(named.name, None)
+        place = self._places.get(named.name)
         follower: Follower | None = None
         try:
             follower = Follower(named.path, source._reading, place, follow=False, rotate_wait=0, follow_links=False)
             while not follower.over:
                 for piece in follower.step():
-                    self._places = {named.name: piece.place}
+                    self._places[named.name] = piece.place
                     if not send_piece(feed, piece, self._topic, self._offset()):
                         return
         except AppError as error:
@@ -236,7 +249,7 @@ class _ReadOnce:
         self._finish(named)
 
     def _finish(self, named: Named) -> None:
-        self._places = {}
+        self._places.pop(named.name, None)
         if self._by_name:
             self._last = named.name if self._last is None else max(self._last, named.name)
             self._passed.add(named.name)
@@ -358,6 +371,9 @@ class _Followed:
             if error.code != "source-file":
                 raise
             source._listing.tell_once(name, error.message)
+            if place is not None:
+                # It is gone on with there once it can be opened.
+                self._gone[name] = place
 
     def _is_gone(self, name: str) -> bool:
         since = self._missing.get(name)

@@ -42,7 +42,6 @@ class _Older(NamedTuple):
 
     path: str
     identity: tuple[int, int]
-    size: int
     modified: int
 
 
@@ -90,11 +89,6 @@ class Follower:
         self.idle = self.over = False
         if place is not None:
             self._reading = self._found_again(place)
-
-    @property
-    def path(self) -> str:
-        """The name that is followed."""
-        return self._path
 
     def renamed(self, path: str) -> None:
         """Says that the file that is open has another name, which is followed from now on."""
@@ -289,7 +283,7 @@ class Follower:
                     status = os.stat(entry.path, follow_symlinks=False)
                 except FileNotFoundError:
                     continue
-                older = _Older(entry.path, (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)
+                older = _Older(entry.path, (status.st_dev, status.st_ino), status.st_mtime_ns)
                 if suffix[1].isdigit() and len(suffix[1]) <= _NUMBER_DIGITS_MAX:
                     numbered.append((-int(suffix[1]), older))
                 else:

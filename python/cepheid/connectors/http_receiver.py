@@ -151,12 +151,16 @@ class Receiver:
         body = await self._body(request)
         if self._guard is not None:
             assert message is not None
-            if not self._guard.admits(message, body):
+            # Asked again, as its body may have taken until nobody knows any more that it has come before.
+            if not self._guard.admits(message, body) or not self._guard.is_of_now(message, time.time()):
                 raise _unauthorized()
+            until = self._guard.replayable_until(message)
             going = self._tasks.get(message.message_id)
             if going is not None:
+                going.add_done_callback(lambda _: self._ids.keep(message.message_id, until))
                 return 202, {"accepted": await self._finished(going)}
             if message.message_id in self._ids:
+                self._ids.keep(message.message_id, until)
                 return 200, {"accepted": 0, "repeated": True}
             if self._ids.is_full():
                 raise _full("too many messages have come to remember them all", 429)
@@ -218,7 +222,7 @@ class Receiver:
             return self._feed.send(data, topic=self._topic)
         assert self._guard is not None
         # Known before it is sent, so that the offset which is committed with its events says so.
-        self._ids.add(message.message_id, message.timestamp + self._guard.window)
+        self._ids.add(message.message_id, self._guard.replayable_until(message))
         try:
             offset = written_offset("http", ids=self._ids.saved())
             return self._feed.send(data, topic=self._topic, offset=offset)

@@ -23,7 +23,7 @@ from cepheid.connectors.arguments import (
 from cepheid.connectors.file_source import checked_path
 from cepheid.connectors.http_receiver import HEALTH, Limits, Receiver
 from cepheid.connectors.protocol import Feed
-from cepheid.connectors.webhook_guard import MessageIds, WebhookGuard
+from cepheid.connectors.webhook_guard import IDS_SAVED, MessageIds, WebhookGuard
 from cepheid.errors import AppError
 from cepheid.options import checked_flag
 from cepheid.signing import WebhookSecret
@@ -56,9 +56,10 @@ class HttpSource:
     - 408, 413: it takes too long, or is too large.
     - 429, 503 with ``Retry-After``: the app has more than it can take, or stops; post it again.
 
-    After a 503 a message may have been taken all the same; posted again with its id it counts once. Of messages before
-    a restart the last 512 ids are known, so that what was taken and not answered counts once, too; earlier ones, posted
-    again within `replay_window`, would be taken again.
+    After a 503 a message may have been taken all the same; posted again with its id it counts once, if that is within
+    `replay_window` of the last time it came. Of messages before a restart the last 512 ids are known, or `requests_max`
+    if that is more, so that what was taken and not answered counts once, too; earlier ones, posted again within
+    `replay_window`, would be taken again.
 
     It listens on the loopback interface, so that others reach it only through a proxy, unless `host` says otherwise.
 
@@ -76,7 +77,8 @@ class HttpSource:
             ``WebHook-Request-Origin``).
         certificate: A file with a certificate and those that vouch for it; with it the server speaks TLS.
         key: A file with its key, which has no password.
-        requests_max: How many requests may wait for the app; and, times four, how many connections may be open.
+        requests_max: How many requests may wait for the app; and, times four, how many connections may be open. Past
+            512 each makes the offset, which is committed with every message, 27 bytes longer.
         ids_max: How many ids are remembered within `replay_window`; past that, messages get a 429.
         name: What offsets are saved under.
 
@@ -206,7 +208,7 @@ class HttpSource:
             topic=self._topic,
             path=self._path,
             guard=self._guard,
-            ids=MessageIds(self._ids_max, saved),
+            ids=MessageIds(self._ids_max, saved, saved_max=max(IDS_SAVED, self._limits.requests)),
             origins=self._origins,
             limits=self._limits,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import logging
 import os
+import time
 from typing import NamedTuple, final
 
 from cepheid.connectors.reading import unreadable
@@ -14,6 +15,8 @@ __all__ = ["Listing", "Named"]
 _LOG = logging.getLogger("cepheid.connectors")
 # Of how many files it is remembered that they were told of.
 _TOLD_MAX = 1_000
+# What is written within so many nanoseconds may have one time.
+_ONE_TIME_NS = 100_000_000
 
 
 class Named(NamedTuple):
@@ -44,27 +47,43 @@ class Listing:
         pattern: As a shell has it: ``*``, ``?``, ``[a-z]``; names that begin with a dot need one in it.
     """
 
-    __slots__ = ("_folder", "_pattern", "_told")
+    __slots__ = ("_changed", "_folder", "_found", "_looked", "_pattern", "_told")
 
     def __init__(self, folder: str, pattern: str) -> None:
         self._folder, self._pattern = folder, pattern
         self._told: set[str] = set()
+        # What was found last, when that was, and when the directory had been changed last; None: it is not known.
+        self._found: list[Named] | None = None
+        self._looked, self._changed = 0.0, 0
 
-    def files(self) -> list[Named]:
+    def files(self, *, known_for: float = 0.0) -> list[Named]:
         """The files that are there now, by name.
+
+        Args:
+            known_for: For how many seconds the list that was given last is given again, if the directory says that
+                nothing has come or gone since. Not all file systems say so.
 
         Raises:
             AppError: The directory cannot be read (code ``source-file``).
         """
         found = []
         try:
+            # Asked before it is looked through: what comes in between changes it again.
+            changed = os.stat(self._folder).st_mtime_ns
+            is_recent = time.monotonic() - self._looked < known_for
+            if self._found is not None and is_recent and changed == self._changed:
+                return self._found
+            self._looked, self._changed = time.monotonic(), changed
+            is_settled = time.time_ns() - changed > _ONE_TIME_NS
             with os.scandir(self._folder) as entries:
                 for entry in entries:
                     if self._fits(entry.name) and (named := self._named(entry)) is not None:
                         found.append(named)
         except OSError as error:
             raise unreadable(self._folder, str(error)) from None
-        return sorted(found)
+        found.sort()
+        self._found = found if is_settled else None
+        return found
 
     def path_of(self, name: str) -> str:
         """Where a file of the directory is, that may not be there; what is no name of one leads nowhere."""

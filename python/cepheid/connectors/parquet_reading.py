@@ -31,7 +31,7 @@ class ParquetReading:
         place: Where it was left; None: from its beginning.
     """
 
-    __slots__ = ("_group", "_next", "_over", "_parquet", "_place", "_row", "at_end", "file")
+    __slots__ = ("_group", "_over", "_parquet", "_place", "_row", "at_end", "file")
 
     def __init__(self, file: OpenFile, place: Place | None) -> None:
         self.file = file

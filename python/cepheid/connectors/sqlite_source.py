@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 from urllib.parse import quote
 
 from cepheid.connectors.arguments import (
+    checked_columns,
     checked_number,
     checked_seconds,
     checked_source_name,
@@ -270,13 +271,14 @@ class SqliteSource:
         listed = ", ".join(cursor)
         condition = " AND ".join(f"{name} IS NOT NULL" for name in cursor)
         if after is not None:
-            condition += f" AND ({listed}) > ({', '.join('?' for _ in after)})"
+            marks = ("CAST(? AS TEXT)" if isinstance(value, bytes) else "?" for value in map(_bound, after))
+            condition += f" AND ({listed}) > ({', '.join(marks)})"
         wanted = ", ".join(_quoted(column.name) for column in columns)
         # One more than are sent, to see whether it has the cursor of the last.
         limit = self._batch_rows + 1
         query = f"SELECT {wanted}, {listed} FROM temp.{_NAME} WHERE {condition} ORDER BY {listed} LIMIT {limit}"
         try:
-            rows = database.execute(query, after or []).fetchall()
+            rows = database.execute(query, [_bound(value) for value in after or []]).fetchall()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 return None
@@ -418,6 +420,16 @@ def _decoded(text: bytes) -> str:
     return text.decode(errors="surrogateescape")
 
 
+def _bound(value: Any) -> Any:
+    """A value of a cursor as a parameter; text that is no UTF-8 as its bytes."""
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode(errors="surrogateescape")
+    return value
+
+
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
@@ -431,15 +443,7 @@ def _text(value: Any, what: str) -> str:
 
 
 def _types(columns: Any) -> dict[str, pa.DataType]:
-    import pyarrow as pa
-
-    if columns is None:
-        return {}
-    try:
-        schema = columns if isinstance(columns, pa.Schema) else pa.schema(list(dict(columns).items()))
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"columns is a pyarrow schema, or types by the names of columns: {error}") from None
-    types = dict(zip(schema.names, schema.types, strict=True))
+    types = {} if columns is None else checked_columns(columns)
     for name, data_type in types.items():
         try:
             reader_of(data_type)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, final
 
-from cepheid.errors import AppError
-from cepheid.signing import HEADERS, WebhookSecret
+from cepheid.signing import HEADERS, webhook_secrets
 
 __all__ = ["Message", "MessageIds", "WebhookGuard"]
 
@@ -19,8 +19,12 @@ _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _ID_MAX = 256
 _DIGEST_BYTES = 12
 _ENTRY_BYTES = _DIGEST_BYTES + 8
-# Of so many messages offsets tell that they have come: those that may be sent again because a crash kept the answer.
-_SAVED = 512
+# Of so many messages at least offsets tell that they have come, and of as many as may wait for the app: those that may
+# be sent again because a crash kept the answer.
+IDS_SAVED = 512
+# For so many seconds longer than it could come again a message is remembered: time passes between a look at the clock
+# and one at what is known.
+_MARGIN = 1.0
 
 
 @final
@@ -52,18 +56,11 @@ class WebhookGuard:
         AppError: There is none, or one is none (code ``webhook-secret``).
     """
 
-    __slots__ = ("_secrets", "window")
+    __slots__ = ("_secrets", "_window")
 
     def __init__(self, secrets: Any, window: float) -> None:
-        given = [secrets] if isinstance(secrets, (str, bytes, WebhookSecret)) else secrets
-        if not isinstance(given, Iterable):
-            raise TypeError(f"secret is a WebhookSecret, text, bytes, or a list of them, not {type(secrets).__name__}")
-        self._secrets = [one if isinstance(one, WebhookSecret) else WebhookSecret(one) for one in given]
-        self.window = window
-        if not 1 <= len(self._secrets) <= 16:
-            raise AppError(
-                "secret names one secret, or up to sixteen while senders change theirs", code="webhook-secret"
-            )
+        self._secrets = webhook_secrets(secrets)
+        self._window = window
 
     def announced(self, headers: Mapping[str, str], now: float) -> Message | None:
         """What a request says it is; None: it does not say, or is of another time than now.
@@ -75,8 +72,21 @@ class WebhookGuard:
         message_id, timestamp, signatures = (headers.get(name, "") for name in HEADERS)
         if not 1 <= len(message_id) <= _ID_MAX or not message_id.isprintable() or not _TIMESTAMP.fullmatch(timestamp):
             return None
-        sent = int(timestamp)
-        return Message(message_id, sent, signatures) if abs(now - sent) <= self.window else None
+        message = Message(message_id, int(timestamp), signatures)
+        return message if self.is_of_now(message, now) else None
+
+    def is_of_now(self, message: Message, now: float) -> bool:
+        """Whether a message is neither of long ago nor of a time to come.
+
+        Args:
+            message: What it says it is.
+            now: The time, in seconds since 1970.
+        """
+        return abs(now - message.timestamp) <= self._window
+
+    def replayable_until(self, message: Message) -> float:
+        """Until when a message has to be known to be a repeat, in seconds since 1970."""
+        return message.timestamp + self._window + _MARGIN
 
     def admits(self, message: Message, body: bytes) -> bool:
         """Whether a message is signed with one of the secrets.
@@ -101,12 +111,13 @@ class MessageIds:
     Args:
         ids_max: How many may be remembered.
         saved: What `saved` gave before.
+        saved_max: Of how many `saved` tells.
     """
 
-    __slots__ = ("_ids_max", "_known", "_lock")
+    __slots__ = ("_ids_max", "_known", "_lock", "_saved_max")
 
-    def __init__(self, ids_max: int, saved: str | None = None) -> None:
-        self._ids_max = ids_max
+    def __init__(self, ids_max: int, saved: str | None = None, *, saved_max: int = IDS_SAVED) -> None:
+        self._ids_max, self._saved_max = ids_max, saved_max
         # Until when each could come again, in seconds since 1970; the one that came last stands last.
         self._known: dict[bytes, float] = {}
         self._lock = threading.Lock()
@@ -129,8 +140,17 @@ class MessageIds:
 
     def add(self, message_id: str, until: float) -> None:
         """Remembers a message until a time, in seconds since 1970."""
+        digest = _digest(message_id)
         with self._lock:
-            self._known[_digest(message_id)] = until
+            # One that was known before stands last from now on.
+            self._known[digest] = max(until, self._known.pop(digest, until))
+
+    def keep(self, message_id: str, until: float) -> None:
+        """Remembers a message that is known until a later time: what came again can be replayed for longer."""
+        digest = _digest(message_id)
+        with self._lock:
+            if digest in self._known:
+                self._known[digest] = max(until, self._known[digest])
 
     def remove(self, message_id: str) -> None:
         """Forgets a message: it has failed, and may come again."""
@@ -140,17 +160,9 @@ class MessageIds:
     def saved(self) -> str:
         """The last of them as text, for an offset."""
         with self._lock:
-            last = list(self._known.items())[-_SAVED:] if len(self._known) <= _SAVED else self._last()
-        packed = b"".join(digest + int(until * 1000).to_bytes(8, "big") for digest, until in last)
+            last = [*itertools.islice(reversed(self._known.items()), self._saved_max)]
+        packed = b"".join(digest + int(until * 1000).to_bytes(8, "big") for digest, until in reversed(last))
         return base64.b64encode(packed).decode()
-
-    def _last(self) -> list[tuple[bytes, float]]:
-        found: list[tuple[bytes, float]] = []
-        for digest in reversed(self._known):
-            found.append((digest, self._known[digest]))
-            if len(found) == _SAVED:
-                break
-        return found[::-1]
 
 
 def _digest(message_id: str) -> bytes:

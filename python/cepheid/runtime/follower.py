@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, final
 from cepheid.cesql import CloudEventsSql
 from cepheid.errors import AppError, EvaluationError, SchemaError, StoreError
 from cepheid.runtime.follower_rows import Failures, apart, as_read, chosen, events_of, text_of, until, within
-from cepheid.runtime.follower_spec import FollowerSpec, key_of, memory_name, once_name
+from cepheid.runtime.follower_spec import FollowerSpec, event_key, key_of, memory_name, once_name
 from cepheid.runtime.own_topics import OWN_PREFIX
 from cepheid.runtime.task import Outcome, Task
 from cepheid.store.rows import OWN_COLUMNS, read_runs, saved_name, topic_fits
@@ -307,7 +307,7 @@ class Follower:
             # Batches go in order, if one goes at a time.
             lane="batch" if self.spec.concurrency == 1 else f"#{first}",
             key=None,
-            idempotency_key=once_name(self._app, self.spec.name, event_id),
+            idempotency_key=event_key(self._app, self.spec.name, text_of(rows, "source"), event_id),
         )
 
     def _event_tasks(self, topic: str, rows: pa.Table, failed: Failures) -> Iterator[Task]:
@@ -318,18 +318,17 @@ class Follower:
 
     def _event_task(self, topic: str, position: int, row: int, event: dict[str, Any], unfit: Exception | None) -> Task:
         event_id = str(event.get("id") or f"{topic}#{row}")
-        key, once_for = None, event_id
+        who, key, told = (self._app, self.spec.name), None, None
         if unfit is None:
             try:
                 key = key_of(self.spec.key, event, f"the key of `{self.spec.name}`")
                 if self.spec.idempotent_by is not None:
                     told = key_of(self.spec.idempotent_by, event, f"what `{self.spec.name}` is idempotent by")
-                    once_for = event_id if told is None else told
                     # Two of one value are of one key, if they have no other.
                     key = told if key is None else key
             except AppError as error:
                 # It cannot be put in order: it is given up, and others go on.
-                key, once_for, unfit = None, event_id, error
+                key, unfit = None, error
         correlation = event.get("correlationid")
         return Task(
             self,
@@ -341,7 +340,7 @@ class Follower:
             None if correlation is None else str(correlation),
             lane=f"#{position}" if key is None else f"={key}",
             key=key,
-            idempotency_key=once_name(self._app, self.spec.name, once_for),
+            idempotency_key=event_key(*who, event.get("source"), event_id) if told is None else once_name(*who, told),
             unfit=unfit,
         )
 

@@ -7,13 +7,14 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from cepheid.errors import AppError
 from cepheid.runtime.policy import CircuitBreaker, RateLimit, Retry
 from cepheid.runtime.telling import told_of
 from cepheid.store.rows import saved_name
 
-__all__ = ["FollowerSpec", "key_of", "memory_name", "once_name"]
+__all__ = ["FollowerSpec", "event_key", "key_of", "memory_name", "once_name"]
 
 Key = str | Callable[[Mapping[str, Any]], Any] | None
 
@@ -100,6 +101,18 @@ def once_name(app: str, handler: str, value: str) -> str:
         return name
     told = json.dumps([app, handler, value]).encode()
     return f"sha256/{hashlib.sha256(told).hexdigest()}"
+
+
+def event_key(app: str, handler: str, source: object, event_id: str) -> str:
+    """The idempotency key of an event. With its id in it; and with its source, unless that is the app itself.
+
+    Its source and its id together tell an event from all others. Where the id alone could be taken for both, as there
+    is a slash in it, both are there as well.
+    """
+    said = str(source or app)
+    return once_name(
+        app, handler, event_id if said == app and "/" not in event_id else f"{quote(said, ':')}/{event_id}"
+    )
 
 
 def memory_name(handler: str, position: int) -> str:

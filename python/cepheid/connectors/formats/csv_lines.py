@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, final
 
-from cepheid.connectors.arguments import checked_bytes, wrong_option
+from cepheid.connectors.arguments import checked_bytes, checked_columns, wrong_option
 from cepheid.connectors.formats.line_format import Line, LineReader, Rejected, Rows
 from cepheid.names import listed_names
 from cepheid.options import checked_flag
@@ -263,17 +263,9 @@ def _reason(message: str) -> str:
 
 
 def _schema_of(columns: Any) -> dict[str, pa.DataType] | None:
-    import pyarrow as pa
-
     if columns is None:
         return None
-    try:
-        schema = columns if isinstance(columns, pa.Schema) else pa.schema(list(dict(columns).items()))
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"columns is a pyarrow schema, or types by the names of columns: {error}") from None
-    types = dict(zip(schema.names, schema.types, strict=True))
-    if len(types) < len(schema.names) or not all(types):
-        raise wrong_option("columns has a column without a name, or two of the same name")
+    types = checked_columns(columns)
     for name, data_type in types.items():
         _check_readable(name, data_type)
     return types
