@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, final
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, final
 
 from cepheid.errors import AppError, CepheidError
+from cepheid.runtime.group_engine import readers_first
+from cepheid.runtime.rule_links import RuleLinks
 from cepheid.runtime.rules_folder import FolderChange, RulesFolder
 
 if TYPE_CHECKING:
     from cepheid.engine_options import Rule
+    from cepheid.runtime.rule_group import RuleGroup
+    from cepheid.runtime.rule_history import History
     from cepheid.runtime.running import Running
 
 __all__ = ["RulesWatcher"]
 
 _LOG = logging.getLogger("cepheid.app")
+
+# How often a folder is looked at for files that are being written when the app is started, and how long apart at most.
+_FIRST_LOOKS = 5
+_FIRST_WAIT_S = 1.0
 
 
 @final
@@ -40,8 +50,17 @@ class RulesWatcher:
         self.refused = []
 
     def first(self) -> tuple[dict[str, Rule], set[str]]:
-        """The rules that the folder has when the app is started, and the names of those that are disabled."""
-        for change in self._folder.scan():
+        """The rules that the folder has when the app is started, and the names of those that are disabled.
+
+        Files that have just been written are waited for: their rules would be gone for a while, with what they know.
+        """
+        changes = self._folder.scan()
+        for _ in range(_FIRST_LOOKS):
+            if self._folder.is_settled:
+                break
+            time.sleep(min(_FIRST_WAIT_S, self._folder.poll_seconds))
+            changes += self._folder.scan()
+        for change in changes:
             if change.kind == "refused":
                 self.refused.append(change)
             elif change.name in self._own:
@@ -76,36 +95,50 @@ class RulesWatcher:
 
     def look(self, running: Running) -> None:
         """Looks at the folder once, and changes what is not as it was."""
-        for change in self._folder.scan():
-            self._apply(running, self._taken(change) if change.name in self._own else change)
+        for change in _readers_first(self._folder.scan(), running.pipeline.rules.rules):
+            if change.name not in self._own:
+                self._apply(running, change)
+            elif change.kind != "removed":
+                self._apply(running, self._taken(change))
 
     def _taken(self, change: FolderChange) -> FolderChange:
         error = AppError(f"the program has a rule `{change.name}` of its own", code="rule-file")
         return change._replace(kind="refused", rule=None, error=error)
 
     def _apply(self, running: Running, change: FolderChange) -> None:
-        name, rule = change.name, change.rule
         if change.kind != "refused":
             try:
-                if change.kind in ("added", "replaced") and rule is not None:
-                    is_there = name in running.pipeline.rules.rules
-                    running.change_rules(
-                        change.kind,
-                        name,
-                        rule,
-                        lambda group, past: group.replace(name, rule, past) if is_there else group.add(rule, past),
-                        author=str(change.path.name),
-                    )
-                elif change.kind == "removed":
-                    running.change_rules("removed", name, None, lambda group, _: group.remove(name))
-                elif change.kind == "disabled":
-                    running.change_rules("disabled", name, rule, lambda group, _: group.disable(name))
-                else:
-                    running.change_rules("enabled", name, rule, lambda group, past: group.enable(name, past))
+                running.change_rules(change.kind, change.name, change.rule, self._made(change), author=change.path.name)
                 return
             except CepheidError as error:
                 if running.failure is not None:
                     raise
                 change = change._replace(kind="refused", error=error)
         _LOG.warning("rule file %s is refused: %s", change.path.name, change.error)
-        running.note_refusal(name, change.text, str(change.error))
+        running.note_refusal(change.name, change.text, str(change.error))
+
+    def _made(self, change: FolderChange) -> Callable[[RuleGroup, History], Any]:
+        """What changes rules so."""
+        name, rule = change.name, change.rule
+        if change.kind == "removed":
+            return lambda group, _: group.remove(name)
+        if change.kind == "disabled":
+            return lambda group, _: group.disable(name)
+        if change.kind == "enabled" or rule is None:
+            return lambda group, past: group.enable(name, past)
+        # One that had failed, and was disabled for that, runs again; one that is off never runs at all.
+        off = self._folder.disabled & {name}
+        return lambda group, past: group.change(
+            {**group.rules, name: rule}, past, disabled=group.disabled - {name} | off
+        )
+
+
+def _readers_first(changes: list[FolderChange], rules: Mapping[str, Rule]) -> list[FolderChange]:
+    """Changes in an order in which they can be made: no rule goes before those that read it.
+
+    That a file is gone whose rule was refused when it came changes nothing.
+    """
+    changes = [change for change in changes if change.kind != "removed" or change.name in rules]
+    going = {change.name for change in changes if change.kind in ("removed", "disabled")} & rules.keys()
+    places = {name: place for place, name in enumerate(readers_first(RuleLinks(rules), going))}
+    return sorted(changes, key=lambda change: places.get(change.name, len(places)))

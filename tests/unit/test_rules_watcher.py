@@ -1,0 +1,138 @@
+"""Rules of a folder in an app that runs, and in one that is started again."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import cepheid as cep
+from cepheid import event, ref
+from cepheid.runtime.rules_folder import RulesFolder
+from cepheid.runtime.rules_watcher import RulesWatcher
+
+
+def large(more=500, topic="order"):
+    return event("a", f"amount > {more}", topic=topic).select(amount=ref("a").amount).to_json()
+
+
+class Shop:
+    """An app that runs, and a folder that it is made to look at by hand."""
+
+    def __init__(self, path, *rules):
+        self.path = path
+        self.app = cep.App("shop", list(rules), quiet="10s")
+        self.app.rules_from(path, poll="0s")
+
+    def write(self, name, text):
+        (self.path / name).write_text(text)
+
+    def look(self):
+        running = self.app._running
+        running._watcher.look(running)
+
+    @property
+    def disabled(self):
+        return self.app._running.pipeline.rules.disabled
+
+    def changes(self, test):
+        return [(one["kind"], one["rule"]) for one in test.events("cepheid.rule")]
+
+
+@pytest.fixture
+def shop(tmp_path):
+    return Shop(tmp_path)
+
+
+def test_an_app_that_is_started_waits_for_files_that_have_just_been_written(tmp_path):
+    (tmp_path / "large.json").write_text(large())
+    watcher = RulesWatcher(RulesFolder(tmp_path, poll="5s"), set())
+    begin = time.monotonic()
+    rules, disabled = watcher.first()
+    assert (list(rules), disabled) == (["large"], set())
+    assert time.monotonic() - begin < 4.0, "the file was looked at twice, and not waited for as long as it may be"
+
+
+def test_a_file_that_never_stops_changing_does_not_keep_an_app_from_starting(tmp_path, monkeypatch):
+    file = tmp_path / "large.json"
+    file.write_text(large())
+    waits = []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        file.write_text(large(500 + len(waits)) + " " * len(waits))
+
+    monkeypatch.setattr("cepheid.runtime.rules_watcher.time.sleep", sleep)
+    assert RulesWatcher(RulesFolder(tmp_path, poll="1h"), set()).first() == ({}, set())
+    assert waits == [1.0] * 5
+
+
+def test_rules_that_read_each_other_go_together(shop):
+    shop.write("a.json", large())
+    shop.write("b.json", large(topic="a"))
+    shop.write("c.json", large(topic="b"))
+    with shop.app.test() as test:
+        for name in "abc":
+            (shop.path / f"{name}.json").rename(shop.path / f"{name}.json.disabled")
+        shop.look()
+        assert shop.disabled == {"a", "b", "c"}
+        for name in "abc":
+            (shop.path / f"{name}.json.disabled").rename(shop.path / f"{name}.json")
+        shop.look()
+        assert shop.disabled == set()
+        test.publish("order", amount=900)
+        test.advance("1m")
+        assert len(test.events("c")) == 1
+        for name in "abc":
+            (shop.path / f"{name}.json").unlink()
+        shop.look()
+        shop.look()
+        assert shop.app.rules == ()
+        assert not [change for change in shop.changes(test) if change[0] == "refused"]
+
+
+def test_a_rule_that_had_failed_runs_again_once_its_file_is_mended(shop):
+    late = event("a", topic="order") >> cep.absent(event("b", topic="paid"), for_="1m")
+    shop.write("late.json", late.select(x="100 / a.amount").to_json())
+    with shop.app.test() as test:
+        test.publish("order", amount=0)
+        test.advance("2m")
+        assert shop.disabled == {"late"}
+        shop.write("late.json", late.select(x="a.amount").to_json())
+        shop.look()
+        assert shop.disabled == set()
+        test.publish("order", amount=0)
+        test.advance("2m")
+        assert len(test.events("late")) == 1
+
+
+def test_a_new_file_that_is_disabled_has_never_run(shop, monkeypatch):
+    with shop.app.test() as test:
+        test.publish("order", amount=900)
+        seen, change_rules = [], shop.app._running.change_rules
+
+        def told(*arguments, **options):
+            change_rules(*arguments, **options)
+            seen.append((arguments[0], shop.disabled, len(shop.app._running.pipeline.rules.engines[-1])))
+
+        monkeypatch.setattr(type(shop.app._running), "change_rules", lambda _, *args, **options: told(*args, **options))
+        shop.write("large.json.disabled", large())
+        shop.look()
+        assert seen == [("added", {"large"}, 0), ("disabled", {"large"}, 0)]
+
+
+def test_a_file_whose_rule_was_refused_goes_without_a_word(tmp_path):
+    shop = Shop(tmp_path, event("a", topic="order").named("own"))
+    with shop.app.test() as test:
+        test.publish("order", amount=900)
+        shop.write("own.json", large())
+        shop.write("odd.json", event("a", "missing > 5", topic="order").to_json())
+        shop.look()
+        told = [("added", "own"), ("refused", "odd"), ("refused", "own")]
+        assert shop.changes(test) == told
+        for name in ("own", "odd"):
+            (shop.path / f"{name}.json").unlink()
+        shop.look()
+        shop.look()
+        assert shop.changes(test) == told
+        assert shop.app.rules == ("own",)
