@@ -321,6 +321,9 @@ class GroupEngines:
     def _save(self, blobs: list[bytes] | None = None) -> None:
         if len(self.engines) > 1:
             self._redo.save(self.engines, blobs)
+        else:
+            # One puts itself back: nothing is kept for it.
+            self._redo.save([])
 
     def _restored(self, engine: GroupEngine, blob: bytes) -> GroupEngine:
         return self._restored_of(blob, engine.rules, engine.owned, engine.sources)
