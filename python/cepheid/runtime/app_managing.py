@@ -10,6 +10,7 @@ from cepheid.errors import AppError, PatternError
 from cepheid.names import nearest_name
 from cepheid.runtime.app_stats import AppStats, HandlerStats
 from cepheid.runtime.dead_letters import DeadLetter
+from cepheid.runtime.group_rules import unknown_rule
 from cepheid.runtime.own_topics import OWN_PREFIX
 from cepheid.runtime.policy import seconds
 from cepheid.runtime.rule_group import RuleGroup
@@ -75,7 +76,8 @@ class AppManaging:
 
         Args:
             name: The rule.
-            rule: The new version. It takes over the name.
+            rule: The new version. It takes over the name. Of one that is disabled, as one is that has failed, it stays
+                so until `enable`.
             warm: How much it is shown: True, as far as its state reaches; ``"history"``, everything; text such as
                 ``"2h"`` or a timedelta, so much before the watermark; False, nothing.
 
@@ -186,12 +188,7 @@ class AppManaging:
 
     def _check_rule(self, name: str) -> None:
         if checked_name(name, "rule") not in self.rules:
-            raise PatternError(
-                f"there is no rule `{name}` (there are {', '.join(self.rules) or 'none'})",
-                code="unknown-rule",
-                known=self.rules,
-                hint=nearest_name(name, self.rules),
-            )
+            raise unknown_rule(name, self.rules)
 
     # Dead letters.
 

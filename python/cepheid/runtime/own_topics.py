@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cepheid.runtime.follower_rows import events_of
 from cepheid.runtime.inbox import Rejection
+from cepheid.runtime.rule_events import RULE_TOPIC
 from cepheid.runtime.telling import storable
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ DEAD_LETTER = "cepheid.deadletter"
 ACTION = "cepheid.action"
 #: Where the watermark was moved to while nothing came.
 CLOCK = "cepheid.clock"
-#: Rules that were added, replaced, removed.
-RULE = "cepheid.rule"
+#: Rules that were added, replaced, removed, that failed.
+RULE = RULE_TOPIC
 
 _TEXT = "string"
 _COLUMNS: dict[str, dict[str, str]] = {
