@@ -175,7 +175,7 @@ class GroupEngines:
             raise
 
     def _change(self, change: RuleChange, history: History | None, spans: Any) -> Warmed:
-        """Has the engines run the rules that there are to be."""
+        """Warms what begins anew, which may be refused, and then changes engines, or puts them back."""
         horizon, events, beside = None, 0, None
         if history is None and not self.has_seen:
             self.engines = [self._made(change.rules, change.rules)]
