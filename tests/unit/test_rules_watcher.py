@@ -136,3 +136,36 @@ def test_a_file_whose_rule_was_refused_goes_without_a_word(tmp_path):
         shop.look()
         assert shop.changes(test) == told
         assert shop.app.rules == ("own",)
+
+
+@pytest.mark.parametrize("while_it_ran", [False, True])
+def test_a_file_that_was_enabled_while_no_app_ran_enables_its_rule(tmp_path, while_it_ran):
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    off, on = folder / "large.json.disabled", folder / "large.json"
+    (on if while_it_ran else off).write_text(large())
+
+    def app():
+        made = cep.App("shop", store=tmp_path / "shop.db")
+        made.rules_from(folder, poll="1h")
+        return made
+
+    def look(running):
+        running._running._watcher.look(running._running)
+
+    with app() as first:
+        if while_it_ran:
+            on.rename(off)
+            look(first)
+            look(first)
+        assert first._running.pipeline.rules.disabled == {"large"}
+    off.rename(on)
+    with app() as second:
+        assert second._running.pipeline.rules.disabled == frozenset()
+        second.send({"type": "order", "amount": 900}).wait()
+        assert second.store.read("large").to_arrow().num_rows == 1
+        second.disable("large")
+    with app() as third:
+        assert third._running.pipeline.rules.disabled == {"large"}, "it is not the file that disabled it"
+        kinds = third.store.read("cepheid.rule").to_arrow()["kind"].to_pylist()
+    assert kinds == ["added", *(["disabled"] if while_it_ran else []), "enabled", "disabled"]

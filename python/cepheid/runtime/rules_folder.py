@@ -15,14 +15,15 @@ from cepheid.errors import AppError, CepheidError
 from cepheid.event_time import span_ns
 from cepheid.runtime.rule_text import checked_text, rule_of_json, rule_of_sql
 
-__all__ = ["FolderChange", "RulesFolder"]
+__all__ = ["DISABLED", "FolderChange", "RulesFolder"]
 
 # The greatest file, and how many files there may be.
 _BYTES_MAX = 1 << 20
 _FILES_MAX = 10_000
 
 _READERS = {".json": rule_of_json, ".sql": rule_of_sql}
-_OFF = ".disabled"
+#: How the name of a file ends whose rule is disabled.
+DISABLED = ".disabled"
 
 Kind = Literal["added", "replaced", "removed", "disabled", "enabled", "refused"]
 # What tells whether a file is as it was: of which file, how long, and when it was written.
@@ -214,8 +215,8 @@ class RulesFolder:
         return found
 
     def _look_at(self, entry: os.DirEntry[str], found: dict[str, list[_Found]]) -> None:
-        enabled = not entry.name.endswith(_OFF)
-        name, ending = os.path.splitext(entry.name.removesuffix(_OFF))
+        enabled = not entry.name.endswith(DISABLED)
+        name, ending = os.path.splitext(entry.name.removesuffix(DISABLED))
         if ending not in _READERS or not name or name.startswith("."):
             return
         try:

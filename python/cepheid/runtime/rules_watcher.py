@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, final
 
 from cepheid.errors import AppError, CepheidError
 from cepheid.runtime.group_engine import readers_first
+from cepheid.runtime.rule_events import RULE_TOPIC
 from cepheid.runtime.rule_links import RuleLinks
-from cepheid.runtime.rules_folder import FolderChange, RulesFolder
+from cepheid.runtime.rules_folder import DISABLED, FolderChange, RulesFolder
 
 if TYPE_CHECKING:
     from cepheid.engine_options import Rule
@@ -37,7 +38,7 @@ class RulesWatcher:
         own: Names of rules that the program has itself, which no file may take.
     """
 
-    __slots__ = ("_ends", "_folder", "_own", "_thread", "refused")
+    __slots__ = ("_ends", "_files", "_folder", "_own", "_thread", "refused")
 
     #: What was refused when the app was started, to be written down once it runs.
     refused: list[FolderChange]
@@ -47,6 +48,8 @@ class RulesWatcher:
         self._own = own
         self._ends = threading.Event()
         self._thread: threading.Thread | None = None
+        # What the first look found, by rule.
+        self._files: dict[str, FolderChange] = {}
         self.refused = []
 
     def first(self) -> tuple[dict[str, Rule], set[str]]:
@@ -65,16 +68,32 @@ class RulesWatcher:
                 self.refused.append(change)
             elif change.name in self._own:
                 self.refused.append(self._taken(change))
+        self._files = {change.name: change for change in changes if change.kind == "added"}
         rules = {name: rule for name, rule in self._folder.rules.items() if name not in self._own}
         return rules, {name for name in self._folder.disabled if name in rules}
 
     def start(self, running: Running) -> None:
         """Begins to follow the folder, in a thread."""
-        for change in self.refused:
+        for change in [*self.refused, *self._enabled_since(running)]:
             self._apply(running, change)
         self.refused = []
         self._thread = threading.Thread(target=self._watch, args=(running,), name="cepheid-rules", daemon=True)
         self._thread.start()
+
+    def _enabled_since(self, running: Running) -> list[FolderChange]:
+        """Rules that their files disabled when the app ran last, and do so no more; not those that others disabled."""
+        off = running.pipeline.rules.disabled & self._files.keys() - self._folder.disabled - self._own
+        if not off:
+            return []
+        # When the app is started its files disable rules without a word.
+        by = dict.fromkeys(off, DISABLED)
+        told = running.store.read(RULE_TOPIC).to_arrow().select(["kind", "rule", "author"]).to_pylist()
+        for one in told:
+            if one["rule"] in off and one["kind"] in ("added", "enabled"):
+                by[one["rule"]] = DISABLED
+            elif one["rule"] in off and one["kind"] in ("disabled", "failed"):
+                by[one["rule"]] = one["author"]
+        return [self._files[name]._replace(kind="enabled") for name in sorted(off) if by[name].endswith(DISABLED)]
 
     def stop(self) -> None:
         """Ends it."""
