@@ -169,3 +169,29 @@ def test_a_file_that_was_enabled_while_no_app_ran_enables_its_rule(tmp_path, whi
         assert third._running.pipeline.rules.disabled == {"large"}, "it is not the file that disabled it"
         kinds = third.store.read("cepheid.rule").to_arrow()["kind"].to_pylist()
     assert kinds == ["added", *(["disabled"] if while_it_ran else []), "enabled", "disabled"]
+
+
+def test_a_change_that_the_disk_had_no_room_for_is_made_once_there_is(tmp_path, monkeypatch, caplog):
+    app = cep.App("shop")
+    app.rules_from(tmp_path, poll="10ms")
+    with app:
+        running, tried = app._running, []
+        change_rules = running.change_rules
+
+        def full(*arguments, **options):
+            tried.append(arguments[:2])
+            if len(tried) <= 3:
+                raise cep.StoreError("there is no space left", code="disk-full")
+            change_rules(*arguments, **options)
+
+        monkeypatch.setattr(running, "change_rules", full)
+        (tmp_path / "large.json").write_text(large())
+        for _ in range(500):
+            if app.rules == ("large",):
+                break
+            time.sleep(0.01)
+        assert app.rules == ("large",)
+        assert tried == [("added", "large")] * 4
+        assert "there is no space left" in caplog.text
+        kinds = app.store.read("cepheid.rule").to_arrow()["kind"].to_pylist()
+    assert kinds == ["added"]

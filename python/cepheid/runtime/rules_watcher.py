@@ -38,7 +38,7 @@ class RulesWatcher:
         own: Names of rules that the program has itself, which no file may take.
     """
 
-    __slots__ = ("_ends", "_files", "_folder", "_own", "_thread", "refused")
+    __slots__ = ("_ahead", "_ends", "_files", "_folder", "_own", "_thread", "refused")
 
     #: What was refused when the app was started, to be written down once it runs.
     refused: list[FolderChange]
@@ -48,6 +48,8 @@ class RulesWatcher:
         self._own = own
         self._ends = threading.Event()
         self._thread: threading.Thread | None = None
+        # What has been seen of the folder and is still to be changed.
+        self._ahead: list[FolderChange] = []
         # What the first look found, by rule.
         self._files: dict[str, FolderChange] = {}
         self.refused = []
@@ -105,20 +107,24 @@ class RulesWatcher:
         while not self._ends.wait(max(0.01, self._folder.poll_seconds)):
             try:
                 self.look(running)
-            except AppError as error:
-                # The folder is gone for now: the rules stay as they are.
+            except CepheidError as error:
+                if running.failure is not None:
+                    # Who runs the app is told.
+                    return
+                # The folder is gone for now, or the disk is full: the rules stay as they are.
                 _LOG.warning("%s", error)
-            except CepheidError:
-                # The app has failed; who runs it is told.
-                return
 
     def look(self, running: Running) -> None:
         """Looks at the folder once, and changes what is not as it was."""
-        for change in _readers_first(self._folder.scan(), running.pipeline.rules.rules):
+        if not self._ahead:
+            self._ahead = _readers_first(self._folder.scan(), running.pipeline.rules.rules)
+        while self._ahead:
+            change = self._ahead[0]
             if change.name not in self._own:
                 self._apply(running, change)
             elif change.kind != "removed":
                 self._apply(running, self._taken(change))
+            self._ahead.pop(0)
 
     def _taken(self, change: FolderChange) -> FolderChange:
         error = AppError(f"the program has a rule `{change.name}` of its own", code="rule-file")
@@ -130,7 +136,8 @@ class RulesWatcher:
                 running.change_rules(change.kind, change.name, change.rule, self._made(change), author=change.path.name)
                 return
             except CepheidError as error:
-                if running.failure is not None:
+                # That the disk is full is no fault of the rule: it is tried again.
+                if running.failure is not None or error.code == "disk-full":
                     raise
                 change = change._replace(kind="refused", error=error)
         _LOG.warning("rule file %s is refused: %s", change.path.name, change.error)
