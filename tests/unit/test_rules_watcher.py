@@ -195,3 +195,34 @@ def test_a_change_that_the_disk_had_no_room_for_is_made_once_there_is(tmp_path, 
         assert "there is no space left" in caplog.text
         kinds = app.store.read("cepheid.rule").to_arrow()["kind"].to_pylist()
     assert kinds == ["added"]
+
+
+WRONG = {
+    "an app's own, read": ("odd", event("a", "amount > 5", topic="cepheid.action")),
+    "an app's own, derived": ("cepheid.clock", event("a", "amount > 5", topic="order")),
+    "an app's own, emitted": ("odd", event("a", "amount > 5", topic="order").emit("cepheid.rejected")),
+    "a name that cannot be stored": ("odd", event("a", "amount > 5", topic="order").emit("ü" * 200)),
+}
+
+
+@pytest.mark.parametrize(("name", "rule"), WRONG.values(), ids=list(WRONG))
+@pytest.mark.parametrize("running", [False, True])
+def test_a_rule_reads_and_derives_what_an_app_can_give_and_store(tmp_path, name, rule, running):
+    shop = Shop(tmp_path)
+    for made in (lambda: cep.App("shop", rule.named(name)), lambda: shop.app.add(rule.named(name))):
+        with pytest.raises(cep.AppError) as caught:
+            made()
+        assert caught.value.code == "rule-topic"
+    if not running:
+        shop.write(f"{name}.json", rule.to_json())
+    with shop.app.test() as test:
+        if running:
+            shop.write(f"{name}.json", rule.to_json())
+            shop.look()
+        else:
+            # Nobody follows the folder in a test.
+            [change] = shop.app._running._watcher.refused
+            assert change.name == name
+        test.publish("order", amount=900)
+        assert shop.app.rules == ()
+        assert test.store.info().topics.keys() == ({"cepheid.rule", "order"} if running else {"order"})

@@ -11,7 +11,7 @@ from cepheid.names import nearest_name
 from cepheid.runtime.app_stats import AppStats, HandlerStats
 from cepheid.runtime.dead_letters import DeadLetter
 from cepheid.runtime.group_rules import unknown_rule
-from cepheid.runtime.own_topics import OWN_PREFIX
+from cepheid.runtime.own_topics import check_rule_topics
 from cepheid.runtime.policy import seconds
 from cepheid.runtime.rule_group import RuleGroup
 
@@ -84,7 +84,7 @@ class AppManaging:
         Raises:
             TypeError: An argument is of the wrong type.
             PatternError: There is no such rule (code ``unknown-rule``), or the rules are impossible together.
-            AppError: The rule names no topic (code ``rule-topic``).
+            AppError: The rule names no topic, or derives one that there cannot be (code ``rule-topic``).
 
         Example:
             >>> import cepheid as cep
@@ -178,12 +178,7 @@ class AppManaging:
 
     def _check_alone(self, rule: Rule) -> None:
         """What is wrong with a rule is said now; how it goes with others when they are together."""
-        own = [topic for topic in rule._read_topics() if topic is not None and topic.startswith(OWN_PREFIX)]
-        if own:
-            raise AppError(
-                f"rule `{rule.name}` reads `{own[0]}`; what an app says of itself goes to handlers, not to rules",
-                code="rule-topic",
-            )
+        check_rule_topics(rule)
         RuleGroup([rule], event_time="time", **self._settings.engine_options())
 
     def _check_rule(self, name: str) -> None:

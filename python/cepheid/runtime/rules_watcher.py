@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from cepheid.errors import AppError, CepheidError
 from cepheid.runtime.group_engine import readers_first
-from cepheid.runtime.rule_events import RULE_TOPIC
+from cepheid.runtime.own_topics import RULE, check_rule_topics
 from cepheid.runtime.rule_links import RuleLinks
 from cepheid.runtime.rules_folder import DISABLED, FolderChange, RulesFolder
 
@@ -65,13 +65,10 @@ class RulesWatcher:
                 break
             time.sleep(min(_FIRST_WAIT_S, self._folder.poll_seconds))
             changes += self._folder.scan()
-        for change in changes:
-            if change.kind == "refused":
-                self.refused.append(change)
-            elif change.name in self._own:
-                self.refused.append(self._taken(change))
-        self._files = {change.name: change for change in changes if change.kind == "added"}
-        rules = {name: rule for name, rule in self._folder.rules.items() if name not in self._own}
+        checked = [self._checked(change) for change in changes]
+        self.refused = [change for change in checked if change.kind == "refused"]
+        self._files = {change.name: change for change in checked if change.kind == "added"}
+        rules = {name: rule for name, rule in self._folder.rules.items() if name in self._files}
         return rules, {name for name in self._folder.disabled if name in rules}
 
     def start(self, running: Running) -> None:
@@ -89,7 +86,7 @@ class RulesWatcher:
             return []
         # When the app is started its files disable rules without a word.
         by = dict.fromkeys(off, DISABLED)
-        told = running.store.read(RULE_TOPIC).to_arrow().select(["kind", "rule", "author"]).to_pylist()
+        told = running.store.read(RULE).to_arrow().select(["kind", "rule", "author"]).to_pylist()
         for one in told:
             if one["rule"] in off and one["kind"] in ("added", "enabled"):
                 by[one["rule"]] = DISABLED
@@ -120,15 +117,20 @@ class RulesWatcher:
             self._ahead = _readers_first(self._folder.scan(), running.pipeline.rules.rules)
         while self._ahead:
             change = self._ahead[0]
-            if change.name not in self._own:
-                self._apply(running, change)
-            elif change.kind != "removed":
-                self._apply(running, self._taken(change))
+            if change.kind != "removed" or change.name not in self._own:
+                self._apply(running, self._checked(change))
             self._ahead.pop(0)
 
-    def _taken(self, change: FolderChange) -> FolderChange:
-        error = AppError(f"the program has a rule `{change.name}` of its own", code="rule-file")
-        return change._replace(kind="refused", rule=None, error=error)
+    def _checked(self, change: FolderChange) -> FolderChange:
+        """A change, or that it is refused: the app cannot have the rule."""
+        try:
+            if change.name in self._own:
+                raise AppError(f"the program has a rule `{change.name}` of its own", code="rule-file")
+            if change.rule is not None:
+                check_rule_topics(change.rule)
+        except AppError as error:
+            return change._replace(kind="refused", rule=None, error=error)
+        return change
 
     def _apply(self, running: Running, change: FolderChange) -> None:
         if change.kind != "refused":
