@@ -185,14 +185,18 @@ def test_a_change_that_the_disk_had_no_room_for_is_made_once_there_is(tmp_path, 
             change_rules(*arguments, **options)
 
         monkeypatch.setattr(running, "change_rules", full)
-        (tmp_path / "large.json").write_text(large())
-        for _ in range(500):
+        # It is whole at once.
+        (tmp_path / "new").write_text(large())
+        (tmp_path / "new").rename(tmp_path / "large.json")
+        for _ in range(2000):
             if app.rules == ("large",):
                 break
             time.sleep(0.01)
         assert app.rules == ("large",)
         assert tried == [("added", "large")] * 4
         assert "there is no space left" in caplog.text
+        # The rule is there a moment before that is written down.
+        assert app.drain("10s")
         kinds = app.store.read("cepheid.rule").to_arrow()["kind"].to_pylist()
     assert kinds == ["added"]
 
