@@ -218,13 +218,29 @@ class GroupEngines:
         counted = {topic: self._counted[topic] for topic in self.sources if topic in self._counted}
         return warm(beside, history, begin, [*self._marks.after(begin), now], since, counted)
 
+    def learn(self, topic: str, columns: pa.Schema) -> None:
+        """Says what columns a topic has, if it is read and no row of it has come.
+
+        Args:
+            topic: The topic.
+            columns: Its columns.
+
+        Raises:
+            SchemaError: A rule does not fit them.
+        """
+        if topic in self.sources and self._columns(topic) is None:
+            for engine in self.engines:
+                engine.learn_columns(topic, columns)
+
+    def _columns(self, topic: str) -> pa.Schema | None:
+        """The columns of a topic; None: no row of it has come."""
+        return self._schemas.get(topic) or self.engines[0].engine._input.plain_schema(topic)
+
     def _check_columns(self, engine: GroupEngine) -> None:
         """Checks that rules fit the columns of topics: the next row would be refused otherwise."""
         for topic in self.sources:
-            if topic in engine.sources:
-                columns = self._schemas.get(topic) or self.engines[0].engine._input.plain_schema(topic)
-                if columns is not None:
-                    engine.learn_columns(topic, columns)
+            if topic in engine.sources and (columns := self._columns(topic)) is not None:
+                engine.learn_columns(topic, columns)
 
     def _settle(self, change: RuleChange, beside: GroupEngine | None) -> None:
         """Takes out of all engines what goes, and puts in what comes.

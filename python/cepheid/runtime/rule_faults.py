@@ -141,8 +141,8 @@ def _without_variable(part: Any) -> Any:
     return {"column": {"name": part["column"]["name"]}} if nodes.tag_of(part) == "column" else part
 
 
-def rules_at_fault(group: RuleGroup, copy: Callable[[], RuleGroup], call: Callable[[RuleGroup], Any]) -> set[str]:
-    """The rules that have to be disabled for a call to succeed; none: nobody knows.
+def rules_at_fault(group: RuleGroup, copy: Callable[[], RuleGroup], call: Callable[[RuleGroup], Any]) -> dict[str, str]:
+    """The rules that have to be disabled for a call to succeed, each with the reason; none: nobody knows.
 
     Time: as many calls as there are rules at fault, times the logarithm of how many rules there are.
 
@@ -154,32 +154,38 @@ def rules_at_fault(group: RuleGroup, copy: Callable[[], RuleGroup], call: Callab
     links = RuleLinks({name: rule for name, rule in group.rules.items() if name not in group.disabled})
     # The first so many of these are never without what they read.
     order = derivers_first(links, set(links.names))
-    chosen: set[str] = set()
+    chosen: dict[str, str] = {}
 
-    def fails(count: int) -> bool:
-        return _fails(copy(), set(order[count:]) | chosen, call)
+    def failure(count: int) -> CepheidError | None:
+        return _failure(copy(), chosen.keys() | set(order[count:]), call)
 
-    while fails(len(order)):
+    while (error := failure(len(order))) is not None:
         good, bad = 0, len(order)
-        if fails(good):
-            return set()
+        if failure(good) is not None:
+            return {}
         while bad - good > 1:
             middle = (good + bad) // 2
-            good, bad = (good, middle) if fails(middle) else (middle, bad)
-        found = _with_stranded(links, chosen | {order[good]})
-        if found == chosen:
-            return set()
-        chosen = found
+            found = failure(middle)
+            if found is None:
+                good = middle
+            else:
+                bad, error = middle, found
+        name = order[good]
+        if name in chosen:
+            return {}
+        chosen[name] = str(error)
+        for other in _with_stranded(links, set(chosen)) - chosen.keys():
+            chosen[other] = f"it reads what rule `{name}` derived, which has failed: {error}"
     return chosen
 
 
-def _fails(group: RuleGroup, disabled: set[str], call: Callable[[RuleGroup], Any]) -> bool:
+def _failure(group: RuleGroup, disabled: set[str], call: Callable[[RuleGroup], Any]) -> CepheidError | None:
     group.change(group.rules, None, disabled=group.disabled | disabled, warm=False)
     try:
         call(group)
-    except CepheidError:
-        return True
-    return False
+    except CepheidError as error:
+        return error
+    return None
 
 
 def _with_stranded(links: RuleLinks, gone: set[str]) -> set[str]:
