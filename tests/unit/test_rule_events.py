@@ -49,6 +49,11 @@ def test_an_event_of_a_change_is_checked(arguments, error):
         rule_change_event(*arguments)
 
 
+def test_a_rule_that_failed_is_told_of_as_every_change_is():
+    made = rule_change_event("failed", "a", None, None, "app shop", dt.datetime(2030, 1, 1), reason="division by zero")
+    assert (made["kind"], made["reason"]) == ("failed", "division by zero")
+
+
 def test_a_text_of_a_change_is_bounded():
     made = rule_change_event("refused", "a", None, "x" * 2**21, "ada", dt.datetime(2030, 1, 1), reason="y" * 9999)
     assert (len(made["text"]), len(made["reason"]), made["time"].tzinfo) == (2**20, 4096, dt.UTC)

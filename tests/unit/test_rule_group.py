@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import threading
+import weakref
 
 import pyarrow as pa
 import pytest
@@ -436,6 +438,21 @@ def test_engines_are_put_back_from_where_they_were_last_saved(store, monkeypatch
     plain.catch_up()
     assert shown(fed.outputs)["rising"] == shown(plain.outputs)["rising"]
     assert len(shown(fed.outputs)["rising"]) == 19
+
+
+def test_rows_are_let_go_of_once_there_is_one_engine_again(store):
+    fed = Fed(store, RuleGroup([spike()], "ts"))
+    fed.append((1, "x", 5))
+    fed.group.add(spike(3).named("other"), fed.history)
+    pushed = table((2, "x", 3))
+    kept = weakref.ref(pushed)
+    fed.group.push(pushed, "in", 1)
+    del pushed
+    gc.collect()
+    assert kept() is not None
+    fed.group.remove("other")
+    gc.collect()
+    assert kept() is None
 
 
 def test_a_row_is_taken_once(store):

@@ -10,7 +10,8 @@ from cepheid.errors import AppError, PatternError
 from cepheid.names import nearest_name
 from cepheid.runtime.app_stats import AppStats, HandlerStats
 from cepheid.runtime.dead_letters import DeadLetter
-from cepheid.runtime.own_topics import OWN_PREFIX
+from cepheid.runtime.group_rules import unknown_rule
+from cepheid.runtime.own_topics import check_rule_topics
 from cepheid.runtime.policy import seconds
 from cepheid.runtime.rule_group import RuleGroup
 
@@ -75,14 +76,15 @@ class AppManaging:
 
         Args:
             name: The rule.
-            rule: The new version. It takes over the name.
+            rule: The new version. It takes over the name. Of one that is disabled, as one is that has failed, it stays
+                so until `enable`.
             warm: How much it is shown: True, as far as its state reaches; ``"history"``, everything; text such as
                 ``"2h"`` or a timedelta, so much before the watermark; False, nothing.
 
         Raises:
             TypeError: An argument is of the wrong type.
             PatternError: There is no such rule (code ``unknown-rule``), or the rules are impossible together.
-            AppError: The rule names no topic (code ``rule-topic``).
+            AppError: The rule names no topic, or derives one that there cannot be (code ``rule-topic``).
 
         Example:
             >>> import cepheid as cep
@@ -176,22 +178,12 @@ class AppManaging:
 
     def _check_alone(self, rule: Rule) -> None:
         """What is wrong with a rule is said now; how it goes with others when they are together."""
-        own = [topic for topic in rule._read_topics() if topic is not None and topic.startswith(OWN_PREFIX)]
-        if own:
-            raise AppError(
-                f"rule `{rule.name}` reads `{own[0]}`; what an app says of itself goes to handlers, not to rules",
-                code="rule-topic",
-            )
+        check_rule_topics(rule)
         RuleGroup([rule], event_time="time", **self._settings.engine_options())
 
     def _check_rule(self, name: str) -> None:
         if checked_name(name, "rule") not in self.rules:
-            raise PatternError(
-                f"there is no rule `{name}` (there are {', '.join(self.rules) or 'none'})",
-                code="unknown-rule",
-                known=self.rules,
-                hint=nearest_name(name, self.rules),
-            )
+            raise unknown_rule(name, self.rules)
 
     # Dead letters.
 

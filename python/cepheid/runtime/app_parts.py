@@ -111,7 +111,8 @@ class AppParts(AppManaging):
         Raises:
             TypeError: It is none of these.
             PatternError: It is impossible, or there is one of its name (code ``duplicate-rule``).
-            AppError: It names no topic (code ``rule-topic``).
+            AppError: It names no topic, or derives one that there cannot be, as ``cepheid.*`` or one of more than 255
+                bytes (code ``rule-topic``).
 
         Example:
             >>> import cepheid as cep

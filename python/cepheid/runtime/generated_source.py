@@ -53,6 +53,8 @@ class GeneratedSource:
                 await asyncio.wait({following, stopped}, return_when=asyncio.FIRST_COMPLETED)
                 if not following.done():
                     following.cancel()
+                    # What the generator does in the end it does here: closing it meanwhile would be one call too many.
+                    await asyncio.wait({following})
                     return
                 try:
                     data = following.result()

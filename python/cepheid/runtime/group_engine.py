@@ -17,7 +17,7 @@ from cepheid.runtime.rule_links import RuleLinks
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["OWN_PREFIX", "GroupEngine"]
+__all__ = ["OWN_PREFIX", "GroupEngine", "readers_first"]
 
 #: How the names of a group's own rules begin, each of which has an engine listen to a topic and finds nothing.
 OWN_PREFIX = "cepheid:"
@@ -255,7 +255,7 @@ class GroupEngine:
         going = self.rules.keys() & set(names)
         kept = self.owned - going
         going |= self.rules.keys() - kept - links.behind(kept)
-        for name in _readers_first(links, going):
+        for name in readers_first(links, going):
             self.engine.remove(name)
             del self.rules[name]
         self.owned -= going
@@ -287,8 +287,13 @@ def _listener(topic: str) -> Rule:
     return event("row", "FALSE", topic=topic).named(f"{OWN_PREFIX}{topic}")
 
 
-def _readers_first(links: RuleLinks, names: set[str]) -> Iterator[str]:
-    """Rules in an order in which they can be taken out: none before those that read it."""
+def readers_first(links: RuleLinks, names: set[str]) -> Iterator[str]:
+    """Rules in an order in which they can be taken out: none before those that read it.
+
+    Args:
+        links: How rules read each other.
+        names: Which of them.
+    """
     left = set(names)
     while left:
         unread = {name for name in left if not _read_by(links, name) & left}

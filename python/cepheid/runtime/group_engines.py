@@ -175,7 +175,7 @@ class GroupEngines:
             raise
 
     def _change(self, change: RuleChange, history: History | None, spans: Any) -> Warmed:
-        """Has the engines run the rules that there are to be."""
+        """Warms what begins anew, which may be refused, and then changes engines, or puts them back."""
         horizon, events, beside = None, 0, None
         if history is None and not self.has_seen:
             self.engines = [self._made(change.rules, change.rules)]
@@ -218,13 +218,29 @@ class GroupEngines:
         counted = {topic: self._counted[topic] for topic in self.sources if topic in self._counted}
         return warm(beside, history, begin, [*self._marks.after(begin), now], since, counted)
 
+    def learn(self, topic: str, columns: pa.Schema) -> None:
+        """Says what columns a topic has, if it is read and no row of it has come.
+
+        Args:
+            topic: The topic.
+            columns: Its columns.
+
+        Raises:
+            SchemaError: A rule does not fit them.
+        """
+        if topic in self.sources and self._columns(topic) is None:
+            for engine in self.engines:
+                engine.learn_columns(topic, columns)
+
+    def _columns(self, topic: str) -> pa.Schema | None:
+        """The columns of a topic; None: no row of it has come."""
+        return self._schemas.get(topic) or self.engines[0].engine._input.plain_schema(topic)
+
     def _check_columns(self, engine: GroupEngine) -> None:
         """Checks that rules fit the columns of topics: the next row would be refused otherwise."""
         for topic in self.sources:
-            if topic in engine.sources:
-                columns = self._schemas.get(topic) or self.engines[0].engine._input.plain_schema(topic)
-                if columns is not None:
-                    engine.learn_columns(topic, columns)
+            if topic in engine.sources and (columns := self._columns(topic)) is not None:
+                engine.learn_columns(topic, columns)
 
     def _settle(self, change: RuleChange, beside: GroupEngine | None) -> None:
         """Takes out of all engines what goes, and puts in what comes.
@@ -321,6 +337,9 @@ class GroupEngines:
     def _save(self, blobs: list[bytes] | None = None) -> None:
         if len(self.engines) > 1:
             self._redo.save(self.engines, blobs)
+        else:
+            # One puts itself back: nothing is kept for it.
+            self._redo.save([])
 
     def _restored(self, engine: GroupEngine, blob: bytes) -> GroupEngine:
         return self._restored_of(blob, engine.rules, engine.owned, engine.sources)

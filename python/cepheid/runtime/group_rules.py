@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from cepheid.building import checked_name
@@ -58,18 +58,19 @@ def _named(rule: Any, name: Any) -> Rule:
     return checked_rule(rule).named(checked_name(name, "rule"))
 
 
-def unknown_rule(name: str, rules: Mapping[str, Rule]) -> PatternError:
+def unknown_rule(name: str, rules: Iterable[str]) -> PatternError:
     """The error of a name that no rule has.
 
     Args:
         name: The name.
-        rules: The rules that there are.
+        rules: The names of those that there are.
     """
+    known = list(rules)
     return PatternError(
-        f"there is no rule `{name}` (there are {', '.join(rules) or 'none'})",
+        f"there is no rule `{name}` (there are {', '.join(known) or 'none'})",
         code="unknown-rule",
-        known=list(rules),
-        hint=nearest_name(name, rules),
+        known=known,
+        hint=nearest_name(name, known),
     )
 
 

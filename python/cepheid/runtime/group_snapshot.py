@@ -7,24 +7,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cepheid.anomaly import Anomaly
-from cepheid.engine_options import Rule
+from cepheid.engine_options import Rule, checked_rule
 from cepheid.errors import AppError, PatternError, StoreError
-from cepheid.pattern import Pattern
 from cepheid.processors import Processor
 from cepheid.runtime.group_engine import GroupEngine
-from cepheid.window import Window
+from cepheid.runtime.rule_text import RULE_KINDS
 
-__all__ = ["RuleDifferences", "SavedGroup", "SavedRule", "rule_version", "saved", "taken_apart"]
+__all__ = ["RuleDifferences", "SavedGroup", "SavedRule", "rule_text", "rule_version", "saved", "taken_apart"]
 
 _MAGIC = b"cepheid-rule-group\n"
 _FORMAT = 1
-
-_KINDS: dict[str, type[Pattern] | type[Window] | type[Anomaly]] = {
-    "pattern": Pattern,
-    "window": Window,
-    "anomaly": Anomaly,
-}
 
 
 class SavedRule(NamedTuple):
@@ -63,7 +55,7 @@ class SavedRule(NamedTuple):
                 code="rule-unknown",
                 known=sorted(given),
             )
-        return _KINDS[self.kind].from_json(self.text)
+        return RULE_KINDS[self.kind].from_json(self.text)
 
 
 class RuleDifferences(NamedTuple):
@@ -133,14 +125,30 @@ def rule_version(rule: Rule) -> str:
     return str(native.fingerprint())
 
 
-def _saved_rule(name: str, rule: Rule, enabled: bool) -> SavedRule:
+def rule_text(rule: Rule) -> str | None:
+    """What a rule says, as JSON; None if it holds Python functions.
+
+    Args:
+        rule: The rule.
+
+    Raises:
+        TypeError: It is no rule.
+
+    Example:
+        >>> import cepheid as cep
+        >>> from cepheid.runtime.group_snapshot import rule_text
+        >>> rule_text(cep.Processor(lambda batch: batch, "txn", name="same")) is None
+        True
+    """
+    rule = checked_rule(rule)
+    if isinstance(rule, Processor):
+        return None
     try:
-        text = None if isinstance(rule, Processor) else rule.to_json()
+        return rule.to_json()
     except PatternError as error:
         if error.code != "not-serialisable":
             raise
-        text = None
-    return SavedRule(name, _kind(rule), rule_version(rule), text, enabled)
+        return None
 
 
 def saved(
@@ -161,7 +169,10 @@ def saved(
     """
     head = {
         "format": _FORMAT,
-        "rules": [list(_saved_rule(name, rule, name not in disabled)) for name, rule in rules.items()],
+        "rules": [
+            [name, _kind(rule), rule_version(rule), rule_text(rule), name not in disabled]
+            for name, rule in rules.items()
+        ],
         "engines": [
             {"bytes": len(blob), "rules": list(engine.rules), "owned": sorted(engine.owned), "sources": engine.sources}
             for engine, blob in zip(engines, snapshots, strict=True)

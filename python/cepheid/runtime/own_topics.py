@@ -7,12 +7,17 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cepheid.errors import AppError
 from cepheid.runtime.follower_rows import events_of
 from cepheid.runtime.inbox import Rejection
+from cepheid.runtime.rule_events import RULE_TOPIC
 from cepheid.runtime.telling import storable
+from cepheid.schema.envelope import name_fault
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from cepheid.engine_options import Rule
 
 __all__ = [
     "ACTION",
@@ -22,6 +27,7 @@ __all__ = [
     "REJECTED",
     "RULE",
     "action_rows",
+    "check_rule_topics",
     "clock_rows",
     "dead_letter_rows",
     "rejected_rows",
@@ -38,8 +44,8 @@ DEAD_LETTER = "cepheid.deadletter"
 ACTION = "cepheid.action"
 #: Where the watermark was moved to while nothing came.
 CLOCK = "cepheid.clock"
-#: Rules that were added, replaced, removed.
-RULE = "cepheid.rule"
+#: Rules that were added, replaced, removed, that failed.
+RULE = RULE_TOPIC
 
 _TEXT = "string"
 _COLUMNS: dict[str, dict[str, str]] = {
@@ -65,6 +71,34 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "reason": _TEXT,
     },
 }
+
+
+def check_rule_topics(rule: Rule) -> None:
+    """Checks that what a rule reads and derives is none of an app's own, and that what it derives can be stored.
+
+    Otherwise an app would take it for what it has written itself, and every event that the rule matches for one that
+    cannot be stored.
+
+    Args:
+        rule: The rule, with its name.
+
+    Raises:
+        AppError: It is so (code ``rule-topic``).
+    """
+    assert rule.name is not None
+    for topic in rule._read_topics():
+        if topic is not None and topic.startswith(OWN_PREFIX):
+            raise AppError(
+                f"rule `{rule.name}` reads `{topic}`; what an app says of itself goes to handlers, not to rules",
+                code="rule-topic",
+            )
+    for topic in sorted(rule._derived_topics(rule.name)):
+        why = "names that begin so are of the app's own topics" if topic.startswith(OWN_PREFIX) else name_fault(topic)
+        if why is not None:
+            raise AppError(
+                f"a rule cannot derive {topic[:80]!r}: {why}; give the rule another name, or say emit(...)",
+                code="rule-topic",
+            )
 
 
 def _rows(

@@ -43,6 +43,7 @@ from cepheid.runtime.own_topics import (
     rejections,
     rule_rows,
 )
+from cepheid.runtime.rule_events import rule_change_event
 from cepheid.runtime.rule_faults import RowChecks, is_of_rules, rules_at_fault
 from cepheid.runtime.rule_history import History, store_history
 from cepheid.runtime.rule_links import RuleLinks
@@ -292,7 +293,7 @@ class Pipeline:
         try:
             outputs = self.rules.advance_to(watermark)
         except CepheidError as error:
-            if not self._disable_failing(lambda rules: rules.advance_to(watermark), error):
+            if not is_of_rules(error) or not self._disable_failing(lambda rules: rules.advance_to(watermark)):
                 raise
             outputs = self.rules.advance_to(watermark)
         # It is written down with what it has derived, or with the next rows.
@@ -416,18 +417,18 @@ class Pipeline:
             begin = row + 1
         return [*kept, (begin, stop)]
 
-    def _disable_failing(self, call: Callable[[RuleGroup], Any], error: CepheidError) -> bool:
+    def _disable_failing(self, call: Callable[[RuleGroup], Any]) -> bool:
         """Disables the rules that a call fails at, if they are found; it is told of with what is committed next."""
-        if not self._looks_for_faults or not is_of_rules(error):
+        if not self._looks_for_faults:
             return False
         snapshot = self.rules.snapshot()
-        names = rules_at_fault(self.rules, lambda: self._make_rules(snapshot)[0], call)
-        if not names:
+        found = rules_at_fault(self.rules, lambda: self._make_rules(snapshot)[0], call)
+        if not found:
             return False
-        for name in sorted(names):
-            _LOG.critical("rule `%s` has failed, and is disabled: %s; replace or enable it", name, error)
-            self._failing[name] = str(error)
-        self.rules.change(self.rules.rules, None, disabled=self.rules.disabled | names, warm=False)
+        for name, reason in sorted(found.items()):
+            _LOG.critical("rule `%s` has failed, and is disabled: %s; replace it, and enable it", name, reason)
+        self._failing |= found
+        self.rules.change(self.rules.rules, None, disabled=self.rules.disabled | found.keys(), warm=False)
         self._note_topics()
         return True
 
@@ -440,7 +441,7 @@ class Pipeline:
         try:
             probe.advance_to(moment)
         except CepheidError as other:
-            if str(other) == str(error) and self._disable_failing(lambda rules: rules.advance_to(moment), error):
+            if str(other) == str(error) and self._disable_failing(lambda rules: rules.advance_to(moment)):
                 return True
         # It costs much to look: once for all that a step refuses.
         self._looks_for_faults = bool(self._failing)
@@ -467,7 +468,10 @@ class Pipeline:
             raise
         except CepheidError as error:
             whole = isinstance(error, SchemaError) and error.row is None
-            if stop - start == 1 and self._is_blameless(table.slice(start, 1), error):
+            if (whole and self._disable_failing(lambda rules: rules.learn(topic, rows.schema))) or (
+                stop - start == 1 and self._is_blameless(table.slice(start, 1), error)
+            ):
+                # Rules that do not fit the first rows of a topic, or that fail anyway, are disabled.
                 self._show(topic, table, start, stop, derived, kept, refuse)
                 return
             if stop - start == 1 or whole:
@@ -504,7 +508,7 @@ class Pipeline:
         self._rows_since += sum(submission.rows for submission in submissions)
         if self._failing:
             told = [
-                {"subject": name, "kind": "failed", "rule": name, "author": f"app {self._name}", "reason": why}
+                rule_change_event("failed", name, None, None, f"app {self._name}", self._now, reason=why)
                 for name, why in self._failing.items()
             ]
             self._append(changes, RULE, rule_rows(told, now=self._now, new_id=self._new_id, source=self._name))

@@ -32,7 +32,7 @@ class Redo:
         self._calls: list[Call] = []
         self._rows = 0
 
-    def save(self, engines: Sequence[GroupEngine], saved: list[bytes] | None = None) -> list[bytes]:
+    def save(self, engines: Sequence[GroupEngine], saved: list[bytes] | None = None) -> None:
         """Saves engines as they are. What they have been told before is forgotten.
 
         Args:
@@ -42,7 +42,6 @@ class Redo:
         self._saved = [engine.engine.snapshot() for engine in engines] if saved is None else saved
         self._calls = []
         self._rows = 0
-        return self._saved
 
     def told(self, engines: Sequence[GroupEngine], call: Call, rows: int) -> None:
         """Keeps what all of some engines have been told.

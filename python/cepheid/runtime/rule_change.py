@@ -12,7 +12,7 @@ from cepheid.processors import Processor
 from cepheid.runtime.group_engine import GroupEngine
 from cepheid.runtime.rule_links import RuleLinks
 
-__all__ = ["RuleChange", "change_cold", "check_cold", "says_the_same"]
+__all__ = ["RuleChange", "change_cold", "check_cold", "derivers_first", "says_the_same"]
 
 
 @final
@@ -56,7 +56,7 @@ class RuleChange:
         changed = {name for name, rule in rules.items() if name in before and not says_the_same(before[name], rule)}
         new = rules.keys() - before.keys()
         self.is_whole = everything or not before
-        self.fresh = _derivers_first(self.after, new | changed)
+        self.fresh = derivers_first(self.after, new | changed)
         # Whoever read what a changed rule derives no more has other things behind it, too.
         left = {reader for topic in self._before.derived(changed) for reader in self._before.readers(topic)}
         begin = set(rules) if self.is_whole else new | changed | (left & rules.keys())
@@ -173,8 +173,13 @@ def _places(change: RuleChange, name: str, engines: Sequence[GroupEngine], comin
     )
 
 
-def _derivers_first(links: RuleLinks, names: set[str]) -> list[str]:
-    """Rules in an order in which they can be added: none before those that it reads."""
+def derivers_first(links: RuleLinks, names: set[str]) -> list[str]:
+    """Rules in an order in which they can be added: none before those that it reads.
+
+    Args:
+        links: How rules read each other.
+        names: Which of them.
+    """
     found: list[str] = []
     left = set(names)
     while left:

@@ -7,17 +7,15 @@ from typing import Any
 
 from cepheid.building import checked_name
 from cepheid.engine_options import Rule, checked_rule
-from cepheid.errors import PatternError
 from cepheid.names import invalid_choice
-from cepheid.processors import Processor
-from cepheid.runtime.group_snapshot import rule_version
+from cepheid.runtime.group_snapshot import rule_text, rule_version
 
 __all__ = ["RULE_CHANGES", "RULE_TOPIC", "rule_change_event", "rule_fingerprint", "rule_text"]
 
 #: The topic of changes of rules.
 RULE_TOPIC = "cepheid.rule"
 #: What a change may be.
-RULE_CHANGES = ("added", "replaced", "removed", "disabled", "enabled", "refused")
+RULE_CHANGES = ("added", "replaced", "removed", "disabled", "enabled", "failed", "refused")
 
 # So much of a text, and of a reason, is kept.
 _TEXT_MAX = 1 << 20
@@ -41,14 +39,15 @@ def rule_change_event(
     says what they say.
 
     Args:
-        kind: ``"added"``, ``"replaced"``, ``"removed"``, ``"disabled"``, ``"enabled"`` or ``"refused"``.
+        kind: ``"added"``, ``"replaced"``, ``"removed"``, ``"disabled"``, ``"enabled"``, ``"failed"`` or
+            ``"refused"``.
         name: The rule.
         fingerprint: Its version now; None where it is removed or refused.
         text: What it says now, as JSON or SQL, see `rule_text`; None where it is removed or holds Python functions.
             More than 1 MiB is cut off.
         author: Who changed it.
         time: When, with its zone, or in UTC.
-        reason: Why it was refused, or changed; more than 4,096 characters are cut off.
+        reason: Why it was refused or changed, or how it failed; more than 4,096 characters are cut off.
         column: The column of the event time.
 
     Returns:
@@ -87,32 +86,6 @@ def rule_change_event(
         "author": checked_name(author, "author"),
         "reason": None if reason is None else reason[:_REASON_MAX],
     }
-
-
-def rule_text(rule: Rule) -> str | None:
-    """What a rule says, as JSON; None if it holds Python functions.
-
-    Args:
-        rule: The rule.
-
-    Raises:
-        TypeError: It is no rule.
-
-    Example:
-        >>> import cepheid as cep
-        >>> from cepheid.runtime.rule_events import rule_text
-        >>> rule_text(cep.Processor(lambda batch: batch, "txn", name="same")) is None
-        True
-    """
-    rule = checked_rule(rule)
-    if isinstance(rule, Processor):
-        return None
-    try:
-        return rule.to_json()
-    except PatternError as error:
-        if error.code != "not-serialisable":
-            raise
-        return None
 
 
 def rule_fingerprint(rule: Rule) -> str:

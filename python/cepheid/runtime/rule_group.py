@@ -225,6 +225,30 @@ class RuleGroup:
                 )
             return self._engines.push(table, topic, row)
 
+    def learn(self, topic: str, columns: pa.Schema) -> None:
+        """Says what columns a topic has before a row of it has come. Of one that has sent rows nothing is asked.
+
+        Args:
+            topic: The topic. One that no rule reads is passed over.
+            columns: Its columns.
+
+        Raises:
+            SchemaError: A rule does not fit them (code ``unknown-column`` and others).
+
+        Example:
+            >>> import cepheid as cep
+            >>> import pyarrow as pa
+            >>> from cepheid.runtime.rule_group import RuleGroup
+            >>> group = RuleGroup(cep.event("a", "amuont > 5", topic="txn").named("seen"))
+            >>> try:
+            ...     group.learn("txn", pa.schema({"time": pa.int64(), "amount": pa.int64()}))
+            ... except cep.SchemaError as error:
+            ...     error.hint
+            'amount'
+        """
+        with self._lock:
+            self._engines.learn(topic, columns)
+
     def advance_to(self, time: dt.datetime | int) -> list[tuple[str, Matches]]:
         """Moves the clock by hand: see `cepheid.Engine.advance_to`.
 

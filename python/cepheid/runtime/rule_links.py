@@ -83,12 +83,6 @@ class RuleLinks:
 
         Args:
             topic: The topic.
-
-        Example:
-            >>> import cepheid as cep
-            >>> from cepheid.runtime.rule_links import RuleLinks
-            >>> RuleLinks({"big": cep.event("a", topic="txn").named("big")}).readers("txn")
-            {'big'}
         """
         return self._readers.get(topic, set())
 
@@ -97,12 +91,6 @@ class RuleLinks:
 
         Args:
             topic: The topic.
-
-        Example:
-            >>> import cepheid as cep
-            >>> from cepheid.runtime.rule_links import RuleLinks
-            >>> RuleLinks({"big": cep.event("a", topic="txn").named("big")}).derivers("big")
-            {'big'}
         """
         return self._derivers.get(topic, set())
 

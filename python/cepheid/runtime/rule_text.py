@@ -10,11 +10,12 @@ from cepheid.pattern import Pattern
 from cepheid.sql import parse, pattern_from_sql, window_from_sql
 from cepheid.window import Window
 
-__all__ = ["TextRule", "checked_text", "rule_of_json", "rule_of_sql"]
+__all__ = ["RULE_KINDS", "TextRule", "checked_text", "rule_of_json", "rule_of_sql"]
 
 TextRule = Pattern | Window | Anomaly
 
-_KINDS: dict[str, type[Pattern] | type[Window] | type[Anomaly]] = {
+#: Rules that can be said by data, by what JSON calls them.
+RULE_KINDS: dict[str, type[Pattern] | type[Window] | type[Anomaly]] = {
     "pattern": Pattern,
     "window": Window,
     "anomaly": Anomaly,
@@ -42,13 +43,13 @@ def rule_of_json(text: str, name: str) -> TextRule:
         said = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise AppError(f"rule `{name}` is no JSON: {error}", code="rule-file") from error
-    kinds = [kind for kind in _KINDS if isinstance(said, dict) and kind in said]
+    kinds = [kind for kind in RULE_KINDS if isinstance(said, dict) and kind in said]
     if len(kinds) != 1:
         raise AppError(
             f"rule `{name}` is JSON of no rule: write what to_json() of a pattern, a window or an anomaly rule gives",
             code="rule-file",
         )
-    return _named(_KINDS[kinds[0]].from_json(text), name)
+    return _named(RULE_KINDS[kinds[0]].from_json(text), name)
 
 
 def rule_of_sql(text: str, name: str) -> TextRule:

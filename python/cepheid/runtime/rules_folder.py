@@ -15,14 +15,15 @@ from cepheid.errors import AppError, CepheidError
 from cepheid.event_time import span_ns
 from cepheid.runtime.rule_text import checked_text, rule_of_json, rule_of_sql
 
-__all__ = ["FolderChange", "RulesFolder"]
+__all__ = ["DISABLED", "FolderChange", "RulesFolder"]
 
 # The greatest file, and how many files there may be.
 _BYTES_MAX = 1 << 20
 _FILES_MAX = 10_000
 
 _READERS = {".json": rule_of_json, ".sql": rule_of_sql}
-_OFF = ".disabled"
+#: How the name of a file ends whose rule is disabled.
+DISABLED = ".disabled"
 
 Kind = Literal["added", "replaced", "removed", "disabled", "enabled", "refused"]
 # What tells whether a file is as it was: of which file, how long, and when it was written.
@@ -104,10 +105,12 @@ class RulesFolder:
         >>> folder.cleanup()
     """
 
-    __slots__ = ("_clock", "_known", "_missing", "_poll_ns", "_refused", "_seen", "path")
+    __slots__ = ("_clock", "_known", "_missing", "_poll_ns", "_refused", "_seen", "is_settled", "path")
 
     #: The folder.
     path: Path
+    #: Whether the last look passed over no file because it may be half written.
+    is_settled: bool
 
     def __init__(
         self,
@@ -125,6 +128,7 @@ class RulesFolder:
         self._seen: dict[Path, Signature] = {}
         self._refused: dict[str, object] = {}
         self._missing: set[str] = set()
+        self.is_settled = True
 
     @property
     def poll_seconds(self) -> float:
@@ -181,9 +185,12 @@ class RulesFolder:
         before, self._seen = self._seen, {found.path: found.signature for group in files.values() for found in group}
         now = int(self._clock() * 1e9)
         changes = self._gone(files)
+        self.is_settled = True
         for name, group in sorted(files.items()):
-            if all(self._is_settled(found, before, now) for found in group):
+            if all(self._is_whole(found, before, now) for found in group):
                 changes += self._taken(name, group)
+            else:
+                self.is_settled = False
         return changes
 
     def _files(self) -> dict[str, list[_Found]]:
@@ -208,8 +215,8 @@ class RulesFolder:
         return found
 
     def _look_at(self, entry: os.DirEntry[str], found: dict[str, list[_Found]]) -> None:
-        enabled = not entry.name.endswith(_OFF)
-        name, ending = os.path.splitext(entry.name.removesuffix(_OFF))
+        enabled = not entry.name.endswith(DISABLED)
+        name, ending = os.path.splitext(entry.name.removesuffix(DISABLED))
         if ending not in _READERS or not name or name.startswith("."):
             return
         try:
@@ -220,7 +227,7 @@ class RulesFolder:
         if not stat.S_ISDIR(status.st_mode):
             found.setdefault(name, []).append(_Found(Path(entry.path), ending, enabled, _signature(status)))
 
-    def _is_settled(self, found: _Found, before: dict[Path, Signature], now: int) -> bool:
+    def _is_whole(self, found: _Found, before: dict[Path, Signature], now: int) -> bool:
         age = now - found.signature[3]
         return before.get(found.path) == found.signature or age >= self._poll_ns
 
