@@ -76,8 +76,8 @@ class AppManaging:
 
         Args:
             name: The rule.
-            rule: The new version. It takes over the name. Of one that is disabled, as one is that has failed, it stays
-                so until `enable`.
+            rule: The new version. It takes over the name. Of one that is disabled it stays so until `enable`, unless it
+                was disabled as it had failed.
             warm: How much it is shown: True, as far as its state reaches; ``"history"``, everything; text such as
                 ``"2h"`` or a timedelta, so much before the watermark; False, nothing.
 

@@ -27,17 +27,19 @@ class Checkpoint(NamedTuple):
             shown again.
         snapshot: What they knew.
         live: Whether the last events were of now when they came.
+        failed: Rules that were off because they had failed: see `FailedRules`.
     """
 
     position: int
     rows: Mapping[str, int]
     snapshot: bytes
-    live: bool = False
+    live: bool
+    failed: Mapping[str, str | None]
 
     def to_bytes(self) -> bytes:
         """It as bytes: a header in JSON behind its length, and the snapshot, which has a checksum of its own."""
         told = {"format": _FORMAT, "position": self.position, "rows": dict(self.rows), "live": self.live}
-        header = json.dumps(told).encode()
+        header = json.dumps({**told, "failed": dict(self.failed)}).encode()
         return b"".join((_LENGTH.pack(len(header)), header, self.snapshot))
 
     @classmethod
@@ -51,6 +53,7 @@ class Checkpoint(NamedTuple):
             (length,) = _LENGTH.unpack_from(saved)
             header = json.loads(saved[_LENGTH.size : _LENGTH.size + length])
             version, position, rows = header["format"], int(header["position"]), dict(header["rows"])
+            live, failed = bool(header["live"]), dict(header["failed"])
         except (struct.error, ValueError, KeyError, TypeError) as error:
             raise StoreError("what the app saved of its rules cannot be read", code="store-corrupt") from error
         if version != _FORMAT:
@@ -58,4 +61,4 @@ class Checkpoint(NamedTuple):
                 f"what the app saved of its rules is of format {version}; this version reads {_FORMAT}",
                 code="store-format",
             )
-        return cls(position, rows, saved[_LENGTH.size + length :], bool(header.get("live", False)))
+        return cls(position, rows, saved[_LENGTH.size + length :], live, failed)

@@ -219,7 +219,7 @@ class GroupEngines:
         return warm(beside, history, begin, [*self._marks.after(begin), now], since, counted)
 
     def learn(self, topic: str, columns: pa.Schema) -> None:
-        """Says what columns a topic has, if it is read and no row of it has come.
+        """Says what columns a topic has: of one that has sent nothing to all rules, else to those that are yet to come.
 
         Args:
             topic: The topic.
@@ -231,6 +231,8 @@ class GroupEngines:
         if topic in self.sources and self._columns(topic) is None:
             for engine in self.engines:
                 engine.learn_columns(topic, columns)
+        else:
+            self._schemas[topic] = columns
 
     def _columns(self, topic: str) -> pa.Schema | None:
         """The columns of a topic; None: no row of it has come."""

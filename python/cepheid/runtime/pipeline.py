@@ -18,7 +18,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import zoneinfo  # noqa: F401
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 # What Arrow and NumPy read from the disk when they first need it is read now: no event waits for that.
@@ -32,6 +32,7 @@ from cepheid.result import Matches
 from cepheid.runtime.checkpoint import CHECKPOINT, Checkpoint
 from cepheid.runtime.clock import Clock
 from cepheid.runtime.derived_rows import derived_rows, partition_columns
+from cepheid.runtime.failed_rules import FailedRules, RuleTold
 from cepheid.runtime.inbox import Rejection, Submission
 from cepheid.runtime.own_topics import (
     CLOCK,
@@ -47,7 +48,7 @@ from cepheid.runtime.rule_events import rule_change_event
 from cepheid.runtime.rule_faults import RowChecks, is_of_rules, rules_at_fault
 from cepheid.runtime.rule_history import History, store_history
 from cepheid.runtime.rule_links import RuleLinks
-from cepheid.runtime.submitted_rows import Part, Taken, by_topic, owner
+from cepheid.runtime.submitted_rows import Part, Taken, by_topic, newest_of, owner
 from cepheid.store.position import Position
 from cepheid.store.rows import OWN_COLUMNS, joined, read_runs, stretches
 
@@ -69,7 +70,6 @@ _CHECKPOINT_ROWS = 1_000_000
 _CHECKPOINT_PAUSE = 20.0
 # Events that are older than this when they come are not of now: the clock does not move on after them.
 _LIVE = dt.timedelta(hours=1)
-_MICROSECOND_NS = 1_000
 
 #: Appends rows to a topic, with an idempotency key or None.
 Append = Callable[[str, pa.Table, "str | None"], None]
@@ -99,7 +99,6 @@ class Pipeline:
         "_checkpoint_s",
         "_checks",
         "_clock",
-        "_failing",
         "_fresh",
         "_future",
         "_keys",
@@ -114,10 +113,12 @@ class Pipeline:
         "_seen",
         "_store",
         "_tick",
+        "_told",
         "appended",
         "counts",
         "derives",
         "differences",
+        "failed",
         "live",
         "rules",
     )
@@ -128,6 +129,8 @@ class Pipeline:
     derives: frozenset[str]
     #: What tells the rules that are wanted from those that were saved.
     differences: RuleDifferences
+    #: Rules that are off because they failed.
+    failed: FailedRules
     #: What the last commit appended: where, and the rows.
     appended: list[tuple[Position, pa.Table]]
     #: What has been done, by name.
@@ -154,8 +157,8 @@ class Pipeline:
         self._checkpoint_s = checkpoint_s
         self._future = future
         self._lateness = lateness
-        # Rules that have failed since the step began, and were disabled; and whether it is looked for more.
-        self._failing: dict[str, str] = {}
+        # Changes of rules since the step began, and whether it is looked for rules that fail.
+        self._told: list[dict[str, Any]] = []
         self._looks_for_faults = True
         self._new_id = new_id
         self._now = clock.now()
@@ -217,6 +220,7 @@ class Pipeline:
         saved = self._store.load(CHECKPOINT)
         checkpoint = None if saved is None else Checkpoint.from_bytes(saved)
         self.rules, self.differences = self._make_rules(None if checkpoint is None else checkpoint.snapshot)
+        self.failed = FailedRules({} if checkpoint is None else checkpoint.failed)
         self._note_topics()
         self._tick = None
         self._seen = {name: topic.events for name, topic in self._store.info().topics.items()}
@@ -239,7 +243,7 @@ class Pipeline:
                     self.rules.advance_to(moment)
             else:
                 self._show_again(topic, own, first)
-                self._note_time(_newest(own))
+                self._note_time(newest_of(own))
         self._now = max(self._now, self._clock.now())
 
     def _rows_from(self, position: int) -> Iterable[tuple[str, pa.Table]]:
@@ -269,11 +273,12 @@ class Pipeline:
         changes = self._store._unclaimed_transaction()
         rejected = [one for submission in submissions for one in submission.rejected]
         derived: list[tuple[str, Matches]] = []
-        if self._tick is not None:
-            self._append(changes, CLOCK, self._clock_rows(self._tick))
+        self._append_tick(changes)
         appends = len(self._fresh)
         taken: list[Taken] = []
-        for topic, parts in by_topic(submissions).items():
+        topics = by_topic(submissions)
+        self._run_again(topics)
+        for topic, parts in topics.items():
             table, shares = self._take(topic, parts, submissions, derived, rejected)
             if table is not None:
                 self._append(changes, topic, table)
@@ -298,10 +303,10 @@ class Pipeline:
             outputs = self.rules.advance_to(watermark)
         # It is written down with what it has derived, or with the next rows.
         self._tick = time_ns(watermark, "the watermark")
-        if not outputs and not self._failing:
+        if not outputs and not self._told:
             return
         changes = self._store._unclaimed_transaction()
-        self._append(changes, CLOCK, self._clock_rows(self._tick))
+        self._append_tick(changes)
         self._finish(changes, (), outputs, [], settle)
         self._committed((), [], changes.commit(), 0)
 
@@ -320,14 +325,14 @@ class Pipeline:
         self._begin()
         if change is not None:
             # Rows that waited for a topic which nobody reads any more are matched with the next that come.
-            change(self.rules, store_history(self._store, self._store.end))
+            history = store_history(self._store, self._store.end)
+            change(self.rules, history)
+            self._tell(self.failed.changed(self.rules, changed, history))
         self._note_topics()
         changes = self._store._unclaimed_transaction()
-        if self._tick is not None:
-            self._append(changes, CLOCK, self._clock_rows(self._tick))
-        if changed:
-            rows = rule_rows(changed, now=self._now, new_id=self._new_id, source=self._name)
-            self._append(changes, RULE, rows)
+        self._append_tick(changes)
+        self._told = [*changed, *self._told]
+        self._append_told(changes)
         self._settle(changes, (), settle)
         self._save_rules(changes)
         self._committed((), [], changes.commit(), 0)
@@ -335,13 +340,14 @@ class Pipeline:
     def _begin(self) -> None:
         self._now = max(self._now, self._clock.now())
         self._fresh = []
-        self._failing = {}
+        self._told = []
         self._looks_for_faults = True
         self.appended = []
 
-    def _clock_rows(self, watermark_ns: int) -> pa.Table:
-        moment = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(microseconds=watermark_ns // _MICROSECOND_NS)
-        return clock_rows(moment, new_id=self._new_id, source=self._name)
+    def _append_tick(self, changes: Transaction) -> None:
+        if self._tick is not None:
+            moment = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(microseconds=self._tick // 1_000)
+            self._append(changes, CLOCK, clock_rows(moment, new_id=self._new_id, source=self._name))
 
     def _append(self, changes: Transaction, topic: str, table: pa.Table, key: str | None = None) -> None:
         changes.append(topic, table, idempotency_key=key)
@@ -368,7 +374,7 @@ class Pipeline:
             rows = table.slice(start, stop - start)
             rejected.extend(rejections(topic, rows, source, error.code, str(error)))
 
-        newest = _newest(table)
+        newest = newest_of(table)
         for begin, end in self._of_now(table, newest, refuse):
             for start, stop in self._that_can_be_asked(topic, table, begin, end, refuse):
                 self._show(topic, table, start, stop, derived, kept, refuse)
@@ -417,8 +423,23 @@ class Pipeline:
             begin = row + 1
         return [*kept, (begin, stop)]
 
-    def _disable_failing(self, call: Callable[[RuleGroup], Any]) -> bool:
-        """Disables the rules that a call fails at, if they are found; it is told of with what is committed next."""
+    def _run_again(self, topics: Mapping[str, list[Part]]) -> None:
+        """Enables rules that had not fitted the columns of topics, if rows bring others."""
+        waited_for = set(self.failed.topics.values())
+        for topic in [topic for topic in topics if topic in waited_for]:
+            columns = pa.unify_schemas([part.table.schema for part in topics[topic]])
+            found = self.failed.run_again(self.rules, topic, columns, store_history(self._store, self._store.end))
+            self._tell(found)
+            if found:
+                self._note_topics()
+
+    def _disable_failing(self, call: Callable[[RuleGroup], Any], unfit: str | None = None) -> bool:
+        """Disables the rules that a call fails at, if they are found; it is told of with what is committed next.
+
+        Args:
+            call: The call.
+            unfit: The topic whose columns rules have to fit for it to succeed, or None.
+        """
         if not self._looks_for_faults:
             return False
         snapshot = self.rules.snapshot()
@@ -426,8 +447,9 @@ class Pipeline:
         if not found:
             return False
         for name, reason in sorted(found.items()):
-            _LOG.critical("rule `%s` has failed, and is disabled: %s; replace it, and enable it", name, reason)
-        self._failing |= found
+            _LOG.critical("rule `%s` has failed, and is disabled: %s; replace or enable it", name, reason)
+        self._tell(("failed", name, reason) for name, reason in found.items())
+        self.failed.note(found, unfit)
         self.rules.change(self.rules.rules, None, disabled=self.rules.disabled | found.keys(), warm=False)
         self._note_topics()
         return True
@@ -444,7 +466,7 @@ class Pipeline:
             if str(other) == str(error) and self._disable_failing(lambda rules: rules.advance_to(moment)):
                 return True
         # It costs much to look: once for all that a step refuses.
-        self._looks_for_faults = bool(self._failing)
+        self._looks_for_faults = bool(self._told)
         return False
 
     def _show(
@@ -468,7 +490,7 @@ class Pipeline:
             raise
         except CepheidError as error:
             whole = isinstance(error, SchemaError) and error.row is None
-            if (whole and self._disable_failing(lambda rules: rules.learn(topic, rows.schema))) or (
+            if (whole and self._disable_failing(lambda rules: rules.learn(topic, rows.schema), topic)) or (
                 stop - start == 1 and self._is_blameless(table.slice(start, 1), error)
             ):
                 # Rules that do not fit the first rows of a topic, or that fail anyway, are disabled.
@@ -506,14 +528,17 @@ class Pipeline:
         for source, offset in offsets.items():
             changes.save_offset(source, offset)
         self._rows_since += sum(submission.rows for submission in submissions)
-        if self._failing:
-            told = [
-                rule_change_event("failed", name, None, None, f"app {self._name}", self._now, reason=why)
-                for name, why in self._failing.items()
-            ]
-            self._append(changes, RULE, rule_rows(told, now=self._now, new_id=self._new_id, source=self._name))
-        if self._failing or self._checkpoint_due():
+        self._append_told(changes)
+        if self._told or self._checkpoint_due():
             self._save_rules(changes)
+
+    def _tell(self, found: Iterable[RuleTold]) -> None:
+        for kind, name, why in found:
+            self._told.append(rule_change_event(kind, name, None, None, f"app {self._name}", self._now, reason=why))
+
+    def _append_told(self, changes: Transaction) -> None:
+        if self._told:
+            self._append(changes, RULE, rule_rows(self._told, now=self._now, new_id=self._new_id, source=self._name))
 
     def _derive(self, changes: Transaction, derived: Sequence[tuple[str, Matches]]) -> None:
         """What rules have derived, topic by topic."""
@@ -536,7 +561,7 @@ class Pipeline:
         # Others may append to other topics meanwhile: what is certain is that all rows before this position were seen.
         topics = [*self.rules.reads(), CLOCK]
         rows = {topic: self._seen[topic] for topic in topics if topic in self._seen}
-        changes.save(CHECKPOINT, Checkpoint(self._store.end, rows, snapshot, self.live).to_bytes())
+        changes.save(CHECKPOINT, Checkpoint(self._store.end, rows, snapshot, self.live, self.failed.topics).to_bytes())
         ended = self._clock.elapsed()
         self._next_checkpoint = ended + max(self._checkpoint_s, _CHECKPOINT_PAUSE * (ended - started))
         self._rows_since = 0
@@ -569,13 +594,6 @@ class Pipeline:
         self._begin()
         changes = self._store._unclaimed_transaction()
         self._settle(changes, (), settle)
-        if self._tick is not None:
-            self._append(changes, CLOCK, self._clock_rows(self._tick))
+        self._append_tick(changes)
         self._save_rules(changes)
         changes.commit()
-
-
-def _newest(rows: pa.Table) -> dt.datetime | None:
-    """The greatest time of rows; None: what others had stored before there was an app may have none, or other kinds."""
-    newest = pc.max(rows["time"]).as_py() if "time" in rows.column_names else None
-    return newest if isinstance(newest, dt.datetime) and newest.tzinfo is not None else None

@@ -7,7 +7,7 @@ again: the rule is disabled, and the others go on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from cepheid import nodes
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cepheid.engine_options import Rule
     from cepheid.runtime.rule_group import RuleGroup
 
-__all__ = ["RowChecks", "is_of_rules", "rules_at_fault"]
+__all__ = ["RowChecks", "is_of_rules", "rules_at_fault", "with_stranded"]
 
 # What cannot fail, whatever the values are: reading a column, comparing, and putting conditions together.
 _SAFE = {"column", "literal", "and", "or", "not", "is_null", "in", "between", "like", "case"}
@@ -174,7 +174,7 @@ def rules_at_fault(group: RuleGroup, copy: Callable[[], RuleGroup], call: Callab
         if name in chosen:
             return {}
         chosen[name] = str(error)
-        for other in _with_stranded(links, set(chosen)) - chosen.keys():
+        for other in with_stranded(links, set(chosen)) - chosen.keys():
             chosen[other] = f"it reads what rule `{name}` derived, which has failed: {error}"
     return chosen
 
@@ -188,8 +188,13 @@ def _failure(group: RuleGroup, disabled: set[str], call: Callable[[RuleGroup], A
     return None
 
 
-def _with_stranded(links: RuleLinks, gone: set[str]) -> set[str]:
-    """Rules, and those that read what none derives any more without them."""
+def with_stranded(links: RuleLinks, gone: Iterable[str]) -> set[str]:
+    """Rules, and those that read what none derives any more without them.
+
+    Args:
+        links: The rules that there are.
+        gone: Names of those that are off, or are to be.
+    """
     found, ahead = set(gone), list(gone)
     while ahead:
         for topic in links.derived([ahead.pop()]):

@@ -226,10 +226,12 @@ class RuleGroup:
             return self._engines.push(table, topic, row)
 
     def learn(self, topic: str, columns: pa.Schema) -> None:
-        """Says what columns a topic has before a row of it has come. Of one that has sent rows nothing is asked.
+        """Says what columns a topic has before a row of it has come.
+
+        Of one that has sent rows, the rules that there are know them; rules that begin later on have to fit these.
 
         Args:
-            topic: The topic. One that no rule reads is passed over.
+            topic: The topic.
             columns: Its columns.
 
         Raises:

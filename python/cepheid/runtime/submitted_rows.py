@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +11,7 @@ from cepheid.runtime.inbox import Submission
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Part", "Taken", "by_topic", "owner"]
+__all__ = ["Part", "Taken", "by_topic", "newest_of", "owner"]
 
 
 class Part(NamedTuple):
@@ -47,3 +48,11 @@ def owner(parts: list[Part], row: int) -> int:
         if row < before:
             return submission
     return parts[-1].submission
+
+
+def newest_of(rows: pa.Table) -> dt.datetime | None:
+    """The greatest time of rows; None: what others had stored before there was an app may have none, or other kinds."""
+    import pyarrow.compute as pc
+
+    newest = pc.max(rows["time"]).as_py() if "time" in rows.column_names else None
+    return newest if isinstance(newest, dt.datetime) and newest.tzinfo is not None else None
