@@ -26,3 +26,35 @@ def test_what_waited_for_a_topic_that_no_rule_reads_any_more_is_derived_and_stor
             test.restart()
         test.publish("order", time=begin + dt.timedelta(seconds=6), n=8)
         assert [event["n"] for event in test.events("seen")] == [7, 8]
+
+
+def large(limit):
+    return event("a", f"amount > {limit}", topic="order").select(n=ref("a").n).named("large")
+
+
+def test_rules_that_were_changed_run_in_one_engine_again_and_know_what_they_knew():
+    pair = (event("a", topic="order") >> event("b", topic="order")).partition_by("card").within("1h").named("pair")
+    app = cep.App("shop", [pair, large(500), HELD])
+    with app.test() as test:
+        test.publish("order", n=1, amount=400, card="a")
+        for limit in (400, 300, 200):
+            app.replace("large", large(limit))
+            app.disable("held")
+            app.enable("held")
+        assert len(app._running.pipeline.rules.engines) == 3
+        before = len(test.events("cepheid.rule"))
+        app.join_rules()
+        assert app._running.pipeline.rules.engines == (("pair", "large", "held"),)
+        assert len(test.events("cepheid.rule")) == before
+        test.publish("order", n=2, amount=250, card="a")
+        test.restart()
+        test.publish("order", n=3, amount=250, card="b")
+        test.advance("1m")
+        assert [one["n"] for one in test.events("large")] == [2, 3]
+        assert len(test.events("pair")) == 1
+        app.disable("large")
+        app.join_rules()
+        assert app._running.pipeline.rules.disabled == {"large"}
+    with pytest.raises(cep.AppError) as caught:
+        app.join_rules()
+    assert caught.value.code == "app-not-running"

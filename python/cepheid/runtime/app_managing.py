@@ -176,6 +176,37 @@ class AppManaging:
         self._check_rule(name)
         self._running_now().change_rules("enabled", name, None, lambda group, past: group.enable(name, past))
 
+    def join_rules(self) -> None:
+        """Has all rules run in one engine again.
+
+        A rule that is replaced, enabled or added while the app runs gets an engine beside the others, and each engine
+        takes every event. To join them, the events of as much time as the state of any rule reaches back are read from
+        the store and shown to all rules; what they derive of them is not told, and nothing else changes. Nothing is
+        matched meanwhile.
+
+        Time: a replay of the longest horizon; of the whole store, where a rule has none.
+
+        Events that the store keeps no longer are missing from that state afterwards.
+
+        Raises:
+            AppError: The app does not run (code ``app-not-running``).
+
+        Example:
+            >>> import cepheid as cep
+            >>> def large(limit):
+            ...     return cep.event("a", f"amount > {limit}", topic="order").named("large")
+            >>> app = cep.App("shop", [large(500), cep.event("b", topic="order").named("all")])
+            >>> with app.test() as test:
+            ...     _ = test.publish("order", amount=700)
+            ...     app.replace("large", large(300))
+            ...     app.join_rules()
+            ...     _ = test.publish("order", amount=400)
+            ...     len(test.events("large"))
+            2
+        """
+        running = self._running_now()
+        running.core.ask(lambda: running.core.change_rules(lambda group, past: group.join(past), []))
+
     def _check_alone(self, rule: Rule) -> None:
         """What is wrong with a rule is said now; how it goes with others when they are together."""
         check_rule_topics(rule)

@@ -395,7 +395,8 @@ class Core:
             self._pipeline.change_rules(change, changed, self._settle)
             self._tell_followers()
         except StoreError as error:
-            if error.code == _FULL:
+            # They have changed, and it could not be written; whatever else is wrong with the store ends the app.
+            if error.code == _FULL or error.code in _OF_ROWS:
                 self._pipeline.recover()
             raise
 
