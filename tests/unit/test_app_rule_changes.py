@@ -36,7 +36,7 @@ def test_rules_that_were_changed_run_in_one_engine_again_and_know_what_they_knew
     pair = (event("a", topic="order") >> event("b", topic="order")).partition_by("card").within("1h").named("pair")
     app = cep.App("shop", [pair, large(500), HELD])
     with app.test() as test:
-        test.publish("order", n=1, amount=400, card="a")
+        test.publish("order", n=1, amount=100, card="a")
         for limit in (400, 300, 200):
             app.replace("large", large(limit))
             app.disable("held")
