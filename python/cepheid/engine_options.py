@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +27,7 @@ __all__ = [
     "memory_bytes",
     "named_rules",
     "optional_span_ns",
+    "rule_version",
 ]
 
 Rule = Pattern | Window | Anomaly | Processor
@@ -131,3 +133,22 @@ def checked_clock(clock: Callable[[], Any] | None) -> Callable[[], int]:
     if not callable(clock):
         raise TypeError(f"clock is a function that gives a datetime, not {type(clock).__name__}")
     return lambda: time_ns(clock(), "the clock")
+
+
+def rule_version(rule: Rule) -> str:
+    """What tells a version of a rule: its fingerprint; of one that holds Python functions, what it says beside them.
+
+    Args:
+        rule: The rule, with its name.
+
+    Example:
+        >>> import cepheid as cep
+        >>> from cepheid.engine_options import rule_version
+        >>> rule = cep.event("a", topic="t").named("r")
+        >>> rule_version(rule) == rule.fingerprint
+        True
+    """
+    if isinstance(rule, Processor):
+        return f"processor {json.dumps([rule.topic, rule.emits])}"
+    native, _ = rule._compiled_rule()
+    return str(native.fingerprint())

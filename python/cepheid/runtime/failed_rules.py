@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
-from cepheid.errors import CepheidError, InternalError
+from cepheid.errors import CepheidError, InternalError, SchemaError
 from cepheid.runtime.rule_faults import with_stranded
 from cepheid.runtime.rule_history import History
 from cepheid.runtime.rule_links import RuleLinks
@@ -70,7 +71,9 @@ class FailedRules:
         if not waiting or names <= self._names.get(topic, frozenset()):
             return []
         self._names[topic] = names
-        rules.learn(topic, columns)
+        with contextlib.suppress(SchemaError):
+            # Of rules that run, those that do not fit are found when they see the rows.
+            rules.learn(topic, columns)
         found, _ = self._enabled(rules, waiting, _widened(history, topic, columns))
         return [("enabled", name, f"events of type `{topic}` have columns now that it fits") for name in found]
 

@@ -7,13 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cepheid.engine_options import Rule, checked_rule
+from cepheid.engine_options import Rule, checked_rule, rule_version
 from cepheid.errors import AppError, PatternError, StoreError
 from cepheid.processors import Processor
 from cepheid.runtime.group_engine import GroupEngine
 from cepheid.runtime.rule_text import RULE_KINDS
 
-__all__ = ["RuleDifferences", "SavedGroup", "SavedRule", "rule_text", "rule_version", "saved", "taken_apart"]
+__all__ = ["RuleDifferences", "SavedGroup", "SavedRule", "rule_text", "saved", "taken_apart"]
 
 _MAGIC = b"cepheid-rule-group\n"
 _FORMAT = 1
@@ -104,25 +104,6 @@ class SavedGroup(NamedTuple):
 
 def _kind(rule: Rule) -> str:
     return type(rule).__name__.lower()
-
-
-def rule_version(rule: Rule) -> str:
-    """What tells a version of a rule: its fingerprint; of one that holds Python functions, what it says beside them.
-
-    Args:
-        rule: The rule, with its name.
-
-    Example:
-        >>> import cepheid as cep
-        >>> from cepheid.runtime.group_snapshot import rule_version
-        >>> rule = cep.event("a", topic="t").named("r")
-        >>> rule_version(rule) == rule.fingerprint
-        True
-    """
-    if isinstance(rule, Processor):
-        return f"processor {json.dumps([rule.topic, rule.emits])}"
-    native, _ = rule._compiled_rule()
-    return str(native.fingerprint())
 
 
 def rule_text(rule: Rule) -> str | None:

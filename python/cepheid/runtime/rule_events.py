@@ -6,9 +6,9 @@ import datetime as dt
 from typing import Any
 
 from cepheid.building import checked_name
-from cepheid.engine_options import Rule, checked_rule
+from cepheid.engine_options import Rule, checked_rule, rule_version
 from cepheid.names import invalid_choice
-from cepheid.runtime.group_snapshot import rule_text, rule_version
+from cepheid.runtime.group_snapshot import rule_text
 
 __all__ = ["RULE_CHANGES", "RULE_TOPIC", "rule_change_event", "rule_fingerprint", "rule_text"]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cepheid.building import checked_name
-from cepheid.engine_options import named_rules
-from cepheid.errors import PatternError, StoreError
+from cepheid.engine_options import named_rules, rule_version
+from cepheid.errors import StoreError
 from cepheid.store.handle import StoreHandle
 from cepheid.store.report import StoreReport, make_report, noted_rules
 from cepheid.store.verification import Verification
@@ -133,16 +133,4 @@ def _versions(rules: Any) -> dict[str, str | None]:
     if isinstance(rules, Mapping):
         gone = {checked_name(name, "rule"): None for name, rule in rules.items() if rule is None}
         rules = {name: rule for name, rule in rules.items() if rule is not None}
-    return gone | {str(rule.name): _fingerprint(rule) for rule in named_rules(rules)}
-
-
-def _fingerprint(rule: Any) -> str:
-    try:
-        version = getattr(rule, "fingerprint", None)
-    except PatternError as error:
-        if error.code != "not-serialisable":
-            raise
-        # Of a rule that holds Python functions it is what it says beside them.
-        version = str(rule._compiled_rule()[0].fingerprint())
-    # A processor is a function: what it does is not written down.
-    return version if isinstance(version, str) else f"processor {getattr(rule, 'name', '')}".strip()
+    return gone | {str(rule.name): rule_version(rule) for rule in named_rules(rules)}
