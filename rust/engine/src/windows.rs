@@ -50,7 +50,7 @@ pub fn aggregate_table_with(
     let workers = options.workers(rows.len());
     // What is told between two ends is told in the order of all rows.
     let threads = if plan.reports().is_default() { workers.threads } else { 1 };
-    let pieces = pieces(&rows, plan.frame(), threads);
+    let pieces = pieces(&rows, &keys, plan.frame(), threads);
     let clock = plan.reports().empty.and_then(|_| rows.greatest_time());
     let search = |pieces: &[Piece], threads: usize| {
         let workers = Workers { threads, ..workers };
@@ -64,7 +64,9 @@ pub fn aggregate_table_with(
         Err(error) if pieces.len() > 1 && error.code() != "interrupted" => search(&[Piece::all(&rows)], 1),
         found => found,
     }?;
+    let by_key = pieces.iter().any(|piece| piece.keys.is_some()) && found.len() > 1;
     let found = found.into_iter().reduce(FoundWindows::followed_by).expect("there is a piece");
+    let found = if by_key { found.in_order()? } else { found };
     found.into_batch(&plan, &rows, &keys)
 }
 
@@ -94,11 +96,13 @@ struct Piece {
     until: Option<i64>,
     /// Of windows that are of rows, those of the first so many rows are not told of.
     passed: usize,
+    /// Rows of keys whose numbers leave this remainder, divided by so many; `None`: of all.
+    keys: Option<(u32, u32)>,
 }
 
 impl Piece {
     fn all(rows: &OrderedTable<'_>) -> Self {
-        Self { rows: 0..rows.len(), from: None, until: None, passed: 0 }
+        Self { rows: 0..rows.len(), from: None, until: None, passed: 0, keys: None }
     }
 }
 
@@ -113,6 +117,9 @@ fn of_piece(
     if let Some(from) = piece.from {
         state.begin_at(from);
     }
+    if let Some(own) = piece.keys {
+        return of_keys(plan, rows, keys, own, state, interrupted);
+    }
     let mut found = FoundWindows::default();
     // Where each window is that of a row, all rows of one time must come together.
     let step = if plan.is_of_rows() { piece.rows.len().max(1) } else { CHUNK_ROWS };
@@ -125,9 +132,15 @@ fn of_piece(
         let numbers = keys.of(rows, own.clone());
         let column = |index: usize| rows.column(index, own.clone());
         let args = plan.arguments(&times, &column)?;
-        let chunk =
-            Chunk { keys: &numbers, num_keys: keys.count(), times: &times, arrival: None, args: &args };
-        state.push(&chunk)?;
+        let num_keys = keys.count();
+        state.push(&Chunk {
+            keys: &numbers,
+            num_keys,
+            times: &times,
+            arrival: None,
+            args: &args,
+            numbers: None,
+        })?;
         found.add(&mut state, plan, &column)?;
     }
     match piece.until {
@@ -139,8 +152,58 @@ fn of_piece(
     Ok(found)
 }
 
-/// The rows in pieces, about as many for each of so many threads: windows that a time cuts off are whole in one of them.
-fn pieces(rows: &OrderedTable<'_>, frame: Frame, threads: usize) -> Vec<Piece> {
+/// The same for the rows of some keys.
+fn of_keys(
+    plan: &WindowPlan,
+    rows: &OrderedTable<'_>,
+    keys: &KeyNumbers,
+    (remainder, divisor): (u32, u32),
+    mut state: WindowState,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<FoundWindows, EngineError> {
+    let mut found = FoundWindows::default();
+    for begin in (0..rows.len()).step_by(CHUNK_ROWS) {
+        if interrupted() {
+            return Err(MatchError::Interrupted.into());
+        }
+        let all = begin..(begin + CHUNK_ROWS).min(rows.len());
+        let of_all = keys.of(rows, all.clone());
+        let own = (0..of_all.len() as u32).filter(|row| of_all[*row as usize] % divisor == remainder);
+        let own: Vec<u32> = own.collect();
+        let numbers: Vec<u64> = own.iter().map(|row| begin as u64 + u64::from(*row)).collect();
+        let of_own: Vec<u32> = own.iter().map(|row| of_all[*row as usize]).collect();
+        let times = rows.times(all);
+        let times: Vec<i64> = own.iter().map(|row| times[*row as usize]).collect();
+        let places: Vec<u32> = numbers.iter().map(|number| *number as u32).collect();
+        let column = |index: usize| rows.gather(index, &places);
+        let args = plan.arguments(&times, &column)?;
+        state.push(&Chunk {
+            keys: &of_own,
+            num_keys: keys.count(),
+            times: &times,
+            arrival: None,
+            args: &args,
+            numbers: Some(&numbers),
+        })?;
+        found.add(&mut state, plan, &column)?;
+    }
+    found.is_over = true;
+    state.finish(None);
+    found.add(&mut state, plan, &|index| rows.gather(index, &[]))?;
+    Ok(found)
+}
+
+/// The rows in pieces, about as many for each of so many threads: windows that a time cuts off are whole in one of them, or
+/// those of a key.
+fn pieces(rows: &OrderedTable<'_>, keys: &KeyNumbers, frame: Frame, threads: usize) -> Vec<Piece> {
+    if matches!(frame, Frame::Session { .. } | Frame::Rows { .. }) {
+        // Where these begin is known of the rows of their key before them alone.
+        let divisor = threads.min(keys.count()) as u32;
+        return match divisor {
+            0 | 1 => vec![Piece::all(rows)],
+            _ => (0..divisor).map(|own| Piece { keys: Some((own, divisor)), ..Piece::all(rows) }).collect(),
+        };
+    }
     let mut pieces = vec![Piece::all(rows)];
     for thread in 1..threads {
         let row = rows.len() * thread / threads;
@@ -162,7 +225,7 @@ fn pieces(rows: &OrderedTable<'_>, frame: Frame, threads: usize) -> Vec<Piece> {
                 last.rows.end = end;
                 last.until = Some(until.max(start));
                 let own = begin..rows.len();
-                pieces.push(Piece { rows: own, from: Some(start), until: None, passed: 0 });
+                pieces.push(Piece { rows: own, from: Some(start), until: None, passed: 0, keys: None });
             }
             Frame::Range { preceding_ns } => {
                 let begin = first_at(time);
@@ -174,10 +237,10 @@ fn pieces(rows: &OrderedTable<'_>, frame: Frame, threads: usize) -> Vec<Piece> {
                 }
                 last.rows.end = begin;
                 let own = seen_from..rows.len();
-                pieces.push(Piece { rows: own, from: None, until: None, passed: begin - seen_from });
+                let passed = begin - seen_from;
+                pieces.push(Piece { rows: own, from: None, until: None, passed, keys: None });
             }
-            // Where these begin is known of the rows before them alone.
-            Frame::Session { .. } | Frame::Rows { .. } => break,
+            Frame::Session { .. } | Frame::Rows { .. } => unreachable!("they are shared by key"),
         }
     }
     pieces
@@ -190,6 +253,10 @@ struct FoundWindows {
     starts: Vec<i64>,
     ends: Vec<i64>,
     timings: Vec<Timing>,
+    /// Of those that are shared by key: what puts them in their order.
+    order: Vec<(i64, u64)>,
+    /// Whether the input has ended.
+    is_over: bool,
     /// Of each measure, piece by piece.
     measures: Vec<Vec<ArrayRef>>,
 }
@@ -203,6 +270,10 @@ impl FoundWindows {
     ) -> Result<(), EngineError> {
         let Some(windows) = state.complete(plan, column)? else { return Ok(()) };
         self.measures.resize(windows.measures.len(), vec![]);
+        let by_end = matches!(plan.frame(), Frame::Session { .. });
+        // Full windows come before those that only the end of the input ends.
+        let rank = |window: usize| if by_end { windows.ends[window] } else { self.is_over.into() };
+        self.order.extend(windows.order.iter().enumerate().map(|(window, row)| (rank(window), *row)));
         self.keys.extend(windows.keys);
         self.starts.extend(windows.starts);
         self.ends.extend(windows.ends);
@@ -236,11 +307,32 @@ impl FoundWindows {
         self.starts.extend(others.starts);
         self.ends.extend(others.ends);
         self.timings.extend(others.timings);
+        self.order.extend(others.order);
         self.measures.resize(self.measures.len().max(others.measures.len()), vec![]);
         for (pieces, more) in self.measures.iter_mut().zip(others.measures) {
             pieces.extend(more);
         }
         self
+    }
+
+    /// The same in the order in which one state would have told of them.
+    fn in_order(mut self) -> Result<Self, EngineError> {
+        let mut places: Vec<u32> = (0..self.keys.len() as u32).collect();
+        // Those of each thread are in order already: they are merged.
+        places.sort_by_key(|window| self.order[*window as usize]);
+        fn picked<T: Copy>(values: &[T], places: &[u32]) -> Vec<T> {
+            places.iter().map(|place| values[*place as usize]).collect()
+        }
+        self.keys = picked(&self.keys, &places);
+        self.starts = picked(&self.starts, &places);
+        self.ends = picked(&self.ends, &places);
+        let places = UInt32Array::from(places);
+        for pieces in &mut self.measures {
+            let all: Vec<&dyn arrow_array::Array> = pieces.iter().map(|piece| &**piece).collect();
+            let all = arrow_select::concat::concat(&all).map_err(EventError::from)?;
+            *pieces = vec![arrow_select::take::take(&all, &places, None).map_err(EventError::from)?];
+        }
+        Ok(self)
     }
 
     fn into_batch(

@@ -49,6 +49,15 @@ pub struct Chunk<'a> {
     pub arrival: Option<&'a [Arrival]>,
     /// What aggregates are of.
     pub args: &'a Arguments,
+    /// Places of the rows, ascending, among those that other states see to as well; `None`: it sees to all.
+    pub numbers: Option<&'a [u64]>,
+}
+
+impl Chunk<'_> {
+    /// The place of a row among all. `first`: how many rows have come before.
+    pub(crate) fn number(&self, first: u64, row: usize) -> u64 {
+        self.numbers.map_or(first + row as u64, |numbers| numbers[row])
+    }
 }
 
 /// How a row came.
@@ -88,6 +97,9 @@ pub struct Windows {
     pub timings: Vec<Timing>,
     /// When each is decided, where that is not its end; none where it is of all.
     moments: Vec<i64>,
+    /// Of sessions and windows by rows, the place of the row that says which comes first, see [`Chunk::numbers`]: of those that
+    /// end together, and of those that the end of the input ends, the first that is in each; of those that are full the last.
+    pub order: Vec<u64>,
     /// `measures[m]`: one value a window.
     pub measures: Vec<ArrayRef>,
 }
@@ -156,8 +168,8 @@ impl WindowState {
         match &mut self.frame {
             State::Tumbling(frame) => frame.push(chunk),
             State::Hopping(frame) => frame.push(chunk),
-            State::Session(frame) => frame.push(chunk),
-            State::Counted(frame) => frame.push(chunk),
+            State::Session(frame) => frame.push(chunk, first),
+            State::Counted(frame) => frame.push(chunk, first),
             State::Sliding(frame) => frame.push(chunk, first),
             State::Reported(frame) => frame.push(chunk, first),
         }
@@ -231,8 +243,8 @@ impl WindowState {
             State::Reported(frame) => frame.complete(slots),
         }?;
         let measures = plan.measures(&complete, column)?;
-        let Complete { keys, starts, ends, moments, timings, .. } = complete;
-        Ok(Some(Windows { keys, starts, ends, timings, moments, measures }))
+        let Complete { keys, starts, ends, moments, timings, order, .. } = complete;
+        Ok(Some(Windows { keys, starts, ends, timings, moments, order, measures }))
     }
 
     pub(crate) fn counts(&self) -> (u64, u64) {

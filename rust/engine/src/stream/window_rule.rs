@@ -335,7 +335,7 @@ impl WindowRule {
             let numbers = keys.numbers(&of_key.collect::<Result<Vec<_>, _>>()?, rows)?;
             self.kept.visited += rows as u64;
             let (num_keys, times, arrival) = (keys.len(), &fresh.times[..], arrival.as_deref());
-            let chunk = Chunk { keys: &numbers, num_keys, times, arrival, args: &args };
+            let chunk = Chunk { keys: &numbers, num_keys, times, arrival, args: &args, numbers: None };
             state.push(&chunk)?;
         }
         // Windows by rows that are full are decided by their last row, the others by the end of the input alone.

@@ -35,7 +35,7 @@ impl Counted {
         Self { rows, every, windows: OpenWindows::new(columns), keys: vec![], slots: vec![], inside: vec![] }
     }
 
-    pub(crate) fn push(&mut self, rows: &Chunk<'_>) -> Result<(), WindowError> {
+    pub(crate) fn push(&mut self, rows: &Chunk<'_>, first: u64) -> Result<(), WindowError> {
         self.keys.resize(rows.num_keys, Key { seen: 0, open: NONE });
         self.slots.clear();
         self.inside.clear();
@@ -45,7 +45,7 @@ impl Counted {
                 known.seen = 0;
             }
             if known.seen == 0 {
-                known.open = self.windows.open(*key, *time, *time);
+                known.open = self.windows.open_with(rows.number(first, row), *key, *time);
             }
             known.seen += 1;
             if known.seen <= self.rows {
@@ -54,7 +54,7 @@ impl Counted {
                 self.inside.push(row as u32);
             }
             if known.seen == self.rows {
-                self.windows.ended.push(std::mem::replace(&mut known.open, NONE));
+                self.windows.fill(std::mem::replace(&mut known.open, NONE), rows.number(first, row));
             }
         }
         if self.inside.len() == rows.keys.len() {

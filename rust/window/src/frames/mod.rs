@@ -36,6 +36,8 @@ pub(crate) struct Complete {
     /// When each is reported; none where all are when they end.
     pub(crate) moments: Vec<i64>,
     pub(crate) timings: Vec<Timing>,
+    /// Places of rows, where windows are put in the order of such.
+    pub(crate) order: Vec<u64>,
     /// `values[s]`: of slot `s`, one a window.
     pub(crate) values: Vec<ArrayRef>,
 }

@@ -21,7 +21,7 @@ pub(crate) struct OpenWindows {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     key: u32,
-    /// Its place among all: those that begin earlier have a smaller one.
+    /// Its place among all: those that begin earlier have a smaller one; of one that is full, the row that has filled it.
     pub(crate) number: u64,
     pub(crate) start: i64,
     pub(crate) last: i64,
@@ -30,6 +30,12 @@ pub(crate) struct Window {
 impl OpenWindows {
     pub(crate) fn new(columns: &[Column]) -> Self {
         Self { table: Table::new(columns), windows: vec![], free: vec![], made: 0, ended: vec![] }
+    }
+
+    /// Opens a window that begins with a row of this number, and gives its place.
+    pub(crate) fn open_with(&mut self, row: u64, key: u32, time: i64) -> u32 {
+        self.made = row;
+        self.open(key, time, time)
     }
 
     /// Opens a window, and gives its place.
@@ -55,6 +61,12 @@ impl OpenWindows {
     /// A row has come to a window.
     pub(crate) fn extend(&mut self, place: u32, time: i64) {
         self.windows[place as usize].last = time;
+    }
+
+    /// A row of this number has filled a window.
+    pub(crate) fn fill(&mut self, place: u32, row: u64) {
+        self.windows[place as usize].number = row;
+        self.ended.push(place);
     }
 
     /// The key that a window is of.
@@ -87,6 +99,7 @@ impl OpenWindows {
             complete.keys.push(window.key);
             complete.starts.push(window.start);
             complete.ends.push(end(window));
+            complete.order.push(window.number);
         }
         complete.values = self.table.some(&ended).finish(0..ended.len(), slots)?;
         self.close(&ended);

@@ -38,10 +38,10 @@ impl Session {
         }
     }
 
-    pub(crate) fn push(&mut self, rows: &Chunk<'_>) -> Result<(), WindowError> {
+    pub(crate) fn push(&mut self, rows: &Chunk<'_>, first: u64) -> Result<(), WindowError> {
         self.open.resize(rows.num_keys, NONE);
         self.slots.clear();
-        for (key, time) in rows.keys.iter().zip(rows.times) {
+        for (row, (key, time)) in rows.keys.iter().zip(rows.times).enumerate() {
             let open = &mut self.open[*key as usize];
             // What has ended by then is told of when the clock moves; until then it keeps its state.
             let goes_on = *open != NONE && *time < self.windows.at(*open).last + self.gap;
@@ -51,7 +51,7 @@ impl Session {
                 if *open != NONE {
                     self.windows.ended.push(*open);
                 }
-                *open = self.windows.open(*key, *time, *time);
+                *open = self.windows.open_with(rows.number(first, row), *key, *time);
                 self.ending.push(Reverse((time + self.gap, *open)));
             }
             self.slots.push(*open);

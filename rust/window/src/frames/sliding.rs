@@ -37,6 +37,8 @@ pub(crate) struct Sliding {
     found: Found,
     /// The rows of a push so far, of all pushes since windows were last told of.
     pushed: u32,
+    /// Their places among those of other states, where these are told of.
+    numbers: Vec<u64>,
 }
 
 impl Clone for Sliding {
@@ -48,6 +50,7 @@ impl Clone for Sliding {
             steps: self.steps.clone(),
             found: self.found.clone(),
             pushed: self.pushed,
+            numbers: self.numbers.clone(),
         }
     }
 }
@@ -77,11 +80,19 @@ struct Key {
 impl Sliding {
     pub(crate) fn new(span: Span, columns: &[Column]) -> Self {
         let columns = columns.iter().map(|column| column.kind.sliders()).collect();
-        Self { span, columns, keys: vec![], steps: vec![], found: Found::default(), pushed: 0 }
+        Self {
+            span,
+            columns,
+            keys: vec![],
+            steps: vec![],
+            found: Found::default(),
+            pushed: 0,
+            numbers: vec![],
+        }
     }
 
     /// All rows of any time that has come must have come with them.
-    pub(crate) fn push(&mut self, rows: &Chunk<'_>, first_ordinal: u64) -> Result<(), WindowError> {
+    pub(crate) fn push(&mut self, rows: &Chunk<'_>, first: u64) -> Result<(), WindowError> {
         self.keys.resize_with(rows.num_keys, Key::default);
         // What is read of rows is put in order of keys first: reading from one end to the other for each would cost more.
         let ByKey { order, groups } = ByKey::new(rows);
@@ -94,7 +105,7 @@ impl Sliding {
             match self.span {
                 Span::Range(preceding) => self.by_time(key, preceding, &times, places),
                 Span::Rows(count, every) => {
-                    self.by_rows(key, (count, every), &times, &order, places, first_ordinal);
+                    self.by_rows(key, (count, every), &times, &order, places, &|row| rows.number(first, row));
                 }
             }
         }
@@ -103,6 +114,7 @@ impl Sliding {
             self.found.rows.extend(order.iter().map(|row| self.pushed + row));
         }
         self.pushed += rows.keys.len() as u32;
+        self.numbers.extend(rows.numbers.into_iter().flatten());
         for (column, args) in self.columns.iter_mut().zip(&args) {
             column.run(rows.num_keys, &self.steps, Some(&**args));
         }
@@ -135,7 +147,7 @@ impl Sliding {
         times: &[i64],
         order: &[u32],
         places: Range<usize>,
-        first_ordinal: u64,
+        number: &dyn Fn(usize) -> u64,
     ) {
         let known = &mut self.keys[key as usize];
         for place in places {
@@ -145,7 +157,7 @@ impl Sliding {
             let turns = gone > known.front;
             let mut step = known.leave(key, gone, turns);
             known.times.push(time);
-            known.ordinals.push(first_ordinal + u64::from(row));
+            known.ordinals.push(number(row as usize));
             step.come = place as u32..place as u32 + 1;
             if known.times.len() as u64 == count {
                 step.ask = 1;
@@ -191,6 +203,7 @@ impl Sliding {
     pub(crate) fn complete(&mut self, slots: &[Slot]) -> Result<Complete, WindowError> {
         let found = std::mem::take(&mut self.found);
         let pushed = std::mem::take(&mut self.pushed);
+        let numbers = std::mem::take(&mut self.numbers);
         let order = found.in_order(pushed);
         let places = UInt32Array::from(order.clone());
         let columns = &mut self.columns;
@@ -208,6 +221,7 @@ impl Sliding {
             keys: picked(&found.keys, &order),
             starts: picked(&found.starts, &order),
             ends: picked(&found.ends, &order),
+            order: found.numbers(&order, &numbers),
             values,
             ..Complete::default()
         })
@@ -298,6 +312,20 @@ impl Found {
         of_row.retain(|window| *window != NONE);
         of_row.extend(rest);
         of_row
+    }
+
+    /// Places of the rows that some windows are told of at, and of those that the others begin with. `rows`: those of all rows,
+    /// if they are not counted.
+    fn numbers(&self, windows: &[u32], rows: &[u64]) -> Vec<u64> {
+        let full = self.rows.len() - self.begins.len();
+        let number = |window: &u32| match (*window as usize).checked_sub(full) {
+            Some(other) => self.begins[other],
+            None => {
+                let row = self.rows[*window as usize];
+                rows.get(row as usize).copied().unwrap_or_else(|| row.into())
+            }
+        };
+        windows.iter().map(number).collect()
     }
 
     fn add(&mut self, key: u32, (start, end): (i64, i64), row: u32) {
