@@ -412,13 +412,16 @@ class Core:
         step = max(0.01, min(1.0, quiet / 10))
         elapsed = self._clock.elapsed()
         if self._lateness is None:
+            # Nothing but the clock moves time: while events come, too.
             return max(0.0, step - (elapsed - self._moved_at))
+        if self._inbox.rows:
+            # What has come is older than the clock would be.
+            return None
         since = elapsed - self._last_arrival
         return quiet - since if since < quiet else max(0.0, step - (elapsed - self._moved_at))
 
     def _move_clock(self) -> None:
-        # Where nothing but the clock moves time, it does so while events come, too.
-        if self._quiet is None or self._until_moved() != 0.0 or (self._lateness is not None and len(self._inbox)):
+        if self._quiet is None or self._until_moved() != 0.0:
             return
         self._moved_at = self._clock.elapsed()
         watermark = self._clock.now() - self._quiet - (self._lateness or dt.timedelta())
