@@ -15,6 +15,9 @@ import adbc_driver_postgresql.dbapi
 
 def server_programs() -> Path | None:
     """The folder of `initdb` and `postgres`: the newest of Debian's, or the one on the path; None: there is none."""
+    if sys.platform == "win32":
+        # It is reached by a Unix socket, and ended by a signal.
+        return None
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: (len(folder.parts[-2]), folder))
     on_path = shutil.which("initdb")
     folders = [*reversed(debian), *([Path(on_path).resolve().parent] if on_path else [])]
