@@ -27,7 +27,6 @@ _SQL_TYPES = {
     "time": "time",
     "timestamp": "timestamp",
     "timestamp with a zone": "timestamptz",
-    "decimal": "numeric",
 }
 # Whatever PostgreSQL and DuckDB read as a UUID, and little else.
 _UUID = r"^\{?([0-9a-fA-F]{4}-?){8}\}?$"
@@ -325,7 +324,8 @@ class _Postgres(_OfArrays):
         for number, (key, column) in enumerate(zip(keys, columns, strict=True)):
             kind = _kind(key.type)
             read = f"::{_unbounded(column.sql_type)}[]" if column.kind == "other" or _is_padded(column) else ""
-            parts += [", " if number else "", number, f"::{_SQL_TYPES[kind]}[]{read}"]
+            given = "text[]::numeric" if kind == "decimal" else _SQL_TYPES[kind]
+            parts += [", " if number else "", number, f"::{given}[]{read}"]
         names = ", ".join(f"k{number}" for number in range(len(keys)))
         return [*parts, f") WITH ORDINALITY AS asked({names}, place)"]
 
@@ -335,6 +335,8 @@ class _Postgres(_OfArrays):
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        # As text, as older drivers of ADBC give other decimals than they are given.
+        keys = [key.cast(pa.string()) if pa.types.is_decimal(key.type) else key for key in keys]
         text = self._dialect.written(parts)
         with self._dialect.cursor(self._connection) as cursor:
             if self._is_adbc:
