@@ -68,6 +68,7 @@ rust-test: setup
 python-test: develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	bash .ci/postgresql
 	CEPHEID_BENCH_SIZE=check $(BIN)/python -m pytest tests benches --benchmark-disable -q
 
 lint: setup fmt-check clippy  ## Format, clippy, ruff, types

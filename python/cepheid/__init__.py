@@ -83,6 +83,7 @@ from cepheid.window import Window, WindowBuilder, window
 
 if TYPE_CHECKING:
     from cepheid.cesql import CesqlFault, CesqlMask, CesqlResult, CloudEventsSql
+    from cepheid.database_lookup import SqlLookup, sql_lookup
     from cepheid.runtime.app import App
     from cepheid.runtime.app_stats import AppStats, HandlerStats
     from cepheid.runtime.app_test import AppTest
@@ -175,6 +176,7 @@ __all__ = [
     "SchemaRegistry",
     "SourceStats",
     "SqlError",
+    "SqlLookup",
     "StateLimitError",
     "StoreError",
     "StoreInfo",
@@ -237,6 +239,7 @@ __all__ = [
     "round",
     "seq",
     "sql",
+    "sql_lookup",
     "to_ocel",
     "to_xes",
     "udf",
@@ -266,7 +269,9 @@ _HOMES = {
     "JsonText": "cepheid.schema",
     "Retry": "cepheid.runtime.policy",
     "SchemaRegistry": "cepheid.schema",
+    "SqlLookup": "cepheid.database_lookup",
     "VirtualClock": "cepheid.runtime.clock",
+    "sql_lookup": "cepheid.database_lookup",
 }
 
 

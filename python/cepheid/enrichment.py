@@ -128,7 +128,7 @@ class Enrichment:
         import pyarrow.compute as pc
 
         rows = pa.table(batch)
-        _check_columns(rows, [*self._on, *([] if self._since is None else [self._event_time])], "the rows")
+        check_columns(rows, [*self._on, *([] if self._since is None else [self._event_time])], "the rows")
         keys = [plain_values(rows[name], name) for name in self._on]
         reference = self._reference
         if reference is None:
@@ -215,9 +215,9 @@ class _Reference:
         beside = [] if since is None else [since]
         if columns is not None:
             wanted = list(dict.fromkeys([*on, *beside, *columns]))
-            _check_columns(table, wanted, "the reference")
+            check_columns(table, wanted, "the reference")
             table = table.select(wanted)
-        _check_columns(table, [*on, *beside], "the reference")
+        check_columns(table, [*on, *beside], "the reference")
         keys = [plain_values(table[name], name) for name in on]
         plain = pa.table(keys, names=on).drop_null()
         if since is None and plain.num_rows > plain.group_by(on).aggregate([]).num_rows:
@@ -364,7 +364,12 @@ def _reference_table(reference: Any) -> pa.Table:
     return pa.table(table_of(reference))
 
 
-def _check_columns(table: pa.Table, names: list[str], what: str) -> None:
+def check_columns(table: pa.Table, names: list[str], what: str) -> None:
+    """Sees to it that a table has columns, each once.
+
+    Raises:
+        SchemaError: It has none of a name (code ``unknown-column``), or several (code ``ambiguous-column``).
+    """
     for name in names:
         if table.column_names.count(name) != 1:
             raise SchemaError(

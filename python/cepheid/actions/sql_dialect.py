@@ -15,7 +15,7 @@ from cepheid.actions.checking import invalid_action
 from cepheid.actions.event_json import json_value
 from cepheid.errors import ActionError
 
-__all__ = ["PARAMSTYLES", "Dialect", "is_permanent", "quoted"]
+__all__ = ["PARAMSTYLES", "Dialect", "identifier_fault", "is_permanent", "product_of", "quoted"]
 
 #: Those of PEP 249, and ``$1``, which ADBC's PostgreSQL takes.
 PARAMSTYLES = ("qmark", "numeric", "named", "format", "pyformat", "numeric_dollar")
@@ -26,6 +26,16 @@ _PERMANENT = frozenset({"IntegrityError", "DataError", "ProgrammingError", "NotS
 def quoted(identifier: str) -> str:
     """A name as SQL has it when it is to be taken as it stands."""
     return '"' + identifier.replace('"', '""') + '"'
+
+
+def identifier_fault(names: list[str], what: str) -> str | None:
+    """What is wrong with names of a table or of columns; None: nothing."""
+    if not names or len(set(names)) < len(names):
+        return f"there is one name of {what} at least, and none twice"
+    for name in names:
+        if not name or "\0" in name or len(name) > 200:
+            return f"the name of {what} has 1 to 200 characters, and no NUL among them"
+    return None
 
 
 class Dialect(NamedTuple):
@@ -45,26 +55,32 @@ class Dialect(NamedTuple):
     has_cursors: bool = True
 
     @classmethod
-    def of(cls, connection: Any, paramstyle: str | None) -> Dialect:
+    def of(cls, connection: Any, paramstyle: str | None, *, for_reading: bool = False) -> Dialect:
         """That of a connection.
+
+        Args:
+            connection: The connection.
+            paramstyle: How it wants parameters; None: what its module says.
+            for_reading: Whether nothing is written, so that statements may be transactions of their own.
 
         Raises:
             AppError: The module of the connection does not say how parameters are written, or each of its statements
                 is a transaction (code ``invalid-action``).
         """
         module = type(connection).__module__
-        product = _adbc_product(connection)
+        product = product_of(connection)
+        is_adbc = hasattr(connection, "adbc_get_info")
         if paramstyle is None:
-            paramstyle = "numeric_dollar" if product == "postgresql" else _paramstyle(module)
-        is_sqlite = module.partition(".")[0] in ("sqlite3", "_sqlite3") or product == "sqlite"
-        if getattr(connection, "autocommit", None) is True:
+            paramstyle = "numeric_dollar" if is_adbc and product == "postgresql" else _paramstyle(module)
+        is_sqlite = product == "sqlite"
+        if not for_reading and getattr(connection, "autocommit", None) is True:
             raise invalid_action(
                 "the connection makes every statement a transaction of its own (autocommit); upserts need one for "
                 "several statements: switch it off in the connection factory"
             )
-        if is_sqlite and product is None:
+        if is_sqlite and not is_adbc:
             return cls(paramstyle, True, "BEGIN IMMEDIATE")
-        if "duckdb" in module.partition(".")[0]:
+        if product == "duckdb" and not is_adbc:
             return cls(paramstyle, False, "BEGIN TRANSACTION", False)
         return cls(paramstyle, is_sqlite)
 
@@ -146,8 +162,12 @@ def _paramstyle(module: str) -> str:
     raise invalid_action("the connection's module does not say how parameters are written; give paramstyle=")
 
 
-def _adbc_product(connection: Any) -> str | None:
-    """What an ADBC connection leads to, in lower case; None: it is not of ADBC."""
-    if not hasattr(connection, "adbc_get_info"):
-        return None
-    return str(connection.adbc_get_info().get("vendor_name", "")).lower()
+def product_of(connection: Any) -> str | None:
+    """The database that a connection leads to, in lower case; None: it is not known.
+
+    ADBC says it; of others the module tells.
+    """
+    if hasattr(connection, "adbc_get_info"):
+        return str(connection.adbc_get_info().get("vendor_name", "")).lower()
+    module = type(connection).__module__.partition(".")[0].lstrip("_")
+    return {"sqlite3": "sqlite", "duckdb": "duckdb", "psycopg": "postgresql", "psycopg2": "postgresql"}.get(module)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from cepheid.actions.checking import checked_name, checked_seconds, checked_texts, invalid_action, missing_column
-from cepheid.actions.sql_dialect import PARAMSTYLES, Dialect, is_permanent, quoted
+from cepheid.actions.sql_dialect import PARAMSTYLES, Dialect, identifier_fault, is_permanent, quoted
 from cepheid.actions.sqlite_file import application_id
 from cepheid.errors import ActionError
 from cepheid.names import invalid_choice
@@ -330,11 +330,8 @@ def _listed(names: Iterable[str], between: str = ", ") -> str:
 
 
 def _identifiers(names: list[str], what: str) -> list[str]:
-    if not names or len(set(names)) < len(names):
-        raise invalid_action(f"there is one name of {what} at least, and none twice")
-    for name in names:
-        if not name or "\0" in name or len(name) > 200:
-            raise invalid_action(f"the name of {what} has 1 to 200 characters, and no NUL among them")
+    if fault := identifier_fault(names, what):
+        raise invalid_action(fault)
     return names
 
 
