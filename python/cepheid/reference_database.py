@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -51,7 +52,7 @@ class ReferenceColumn(NamedTuple):
     selected: str
 
 
-class ReferenceDatabase:
+class ReferenceDatabase(ABC):
     """A table in a database: what its columns are, and which rows have given keys."""
 
     #: Whether names of columns are told apart by case.
@@ -68,8 +69,9 @@ class ReferenceDatabase:
         #: The columns, by name and in order; none: there is no such table.
         self.columns = {column.name: column for column in self._described(parts)}
 
+    @abstractmethod
     def _described(self, parts: list[str]) -> Iterable[ReferenceColumn]:
-        raise NotImplementedError
+        """The columns of the table, in order; none: there is no such table."""
 
     def _kind_checked(self, name: str, data_type: pa.DataType, column: ReferenceColumn) -> str:
         """The kind of a key.
@@ -123,6 +125,7 @@ class ReferenceDatabase:
         """Which values the database can have at all; None: every one."""
         return None
 
+    @abstractmethod
     def ask(
         self, keys: list[pa.Array], columns: list[ReferenceColumn], wanted: list[ReferenceColumn]
     ) -> tuple[pa.Array, list[pa.Array]]:
@@ -133,7 +136,6 @@ class ReferenceDatabase:
             columns: The columns of the table that they are compared with.
             wanted: The columns that are given.
         """
-        raise NotImplementedError
 
     def _rows(self, parts: Iterable[str | int], values: list[Any]) -> list[tuple[Any, ...]]:
         with self._dialect.cursor(self._connection) as cursor:
@@ -229,14 +231,15 @@ class _OfArrays(ReferenceDatabase):
         parts.append(f" LIMIT {count + 1}")
         return self._asked_for(parts, keys, wanted)
 
+    @abstractmethod
     def _asked(self, keys: list[pa.Array], columns: list[ReferenceColumn]) -> list[str | int]:
         """The table of the keys, as ``asked``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _asked_for(
         self, parts: list[str | int], keys: list[pa.Array], wanted: list[ReferenceColumn]
     ) -> tuple[pa.Array, list[pa.Array]]:
-        raise NotImplementedError
+        """What the statement gives, the place of the key first."""
 
 
 class _Postgres(_OfArrays):
