@@ -127,7 +127,7 @@ class Bytewax(Peer):
             answers = op.stateful_map("reach back", rows, reaching_back(size))
         else:
             late = timedelta(microseconds=int(dict(workload.options).get("late_us_max", 0)))  # type: ignore[arg-type]
-            clock = windowing.EventClock(
+            clock: Any = windowing.EventClock(
                 ts_getter=lambda event: event[0],
                 wait_for_system_duration=late,
                 now_getter=lambda: EPOCH,
