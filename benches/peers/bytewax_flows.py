@@ -105,6 +105,8 @@ class Bytewax(Peer):
 
     name = "bytewax"
     version = version("bytewax")
+    # Of fewer, hardly two are in one window, and windows cost more than rows.
+    probe_rows = 100_000
 
     def cannot_run(self, workload: Workload) -> str | None:
         if workload.shape not in ("tumble", "hop", "range"):

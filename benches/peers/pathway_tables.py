@@ -78,6 +78,8 @@ class Pathway(Peer):
 
     name = "pathway"
     version = version("pathway")
+    # Of fewer, hardly two are in one window, and windows cost more than rows.
+    probe_rows = 100_000
 
     def cannot_run(self, workload: Workload) -> str | None:
         if workload.shape not in ("tumble", "hop", "range"):
