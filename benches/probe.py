@@ -24,6 +24,7 @@ PATIENCE = float(os.environ.get("CEPHEID_BENCH_PATIENCE", "30"))
 def too_slow(workload: Workload, peer: Peer) -> str | None:
     """Why it would take longer than the patience, or None."""
     twin = small_twin(workload)
+    twin = replace(twin, rows=max(twin.rows, peer.probe_rows))
     if twin.rows >= workload.rows:
         return None
     if workload.is_vast:

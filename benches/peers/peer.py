@@ -19,11 +19,14 @@ class Peer(ABC):
         version: Of the library that does the work.
         by_hand: Whether its forms are written by us: then a wrong answer is a failure of ours. Packages are asked as
             their authors made them, and a wrong answer goes into the record in place of a time.
+        probe_rows: How many rows tell what more of them would cost, if those of the tests do not: they are few beside
+            what a call or a window costs. 0: they do.
     """
 
     name: str
     version: str
     by_hand: bool = True
+    probe_rows: int = 0
 
     def cannot_run(self, workload: Workload) -> str | None:
         """Why it is not asked, or None."""
