@@ -197,8 +197,10 @@ fn of_keys(
 /// those of a key.
 fn pieces(rows: &OrderedTable<'_>, keys: &KeyNumbers, frame: Frame, threads: usize) -> Vec<Piece> {
     if matches!(frame, Frame::Session { .. } | Frame::Rows { .. }) {
-        // Where these begin is known of the rows of their key before them alone.
-        let divisor = threads.min(keys.count()) as u32;
+        // Where these begin is known of the rows of their key before them alone. Of windows that do not overlap a row costs so
+        // little that to share them costs as much.
+        let is_cheap = matches!(frame, Frame::Rows { rows, every } if every >= rows);
+        let divisor = if is_cheap { 1 } else { threads.min(keys.count()) as u32 };
         return match divisor {
             0 | 1 => vec![Piece::all(rows)],
             _ => (0..divisor).map(|own| Piece { keys: Some((own, divisor)), ..Piece::all(rows) }).collect(),
