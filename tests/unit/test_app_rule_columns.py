@@ -13,10 +13,7 @@ GOOD = event("a", "amount > 500", topic="order").select(n=ref("a").n).named("goo
 PAIR = (event("a", topic="order") >> event("b", topic="order")).within("1m")
 MISFITS = {
     "a misspelt column": event("a", "amuont > 500", topic="order").named("odd"),
-    "a misspelt key": (event("a", topic="order") >> event("b", topic="order"))
-    .within("1m")
-    .partition_by("costumer")
-    .named("odd"),
+    "a misspelt key": PAIR.partition_by("costumer").named("odd"),
     "a misspelt measure": event("a", topic="order").select(x=ref("a").amuont).named("odd"),
     "text for a number": event("a", "amount > 'much'", topic="order").named("odd"),
     "a window": cep.window(total=cep.col.amuont.sum(), topic="order").tumbling("1h").named("odd"),

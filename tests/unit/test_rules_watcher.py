@@ -91,6 +91,20 @@ def test_rules_that_read_each_other_go_together(shop):
         assert not [change for change in shop.changes(test) if change[0] == "refused"]
 
 
+def test_a_rule_that_somebody_disabled_stays_so_when_its_file_changes(shop):
+    shop.write("large.json", large())
+    with shop.app.test() as test:
+        shop.app.disable("large")
+        shop.write("large.json", event("a", "amount > 7", topic="order").to_json())
+        shop.look()
+        assert ("replaced", "large") in shop.changes(test)
+        assert shop.disabled == {"large"}
+        test.publish("order", amount=900)
+        assert test.events("large") == []
+        shop.app.enable("large")
+        assert shop.disabled == set()
+
+
 def test_a_rule_that_had_failed_runs_again_once_its_file_is_mended(shop):
     late = event("a", topic="order") >> cep.absent(event("b", topic="paid"), for_="1m")
     shop.write("late.json", late.select(x="100 / a.amount").to_json())
@@ -205,6 +219,7 @@ WRONG = {
     "an app's own, read": ("odd", event("a", "amount > 5", topic="cepheid.action")),
     "an app's own, derived": ("cepheid.clock", event("a", "amount > 5", topic="order")),
     "an app's own, emitted": ("odd", event("a", "amount > 5", topic="order").emit("cepheid.rejected")),
+    "a pattern of names": ("odd", event("a", "amount > 5", topic="order").emit("large.*")),
     "a name that cannot be stored": ("odd", event("a", "amount > 5", topic="order").emit("ü" * 200)),
 }
 

@@ -378,7 +378,7 @@ class Follower:
 
     def next_start(self, elapsed: float) -> float | None:
         """How long until an attempt may start, in seconds; 0: now; None: nothing waits, or it waits for another."""
-        if len(self._under_way) >= self.spec.concurrency:
+        if self.running >= self.spec.concurrency:
             return None
         self._hold_back()
         if not self._heads:

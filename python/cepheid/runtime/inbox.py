@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
-from cepheid.errors import AppError
 from cepheid.store.position import Position
 
 if TYPE_CHECKING:
@@ -186,25 +185,17 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def put(self, submission: Submission, *, at: float, wait: bool = True, timeout: float | None = None) -> None:
+    def put(self, submission: Submission, *, at: float, wait: bool = True) -> None:
         """Puts one in, once there is room: of one that is greater than all the room, once nothing waits.
 
         Raises:
-            AppError: There was no room in time (code ``app-busy``).
             Exception: What the inbox was closed with.
         """
         done = threading.Event()
         waiter = self._enter(submission, at, done.set, wait)
-        if waiter is None:
-            return
-        done.wait(timeout)
-        self._leave(waiter)
-        if not waiter.admitted:
-            raise AppError(
-                f"{self._rows:,} rows wait to be stored; the app takes {self._rows_max:,} at most, and none for "
-                f"{timeout} s",
-                code="app-busy",
-            )
+        if waiter is not None:
+            done.wait()
+            self._leave(waiter)
 
     async def put_soon(self, submission: Submission, *, at: float) -> None:
         """Puts one in, once there is room, without holding up the loop.

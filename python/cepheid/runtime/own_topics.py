@@ -12,7 +12,7 @@ from cepheid.runtime.follower_rows import events_of
 from cepheid.runtime.inbox import Rejection
 from cepheid.runtime.rule_events import RULE_TOPIC
 from cepheid.runtime.telling import storable
-from cepheid.schema.envelope import name_fault
+from cepheid.schema.envelope import topic_fault
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -93,7 +93,7 @@ def check_rule_topics(rule: Rule) -> None:
                 code="rule-topic",
             )
     for topic in sorted(rule._derived_topics(rule.name)):
-        why = "names that begin so are of the app's own topics" if topic.startswith(OWN_PREFIX) else name_fault(topic)
+        why = "names that begin so are of the app's own topics" if topic.startswith(OWN_PREFIX) else topic_fault(topic)
         if why is not None:
             raise AppError(
                 f"a rule cannot derive {topic[:80]!r}: {why}; give the rule another name, or say emit(...)",

@@ -154,11 +154,9 @@ class RulesWatcher:
             return lambda group, _: group.disable(name)
         if change.kind == "enabled" or rule is None:
             return lambda group, past: group.enable(name, past)
-        # One that had failed, and was disabled for that, runs again; one that is off never runs at all.
+        # One that its file disables never runs at all; what somebody else has disabled stays so.
         off = self._folder.disabled & {name}
-        return lambda group, past: group.change(
-            {**group.rules, name: rule}, past, disabled=group.disabled - {name} | off
-        )
+        return lambda group, past: group.change({**group.rules, name: rule}, past, disabled=group.disabled | off)
 
 
 def _readers_first(changes: list[FolderChange], rules: Mapping[str, Rule]) -> list[FolderChange]:

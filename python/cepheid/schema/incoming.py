@@ -462,14 +462,16 @@ def _payloads(sent: list[tuple[int, Any]], rows: list[int]) -> list[bytes]:
 
 def _python_rows(table: pa.Table, places: list[int]) -> list[Any]:
     """Rows as dicts; those with a value that Python does not have, such as a time of the year 20000, as their text."""
+    import pyarrow as pa
+
     if not table.num_columns:
         # Arrow has no rows of it to take.
         return [{} for _ in places]
     try:
         rows: list[Any] = without_encodings(table).take(places).to_pylist()
-    except (ValueError, OverflowError, NotImplementedError):
+    except (ValueError, OverflowError, pa.ArrowException):
         # A time or a date that Python does not have is an OverflowError, a zone or a text that is none a ValueError;
-        # maps of views, of which Arrow can take no rows, are NotImplementedError, and can be sliced.
+        # of maps of views Arrow can take no rows, and says so by an error of its own: they can be sliced.
         rows = []
         for place in places:
             row = table.slice(place, 1)
