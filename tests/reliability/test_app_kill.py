@@ -17,14 +17,16 @@ KILLS_OF_A_STORE = 20
 EVENTS = 10_000
 
 
-def run_for(store: Path, lines: Path, seconds: float | None) -> bool:
-    """Runs the program, for so long at most; gives whether it was killed."""
+def run_for(store: Path, lines: Path, seconds: float | None, done: int = 0) -> bool:
+    """Runs the program, for so long at most and until it has done so many actions; gives whether it was killed."""
     command = [sys.executable, app_program.__file__, str(store), str(lines), str(EVENTS)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "starting\n"
     if seconds is not None:
-        time.sleep(seconds)
+        until, goal = time.monotonic() + seconds, written(lines) + done
+        while time.monotonic() < until and written(lines) < goal:
+            time.sleep(0.002)
         process.kill()
     _, errors = process.communicate(timeout=300)
     if process.returncode == -9:
@@ -32,6 +34,11 @@ def run_for(store: Path, lines: Path, seconds: float | None) -> bool:
     assert process.returncode == 0, errors
     assert not errors
     return False
+
+
+def written(lines: Path) -> int:
+    """How many actions have been done, some of them twice."""
+    return lines.read_bytes().count(b"\n") if lines.exists() else 0
 
 
 def story(store: Path) -> dict[str, list[dict]]:
@@ -50,8 +57,8 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, number: int) -> None:
     store, lines = tmp_path / "app.db", tmp_path / "lines"
     kills = 0
     while kills < KILLS_OF_A_STORE:
-        # Starting takes some 0.5 s, of which some are hit too.
-        if not run_for(store, lines, 0.2 + chosen.random() * 0.8):
+        # Starting takes some 0.5 s, of which some are hit too. A fast machine must not have ended after a few.
+        if not run_for(store, lines, 0.2 + chosen.random() * 0.8, chosen.randrange(1, 50)):
             break
         kills += 1
     assert kills >= 8, f"only {kills} kills before it had ended"
