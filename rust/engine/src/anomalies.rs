@@ -12,7 +12,7 @@ use cepheid_matcher::MatchError;
 use cepheid_matcher::threads::Interruption;
 
 use crate::error::EngineError;
-use crate::ordered_table::{CHUNK_ROWS, KeyNumbers, OrderedTable, event_time_of};
+use crate::ordered_table::{CHUNK_ROWS, KeyNumbers, OrderedTable, event_time_of, lane_of};
 use crate::plan::MatchOptions;
 
 /// The rows of a table that stand out, or all of them and whether they do, in order of (event time, arrival). The columns are
@@ -57,7 +57,7 @@ pub fn detect_table(
                 return Err(MatchError::Interrupted);
             }
             let (numbers, times) = (keys.of(&rows, chunk.clone()), rows.times(chunk.clone()));
-            let found = lane.judge(&mut state, &numbers, keys.count(), &times, values);
+            let found = lane.judge(&mut state, &numbers, keys.count(), times, values);
             let told = found.filter(|(_, _, verdict)| plan.rows() == ReportedRows::All || verdict.is_anomaly);
             judged.extend(told.map(|(row, value, verdict)| Judged {
                 row: chunk.start as u32 + row,
@@ -81,7 +81,7 @@ struct Judged {
     verdict: Verdict,
 }
 
-/// Every so manieth key, from one place on: those that a thread sees to.
+/// One of so many threads, and the keys that it sees to.
 struct Lane {
     place: u32,
     of: u32,
@@ -97,8 +97,9 @@ impl Lane {
         times: &[i64],
         values: &Float64Array,
     ) -> impl Iterator<Item = (u32, f64, Verdict)> {
-        let own: Vec<u32> =
-            (0..keys.len() as u32).filter(|row| keys[*row as usize] % self.of == self.place).collect();
+        let own: Vec<u32> = (0..keys.len() as u32)
+            .filter(|row| lane_of(keys[*row as usize], self.of) == self.place)
+            .collect();
         let value = |row: u32| values.is_valid(row as usize).then(|| values.value(row as usize));
         let verdicts = if own.len() == keys.len() {
             state.push(&Chunk { keys, num_keys, times, values })

@@ -9,6 +9,7 @@ mod aggregates;
 mod anomalies;
 mod compact;
 mod derive;
+mod found_windows;
 mod match_order;
 mod ordered_table;
 
@@ -21,6 +22,7 @@ pub mod pipeline;
 pub mod plan;
 mod promote;
 pub mod query;
+mod rows_by_key;
 mod sequence_rows;
 pub mod sequences;
 mod shared_places;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow_ord::sort::{SortColumn, lexsort_to_indices};
 use arrow_schema::{Field, SortOptions};
+use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 use cepheid_eval::{Leaf, TypedExpr};
 use cepheid_event::{EventError, Table, resolve_column};
@@ -45,7 +46,7 @@ pub fn run_window_query(
     query: &WindowQuery,
     table: &Table,
     options: &MatchOptions,
-) -> Result<RecordBatch, EngineError> {
+) -> Result<Table, EngineError> {
     let outer = Outer {
         select: &query.select,
         filter: query.having.as_ref(),
@@ -54,7 +55,13 @@ pub fn run_window_query(
         offset: query.offset,
         limit: query.limit,
     };
-    Ok(outer.refine(aggregate_table(&query.window, table, options)?)?.0)
+    let windows = aggregate_table(&query.window, table, options)?;
+    if outer.is_plain() {
+        return Ok(windows);
+    }
+    let windows = concat_batches(windows.schema(), windows.batches()).map_err(EventError::from)?;
+    let (output, _) = outer.refine(windows)?;
+    Ok(Table::new(output.schema(), vec![output])?)
 }
 
 /// What is done with the rows of matches or windows.

@@ -3,17 +3,18 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_empty_array};
-use cepheid_eval::ColumnOf;
-use cepheid_event::{EventError, Table, times_of};
-use cepheid_ir::{Frame, Timing, Window};
+use arrow_array::RecordBatch;
+use cepheid_event::Table;
+use cepheid_ir::{Frame, Window};
 use cepheid_matcher::MatchError;
 use cepheid_matcher::threads::{Interruption, Workers};
 use cepheid_window::{Chunk, UserAggregates, WindowPlan, WindowState, is_in_window, start_of};
 
 use crate::error::EngineError;
-use crate::ordered_table::{CHUNK_ROWS, KeyNumbers, OrderedTable, event_time_of};
+use crate::found_windows::FoundWindows;
+use crate::ordered_table::{CHUNK_ROWS, KeyNumbers, OrderedTable, event_time_of, lane_of};
 use crate::plan::MatchOptions;
+use crate::rows_by_key::RowsByKey;
 
 /// Rows are cut only where those that must be seen twice for it are at most one in so many of a thread's share.
 const SEEN_TWICE: usize = 4;
@@ -22,11 +23,7 @@ const SEEN_TWICE: usize = 4;
 ///
 /// # Errors
 /// See [`EngineError`].
-pub fn aggregate_table(
-    window: &Window,
-    table: &Table,
-    options: &MatchOptions,
-) -> Result<RecordBatch, EngineError> {
+pub fn aggregate_table(window: &Window, table: &Table, options: &MatchOptions) -> Result<Table, EngineError> {
     aggregate_table_with(window, &UserAggregates::default(), table, options)
 }
 
@@ -39,7 +36,7 @@ pub fn aggregate_table_with(
     aggregates: &UserAggregates,
     table: &Table,
     options: &MatchOptions,
-) -> Result<RecordBatch, EngineError> {
+) -> Result<Table, EngineError> {
     window.validate()?;
     let window = window.clone().normalise();
     let schema = table.schema();
@@ -50,24 +47,39 @@ pub fn aggregate_table_with(
     let workers = options.workers(rows.len());
     // What is told between two ends is told in the order of all rows.
     let threads = if plan.reports().is_default() { workers.threads } else { 1 };
-    let pieces = pieces(&rows, &keys, plan.frame(), threads);
-    let clock = plan.reports().empty.and_then(|_| rows.greatest_time());
+    let by_key = rows_by_key(&rows, &keys, plan.frame(), threads);
+    let pieces = pieces(&rows, &keys, by_key.as_ref(), plan.frame(), threads);
+    let clock = plan.reports().empty.and(rows.greatest_time);
     let search = |pieces: &[Piece], threads: usize| {
         let workers = Workers { threads, ..workers };
         let work = |piece: &Piece, interrupted: Interruption<'_>| {
-            of_piece(&plan, &rows, &keys, (piece, clock), &|| interrupted.is_due())
+            let interrupted = || interrupted.is_due();
+            match (&piece.keys, &by_key) {
+                (Keys::All, _) => of_time(&plan, &rows, &keys, (piece, clock), &interrupted),
+                (Keys::Lane(lane, lanes), _) => of_lane(&plan, &rows, &keys, (*lane, *lanes), &interrupted),
+                (Keys::Stretch(own), Some(by_key)) => {
+                    of_stretch(&plan, &rows, by_key, own.clone(), &interrupted)
+                }
+                (Keys::Stretch(_), None) => {
+                    unreachable!("keys are cut into stretches where rows are put together by key")
+                }
+            }
         };
         workers.share(pieces, work, Result::is_err)?.into_iter().collect::<Result<Vec<_>, _>>()
     };
-    let found = match search(&pieces, workers.threads) {
-        // Whichever error one thread meets first is told.
-        Err(error) if pieces.len() > 1 && error.code() != "interrupted" => search(&[Piece::all(&rows)], 1),
-        found => found,
-    }?;
-    let by_key = pieces.iter().any(|piece| piece.keys.is_some()) && found.len() > 1;
+    let (found, by_key) = match search(&pieces, workers.threads) {
+        // Whichever error one thread meets first, row by row, is told.
+        Err(error) if (pieces.len() > 1 || by_key.is_some()) && error.code() != "interrupted" => {
+            (search(&[Piece::all(&rows)], 1)?, None)
+        }
+        found => (found?, by_key),
+    };
     let found = found.into_iter().reduce(FoundWindows::followed_by).expect("there is a piece");
-    let found = if by_key { found.in_order()? } else { found };
-    found.into_batch(&plan, &rows, &keys)
+    let found = match by_key {
+        Some(by_key) => found.by_time(&by_key)?,
+        None => found.in_order()?,
+    };
+    found.into_table(&plan, &rows, &keys)
 }
 
 /// The rows that windows may be of, in order of time.
@@ -96,17 +108,27 @@ struct Piece {
     until: Option<i64>,
     /// Of windows that are of rows, those of the first so many rows are not told of.
     passed: usize,
-    /// Rows of keys whose numbers leave this remainder, divided by so many; `None`: of all.
-    keys: Option<(u32, u32)>,
+    keys: Keys,
+}
+
+/// The keys whose rows one thread sees to.
+#[derive(Clone, Debug)]
+enum Keys {
+    All,
+    /// Those of one lane, of so many.
+    Lane(u32, u32),
+    /// Those whose numbers are between two.
+    Stretch(Range<usize>),
 }
 
 impl Piece {
     fn all(rows: &OrderedTable<'_>) -> Self {
-        Self { rows: 0..rows.len(), from: None, until: None, passed: 0, keys: None }
+        Self { rows: 0..rows.len(), from: None, until: None, passed: 0, keys: Keys::All }
     }
 }
 
-fn of_piece(
+/// What is found in the rows of a stretch of time.
+fn of_time(
     plan: &WindowPlan,
     rows: &OrderedTable<'_>,
     keys: &KeyNumbers,
@@ -117,30 +139,25 @@ fn of_piece(
     if let Some(from) = piece.from {
         state.begin_at(from);
     }
-    if let Some(own) = piece.keys {
-        return of_keys(plan, rows, keys, own, state, interrupted);
-    }
     let mut found = FoundWindows::default();
-    // Where each window is that of a row, all rows of one time must come together.
-    let step = if plan.is_of_rows() { piece.rows.len().max(1) } else { CHUNK_ROWS };
-    for begin in piece.rows.clone().step_by(step) {
+    let mut begin = piece.rows.start;
+    while begin < piece.rows.end {
         if interrupted() {
             return Err(MatchError::Interrupted.into());
         }
-        let own = begin..(begin + step).min(piece.rows.end);
+        let mut end = (begin + CHUNK_ROWS).min(piece.rows.end);
+        if plan.is_of_rows() {
+            // Where each window is that of a row, all rows of one time must come together.
+            end = rows.first_behind(rows.time(end - 1)).min(piece.rows.end);
+        }
+        let own = begin..end;
+        begin = end;
         let times = rows.times(own.clone());
         let numbers = keys.of(rows, own.clone());
         let column = |index: usize| rows.column(index, own.clone());
-        let args = plan.arguments(&times, &column)?;
+        let args = plan.arguments(times, &column)?;
         let num_keys = keys.count();
-        state.push(&Chunk {
-            keys: &numbers,
-            num_keys,
-            times: &times,
-            arrival: None,
-            args: &args,
-            numbers: None,
-        })?;
+        state.push(&Chunk { keys: &numbers, num_keys, times, arrival: None, args: &args, numbers: None })?;
         found.add(&mut state, plan, &column)?;
     }
     match piece.until {
@@ -152,23 +169,23 @@ fn of_piece(
     Ok(found)
 }
 
-/// The same for the rows of some keys.
-fn of_keys(
+/// The same in the rows of the keys of a lane.
+fn of_lane(
     plan: &WindowPlan,
     rows: &OrderedTable<'_>,
     keys: &KeyNumbers,
-    (remainder, divisor): (u32, u32),
-    mut state: WindowState,
+    (lane, lanes): (u32, u32),
     interrupted: &dyn Fn() -> bool,
 ) -> Result<FoundWindows, EngineError> {
-    let mut found = FoundWindows::default();
+    let mut state = WindowState::new(plan);
+    let mut found = FoundWindows::of_a_lane();
     for begin in (0..rows.len()).step_by(CHUNK_ROWS) {
         if interrupted() {
             return Err(MatchError::Interrupted.into());
         }
         let all = begin..(begin + CHUNK_ROWS).min(rows.len());
         let of_all = keys.of(rows, all.clone());
-        let own = (0..of_all.len() as u32).filter(|row| of_all[*row as usize] % divisor == remainder);
+        let own = (0..of_all.len() as u32).filter(|row| lane_of(of_all[*row as usize], lanes) == lane);
         let own: Vec<u32> = own.collect();
         let numbers: Vec<u64> = own.iter().map(|row| begin as u64 + u64::from(*row)).collect();
         let of_own: Vec<u32> = own.iter().map(|row| of_all[*row as usize]).collect();
@@ -193,17 +210,85 @@ fn of_keys(
     Ok(found)
 }
 
+/// The same in the rows of keys that follow each other, of windows that are of rows: key by key, as many at a time as stay near.
+fn of_stretch(
+    plan: &WindowPlan,
+    rows: &OrderedTable<'_>,
+    by_key: &RowsByKey,
+    keys: Range<usize>,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<FoundWindows, EngineError> {
+    let mut found = FoundWindows::default();
+    for block in by_key.blocks(keys) {
+        let mut state = WindowState::new(plan);
+        let mut numbers: Vec<u32> = vec![];
+        for (number, key) in block.clone().enumerate() {
+            numbers.extend(std::iter::repeat_n(number as u32, by_key.rows_of(key)));
+        }
+        let num_keys = block.len();
+        let (places, times) = by_key.rows(block);
+        let mut begin = 0;
+        while begin < places.len() {
+            if interrupted() {
+                return Err(MatchError::Interrupted.into());
+            }
+            let mut end = places.len();
+            if num_keys == 1 && end - begin > CHUNK_ROWS {
+                // All rows of one time must come together.
+                let last = times[begin + CHUNK_ROWS - 1];
+                end = times.partition_point(|time| *time <= last);
+            }
+            let own = begin..end;
+            begin = end;
+            let (keys, places, times) = (&numbers[own.clone()], &places[own.clone()], &times[own]);
+            let column = |index: usize| rows.gather(index, places);
+            let args = plan.arguments(times, &column)?;
+            state.push(&Chunk { keys, num_keys, times, arrival: None, args: &args, numbers: None })?;
+            found.add(&mut state, plan, &column)?;
+        }
+    }
+    Ok(found)
+}
+
+/// The rows put together by key, where each window is that of a row and several keys have rows: unless a thread would see to
+/// one of them alone, while others wait.
+fn rows_by_key(
+    rows: &OrderedTable<'_>,
+    keys: &KeyNumbers,
+    frame: Frame,
+    threads: usize,
+) -> Option<RowsByKey> {
+    if !matches!(frame, Frame::Range { .. }) || keys.count() == 1 {
+        return None;
+    }
+    let by_key = RowsByKey::new(rows, keys);
+    (threads == 1 || by_key.most_of_a_key() * threads <= rows.len()).then_some(by_key)
+}
+
 /// The rows in pieces, about as many for each of so many threads: windows that a time cuts off are whole in one of them, or
 /// those of a key.
-fn pieces(rows: &OrderedTable<'_>, keys: &KeyNumbers, frame: Frame, threads: usize) -> Vec<Piece> {
+fn pieces(
+    rows: &OrderedTable<'_>,
+    keys: &KeyNumbers,
+    by_key: Option<&RowsByKey>,
+    frame: Frame,
+    threads: usize,
+) -> Vec<Piece> {
+    if let Some(by_key) = by_key {
+        let stretches = by_key.stretches(threads.max(1)).into_iter();
+        return stretches.map(|own| Piece { keys: Keys::Stretch(own), ..Piece::all(rows) }).collect();
+    }
     if matches!(frame, Frame::Session { .. } | Frame::Rows { .. }) {
         // Where these begin is known of the rows of their key before them alone. Of windows that do not overlap a row costs so
         // little that to share them costs as much.
         let is_cheap = matches!(frame, Frame::Rows { rows, every } if every >= rows);
-        let divisor = if is_cheap { 1 } else { threads.min(keys.count()) as u32 };
-        return match divisor {
+        let lanes = if is_cheap { 1 } else { threads.min(keys.count()) as u32 };
+        return match lanes {
             0 | 1 => vec![Piece::all(rows)],
-            _ => (0..divisor).map(|own| Piece { keys: Some((own, divisor)), ..Piece::all(rows) }).collect(),
+            _ => {
+                let own = |lane| Piece { keys: Keys::Lane(lane, lanes), ..Piece::all(rows) };
+                (0..lanes).map(own).collect()
+            }
         };
     }
     let mut pieces = vec![Piece::all(rows)];
@@ -227,7 +312,7 @@ fn pieces(rows: &OrderedTable<'_>, keys: &KeyNumbers, frame: Frame, threads: usi
                 last.rows.end = end;
                 last.until = Some(until.max(start));
                 let own = begin..rows.len();
-                pieces.push(Piece { rows: own, from: Some(start), until: None, passed: 0, keys: None });
+                pieces.push(Piece { rows: own, from: Some(start), ..Piece::all(rows) });
             }
             Frame::Range { preceding_ns } => {
                 let begin = first_at(time);
@@ -240,138 +325,10 @@ fn pieces(rows: &OrderedTable<'_>, keys: &KeyNumbers, frame: Frame, threads: usi
                 last.rows.end = begin;
                 let own = seen_from..rows.len();
                 let passed = begin - seen_from;
-                pieces.push(Piece { rows: own, from: None, until: None, passed, keys: None });
+                pieces.push(Piece { rows: own, passed, ..Piece::all(rows) });
             }
             Frame::Session { .. } | Frame::Rows { .. } => unreachable!("they are shared by key"),
         }
     }
     pieces
-}
-
-/// Windows as they are found.
-#[derive(Default)]
-struct FoundWindows {
-    keys: Vec<u32>,
-    starts: Vec<i64>,
-    ends: Vec<i64>,
-    timings: Vec<Timing>,
-    /// Of those that are shared by key: what puts them in their order.
-    order: Vec<(i64, u64)>,
-    /// Whether the input has ended.
-    is_over: bool,
-    /// Of each measure, piece by piece.
-    measures: Vec<Vec<ArrayRef>>,
-}
-
-impl FoundWindows {
-    fn add(
-        &mut self,
-        state: &mut WindowState,
-        plan: &WindowPlan,
-        column: ColumnOf<'_>,
-    ) -> Result<(), EngineError> {
-        let Some(windows) = state.complete(plan, column)? else { return Ok(()) };
-        self.measures.resize(windows.measures.len(), vec![]);
-        let by_end = matches!(plan.frame(), Frame::Session { .. });
-        // Full windows come before those that only the end of the input ends.
-        let rank = |window: usize| if by_end { windows.ends[window] } else { self.is_over.into() };
-        self.order.extend(windows.order.iter().enumerate().map(|(window, row)| (rank(window), *row)));
-        self.keys.extend(windows.keys);
-        self.starts.extend(windows.starts);
-        self.ends.extend(windows.ends);
-        self.timings.extend(windows.timings);
-        for (pieces, piece) in self.measures.iter_mut().zip(windows.measures) {
-            pieces.push(piece);
-        }
-        Ok(())
-    }
-
-    /// Leaves the first windows out.
-    fn pass(&mut self, windows: usize) {
-        if windows == 0 {
-            return;
-        }
-        self.keys.drain(..windows);
-        debug_assert!(self.starts.is_empty(), "only windows that are of rows are passed over");
-        for pieces in &mut self.measures {
-            let mut left = windows;
-            for piece in pieces {
-                let gone = left.min(piece.len());
-                left -= gone;
-                *piece = piece.slice(gone, piece.len() - gone);
-            }
-        }
-    }
-
-    /// These, and behind them others.
-    fn followed_by(mut self, others: Self) -> Self {
-        self.keys.extend(others.keys);
-        self.starts.extend(others.starts);
-        self.ends.extend(others.ends);
-        self.timings.extend(others.timings);
-        self.order.extend(others.order);
-        self.measures.resize(self.measures.len().max(others.measures.len()), vec![]);
-        for (pieces, more) in self.measures.iter_mut().zip(others.measures) {
-            pieces.extend(more);
-        }
-        self
-    }
-
-    /// The same in the order in which one state would have told of them.
-    fn in_order(mut self) -> Result<Self, EngineError> {
-        let mut places: Vec<u32> = (0..self.keys.len() as u32).collect();
-        // Those of each thread are in order already: they are merged.
-        places.sort_by_key(|window| self.order[*window as usize]);
-        fn picked<T: Copy>(values: &[T], places: &[u32]) -> Vec<T> {
-            places.iter().map(|place| values[*place as usize]).collect()
-        }
-        self.keys = picked(&self.keys, &places);
-        self.starts = picked(&self.starts, &places);
-        self.ends = picked(&self.ends, &places);
-        let places = UInt32Array::from(places);
-        for pieces in &mut self.measures {
-            let all: Vec<&dyn arrow_array::Array> = pieces.iter().map(|piece| &**piece).collect();
-            let all = arrow_select::concat::concat(&all).map_err(EventError::from)?;
-            *pieces = vec![arrow_select::take::take(&all, &places, None).map_err(EventError::from)?];
-        }
-        Ok(self)
-    }
-
-    fn into_batch(
-        self,
-        plan: &WindowPlan,
-        rows: &OrderedTable<'_>,
-        keys: &KeyNumbers,
-    ) -> Result<RecordBatch, EngineError> {
-        let windows = self.keys.len();
-        let mut columns: Vec<ArrayRef> = vec![];
-        if plan.is_of_rows() {
-            let own = plan.row_source().keys().iter().copied().chain([plan.row_source().event_time()]);
-            let own = own.map(|column| rows.column(column, 0..rows.len()));
-            columns = own.collect::<Result<_, _>>()?;
-        } else {
-            let firsts: UInt32Array =
-                self.keys.iter().map(|key| keys.firsts.get(*key as usize).copied()).collect();
-            for column in plan.row_source().keys() {
-                columns.push(rows.table.gather(*column, &firsts)?);
-            }
-            let data_type = plan.row_source().schema().field(plan.row_source().event_time()).data_type();
-            for edges in [self.starts, self.ends] {
-                columns.push(times_of(edges, data_type)?);
-            }
-            columns.extend(plan.timings(&self.timings, windows));
-        }
-        for pieces in &self.measures {
-            let pieces: Vec<&dyn arrow_array::Array> = pieces.iter().map(|piece| &**piece).collect();
-            columns.push(arrow_select::concat::concat(&pieces).map_err(EventError::from)?);
-        }
-        if self.measures.is_empty() {
-            // There is no window.
-            let measures = &plan.output().fields()[columns.len()..];
-            columns.extend(measures.iter().map(|field| new_empty_array(field.data_type())));
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(windows));
-        let batch = RecordBatch::try_new_with_options(Arc::clone(plan.output()), columns, &options);
-        Ok(batch.map_err(EventError::from)?)
-    }
 }

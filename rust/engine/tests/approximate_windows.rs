@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch};
+use arrow_select::concat::concat_batches;
 use cepheid_engine::{Engine, EngineOptions, MatchOptions, RuleSpec, aggregate_table};
 use cepheid_event::Table;
 use cepheid_ir::{ColumnName, Frame, Measure, Reports, Window};
@@ -145,7 +146,8 @@ fn aggregated(window: &Window, batch: &RecordBatch, how: Cut, threads: usize) ->
         rows_a_thread_min: NonZeroUsize::new(1),
         ..MatchOptions::default()
     };
-    aggregate_table(window, &table, &options).expect("nothing can fail")
+    let windows = aggregate_table(window, &table, &options).expect("nothing can fail");
+    concat_batches(windows.schema(), windows.batches()).expect("one schema")
 }
 
 /// What an engine reports that is saved and restored between any two batches.

@@ -78,8 +78,13 @@ fn window_of(random: &mut SplitMix64, frame: &str, by_key: bool) -> Window {
     values.push(r#"{"column":{"name":"x","at":{"anchor":"first"}}}"#.to_owned());
     values.push(r#"{"column":{"name":"x"}}"#.to_owned());
     let count = 1 + random.below(7);
-    let measure = |place: usize| format!(r#"{{"name":"v{place}","value":{}}}"#, random.choose(&values));
-    let measures: Vec<String> = (0..count).map(measure).collect();
+    let chosen: Vec<String> = (0..count).map(|_| random.choose(&values).clone()).collect();
+    window_with(frame, by_key, &chosen)
+}
+
+fn window_with(frame: &str, by_key: bool, values: &[String]) -> Window {
+    let measure = |(place, value): (usize, &String)| format!(r#"{{"name":"v{place}","value":{value}}}"#);
+    let measures: Vec<String> = values.iter().enumerate().map(measure).collect();
     let by = if by_key { r#""partition_by":[{"name":"key"}],"# } else { "" };
     let text = format!(
         r#"{{"cepheid_ir":1,"window":{{"name":"window",{by}"frame":{frame},"measures":[{}]}}}}"#,
@@ -119,6 +124,18 @@ fn streamed(window: &Window, batch: &RecordBatch, random: &mut SplitMix64) -> Ve
     found
 }
 
+fn streamed_by(window: &Window, batch: &RecordBatch, rows: usize) -> Vec<RecordBatch> {
+    let options = EngineOptions { event_time: "ts".into(), lateness_ns: Some(0), ..EngineOptions::default() };
+    let mut engine = Engine::new(vec![window.clone()], options).expect("a rule");
+    let mut found = vec![];
+    for start in (0..batch.num_rows()).step_by(rows) {
+        let own = batch.slice(start, rows.min(batch.num_rows() - start));
+        found.extend(engine.push(None, &[own], None).expect("good rows"));
+    }
+    found.extend(engine.flush().expect("the end"));
+    found.into_iter().map(|(_, table)| table.batch).collect()
+}
+
 fn on_threads(threads: usize) -> MatchOptions {
     MatchOptions {
         event_time: Some("ts".into()),
@@ -126,6 +143,39 @@ fn on_threads(threads: usize) -> MatchOptions {
         rows_a_thread_min: NonZeroUsize::new(1),
         ..MatchOptions::default()
     }
+}
+
+/// One key has more rows than are seen to at a time, others few, and their numbers are far apart.
+#[test]
+fn windows_of_rows_that_are_put_together_by_key_are_those_of_a_stream() {
+    let mut random = SplitMix64::new(6);
+    let batch = rows(&mut random, 40_000);
+    let key = |random: &mut SplitMix64| if random.chance(45) { 7 } else { 6 * random.below(500) as i64 };
+    let keys: Int64Array = (0..batch.num_rows()).map(|_| key(&mut random)).collect();
+    let mut columns = batch.columns().to_vec();
+    columns[1] = Arc::new(keys);
+    let batch = RecordBatch::try_new(batch.schema(), columns).expect("the same columns");
+    let table = Table::new(batch.schema(), cut(&batch, Cut::Random(3))).expect("one table");
+    let mut compared = 0;
+    let of_x = |function| {
+        format!(r#"{{"aggregate":{{"function":"{function}","args":[{{"column":{{"name":"x"}}}}]}}}}"#)
+    };
+    // The value of the row itself, too.
+    let values = [of_x("sum"), of_x("stddev"), of_x("count"), r#"{"column":{"name":"x"}}"#.into()];
+    for preceding in ["0", "50000000000", "9223372036854775807"] {
+        let frame = format!(r#"{{"range":{{"preceding_ns":{preceding}}}}}"#);
+        let window = window_with(&frame, true, &values);
+        let expected = cells(&streamed_by(&window, &batch, 5_000));
+        assert_eq!(expected.len(), 40_000);
+        for threads in [1, 2, 5] {
+            let before = times_shared();
+            let found = aggregate_table(&window, &table, &on_threads(threads)).expect("good rows");
+            assert!(cells(found.batches()) == expected, "{preceding} on {threads} threads");
+            compared += usize::from(threads == 1 || times_shared() > before);
+        }
+    }
+    // Five threads cut the rows at times instead, where windows end at all.
+    assert_eq!(compared, 8);
 }
 
 /// What is reported in between, and what of that comes at one time, is put in order when the threads are done.
@@ -144,11 +194,11 @@ fn windows_that_are_shared_by_key_come_in_the_order_of_one_thread() {
     for frame in frames {
         let window = window_of(&mut random, frame, true);
         let one = aggregate_table(&window, &table, &on_threads(1)).expect("good rows");
-        let expected = cells(std::slice::from_ref(&one));
+        let expected = cells(one.batches());
         let before = times_shared();
         for threads in [2, 3, 8] {
             let several = aggregate_table(&window, &table, &on_threads(threads)).expect("good rows");
-            assert!(cells(&[several]) == expected, "{frame} on {threads} threads");
+            assert!(cells(several.batches()) == expected, "{frame} on {threads} threads");
             compared += 1;
         }
         assert!(times_shared() >= before + 3, "{frame} is not shared");
@@ -170,11 +220,11 @@ fn output_is_the_same_on_threads_and_in_streams_to_the_last_bit() {
         let place = format!("seed {seed}: {}", window.to_json());
         let table = |how| Table::new(batch.schema(), cut(&batch, how)).expect("pieces of one table");
         let one = aggregate_table(&window, &table(Cut::Whole), &on_threads(1)).expect("good rows");
-        let expected = cells(std::slice::from_ref(&one));
+        let expected = cells(one.batches());
         let before = times_shared();
         let several = aggregate_table(&window, &table(Cut::Random(seed)), &on_threads(2 + seed as usize % 4));
         shared += u64::from(times_shared() > before);
-        assert!(cells(&[several.expect("good rows")]) == expected, "on threads, {place}");
+        assert!(cells(several.expect("good rows").batches()) == expected, "on threads, {place}");
         assert!(cells(&streamed(&window, &batch, &mut random)) == expected, "as a stream, {place}");
         windows += expected.len();
     }

@@ -69,6 +69,41 @@ pub fn key_ids(table: &Table, columns: &[usize]) -> Result<KeyIds, EventError> {
     row_format_ids(table, columns)
 }
 
+/// Numbers of the keys of all rows, where each is a value less the least: of one column of integers without NULLs that span at
+/// most so many values. They do not go by appearance, and may be those of no row. `None`: the keys are others.
+///
+/// Cost: O(rows), many at a time.
+pub fn numbers_of_integers(table: &Table, columns: &[usize], span_max: usize) -> Option<Vec<u32>> {
+    fn numbers<T>(table: &Table, column: usize, span_max: usize) -> Option<Vec<u32>>
+    where
+        T: ArrowPrimitiveType,
+        T::Native: Into<i128>,
+    {
+        let arrays = || table.batches().iter().map(|batch| batch.column(column).as_primitive::<T>());
+        let (low, high) = span::<T>(arrays())??;
+        if high - low >= span_max as i128 {
+            return None;
+        }
+        // Modulo the width of usize: right for every type, as the span is far smaller.
+        let lowest = low as usize;
+        let mut numbers = Vec::with_capacity(table.num_rows());
+        for array in arrays() {
+            numbers.extend(array.values().iter().map(|value| value.as_usize().wrapping_sub(lowest) as u32));
+        }
+        Some(numbers)
+    }
+    let [column] = columns else { return None };
+    macro_rules! numbers {
+        ($($type:ty),*) => { $(
+            if *table.schema().field(*column).data_type() == <$type>::DATA_TYPE {
+                return numbers::<$type>(table, *column, span_max);
+            }
+        )* };
+    }
+    numbers!(Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type);
+    None
+}
+
 /// For each of some rows a number of its key: a key has a smaller one than those that appear later among all rows of the
 /// table.
 ///
@@ -156,12 +191,8 @@ where
     T::Native: Into<i128> + Eq + std::hash::Hash,
 {
     let arrays = || table.batches().iter().map(|batch| batch.column(column).as_primitive::<T>());
-    let span = arrays().try_fold(None, |span: Option<(i128, i128)>, array| {
-        let (min, max) = min_max(array)?;
-        Some(Some(span.map_or((min, max), |(low, high)| (low.min(min), high.max(max)))))
-    });
     let mut ids = Vec::with_capacity(table.num_rows());
-    if let Some(Some((low, high))) = span
+    if let Some(Some((low, high))) = span::<T>(arrays())
         && high - low < DIRECT_SPAN_MAX
     {
         // No NULLs and a small span: `numbers[value - low]`.
@@ -195,6 +226,18 @@ where
         }
     }
     KeyIds::counted(ids, interner.next)
+}
+
+/// Least and greatest value of all arrays, if there is any; `None` if there are NULLs or an array has no rows.
+fn span<'a, T>(mut arrays: impl Iterator<Item = &'a PrimitiveArray<T>>) -> Option<Option<(i128, i128)>>
+where
+    T: ArrowPrimitiveType,
+    T::Native: Into<i128>,
+{
+    arrays.try_fold(None, |span: Option<(i128, i128)>, array| {
+        let (min, max) = min_max(array)?;
+        Some(Some(span.map_or((min, max), |(low, high)| (low.min(min), high.max(max)))))
+    })
 }
 
 /// Least and greatest value; `None` if there are NULLs or no rows.

@@ -44,7 +44,7 @@ impl Anomaly {
             let timed = event_time.as_ref().map(|_| ir::Anomaly { event_time: None, ..self.0.clone() });
             let rule = timed.as_ref().unwrap_or(&self.0);
             let batch = engine::detect_table(rule, &data.read()?, &options(event_time, threads))?;
-            Ok(MatchTable::of_anomalies(batch))
+            Ok(MatchTable::of_anomalies(&batch))
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch, StructArray};
-use arrow_schema::{ArrowError, Field, SchemaRef};
+use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use cepheid_event::Table;
 use pyo3::Borrowed;
 use pyo3::prelude::*;
@@ -82,19 +82,23 @@ impl ArrowBatch {
         py: Python<'py>,
         requested_schema: Option<Bound<'py, PyCapsule>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        stream_capsule(py, &self.0, requested_schema)
+        stream_capsule(py, self.0.schema_ref(), std::slice::from_ref(&self.0), requested_schema)
     }
 }
 
 /// A batch as a capsule that holds a stream of one batch.
 pub(crate) fn stream_capsule<'py>(
     py: Python<'py>,
-    batch: &RecordBatch,
+    schema: &Schema,
+    batches: &[RecordBatch],
     requested_schema: Option<Bound<'py, PyCapsule>>,
 ) -> PyResult<Bound<'py, PyCapsule>> {
-    let field = Field::new_struct("", batch.schema_ref().fields().clone(), false)
-        .with_metadata(batch.schema_ref().metadata().clone());
-    let array: Arc<dyn Array> = Arc::new(StructArray::from(batch.clone()));
-    let reader = ArrayIterator::new(std::iter::once(Ok(array)), Arc::new(field));
+    let field =
+        Field::new_struct("", schema.fields().clone(), false).with_metadata(schema.metadata().clone());
+    let arrays: Vec<_> = batches
+        .iter()
+        .map(|batch| Ok(Arc::new(StructArray::from(batch.clone())) as Arc<dyn Array>))
+        .collect();
+    let reader = ArrayIterator::new(arrays.into_iter(), Arc::new(field));
     Ok(to_stream_pycapsule(py, Box::new(reader), requested_schema)?)
 }

@@ -6,9 +6,10 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use arrow_buffer::ScalarBuffer;
+use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 use cepheid_engine as engine;
-use cepheid_event::EventError;
+use cepheid_event::{EventError, Table};
 use cepheid_ir::PatternError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyInt};
@@ -24,7 +25,8 @@ const PREDICATE_PREFIX: &str = "__cepheid_udf_";
 #[pyclass(frozen, module = "cepheid._native")]
 pub(crate) struct MatchTable {
     /// What is shown.
-    batch: RecordBatch,
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
     origin: Origin,
     /// When each row was decided, of what a stream derives.
     times: Option<ScalarBuffer<i64>>,
@@ -41,33 +43,38 @@ enum Origin {
 }
 
 impl MatchTable {
+    fn new(batch: &RecordBatch, origin: Origin, times: Option<ScalarBuffer<i64>>) -> Self {
+        let batch = presentable(batch);
+        Self { schema: batch.schema(), batches: vec![batch], origin, times }
+    }
+
     /// What windows say of their rows.
-    pub(crate) fn of_windows(batch: RecordBatch) -> Self {
+    pub(crate) fn of_windows(windows: &Table) -> Self {
         let origin = Origin::Unkept { strategies: vec![engine::Strategy::Windows] };
-        Self { batch: presentable(&batch), origin, times: None }
+        let schema = Arc::clone(windows.schema());
+        Self { schema, batches: windows.batches().to_vec(), origin, times: None }
     }
 
     /// Rows that stand out, or all of them.
-    pub(crate) fn of_anomalies(batch: RecordBatch) -> Self {
+    pub(crate) fn of_anomalies(batch: &RecordBatch) -> Self {
         let origin = Origin::Unkept { strategies: vec![engine::Strategy::Anomalies] };
-        Self { batch: presentable(&batch), origin, times: None }
+        Self::new(batch, origin, None)
     }
 }
 
 impl From<engine::MatchTable> for MatchTable {
     fn from(matches: engine::MatchTable) -> Self {
-        Self { batch: presentable(matches.batch()), origin: Origin::Table(matches), times: None }
+        Self::new(&matches.batch().clone(), Origin::Table(matches), None)
     }
 }
 
 impl From<engine::DerivedTable> for MatchTable {
     fn from(derived: engine::DerivedTable) -> Self {
-        let batch = presentable(&derived.batch);
         let origin = match derived.membership {
             Some(rows) => Origin::Stream { rows, matches: derived.matches, strategies: derived.strategies },
             None => Origin::Unkept { strategies: derived.strategies },
         };
-        Self { batch, origin, times: derived.times }
+        Self::new(&derived.batch, origin, derived.times)
     }
 }
 
@@ -95,8 +102,8 @@ pub(crate) fn concat_matches(py: Python<'_>, tables: Vec<PyRef<'_, MatchTable>>)
     let parts: Vec<&MatchTable> = tables.iter().map(|table| &**table).collect();
     without_gil(py, || {
         let Some(first) = parts.first() else { return Err(NativeError::Broken) };
-        let batches = parts.iter().map(|part| &part.batch);
-        let batch = concat_batches(first.batch.schema_ref(), batches).map_err(EventError::from)?;
+        let batches = parts.iter().flat_map(|part| &part.batches);
+        let batch = concat_batches(&first.schema, batches).map_err(EventError::from)?;
         let mut memberships = vec![];
         let mut strategies: Vec<engine::Strategy> = vec![];
         let mut before = 0;
@@ -120,7 +127,7 @@ pub(crate) fn concat_matches(py: Python<'_>, tables: Vec<PyRef<'_, MatchTable>>)
             }
             None => Origin::Unkept { strategies },
         };
-        Ok(MatchTable { batch, origin, times: None })
+        Ok(MatchTable::new(&batch, origin, None))
     })
 }
 
@@ -138,7 +145,7 @@ fn numbered_on(rows: &RecordBatch, first: usize) -> Result<RecordBatch, NativeEr
 impl MatchTable {
     /// The schema as a capsule.
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
-        Ok(to_schema_pycapsule(py, self.batch.schema_ref().as_ref())?)
+        Ok(to_schema_pycapsule(py, self.schema.as_ref())?)
     }
 
     /// The rows as a stream; a requested schema is followed where its types can be cast to.
@@ -148,7 +155,7 @@ impl MatchTable {
         py: Python<'py>,
         requested_schema: Option<Bound<'py, PyCapsule>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        stream_capsule(py, &self.batch, requested_schema)
+        stream_capsule(py, &self.schema, &self.batches, requested_schema)
     }
 
     /// Which input rows make up which match.
@@ -185,7 +192,7 @@ impl MatchTable {
         match &self.origin {
             Origin::Table(matches) => matches.num_matches(),
             // A late row counts as an event of its topic.
-            Origin::Stream { matches: 0, .. } | Origin::Unkept { .. } => self.batch.num_rows(),
+            Origin::Stream { matches: 0, .. } | Origin::Unkept { .. } => self.num_rows(),
             Origin::Stream { matches, .. } => *matches,
         }
     }
@@ -193,13 +200,13 @@ impl MatchTable {
     /// Rows of the table.
     #[getter]
     fn num_rows(&self) -> usize {
-        self.batch.num_rows()
+        self.batches.iter().map(RecordBatch::num_rows).sum()
     }
 
     /// Names of the table's columns.
     #[getter]
     fn column_names(&self) -> Vec<String> {
-        self.batch.schema_ref().fields().iter().map(|field| field.name().clone()).collect()
+        self.schema.fields().iter().map(|field| field.name().clone()).collect()
     }
 
     /// Names of the strategies that ran, one but for the events of several rules.

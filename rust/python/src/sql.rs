@@ -78,7 +78,7 @@ impl Query {
                     Ok(engine::run_query(query, &data.read()?, &options)?.into())
                 }
                 sql::Statement::Window(query) => {
-                    Ok(MatchTable::of_windows(engine::run_window_query(query, &data.read()?, &options)?))
+                    Ok(MatchTable::of_windows(&engine::run_window_query(query, &data.read()?, &options)?))
                 }
             }
         })

@@ -66,8 +66,8 @@ impl Window {
             let timed = event_time.as_ref().map(|_| ir::Window { event_time: None, ..window.clone() });
             let window = timed.as_ref().unwrap_or(window);
             let options = options(event_time, threads);
-            let batch = engine::aggregate_table_with(window, aggregates, &data.read()?, &options)?;
-            Ok(MatchTable::of_windows(batch))
+            let windows = engine::aggregate_table_with(window, aggregates, &data.read()?, &options)?;
+            Ok(MatchTable::of_windows(&windows))
         })
     }
 }

@@ -24,6 +24,9 @@ use crate::state::Chunk;
 /// Most windows that are told of at once: a step far shorter than the window makes as many of a single row as there are steps.
 const WINDOWS_MAX: usize = 1 << 26;
 
+/// Where so many windows are told of at a time, what they were put together in is kept for the next.
+const KEPT_MAX: usize = 1 << 15;
+
 /// Stands for no number.
 const NEVER: u64 = u64::MAX;
 
@@ -43,6 +46,8 @@ pub(crate) struct Hopping {
     /// How many slices are of the front, and how many of the back.
     front: usize,
     back: usize,
+    /// By key, apart from what else is known of it: the number of its last part, which every row asks for.
+    lasts: Vec<u64>,
     keys: Vec<Key>,
     /// Of the back, by key.
     backs: Table,
@@ -74,8 +79,6 @@ struct Slice {
 
 #[derive(Clone, Copy, Debug)]
 struct Key {
-    /// The number of its last part.
-    last: u64,
     /// Its first part in the front, and in the back.
     front: u64,
     back: u64,
@@ -84,7 +87,7 @@ struct Key {
 }
 
 impl Key {
-    const NEW: Self = Self { last: NEVER, front: NEVER, back: NEVER, back_slot: NONE };
+    const NEW: Self = Self { front: NEVER, back: NEVER, back_slot: NONE };
 
     /// The number of its first part; [`NEVER`]: it has none.
     fn first(&self) -> u64 {
@@ -108,6 +111,7 @@ impl Hopping {
             slices: VecDeque::new(),
             front: 0,
             back: 0,
+            lasts: vec![],
             keys: vec![],
             num_backs: 0,
             active: vec![],
@@ -126,21 +130,23 @@ impl Hopping {
     pub(crate) fn push(&mut self, rows: &Chunk<'_>) -> Result<(), WindowError> {
         let args = self.parts.args(&rows.args.of)?;
         self.keys.resize(rows.num_keys, Key::NEW);
+        self.lasts.resize(rows.num_keys, NEVER);
         self.slots.clear();
         let mut row = 0;
         // First all rows are put to their slices: those of later ones change nothing in windows that end before them.
         while let Some(time) = rows.times.get(row) {
             let slice = self.slice_of(*time);
             let own = rows.times[row..].partition_point(|time| *time < slice.end);
-            for key in &rows.keys[row..row + own] {
-                let known = &mut self.keys[*key as usize];
-                if known.last == NEVER || known.last < slice.first {
-                    known.last = self.base + self.key_of.len() as u64;
-                    self.key_of.push(*key);
-                    self.next.push(NEVER);
+            let (lasts, key_of) = (&mut self.lasts, &mut self.key_of);
+            self.slots.extend(rows.keys[row..row + own].iter().map(|key| {
+                let last = &mut lasts[*key as usize];
+                if *last == NEVER || *last < slice.first {
+                    *last = self.base + key_of.len() as u64;
+                    key_of.push(*key);
                 }
-                self.slots.push((known.last - self.base) as u32);
-            }
+                (*last - self.base) as u32
+            }));
+            self.next.resize(self.key_of.len(), NEVER);
             row += own;
         }
         self.parts.grow(self.key_of.len());
@@ -223,6 +229,7 @@ impl Hopping {
         self.slices.clear();
         self.active.clear();
         self.keys.fill(Key::NEW);
+        self.lasts.fill(NEVER);
         (self.base, self.front, self.back, self.num_backs) = (0, 0, 0, 0);
         (self.reported, self.block) = (None, None);
     }
@@ -319,16 +326,20 @@ impl Hopping {
         if self.front == before {
             return;
         }
-        // Those that have lost their first part stand in front of all others.
+        // Whatever is of the oldest slice that is left is the first part of its key. Those that have lost theirs stood in front
+        // of all others; of the few that have none in that slice, the first is looked for.
+        let of_oldest = if self.front + self.back > 0 { self.parts_of(0) } else { 0..0 };
         let first_left = self.slices.front().map_or(NEVER, |slice| slice.first);
         let lost = self.active.partition_point(|(first, _)| *first < first_left);
+        let stay = lost + self.active[lost..].partition_point(|(first, _)| *first < of_oldest.end);
         let first_of = |(_, key): &(u64, u32)| (self.keys[*key as usize].first(), *key);
-        let mut moved: Vec<(u64, u32)> =
-            self.active[..lost].iter().map(first_of).filter(|(first, _)| *first != NEVER).collect();
+        let is_behind = |(first, _): &(u64, u32)| *first != NEVER && *first >= of_oldest.end;
+        let mut moved: Vec<(u64, u32)> = self.active[..lost].iter().map(first_of).filter(is_behind).collect();
         moved.sort_unstable();
         let mut moved = moved.into_iter().peekable();
         let mut active = Vec::with_capacity(self.active.len());
-        for known in &self.active[lost..] {
+        active.extend(of_oldest.map(|number| (number, self.key_of[(number - self.base) as usize])));
+        for known in &self.active[stay..] {
             while let Some(earlier) = moved.next_if(|earlier| earlier < known) {
                 active.push(earlier);
             }
@@ -356,7 +367,7 @@ impl Hopping {
             }
             self.parts.0.iter_mut().for_each(|parts| parts.join_own(&into, &of));
         }
-        self.backs = self.backs.none();
+        self.backs.drop_first(self.num_backs);
         self.num_backs = 0;
         (self.front, self.back) = (self.back, 0);
     }
@@ -383,7 +394,11 @@ impl Hopping {
             return Err(WindowError::TooMany { limit: WINDOWS_MAX as u64 });
         }
         let values = self.windows.finish(0..windows, slots)?;
-        self.windows = self.windows.none();
+        if windows > KEPT_MAX {
+            self.windows = self.windows.none();
+        } else {
+            self.windows.drop_first(windows);
+        }
         Ok(Complete { values, ..std::mem::take(&mut self.found) })
     }
 
@@ -430,10 +445,11 @@ impl Hopping {
             back = slices.partition_point(|slice| slice.end <= end).max(front) - front;
         }
         self.keys.resize(num_keys, Key::NEW);
+        self.lasts.resize(num_keys, NEVER);
         for SavedSlice { start, end, keys } in slices {
             self.slices.push_back(Slice { start, end, first: self.key_of.len() as u64 });
             for key in &keys {
-                self.keys[*key as usize].last = self.key_of.len() as u64;
+                self.lasts[*key as usize] = self.key_of.len() as u64;
                 self.key_of.push(*key);
             }
         }
@@ -466,13 +482,15 @@ impl Hopping {
         keys.rename(&mut self.key_of);
         keys.rename(self.active.iter_mut().map(|(_, key)| key));
         keys.retain(&mut self.keys);
+        keys.retain(&mut self.lasts);
     }
 
     pub(crate) fn bytes(&self) -> usize {
         self.parts.bytes()
             + self.backs.bytes()
+            + self.windows.bytes()
             + self.key_of.capacity() * (4 + 8)
-            + self.keys.capacity() * size_of::<Key>()
+            + self.keys.capacity() * (size_of::<Key>() + 8)
             + self.active.capacity() * 16
     }
 }

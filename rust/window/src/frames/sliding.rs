@@ -5,6 +5,7 @@
 //! - Time: amortised O(1) a row and an aggregate, whatever the window; rows are put together by key first.
 //! - Space: a state for each row in a window, and 8 bytes of its time.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use arrow_array::UInt32Array;
@@ -75,6 +76,8 @@ struct Key {
     /// Order of the rows in the queue among all rows, where it is asked for.
     ordinals: Queue<u64>,
     front: usize,
+    /// The last moment of the block of time that the last row is in.
+    block_ends: i64,
 }
 
 impl Sliding {
@@ -96,9 +99,12 @@ impl Sliding {
         self.keys.resize_with(rows.num_keys, Key::default);
         // What is read of rows is put in order of keys first: reading from one end to the other for each would cost more.
         let ByKey { order, groups } = ByKey::new(rows);
-        let times: Vec<i64> = order.iter().map(|row| rows.times[*row as usize]).collect();
-        let args = super::of_rows(&rows.args.of, &order)?;
-        let ready = self.columns.iter().zip(&args).map(|(column, args)| column.args(args));
+        let (mut times, mut args) = (Cow::from(rows.times), Cow::from(&rows.args.of));
+        if !order.is_sorted() {
+            times = order.iter().map(|row| rows.times[*row as usize]).collect();
+            args = super::of_rows(&rows.args.of, &order)?.into();
+        }
+        let ready = self.columns.iter().zip(&*args).map(|(column, args)| column.args(args));
         let args = ready.collect::<Result<Vec<_>, _>>().map_err(arguments)?;
         self.steps.clear();
         for (key, places) in groups {
@@ -129,8 +135,11 @@ impl Sliding {
             let peers = times[place..places.end].iter().take_while(|other| **other == time).count();
             let past = known.times.all();
             let gone = past.iter().take_while(|past| time.saturating_sub(**past) > preceding).count();
-            let last = past.last().map(|last| block_of(*last, preceding));
-            let turns = last.is_some_and(|last| last < block_of(time, preceding));
+            let is_over = time > known.block_ends;
+            let turns = is_over && !past.is_empty();
+            if is_over || past.is_empty() {
+                known.block_ends = end_of_block(time, preceding);
+            }
             let mut step = known.leave(key, gone, turns);
             (0..peers).for_each(|_| known.times.push(time));
             step.come = place as u32..(place + peers) as u32;
@@ -205,11 +214,13 @@ impl Sliding {
         let pushed = std::mem::take(&mut self.pushed);
         let numbers = std::mem::take(&mut self.numbers);
         let order = found.in_order(pushed);
-        let places = UInt32Array::from(order.clone());
         let columns = &mut self.columns;
-        let values = by_slot(slots, columns.len(), |column, readings| columns[column].finish(readings))?;
-        let in_order = values.iter().map(|array| arrow_select::take::take(array, &places, None));
-        let values = in_order.collect::<Result<Vec<_>, _>>().map_err(cepheid_event::EventError::from)?;
+        let mut values = by_slot(slots, columns.len(), |column, readings| columns[column].finish(readings))?;
+        if !order.is_sorted() {
+            let places = UInt32Array::from(order.clone());
+            let in_order = values.iter().map(|array| arrow_select::take::take(array, &places, None));
+            values = in_order.collect::<Result<_, _>>().map_err(cepheid_event::EventError::from)?;
+        }
         fn picked<T: Copy>(values: &[T], order: &[u32]) -> Vec<T> {
             order.iter().map(|place| values[*place as usize]).collect()
         }
@@ -247,11 +258,13 @@ impl Sliding {
         for SavedQueue { times, ordinals, front } in keys {
             let ordered = times.is_sorted() && ordinals.is_sorted();
             let fits = ordinals.len() == if counted { times.len() } else { 0 };
+            let mut block_ends = 0;
             let in_front = match self.span {
                 // Rows of blocks that are over are of the front.
                 Span::Range(preceding) => {
-                    let last = times.last().map(|last| block_of(*last, preceding));
-                    let over = times.partition_point(|time| Some(block_of(*time, preceding)) < last);
+                    let end = times.last().map(|last| end_of_block(*last, preceding));
+                    let over = times.partition_point(|time| Some(end_of_block(*time, preceding)) < end);
+                    block_ends = end.unwrap_or_default();
                     front as usize == over
                 }
                 Span::Rows(..) => front as usize <= times.len(),
@@ -260,7 +273,7 @@ impl Sliding {
                 return None;
             }
             let (times, ordinals) = (Queue::of(times), Queue::of(ordinals));
-            self.keys.push(Key { times, ordinals, front: front as usize });
+            self.keys.push(Key { times, ordinals, front: front as usize, block_ends });
         }
         let rows: Vec<(usize, usize)> = self.keys.iter().map(|key| (key.times.len(), key.front)).collect();
         self.columns.iter_mut().zip(&columns).try_for_each(|(column, saved)| column.load(saved, &rows))
@@ -356,10 +369,14 @@ impl Key {
     }
 }
 
-/// The block of time that a row is in. A window reaches over two of them at most, and the front is made anew where one ends:
+/// The last moment of the block of time that a row is in. A window reaches over two of them at most, and the front is made anew where one ends:
 /// so floats are joined in the same way whatever came before, and threads that begin with different rows agree.
-fn block_of(time: i64, preceding: i64) -> i128 {
-    i128::from(time).div_euclid(i128::from(preceding) + 1)
+fn end_of_block(time: i64, preceding: i64) -> i64 {
+    match preceding.checked_add(1) {
+        Some(length) => time.saturating_add(preceding - time.rem_euclid(length)),
+        // As long as all times from 0 on.
+        None => time | i64::MAX,
+    }
 }
 
 /// Rows put together by key, in order for each.

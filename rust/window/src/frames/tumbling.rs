@@ -61,14 +61,15 @@ impl Tumbling {
             let end = start + self.size;
             let own = rows.times[row..].partition_point(|time| *time < end);
             let opened = self.base + first as u64;
-            for key in &rows.keys[row..row + own] {
-                let window = &mut self.windows[*key as usize];
+            let (windows, key_of) = (&mut self.windows, &mut self.key_of);
+            self.slots.extend(rows.keys[row..row + own].iter().map(|key| {
+                let window = &mut windows[*key as usize];
                 if *window <= opened {
-                    self.key_of.push(*key);
-                    *window = self.base + self.key_of.len() as u64;
+                    key_of.push(*key);
+                    *window = self.base + key_of.len() as u64;
                 }
-                self.slots.push((*window - self.base) as u32 - 1);
-            }
+                (*window - self.base) as u32 - 1
+            }));
             row += own;
         }
         self.table.grow(self.key_of.len());

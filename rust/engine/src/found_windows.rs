@@ -1,0 +1,202 @@
+//! What is known of the windows of a table, piece by piece, and how it becomes a table of its own.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use cepheid_eval::ColumnOf;
+use cepheid_event::{EventError, Table, times_of};
+use cepheid_ir::{Frame, Timing};
+use cepheid_window::{WindowPlan, WindowState};
+
+use crate::error::EngineError;
+use crate::ordered_table::{KeyNumbers, OrderedTable};
+use crate::rows_by_key::RowsByKey;
+
+/// Pieces of at least so many windows are batches as they are; smaller ones are put together.
+const BATCH_WINDOWS_MIN: usize = 1 << 13;
+
+/// Windows as they are found.
+#[derive(Default)]
+pub(crate) struct FoundWindows {
+    pieces: Vec<Piece>,
+    /// Of those that are shared by key: what puts them in their order.
+    order: Option<Vec<(i64, u64)>>,
+    /// Whether the input has ended.
+    pub(crate) is_over: bool,
+}
+
+/// Windows that were told of together.
+#[derive(Default)]
+struct Piece {
+    windows: usize,
+    /// None of windows that are of rows, as starts and ends.
+    keys: Vec<u32>,
+    starts: Vec<i64>,
+    ends: Vec<i64>,
+    timings: Vec<Timing>,
+    measures: Vec<ArrayRef>,
+}
+
+impl FoundWindows {
+    /// Those that one of several threads finds, which sees to some keys.
+    pub(crate) fn of_a_lane() -> Self {
+        Self { order: Some(vec![]), ..Self::default() }
+    }
+
+    /// Takes what a state has to tell.
+    pub(crate) fn add(
+        &mut self,
+        state: &mut WindowState,
+        plan: &WindowPlan,
+        column: ColumnOf<'_>,
+    ) -> Result<(), EngineError> {
+        let Some(told) = state.complete(plan, column)? else { return Ok(()) };
+        if let Some(order) = &mut self.order {
+            let by_end = matches!(plan.frame(), Frame::Session { .. });
+            // Full windows come before those that only the end of the input ends.
+            let rank = |window: usize| if by_end { told.ends[window] } else { self.is_over.into() };
+            order.extend(told.order.iter().enumerate().map(|(window, row)| (rank(window), *row)));
+        }
+        self.pieces.push(Piece {
+            windows: told.keys.len(),
+            keys: if plan.is_of_rows() { vec![] } else { told.keys },
+            starts: told.starts,
+            ends: told.ends,
+            timings: told.timings,
+            measures: told.measures,
+        });
+        Ok(())
+    }
+
+    /// Leaves the first windows out, of such as are of rows.
+    pub(crate) fn pass(&mut self, windows: usize) {
+        let mut left = windows;
+        for piece in &mut self.pieces {
+            debug_assert!(piece.keys.is_empty() || windows == 0, "they are of rows");
+            let gone = left.min(piece.windows);
+            left -= gone;
+            piece.windows -= gone;
+            for measure in &mut piece.measures {
+                *measure = measure.slice(gone, piece.windows);
+            }
+        }
+        self.pieces.retain(|piece| piece.windows > 0);
+    }
+
+    /// These, and behind them others.
+    pub(crate) fn followed_by(mut self, others: Self) -> Self {
+        self.pieces.extend(others.pieces);
+        self.order = self.order.zip(others.order).map(|(own, more)| [own, more].concat());
+        self
+    }
+
+    /// Those of all rows, key by key, in the order of time.
+    pub(crate) fn by_time(self, by_key: &RowsByKey) -> Result<Self, EngineError> {
+        let mut all = Piece::joined(self.pieces)?;
+        for measure in &mut all.measures {
+            *measure = by_key.by_time(measure)?;
+        }
+        Ok(Self { pieces: vec![all], ..Self::default() })
+    }
+
+    /// The same in the order in which one state would have told of them.
+    pub(crate) fn in_order(self) -> Result<Self, EngineError> {
+        let Some(order) = self.order else { return Ok(self) };
+        let mut all = Piece::joined(self.pieces)?;
+        let mut places: Vec<u32> = (0..order.len() as u32).collect();
+        // Those of each thread are in order already: they are merged.
+        places.sort_by_key(|window| order[*window as usize]);
+        fn picked<T: Copy>(values: &[T], places: &[u32]) -> Vec<T> {
+            places.iter().map(|place| values[*place as usize]).collect()
+        }
+        all.keys = picked(&all.keys, &places);
+        all.starts = picked(&all.starts, &places);
+        all.ends = picked(&all.ends, &places);
+        let places = UInt32Array::from(places);
+        for measure in &mut all.measures {
+            *measure = arrow_select::take::take(measure, &places, None).map_err(EventError::from)?;
+        }
+        Ok(Self { pieces: vec![all], ..Self::default() })
+    }
+
+    /// The columns of [`WindowPlan::output`].
+    pub(crate) fn into_table(
+        self,
+        plan: &WindowPlan,
+        rows: &OrderedTable<'_>,
+        keys: &KeyNumbers,
+    ) -> Result<Table, EngineError> {
+        let (mut batches, mut small, mut windows, mut first) = (vec![], vec![], 0, 0);
+        for piece in self.pieces {
+            windows += piece.windows;
+            small.push(piece);
+            if windows >= BATCH_WINDOWS_MIN {
+                let piece = Piece::joined(std::mem::take(&mut small))?;
+                batches.push(piece.into_batch(plan, rows, keys, first)?);
+                first += std::mem::take(&mut windows);
+            }
+        }
+        if windows > 0 {
+            batches.push(Piece::joined(small)?.into_batch(plan, rows, keys, first)?);
+        }
+        Ok(Table::new(Arc::clone(plan.output()), batches)?)
+    }
+}
+
+impl Piece {
+    /// Several as one; one as it is.
+    fn joined(mut pieces: Vec<Self>) -> Result<Self, EngineError> {
+        if pieces.len() <= 1 {
+            return Ok(pieces.pop().unwrap_or_default());
+        }
+        fn together<T: Clone>(pieces: &[Piece], of: impl Fn(&Piece) -> &[T]) -> Vec<T> {
+            pieces.iter().map(of).collect::<Vec<_>>().concat()
+        }
+        let measures = (0..pieces[0].measures.len()).map(|measure| {
+            let all: Vec<&dyn Array> = pieces.iter().map(|piece| &*piece.measures[measure]).collect();
+            arrow_select::concat::concat(&all).map_err(EventError::from)
+        });
+        Ok(Self {
+            windows: pieces.iter().map(|piece| piece.windows).sum(),
+            measures: measures.collect::<Result<_, _>>()?,
+            keys: together(&pieces, |piece| &piece.keys),
+            starts: together(&pieces, |piece| &piece.starts),
+            ends: together(&pieces, |piece| &piece.ends),
+            timings: together(&pieces, |piece| &piece.timings),
+        })
+    }
+
+    /// `first`: how many windows stand before these.
+    fn into_batch(
+        self,
+        plan: &WindowPlan,
+        rows: &OrderedTable<'_>,
+        keys: &KeyNumbers,
+        first: usize,
+    ) -> Result<RecordBatch, EngineError> {
+        let mut columns: Vec<ArrayRef> = vec![];
+        if plan.is_of_rows() {
+            let own = plan.row_source().keys().iter().copied().chain([plan.row_source().event_time()]);
+            let own = own.map(|column| rows.column(column, first..first + self.windows));
+            columns = own.collect::<Result<_, _>>()?;
+        } else {
+            let firsts = if keys.firsts.is_empty() {
+                UInt32Array::new_null(self.windows)
+            } else {
+                self.keys.iter().map(|key| keys.firsts[*key as usize]).collect::<Vec<_>>().into()
+            };
+            for column in plan.row_source().keys() {
+                columns.push(rows.table.gather(*column, &firsts)?);
+            }
+            let data_type = plan.row_source().schema().field(plan.row_source().event_time()).data_type();
+            for edges in [self.starts, self.ends] {
+                columns.push(times_of(edges, data_type)?);
+            }
+            columns.extend(plan.timings(&self.timings, self.windows));
+        }
+        columns.extend(self.measures);
+        let options = RecordBatchOptions::new().with_row_count(Some(self.windows));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(plan.output()), columns, &options);
+        Ok(batch.map_err(EventError::from)?)
+    }
+}
