@@ -1,11 +1,12 @@
 //! What is known of the windows of a table, piece by piece, and how it becomes a table of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use cepheid_eval::ColumnOf;
 use cepheid_event::{EventError, Table, times_of};
 use cepheid_ir::{Frame, Timing};
+use cepheid_matcher::threads::{Interruption, Workers};
 use cepheid_window::{WindowPlan, WindowState};
 
 use crate::error::EngineError;
@@ -91,31 +92,27 @@ impl FoundWindows {
     }
 
     /// Those of all rows, key by key, in the order of time.
-    pub(crate) fn by_time(self, by_key: &RowsByKey) -> Result<Self, EngineError> {
+    pub(crate) fn by_time(self, by_key: &RowsByKey, workers: Workers<'_>) -> Result<Self, EngineError> {
         let mut all = Piece::joined(self.pieces)?;
-        for measure in &mut all.measures {
-            *measure = by_key.by_time(measure)?;
-        }
+        all.put_measures(&by_key.by_time(), workers)?;
         Ok(Self { pieces: vec![all], ..Self::default() })
     }
 
     /// The same in the order in which one state would have told of them.
-    pub(crate) fn in_order(self) -> Result<Self, EngineError> {
+    pub(crate) fn in_order(self, workers: Workers<'_>) -> Result<Self, EngineError> {
         let Some(order) = self.order else { return Ok(self) };
         let mut all = Piece::joined(self.pieces)?;
-        let mut places: Vec<u32> = (0..order.len() as u32).collect();
+        let mut places: Vec<((i64, u64), u32)> = order.into_iter().zip(0..).collect();
         // Those of each thread are in order already: they are merged.
-        places.sort_by_key(|window| order[*window as usize]);
+        places.sort();
+        let places: Vec<u32> = places.into_iter().map(|(_, window)| window).collect();
         fn picked<T: Copy>(values: &[T], places: &[u32]) -> Vec<T> {
             places.iter().map(|place| values[*place as usize]).collect()
         }
         all.keys = picked(&all.keys, &places);
         all.starts = picked(&all.starts, &places);
         all.ends = picked(&all.ends, &places);
-        let places = UInt32Array::from(places);
-        for measure in &mut all.measures {
-            *measure = arrow_select::take::take(measure, &places, None).map_err(EventError::from)?;
-        }
+        all.put_measures(&UInt32Array::from(places), workers)?;
         Ok(Self { pieces: vec![all], ..Self::default() })
     }
 
@@ -125,25 +122,39 @@ impl FoundWindows {
         plan: &WindowPlan,
         rows: &OrderedTable<'_>,
         keys: &KeyNumbers,
+        workers: Workers<'_>,
     ) -> Result<Table, EngineError> {
-        let (mut batches, mut small, mut windows, mut first) = (vec![], vec![], 0, 0);
-        for piece in self.pieces {
+        let (mut groups, mut small, mut windows, mut first) = (vec![], vec![], 0, 0);
+        let last = self.pieces.len().wrapping_sub(1);
+        for (place, piece) in self.pieces.into_iter().enumerate() {
             windows += piece.windows;
             small.push(piece);
-            if windows >= BATCH_WINDOWS_MIN {
-                let piece = Piece::joined(std::mem::take(&mut small))?;
-                batches.push(piece.into_batch(plan, rows, keys, first)?);
+            if windows >= BATCH_WINDOWS_MIN || place == last {
+                groups.push((first, Mutex::new(std::mem::take(&mut small))));
                 first += std::mem::take(&mut windows);
             }
         }
-        if windows > 0 {
-            batches.push(Piece::joined(small)?.into_batch(plan, rows, keys, first)?);
-        }
+        let batch = |(first, group): &(usize, Mutex<Vec<Piece>>), _: Interruption<'_>| {
+            let group = std::mem::take(&mut *group.lock().unwrap_or_else(PoisonError::into_inner));
+            Piece::joined(group)?.into_batch(plan, rows, keys, *first)
+        };
+        let batches = workers.share(&groups, batch, Result::is_err)?;
+        let batches = batches.into_iter().collect::<Result<_, EngineError>>()?;
         Ok(Table::new(Arc::clone(plan.output()), batches)?)
     }
 }
 
 impl Piece {
+    /// Puts the measures of all windows where they belong.
+    fn put_measures(&mut self, places: &UInt32Array, workers: Workers<'_>) -> Result<(), EngineError> {
+        let put = |measure: &ArrayRef, _: Interruption<'_>| {
+            arrow_select::take::take(measure, places, None).map_err(|error| EventError::from(error).into())
+        };
+        let measures = workers.share(&self.measures, put, Result::is_err)?;
+        self.measures = measures.into_iter().collect::<Result<_, EngineError>>()?;
+        Ok(())
+    }
+
     /// Several as one; one as it is.
     fn joined(mut pieces: Vec<Self>) -> Result<Self, EngineError> {
         if pieces.len() <= 1 {

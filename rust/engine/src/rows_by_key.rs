@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use arrow_array::{ArrayRef, UInt32Array};
+use arrow_array::UInt32Array;
 use arrow_buffer::ScalarBuffer;
-use cepheid_event::EventError;
 
 use crate::ordered_table::{KeyNumbers, OrderedTable};
 
@@ -86,8 +85,8 @@ impl RowsByKey {
         (self.begins[key + 1] - self.begins[key]) as usize
     }
 
-    /// Values of all rows, key by key, in the order of time.
-    pub(crate) fn by_time(&self, values: &ArrayRef) -> Result<ArrayRef, EventError> {
-        Ok(arrow_select::take::take(values, &UInt32Array::new(self.places.clone(), None), None)?)
+    /// Where the row of each place in the order of time stands, key by key.
+    pub(crate) fn by_time(&self) -> UInt32Array {
+        UInt32Array::new(self.places.clone(), None)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::thread;
 
 use arrow_array::RecordBatch;
 use cepheid_event::Table;
@@ -42,9 +43,8 @@ pub fn aggregate_table_with(
     let schema = table.schema();
     let event_time = event_time_of("a window", window.event_time.as_ref(), schema, options)?;
     let plan = WindowPlan::compile(&window, aggregates, schema, event_time)?.without_late_rows();
-    let rows = ordered_rows(&plan, table)?;
-    let keys = KeyNumbers::new(plan.row_source().keys(), table)?;
-    let workers = options.workers(rows.len());
+    let workers = options.workers(table.num_rows());
+    let (rows, keys) = rows_and_keys(&plan, table, workers)?;
     // What is told between two ends is told in the order of all rows.
     let threads = if plan.reports().is_default() { workers.threads } else { 1 };
     let by_key = rows_by_key(&rows, &keys, plan.frame(), threads);
@@ -76,10 +76,32 @@ pub fn aggregate_table_with(
     };
     let found = found.into_iter().reduce(FoundWindows::followed_by).expect("there is a piece");
     let found = match by_key {
-        Some(by_key) => found.by_time(&by_key)?,
-        None => found.in_order()?,
+        Some(by_key) => found.by_time(&by_key, workers)?,
+        None => found.in_order(workers)?,
     };
-    found.into_table(&plan, &rows, &keys)
+    found.into_table(&plan, &rows, &keys, workers)
+}
+
+/// The rows that windows may be of, in order of time, and their keys: one beside the other.
+fn rows_and_keys<'a>(
+    plan: &WindowPlan,
+    table: &'a Table,
+    workers: Workers<'_>,
+) -> Result<(OrderedTable<'a>, KeyNumbers), EngineError> {
+    let number = || KeyNumbers::new(plan.row_source().keys(), table);
+    if workers.threads == 1 {
+        return Ok((ordered_rows(plan, table)?, number()?));
+    }
+    thread::scope(|scope| {
+        let keys = thread::Builder::new().spawn_scoped(scope, number);
+        let rows = ordered_rows(plan, table);
+        let keys = match keys {
+            Ok(keys) => keys.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // The system has no more threads.
+            Err(_) => number(),
+        };
+        Ok((rows?, keys?))
+    })
 }
 
 /// The rows that windows may be of, in order of time.

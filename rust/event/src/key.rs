@@ -19,8 +19,10 @@ use crate::error::EventError;
 use crate::string_keys::string_ids;
 use crate::table::Table;
 
-/// Key ids are looked up directly, not by hash, while the span of the integers is at most this.
+/// Key ids are looked up directly, not by hash, while the span of the integers is at most this, or so many times that of rows: a
+/// look at memory that is far is cheaper than several, and as much memory as a table of hashes takes.
 const DIRECT_SPAN_MAX: i128 = 1 << 20;
+const DIRECT_SPAN_OF_ROWS: i128 = 2;
 
 /// A dense id for each row.
 #[derive(Debug)]
@@ -193,11 +195,13 @@ where
     let arrays = || table.batches().iter().map(|batch| batch.column(column).as_primitive::<T>());
     let mut ids = Vec::with_capacity(table.num_rows());
     if let Some(Some((low, high))) = span::<T>(arrays())
-        && high - low < DIRECT_SPAN_MAX
+        && high - low < DIRECT_SPAN_MAX.max(DIRECT_SPAN_OF_ROWS * table.num_rows() as i128)
     {
         // No NULLs and a small span: `numbers[value - low]`.
-        let mut numbers = vec![u32::MAX; usize::try_from(high - low + 1).expect("span is at most 2^20")];
-        let mut counts: Vec<u32> = vec![];
+        let span = usize::try_from(high - low + 1).expect("a span that is not far longer than rows");
+        let mut numbers = vec![u32::MAX; span];
+        // Of memory that nobody writes to there is none.
+        let mut counts: Vec<u32> = Vec::with_capacity(span.min(table.num_rows()));
         let lowest = low as usize;
         for array in arrays() {
             ids.extend(array.values().iter().map(|value| {

@@ -1,8 +1,11 @@
 //! Rows as the bytes that the journal holds: Arrow's stream format, compressed with Zstandard as a whole.
 
+use std::cell::RefCell;
+
 use arrow_array::RecordBatch;
 use cepheid_event::ipc::{from_ipc, to_ipc};
 use sha2::{Digest, Sha256};
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::error::StoreError;
 
@@ -15,6 +18,12 @@ const LEVEL: i32 = 1;
 /// Rows of one body, decompressed, in bytes: more are cut, and bytes that say more are damaged. What SQLite takes is less
 /// than four times that.
 pub(crate) const BYTES_MAX: usize = 256 << 20;
+
+thread_local! {
+    /// To make one costs as much memory, fresh from the system, as the rows themselves.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
 
 /// Hashes bytes.
 pub fn hash(bytes: &[u8]) -> Hash {
@@ -32,7 +41,11 @@ pub fn encode(rows: &RecordBatch) -> Result<Vec<u8>, StoreError> {
     if plain.len() > BYTES_MAX {
         return Err(StoreError::TooLong { what: "a row", bytes: plain.len(), limit: BYTES_MAX });
     }
-    zstd::bulk::compress(&plain, LEVEL).map_err(|error| StoreError::Disk {
+    let compressed = COMPRESSOR.with_borrow_mut(|compressor| match compressor {
+        Some(compressor) => compressor.compress(&plain),
+        none => none.insert(Compressor::new(LEVEL)?).compress(&plain),
+    });
+    compressed.map_err(|error| StoreError::Disk {
         action: "compress rows",
         path: None,
         reason: error.to_string(),
@@ -50,7 +63,11 @@ pub fn decode(bytes: &[u8], position: u64) -> Result<RecordBatch, StoreError> {
         .and_then(|length| usize::try_from(length).ok())
         .filter(|length| *length <= BYTES_MAX)
         .ok_or_else(|| corrupt("the length of its rows cannot be read".into()))?;
-    let plain = zstd::bulk::decompress(bytes, length).map_err(|error| corrupt(error.to_string()))?;
+    let plain = DECOMPRESSOR.with_borrow_mut(|decompressor| match decompressor {
+        Some(decompressor) => decompressor.decompress(bytes, length),
+        none => none.insert(Decompressor::new()?).decompress(bytes, length),
+    });
+    let plain = plain.map_err(|error| corrupt(error.to_string()))?;
     from_ipc(&plain).map_err(|error| corrupt(error.to_string()))
 }
 

@@ -28,6 +28,9 @@ use crate::topic_reader::{Asked, Passed, Piece, TopicReader};
 /// Rows that are given at a time, at least, where so many follow each other.
 const TOGETHER_ROWS: usize = 8192;
 
+/// Rows that are passed over at a time, about: whoever waits wants to hear of them now and then.
+const PASSED_TOGETHER_ROWS: i64 = 1 << 17;
+
 /// Rows of one topic, next to each other in what was asked for.
 #[derive(Clone, Debug)]
 pub enum StoredRows {
@@ -187,7 +190,8 @@ impl Reader {
         }
     }
 
-    /// The next rows of one topic, up to the next event of another, or up to rows that are passed over; `None`: that was all.
+    /// The next rows of one topic, up to the next event of another, or up to rows that are passed over; or all rows in a row that
+    /// are. `None`: that was all.
     ///
     /// # Errors
     /// As [`next_batch`](Self::next_batch).
@@ -195,7 +199,8 @@ impl Reader {
         let first = self.next.take().map_or_else(|| self.next_piece(), |next| Ok(Some(next)))?;
         let (topic, first) = match first {
             Some(StoredRows::Read(topic, rows)) => (topic, rows),
-            other => return Ok(other),
+            Some(StoredRows::Passed(topic, passed)) => return self.all_passed(topic, passed).map(Some),
+            None => return Ok(None),
         };
         let schema = first.schema();
         let mut rows = first.num_rows();
@@ -219,6 +224,23 @@ impl Reader {
             _ => arrow_select::concat::concat_batches(&schema, &together)?,
         };
         Ok(Some(StoredRows::Read(topic, rows)))
+    }
+
+    /// Rows that are passed over, and those behind them that are, too.
+    fn all_passed(&mut self, topic: Arc<str>, mut passed: Passed) -> Result<StoredRows, StoreError> {
+        while passed.rows < PASSED_TOGETHER_ROWS {
+            match self.next_piece()? {
+                Some(StoredRows::Passed(of, more)) if of == topic && passed.goes_on_with(&more) => {
+                    passed.rows += more.rows;
+                    passed.times.1 = more.times.1;
+                }
+                next => {
+                    self.next = next;
+                    break;
+                }
+            }
+        }
+        Ok(StoredRows::Passed(topic, passed))
     }
 
     fn next_piece(&mut self) -> Result<Option<StoredRows>, StoreError> {

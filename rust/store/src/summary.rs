@@ -132,15 +132,38 @@ impl ColumnSummary {
             _ => column.clone(),
         };
         let nulls = column.logical_null_count() as u64;
+        if is_text(column.data_type()) {
+            return Self::of_texts(&column, nulls);
+        }
         let (min, max) = extremes(&column);
         let saved = |row: Option<usize>| row.and_then(|row| read_value(&column, row).save());
+        (Self { nulls, min: saved(min), max: saved(max), filter: Filter::None }, filter_of_integers(&column))
+    }
+
+    /// Each text is looked at once, however many rows have it.
+    fn of_texts(column: &ArrayRef, nulls: u64) -> (Self, Vec<u8>) {
+        let mut distinct: Distinct<&str> = distinct_of(column.len());
+        match column.data_type() {
+            DataType::Utf8 => distinct.extend(column.as_string::<i32>().iter().flatten()),
+            _ => distinct.extend(column.as_string::<i64>().iter().flatten()),
+        }
+        let (mut least, mut greatest) = (None, None);
+        for text in &distinct {
+            least = Some(least.map_or(*text, |least| (*text).min(least)));
+            greatest = greatest.max(Some(*text));
+        }
         let known = Self {
             nulls,
-            min: saved(min).map(cut),
-            max: saved(max).filter(|value| !is_long(value)),
+            min: least.map(|text| SavedValue::String(cut(text).into())),
+            max: greatest
+                .filter(|text| text.len() <= TEXT_BYTES_MAX)
+                .map(|text| SavedValue::String(text.into())),
             filter: Filter::None,
         };
-        (known, filter_of(&column))
+        if distinct.is_empty() {
+            return (known, vec![]);
+        }
+        (known, blocks(distinct.len(), |filter| distinct.iter().for_each(|text| filter.insert(*text))))
     }
 
     /// Whether one of some values may be among the column's. `apart` reads a filter by its hash.
@@ -216,14 +239,6 @@ fn extremes(column: &ArrayRef) -> (Option<usize>, Option<usize>) {
             let column = column.as_boolean();
             return extremes_by(column.len(), |row| column.is_valid(row), |row| column.value(row));
         }
-        DataType::Utf8 => {
-            let column = column.as_string::<i32>();
-            return extremes_by(column.len(), |row| column.is_valid(row), |row| column.value(row));
-        }
-        DataType::LargeUtf8 => {
-            let column = column.as_string::<i64>();
-            return extremes_by(column.len(), |row| column.is_valid(row), |row| column.value(row));
-        }
         _ => {}
     }
     let column: &dyn Array = column.as_ref();
@@ -275,38 +290,30 @@ fn extremes_by<V: PartialOrd>(
 }
 
 /// A long text cut to a beginning of it, which is no greater.
-fn cut(value: SavedValue) -> SavedValue {
-    match value {
-        SavedValue::String(text) if text.len() > TEXT_BYTES_MAX => {
-            let end = (0..=TEXT_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-            SavedValue::String(text[..end].into())
-        }
-        other => other,
-    }
-}
-
-fn is_long(value: &SavedValue) -> bool {
-    matches!(value, SavedValue::String(text) if text.len() > TEXT_BYTES_MAX)
+fn cut(text: &str) -> &str {
+    let end = (0..=TEXT_BYTES_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 /// Values, each once. The order in which they are met does not change the bits of a filter.
 type Distinct<T> = HashSet<T, FixedState>;
 
-fn filter_of(column: &ArrayRef) -> Vec<u8> {
+/// Room for those of so many rows: to grow costs more than to take it at once.
+fn distinct_of<T>(rows: usize) -> Distinct<T> {
+    Distinct::with_capacity_and_hasher(rows.min(DISTINCT_AT_ONCE), FixedState::default())
+}
+
+const DISTINCT_AT_ONCE: usize = 1 << 14;
+
+fn filter_of_integers(column: &ArrayRef) -> Vec<u8> {
     if !is_filtered(column.data_type()) || column.null_count() == column.len() {
         return vec![];
     }
-    if is_text(column.data_type()) {
-        let Ok(texts) = cast(column, &DataType::LargeUtf8) else { return vec![] };
-        let texts = texts.as_string::<i64>();
-        let distinct: Distinct<&str> = texts.iter().flatten().collect();
-        blocks(distinct.len(), |filter| distinct.iter().for_each(|text| filter.insert(*text)))
-    } else {
-        let Ok(integers) = cast(column, &DataType::Int64) else { return vec![] };
-        let integers = integers.as_primitive::<arrow_array::types::Int64Type>();
-        let distinct: Distinct<i64> = integers.iter().flatten().collect();
-        blocks(distinct.len(), |filter| distinct.iter().for_each(|value| filter.insert(value)))
-    }
+    let Ok(integers) = cast(column, &DataType::Int64) else { return vec![] };
+    let integers = integers.as_primitive::<arrow_array::types::Int64Type>();
+    let mut distinct: Distinct<i64> = distinct_of(integers.len());
+    distinct.extend(integers.iter().flatten());
+    blocks(distinct.len(), |filter| distinct.iter().for_each(|value| filter.insert(value)))
 }
 
 fn blocks(distinct: usize, fill: impl FnOnce(&mut Sbbf)) -> Vec<u8> {

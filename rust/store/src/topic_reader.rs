@@ -129,6 +129,15 @@ pub struct Passed {
     pub times: (i64, i64),
 }
 
+impl Passed {
+    /// Whether others follow these without a gap, in time as well.
+    pub(crate) fn goes_on_with(&self, others: &Self) -> bool {
+        self.first_position + self.rows == others.first_position
+            && self.first_row + self.rows == others.first_row
+            && self.times.1 <= others.times.0
+    }
+}
+
 impl Piece {
     /// The position of the first row.
     pub(crate) fn position(&self) -> i64 {
