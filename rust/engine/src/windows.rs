@@ -43,8 +43,8 @@ pub fn aggregate_table_with(
     let schema = table.schema();
     let event_time = event_time_of("a window", window.event_time.as_ref(), schema, options)?;
     let plan = WindowPlan::compile(&window, aggregates, schema, event_time)?.without_late_rows();
-    let workers = options.workers(table.num_rows());
-    let (rows, keys) = rows_and_keys(&plan, table, workers)?;
+    let (rows, keys) = rows_and_keys(&plan, table, options.workers(table.num_rows()))?;
+    let workers = options.workers(rows.len());
     // What is told between two ends is told in the order of all rows.
     let threads = if plan.reports().is_default() { workers.threads } else { 1 };
     let by_key = rows_by_key(&rows, &keys, plan.frame(), threads);
