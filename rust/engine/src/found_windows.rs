@@ -81,7 +81,6 @@ impl FoundWindows {
                 *measure = measure.slice(gone, piece.windows);
             }
         }
-        self.pieces.retain(|piece| piece.windows > 0);
     }
 
     /// These, and behind them others.
@@ -118,12 +117,13 @@ impl FoundWindows {
 
     /// The columns of [`WindowPlan::output`].
     pub(crate) fn into_table(
-        self,
+        mut self,
         plan: &WindowPlan,
         rows: &OrderedTable<'_>,
         keys: &KeyNumbers,
         workers: Workers<'_>,
     ) -> Result<Table, EngineError> {
+        self.pieces.retain(|piece| piece.windows > 0);
         let (mut groups, mut small, mut windows, mut first) = (vec![], vec![], 0, 0);
         let last = self.pieces.len().wrapping_sub(1);
         for (place, piece) in self.pieces.into_iter().enumerate() {
