@@ -162,7 +162,7 @@ def test_a_crash_at_any_commit_loses_nothing_and_doubles_nothing(tmp_path, unint
 
 
 # Forks children of one parent that has imported everything and started nothing: to start Python anew takes longer than
-# the work. Each is killed once it has got on by a few events, which the store tells, as no machine is as fast as another.
+# the work. Each is killed once it has got on by a few events, as the store tells: no machine is as fast as another.
 KILLER = """
 import importlib.util, os, random, signal, sys, time
 import numpy, pandas, pyarrow, pyarrow.compute, pyarrow.pandas_compat
