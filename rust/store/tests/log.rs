@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use cepheid_event::Table;
+use cepheid_ir::{BinaryOp, Expr, RowPointer};
 use cepheid_store::{
-    Append, EventLog, LogOptions, Query, Reader, StoreError, StoreView, StoredRows, TopicPattern,
+    Append, EventLog, LogOptions, Passed, Query, Reader, StoreError, StoreView, StoredRows, TopicPattern,
     Transaction, verify,
 };
 
@@ -152,6 +153,49 @@ fn a_reader_sees_one_state_whatever_is_archived_meanwhile() {
     assert_eq!(read(&path), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 99]);
     log.compact(&[TopicPattern::new("b").unwrap()]).unwrap();
     assert_eq!(read(&path).len(), 11);
+}
+
+#[test]
+fn rows_that_do_not_matter_are_passed_over_together_up_to_where_time_steps_back_or_others_stand_between() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.db");
+    let log = open(&path);
+    for times in [&[0, 1][..], &[2, 3], &[50], &[60, 61], &[59, 70]] {
+        log.append(append("a", times)).unwrap();
+    }
+    log.append(append("b", &[80])).unwrap();
+    log.append(append("a", &[90, 91])).unwrap();
+    log.append(append("a", &[91])).unwrap();
+    let column = Expr::Column { name: "ts".into(), quoted: false, at: RowPointer::default() };
+    let is_50 = Expr::Binary {
+        op: BinaryOp::Equal,
+        left: Box::new(column),
+        right: Box::new(Expr::Literal(50.into())),
+    };
+    let query = Query { mattering: vec![("a".into(), is_50)], ..Query::default() };
+    let told = || {
+        let mut reader = Reader::open(&path, &query).unwrap();
+        let mut told = vec![];
+        while let Some(next) = reader.next_rows().unwrap() {
+            told.push(match next {
+                StoredRows::Read(topic, rows) => format!("{topic}: {} read", rows.num_rows()),
+                StoredRows::Passed(topic, passed) => {
+                    let Passed { first_position, first_row, rows, times } = passed;
+                    format!("{topic}: {rows} from {first_position}, {first_row}, at {times:?}")
+                }
+            });
+        }
+        told
+    };
+    let expected = [
+        "a: 4 from 0, 0, at (0, 3)",
+        "a: 1 read",
+        "a: 2 from 5, 5, at (60, 61)",
+        "a: 2 from 7, 7, at (59, 70)",
+        "b: 1 read",
+        "a: 3 from 10, 9, at (90, 91)",
+    ];
+    assert_eq!(told(), expected);
 }
 
 #[test]
