@@ -85,7 +85,7 @@ impl<'a> OrderedTable<'a> {
                 first += batch.num_rows();
             }
         }
-        let greatest_time = times.iter().max().copied();
+        let greatest_of_all = order.as_ref().and_then(|_| times.iter().max().copied());
         let of_order = |order: &Vec<u32>| order.iter().map(|row| times[*row as usize]).collect();
         let times = order.as_ref().map_or_else(|| times.clone(), of_order);
         let (times, order) = match (in_order_of_time(&times), order) {
@@ -96,6 +96,7 @@ impl<'a> OrderedTable<'a> {
             }
         };
         let order = order.map(ScalarBuffer::from);
+        let greatest_time = greatest_of_all.or(times.last().copied());
         Ok(Self { table, times, order, greatest_time })
     }
 
@@ -218,8 +219,8 @@ impl KeyNumbers {
         if columns.is_empty() {
             return Ok(Self { of_row: vec![], firsts: vec![] });
         }
-        if let Some(of_row) = numbers_of_integers(table, columns, table.num_rows() / ROWS_OF_A_NUMBER) {
-            let keys = of_row.iter().max().map_or(0, |key| *key as usize + 1);
+        let span_max = table.num_rows() / ROWS_OF_A_NUMBER;
+        if let Some((of_row, keys)) = numbers_of_integers(table, columns, span_max) {
             let mut firsts = vec![u32::MAX; keys];
             of_row.iter().enumerate().rev().for_each(|(row, key)| firsts[*key as usize] = row as u32);
             return Ok(Self { of_row, firsts });

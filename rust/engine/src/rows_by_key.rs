@@ -23,11 +23,16 @@ pub(crate) struct RowsByKey {
 }
 
 impl RowsByKey {
+    /// `None`: some key has more than so many rows.
+    ///
     /// Cost: O(rows + keys).
-    pub(crate) fn new(rows: &OrderedTable<'_>, keys: &KeyNumbers) -> Self {
+    pub(crate) fn new(rows: &OrderedTable<'_>, keys: &KeyNumbers, most_of_a_key: usize) -> Option<Self> {
         let key_of = keys.of(rows, 0..rows.len());
         let mut begins = vec![0_u32; keys.count() + 1];
         key_of.iter().for_each(|key| begins[*key as usize + 1] += 1);
+        if begins.iter().any(|rows| *rows as usize > most_of_a_key) {
+            return None;
+        }
         (1..begins.len()).for_each(|key| begins[key] += begins[key - 1]);
         let mut next = begins.clone();
         let (mut order, mut times) = (vec![0; rows.len()], vec![0; rows.len()]);
@@ -39,12 +44,7 @@ impl RowsByKey {
             *next - 1
         };
         let places = key_of.iter().enumerate().zip(rows.times(0..rows.len())).map(place).collect();
-        Self { order, times, places, begins }
-    }
-
-    /// How many rows the key has that has most.
-    pub(crate) fn most_of_a_key(&self) -> usize {
-        self.begins.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0) as usize
+        Some(Self { order, times, places, begins })
     }
 
     /// Keys in so many stretches with about as many rows each.

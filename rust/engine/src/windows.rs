@@ -283,8 +283,7 @@ fn rows_by_key(
     if !matches!(frame, Frame::Range { .. }) || keys.count() == 1 {
         return None;
     }
-    let by_key = RowsByKey::new(rows, keys);
-    (threads == 1 || by_key.most_of_a_key() * threads <= rows.len()).then_some(by_key)
+    RowsByKey::new(rows, keys, rows.len() / threads)
 }
 
 /// The rows in pieces, about as many for each of so many threads: windows that a time cuts off are whole in one of them, or
@@ -297,7 +296,7 @@ fn pieces(
     threads: usize,
 ) -> Vec<Piece> {
     if let Some(by_key) = by_key {
-        let stretches = by_key.stretches(threads.max(1)).into_iter();
+        let stretches = by_key.stretches(threads).into_iter();
         return stretches.map(|own| Piece { keys: Keys::Stretch(own), ..Piece::all(rows) }).collect();
     }
     if matches!(frame, Frame::Session { .. } | Frame::Rows { .. }) {
@@ -353,4 +352,47 @@ fn pieces(
         }
     }
     pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Int64Array};
+
+    use super::*;
+
+    /// Which rows and keys each of four threads sees to, of rows a second apart; `hot`: how many of 1,000 have one key.
+    fn shared(frame: Frame, hot: i64) -> Vec<String> {
+        let times: ArrayRef = Arc::new((0..1_000).map(|row| row * 1_000_000_000).collect::<Int64Array>());
+        let key = |row: i64| if row < hot { 7 } else { row % 10 };
+        let keys: ArrayRef = Arc::new((0..1_000).map(key).collect::<Int64Array>());
+        let batch = RecordBatch::try_from_iter([("ts", times), ("key", keys)]).expect("two columns");
+        let table = Table::new(batch.schema(), vec![batch]).expect("one batch");
+        let rows = OrderedTable::new(0, &table, None).expect("times");
+        let keys = KeyNumbers::new(&[1], &table).expect("keys");
+        let by_key = rows_by_key(&rows, &keys, frame, 4);
+        let piece = |piece: &Piece| match &piece.keys {
+            Keys::All => format!("{:?} behind {}", piece.rows, piece.passed),
+            own => format!("{own:?}"),
+        };
+        pieces(&rows, &keys, by_key.as_ref(), frame, 4).iter().map(piece).collect()
+    }
+
+    #[test]
+    fn threads_share_what_windows_leave_whole() {
+        let second = 1_000_000_000;
+        let lanes = ["Lane(0, 4)", "Lane(1, 4)", "Lane(2, 4)", "Lane(3, 4)"];
+        assert_eq!(shared(Frame::Session { gap_ns: second }, 0), lanes);
+        assert_eq!(shared(Frame::Rows { rows: 9, every: 2 }, 0), lanes);
+        assert_eq!(shared(Frame::Rows { rows: 9, every: 9 }, 0), ["0..1000 behind 0"]);
+        let range = Frame::Range { preceding_ns: 10 * second };
+        assert_eq!(shared(range, 0), ["Stretch(0..3)", "Stretch(3..5)", "Stretch(5..8)", "Stretch(8..10)"]);
+        // One key has more rows than each thread is to see to.
+        let at_times = ["0..250 behind 0", "240..500 behind 10", "490..750 behind 10", "740..1000 behind 10"];
+        assert_eq!(shared(range, 500), at_times);
+        let tumbling = Frame::Time { size_ns: 50 * second, every_ns: 50 * second, offset_ns: 0 };
+        let at_windows = ["0..250 behind 0", "250..500 behind 0", "500..750 behind 0", "750..1000 behind 0"];
+        assert_eq!(shared(tumbling, 0), at_windows);
+    }
 }

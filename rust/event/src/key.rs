@@ -24,6 +24,27 @@ use crate::table::Table;
 const DIRECT_SPAN_MAX: i128 = 1 << 20;
 const DIRECT_SPAN_OF_ROWS: i128 = 2;
 
+/// Evaluates an expression with the Arrow type of a type of integers; `None` of other types.
+macro_rules! with_integers {
+    ($data_type:expr, $type:ident => $value:expr) => {
+        match $data_type {
+            DataType::Int8 => with_integers!(@ $type, Int8Type, $value),
+            DataType::Int16 => with_integers!(@ $type, Int16Type, $value),
+            DataType::Int32 => with_integers!(@ $type, Int32Type, $value),
+            DataType::Int64 => with_integers!(@ $type, Int64Type, $value),
+            DataType::UInt8 => with_integers!(@ $type, UInt8Type, $value),
+            DataType::UInt16 => with_integers!(@ $type, UInt16Type, $value),
+            DataType::UInt32 => with_integers!(@ $type, UInt32Type, $value),
+            DataType::UInt64 => with_integers!(@ $type, UInt64Type, $value),
+            _ => None,
+        }
+    };
+    (@ $type:ident, $arrow:ty, $value:expr) => {{
+        type $type = $arrow;
+        Some($value)
+    }};
+}
+
 /// A dense id for each row.
 #[derive(Debug)]
 pub struct KeyIds {
@@ -72,11 +93,12 @@ pub fn key_ids(table: &Table, columns: &[usize]) -> Result<KeyIds, EventError> {
 }
 
 /// Numbers of the keys of all rows, where each is a value less the least: of one column of integers without NULLs that span at
-/// most so many values. They do not go by appearance, and may be those of no row. `None`: the keys are others.
+/// most so many values; and how many numbers there are. They do not go by appearance, and may be those of no row. `None`: the keys
+/// are others.
 ///
 /// Cost: O(rows), many at a time.
-pub fn numbers_of_integers(table: &Table, columns: &[usize], span_max: usize) -> Option<Vec<u32>> {
-    fn numbers<T>(table: &Table, column: usize, span_max: usize) -> Option<Vec<u32>>
+pub fn numbers_of_integers(table: &Table, columns: &[usize], span_max: usize) -> Option<(Vec<u32>, usize)> {
+    fn numbers<T>(table: &Table, column: usize, span_max: usize) -> Option<(Vec<u32>, usize)>
     where
         T: ArrowPrimitiveType,
         T::Native: Into<i128>,
@@ -92,18 +114,11 @@ pub fn numbers_of_integers(table: &Table, columns: &[usize], span_max: usize) ->
         for array in arrays() {
             numbers.extend(array.values().iter().map(|value| value.as_usize().wrapping_sub(lowest) as u32));
         }
-        Some(numbers)
+        Some((numbers, (high - low) as usize + 1))
     }
     let [column] = columns else { return None };
-    macro_rules! numbers {
-        ($($type:ty),*) => { $(
-            if *table.schema().field(*column).data_type() == <$type>::DATA_TYPE {
-                return numbers::<$type>(table, *column, span_max);
-            }
-        )* };
-    }
-    numbers!(Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type);
-    None
+    let data_type = table.schema().field(*column).data_type();
+    with_integers!(data_type, T => numbers::<T>(table, *column, span_max)).flatten()
 }
 
 /// For each of some rows a number of its key: a key has a smaller one than those that appear later among all rows of the
@@ -176,15 +191,7 @@ impl<K: std::hash::Hash + Eq> Interner<K> {
 }
 
 fn integer_ids(table: &Table, column: usize, data_type: &DataType) -> Option<KeyIds> {
-    macro_rules! ids {
-        ($($type:ty),*) => { $(
-            if *data_type == <$type>::DATA_TYPE {
-                return Some(primitive_ids::<$type>(table, column));
-            }
-        )* };
-    }
-    ids!(Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type);
-    None
+    with_integers!(data_type, T => primitive_ids::<T>(table, column))
 }
 
 fn primitive_ids<T>(table: &Table, column: usize) -> KeyIds

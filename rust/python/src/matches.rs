@@ -43,8 +43,7 @@ enum Origin {
 }
 
 impl MatchTable {
-    fn new(batch: &RecordBatch, origin: Origin, times: Option<ScalarBuffer<i64>>) -> Self {
-        let batch = presentable(batch);
+    fn new(batch: RecordBatch, origin: Origin, times: Option<ScalarBuffer<i64>>) -> Self {
         Self { schema: batch.schema(), batches: vec![batch], origin, times }
     }
 
@@ -58,13 +57,13 @@ impl MatchTable {
     /// Rows that stand out, or all of them.
     pub(crate) fn of_anomalies(batch: &RecordBatch) -> Self {
         let origin = Origin::Unkept { strategies: vec![engine::Strategy::Anomalies] };
-        Self::new(batch, origin, None)
+        Self::new(presentable(batch), origin, None)
     }
 }
 
 impl From<engine::MatchTable> for MatchTable {
     fn from(matches: engine::MatchTable) -> Self {
-        Self::new(&matches.batch().clone(), Origin::Table(matches), None)
+        Self::new(presentable(matches.batch()), Origin::Table(matches), None)
     }
 }
 
@@ -74,7 +73,7 @@ impl From<engine::DerivedTable> for MatchTable {
             Some(rows) => Origin::Stream { rows, matches: derived.matches, strategies: derived.strategies },
             None => Origin::Unkept { strategies: derived.strategies },
         };
-        Self::new(&derived.batch, origin, derived.times)
+        Self::new(presentable(&derived.batch), origin, derived.times)
     }
 }
 
@@ -127,7 +126,7 @@ pub(crate) fn concat_matches(py: Python<'_>, tables: Vec<PyRef<'_, MatchTable>>)
             }
             None => Origin::Unkept { strategies },
         };
-        Ok(MatchTable::new(&batch, origin, None))
+        Ok(MatchTable::new(batch, origin, None))
     })
 }
 

@@ -298,12 +298,13 @@ fn cut(text: &str) -> &str {
 /// Values, each once. The order in which they are met does not change the bits of a filter.
 type Distinct<T> = HashSet<T, FixedState>;
 
+/// So many there is room for at once: more are rarely in one batch, and have no filter.
+const DISTINCT_AT_ONCE: usize = 1 << 14;
+
 /// Room for those of so many rows: to grow costs more than to take it at once.
 fn distinct_of<T>(rows: usize) -> Distinct<T> {
     Distinct::with_capacity_and_hasher(rows.min(DISTINCT_AT_ONCE), FixedState::default())
 }
-
-const DISTINCT_AT_ONCE: usize = 1 << 14;
 
 fn filter_of_integers(column: &ArrayRef) -> Vec<u8> {
     if !is_filtered(column.data_type()) || column.null_count() == column.len() {
