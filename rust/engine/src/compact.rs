@@ -7,10 +7,10 @@ use cepheid_matcher::lists::MEMBERS_MAX;
 use num_bigint::BigUint;
 
 use crate::error::EngineError;
+use crate::lists;
 use crate::matches::MatchTable;
 use crate::pipeline::{count_matches, match_head, match_one_by_one, match_table};
 use crate::plan::{MatchOptions, Plan};
-use crate::step_lists;
 
 /// Up to so many matches are built at once: then there is nothing to be gained by not doing so.
 const BUILT_AT_ONCE_MAX: usize = 1 << 16;
@@ -54,7 +54,7 @@ pub fn match_compactly(
         // The first rows of SQL's order may be found last.
         OutputColumns::Standard => (usize::MAX, MEMBERS_MAX),
     };
-    let matches = match step_lists::match_table(&plan, table, options, most, members_max) {
+    let matches = match lists::match_table(&plan, table, options, most, members_max) {
         Err(EngineError::Match(MatchError::TooLarge { .. })) if members_max < MEMBERS_MAX => None,
         Ok(Some(matches)) if matches.num_matches() >= most => None,
         Ok(Some(matches)) => Some(matches),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use arrow_schema::Schema;
 use cepheid_ir::{AfterMatchSkip, EmptyMatches, Pattern, RowsPerMatch, SkipRow, Within};
-use cepheid_matcher::{Automaton, Plan as Strategies, StepLists, Strategy};
+use cepheid_matcher::{Automaton, NextLists, Plan as Strategies, StepLists, Strategy};
 
 use crate::error::EngineError;
 use crate::plan::{InTable, MatchOptions, Matching, Plan};
@@ -22,14 +22,17 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
             let weighed = match &plan.matching {
                 Matching::Search(matcher) => Weighed::Search(matcher.plan()),
                 Matching::Sequences { matcher, in_table } => {
-                    let InTable { steps, joined, promoted } = in_table.as_ref().expect("planned for a table");
+                    let in_table = in_table.as_ref().expect("planned for a table");
+                    let InTable { next, steps, joined, promoted } = in_table;
                     let output = match plan.outputs.shifted.as_slice() {
                         [] => Ok(()),
                         _ => Err("a measure reads rows beside those of a match"),
                     };
+                    let next = next.as_ref().map(NextLists::cuts_partitions).map_err(|reason| *reason);
                     let steps = steps.as_ref().map(StepLists::cuts_partitions).map_err(|reason| *reason);
                     let joined = joined.as_ref().map_err(|reason| *reason);
                     Weighed::Sequences {
+                        next: next.and_then(|cuts| output.map(|()| cuts)),
                         steps: steps.and_then(|cuts| output.map(|()| cuts)),
                         joined: joined
                             .and_then(|joined| output.map(|()| joined.outline(&plan.automaton().variables))),
@@ -55,6 +58,8 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
 enum Weighed<'a> {
     Search(&'a Strategies),
     Sequences {
+        /// Whether next lists, if they can run it, may cut partitions for several threads; or why they cannot.
+        next: Result<bool, &'static str>,
         /// Whether step lists, if they can run it, may cut partitions for several threads; or why they cannot.
         steps: Result<bool, &'static str>,
         /// Why step lists that can run it in a table cannot do so in a stream, if they cannot.
@@ -142,43 +147,52 @@ fn describe(
             return describe_threads(text, cuts_partitions);
         }
         Some(Weighed::Search(strategies)) => strategies,
-        Some(Weighed::Sequences { steps, in_streams, joined, waits }) => {
-            let (first, second, runs) = (Strategy::StepLists, Strategy::JoinedLists, Strategy::Sequences);
-            let preferred = match (&steps, &joined) {
-                (Ok(_), _) => first,
-                (Err(_), Ok(_)) => second,
-                (Err(_), Err(_)) => runs,
+        Some(Weighed::Sequences { next, steps, in_streams, joined, waits }) => {
+            let (first, second, third) = (Strategy::NextLists, Strategy::StepLists, Strategy::JoinedLists);
+            let runs = Strategy::Sequences;
+            let preferred = match (&next, &steps, &joined) {
+                (Ok(_), ..) => first,
+                (_, Ok(_), _) => second,
+                (.., Ok(_)) => third,
+                (Err(_), Err(_), Err(_)) => runs,
             };
             writeln!(text, "  strategy: {preferred}; {}", preferred.cost())?;
+            match next {
+                Ok(_) => writeln!(
+                    text,
+                    "    {first} can run it: every step takes the next row that fits, and every condition is asked of single rows; taken in a table if the data show that no row fits two of the steps that a run goes on with"
+                )?,
+                Err(reason) => writeln!(text, "    {first} cannot run it: {reason}")?,
+            }
             match steps {
                 Ok(_) => {
                     writeln!(
                         text,
-                        "    {first} can run it: all matches are wanted, and every condition is asked of single rows"
+                        "    {second} can run it: all matches are wanted, and every condition is asked of single rows"
                     )?;
                     match in_streams {
                         Ok(()) => writeln!(text, "    in a stream, too")?,
                         Err(reason) => writeln!(text, "    in a stream, {runs} run it: {reason}")?,
                     }
                 }
-                Err(reason) => writeln!(text, "    {first} cannot run it: {reason}")?,
+                Err(reason) => writeln!(text, "    {second} cannot run it: {reason}")?,
             }
             match joined {
                 Ok(lines) => {
                     writeln!(
                         text,
-                        "    {second} can run it: all matches of one step after another are wanted, in a table; whatever has no row for each step, in order, in its window is leapt over"
+                        "    {third} can run it: all matches of one step after another are wanted, in a table; whatever has no row for each step, in order, in its window is leapt over"
                     )?;
                     lines.iter().try_for_each(|line| writeln!(text, "    {line}"))?;
                 }
-                Err(reason) => writeln!(text, "    {second} cannot run it: {reason}")?,
+                Err(reason) => writeln!(text, "    {third} cannot run it: {reason}")?,
             }
             writeln!(
                 text,
                 "    {runs} can run it: the pattern says more than a row pattern: runs wait for what comes next"
             )?;
             waits.iter().try_for_each(|line| writeln!(text, "    {line}"))?;
-            return describe_threads(text, steps.unwrap_or(false));
+            return describe_threads(text, next.or(steps).unwrap_or(false));
         }
     };
     let preferred = strategies.preferred();

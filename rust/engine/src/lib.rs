@@ -17,6 +17,7 @@ pub mod stream;
 
 pub mod error;
 pub mod explain;
+mod lists;
 pub mod matches;
 pub mod pipeline;
 pub mod plan;
@@ -26,7 +27,6 @@ mod rows_by_key;
 mod sequence_rows;
 pub mod sequences;
 mod shared_places;
-mod step_lists;
 
 mod trend;
 mod trend_output;

@@ -10,11 +10,11 @@ use num_bigint::BigUint;
 
 use crate::derive::{Deriving, derive};
 use crate::error::EngineError;
+use crate::lists;
 use crate::match_order::order_of;
 use crate::matches::{MatchTable, Origin};
 use crate::plan::{MatchOptions, Matching, Plan};
 use crate::sequences::{find_sequences, match_sequences, sequence_outputs};
-use crate::step_lists;
 use crate::stream::TopicOutputs;
 use crate::trend;
 use crate::trend_output::aggregate_table;
@@ -29,13 +29,13 @@ pub fn match_table(
     options: &MatchOptions,
 ) -> Result<MatchTable, EngineError> {
     let plan = Plan::new(pattern, table.schema(), options)?;
-    if let Some(matches) = step_lists::match_table(&plan, table, options, usize::MAX, MEMBERS_MAX)? {
+    if let Some(matches) = lists::match_table(&plan, table, options, usize::MAX, MEMBERS_MAX)? {
         return Ok(matches);
     }
     match_one_by_one(&plan, table, options)
 }
 
-/// The same by whatever strategy there is beside step lists.
+/// The same by whatever strategy there is beside lists.
 pub(crate) fn match_one_by_one(
     plan: &Plan,
     table: &Table,
@@ -72,7 +72,7 @@ pub fn match_outputs(
     sequence_outputs(&Plan::new(pattern, table.schema(), options)?, rule, table, options)
 }
 
-/// The first `most` matches of those that [`match_table`] gives. Where step lists find them the rest is not built.
+/// The first `most` matches of those that [`match_table`] gives. Where lists find them the rest is not built.
 ///
 /// # Errors
 /// See [`EngineError`].
@@ -83,7 +83,7 @@ pub fn match_head(
     options: &MatchOptions,
 ) -> Result<MatchTable, EngineError> {
     let plan = Plan::new(pattern, table.schema(), options)?;
-    match step_lists::match_table(&plan, table, options, most, MEMBERS_MAX)? {
+    match lists::match_table(&plan, table, options, most, MEMBERS_MAX)? {
         Some(matches) => Ok(matches),
         None => Ok(match_one_by_one(&plan, table, options)?.head(most)),
     }
@@ -108,7 +108,7 @@ pub fn count_matches(
             Ok(found.matches.len().into())
         }
         Matching::Sequences { .. } => {
-            if let Some(counted) = step_lists::count(&plan, table, options)? {
+            if let Some(counted) = lists::count(&plan, table, options)? {
                 return Ok(counted.into());
             }
             let found = find_sequences(&plan, table, options, Wanted::All)?;
@@ -133,7 +133,7 @@ pub fn exists_match(pattern: &Pattern, table: &Table, options: &MatchOptions) ->
             Ok(!found.matches.is_empty())
         }
         Matching::Sequences { .. } => {
-            if let Some(exists) = step_lists::exists(&plan, table, options)? {
+            if let Some(exists) = lists::exists(&plan, table, options)? {
                 return Ok(exists);
             }
             let found = find_sequences(&plan, table, options, Wanted::First)?;

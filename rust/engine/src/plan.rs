@@ -11,7 +11,9 @@ use cepheid_ir::{
     Selection, SortKey,
 };
 use cepheid_matcher::sequence::SequenceMatcher;
-use cepheid_matcher::{Automaton, JoinedLists, Matcher, Promoted, StepLists, Strategy, VariableId, Workers};
+use cepheid_matcher::{
+    Automaton, JoinedLists, Lists, Matcher, NextLists, Promoted, StepLists, Strategy, VariableId, Workers,
+};
 
 use crate::error::EngineError;
 use crate::trend::{TrendPlan, column_names};
@@ -76,12 +78,26 @@ pub(crate) enum Matching {
 /// What runs that wait can be spared where all rows are there.
 #[derive(Debug)]
 pub(crate) struct InTable {
-    /// Step lists, or why they cannot run the pattern.
+    /// Next lists, or why they cannot run the pattern.
+    pub(crate) next: Result<NextLists, &'static str>,
+    /// The same of step lists.
     pub(crate) steps: Result<StepLists, &'static str>,
     /// The same of joined lists, which are not tried where step lists will do.
     pub(crate) joined: Result<JoinedLists, &'static str>,
     /// The same by finer keys, or why there are none.
     pub(crate) promoted: Result<Box<Promoted>, String>,
+}
+
+impl InTable {
+    /// The lists that can run the pattern, if any can.
+    pub(crate) fn lists(&self) -> Option<Lists<'_>> {
+        match (&self.next, &self.steps, &self.joined) {
+            (Ok(next), ..) => Some(Lists::Next(next)),
+            (_, Ok(steps), _) => Some(Lists::Step(steps)),
+            (_, _, Ok(joined)) => Some(Lists::Joined(joined)),
+            (Err(_), Err(_), Err(_)) => None,
+        }
+    }
 }
 
 /// What is reported of matches.
@@ -162,6 +178,7 @@ impl Plan {
                 Err(_) => JoinedLists::new(matcher, schema),
             };
             *in_table = Some(InTable {
+                next: NextLists::new(matcher),
                 steps,
                 joined,
                 promoted: Promoted::new(matcher, schema, timed).map(Box::new),
@@ -194,7 +211,8 @@ impl Plan {
             Some(automaton) => automaton,
             None => Arc::new(Automaton::compile(&pattern)?),
         };
-        let of_sequences = [Strategy::StepLists, Strategy::JoinedLists, Strategy::Sequences];
+        let of_sequences =
+            [Strategy::NextLists, Strategy::StepLists, Strategy::JoinedLists, Strategy::Sequences];
         let asked_for = options.strategy.is_some_and(|strategy| of_sequences.contains(&strategy));
         let waits = asked_for || needs_runs_that_wait(&pattern, &automaton);
         let outputs = match like.filter(|like| like.reports_like(&pattern, &automaton)) {

@@ -429,7 +429,12 @@ fn random_rules_derive_what_each_derives_alone_of_whole_topics() {
         let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ 23);
         let clock = [Clock::Rows, Clock::Lateness, Clock::Hand][seed as usize % 3];
         let two_topics = clock != Clock::Rows;
-        let shape = StreamShape { two_topics, null_times: false, disorder: clock != Clock::Rows };
+        let shape = StreamShape {
+            two_topics,
+            null_times: false,
+            disorder: clock != Clock::Rows,
+            ..StreamShape::default()
+        };
         let mut stream = random_stream(&mut random, shape);
         stream.topics[0].0 = TOPICS[0].to_owned();
         if clock == Clock::Hand && random.chance(80) {

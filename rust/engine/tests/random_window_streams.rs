@@ -192,7 +192,12 @@ fn random_streams_report_the_windows_of_the_definition() {
         }
         // Rows of equal time go by topic only while they wait: what is of any topic is asked of one table.
         let two_topics = window.topic.is_some();
-        let shape = StreamShape { two_topics, null_times: false, disorder: clock != Clock::Rows };
+        let shape = StreamShape {
+            two_topics,
+            null_times: false,
+            disorder: clock != Clock::Rows,
+            ..StreamShape::default()
+        };
         let mut stream = random_stream(&mut random, shape);
         // Many streams are in order all the same.
         for _ in 0..4 {

@@ -1,22 +1,18 @@
 //! Step lists against the definition: on every conformance case that they take, and on random patterns of the kind they
 //! are for. The same matches, of the same numbers, in the same order; counted and asked for, too.
 
+mod by_lists;
 mod every_case;
 mod membership;
 mod numbered;
 
-use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
-
-use cepheid_engine::{MatchOptions, Strategy, count_matches, exists_match, match_head, match_table};
-use cepheid_event::Table;
+use by_lists::{Compared, cases};
+use cepheid_engine::Strategy;
 use cepheid_ir::{AfterMatchSkip, Within};
-use cepheid_testkit::cuts::{Cut, cut};
+use cepheid_testkit::SplitMix64;
 use cepheid_testkit::generate_sequences::{SequenceKnobs, random_sequence};
-use cepheid_testkit::generate_streams::{EVENT_TIME, StreamShape, random_stream};
-use cepheid_testkit::{ReferenceError, SplitMix64, reference_sequences};
+use cepheid_testkit::generate_streams::{StreamShape, random_stream};
 use every_case::conformance;
-use numbered::{forced, found, numbered, of_reference};
 
 /// Cases of the suite that step lists take.
 const CASES_MIN: usize = 40;
@@ -30,80 +26,27 @@ fn every_case_that_step_lists_take_gives_its_matches_however_it_is_cut() {
 
 #[test]
 fn random_sequences_give_the_matches_of_the_definition() {
-    let cases: u64 = if std::env::var_os("CEPHEID_DEEP").is_some() { 10_000 } else { 600 };
-    let base: u64 = std::env::var("CEPHEID_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    let (mut ran, mut matched, mut consumed, mut by_rows, mut by_key) = (0, 0, 0, 0, 0);
-    let mut lengths = BTreeMap::<usize, u64>::new();
+    let (cases, base) = cases(600);
+    let mut compared = Compared::default();
     for seed in base..base + cases {
         let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ 77);
         let mut pattern = random_sequence(&mut random, SequenceKnobs::STEP_LISTS);
-        if seed % 3 == 0 {
+        if seed.is_multiple_of(3) {
             pattern.after_match = AfterMatchSkip::Consume;
         }
-        if seed % 4 == 0 {
+        if seed.is_multiple_of(4) {
             pattern.within = Some(Within::Rows(1 + seed % 6));
         }
         if pattern.validate().is_err() {
             // An absence at the end is counted in time.
             continue;
         }
-        let stream =
-            random_stream(&mut random, StreamShape { null_times: seed % 11 == 0, ..StreamShape::default() });
-        let expected = match reference_sequences(&pattern, &stream.to_batch_input()) {
-            Err(ReferenceError::TooManySteps) => continue,
-            expected => expected.expect("conditions on single events"),
-        };
-        let expected = of_reference(&expected);
-        let batch = stream.topics[0].1.to_batch().expect("cells fit their columns");
-        let how = [Cut::Whole, Cut::Every(1), Cut::Every(3), Cut::Random(seed)][seed as usize % 4];
-        let table = Table::new(batch.schema(), cut(&batch, how)).expect("pieces of one table");
-        let options = forced(Strategy::StepLists, Some(EVENT_TIME));
-        let place = || format!("seed {seed}: {}", pattern.to_json());
-        let Some(matches) =
-            found(&pattern, &table, &options).unwrap_or_else(|error| panic!("{}: {error}", place()))
-        else {
-            continue;
-        };
-        ran += 1;
-        matched += u64::from(!expected.is_empty());
-        consumed += u64::from(pattern.after_match == AfterMatchSkip::Consume && !expected.is_empty());
-        by_rows += u64::from(matches!(pattern.within, Some(Within::Rows(_))) && !expected.is_empty());
-        for (_, members) in &expected {
-            *lengths.entry(members.len()).or_default() += 1;
-        }
-        assert_eq!(numbered(&matches), expected, "{}", place());
-        assert_eq!(
-            count_matches(&pattern, &table, &options),
-            Ok((expected.len() as u64).into()),
-            "{}",
-            place()
-        );
-        assert_eq!(exists_match(&pattern, &table, &options), Ok(!expected.is_empty()), "{}", place());
-        let few = match_head(&pattern, &table, 3, &options).expect("as all of them");
-        assert_eq!(numbered(&few), expected[..expected.len().min(3)], "{}", place());
-        let threads = NonZeroUsize::new(1 + seed as usize % 4);
-        let shared = match_table(
-            &pattern,
-            &table,
-            &MatchOptions { threads, rows_a_thread_min: NonZeroUsize::new(1), ..options.clone() },
-        );
-        assert_eq!(shared.expect("as on one").batch(), matches.batch(), "{threads:?}, {}", place());
-        // The planner takes them of itself, and runs that wait find the same.
-        let planned = match_table(&pattern, &table, &MatchOptions { strategy: None, ..options.clone() });
-        assert_eq!(planned.expect("as before").strategy(), Strategy::StepLists.name(), "{}", place());
-        let waited = MatchOptions { strategy: Some(Strategy::Sequences), ..options };
-        let waited = match_table(&pattern, &table, &waited).expect("as before");
-        assert_eq!(numbered(&waited), expected, "{}", place());
-        assert_eq!(waited.batch(), matches.batch(), "{}", place());
-        let keys = matches.batch().column_by_name("p").filter(|_| !pattern.partition_by.is_empty());
-        by_key += u64::from(keys.is_some_and(|keys| {
-            (1..keys.len()).any(|row| keys.slice(row, 1).to_data() != keys.slice(0, 1).to_data())
-        }));
+        let shape = StreamShape { null_times: seed.is_multiple_of(11), ..StreamShape::default() };
+        compared.compare(Strategy::StepLists, &pattern, &random_stream(&mut random, shape), seed);
     }
-    println!(
-        "{ran} of {cases}; {matched} with matches, {consumed} consumed, {by_rows} by rows, {by_key} by key; lengths {lengths:?}"
-    );
+    println!("{compared:?} of {cases}");
+    let Compared { ran, matched, consumed, by_rows, of_several_keys, lengths, .. } = compared;
     assert!(ran * 100 >= cases * 55, "only {ran} of {cases} were taken");
-    assert!(matched * 2 > ran && consumed * 8 > ran && by_rows * 10 > ran && by_key * 15 > ran);
+    assert!(matched * 2 > ran && consumed * 8 > ran && by_rows * 10 > ran && of_several_keys * 15 > ran);
     assert!(lengths.len() >= 5, "{lengths:?}");
 }

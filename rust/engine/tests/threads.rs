@@ -172,7 +172,7 @@ fn row_patterns_are_the_same_on_any_number_of_threads() {
     for (strategy, outcomes) in &by_strategy {
         let few = match strategy {
             // Rows of a row pattern follow each other: those are never lists, nor of trends.
-            Some(Strategy::StepLists | Strategy::JoinedLists) => continue,
+            Some(strategy) if strategy.is_of_lists() => continue,
             None => most / 4,
             // Where the data show that runs exclude what follows them.
             Some(Strategy::BitStreams) => most / 60,

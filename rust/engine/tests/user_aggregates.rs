@@ -147,7 +147,7 @@ fn what_the_user_defines_is_said_of_the_rows_of_every_window_in_their_order() {
         let mut random = SplitMix64::new(seed ^ 0xA66);
         let knobs = WindowKnobs { errors: false, ..WindowKnobs::ALL };
         let [user, own] = asked(random_window(&mut random, knobs), "listed");
-        let shape = StreamShape { two_topics: false, null_times: false, disorder: false };
+        let shape = StreamShape { disorder: false, ..StreamShape::default() };
         let batch =
             random_stream(&mut random, shape).topics[0].1.to_batch().expect("cells fit their columns");
         let table = Table::new(batch.schema(), vec![batch.clone()]).expect("one batch");
@@ -175,7 +175,7 @@ fn what_the_user_defines_is_said_of_the_rows_of_every_window_in_their_order() {
 fn what_is_no_answer_is_an_error_and_changes_nothing() {
     let batch = {
         let mut random = SplitMix64::new(7);
-        let shape = StreamShape { two_topics: false, null_times: false, disorder: false };
+        let shape = StreamShape { disorder: false, ..StreamShape::default() };
         random_stream(&mut random, shape).topics[0].1.to_batch().expect("cells fit their columns")
     };
     let window = |name: &str| {

@@ -235,7 +235,8 @@ impl Job<'_> {
                 self.search(search, piece, MatchSet::default()).map(Some)
             }
             // Not a search: see `crate::step_lists`, `crate::sequence`, `crate::trend`.
-            Strategy::StepLists
+            Strategy::NextLists
+            | Strategy::StepLists
             | Strategy::JoinedLists
             | Strategy::Sequences
             | Strategy::Trends

@@ -22,6 +22,8 @@ pub enum Strategy {
     StartRuns,
     /// A search from every start row under a step limit.
     Backtracking,
+    /// One list of runs, of which those at one step are a stretch.
+    NextLists,
     /// Lists of the rows that runs have reached each step by, shared by all matches.
     StepLists,
     /// The same of steps whose conditions compare rows with each other.
@@ -40,15 +42,21 @@ pub enum Strategy {
 
 impl Strategy {
     /// Every strategy that finds matches, in the order in which they are tried.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::BitStreams,
         Self::ReverseAutomaton,
         Self::StartRuns,
         Self::Backtracking,
+        Self::NextLists,
         Self::StepLists,
         Self::JoinedLists,
         Self::Sequences,
     ];
+
+    /// Whether it keeps the rows that runs have come to in lists.
+    pub fn is_of_lists(self) -> bool {
+        matches!(self, Self::NextLists | Self::StepLists | Self::JoinedLists)
+    }
 
     /// The name, as in explanations.
     pub fn name(self) -> &'static str {
@@ -57,6 +65,7 @@ impl Strategy {
             Self::ReverseAutomaton => "reverse automaton",
             Self::StartRuns => "start runs",
             Self::Backtracking => "backtracking",
+            Self::NextLists => "next lists",
             Self::StepLists => "step lists",
             Self::JoinedLists => "joined lists",
             Self::Sequences => "waiting runs",
@@ -75,6 +84,9 @@ impl Strategy {
             Self::StartRuns => "time O(p·m) a start row; space p bits and 8 bytes a row of the longest run",
             Self::Backtracking => {
                 "time exponential at worst, cut off by the step limit; space 8 bytes a row of the longest run"
+            }
+            Self::NextLists => {
+                "time O(p) a row that a condition accepts, and O(1) a row of a match; space 4 bytes a row that a run begins at or a loop takes, 16 another that runs take"
             }
             Self::StepLists => {
                 "time O(p) a row that a condition accepts, and O(1) a row of a match; space 4 to 16 bytes for each such row in the window and step that it reaches"

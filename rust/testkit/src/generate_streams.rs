@@ -13,8 +13,6 @@ pub const TOPICS: [&str; 2] = ["left", "right"];
 /// The column of event time.
 pub const EVENT_TIME: &str = "ts";
 
-/// Most rows of a stream, all topics together.
-const ROWS_MAX: usize = 12;
 /// Partition keys.
 const KEYS: [&str; 3] = ["x", "y", "z"];
 
@@ -27,11 +25,13 @@ pub struct StreamShape {
     pub null_times: bool,
     /// Whether rows may arrive in another order than that of their times.
     pub disorder: bool,
+    /// Most rows, all topics together.
+    pub rows_max: usize,
 }
 
 impl Default for StreamShape {
     fn default() -> Self {
-        Self { two_topics: false, null_times: false, disorder: true }
+        Self { two_topics: false, null_times: false, disorder: true, rows_max: 12 }
     }
 }
 
@@ -60,8 +60,8 @@ impl RandomStream {
 
 /// A stream; the same for the same numbers.
 pub fn random_stream(random: &mut SplitMix64, shape: StreamShape) -> RandomStream {
-    let least = if random.chance(85) { ROWS_MAX / 2 } else { 0 };
-    let rows = least + random.below(ROWS_MAX - least + 1);
+    let least = if random.chance(85) { shape.rows_max / 2 } else { 0 };
+    let rows = least + random.below(shape.rows_max - least + 1);
     let keys = 1 + random.below(KEYS.len());
     let letters = *random.choose(&[2, 3, 3, 3, 4, 4]);
     let longest_gap = *random.choose(&[1, 1, 2, 4]);

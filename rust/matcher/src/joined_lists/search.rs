@@ -327,7 +327,7 @@ impl<'a> Search<'a> {
                 }
                 let matches = before..written.matches;
                 let found = matches.len() as u64;
-                let ordinal = self.chunk.ordinal(self.chunk.rows.arrival(row));
+                let ordinal = self.chunk.ordinal_at(row);
                 self.outcome.completed.push(Completed { ordinal, matches, number: *number });
                 *number += found as i64;
                 found

@@ -1,9 +1,10 @@
-//! Lists of rows that runs have come to, of either kind: what is asked of them, and what they have in common.
+//! Lists of rows that runs have come to, of any kind: what is asked of them, and what they have in common.
 //!
-//! [Step lists](crate::step_lists) and [joined lists](crate::joined_lists) go from row to row, and write down or count what
-//! ends in each. The files: [`outcome`] is what they have found, [`written`] the matches among it, [`window`] the bound of the
-//! whole.
+//! [Next lists](crate::next_lists), [step lists](crate::step_lists) and [joined lists](crate::joined_lists) go from row to row,
+//! and write down or count what ends in each. The files: [`ground`] is what is asked of single rows and the way over them,
+//! [`outcome`] what was found, [`written`] the matches among it, [`window`] the bound of the whole.
 
+pub(crate) mod ground;
 mod outcome;
 pub(crate) mod window;
 pub(crate) mod written;
@@ -12,6 +13,7 @@ use crate::error::MatchError;
 use crate::joined_lists::JoinedLists;
 use crate::masks::Masks;
 use crate::match_set::Label;
+use crate::next_lists::NextLists;
 use crate::sequence::Chunk;
 use crate::step_lists::StepLists;
 use crate::strategy::Strategy;
@@ -49,9 +51,11 @@ pub(crate) enum Wanted {
     Any,
 }
 
-/// Lists of either kind.
+/// Lists of any kind.
 #[derive(Clone, Copy, Debug)]
 pub enum Lists<'a> {
+    /// One run a start row, settled by it.
+    Next(&'a NextLists),
     /// Conditions ask single rows.
     Step(&'a StepLists),
     /// Conditions compare rows with each other.
@@ -60,7 +64,7 @@ pub enum Lists<'a> {
 
 impl Lists<'_> {
     /// The first `most` matches of a table, whose rows satisfy what `masks` say by position. `None`: the data stand against
-    /// it (a condition raises an error somewhere, or a row under a WITHIN has no time).
+    /// it (a condition raises an error somewhere, a row under a WITHIN has no time, or one of next lists gives runs a choice).
     ///
     /// # Errors
     /// [`MatchError::TooLarge`], [`MatchError::Interrupted`], and what Arrow refuses.
@@ -109,6 +113,7 @@ impl Lists<'_> {
         limits: SearchLimits<'_>,
     ) -> Result<Option<Outcome>, MatchError> {
         match self {
+            Self::Next(next) => next.search(masks, chunk, wanted, limits),
             Self::Step(steps) => steps.search(masks, chunk, wanted, limits),
             Self::Joined(joined) => joined.search(masks, chunk, wanted, limits),
         }
@@ -117,6 +122,7 @@ impl Lists<'_> {
     /// What they are called.
     pub fn strategy(self) -> Strategy {
         match self {
+            Self::Next(_) => Strategy::NextLists,
             Self::Step(_) => Strategy::StepLists,
             Self::Joined(_) => Strategy::JoinedLists,
         }
@@ -125,6 +131,7 @@ impl Lists<'_> {
     /// Whether event times matter.
     pub fn is_bounded_by_time(self) -> bool {
         let within = match self {
+            Self::Next(next) => next.within,
             Self::Step(steps) => steps.within,
             Self::Joined(joined) => joined.within,
         };
@@ -134,6 +141,7 @@ impl Lists<'_> {
     /// The labels of the rows of every match, if all have the same.
     pub fn shape(self) -> Option<Vec<Label>> {
         match self {
+            Self::Next(next) => next.shape(),
             Self::Step(steps) => steps.shape(),
             Self::Joined(joined) => Some(joined.shape()),
         }
@@ -142,6 +150,7 @@ impl Lists<'_> {
     /// The labels of places.
     pub fn labels(self) -> Vec<Label> {
         match self {
+            Self::Next(next) => next.places.iter().map(|place| place.label).collect(),
             Self::Step(steps) => steps.places.iter().map(|place| place.label).collect(),
             Self::Joined(joined) => joined.shape(),
         }
@@ -149,6 +158,7 @@ impl Lists<'_> {
 
     fn places(self) -> usize {
         match self {
+            Self::Next(next) => next.places.len(),
             Self::Step(steps) => steps.places.len(),
             Self::Joined(joined) => joined.steps.len(),
         }

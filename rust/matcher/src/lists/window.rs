@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::sequence::Chunk;
+use crate::sequence::{Chunk, SequenceMatcher};
 
 /// The pattern's WITHIN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,15 @@ pub(crate) enum Bound {
 }
 
 impl Bound {
+    /// That of a pattern.
+    pub(crate) fn of(matcher: &SequenceMatcher) -> Self {
+        match (matcher.within_rows, matcher.within_ns) {
+            (Some(rows), _) => Self::Rows(rows),
+            (None, Some(nanoseconds)) => Self::Nanoseconds(nanoseconds),
+            (None, None) => Self::None,
+        }
+    }
+
     /// Whether it is one of time.
     pub(crate) fn is_of_time(self) -> bool {
         matches!(self, Self::Nanoseconds(_))

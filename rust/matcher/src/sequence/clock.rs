@@ -70,7 +70,7 @@ impl SequenceMatcher {
             if tail > 0 {
                 work.state.keeps_tails = true;
                 let entry = work.state.partitions.get_mut(work.partition);
-                let ordinals = places.map(|place| chunk.ordinal(chunk.rows.arrival(place)));
+                let ordinals = places.map(|place| chunk.ordinal_at(place));
                 entry.tail.extend(ordinals);
                 let surplus = entry.tail.len().saturating_sub(tail);
                 entry.tail.drain(..surplus);

@@ -88,6 +88,12 @@ impl Chunk<'_> {
     pub(crate) fn ordinal(&self, arrival: u32) -> u64 {
         self.ordinals.get(arrival as usize).copied().unwrap_or(u64::from(arrival))
     }
+
+    /// The place of the row at a position in the order of all rows.
+    #[inline]
+    pub(crate) fn ordinal_at(&self, position: u32) -> u64 {
+        self.ordinal(self.rows.arrival(position))
+    }
 }
 
 /// A chunk made ready to be asked.

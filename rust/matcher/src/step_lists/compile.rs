@@ -3,27 +3,19 @@
 use cepheid_ir::Contiguity;
 
 use crate::automaton::{Automaton, Next, VariableId, ambiguous_at};
+use crate::lists::ground::{RowConditions, check_steps};
 use crate::lists::window::Bound;
 use crate::match_set::Label;
 use crate::sequence::SequenceMatcher;
 use crate::sequence::compile::Skip;
-use crate::sequence::tests::Test;
-
-/// Most places of a pattern.
-pub(super) const PLACES_MAX: usize = 64;
-
-/// Most distinct conditions.
-pub(super) const PREDICATES_MAX: usize = 64;
 
 /// See [`crate::step_lists`].
 #[derive(Debug)]
 pub struct StepLists {
     pub(crate) places: Vec<Place>,
     pub(crate) edges: Vec<Edge>,
-    /// The predicates asked of rows: indices into those of the matcher.
-    pub(super) predicates: Vec<usize>,
-    /// `of_variable[v]`: the condition of variable `v`, as an index into `predicates`; `None`: every row.
-    pub(super) of_variable: Vec<Option<usize>>,
+    /// What is asked of rows.
+    pub(super) conditions: RowConditions,
     /// What a completed row does to the rest.
     pub(crate) consumes: bool,
     pub(crate) within: Bound,
@@ -61,22 +53,7 @@ impl StepLists {
     /// Why the pattern needs runs of their own, in a sentence.
     pub fn new(matcher: &SequenceMatcher) -> Result<Self, &'static str> {
         let mut steps = Self::without_conditions(matcher)?;
-        for test in &matcher.tests[..matcher.automaton().variables.len()] {
-            steps.of_variable.push(match test {
-                Test::Always => None,
-                Test::Mask { predicate, .. } => {
-                    let known = steps.predicates.iter().position(|known| known == predicate);
-                    Some(known.unwrap_or_else(|| {
-                        steps.predicates.push(*predicate);
-                        steps.predicates.len() - 1
-                    }))
-                }
-                Test::Run { .. } => return Err("a condition reads the run"),
-            });
-        }
-        if steps.predicates.len() > PREDICATES_MAX {
-            return Err("the pattern has more than 64 distinct conditions");
-        }
+        steps.conditions = RowConditions::new(matcher)?;
         Ok(steps)
     }
 
@@ -139,18 +116,14 @@ impl StepLists {
                 });
             }
         }
-        let within = match (matcher.within_rows, matcher.within_ns) {
-            (Some(rows), _) => Bound::Rows(rows),
-            (None, Some(nanoseconds)) => Bound::Nanoseconds(nanoseconds),
-            (None, None) => Bound::None,
-        };
+        let within = Bound::of(matcher);
         let last = places.len() - 1;
         let chain = places.iter().enumerate().all(|(index, place)| {
             place.starts == (index == 0)
                 && place.ends == (index == last)
                 && place.ins.len() == usize::from(index > 0)
         }) && edges.iter().all(|edge| edge.to == edge.from + 1);
-        Ok(Self { places, edges, predicates: vec![], of_variable: vec![], consumes, within, chain })
+        Ok(Self { places, edges, conditions: RowConditions::default(), consumes, within, chain })
     }
 
     /// Checks that lists may match streams, too: conditions are asked of every row there, whether anything waits for it or not, so
@@ -175,30 +148,10 @@ impl StepLists {
 }
 
 fn refuse(matcher: &SequenceMatcher, automaton: &Automaton) -> Result<(), &'static str> {
-    let pattern = matcher.pattern();
     if !matcher.all {
         return Err("one preferred match a start row is wanted");
     }
-    if pattern.having.is_some() {
-        return Err("a finished match is asked for more");
-    }
-    if pattern.timeouts || !pattern.emit_at.is_empty() {
-        return Err("runs are reported before they are complete");
-    }
-    if pattern.initial {
-        return Err("only the first row may begin a match");
-    }
-    if !automaton.bounds.is_empty() {
-        return Err("parts of the pattern have bounds of their own");
-    }
-    if !automaton.untils.is_empty()
-        || automaton.ways.iter().any(|way| !way.guards.is_empty() || !way.ends.is_empty())
-    {
-        return Err("a row can end a loop");
-    }
-    if automaton.positions.len() > PLACES_MAX {
-        return Err("the pattern has more than 64 places once counts are written out");
-    }
+    check_steps(matcher)?;
     if ambiguous_at(automaton).is_some() {
         return Err("several ways lead to one match");
     }

@@ -285,6 +285,7 @@ mod tests {
     use super::super::compile::{Edge, Place};
     use super::super::enumerate::Enumeration;
     use super::*;
+    use crate::lists::ground::RowConditions;
     use crate::lists::written::Written;
     use crate::match_set::Label;
 
@@ -302,8 +303,10 @@ mod tests {
         StepLists {
             places: (0..3).map(place).collect(),
             edges: (0..2).map(edge).collect(),
-            predicates: vec![0, 1, 2],
-            of_variable: vec![Some(0), Some(1), Some(2)],
+            conditions: RowConditions {
+                predicates: vec![0, 1, 2],
+                of_variable: vec![Some(0), Some(1), Some(2)],
+            },
             consumes: false,
             within: Bound::Rows(1 << 40),
             chain: true,

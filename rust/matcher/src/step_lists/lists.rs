@@ -77,9 +77,7 @@ pub(super) struct Action {
 impl StepLists {
     /// What a row does that satisfies the predicates set in `symbol`.
     pub(super) fn action(&self, symbol: u64) -> Action {
-        let satisfies = |variable: u16| {
-            self.of_variable[variable as usize].is_none_or(|predicate| symbol >> predicate & 1 != 0)
-        };
+        let satisfies = |variable: u16| self.conditions.are_satisfied(symbol, variable);
         let fits = |place: u16| satisfies(self.places[place as usize].variable);
         let over = |edge: &super::compile::Edge| {
             edge.takes_first && fits(edge.to) || edge.absent.iter().any(|variable| satisfies(*variable))

@@ -40,7 +40,7 @@ impl StepListsState {
         let chunk = asked.chunk;
         debug_assert_eq!(chunk.fresh_from, 0, "no condition looks back");
         let steps = Arc::clone(&self.steps);
-        let masks = steps.predicates.iter().map(|predicate| asked.mask(*predicate));
+        let masks = steps.conditions.predicates.iter().map(|predicate| asked.mask(*predicate));
         let masks =
             masks.collect::<Result<_, _>>().map_err(|error| Fault::new(error, || Place::Everywhere))?;
         let all;
@@ -111,7 +111,7 @@ impl Push<'_> {
     fn partition(&mut self, known: Option<u32>, key: &[u8], places: Range<u32>) -> Result<(), MatchError> {
         let chunk = self.chunk;
         let (is_new, key) = (known.is_none(), known.unwrap_or_else(|| self.state.add(key)));
-        let ordinal = |place: u32| chunk.ordinal(chunk.rows.arrival(place));
+        let ordinal = |place: u32| chunk.ordinal_at(place);
         let span = (ordinal(places.start), ordinal(places.end - 1));
         let room = self.state.keys[key as usize].make_room(self.steps, span, places.end - places.start);
         self.state.touch(key, is_new);

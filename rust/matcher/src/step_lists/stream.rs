@@ -90,7 +90,7 @@ impl StepListsState {
             bytes: 0,
             work: StreamWork::default(),
             undo: Undo::default(),
-            actions: BySymbol::new(steps.predicates.len()),
+            actions: BySymbol::new(steps.conditions.predicates.len()),
             enumeration: Enumeration::new(&steps),
             written: Written::default(),
             steps,
@@ -99,7 +99,7 @@ impl StepListsState {
 
     /// Goes on with another compilation of the same pattern.
     pub fn rebind(&mut self, steps: Arc<StepLists>) {
-        self.actions = BySymbol::new(steps.predicates.len());
+        self.actions = BySymbol::new(steps.conditions.predicates.len());
         self.steps = steps;
     }
 

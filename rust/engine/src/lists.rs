@@ -1,5 +1,4 @@
-//! Event sequences of which all matches are wanted, in a table: by step lists or joined lists, where the pattern and the data
-//! allow it.
+//! Event sequences in a table by lists, where the pattern and the data allow it.
 
 use cepheid_event::key::keys_by_appearance;
 use cepheid_event::{OrderedRows, Table};
@@ -11,7 +10,7 @@ use cepheid_matcher::{Lists, MatchSet, Strategy};
 use crate::derive::{Deriving, derive};
 use crate::error::EngineError;
 use crate::matches::{MatchTable, Origin};
-use crate::plan::{InTable, MatchOptions, Matching, Plan};
+use crate::plan::{MatchOptions, Matching, Plan};
 use crate::sequence_rows::SequenceRows;
 
 /// The first `most` matches of a table; `None`: runs that wait are to find them. More than `members_max` rows of matches are
@@ -68,15 +67,10 @@ fn allowed<'a>(
     plan: &'a Plan,
     options: &MatchOptions,
 ) -> Result<Option<(&'a SequenceMatcher, Lists<'a>)>, EngineError> {
-    let Matching::Sequences { matcher, in_table: Some(InTable { steps, joined, .. }) } = &plan.matching
-    else {
+    let Matching::Sequences { matcher, in_table: Some(in_table) } = &plan.matching else {
         return declined(options);
     };
-    let lists = match (steps, joined) {
-        (Ok(steps), _) => Lists::Step(steps),
-        (Err(_), Ok(joined)) => Lists::Joined(joined),
-        (Err(_), Err(_)) => return declined(options),
-    };
+    let Some(lists) = in_table.lists() else { return declined(options) };
     match options.strategy {
         None => Ok(Some((matcher, lists))),
         Some(strategy) if strategy == lists.strategy() => Ok(Some((matcher, lists))),
@@ -90,7 +84,7 @@ fn limits(options: &MatchOptions, rows: &SequenceRows<'_>) -> SearchLimits<'stat
 
 /// Nothing found, unless no other strategy may find anything.
 fn declined<T>(options: &MatchOptions) -> Result<Option<T>, EngineError> {
-    if !matches!(options.strategy, Some(Strategy::StepLists | Strategy::JoinedLists)) {
+    if !options.strategy.is_some_and(Strategy::is_of_lists) {
         return Ok(None);
     }
     Err(EngineError::Pattern(PatternError::Unsupported {
