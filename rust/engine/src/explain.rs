@@ -23,7 +23,7 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
                 Matching::Search(matcher) => Weighed::Search(matcher.plan()),
                 Matching::Sequences { matcher, in_table } => {
                     let in_table = in_table.as_ref().expect("planned for a table");
-                    let InTable { next, steps, joined, promoted } = in_table;
+                    let InTable { next, steps, joined, promoted } = &**in_table;
                     let output = match plan.outputs.shifted.as_slice() {
                         [] => Ok(()),
                         _ => Err("a measure reads rows beside those of a match"),

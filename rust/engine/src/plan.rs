@@ -69,7 +69,7 @@ pub(crate) enum Matching {
         /// Runs that wait.
         matcher: Box<SequenceMatcher>,
         /// What a table allows beside them; `None`: rows come as a stream.
-        in_table: Option<InTable>,
+        in_table: Option<Box<InTable>>,
     },
     /// Not one by one: values over all matches are wanted.
     Trend(Box<TrendPlan>),
@@ -177,12 +177,12 @@ impl Plan {
                 Ok(_) => Err("no condition reads an earlier row"),
                 Err(_) => JoinedLists::new(matcher, schema),
             };
-            *in_table = Some(InTable {
+            *in_table = Some(Box::new(InTable {
                 next: NextLists::new(matcher),
                 steps,
                 joined,
                 promoted: Promoted::new(matcher, schema, timed).map(Box::new),
-            });
+            }));
         }
         Ok(plan)
     }

@@ -39,7 +39,7 @@ pub(crate) fn find_sequences(
     };
     // What stands some rows on is read of the pattern's own partitions.
     if let (Wanted::All, true, Some(InTable { promoted: Ok(promoted), .. })) =
-        (wanted, plan.outputs.shifted.is_empty(), in_table)
+        (wanted, plan.outputs.shifted.is_empty(), in_table.as_deref())
     {
         return find_promoted(promoted, &plan.outputs, table, options);
     }

@@ -125,7 +125,7 @@ pub fn numbers_of_integers(table: &Table, columns: &[usize], span_max: usize) ->
 /// table.
 ///
 /// Cost: the table is read from its beginning, each time four times as far, until all of these keys have been met; at once
-/// if there is a row for every eighth of its rows.
+/// if there is a row for every eighth of its rows. Integers that span little are met in one pass, a bit for each.
 ///
 /// # Errors
 /// As [`key_ids`].
@@ -138,6 +138,14 @@ pub fn keys_by_appearance(table: &Table, columns: &[usize], rows: &[u32]) -> Res
     sorted.sort_unstable();
     sorted.dedup();
     let wanted = table.narrowed(&sorted, columns)?;
+    let place = |row: &u32| sorted.partition_point(|known| known < row);
+    if let [column] = columns {
+        let data_type = table.schema().field(*column).data_type();
+        let ids = with_integers!(data_type, T => integers_by_appearance::<T>(table, &wanted, *column));
+        if let Some(ids) = ids.flatten() {
+            return Ok(rows.iter().map(|row| ids[place(row)]).collect());
+        }
+    }
     let mut read = sorted.len().max(FIRST_READ);
     loop {
         let head = table.head(read);
@@ -147,11 +155,56 @@ pub fn keys_by_appearance(table: &Table, columns: &[usize], rows: &[u32]) -> Res
         let (met, of_wanted) = ids.split_at(read_rows);
         let keys = met.iter().max().map_or(0, |last| last + 1);
         if read_rows == table.num_rows() || of_wanted.iter().all(|id| *id < keys) {
-            let of = |row: &u32| of_wanted[sorted.partition_point(|known| known < row)];
-            return Ok(rows.iter().map(of).collect());
+            return Ok(rows.iter().map(|row| of_wanted[place(row)]).collect());
         }
         read = read.saturating_mul(4);
     }
+}
+
+/// Ids of the keys of all wanted rows, by appearance in the table; `None`: of integers there are NULLs, or they span much.
+fn integers_by_appearance<T>(table: &Table, wanted: &Table, column: usize) -> Option<Vec<u32>>
+where
+    T: ArrowPrimitiveType,
+    T::Native: Into<i128>,
+{
+    let arrays = |table: &Table| {
+        table
+            .batches()
+            .iter()
+            .map(|batch| batch.column(column).as_primitive::<T>().clone())
+            .collect::<Vec<_>>()
+    };
+    let (arrays, wanted) = (arrays(table), arrays(wanted));
+    if arrays.iter().any(|array| array.null_count() > 0) {
+        return None;
+    }
+    let (low, high) = span::<T>(wanted.iter())??;
+    if high - low >= DIRECT_SPAN_MAX {
+        return None;
+    }
+    // Modulo the width of usize: a value outside of the span is past its end.
+    let (lowest, span) = (low as usize, (high - low) as usize + 1);
+    let place = |value: &T::Native| value.as_usize().wrapping_sub(lowest);
+    let mut open = vec![0_u64; span.div_ceil(64)];
+    wanted.iter().flat_map(|array| array.values()).map(place).for_each(|at| open[at / 64] |= 1 << (at % 64));
+    let mut left = open.iter().map(|word| word.count_ones()).sum::<u32>();
+    let mut ids = vec![0; span];
+    let mut next = 0;
+    'all: for array in &arrays {
+        for at in array.values().iter().map(place) {
+            let Some(word) = open.get_mut(at / 64).filter(|word| **word >> (at % 64) & 1 != 0) else {
+                continue;
+            };
+            *word &= !(1 << (at % 64));
+            ids[at] = next;
+            next += 1;
+            left -= 1;
+            if left == 0 {
+                break 'all;
+            }
+        }
+    }
+    Some(wanted.iter().flat_map(|array| array.values()).map(|value| ids[place(value)]).collect())
 }
 
 /// With a row for so many of a table's there is nothing to be gained by not reading all.
