@@ -29,6 +29,7 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
                         _ => Err("a measure reads rows beside those of a match"),
                     };
                     let next = next.as_ref().map(NextLists::cuts_partitions).map_err(|reason| *reason);
+                    let in_streams = steps.as_ref().map_or(Ok(()), |steps| steps.check_for_streams(matcher));
                     let steps = steps.as_ref().map(StepLists::cuts_partitions).map_err(|reason| *reason);
                     let joined = joined.as_ref().map_err(|reason| *reason);
                     Weighed::Sequences {
@@ -36,7 +37,7 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
                         steps: steps.and_then(|cuts| output.map(|()| cuts)),
                         joined: joined
                             .and_then(|joined| output.map(|()| joined.outline(&plan.automaton().variables))),
-                        in_streams: StepLists::check_for_streams(matcher),
+                        in_streams,
                         waits: matcher.outline(schema, promoted.as_deref()),
                     }
                 }
@@ -168,7 +169,7 @@ fn describe(
                 Ok(_) => {
                     writeln!(
                         text,
-                        "    {second} can run it: all matches are wanted, and every condition is asked of single rows"
+                        "    {second} can run it: every condition is asked of single rows, and all matches are wanted or runs have no choice"
                     )?;
                     match in_streams {
                         Ok(()) => writeln!(text, "    in a stream, too")?,

@@ -70,11 +70,9 @@ fn allowed<'a>(
     let Matching::Sequences { matcher, in_table: Some(in_table) } = &plan.matching else {
         return declined(options);
     };
-    let Some(lists) = in_table.lists() else { return declined(options) };
-    match options.strategy {
-        None => Ok(Some((matcher, lists))),
-        Some(strategy) if strategy == lists.strategy() => Ok(Some((matcher, lists))),
-        Some(_) => declined(options),
+    match in_table.lists(options.strategy) {
+        Some(lists) => Ok(Some((matcher, lists))),
+        None => declined(options),
     }
 }
 

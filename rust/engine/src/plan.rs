@@ -89,14 +89,13 @@ pub(crate) struct InTable {
 }
 
 impl InTable {
-    /// The lists that can run the pattern, if any can.
-    pub(crate) fn lists(&self) -> Option<Lists<'_>> {
-        match (&self.next, &self.steps, &self.joined) {
-            (Ok(next), ..) => Some(Lists::Next(next)),
-            (_, Ok(steps), _) => Some(Lists::Step(steps)),
-            (_, _, Ok(joined)) => Some(Lists::Joined(joined)),
-            (Err(_), Err(_), Err(_)) => None,
-        }
+    /// The lists that run the pattern, if any can; those of a strategy alone, if there is one.
+    pub(crate) fn lists(&self, strategy: Option<Strategy>) -> Option<Lists<'_>> {
+        let next = self.next.as_ref().ok().map(Lists::Next);
+        let steps = self.steps.as_ref().ok().map(Lists::Step);
+        let joined = self.joined.as_ref().ok().map(Lists::Joined);
+        let mut all = [next, steps, joined].into_iter().flatten();
+        all.find(|lists| strategy.is_none_or(|strategy| strategy == lists.strategy()))
     }
 }
 

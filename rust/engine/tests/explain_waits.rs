@@ -80,8 +80,8 @@ fn explain_names_how_joined_lists_find_what_a_row_follows_or_why_they_cannot() {
             "a condition aggregates rows taken before",
         ),
         (
-            "AFTER MATCH SKIP NONE PATTERN (A -> B) DEFINE B AS B.owner = A.owner",
-            "one preferred match a start row is wanted",
+            "AFTER MATCH SKIP TO NEXT ROW PATTERN (A -> B) DEFINE B AS B.owner = A.owner",
+            "a match waits for runs that began before it",
         ),
         (
             "ALL MATCHES PATTERN (A -> B) DEFINE B AS B.kind + A.kind > 2",

@@ -5,41 +5,24 @@ mod by_lists;
 mod every_case;
 mod membership;
 mod numbered;
+mod settled;
 
 use by_lists::{Compared, cases};
 use cepheid_engine::Strategy;
-use cepheid_ir::{AfterMatchSkip, BinaryOp, Contiguity, Definition, Expr, Pattern, Selection, Within};
+use cepheid_ir::Within;
 use cepheid_testkit::SplitMix64;
-use cepheid_testkit::generate_sequences::{SequenceKnobs, random_sequence};
 use cepheid_testkit::generate_streams::{StreamShape, random_stream};
 use every_case::conformance;
+use settled::random_settled;
 
 /// Cases of the suite that next lists take.
 const CASES_MIN: usize = 10;
-
-const KNOBS: SequenceKnobs = SequenceKnobs {
-    contiguities: &[Contiguity::SkipTillNext],
-    selections: &[Selection::First],
-    absence_between: false,
-    ..SequenceKnobs::STEP_LISTS
-};
 
 #[test]
 fn every_case_that_next_lists_take_gives_its_matches_however_it_is_cut() {
     let (taken, cases) = conformance(Strategy::NextLists);
     println!("{taken} of {cases} cases");
     assert!(taken >= CASES_MIN, "only {taken} cases");
-}
-
-/// Gives every event a letter: of its own, as long as there are some.
-fn tell_apart(pattern: &mut Pattern) {
-    let names: Vec<String> = pattern.root.variables().into_iter().map(str::to_owned).collect();
-    let letters = ["a", "b", "c", "d"].into_iter().cycle();
-    let define = |(variable, letter): (String, &str)| Definition {
-        variable,
-        condition: Expr::binary(BinaryOp::Equal, Expr::column("k"), Expr::literal(letter)),
-    };
-    pattern.define = names.into_iter().zip(letters).map(define).collect();
 }
 
 #[test]
@@ -51,26 +34,17 @@ fn random_sequences_give_the_matches_of_the_definition() {
         seed += 1;
         assert!(seed - base < wanted * 6, "only {} of {} were taken", compared.ran, seed - base);
         let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ 79);
-        let mut pattern = random_sequence(&mut random, KNOBS);
-        pattern.after_match = match seed % 7 % 4 {
-            0 => AfterMatchSkip::Consume,
-            1 => AfterMatchSkip::None,
-            2 => AfterMatchSkip::ToNextRow,
-            _ => AfterMatchSkip::PastLastRow,
-        };
+        let mut pattern = random_settled(&mut random, seed, false);
         if seed.is_multiple_of(5) {
             pattern.within = Some(Within::Rows(1 + seed % 6));
-        }
-        // Conditions of the generator mostly let a row fit several events.
-        if !seed.is_multiple_of(4) {
-            tell_apart(&mut pattern);
         }
         let null_times = seed.is_multiple_of(11);
         let shape = StreamShape { null_times, rows_max: 40, ..StreamShape::default() };
         compared.compare(Strategy::NextLists, &pattern, &random_stream(&mut random, shape), seed);
     }
     println!("{compared:?} of {}", seed - base);
-    let Compared { ran, matched, consumed, by_rows, of_several_keys, lengths, .. } = compared;
+    let Compared { ran, planned, matched, consumed, by_rows, of_several_keys, lengths, .. } = compared;
+    assert_eq!(planned, ran, "the planner takes them of itself");
     assert!(matched * 2 > ran && consumed * 20 > ran && by_rows * 20 > ran && of_several_keys * 20 > ran);
     assert!(lengths.len() >= 5, "{lengths:?}");
 }

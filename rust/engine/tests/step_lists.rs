@@ -5,6 +5,7 @@ mod by_lists;
 mod every_case;
 mod membership;
 mod numbered;
+mod settled;
 
 use by_lists::{Compared, cases};
 use cepheid_engine::Strategy;
@@ -13,6 +14,7 @@ use cepheid_testkit::SplitMix64;
 use cepheid_testkit::generate_sequences::{SequenceKnobs, random_sequence};
 use cepheid_testkit::generate_streams::{StreamShape, random_stream};
 use every_case::conformance;
+use settled::random_settled;
 
 /// Cases of the suite that step lists take.
 const CASES_MIN: usize = 40;
@@ -45,8 +47,34 @@ fn random_sequences_give_the_matches_of_the_definition() {
         compared.compare(Strategy::StepLists, &pattern, &random_stream(&mut random, shape), seed);
     }
     println!("{compared:?} of {cases}");
-    let Compared { ran, matched, consumed, by_rows, of_several_keys, lengths, .. } = compared;
+    let Compared { ran, planned, matched, consumed, by_rows, of_several_keys, lengths, .. } = compared;
+    assert_eq!(planned, ran, "the planner takes them of itself");
     assert!(ran * 100 >= cases * 55, "only {ran} of {cases} were taken");
     assert!(matched * 2 > ran && consumed * 8 > ran && by_rows * 10 > ran && of_several_keys * 15 > ran);
+    assert!(lengths.len() >= 5, "{lengths:?}");
+}
+
+#[test]
+fn random_sequences_of_runs_without_a_choice_give_the_matches_of_the_definition() {
+    let (cases, base) = cases(1_200);
+    let mut compared = Compared::default();
+    for seed in base..base + cases {
+        let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ 80);
+        let mut pattern = random_settled(&mut random, seed, true);
+        if seed.is_multiple_of(5) {
+            pattern.within = Some(Within::Rows(1 + seed % 6));
+        }
+        if pattern.validate().is_err() {
+            continue;
+        }
+        let null_times = seed.is_multiple_of(11);
+        let shape = StreamShape { null_times, rows_max: 30, ..StreamShape::default() };
+        compared.compare(Strategy::StepLists, &pattern, &random_stream(&mut random, shape), seed);
+    }
+    println!("{compared:?} of {cases}");
+    let Compared { ran, planned, matched, consumed, by_rows, of_several_keys, lengths, .. } = compared;
+    assert!(ran * 100 >= cases * 20, "only {ran} of {cases} were taken");
+    assert!(planned * 25 > ran && matched * 2 > ran && consumed * 20 > ran && by_rows * 20 > ran);
+    assert!(of_several_keys * 20 > ran, "{of_several_keys} of {ran}");
     assert!(lengths.len() >= 5, "{lengths:?}");
 }

@@ -37,6 +37,7 @@ mod compile;
 mod compile_call;
 mod decimal;
 mod display;
+mod exclusion;
 mod fold;
 mod function;
 mod literal;

@@ -40,7 +40,7 @@ pub struct Guard {
 
 /// What a column is to equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Constant {
+pub(crate) enum Constant {
     /// Nothing is known of it.
     Null,
     Integer(i64),
@@ -477,8 +477,8 @@ impl TextFilter {
 }
 
 /// Constants of which a column equals one where a predicate holds.
-struct Constrained {
-    constants: Vec<(usize, Constant)>,
+pub(crate) struct Constrained {
+    pub(crate) constants: Vec<(usize, Constant)>,
     exact: bool,
 }
 
@@ -502,7 +502,7 @@ pub(crate) fn column_of(leaf: &Leaf) -> Option<usize> {
 }
 
 /// What a node asks of single columns, if that can be told.
-fn guard_of(node: &Node, leaves: &[Leaf]) -> Option<Constrained> {
+pub(crate) fn guard_of(node: &Node, leaves: &[Leaf]) -> Option<Constrained> {
     let slot = |node: &Node| match node.kind {
         Kind::Slot(slot) => Some((column_of(&leaves[slot])?, leaves[slot].data_type())),
         _ => None,

@@ -65,8 +65,13 @@ impl ValueRange {
         Some(Self { column, code, least, most })
     }
 
+    /// Whether no value is in it.
+    pub(crate) fn is_empty(self) -> bool {
+        self.least > self.most
+    }
+
     /// The values in both, of one column.
-    fn and(self, other: Self) -> Option<Self> {
+    pub(crate) fn and(self, other: Self) -> Option<Self> {
         let alike = (self.column, self.code) == (other.column, other.code);
         let (least, most) = (self.least.max(other.least), self.most.min(other.most));
         alike.then_some(Self { least, most, ..self })

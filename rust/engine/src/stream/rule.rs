@@ -262,7 +262,7 @@ impl Rule {
     fn choose(&mut self, compiled: &Compiled) {
         let all_known = self.topics.as_ref().is_none_or(|topics| topics.len() == compiled.known);
         let shard = match &compiled.steps {
-            Ok(steps) if all_known && StepLists::check_for_streams(compiled.matcher()).is_ok() => {
+            Ok(steps) if all_known && steps.check_for_streams(compiled.matcher()).is_ok() => {
                 Shard::of_lists(steps)
             }
             _ => Shard::default(),

@@ -6,6 +6,7 @@ use cepheid_ir::{Anchor, BinaryOp, Expr};
 
 use crate::automaton::VariableId;
 use crate::conditions::needs_no_run;
+use crate::lists::settled::After;
 use crate::lists::window::Bound;
 use crate::match_set::Label;
 use crate::sequence::SequenceMatcher;
@@ -13,6 +14,7 @@ use crate::sequence::joins::{flatten, never_fails};
 use crate::sequence::registers::Looked;
 use crate::sequence::tests::{Test, TestSource};
 use crate::step_lists::StepLists;
+use crate::step_lists::compile::waits_for_earlier;
 
 /// See [`crate::joined_lists`].
 #[derive(Debug)]
@@ -146,6 +148,9 @@ impl JoinedLists {
         if !plain.chain {
             return Err("a condition reads the run, and steps are repeated, optional or alternatives");
         }
+        if plain.settled && waits_for_earlier(matcher) {
+            return Err("a match waits for runs that began before it");
+        }
         let mut sorted = vec![];
         for (place, shape) in plain.places.iter().enumerate() {
             sorted.push(Sorted::new(matcher, schema, &plain, place, shape.variable)?);
@@ -182,7 +187,7 @@ impl JoinedLists {
         }
         // What the last step takes completes a match, and is not looked for again.
         steps.last_mut().expect("a pattern has a step").split = false;
-        Ok(Self { steps, consumes: plain.consumes, within: plain.within })
+        Ok(Self { steps, consumes: plain.after == After::EndTogether, within: plain.within })
     }
 
     /// The labels of the rows of every match.

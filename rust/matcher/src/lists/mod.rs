@@ -2,10 +2,12 @@
 //!
 //! [Next lists](crate::next_lists), [step lists](crate::step_lists) and [joined lists](crate::joined_lists) go from row to row,
 //! and write down or count what ends in each. The files: [`ground`] is what is asked of single rows and the way over them,
-//! [`outcome`] what was found, [`written`] the matches among it, [`window`] the bound of the whole.
+//! [`settled`] when a run has no choice, [`outcome`] what was found, [`written`] the matches among it, [`window`] the bound of
+//! the whole.
 
 pub(crate) mod ground;
 mod outcome;
+pub(crate) mod settled;
 pub(crate) mod window;
 pub(crate) mod written;
 

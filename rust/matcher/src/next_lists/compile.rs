@@ -3,12 +3,11 @@
 use cepheid_ir::Contiguity;
 
 use crate::automaton::{Automaton, Next, Target};
-use crate::bits::Bits;
 use crate::lists::ground::{RowConditions, check_steps};
+use crate::lists::settled::{After, Exclusive, Places, after_match, keeps_order};
 use crate::lists::window::Bound;
 use crate::match_set::Label;
 use crate::sequence::SequenceMatcher;
-use crate::sequence::compile::Skip;
 
 /// See [`crate::next_lists`].
 #[derive(Debug)]
@@ -20,8 +19,8 @@ pub struct NextLists {
     pub(crate) within: Bound,
     /// All matches have a row for each place.
     pub(super) chain: bool,
-    /// Predicates of which no row may satisfy both: runs would have a choice.
-    exclusive: Vec<(usize, usize)>,
+    /// What must be so for runs to have no choice.
+    pub(super) exclusive: Exclusive,
 }
 
 /// A place that takes a row. Runs begin at the first.
@@ -32,17 +31,6 @@ pub(crate) struct Place {
     pub(super) ends: bool,
     /// Where it goes on, ascending.
     pub(super) targets: Vec<u16>,
-}
-
-/// What a match does to runs that are not complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum After {
-    /// Nothing.
-    Nothing,
-    /// It ends them, and others that the same row completes.
-    Ends,
-    /// All that one row completes end them.
-    EndTogether,
 }
 
 /// What a row does that satisfies certain conditions.
@@ -61,12 +49,7 @@ impl NextLists {
         if matcher.all {
             return Err("all matches are wanted");
         }
-        let after = match &matcher.skip {
-            Skip::None | Skip::ToNextRow => After::Nothing,
-            Skip::PastLastRow => After::Ends,
-            Skip::Consume => After::EndTogether,
-            Skip::ToVariable { .. } => return Err("a match forgets a part of its rows"),
-        };
+        let after = after_match(matcher)?;
         check_steps(matcher)?;
         let automaton = matcher.automaton();
         let places = places(automaton)?;
@@ -74,23 +57,9 @@ impl NextLists {
             return Err("a match is one row");
         }
         let conditions = RowConditions::new(matcher)?;
-        let asked = |place: u16| conditions.of_variable[places[place as usize].label.variable as usize];
-        let mut exclusive = vec![];
-        for place in &places {
-            for (index, target) in place.targets.iter().enumerate() {
-                for other in &place.targets[..index] {
-                    match (asked(*other), asked(*target)) {
-                        (Some(first), Some(second)) if first != second => {
-                            exclusive.push((first.min(second), first.max(second)));
-                        }
-                        _ => return Err("a row may fit two of the steps that a run goes on with"),
-                    }
-                }
-            }
-        }
-        exclusive.sort_unstable();
-        exclusive.dedup();
-        if !keeps_order(&places, asked) {
+        let asked = AskedPlaces { places: &places, conditions: &conditions };
+        let exclusive = Exclusive::new(&asked)?;
+        if !keeps_order(&asked) {
             return Err("a run may overtake one that began before it");
         }
         let last = places.len() - 1;
@@ -111,15 +80,6 @@ impl NextLists {
     /// The labels of the rows of every match, if all have the same.
     pub(crate) fn shape(&self) -> Option<Vec<Label>> {
         self.chain.then(|| self.places.iter().map(|place| place.label).collect())
-    }
-
-    /// Whether no row gives runs a choice. `masks`: of the predicates of the conditions.
-    pub(super) fn is_settled(&self, masks: &[&Bits]) -> bool {
-        self.exclusive.iter().all(|(first, second)| {
-            let words = masks[*first].words().iter().zip(masks[*second].words());
-            // Without a way out in between several are compared at once.
-            words.fold(0, |both, (first, second)| both | (first & second)) == 0
-        })
     }
 
     /// What a row does that satisfies the predicates set in `symbol`.
@@ -174,18 +134,26 @@ fn places(automaton: &Automaton) -> Result<Vec<Place>, &'static str> {
     Ok(places)
 }
 
-/// Whether a run is never behind one that began later: whatever leads from a place past a later one also leads as far from that.
-fn keeps_order(places: &[Place], asked: impl Fn(u16) -> Option<usize>) -> bool {
-    // Runs that are complete are before all others.
-    let rank = |place: u16| if places[place as usize].ends { places.len() as u16 } else { place };
-    let leads_as_far = |from: u16, to: u16| {
-        let targets = &places[from as usize].targets;
-        targets.iter().any(|target| rank(*target) >= rank(to) && asked(*target) == asked(to))
-    };
-    places.iter().enumerate().all(|(from, place)| {
-        place.targets.iter().all(|to| {
-            let mut passed = from as u16 + 1..rank(*to);
-            passed.all(|passed| places[passed as usize].ends || leads_as_far(passed, *to))
-        })
-    })
+/// Places, and what is asked of rows there.
+struct AskedPlaces<'a> {
+    places: &'a [Place],
+    conditions: &'a RowConditions,
+}
+
+impl Places for AskedPlaces<'_> {
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    fn ends(&self, place: u16) -> bool {
+        self.places[place as usize].ends
+    }
+
+    fn targets(&self, place: u16) -> impl Iterator<Item = u16> {
+        self.places[place as usize].targets.iter().copied()
+    }
+
+    fn asked(&self, place: u16) -> Option<usize> {
+        self.conditions.of_variable[self.places[place as usize].label.variable as usize]
+    }
 }

@@ -2,10 +2,11 @@
 
 use cepheid_event::Piece;
 
-use super::compile::{Action, After, NextLists};
+use super::compile::{Action, NextLists};
 use super::runs::{Complete, Runs};
 use crate::error::MatchError;
 use crate::lists::ground::{Ground, Visit, Way};
+use crate::lists::settled::After;
 use crate::lists::window::{Bound, Window};
 use crate::lists::{Completed, Outcome, SearchLimits, Wanted};
 use crate::masks::Masks;
@@ -22,7 +23,9 @@ impl NextLists {
         limits: SearchLimits<'_>,
     ) -> Result<Option<Outcome>, MatchError> {
         let ground = Ground::new(&self.conditions, self.within, masks, chunk);
-        let Some(ground) = ground.filter(|ground| self.is_settled(&ground.masks)) else { return Ok(None) };
+        let Some(ground) = ground.filter(|ground| self.exclusive.holds(&ground.masks)) else {
+            return Ok(None);
+        };
         let search = |piece: &Piece, interrupted: Interruption<'_>| {
             Search::new(self, &ground, wanted, limits.members_max).run(piece, interrupted)
         };

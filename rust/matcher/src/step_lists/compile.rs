@@ -4,6 +4,7 @@ use cepheid_ir::Contiguity;
 
 use crate::automaton::{Automaton, Next, VariableId, ambiguous_at};
 use crate::lists::ground::{RowConditions, check_steps};
+use crate::lists::settled::{After, Exclusive, Places, after_match, keeps_order};
 use crate::lists::window::Bound;
 use crate::match_set::Label;
 use crate::sequence::SequenceMatcher;
@@ -16,8 +17,11 @@ pub struct StepLists {
     pub(crate) edges: Vec<Edge>,
     /// What is asked of rows.
     pub(super) conditions: RowConditions,
-    /// What a completed row does to the rest.
-    pub(crate) consumes: bool,
+    pub(crate) after: After,
+    /// A run waits for all that it may go on with at once, and has no choice; else it has chosen.
+    pub(crate) settled: bool,
+    /// What must be so for that.
+    pub(super) exclusive: Exclusive,
     pub(crate) within: Bound,
     /// Each place but the first is reached from the one before it alone, and the last alone ends a match.
     pub(crate) chain: bool,
@@ -54,6 +58,12 @@ impl StepLists {
     pub fn new(matcher: &SequenceMatcher) -> Result<Self, &'static str> {
         let mut steps = Self::without_conditions(matcher)?;
         steps.conditions = RowConditions::new(matcher)?;
+        if steps.settled {
+            steps.exclusive = Exclusive::new(&steps)?;
+            if waits_for_earlier(matcher) && !steps.keep_order() {
+                return Err("a run may overtake one that began before it");
+            }
+        }
         Ok(steps)
     }
 
@@ -63,12 +73,11 @@ impl StepLists {
     /// As for [`new`](Self::new).
     pub(crate) fn without_conditions(matcher: &SequenceMatcher) -> Result<Self, &'static str> {
         let automaton = matcher.automaton();
-        let consumes = match &matcher.skip {
-            Skip::None => false,
-            Skip::Consume => true,
-            _ => return Err("a match forgets runs that began before it ended"),
-        };
+        let after = after_match(matcher)?;
         refuse(matcher, automaton)?;
+        if automaton.positions.is_empty() {
+            return Err("the pattern takes no row");
+        }
         let mut places: Vec<Place> = automaton
             .positions
             .iter()
@@ -88,6 +97,10 @@ impl StepLists {
             }
             places[place as usize].starts = true;
         }
+        let settled = !matcher.all;
+        if settled && automaton.start.len() > 1 {
+            return Err("what comes first can be of several events");
+        }
         let mut edges = vec![];
         for (from, position) in automaton.positions.iter().enumerate() {
             for target in &position.follow {
@@ -97,6 +110,13 @@ impl StepLists {
                         return Err("a match waits for what comes after its last row");
                     }
                     places[from].ends = true;
+                    if settled && !places[from].outs.is_empty() {
+                        return Err("a match waits for more that it would rather take");
+                    }
+                    if settled {
+                        // What stands behind the end is never preferred.
+                        break;
+                    }
                     continue;
                 };
                 if (to as usize) < from {
@@ -105,13 +125,17 @@ impl StepLists {
                 if way.relation == Contiguity::Strict || way.absences.iter().any(|absence| absence.strict) {
                     return Err("the very next row is asked for");
                 }
+                let takes_first = way.relation == Contiguity::SkipTillNext;
+                if settled && !takes_first {
+                    return Err("a step takes another row than the next that fits");
+                }
                 let edge = edges.len() as u16;
                 places[from].outs.push(edge);
                 places[to as usize].ins.push(edge);
                 edges.push(Edge {
                     from: from as u16,
                     to: to as u16,
-                    takes_first: way.relation == Contiguity::SkipTillNext,
+                    takes_first,
                     absent: way.absences.iter().map(|absence| absence.variable).collect(),
                 });
             }
@@ -123,15 +147,29 @@ impl StepLists {
                 && place.ends == (index == last)
                 && place.ins.len() == usize::from(index > 0)
         }) && edges.iter().all(|edge| edge.to == edge.from + 1);
-        Ok(Self { places, edges, conditions: RowConditions::default(), consumes, within, chain })
+        let (conditions, exclusive) = (RowConditions::default(), Exclusive::default());
+        Ok(Self { places, edges, conditions, after, settled, exclusive, within, chain })
+    }
+
+    /// See [`keeps_order`]. A run that something absent has taken one of several choices from is behind one that has them all.
+    fn keep_order(&self) -> bool {
+        let starts_first = self.places[1..].iter().all(|place| !place.starts);
+        let one_choice = self.places.iter().all(|place| place.outs.len() <= 1);
+        starts_first
+            && keeps_order(self)
+            && (one_choice || self.edges.iter().all(|edge| edge.absent.is_empty()))
     }
 
     /// Checks that lists may match streams, too: conditions are asked of every row there, whether anything waits for it or not, so
-    /// none may raise an error; and no rows are kept for conditions to look back at.
+    /// none may raise an error; no rows are kept for conditions to look back at; and whether runs have a choice must be known
+    /// before there are rows. `matcher`: what they were made of.
     ///
     /// # Errors
     /// Why not, in a sentence.
-    pub fn check_for_streams(matcher: &SequenceMatcher) -> Result<(), &'static str> {
+    pub fn check_for_streams(&self, matcher: &SequenceMatcher) -> Result<(), &'static str> {
+        if !self.exclusive.is_certain(matcher, &self.conditions.predicates) {
+            return Err("it is not plain to see that no row fits two of the steps that a run goes on with");
+        }
         if matcher.rows_before() > 0 {
             return Err("a condition looks back at rows that were not taken");
         }
@@ -141,18 +179,43 @@ impl StepLists {
         Ok(())
     }
 
+    /// How many of the matches that a row completes are reported, the first of them.
+    pub(super) fn most_of_a_row(&self) -> usize {
+        if self.after == After::Ends { 1 } else { usize::MAX }
+    }
+
     /// The labels of the rows of every match, if all have the same.
     pub fn shape(&self) -> Option<Vec<Label>> {
         self.chain.then(|| self.places.iter().map(|place| place.label).collect())
     }
 }
 
-fn refuse(matcher: &SequenceMatcher, automaton: &Automaton) -> Result<(), &'static str> {
-    if !matcher.all {
-        return Err("one preferred match a start row is wanted");
+impl Places for StepLists {
+    fn len(&self) -> usize {
+        self.places.len()
     }
+
+    fn ends(&self, place: u16) -> bool {
+        self.places[place as usize].ends
+    }
+
+    fn targets(&self, place: u16) -> impl Iterator<Item = u16> {
+        self.places[place as usize].outs.iter().map(|edge| self.edges[*edge as usize].to)
+    }
+
+    fn asked(&self, place: u16) -> Option<usize> {
+        self.conditions.of_variable[self.places[place as usize].variable as usize]
+    }
+}
+
+/// Whether a match comes out when no run that began earlier is alive; else when it is complete.
+pub(crate) fn waits_for_earlier(matcher: &SequenceMatcher) -> bool {
+    matches!(matcher.skip, Skip::PastLastRow | Skip::ToNextRow)
+}
+
+fn refuse(matcher: &SequenceMatcher, automaton: &Automaton) -> Result<(), &'static str> {
     check_steps(matcher)?;
-    if ambiguous_at(automaton).is_some() {
+    if matcher.all && ambiguous_at(automaton).is_some() {
         return Err("several ways lead to one match");
     }
     Ok(())

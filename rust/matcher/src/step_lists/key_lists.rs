@@ -286,6 +286,7 @@ mod tests {
     use super::super::enumerate::Enumeration;
     use super::*;
     use crate::lists::ground::RowConditions;
+    use crate::lists::settled::{After, Exclusive};
     use crate::lists::written::Written;
     use crate::match_set::Label;
 
@@ -307,7 +308,9 @@ mod tests {
                 predicates: vec![0, 1, 2],
                 of_variable: vec![Some(0), Some(1), Some(2)],
             },
-            consumes: false,
+            after: After::Nothing,
+            settled: false,
+            exclusive: Exclusive::default(),
             within: Bound::Rows(1 << 40),
             chain: true,
         }

@@ -79,8 +79,13 @@ impl StepLists {
     pub(super) fn action(&self, symbol: u64) -> Action {
         let satisfies = |variable: u16| self.conditions.are_satisfied(symbol, variable);
         let fits = |place: u16| satisfies(self.places[place as usize].variable);
+        let goes_on = |place: u16| {
+            self.places[place as usize].outs.iter().any(|edge| fits(self.edges[*edge as usize].to))
+        };
         let over = |edge: &super::compile::Edge| {
-            edge.takes_first && fits(edge.to) || edge.absent.iter().any(|variable| satisfies(*variable))
+            edge.takes_first && fits(edge.to)
+                || self.settled && goes_on(edge.from)
+                || edge.absent.iter().any(|variable| satisfies(*variable))
         };
         let places: Vec<u16> = (0..self.places.len() as u16).rev().filter(|place| fits(*place)).collect();
         Action {

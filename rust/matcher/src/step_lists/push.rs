@@ -10,6 +10,7 @@ use super::stream::StepListsState;
 use crate::bits::{Bits, inside};
 use crate::error::MatchError;
 use crate::lists::MEMBERS_MAX;
+use crate::lists::settled::After;
 use crate::lists::window::Bound;
 use crate::lists::written::Written;
 use crate::sequence::fault::{Fault, Place, keep};
@@ -168,7 +169,8 @@ impl Push<'_> {
         let entry = &mut state.keys[at.key as usize];
         let mut written = std::mem::take(&mut state.written);
         written.clear();
-        state.enumeration.write((steps, &entry.lists), at.row, first, usize::MAX, members_max, &mut written);
+        let (lists, most) = ((steps, &entry.lists), steps.most_of_a_row());
+        state.enumeration.write(lists, at.row, first, most, members_max, &mut written);
         let too_many = written.rows.len() > members_max;
         if !too_many {
             tell(steps, &written, entry.matches, at, |row| entry.ordinal(row), self.found);
@@ -180,7 +182,7 @@ impl Push<'_> {
             return Err(self.too_many(at));
         }
         entry.lists.forget_ends(steps, &state.actions.made()[action].fits);
-        if steps.consumes && found {
+        if steps.after != After::Nothing && found {
             state.forget_all(at.key);
         }
         Ok(())

@@ -7,6 +7,7 @@ use super::enumerate::Enumeration;
 use super::lists::{Action, Lists};
 use crate::error::MatchError;
 use crate::lists::ground::{Ground, Visit, Way};
+use crate::lists::settled::After;
 use crate::lists::window::{Bound, Window};
 use crate::lists::{Completed, Outcome, SearchLimits, Wanted};
 use crate::masks::Masks;
@@ -18,7 +19,7 @@ impl StepLists {
     /// Whether a partition may be cut for several threads: what ends in a row is of rows in its window, unless matches before
     /// it have consumed some.
     pub fn cuts_partitions(&self) -> bool {
-        self.within != Bound::None && !self.consumes
+        self.within != Bound::None && self.after == After::Nothing
     }
 
     pub(crate) fn search(
@@ -28,7 +29,10 @@ impl StepLists {
         wanted: Wanted,
         limits: SearchLimits<'_>,
     ) -> Result<Option<Outcome>, MatchError> {
-        let Some(ground) = Ground::new(&self.conditions, self.within, masks, chunk) else { return Ok(None) };
+        let ground = Ground::new(&self.conditions, self.within, masks, chunk);
+        let Some(ground) = ground.filter(|ground| self.exclusive.holds(&ground.masks)) else {
+            return Ok(None);
+        };
         let search = |piece: &Piece, interrupted: Interruption<'_>| {
             Search::new(self, &ground, wanted, limits.members_max).run(piece, interrupted)
         };
@@ -104,6 +108,7 @@ impl<'a> Search<'a> {
     fn complete(&mut self, row: u32, first: Option<u32>) -> Result<bool, MatchError> {
         let found = match self.wanted {
             Wanted::Any => 1,
+            Wanted::Count if self.steps.after == After::Ends => 1,
             Wanted::Count => self
                 .enumeration
                 .count(self.steps, &self.lists, row, first)
@@ -111,7 +116,7 @@ impl<'a> Search<'a> {
             Wanted::Matches(most) => {
                 let Outcome { written, completed, of_partition, .. } = &mut self.outcome;
                 let (before, number) = (written.matches, *of_partition as i64 + 1);
-                let own = most - *of_partition;
+                let own = (most - *of_partition).min(self.steps.most_of_a_row());
                 let lists = (self.steps, &self.lists);
                 self.enumeration.write(lists, row, first, own, self.members_max, written);
                 let matches = before..written.matches;
@@ -123,7 +128,7 @@ impl<'a> Search<'a> {
             }
         };
         self.outcome.count(found)?;
-        if self.steps.consumes && found > 0 {
+        if self.steps.after != After::Nothing && found > 0 {
             self.lists.clear(self.steps);
         }
         Ok(match self.wanted {
