@@ -24,6 +24,9 @@ use crate::table::Table;
 const DIRECT_SPAN_MAX: i128 = 1 << 20;
 const DIRECT_SPAN_OF_ROWS: i128 = 2;
 
+/// Keys that are looked for are marked by a bit each while there are at most so many for a row of the table.
+const BITS_A_ROW: i128 = 8;
+
 /// Evaluates an expression with the Arrow type of a type of integers; `None` of other types.
 macro_rules! with_integers {
     ($data_type:expr, $type:ident => $value:expr) => {
@@ -179,32 +182,32 @@ where
         return None;
     }
     let (low, high) = span::<T>(wanted.iter())??;
-    if high - low >= DIRECT_SPAN_MAX {
+    if high - low >= DIRECT_SPAN_MAX.max(BITS_A_ROW * table.num_rows() as i128) {
         return None;
     }
     // Modulo the width of usize: a value outside of the span is past its end.
     let (lowest, span) = (low as usize, (high - low) as usize + 1);
     let place = |value: &T::Native| value.as_usize().wrapping_sub(lowest);
+    let places: Vec<usize> = wanted.iter().flat_map(|array| array.values()).map(place).collect();
     let mut open = vec![0_u64; span.div_ceil(64)];
-    wanted.iter().flat_map(|array| array.values()).map(place).for_each(|at| open[at / 64] |= 1 << (at % 64));
+    places.iter().for_each(|at| open[at / 64] |= 1 << (at % 64));
     let mut left = open.iter().map(|word| word.count_ones()).sum::<u32>();
-    let mut ids = vec![0; span];
-    let mut next = 0;
+    let mut ids: HashMap<usize, u32, FixedState> =
+        HashMap::with_capacity_and_hasher(left as usize, FixedState::with_seed(0));
     'all: for array in &arrays {
         for at in array.values().iter().map(place) {
             let Some(word) = open.get_mut(at / 64).filter(|word| **word >> (at % 64) & 1 != 0) else {
                 continue;
             };
             *word &= !(1 << (at % 64));
-            ids[at] = next;
-            next += 1;
+            ids.insert(at, ids.len() as u32);
             left -= 1;
             if left == 0 {
                 break 'all;
             }
         }
     }
-    Some(wanted.iter().flat_map(|array| array.values()).map(|value| ids[place(value)]).collect())
+    Some(places.iter().map(|at| ids[at]).collect())
 }
 
 /// With a row for so many of a table's there is nothing to be gained by not reading all.
