@@ -219,7 +219,7 @@ impl Scene<'_> {
             .leaves()
             .iter()
             .map(|leaf| match leaf {
-                Leaf::Column { index, at, .. } => self.read(*index, &self.resolve(pattern, at)),
+                Leaf::Column { index, at, .. } => self.read_at(pattern, *index, at),
                 Leaf::Classifier { at } => Ok(self.classifiers(pattern, &self.resolve(pattern, at))),
                 Leaf::MatchNumber => Ok(self.match_numbers()),
                 Leaf::Aggregate(aggregate) => aggregate_column(self, pattern, aggregate).map_err(failed()),
@@ -237,6 +237,15 @@ impl Scene<'_> {
     /// The values of a column at positions; NULL where there is none.
     pub(crate) fn read(&self, column: usize, positions: &UInt32Array) -> Result<ArrayRef, EngineError> {
         Ok(self.rows.gather(self.table, column, positions)?)
+    }
+
+    /// The values of a column where a pointer leads to.
+    fn read_at(&self, pattern: &Pattern, column: usize, at: &RowPointer) -> Result<ArrayRef, EngineError> {
+        let members = at.variable.as_deref().map(|name| self.members(pattern, Some(name)));
+        match self.arrivals_in_every_match(members.as_deref(), at) {
+            Some(arrivals) => Ok(self.table.gather(column, &arrivals)?),
+            None => self.read(column, &self.resolve(pattern, at)),
+        }
     }
 
     fn match_numbers(&self) -> ArrayRef {

@@ -5,7 +5,7 @@ use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::{OutputColumns, PatternError};
 use cepheid_matcher::lists::{ListsFound, SearchLimits};
 use cepheid_matcher::sequence::SequenceMatcher;
-use cepheid_matcher::{Lists, MatchSet, Strategy};
+use cepheid_matcher::{Lists, MatchSet, Numbers, Strategy};
 
 use crate::derive::{Deriving, derive};
 use crate::error::EngineError;
@@ -109,14 +109,17 @@ fn derived(
     let shape = lists.shape();
     let mut order = match plan.pattern().output {
         OutputColumns::Standard => {
-            let begins: Vec<u32> = match &shape {
-                Some(shape) => members.iter().step_by(shape.len()).copied().collect(),
+            let mut order = match &shape {
+                Some(shape) => {
+                    let begin = |index: u32| members[index as usize * shape.len()];
+                    partition_by_partition(plan, table, matches, begin, rows)?
+                }
                 None => {
-                    let begins = std::iter::once(0).chain(ends.iter().copied()).take(matches);
-                    begins.map(|begin| members[begin as usize]).collect()
+                    let before = |index: u32| index.checked_sub(1).map_or(0, |before| ends[before as usize]);
+                    let begin = |index: u32| members[before(index) as usize];
+                    partition_by_partition(plan, table, matches, begin, rows)?
                 }
             };
-            let mut order = partition_by_partition(plan, table, &begins, rows)?;
             order.truncate(most);
             Some(order)
         }
@@ -124,14 +127,18 @@ fn derived(
     };
     let set = match shape {
         Some(shape) => {
-            let (mut matches, mut numbers) = (matches, numbers);
+            let mut numbers = numbers.map(Numbers::Given);
+            let mut matches = matches;
             // One behind the other as they come out, they are read one behind the other.
             if let Some(order) = order.take_if(|order| order.len() < matches || !order.is_sorted()) {
-                let number =
-                    |index: &u32| numbers.as_ref().map_or(i64::from(*index) + 1, |of| of[*index as usize]);
-                let in_order = order.iter().map(number).collect();
                 members = rearranged(&members, shape.len(), &order);
-                (numbers, matches) = (Some(in_order), order.len());
+                matches = order.len();
+                numbers = Some(match numbers {
+                    Some(Numbers::Given(of)) => {
+                        Numbers::Given(order.iter().map(|index| of[*index as usize]).collect())
+                    }
+                    _ => Numbers::Found(order),
+                });
             }
             // Matches that were found in that order need none.
             order = None;
@@ -177,37 +184,44 @@ fn rearranged(members: &[u32], stride: usize, order: &[u32]) -> Vec<u32> {
     }
 }
 
-/// SQL's order of matches that begin in these rows: partition by partition in order of first appearance, then by first
-/// row, then by number.
+/// SQL's order of so many matches: partition by partition in order of first appearance, then by first row, then by number.
+/// `begin`: the row of the table that a match begins at.
 fn partition_by_partition(
     plan: &Plan,
     table: &Table,
-    begins: &[u32],
+    matches: usize,
+    begin: impl Fn(u32) -> u32,
     rows: &SequenceRows<'_>,
 ) -> Result<Vec<u32>, EngineError> {
     let ordinal = rows.ordinals_of_input(table.num_rows());
-    let place = |index: u32| {
-        let first = begins[index as usize];
-        ordinal.as_ref().map_or(first, |of| of[first as usize])
-    };
+    let all = 0..matches as u32;
     // Matches are in the order of their numbers.
-    let mut order = stable_order((0..begins.len() as u32).collect(), place, table.num_rows());
+    let mut order = match &ordinal {
+        Some(ordinal) => stable_order(all, |index| ordinal[begin(index) as usize], table.num_rows()),
+        None => stable_order(all, &begin, table.num_rows()),
+    };
     let columns = plan.outputs.partition_by.as_slice();
     if !columns.is_empty() {
-        let keys = keys_by_appearance(table, columns, begins)?;
+        let begins: Vec<u32> = (0..matches as u32).map(begin).collect();
+        let keys = keys_by_appearance(table, columns, &begins)?;
         let count = keys.iter().max().map_or(0, |last| *last as usize + 1);
-        order = stable_order(order, |index| keys[index as usize], count);
+        order = stable_order(order.iter().copied(), |index| keys[index as usize], count);
     }
     Ok(order)
 }
 
 /// Indices in order of their places, of which there are `places`; those of one place stay as they are. By counting, unless
 /// that is more than comparing.
-fn stable_order(indices: Vec<u32>, place: impl Fn(u32) -> u32, places: usize) -> Vec<u32> {
-    if indices.is_sorted_by_key(|index| place(*index)) {
-        return indices;
+fn stable_order(
+    indices: impl ExactSizeIterator<Item = u32> + Clone,
+    place: impl Fn(u32) -> u32,
+    places: usize,
+) -> Vec<u32> {
+    if indices.clone().is_sorted_by_key(&place) {
+        return indices.collect();
     }
     if indices.len() < places / 8 {
+        let indices: Vec<u32> = indices.collect();
         let numbered = indices.iter().zip(0_u64..);
         let mut order: Vec<u64> =
             numbered.map(|(index, number)| u64::from(place(*index)) << 32 | number).collect();
@@ -215,8 +229,8 @@ fn stable_order(indices: Vec<u32>, place: impl Fn(u32) -> u32, places: usize) ->
         return order.into_iter().map(|packed| indices[packed as u32 as usize]).collect();
     }
     let mut next = vec![0_u32; places + 1];
-    for index in &indices {
-        next[place(*index) as usize + 1] += 1;
+    for index in indices.clone() {
+        next[place(index) as usize + 1] += 1;
     }
     for at in 1..next.len() {
         next[at] += next[at - 1];

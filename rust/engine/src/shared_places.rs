@@ -21,12 +21,7 @@ impl Scene<'_> {
         let shape: Vec<Label> = self.set.shape().collect();
         let is_member = |label: &Label| members.is_none_or(|members| members[label.variable as usize]);
         if let Some(stride) = self.set.single_rows() {
-            let mut rows = (0..stride).filter(|row| is_member(&shape[*row]));
-            let inwards = at.logical_offset as usize;
-            let row = match at.anchor {
-                Anchor::First => rows.nth(inwards)?,
-                Anchor::Last => rows.rev().nth(inwards)?,
-            };
+            let row = self.row_of_every_match(stride, members, at)?;
             let position = |index: u32| index * stride as u32 + row as u32;
             return Some(UInt32Array::from_iter_values(self.output.matches.iter().map(position)));
         }
@@ -47,6 +42,34 @@ impl Scene<'_> {
                 UInt32Array::from_iter_values(indices.iter().map(position))
             }
         })
+    }
+
+    /// The place in the table of what [`in_every_match`](Self::in_every_match) gives the position of, if the output is of all matches
+    /// and each of their segments is one row.
+    pub(crate) fn arrivals_in_every_match(
+        &self,
+        members: Option<&[bool]>,
+        at: &RowPointer,
+    ) -> Option<UInt32Array> {
+        if !self.output.shows_whole_matches() || at.physical_offset != 0 {
+            return None;
+        }
+        let (Some(stride), Ordinals::All(_)) = (self.set.single_rows(), &self.output.matches) else {
+            return None;
+        };
+        Some(self.rows.arrivals_of_every(self.row_of_every_match(stride, members, at)?, stride))
+    }
+
+    /// Which row of every match a pointer leads to, where all have the same rows.
+    fn row_of_every_match(&self, stride: usize, members: Option<&[bool]>, at: &RowPointer) -> Option<usize> {
+        let shape: Vec<Label> = self.set.shape().collect();
+        let is_member = |label: &Label| members.is_none_or(|members| members[label.variable as usize]);
+        let mut rows = (0..stride).filter(|row| is_member(&shape[*row]));
+        let inwards = at.logical_offset as usize;
+        match at.anchor {
+            Anchor::First => rows.nth(inwards),
+            Anchor::Last => rows.rev().nth(inwards),
+        }
     }
 
     /// A column that rows are partitioned by, read once a partition rather than once a match; `None` where that does not

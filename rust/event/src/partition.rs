@@ -161,6 +161,14 @@ impl OrderedRows {
         }
     }
 
+    /// Places in the table of the position `first`, and of every `stride`-th behind it; the positions are a whole number of strides.
+    pub fn arrivals_of_every(&self, first: usize, stride: usize) -> UInt32Array {
+        match &self.arrivals {
+            Some(arrivals) => arrivals.chunks_exact(stride).map(|of| of[first]).collect::<Vec<_>>().into(),
+            None => (first as u32..self.num_rows() as u32).step_by(stride).collect::<Vec<_>>().into(),
+        }
+    }
+
     /// The values of `column` at the positions `range`.
     ///
     /// # Errors

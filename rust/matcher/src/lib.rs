@@ -35,7 +35,7 @@ pub use error::MatchError;
 pub use joined_lists::JoinedLists;
 pub use lists::Lists;
 pub use masks::Masks;
-pub use match_set::{Label, MatchSet, MatchView, Segment};
+pub use match_set::{Label, MatchSet, MatchView, Numbers, Segment};
 pub use matcher::{FindOptions, Found, Matcher};
 pub use next_lists::NextLists;
 pub use promote::Promoted;

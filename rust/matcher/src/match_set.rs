@@ -40,10 +40,19 @@ pub struct MatchSet {
     /// `partitions[p]`: number of matches up to and including partition `p`.
     partitions: Vec<u32>,
     /// Numbers within the partition, where they are not the order of the set.
-    given_numbers: Option<Vec<i64>>,
+    given_numbers: Option<Numbers>,
     /// Where each segment of each match is one row, and matches stand one behind the other: how many there are, and a one
     /// for each segment. Neither starts nor lengths are written down then.
     single_rows: Option<(usize, Vec<u32>)>,
+}
+
+/// Numbers of matches within their partition.
+#[derive(Clone, Debug)]
+pub enum Numbers {
+    /// These.
+    Given(Vec<i64>),
+    /// One more than these: of one partition, the order in which matches were found.
+    Found(Vec<u32>),
 }
 
 /// One match.
@@ -63,7 +72,7 @@ impl MatchSet {
 
     /// Matches with one row for each of these labels, one behind the other, in this order, numbered by partition if `numbers`
     /// says how.
-    pub fn of_single_rows(shape: Vec<Label>, matches: usize, numbers: Option<Vec<i64>>) -> Self {
+    pub fn of_single_rows(shape: Vec<Label>, matches: usize, numbers: Option<Numbers>) -> Self {
         Self {
             single_rows: Some((matches, vec![1; shape.len()])),
             shape: Some(shape.into()),
@@ -75,7 +84,7 @@ impl MatchSet {
 
     /// Matches one behind the other, in this order: match i ends before the row `ends[i]`, whose label is `labels[ends[i]]`.
     pub fn of_rows(labels: &[Label], ends: &[u32], numbers: Option<Vec<i64>>) -> Self {
-        let mut set = Self { given_numbers: numbers, ..Self::default() };
+        let mut set = Self { given_numbers: numbers.map(Numbers::Given), ..Self::default() };
         let mut start = 0;
         for end in ends {
             let open = set.open();
@@ -170,7 +179,11 @@ impl MatchSet {
             }
             self.finish(start);
             self.finish_partition();
-            self.given_numbers.get_or_insert_default().push(entry.number as i64);
+            let numbers = self.given_numbers.get_or_insert_with(|| Numbers::Given(vec![]));
+            let Numbers::Given(numbers) = numbers else {
+                unreachable!("a set of sequences is of them alone")
+            };
+            numbers.push(entry.number as i64);
             start += (entry.end - entry.start) as u32;
         }
     }
@@ -192,8 +205,12 @@ impl MatchSet {
 
     /// The number of each match within its partition, from 1.
     pub fn numbers(&self) -> Vec<i64> {
-        if let Some(numbers) = &self.given_numbers {
-            return numbers.clone();
+        match &self.given_numbers {
+            Some(Numbers::Given(numbers)) => return numbers.clone(),
+            Some(Numbers::Found(order)) => {
+                return order.iter().map(|index| i64::from(*index) + 1).collect();
+            }
+            None => {}
         }
         self.partitions().flat_map(|matches| 1..=matches.len() as i64).collect()
     }

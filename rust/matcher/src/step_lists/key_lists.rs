@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::compile::StepLists;
-use super::lists::{List, Lists};
+use super::lists::{List, Lists, twice};
 use crate::error::MatchError;
 use crate::lists::window::Bound;
 
@@ -255,9 +255,9 @@ impl List {
     /// The first entry that a loop comes from whose entries from `useful` on are of use; the first there is, if that is too
     /// far back to be looked for now.
     fn first_linked(&mut self, index: usize, useful: u32) -> u32 {
-        let all = self.rows.len() >= self.full;
+        let all = self.rows.len() as u32 >= self.full;
         if all {
-            self.full = 2 * self.rows.len();
+            self.full = twice(self.rows.len());
         }
         let mut from = useful;
         for _ in 0..if all { self.rows.len() } else { LINKS_FOLLOWED } {
@@ -270,14 +270,14 @@ impl List {
     }
 }
 
-/// Room for so many entries, and a quarter more.
+/// Room for so many entries, and an eighth more.
 fn room_for(entries: usize) -> usize {
-    entries + entries / 4
+    entries + entries / 8
 }
 
-/// Whether there is room for half as many again: what a vector has grown by is more than it will need soon.
+/// Whether there is room for a quarter more: what a vector has grown by is more than it will need soon.
 fn has_too_much_room(entries: usize, room: usize) -> bool {
-    room > (entries + entries / 2).max(ROOM_KEPT)
+    room > (entries + entries / 4).max(ROOM_KEPT)
 }
 
 #[cfg(test)]

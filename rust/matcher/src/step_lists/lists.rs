@@ -3,7 +3,7 @@
 use super::compile::StepLists;
 
 /// Entries of a list before it is worth dropping some.
-const ENTRIES_KEPT: usize = 1 << 8;
+const ENTRIES_KEPT: u32 = 1 << 8;
 
 /// Rows that reached one place, ascending.
 ///
@@ -19,7 +19,7 @@ pub(super) struct List {
     /// Whether `starts` never falls.
     pub(super) rising: bool,
     /// How many entries there are when it is next worth looking for some to drop.
-    pub(super) full: usize,
+    pub(super) full: u32,
     /// `stretches[e][i]`: for the `e`-th edge that leads here, the entries of its place that entry `i` can have come from.
     pub(super) stretches: Vec<Vec<(u32, u32)>>,
 }
@@ -52,7 +52,7 @@ impl List {
 
     /// Drops the first entries.
     pub(super) fn drop_first(&mut self, gone: usize) {
-        self.full = (2 * (self.rows.len() - gone)).max(ENTRIES_KEPT);
+        self.full = twice(self.rows.len() - gone).max(ENTRIES_KEPT);
         self.dropped += gone as u32;
         self.rows.drain(..gone);
         // Without a window there are none.
@@ -61,6 +61,11 @@ impl List {
             stretches.drain(..gone);
         }
     }
+}
+
+/// Twice as many entries, as far as there can be so many.
+pub(super) fn twice(entries: usize) -> u32 {
+    u32::try_from(2 * entries).unwrap_or(u32::MAX)
 }
 
 /// What a row that satisfies certain conditions does.
@@ -193,7 +198,7 @@ impl Lists {
         if let Some(first) = bounded {
             list.rising &= list.starts.last().is_none_or(|last| *last <= latest);
             list.starts.push(latest);
-            if list.rows.len() >= list.full && !self.keeps_all {
+            if list.rows.len() as u32 >= list.full && !self.keeps_all {
                 list.drop_first(list.before_window(first));
             }
         }

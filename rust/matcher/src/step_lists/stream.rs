@@ -3,7 +3,7 @@
 //! - Time: a row costs what it costs in a table, whatever is kept. A call that fails is taken back in time linear in the
 //!   keys and the rows that it has touched.
 //! - Space: that of the lists (see [`crate::step_lists`]), 12 bytes a row that matches may begin at under a window, and
-//!   no more room in vectors than half of that.
+//!   no more room in vectors than a quarter of that.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -287,6 +287,10 @@ impl StepListsState {
                 place
             }
             None => {
+                if self.keys.is_empty() {
+                    // A rule without keys has one, and no more.
+                    self.keys.reserve_exact(1);
+                }
                 self.keys.push(entry);
                 self.keys.len() as u32 - 1
             }
