@@ -100,6 +100,31 @@ fn explain_names_how_joined_lists_find_what_a_row_follows_or_why_they_cannot() {
 }
 
 #[test]
+fn explain_says_whether_runs_have_a_choice() {
+    let settled = "AFTER MATCH SKIP PAST LAST ROW PATTERN (A{3,} [->] -> B) DEFINE A AS price < 5, B AS";
+    let text = explained(&format!("{settled} price >= 500"));
+    for part in [
+        "strategy: next lists; ",
+        "taken in a table if the data show that no row fits two of the steps",
+        "    in a stream, too",
+    ] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    for (clauses, part) in [
+        (format!("{settled} kind = 3"), "in a stream, waiting runs run it: it is not plain to see that no row"),
+        (format!("{settled} price < 5"), "next lists cannot run it: a row may fit two of the steps"),
+        (
+            "AFTER MATCH SKIP NONE PATTERN (A -> ABSENT(C) -> B) DEFINE A AS kind = 1, B AS kind = 2, C AS kind = 3"
+                .into(),
+            "next lists cannot run it: something must not come",
+        ),
+    ] {
+        let text = explained(&clauses);
+        assert!(text.contains(part), "{clauses}: no {part:?} in\n{text}");
+    }
+}
+
+#[test]
 fn explain_says_whether_streams_keep_step_lists() {
     let all = "ALL MATCHES PATTERN (A -> B) DEFINE A AS kind = 1, B AS ";
     for (last, said) in [

@@ -16,7 +16,7 @@ use every_case::conformance;
 use settled::random_settled;
 
 /// Cases of the suite that next lists take.
-const CASES_MIN: usize = 10;
+const CASES_MIN: usize = 40;
 
 #[test]
 fn every_case_that_next_lists_take_gives_its_matches_however_it_is_cut() {

@@ -17,7 +17,7 @@ use every_case::conformance;
 use settled::random_settled;
 
 /// Cases of the suite that step lists take.
-const CASES_MIN: usize = 40;
+const CASES_MIN: usize = 100;
 
 #[test]
 fn every_case_that_step_lists_take_gives_its_matches_however_it_is_cut() {
