@@ -160,8 +160,14 @@ pub(crate) struct Way<'a> {
 
 /// Who looks at them.
 pub(crate) trait Visit {
+    /// Begins a partition, of which rows from `seen_from` on are shown, and matches wanted that end from `own_from` on.
+    fn begin(&mut self, seen_from: u32, own_from: u32);
+
     /// Takes a row that satisfies something. Whether no further row of the partition is wanted.
     fn row(&mut self, row: u32, symbol: u64) -> Result<bool, MatchError>;
+
+    /// Whether no further partition is wanted.
+    fn is_over(&self) -> bool;
 }
 
 impl<'a> Way<'a> {
@@ -169,9 +175,28 @@ impl<'a> Way<'a> {
         Self { interrupted, rows_to_pause: ROWS_BETWEEN_PAUSES, words: vec![0; ground.masks.len()] }
     }
 
+    /// Goes over the rows of a piece, partition by partition.
+    pub(crate) fn walk_piece(
+        &mut self,
+        ground: &Ground<'_>,
+        piece: &Piece,
+        visitor: &mut impl Visit,
+    ) -> Result<(), MatchError> {
+        for partition in piece.partitions.clone() {
+            let own = piece.rows_of(&ground.chunk.rows.partition(partition));
+            let seen = if piece.continues { piece.seen_from..own.end } else { own.clone() };
+            visitor.begin(seen.start, own.start);
+            self.walk(ground, &seen, visitor)?;
+            if visitor.is_over() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Goes over the rows of a range that satisfy something.
     #[inline]
-    pub(crate) fn walk(
+    fn walk(
         &mut self,
         ground: &Ground<'_>,
         rows: &Range<u32>,

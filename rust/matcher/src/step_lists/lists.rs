@@ -21,7 +21,7 @@ pub(super) struct List {
     /// How many entries there are when it is next worth looking for some to drop.
     pub(super) full: u32,
     /// `stretches[e][i]`: for the `e`-th edge that leads here, the entries of its place that entry `i` can have come from.
-    pub(super) stretches: Vec<Vec<(u32, u32)>>,
+    pub(super) stretches: Box<[Vec<(u32, u32)>]>,
 }
 
 impl List {
@@ -104,9 +104,9 @@ impl StepLists {
 /// The lists of one partition. All that is asked of them takes the [`StepLists`] that they were made for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lists {
-    pub(super) of: Vec<List>,
+    pub(super) of: Box<[List]>,
     /// `open[e]`: where the entries begin that edge `e` still leads on from.
-    pub(super) open: Vec<u32>,
+    pub(super) open: Box<[u32]>,
     /// Entries that were made: a count of work.
     pub(super) made: u64,
     /// Entries stay, whatever leaves the window: they may have to be as they were.
@@ -118,12 +118,12 @@ impl Lists {
         let list = |place: &super::compile::Place| List {
             rising: true,
             full: ENTRIES_KEPT,
-            stretches: vec![vec![]; place.ins.len()],
+            stretches: vec![vec![]; place.ins.len()].into(),
             ..List::default()
         };
         Self {
             of: steps.places.iter().map(list).collect(),
-            open: vec![0; steps.edges.len()],
+            open: vec![0; steps.edges.len()].into(),
             made: 0,
             keeps_all: false,
         }

@@ -58,7 +58,7 @@ impl StepListsState {
             position: entry.position,
             matches: entry.matches,
             lists: entry.lists.of.iter().map(saved_list).collect(),
-            open: entry.lists.open.clone(),
+            open: entry.lists.open.to_vec(),
             start_rows: differences(entry.starts.rows.iter().copied(), 0, u32::wrapping_sub),
             start_at: differences(entry.starts.at.iter().copied(), 0, i64::wrapping_sub),
         }));
@@ -95,7 +95,8 @@ impl StepListsState {
                 return refuse("rows");
             }
             own.rising = starts.is_sorted();
-            (own.dropped, own.rows, own.starts, own.stretches) = (list.dropped, rows, starts, list.stretches);
+            (own.dropped, own.rows, own.starts, own.stretches) =
+                (list.dropped, rows, starts, list.stretches.into());
         }
         let start_rows = sums(saved.start_rows, 0, u32::wrapping_add);
         if !are_row_numbers(&start_rows) {
@@ -117,7 +118,7 @@ impl StepListsState {
         if saved.base.checked_add(u64::from(last.copied().unwrap_or(0))).is_none() {
             return refuse("a row");
         }
-        lists.open = saved.open;
+        lists.open = saved.open.into();
         let (base, position, matches) = (saved.base, saved.position, saved.matches);
         if position > i64::MAX as u64 || matches > i64::MAX as u64 {
             return refuse("a count");
@@ -172,7 +173,7 @@ fn saved_list(list: &List) -> SavedList {
         dropped: list.dropped,
         rows: differences(list.rows.iter().copied(), 0, u32::wrapping_sub),
         starts_back: list.rows.iter().zip(&list.starts).map(|(row, start)| row - start).collect(),
-        stretches: list.stretches.clone(),
+        stretches: list.stretches.to_vec(),
     }
 }
 

@@ -71,19 +71,7 @@ impl<'a> Search<'a> {
     }
 
     fn run(mut self, piece: &Piece, interrupted: Interruption<'_>) -> Result<Outcome, MatchError> {
-        let mut way = Way::new(self.ground, interrupted);
-        for partition in piece.partitions.clone() {
-            self.lists.clear(self.steps);
-            self.outcome.of_partition = 0;
-            let partition = self.ground.chunk.rows.partition(partition);
-            let own = piece.rows_of(&partition);
-            let seen = if piece.continues { piece.seen_from..own.end } else { own.clone() };
-            (self.window.begin, self.own_from) = (seen.start, own.start);
-            way.walk(self.ground, &seen, &mut self)?;
-            if self.wanted == Wanted::Any && self.outcome.counted > 0 || self.has_too_many_rows() {
-                break;
-            }
-        }
+        Way::new(self.ground, interrupted).walk_piece(self.ground, piece, &mut self)?;
         let work = &mut self.outcome.work;
         work.entries = self.lists.made;
         work.marks = self.enumeration.marks;
@@ -140,6 +128,16 @@ impl<'a> Search<'a> {
 }
 
 impl Visit for Search<'_> {
+    fn begin(&mut self, seen_from: u32, own_from: u32) {
+        self.lists.clear(self.steps);
+        self.outcome.of_partition = 0;
+        (self.window.begin, self.own_from) = (seen_from, own_from);
+    }
+
+    fn is_over(&self) -> bool {
+        self.wanted == Wanted::Any && self.outcome.counted > 0 || self.has_too_many_rows()
+    }
+
     #[inline]
     fn row(&mut self, row: u32, symbol: u64) -> Result<bool, MatchError> {
         self.outcome.work.rows += 1;
