@@ -189,9 +189,10 @@ impl Scene<'_> {
         if derived {
             let nullable = self.output.unmatched > 0;
             columns.add("match_number", self.match_numbers(), nullable);
-            for (name, last) in [("match_start", false), ("match_end", true)] {
+            for (name, anchor) in [("match_start", Anchor::First), ("match_end", Anchor::Last)] {
+                let edge = RowPointer { anchor, ..RowPointer::default() };
                 let array = match outputs.event_time {
-                    Some(column) => self.read(column, &self.edge_positions(last))?,
+                    Some(column) => self.read_at(column, None, &edge, || self.edge_positions(&edge))?,
                     None => new_null_array(&DataType::Null, self.output.len()),
                 };
                 columns.add(name, array, true);
@@ -219,8 +220,14 @@ impl Scene<'_> {
             .leaves()
             .iter()
             .map(|leaf| match leaf {
-                Leaf::Column { index, at, .. } => self.read_at(pattern, *index, at),
-                Leaf::Classifier { at } => Ok(self.classifiers(pattern, &self.resolve(pattern, at))),
+                Leaf::Column { index, at, .. } => {
+                    let members = self.named_by(pattern, at);
+                    self.read_at(*index, members.as_deref(), at, || self.resolve(members.as_deref(), at))
+                }
+                Leaf::Classifier { at } => {
+                    let positions = self.resolve(self.named_by(pattern, at).as_deref(), at);
+                    Ok(self.classifiers(pattern, &positions))
+                }
                 Leaf::MatchNumber => Ok(self.match_numbers()),
                 Leaf::Aggregate(aggregate) => aggregate_column(self, pattern, aggregate).map_err(failed()),
             })
@@ -239,12 +246,17 @@ impl Scene<'_> {
         Ok(self.rows.gather(self.table, column, positions)?)
     }
 
-    /// The values of a column where a pointer leads to.
-    fn read_at(&self, pattern: &Pattern, column: usize, at: &RowPointer) -> Result<ArrayRef, EngineError> {
-        let members = at.variable.as_deref().map(|name| self.members(pattern, Some(name)));
-        match self.arrivals_in_every_match(members.as_deref(), at) {
+    /// The values of a column where a pointer leads to in every match, if that can be told of all at once; else at positions.
+    fn read_at(
+        &self,
+        column: usize,
+        members: Option<&[bool]>,
+        at: &RowPointer,
+        positions: impl FnOnce() -> UInt32Array,
+    ) -> Result<ArrayRef, EngineError> {
+        match self.arrivals_in_every_match(members, at) {
             Some(arrivals) => Ok(self.table.gather(column, &arrivals)?),
-            None => self.read(column, &self.resolve(pattern, at)),
+            None => self.read(column, &positions()),
         }
     }
 
@@ -261,16 +273,18 @@ impl Scene<'_> {
     }
 
     /// Positions of the first or last rows of matches; NULL for empty and unmatched ones.
-    fn edge_positions(&self, last: bool) -> UInt32Array {
-        let anchor = if last { Anchor::Last } else { Anchor::First };
-        if let Some(positions) = self.in_every_match(None, &RowPointer { anchor, ..RowPointer::default() }) {
+    fn edge_positions(&self, edge: &RowPointer) -> UInt32Array {
+        if let Some(positions) = self.in_every_match(None, edge) {
             return positions;
         }
-        let edge = |index: u32| {
+        let position = |index: u32| {
             let found = (index != UNMATCHED).then(|| self.set.get(index as usize))?;
-            if last { found.last() } else { (!found.is_empty()).then_some(found.start) }
+            match edge.anchor {
+                Anchor::First => (!found.is_empty()).then_some(found.start),
+                Anchor::Last => found.last(),
+            }
         };
-        optional_positions(self.output.matches.iter().map(edge))
+        optional_positions(self.output.matches.iter().map(position))
     }
 
     /// Names of the variables that rows of the match were mapped to.
@@ -293,10 +307,14 @@ impl Scene<'_> {
         members(pattern, self.variables, name)
     }
 
-    /// The position that a pointer leads to from every output row.
-    fn resolve(&self, pattern: &Pattern, at: &RowPointer) -> UInt32Array {
-        let members = at.variable.as_deref().map(|name| self.members(pattern, Some(name)));
-        if let Some(positions) = self.in_every_match(members.as_deref(), at) {
+    /// Which variables a pointer is about; `None`: the whole run.
+    fn named_by(&self, pattern: &Pattern, at: &RowPointer) -> Option<Vec<bool>> {
+        at.variable.as_deref().map(|name| self.members(pattern, Some(name)))
+    }
+
+    /// The position that a pointer leads to from every output row. `members`: the variables that it is about.
+    fn resolve(&self, members: Option<&[bool]>, at: &RowPointer) -> UInt32Array {
+        if let Some(positions) = self.in_every_match(members, at) {
             return positions;
         }
         let whole_match = at.semantics == Semantics::Final || self.output.shown.is_none();

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use arrow_schema::Schema;
 use cepheid_ir::{AfterMatchSkip, EmptyMatches, Pattern, RowsPerMatch, SkipRow, Within};
-use cepheid_matcher::{Automaton, NextLists, Plan as Strategies, StepLists, Strategy};
+use cepheid_matcher::{Automaton, Plan as Strategies, StepLists, Strategy};
 
 use crate::error::EngineError;
 use crate::plan::{InTable, MatchOptions, Matching, Plan};
@@ -28,12 +28,16 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
                         [] => Ok(()),
                         _ => Err("a measure reads rows beside those of a match"),
                     };
-                    let next = next.as_ref().map(NextLists::cuts_partitions).map_err(|reason| *reason);
+                    let preferred = match (in_table.lists(None), output) {
+                        (Some(lists), Ok(())) => lists.strategy(),
+                        _ => Strategy::Sequences,
+                    };
                     let in_streams = steps.as_ref().map_or(Ok(()), |steps| steps.check_for_streams(matcher));
                     let steps = steps.as_ref().map(StepLists::cuts_partitions).map_err(|reason| *reason);
                     let joined = joined.as_ref().map_err(|reason| *reason);
                     Weighed::Sequences {
-                        next: next.and_then(|cuts| output.map(|()| cuts)),
+                        preferred,
+                        next: next.and(output),
                         steps: steps.and_then(|cuts| output.map(|()| cuts)),
                         joined: joined
                             .and_then(|joined| output.map(|()| joined.outline(&plan.automaton().variables))),
@@ -59,8 +63,9 @@ pub fn explain(pattern: &Pattern, schema: Option<&Schema>) -> Result<String, Eng
 enum Weighed<'a> {
     Search(&'a Strategies),
     Sequences {
-        /// Whether next lists, if they can run it, may cut partitions for several threads; or why they cannot.
-        next: Result<bool, &'static str>,
+        preferred: Strategy,
+        /// Why next lists cannot run it, if they cannot.
+        next: Result<(), &'static str>,
         /// Whether step lists, if they can run it, may cut partitions for several threads; or why they cannot.
         steps: Result<bool, &'static str>,
         /// Why step lists that can run it in a table cannot do so in a stream, if they cannot.
@@ -148,18 +153,12 @@ fn describe(
             return describe_threads(text, cuts_partitions);
         }
         Some(Weighed::Search(strategies)) => strategies,
-        Some(Weighed::Sequences { next, steps, in_streams, joined, waits }) => {
+        Some(Weighed::Sequences { preferred, next, steps, in_streams, joined, waits }) => {
             let (first, second, third) = (Strategy::NextLists, Strategy::StepLists, Strategy::JoinedLists);
             let runs = Strategy::Sequences;
-            let preferred = match (&next, &steps, &joined) {
-                (Ok(_), ..) => first,
-                (_, Ok(_), _) => second,
-                (.., Ok(_)) => third,
-                (Err(_), Err(_), Err(_)) => runs,
-            };
             writeln!(text, "  strategy: {preferred}; {}", preferred.cost())?;
             match next {
-                Ok(_) => writeln!(
+                Ok(()) => writeln!(
                     text,
                     "    {first} can run it: every step takes the next row that fits, and every condition is asked of single rows; taken in a table if the data show that no row fits two of the steps that a run goes on with"
                 )?,
@@ -193,7 +192,7 @@ fn describe(
                 "    {runs} can run it: the pattern says more than a row pattern: runs wait for what comes next"
             )?;
             waits.iter().try_for_each(|line| writeln!(text, "    {line}"))?;
-            return describe_threads(text, next.or(steps).unwrap_or(false));
+            return describe_threads(text, steps.unwrap_or(false));
         }
     };
     let preferred = strategies.preferred();

@@ -12,7 +12,7 @@ use cepheid_ir::{
 };
 use cepheid_matcher::sequence::SequenceMatcher;
 use cepheid_matcher::{
-    Automaton, JoinedLists, Lists, Matcher, NextLists, Promoted, StepLists, Strategy, VariableId, Workers,
+    Automaton, JoinedLists, Lists, Matcher, Promoted, StepLists, Strategy, VariableId, Workers,
 };
 
 use crate::error::EngineError;
@@ -78,10 +78,10 @@ pub(crate) enum Matching {
 /// What runs that wait can be spared where all rows are there.
 #[derive(Debug)]
 pub(crate) struct InTable {
-    /// Next lists, or why they cannot run the pattern.
-    pub(crate) next: Result<NextLists, &'static str>,
-    /// The same of step lists.
+    /// Step lists, or why they cannot run the pattern.
     pub(crate) steps: Result<StepLists, &'static str>,
+    /// Why next lists cannot, if they cannot; their steps are the same.
+    pub(crate) next: Result<(), &'static str>,
     /// The same of joined lists, which are not tried where step lists will do.
     pub(crate) joined: Result<JoinedLists, &'static str>,
     /// The same by finer keys, or why there are none.
@@ -91,10 +91,10 @@ pub(crate) struct InTable {
 impl InTable {
     /// The lists that run the pattern, if any can; those of a strategy alone, if there is one.
     pub(crate) fn lists(&self, strategy: Option<Strategy>) -> Option<Lists<'_>> {
-        let next = self.next.as_ref().ok().map(Lists::Next);
-        let steps = self.steps.as_ref().ok().map(Lists::Step);
+        let steps = self.steps.as_ref().ok();
+        let next = steps.filter(|_| self.next.is_ok()).map(Lists::Next);
         let joined = self.joined.as_ref().ok().map(Lists::Joined);
-        let mut all = [next, steps, joined].into_iter().flatten();
+        let mut all = [next, steps.map(Lists::Step), joined].into_iter().flatten();
         all.find(|lists| strategy.is_none_or(|strategy| strategy == lists.strategy()))
     }
 }
@@ -177,7 +177,7 @@ impl Plan {
                 Err(_) => JoinedLists::new(matcher, schema),
             };
             *in_table = Some(Box::new(InTable {
-                next: NextLists::new(matcher),
+                next: steps.as_ref().map_err(|reason| *reason).and_then(StepLists::check_for_next_lists),
                 steps,
                 joined,
                 promoted: Promoted::new(matcher, schema, timed).map(Box::new),
@@ -210,9 +210,8 @@ impl Plan {
             Some(automaton) => automaton,
             None => Arc::new(Automaton::compile(&pattern)?),
         };
-        let of_sequences =
-            [Strategy::NextLists, Strategy::StepLists, Strategy::JoinedLists, Strategy::Sequences];
-        let asked_for = options.strategy.is_some_and(|strategy| of_sequences.contains(&strategy));
+        let of_sequences = |strategy: Strategy| strategy.is_of_lists() || strategy == Strategy::Sequences;
+        let asked_for = options.strategy.is_some_and(of_sequences);
         let waits = asked_for || needs_runs_that_wait(&pattern, &automaton);
         let outputs = match like.filter(|like| like.reports_like(&pattern, &automaton)) {
             Some(like) => Arc::clone(&like.outputs),

@@ -18,8 +18,6 @@ impl Scene<'_> {
         if !self.output.shows_whole_matches() || at.physical_offset != 0 {
             return None;
         }
-        let shape: Vec<Label> = self.set.shape().collect();
-        let is_member = |label: &Label| members.is_none_or(|members| members[label.variable as usize]);
         if let Some(stride) = self.set.single_rows() {
             let row = self.row_of_every_match(stride, members, at)?;
             let position = |index: u32| index * stride as u32 + row as u32;
@@ -28,6 +26,8 @@ impl Scene<'_> {
         if at.logical_offset != 0 {
             return None;
         }
+        let shape: Vec<Label> = self.set.shape().collect();
+        let is_member = |label: &Label| members.is_none_or(|members| members[label.variable as usize]);
         let (segments, back) = match at.anchor {
             Anchor::First => (shape.iter().position(is_member)?, 0),
             Anchor::Last => (shape.iter().rposition(is_member)? + 1, 1),

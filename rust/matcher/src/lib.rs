@@ -37,7 +37,6 @@ pub use lists::Lists;
 pub use masks::Masks;
 pub use match_set::{Label, MatchSet, MatchView, Numbers, Segment};
 pub use matcher::{FindOptions, Found, Matcher};
-pub use next_lists::NextLists;
 pub use promote::Promoted;
 pub use search::Wanted;
 pub use step_lists::StepLists;

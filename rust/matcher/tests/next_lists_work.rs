@@ -5,7 +5,7 @@ use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::{AfterMatchSkip, Contiguity, Pattern, PatternNode, Quantifier, Step, Within};
 use cepheid_matcher::lists::{Lists, ListsFound, SearchLimits};
 use cepheid_matcher::sequence::{Chunk, SequenceMatcher};
-use cepheid_matcher::{NextLists, Workers};
+use cepheid_matcher::{StepLists, Workers};
 use cepheid_testkit::letters::{rows_of_letters as rows, steps_of_letters};
 
 /// The next of each of these steps from every start row; `b+` repeats.
@@ -18,20 +18,21 @@ fn pattern(steps: &[&str], after_match: AfterMatchSkip, within: Option<u64>) -> 
     pattern.normalise()
 }
 
-fn lists_of(pattern: &Pattern, batch: &RecordBatch) -> Result<NextLists, &'static str> {
+fn steps_of(pattern: &Pattern, batch: &RecordBatch) -> Result<StepLists, &'static str> {
     let matcher = SequenceMatcher::compile(pattern, &batch.schema(), false).expect("plain events");
-    NextLists::new(&matcher)
+    let steps = StepLists::new(&matcher)?;
+    steps.check_for_next_lists().map(|()| steps)
 }
 
 /// What it takes to find all matches.
 fn find(pattern: &Pattern, batch: &RecordBatch) -> ListsFound {
     let table = Table::new(batch.schema(), vec![batch.clone()]).expect("one schema");
     let matcher = SequenceMatcher::compile(pattern, &batch.schema(), false).expect("plain events");
-    let lists = lists_of(pattern, batch).expect("each step takes the next row");
+    let steps = steps_of(pattern, batch).expect("each step takes the next row");
     let rows = OrderedRows::new(&table, &[], &[], &[]).expect("no keys");
     let masks = matcher.masks_by_arrival(&table, Workers::default()).expect("strings").expect("single rows");
     let chunk = Chunk { table: &table, rows: &rows, times: &[], ordinals: &[], fresh_from: 0 };
-    let found = Lists::Next(&lists).find(&masks, chunk, usize::MAX, SearchLimits::default());
+    let found = Lists::Next(&steps).find(&masks, chunk, usize::MAX, SearchLimits::default());
     found.expect("room").expect("letters exclude each other")
 }
 
@@ -100,7 +101,7 @@ fn runs_that_may_overtake_earlier_ones_are_left_to_others() {
     };
     let batch = rows("acab".chars());
     assert_eq!(
-        lists_of(&pattern.normalise(), &batch).err(),
+        steps_of(&pattern.normalise(), &batch).err(),
         Some("a run may overtake one that began before it")
     );
 }

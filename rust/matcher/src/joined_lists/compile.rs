@@ -6,7 +6,6 @@ use cepheid_ir::{Anchor, BinaryOp, Expr};
 
 use crate::automaton::VariableId;
 use crate::conditions::needs_no_run;
-use crate::lists::settled::After;
 use crate::lists::window::Bound;
 use crate::match_set::Label;
 use crate::sequence::SequenceMatcher;
@@ -14,7 +13,7 @@ use crate::sequence::joins::{flatten, never_fails};
 use crate::sequence::registers::Looked;
 use crate::sequence::tests::{Test, TestSource};
 use crate::step_lists::StepLists;
-use crate::step_lists::compile::waits_for_earlier;
+use crate::step_lists::settled::{After, waits_for_earlier};
 
 /// See [`crate::joined_lists`].
 #[derive(Debug)]

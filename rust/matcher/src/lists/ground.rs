@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use cepheid_event::Piece;
 
-use super::window::Bound;
 use super::{Outcome, SearchLimits, Wanted};
 use crate::automaton::VariableId;
 use crate::bits::{Bits, inside};
@@ -12,11 +11,9 @@ use crate::error::MatchError;
 use crate::masks::Masks;
 use crate::sequence::tests::Test;
 use crate::sequence::{Chunk, NO_TIME, SequenceMatcher};
+use crate::step_lists::StepLists;
 use crate::symbols::symbol_at;
 use crate::threads::Interruption;
-
-/// Most places of a pattern.
-const PLACES_MAX: usize = 64;
 
 /// Most distinct conditions: a symbol has a bit for each.
 const PREDICATES_MAX: usize = 64;
@@ -64,76 +61,57 @@ impl RowConditions {
     }
 }
 
-/// Checks that a pattern is of steps alone, whose matches are all that is reported of them.
-///
-/// # Errors
-/// What else is asked of them, in a sentence.
-pub(crate) fn check_steps(matcher: &SequenceMatcher) -> Result<(), &'static str> {
-    let (pattern, automaton) = (matcher.pattern(), matcher.automaton());
-    if pattern.having.is_some() {
-        return Err("a finished match is asked for more");
-    }
-    if pattern.timeouts || !pattern.emit_at.is_empty() {
-        return Err("runs are reported before they are complete");
-    }
-    if pattern.initial {
-        return Err("only the first row may begin a match");
-    }
-    if !automaton.bounds.is_empty() {
-        return Err("parts of the pattern have bounds of their own");
-    }
-    if !automaton.untils.is_empty()
-        || automaton.ways.iter().any(|way| !way.guards.is_empty() || !way.ends.is_empty())
-    {
-        return Err("a row can end a loop");
-    }
-    if automaton.positions.len() > PLACES_MAX {
-        return Err("the pattern has more than 64 places once counts are written out");
-    }
-    Ok(())
-}
-
 /// What every piece of a search goes by.
 pub(crate) struct Ground<'a> {
-    within: Bound,
+    steps: &'a StepLists,
     pub(crate) chunk: Chunk<'a>,
     /// `masks[p]`: the rows that satisfy predicate p of the conditions, by position.
     pub(crate) masks: Vec<&'a Bits>,
     relevant: Bits,
 }
 
+/// Who looks at rows.
+pub(crate) trait Visit {
+    /// Begins a partition, of which rows from `first` on are shown.
+    fn begin(&mut self, first: u32);
+
+    /// Takes a row that satisfies something; `own`: matches that end in it are wanted. Whether no further row of the partition is.
+    fn row(&mut self, row: u32, symbol: u64, own: bool) -> Result<bool, MatchError>;
+
+    /// Whether no further partition is wanted.
+    fn is_over(&self) -> bool;
+}
+
 impl<'a> Ground<'a> {
-    /// `None`: the data stand against it: a condition raises an error somewhere, or a row under a bound of time has none.
-    pub(crate) fn new(
-        conditions: &RowConditions,
-        within: Bound,
-        masks: &'a Masks,
-        chunk: Chunk<'a>,
-    ) -> Option<Self> {
-        if within.is_of_time() && chunk.times.contains(&NO_TIME) {
+    /// `None`: the data stand against it: a condition raises an error somewhere, a row under a bound of time has none, or one gives
+    /// runs a choice that must have none.
+    pub(crate) fn new(steps: &'a StepLists, masks: &'a Masks, chunk: Chunk<'a>) -> Option<Self> {
+        if steps.within.is_of_time() && chunk.times.contains(&NO_TIME) {
             return None;
         }
+        let conditions = &steps.conditions;
         let of_predicate = |predicate: &usize| masks.of[*predicate].as_ref().ok();
         let masks: Vec<&Bits> = conditions.predicates.iter().map(of_predicate).collect::<Option<_>>()?;
+        if !steps.exclusive.holds(&masks) {
+            return None;
+        }
         let every_row = conditions.of_variable.iter().any(Option::is_none);
         let rows = chunk.rows.num_rows();
         let relevant =
             if every_row { Bits::filled(rows, true) } else { Bits::union(rows, masks.iter().copied()) };
-        Some(Self { within, chunk, masks, relevant })
+        Some(Self { steps, chunk, masks, relevant })
     }
 
     /// Every piece of the rows on a thread of its own; what they find is put together in their order, so that the answer, an
-    /// error included, is that of one thread. `cuts`: whether a piece may be a part of a partition. `shape`: rows of a match,
-    /// if all have as many.
+    /// error included, is that of one thread.
     pub(crate) fn share(
         &self,
-        cuts: bool,
         wanted: Wanted,
         limits: SearchLimits<'_>,
-        shape: usize,
         search: impl Fn(&Piece, Interruption<'_>) -> Result<Outcome, MatchError> + Sync,
     ) -> Result<Outcome, MatchError> {
-        let reach = |row: u32, partition: &Range<u32>| self.within.reach(row, partition, &self.chunk);
+        let reach = |row: u32, partition: &Range<u32>| self.steps.within.reach(row, partition, &self.chunk);
+        let cuts = self.steps.cuts_partitions();
         let pieces = self.chunk.rows.pieces(limits.workers.threads, cuts.then_some(&reach));
         let is_enough = |found: &Outcome| wanted == Wanted::Any && found.counted > 0;
         let found = limits.workers.share_until(&pieces, search, is_enough)?;
@@ -144,87 +122,88 @@ impl<'a> Ground<'a> {
                 all.of_partition = 0;
             }
             if all.of_partition < most || !piece.continues {
-                all.append(found, most, limits.members_max, shape)?;
+                all.append(found, most, limits.members_max, self.steps.places.len())?;
             }
         }
         Ok(all)
     }
-}
 
-/// The way over rows: what every search along lists keeps count of.
-pub(crate) struct Way<'a> {
-    interrupted: Interruption<'a>,
-    rows_to_pause: u32,
-    words: Vec<u64>,
-}
-
-/// Who looks at them.
-pub(crate) trait Visit {
-    /// Begins a partition, of which rows from `seen_from` on are shown, and matches wanted that end from `own_from` on.
-    fn begin(&mut self, seen_from: u32, own_from: u32);
-
-    /// Takes a row that satisfies something. Whether no further row of the partition is wanted.
-    fn row(&mut self, row: u32, symbol: u64) -> Result<bool, MatchError>;
-
-    /// Whether no further partition is wanted.
-    fn is_over(&self) -> bool;
-}
-
-impl<'a> Way<'a> {
-    pub(crate) fn new(ground: &Ground<'_>, interrupted: Interruption<'a>) -> Self {
-        Self { interrupted, rows_to_pause: ROWS_BETWEEN_PAUSES, words: vec![0; ground.masks.len()] }
-    }
-
-    /// Goes over the rows of a piece, partition by partition.
-    pub(crate) fn walk_piece(
-        &mut self,
-        ground: &Ground<'_>,
+    /// Goes over the rows of a piece that satisfy something, partition by partition.
+    pub(crate) fn walk(
+        &self,
         piece: &Piece,
+        interrupted: Interruption<'_>,
         visitor: &mut impl Visit,
     ) -> Result<(), MatchError> {
+        let mut rows_to_pause = ROWS_BETWEEN_PAUSES;
+        let mut words = vec![0_u64; self.masks.len()];
         for partition in piece.partitions.clone() {
-            let own = piece.rows_of(&ground.chunk.rows.partition(partition));
+            let own = piece.rows_of(&self.chunk.rows.partition(partition));
             let seen = if piece.continues { piece.seen_from..own.end } else { own.clone() };
-            visitor.begin(seen.start, own.start);
-            self.walk(ground, &seen, visitor)?;
+            visitor.begin(seen.start);
+            'rows: for block in seen.start / 64..seen.end.div_ceil(64) {
+                let mut open = self.relevant.words()[block as usize] & inside(block as usize, &seen);
+                if open == 0 {
+                    continue;
+                }
+                for (word, mask) in words.iter_mut().zip(&self.masks) {
+                    *word = mask.words()[block as usize];
+                }
+                while open != 0 {
+                    let bit = open.trailing_zeros();
+                    open &= open - 1;
+                    rows_to_pause -= 1;
+                    if rows_to_pause == 0 {
+                        rows_to_pause = ROWS_BETWEEN_PAUSES;
+                        if interrupted.is_due() {
+                            return Err(MatchError::Interrupted);
+                        }
+                    }
+                    let row = block * 64 + bit;
+                    if visitor.row(row, symbol_at(&words, bit), row >= own.start)? {
+                        break 'rows;
+                    }
+                }
+            }
             if visitor.is_over() {
                 break;
             }
         }
         Ok(())
     }
+}
 
-    /// Goes over the rows of a range that satisfy something.
+/// What a piece has been found to hold so far, and how much of it is wanted.
+pub(crate) struct Gathered {
+    pub(crate) wanted: Wanted,
+    pub(crate) members_max: usize,
+    pub(crate) outcome: Outcome,
+}
+
+impl Gathered {
+    pub(crate) fn new(wanted: Wanted, members_max: usize) -> Self {
+        Self { wanted, members_max, outcome: Outcome::default() }
+    }
+
+    /// Whether more has been written down than may be. Where the piece goes on with a partition, less of it may be wanted.
     #[inline]
-    fn walk(
-        &mut self,
-        ground: &Ground<'_>,
-        rows: &Range<u32>,
-        visitor: &mut impl Visit,
-    ) -> Result<(), MatchError> {
-        for block in rows.start / 64..rows.end.div_ceil(64) {
-            let mut open = ground.relevant.words()[block as usize] & inside(block as usize, rows);
-            if open == 0 {
-                continue;
-            }
-            for (word, mask) in self.words.iter_mut().zip(&ground.masks) {
-                *word = mask.words()[block as usize];
-            }
-            while open != 0 {
-                let bit = open.trailing_zeros();
-                open &= open - 1;
-                self.rows_to_pause -= 1;
-                if self.rows_to_pause == 0 {
-                    self.rows_to_pause = ROWS_BETWEEN_PAUSES;
-                    if self.interrupted.is_due() {
-                        return Err(MatchError::Interrupted);
-                    }
-                }
-                if visitor.row(block * 64 + bit, symbol_at(&self.words, bit))? {
-                    return Ok(());
-                }
-            }
+    pub(crate) fn has_too_many_rows(&self) -> bool {
+        self.outcome.written.rows.len() > self.members_max
+    }
+
+    /// Whether no further row of a partition is wanted behind one that matches end in.
+    #[inline]
+    pub(crate) fn has_enough_of_partition(&self) -> bool {
+        match self.wanted {
+            Wanted::Any => true,
+            Wanted::Count => false,
+            Wanted::Matches(most) => self.outcome.of_partition >= most || self.has_too_many_rows(),
         }
-        Ok(())
+    }
+
+    /// Whether no further partition is wanted.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.wanted == Wanted::Any && self.outcome.counted > 0 || self.has_too_many_rows()
     }
 }

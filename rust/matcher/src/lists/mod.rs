@@ -2,12 +2,10 @@
 //!
 //! [Next lists](crate::next_lists), [step lists](crate::step_lists) and [joined lists](crate::joined_lists) go from row to row,
 //! and write down or count what ends in each. The files: [`ground`] is what is asked of single rows and the way over them,
-//! [`settled`] when a run has no choice, [`outcome`] what was found, [`written`] the matches among it, [`window`] the bound of
-//! the whole.
+//! [`outcome`] what was found, [`written`] the matches among it, [`window`] the bound of the whole.
 
 pub(crate) mod ground;
 mod outcome;
-pub(crate) mod settled;
 pub(crate) mod window;
 pub(crate) mod written;
 
@@ -15,7 +13,7 @@ use crate::error::MatchError;
 use crate::joined_lists::JoinedLists;
 use crate::masks::Masks;
 use crate::match_set::Label;
-use crate::next_lists::NextLists;
+use crate::next_lists;
 use crate::sequence::Chunk;
 use crate::step_lists::StepLists;
 use crate::strategy::Strategy;
@@ -57,7 +55,7 @@ pub(crate) enum Wanted {
 #[derive(Clone, Copy, Debug)]
 pub enum Lists<'a> {
     /// One run a start row, settled by it.
-    Next(&'a NextLists),
+    Next(&'a StepLists),
     /// Conditions ask single rows.
     Step(&'a StepLists),
     /// Conditions compare rows with each other.
@@ -115,7 +113,7 @@ impl Lists<'_> {
         limits: SearchLimits<'_>,
     ) -> Result<Option<Outcome>, MatchError> {
         match self {
-            Self::Next(next) => next.search(masks, chunk, wanted, limits),
+            Self::Next(steps) => next_lists::search(steps, masks, chunk, wanted, limits),
             Self::Step(steps) => steps.search(masks, chunk, wanted, limits),
             Self::Joined(joined) => joined.search(masks, chunk, wanted, limits),
         }
@@ -133,8 +131,7 @@ impl Lists<'_> {
     /// Whether event times matter.
     pub fn is_bounded_by_time(self) -> bool {
         let within = match self {
-            Self::Next(next) => next.within,
-            Self::Step(steps) => steps.within,
+            Self::Next(steps) | Self::Step(steps) => steps.within,
             Self::Joined(joined) => joined.within,
         };
         within.is_of_time()
@@ -143,8 +140,7 @@ impl Lists<'_> {
     /// The labels of the rows of every match, if all have the same.
     pub fn shape(self) -> Option<Vec<Label>> {
         match self {
-            Self::Next(next) => next.shape(),
-            Self::Step(steps) => steps.shape(),
+            Self::Next(steps) | Self::Step(steps) => steps.shape(),
             Self::Joined(joined) => Some(joined.shape()),
         }
     }
@@ -152,16 +148,14 @@ impl Lists<'_> {
     /// The labels of places.
     pub fn labels(self) -> Vec<Label> {
         match self {
-            Self::Next(next) => next.places.iter().map(|place| place.label).collect(),
-            Self::Step(steps) => steps.places.iter().map(|place| place.label).collect(),
+            Self::Next(steps) | Self::Step(steps) => steps.places.iter().map(|place| place.label).collect(),
             Self::Joined(joined) => joined.shape(),
         }
     }
 
     fn places(self) -> usize {
         match self {
-            Self::Next(next) => next.places.len(),
-            Self::Step(steps) => steps.places.len(),
+            Self::Next(steps) | Self::Step(steps) => steps.places.len(),
             Self::Joined(joined) => joined.steps.len(),
         }
     }

@@ -14,10 +14,11 @@
 //!   row of it, and O(log n) for each of its loops.
 //! - Space: 4 bytes a run, 4 a row that repeats a loop, 16 a row that runs take otherwise; all of a key at once.
 //!
-//! The files: [`compile`] makes places of a pattern, [`runs`] keeps the runs of a key, [`search`] goes over a table.
+//! Places and what is asked there are those of [step lists](crate::step_lists), which say whether a pattern is of this kind
+//! ([`StepLists::check_for_next_lists`](crate::StepLists::check_for_next_lists)). [`runs`] keeps the runs of a key, [`search`] goes over
+//! a table.
 
-pub(crate) mod compile;
 mod runs;
 mod search;
 
-pub use compile::NextLists;
+pub(crate) use search::search;

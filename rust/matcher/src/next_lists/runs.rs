@@ -2,11 +2,30 @@
 
 use std::ops::Range;
 
-use super::compile::{Action, NextLists};
 use crate::lists::written::Written;
+use crate::step_lists::StepLists;
 
-/// Runs, by the order in which they began: the first has number 0. All that is asked of them takes the [`NextLists`] that they
-/// were made for.
+/// What a row does that satisfies certain conditions.
+#[derive(Debug)]
+pub(super) struct Action {
+    /// A run may begin at it.
+    pub(super) begins: bool,
+    /// From where to where runs go, those that began first before the others. From a place to itself a loop is repeated.
+    moves: Vec<(u16, u16)>,
+}
+
+impl Action {
+    /// What a row does that satisfies the predicates set in `symbol`.
+    pub(super) fn new(steps: &StepLists, symbol: u64) -> Self {
+        let fits =
+            |place: &u16| steps.conditions.are_satisfied(symbol, steps.places[*place as usize].variable);
+        let way = |from: u16| Some((from, steps.targets(from).find(fits)?));
+        Self { begins: fits(&0), moves: (0..steps.places.len() as u16).rev().filter_map(way).collect() }
+    }
+}
+
+/// Runs, by the order in which they began: the first has number 0. All that is asked of them takes the steps that they were
+/// made for.
 #[derive(Debug)]
 pub(super) struct Runs {
     /// The row that each began at.
@@ -40,7 +59,7 @@ struct Arrival {
 }
 
 /// Runs that a row has completed.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Complete {
     /// Their numbers.
     pub(super) runs: Range<u32>,
@@ -50,8 +69,8 @@ pub(super) struct Complete {
 }
 
 impl Runs {
-    pub(super) fn new(lists: &NextLists) -> Self {
-        let places = lists.places.len();
+    pub(super) fn new(steps: &StepLists) -> Self {
+        let places = steps.places.len();
         Self {
             starts: vec![],
             waiting: vec![0..0; places],
@@ -62,6 +81,7 @@ impl Runs {
     }
 
     /// Ends every run.
+    #[inline]
     pub(super) fn clear(&mut self) {
         if self.starts.is_empty() {
             return;
@@ -88,7 +108,7 @@ impl Runs {
     #[inline]
     pub(super) fn go_on(
         &mut self,
-        lists: &NextLists,
+        steps: &StepLists,
         action: &Action,
         row: u32,
         completed: &mut Vec<Complete>,
@@ -104,7 +124,7 @@ impl Runs {
                 continue;
             }
             let runs = std::mem::take(waiting);
-            if lists.places[place as usize].ends {
+            if steps.places[place as usize].ends {
                 completed.push(Complete { runs, from, place });
                 continue;
             }
@@ -137,7 +157,7 @@ impl Runs {
     /// numbers.
     pub(super) fn write(
         &mut self,
-        lists: &NextLists,
+        steps: &StepLists,
         number: u32,
         complete: &Complete,
         row: u32,
@@ -155,7 +175,7 @@ impl Runs {
         }
         self.way.push((0, self.starts[number as usize]));
         written.matches += 1;
-        if lists.chain {
+        if steps.chain {
             written.rows.extend(self.way.iter().rev().map(|(_, row)| row));
             written.rows.push(row);
             return;

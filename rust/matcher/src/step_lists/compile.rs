@@ -2,13 +2,15 @@
 
 use cepheid_ir::Contiguity;
 
+use super::settled::{After, Exclusive, waits_for_earlier};
 use crate::automaton::{Automaton, Next, VariableId, ambiguous_at};
-use crate::lists::ground::{RowConditions, check_steps};
-use crate::lists::settled::{After, Exclusive, Places, after_match, keeps_order};
+use crate::lists::ground::RowConditions;
 use crate::lists::window::Bound;
 use crate::match_set::Label;
 use crate::sequence::SequenceMatcher;
-use crate::sequence::compile::Skip;
+
+/// Most places of a pattern.
+const PLACES_MAX: usize = 64;
 
 /// See [`crate::step_lists`].
 #[derive(Debug)]
@@ -16,12 +18,12 @@ pub struct StepLists {
     pub(crate) places: Vec<Place>,
     pub(crate) edges: Vec<Edge>,
     /// What is asked of rows.
-    pub(super) conditions: RowConditions,
+    pub(crate) conditions: RowConditions,
     pub(crate) after: After,
     /// A run waits for all that it may go on with at once, and has no choice; else it has chosen.
     pub(crate) settled: bool,
     /// What must be so for that.
-    pub(super) exclusive: Exclusive,
+    pub(crate) exclusive: Exclusive,
     pub(crate) within: Bound,
     /// Each place but the first is reached from the one before it alone, and the last alone ends a match.
     pub(crate) chain: bool,
@@ -35,7 +37,7 @@ pub(crate) struct Place {
     /// A match may begin here.
     pub(super) starts: bool,
     /// A match may end here.
-    pub(super) ends: bool,
+    pub(crate) ends: bool,
     /// Edges that lead here and away from here.
     pub(super) ins: Vec<u16>,
     pub(super) outs: Vec<u16>,
@@ -73,11 +75,8 @@ impl StepLists {
     /// As for [`new`](Self::new).
     pub(crate) fn without_conditions(matcher: &SequenceMatcher) -> Result<Self, &'static str> {
         let automaton = matcher.automaton();
-        let after = after_match(matcher)?;
+        let after = After::of(matcher)?;
         refuse(matcher, automaton)?;
-        if automaton.positions.is_empty() {
-            return Err("the pattern takes no row");
-        }
         let mut places: Vec<Place> = automaton
             .positions
             .iter()
@@ -151,15 +150,6 @@ impl StepLists {
         Ok(Self { places, edges, conditions, after, settled, exclusive, within, chain })
     }
 
-    /// See [`keeps_order`]. A run that something absent has taken one of several choices from is behind one that has them all.
-    fn keep_order(&self) -> bool {
-        let starts_first = self.places[1..].iter().all(|place| !place.starts);
-        let one_choice = self.places.iter().all(|place| place.outs.len() <= 1);
-        starts_first
-            && keeps_order(self)
-            && (one_choice || self.edges.iter().all(|edge| edge.absent.is_empty()))
-    }
-
     /// Checks that lists may match streams, too: conditions are asked of every row there, whether anything waits for it or not, so
     /// none may raise an error; no rows are kept for conditions to look back at; and whether runs have a choice must be known
     /// before there are rows. `matcher`: what they were made of.
@@ -184,7 +174,7 @@ impl StepLists {
     }
 
     /// How many of the matches that a row completes are reported, the first of them.
-    pub(super) fn most_of_a_row(&self) -> usize {
+    pub(crate) fn most_of_a_row(&self) -> usize {
         if self.after == After::Ends { 1 } else { usize::MAX }
     }
 
@@ -194,31 +184,32 @@ impl StepLists {
     }
 }
 
-impl Places for StepLists {
-    fn len(&self) -> usize {
-        self.places.len()
-    }
-
-    fn ends(&self, place: u16) -> bool {
-        self.places[place as usize].ends
-    }
-
-    fn targets(&self, place: u16) -> impl Iterator<Item = u16> {
-        self.places[place as usize].outs.iter().map(|edge| self.edges[*edge as usize].to)
-    }
-
-    fn asked(&self, place: u16) -> Option<usize> {
-        self.conditions.of_variable[self.places[place as usize].variable as usize]
-    }
-}
-
-/// Whether a match comes out when no run that began earlier is alive; else when it is complete.
-pub(crate) fn waits_for_earlier(matcher: &SequenceMatcher) -> bool {
-    matches!(matcher.skip, Skip::PastLastRow | Skip::ToNextRow)
-}
-
 fn refuse(matcher: &SequenceMatcher, automaton: &Automaton) -> Result<(), &'static str> {
-    check_steps(matcher)?;
+    let pattern = matcher.pattern();
+    if pattern.having.is_some() {
+        return Err("a finished match is asked for more");
+    }
+    if pattern.timeouts || !pattern.emit_at.is_empty() {
+        return Err("runs are reported before they are complete");
+    }
+    if pattern.initial {
+        return Err("only the first row may begin a match");
+    }
+    if !automaton.bounds.is_empty() {
+        return Err("parts of the pattern have bounds of their own");
+    }
+    if !automaton.untils.is_empty()
+        || automaton.ways.iter().any(|way| !way.guards.is_empty() || !way.ends.is_empty())
+    {
+        return Err("a row can end a loop");
+    }
+    if automaton.positions.is_empty() {
+        return Err("the pattern takes no row");
+    }
+    if automaton.positions.len() > PLACES_MAX {
+        return Err("the pattern has more than 64 places once counts are written out");
+    }
+    // A run without a choice has one way.
     if matcher.all && ambiguous_at(automaton).is_some() {
         return Err("several ways lead to one match");
     }

@@ -284,9 +284,9 @@ fn has_too_much_room(entries: usize, room: usize) -> bool {
 mod tests {
     use super::super::compile::{Edge, Place};
     use super::super::enumerate::Enumeration;
+    use super::super::settled::{After, Exclusive};
     use super::*;
     use crate::lists::ground::RowConditions;
-    use crate::lists::settled::{After, Exclusive};
     use crate::lists::written::Written;
     use crate::match_set::Label;
 

@@ -20,7 +20,7 @@
 //! - Where optional steps are followed under skip till next, the entries that lead back into the window need not be the last of a
 //!   stretch: there a row costs up to the length of its stretch.
 //!
-//! The files: [`compile`] makes places of a pattern, [`lists`] is how rows grow lists, [`enumerate`] and [`count`] are the
+//! The files: [`compile`] makes places of a pattern, [`settled`] says when runs have no choice, [`lists`] is how rows grow lists, [`enumerate`] and [`count`] are the
 //! matches that a row completes, [`search`] goes over a table. For streams, [`stream`] is the state of a rule and how a call
 //! is taken back, [`key_lists`] that of a key and what it lets go of, [`push`] the way of rows into it; [`save`] is for
 //! snapshots.
@@ -33,6 +33,7 @@ mod lists;
 mod push;
 mod save;
 mod search;
+pub(crate) mod settled;
 mod stream;
 
 pub use compile::StepLists;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use cepheid_event::PartitionKeys;
 
 use super::compile::StepLists;
+use super::settled::After;
 use super::stream::StepListsState;
 use crate::bits::{Bits, inside};
 use crate::error::MatchError;
 use crate::lists::MEMBERS_MAX;
-use crate::lists::settled::After;
 use crate::lists::window::Bound;
 use crate::lists::written::Written;
 use crate::sequence::fault::{Fault, Place, keep};
