@@ -1,4 +1,6 @@
-//! What a row does to the vector of what runs wait for, as a list of sums and moves.
+//! What a row does to the vectors of what runs wait for, as a list of sums and moves.
+//!
+//! Several vectors are changed at once, side by side: a product of operators is one of vectors.
 
 use super::semiring::Semiring;
 use crate::automaton::VariableId;
@@ -48,137 +50,136 @@ impl Operator {
         self
     }
 
-    /// Applies the operator to a row vector, `vector * operator`. What is complete with the row is added to `complete`
-    /// `weight` times. `taken` is scratch.
+    /// Applies the operator to vectors, `vector * operator`. `complete` is told what of each is complete with the row.
     #[inline]
-    pub(super) fn apply<S: Semiring>(
+    pub(super) fn apply<S: Semiring, const N: usize>(
         &self,
         semiring: &S,
         rank: u32,
-        vector: &mut [S::Element],
-        taken: &mut Vec<S::Element>,
-        weight: Option<&S::Element>,
-        complete: &mut S::Element,
+        vectors: &mut Vectors<S::Element, N>,
+        mut complete: impl FnMut(&[S::Element; N]),
     ) {
         // Everything that takes the row is read before anything is written: one row never fills two places of a run.
         if let ([take], []) = (self.takes.as_slice(), self.moves.as_slice()) {
-            let runs = take.runs(semiring, rank, vector);
-            take.give(semiring, &runs, vector, weight, complete);
+            let runs = vectors.sum(semiring, &take.from, take.variable, rank);
+            vectors.add_to(semiring, &take.to, &runs);
+            if take.accepts {
+                complete(&runs);
+            }
             return;
         }
-        taken.clear();
-        taken.extend(self.takes.iter().map(|take| take.runs(semiring, rank, vector)));
+        let mut taken = std::mem::take(&mut vectors.taken);
+        taken.extend(self.takes.iter().map(|take| vectors.sum(semiring, &take.from, take.variable, rank)));
         for (from, to) in &self.moves {
-            let moved = std::mem::replace(&mut vector[*from], semiring.zero());
-            if let Some(to) = to {
-                semiring.add(&mut vector[*to], &moved);
+            let moved = std::mem::replace(&mut vectors.lines[*from], zeros(semiring));
+            vectors.add_to(semiring, to.as_slice(), &moved);
+        }
+        for (take, runs) in self.takes.iter().zip(&taken) {
+            vectors.add_to(semiring, &take.to, runs);
+            if take.accepts {
+                complete(runs);
             }
         }
-        for (take, runs) in self.takes.iter().zip(taken.iter()) {
-            take.give(semiring, runs, vector, weight, complete);
-        }
+        taken.clear();
+        vectors.taken = taken;
     }
 
-    /// Puts the operator in front of a product, `operator * matrix`, rows of `width` elements. `taken` is scratch.
-    pub(super) fn apply_in_front<S: Semiring>(
+    /// Puts the operator in front of a product, `operator * product`, of which the vectors are columns.
+    #[inline]
+    pub(super) fn apply_in_front<S: Semiring, const N: usize>(
         &self,
         semiring: &S,
         rank: u32,
-        matrix: &mut [S::Element],
-        width: usize,
-        taken: &mut Vec<S::Element>,
+        columns: &mut Vectors<S::Element, N>,
     ) {
         if let ([take], []) = (self.takes.as_slice(), self.moves.as_slice()) {
-            for column in 0..width {
-                let sum = take.goes_on_as(semiring, rank, matrix, width, column);
-                for from in &take.from {
-                    semiring.add(&mut matrix[from * width + column], &sum);
-                }
-            }
+            let runs = columns.sum(semiring, &take.to, take.variable, rank);
+            columns.add_to(semiring, &take.from, &runs);
             return;
         }
-        taken.clear();
-        for take in &self.takes {
-            taken.extend((0..width).map(|column| take.goes_on_as(semiring, rank, matrix, width, column)));
-        }
+        let mut taken = std::mem::take(&mut columns.taken);
+        taken.extend(self.takes.iter().map(|take| columns.sum(semiring, &take.to, take.variable, rank)));
         // From what turns into another to what ends: the other is read before it is ended.
         for (from, to) in self.moves.iter().rev() {
-            for column in 0..width {
-                matrix[from * width + column] =
-                    to.map_or_else(|| semiring.zero(), |to| matrix[to * width + column].clone());
-            }
+            columns.lines[*from] = to.map_or_else(|| zeros(semiring), |to| columns.lines[to].clone());
         }
-        for (take, sums) in self.takes.iter().zip(taken.chunks_exact(width)) {
-            for from in &take.from {
-                for (column, sum) in sums.iter().enumerate() {
-                    semiring.add(&mut matrix[from * width + column], sum);
-                }
-            }
+        for (take, runs) in self.takes.iter().zip(&taken) {
+            columns.add_to(semiring, &take.from, runs);
         }
+        taken.clear();
+        columns.taken = taken;
     }
 }
 
-impl Taking {
-    /// What runs that take the row become by a column of the product behind it.
-    #[inline]
-    fn goes_on_as<S: Semiring>(
+/// `N` vectors side by side.
+#[derive(Debug)]
+pub(super) struct Vectors<E, const N: usize> {
+    /// `lines[w][v]`: what vector v has for wait w.
+    lines: Vec<[E; N]>,
+    /// Scratch of operators.
+    taken: Vec<[E; N]>,
+}
+
+// Put in line always: a row costs little more than these calls would.
+impl<E: Clone, const N: usize> Vectors<E, N> {
+    /// Vectors of zeros.
+    pub(super) fn new<S: Semiring<Element = E>>(semiring: &S, waits: usize) -> Self {
+        Self { lines: vec![zeros(semiring); waits], taken: vec![] }
+    }
+
+    /// Makes each of them one run: vector v waits for `at(v)`, or is nothing if there is no such wait.
+    pub(super) fn reset<S: Semiring<Element = E>>(&mut self, semiring: &S, at: impl Fn(usize) -> usize) {
+        self.lines.fill(zeros(semiring));
+        for vector in 0..N {
+            if let Some(line) = self.lines.get_mut(at(vector)) {
+                line[vector] = semiring.one();
+            }
+        }
+    }
+
+    /// What they have for a wait.
+    pub(super) fn at(&self, wait: usize) -> &[E; N] {
+        &self.lines[wait]
+    }
+
+    /// What they have for some waits, each run with the row if rows of the variable weigh.
+    #[inline(always)]
+    fn sum<S: Semiring<Element = E>>(
         &self,
         semiring: &S,
+        waits: &[usize],
+        variable: VariableId,
         rank: u32,
-        matrix: &[S::Element],
-        width: usize,
-        column: usize,
-    ) -> S::Element {
-        let mut sum = match self.to.as_slice() {
-            [to] => matrix[to * width + column].clone(),
-            several => {
-                let mut sum = semiring.zero();
-                several.iter().for_each(|to| semiring.add(&mut sum, &matrix[to * width + column]));
-                sum
+    ) -> [E; N] {
+        let Some((first, others)) = waits.split_first() else { return zeros(semiring) };
+        let mut sum = self.lines[*first].clone();
+        for wait in others {
+            add(semiring, &mut sum, &self.lines[*wait]);
+        }
+        if semiring.weighs(variable) {
+            for runs in sum.iter_mut().filter(|runs| !semiring.is_zero(runs)) {
+                semiring.weigh(runs, rank);
             }
-        };
-        if semiring.weighs(self.variable) {
-            semiring.weigh(&mut sum, rank);
         }
         sum
     }
 
-    #[inline]
-    fn runs<S: Semiring>(&self, semiring: &S, rank: u32, vector: &[S::Element]) -> S::Element {
-        let mut runs = match self.from.as_slice() {
-            [from] => vector[*from].clone(),
-            several => {
-                let mut runs = semiring.zero();
-                several.iter().for_each(|from| semiring.add(&mut runs, &vector[*from]));
-                runs
-            }
-        };
-        if semiring.weighs(self.variable) && !semiring.is_zero(&runs) {
-            semiring.weigh(&mut runs, rank);
+    #[inline(always)]
+    fn add_to<S: Semiring<Element = E>>(&mut self, semiring: &S, waits: &[usize], runs: &[E; N]) {
+        for wait in waits {
+            add(semiring, &mut self.lines[*wait], runs);
         }
-        runs
     }
+}
 
-    #[inline]
-    fn give<S: Semiring>(
-        &self,
-        semiring: &S,
-        runs: &S::Element,
-        vector: &mut [S::Element],
-        weight: Option<&S::Element>,
-        complete: &mut S::Element,
-    ) {
-        if semiring.is_zero(runs) {
-            return;
-        }
-        for to in &self.to {
-            semiring.add(&mut vector[*to], runs);
-        }
-        if self.accepts {
-            match weight {
-                None => semiring.add(complete, runs),
-                Some(weight) => semiring.add(complete, &semiring.times(weight, runs)),
-            }
-        }
+#[inline(always)]
+fn zeros<S: Semiring, const N: usize>(semiring: &S) -> [S::Element; N] {
+    std::array::from_fn(|_| semiring.zero())
+}
+
+#[inline(always)]
+fn add<S: Semiring, const N: usize>(semiring: &S, to: &mut [S::Element; N], runs: &[S::Element; N]) {
+    for (to, runs) in to.iter_mut().zip(runs) {
+        semiring.add(to, runs);
     }
 }

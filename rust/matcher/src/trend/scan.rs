@@ -162,8 +162,11 @@ impl<'a> TrendRows<'a> {
         // Rows of a window are multiplied in another order then.
         let cut = self.matcher.cuts_partitions() && semiring.takes_any_order();
         let pieces = self.rows.pieces(options.workers.threads, cut.then_some(&reach));
-        let scan = |piece: &Piece, interrupted: Interruption<'_>| {
-            self.scan_piece(semiring, options, piece, interrupted)
+        // As many vectors side by side as there are, or four.
+        let scan = |piece: &Piece, interrupted: Interruption<'_>| match self.matcher.waits {
+            ..=2 => self.scan_piece::<S, 1>(semiring, options, piece, interrupted),
+            3 => self.scan_piece::<S, 2>(semiring, options, piece, interrupted),
+            _ => self.scan_piece::<S, 4>(semiring, options, piece, interrupted),
         };
         let mut groups = Groups { keys: vec![], elements: vec![] };
         for scanned in options.workers.share_until(&pieces, scan, |scanned| scanned.ended)? {
@@ -210,7 +213,7 @@ impl<'a> TrendRows<'a> {
         Bits::union(self.rows.num_rows(), masks.map(|(_, mask)| mask)).count(0, position as usize) as u32
     }
 
-    fn scan_piece<S: Semiring>(
+    fn scan_piece<S: Semiring, const N: usize>(
         &self,
         semiring: &S,
         options: ScanOptions<'_>,
@@ -220,7 +223,7 @@ impl<'a> TrendRows<'a> {
         let weighing = self.symbols_of(|variable| semiring.weighs(variable as u16));
         let gap = self.matcher.operator(0);
         let mut operators = BySymbol::new(self.masks.len());
-        let mut stacks = Stacks::new(semiring, self.matcher.waits, self.limit());
+        let mut stacks = Stacks::<S, N>::new(semiring, self.matcher.waits, self.limit());
         let by_time = self.goes_by_time();
         let mut groups = Groups { keys: vec![], elements: vec![] };
         let (mut work, mut ended) = (TrendWork::default(), false);
@@ -309,6 +312,7 @@ impl<'a> TrendRows<'a> {
                 groups.elements.push(group);
             }
         }
+        stacks.note_bytes();
         work.operations = stacks.operations;
         work.bytes_max = stacks.bytes_max;
         Ok(Scanned { groups, work, ended })
