@@ -7,7 +7,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use rusqlite::params;
@@ -22,7 +21,7 @@ use crate::error::StoreError;
 use crate::log::EventLog;
 use crate::piece::{self, BatchRow, Schemas, SegmentRow, StoredSchema, TopicRow};
 use crate::reader::positions;
-use crate::segment_file::{self, PAGE_ROWS, SegmentWriter, Wanted};
+use crate::segment_file::{self, PAGE_ROWS, SegmentFile, SegmentWriter, Wanted};
 use crate::summary::{Filters, Summary};
 use crate::topic::{TopicPattern, folder_name};
 
@@ -249,14 +248,8 @@ impl EventLog {
             Source::Segments(segments) => {
                 for segment in segments {
                     let from = folder(self.path()).join(&segment.file);
-                    let wanted = Wanted {
-                        rows: segment.events,
-                        schema: Arc::clone(&schema),
-                        columns: None,
-                        ranges: vec![],
-                        condition: None,
-                    };
-                    let mut rows = segment_file::open(&from, wanted)?;
+                    let file = SegmentFile::open(&from, segment.events, &schema)?;
+                    let mut rows = file.read(Wanted::default())?;
                     while let Some(rows) = rows.next()? {
                         // A file says by itself whether a column has NULLs.
                         pages.add(conform(&rows, &schema)?, path, self.event_time())?;

@@ -21,9 +21,10 @@ use rusqlite::Connection;
 use crate::conform::{METADATA, MetadataColumn, United, conform, metadata_fields};
 use crate::database;
 use crate::error::{Doing, StoreError};
+use crate::passed::Passed;
 use crate::piece::{self, TopicRow, with_metadata_schema};
 use crate::query::{Condition, Query};
-use crate::topic_reader::{Asked, Passed, Piece, TopicReader};
+use crate::topic_reader::{Asked, Piece, TopicReader};
 
 /// Rows that are given at a time, at least, where so many follow each other.
 const TOGETHER_ROWS: usize = 8192;
