@@ -7,7 +7,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-
 use arrow_array::RecordBatch;
 use rusqlite::params;
 use serde_json::json;
@@ -233,7 +232,7 @@ impl EventLog {
     ) -> Result<(std::fs::File, FileParts), StoreError> {
         let schema = segment_file::schema(stored);
         let mut pages = Pages {
-            writer: SegmentWriter::new(file, &schema, &topic.name)?,
+            writer: SegmentWriter::new(file, &schema, &topic.name, self.event_time())?,
             pages: vec![],
             open: vec![],
             rows: 0,

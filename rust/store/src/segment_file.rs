@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
+use cepheid_event::check_event_time;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -59,16 +60,30 @@ pub(crate) struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    pub(crate) fn new(file: File, schema: &SchemaRef, topic: &str) -> Result<Self, StoreError> {
+    /// A writer of rows of a topic, whose times are in the column `event_time`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unarchivable`] for columns that Parquet does not have.
+    pub(crate) fn new(
+        file: File,
+        schema: &SchemaRef,
+        topic: &str,
+        event_time: &str,
+    ) -> Result<Self, StoreError> {
         let hashing = Hashing { file: BufWriter::new(file), hash: Sha256::new(), bytes: 0 };
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_data_page_row_count_limit(PAGE_ROWS)
             .set_write_batch_size(PAGE_ROWS)
             .set_created_by(concat!("cepheid ", env!("CARGO_PKG_VERSION")).into());
-        // They count up by one, mostly.
-        for name in ["_position", "_row", "_version", "_recorded"] {
-            let column = ColumnPath::from(name);
+        // They count up by one, mostly, and times go up by little: that is shorter than any dictionary, and read faster. Where
+        // times are secret, they are bytes.
+        let times = schema.field_with_name(event_time).ok();
+        let times = times.filter(|field| check_event_time(field.name(), field.data_type()).is_ok());
+        let counted =
+            ["_position", "_row", "_version", "_recorded"].into_iter().chain(times.map(|_| event_time));
+        for name in counted {
+            let column = ColumnPath::new(vec![name.to_owned()]);
             properties = properties
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);

@@ -170,7 +170,8 @@ mod tests {
         let column = |of: fn(i64) -> i64| -> ArrayRef {
             Arc::new(Int64Array::from_iter_values(ordinals.iter().map(|row| of(*row))))
         };
-        let columns = [("_position", column(|row| row + 1000)), ("_row", column(|row| row)), ("ts", column(time))];
+        let columns =
+            [("_position", column(|row| row + 1000)), ("_row", column(|row| row)), ("ts", column(time))];
         RecordBatch::try_from_iter(columns).unwrap()
     }
 
@@ -191,12 +192,13 @@ mod tests {
             for _ in 0..1 + mixed(seed) % 5 {
                 let length = [1, 2, 63, 64, 65, 66, 400, 3000][mixed(seed) as usize % 8];
                 pages.push(match mixed(seed) % 5 {
-                    0 => Page::Plain { rows: length, read: mixed(seed) % 2 == 0 },
+                    0 => Page::Plain { rows: length, read: mixed(seed).is_multiple_of(2) },
                     1 => Page::Passed(page(first, length)),
                     _ => {
                         let rare = [1, 20, 100, 1000, 100_000][mixed(seed) as usize % 5];
-                        let mut holds: Vec<bool> = (0..length).map(|_| mixed(seed) % rare == 0).collect();
-                        if mixed(seed) % 4 == 0 {
+                        let mut holds: Vec<bool> =
+                            (0..length).map(|_| mixed(seed).is_multiple_of(rare)).collect();
+                        if mixed(seed).is_multiple_of(4) {
                             // At the borders.
                             holds[0] = true;
                             holds[length - 1] = true;
@@ -209,7 +211,8 @@ mod tests {
             }
             let (ranges, mut passing) = sift(&pages, &BooleanBuffer::from(matter.clone()));
             assert_eq!(ranges.iter().map(|(rows, _)| rows).sum::<usize>(), first);
-            let may_matter: usize = may_matter(&pages).iter().filter(|range| range.1).map(|range| range.0).sum();
+            let may_matter: usize =
+                may_matter(&pages).iter().filter(|range| range.1).map(|range| range.0).sum();
             assert_eq!(may_matter, matter.len());
 
             // What the file gives, however it is cut.
@@ -266,7 +269,8 @@ mod tests {
                             .collect();
                         assert_eq!(found.len(), rows, "case {case}");
                         for read in &found {
-                            assert!(*read || !asked.next().unwrap(), "case {case}: a row that matters is passed over");
+                            let matters = *asked.next().unwrap();
+                            assert!(*read || !matters, "case {case}: a row that matters is passed over");
                             expected.push((row, *read));
                             row += 1;
                         }
