@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 from cepheid._native import concat_matches
 from cepheid.derived import Derived
@@ -208,7 +208,7 @@ class _Pushing:
     def rows(
         self, topic: str, stored: ArrowBatch, own: ArrowBatch, place: tuple[int, int, int]
     ) -> Iterator[ReplayStep]:
-        """Pushes rows whose numbers follow each other: with the store's columns in front, and without; where they are."""
+        """Pushes rows whose numbers follow each other, given with the store's columns and without; `place`: where."""
         import pyarrow as pa
 
         end, first, count = place
