@@ -35,7 +35,8 @@ const PASSED_TOGETHER_ROWS: i64 = 1 << 17;
 /// Rows of one topic, next to each other in what was asked for.
 #[derive(Clone, Debug)]
 pub enum StoredRows {
-    /// The topic, and rows whose numbers follow each other: `_position`, `_row`, `_stream`, `_version`, `_recorded`, then the topic's own columns.
+    /// The topic, and rows whose numbers follow each other: `_position`, `_row`, `_stream`, `_version`, `_recorded`, then the
+    /// topic's own columns.
     Read(Arc<str>, RecordBatch),
     /// The topic, and rows that do not matter.
     Passed(Arc<str>, Passed),
