@@ -625,11 +625,19 @@ class StoredReader:
 
     def next_rows(
         self,
-    ) -> tuple[str, ArrowBatch | None, tuple[tuple[int, int, int], tuple[int, int]] | None] | None:
-        """The next rows of one topic, the store's columns in front, or what is known of those that do not matter.
+    ) -> (
+        tuple[
+            str,
+            tuple[ArrowBatch, ArrowBatch, tuple[int, int, int]] | None,
+            tuple[tuple[int, int, int], tuple[int, int]] | None,
+        ]
+        | None
+    ):
+        """The next rows of one topic, whose numbers follow each other, or what is known of those that do not matter.
 
         Returns:
-            The topic, and rows, or position, row, how many, and the first and the last time. None: those were all.
+            The topic, and rows (the store's columns in front, and without them), the position after them, the number of
+            the first and how many; or position, row, how many, and the first and the last time. None: those were all.
         """
 
 @final

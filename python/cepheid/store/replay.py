@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 from cepheid._native import concat_matches
 from cepheid.derived import Derived
@@ -18,6 +18,7 @@ from cepheid.store.times import nanoseconds
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from cepheid._native import ArrowBatch
     from cepheid.engine import Engine
     from cepheid.store.event_store import EventStore
     from cepheid.store.events import StoredEvents
@@ -179,7 +180,7 @@ def steps(
     while (found := reader.next_rows()) is not None:
         topic, rows, passed = found
         if rows is not None:
-            yield from pushing.rows(topic, rows)
+            yield from pushing.rows(topic, *rows)
             continue
         assert passed is not None
         (position, first, count), times = passed
@@ -192,7 +193,7 @@ def steps(
         again = store._rows_of(topic, first, first + count).reader([])
         while (late := again.next_rows()) is not None:
             assert late[1] is not None
-            yield from pushing.rows(topic, late[1])
+            yield from pushing.rows(topic, *late[1])
 
 
 class _Pushing:
@@ -204,11 +205,18 @@ class _Pushing:
         self._rows_max = rows_max
         self._counted = {source.topic: source.rows for source in engine.stats().sources}
 
-    def rows(self, topic: str, native: Any) -> Iterator[ReplayStep]:
-        """Pushes rows."""
+    def rows(
+        self, topic: str, stored: ArrowBatch, own: ArrowBatch, place: tuple[int, int, int]
+    ) -> Iterator[ReplayStep]:
+        """Pushes rows whose numbers follow each other, given with the store's columns and without; `place`: where."""
         import pyarrow as pa
 
-        for piece in _pieces(pa.table(native), self._rows_max):
+        end, first, count = place
+        if self._rows_max is None and self._pace is None:
+            self._number(topic, first, count)
+            yield ReplayStep(topic, end, pa.table(own), self._engine.push(own, topic))
+            return
+        for piece in _pieces(pa.table(stored), self._rows_max):
             for part in [piece] if self._pace is None else self._pace.parts(piece):
                 self._number(topic, part.column(_ROW)[0].as_py(), part.num_rows)
                 events = part.select(range(_OWN, part.num_columns))
@@ -252,17 +260,10 @@ def _mattering(engine: Engine, store: EventStore, topics: list[str]) -> list[tup
 
 
 def _pieces(rows: pa.Table, rows_max: int | None) -> Iterator[pa.Table]:
-    """Rows whose numbers in the topic follow each other, at most so many at a time."""
-    import numpy as np
-
-    numbers = rows.column(_ROW).to_numpy()
-    ends = [*(np.flatnonzero(np.diff(numbers) != 1) + 1).tolist(), rows.num_rows]
-    start = 0
-    for end in ends:
-        step = (end - start) if rows_max is None else rows_max
-        for first in range(start, end, step):
-            yield rows.slice(first, min(step, end - first))
-        start = end
+    """Rows, at most so many at a time."""
+    step = rows.num_rows if rows_max is None else rows_max
+    for first in range(0, rows.num_rows, step):
+        yield rows.slice(first, step)
 
 
 class _Pace:

@@ -468,8 +468,11 @@ impl Iterator for Batches {
     }
 }
 
+/// Rows, the store's columns in front; their own columns alone; the position after them, the first's number, how many.
+type ReadRows = (ArrowBatch, ArrowBatch, (i64, i64, usize));
+
 /// A topic, and rows of it or what is known of rows that are passed over.
-type NextRows = (String, Option<ArrowBatch>, Option<((i64, i64, i64), (i64, i64))>);
+type NextRows = (String, Option<ReadRows>, Option<((i64, i64, i64), (i64, i64))>);
 
 /// Reads events batch by batch.
 #[pyclass(frozen, module = "cepheid._native")]
@@ -485,13 +488,20 @@ impl StoredReader {
         })
     }
 
-    /// The next rows of one topic: its name, and the rows with the store's columns in front, or, in their place, the first
-    /// position, the first row, how many, and the first and the last time of rows that do not matter. None: those were all.
+    /// The next rows of one topic: its name, and rows whose numbers follow each other (with the store's columns in front and
+    /// without, the position after them, the number of the first, and how many), or, in their place, the first position, the
+    /// first row, how many, and the first and the last time of rows that do not matter. None: those were all.
     fn next_rows(&self, py: Python<'_>) -> PyResult<Option<NextRows>> {
         without_gil(py, || {
             let mut reader = self.0.lock().map_err(|_| NativeError::Broken)?;
             Ok(reader.next_rows()?.map(|next| match next {
-                store::StoredRows::Read(topic, rows) => (topic.to_string(), Some(ArrowBatch(rows)), None),
+                store::StoredRows::Read(topic, rows) => {
+                    let (positions, ordinals) =
+                        (store::reader::positions(&rows), store::reader::ordinals(&rows));
+                    let place = (positions[rows.num_rows() - 1] + 1, ordinals[0], rows.num_rows());
+                    let own = ArrowBatch(store::reader::own_columns(&rows));
+                    (topic.to_string(), Some((ArrowBatch(rows), own, place)), None)
+                }
                 store::StoredRows::Passed(topic, passed) => {
                     let place = (passed.first_position, passed.first_row, passed.rows);
                     (topic.to_string(), None, Some((place, passed.times)))

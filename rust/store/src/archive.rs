@@ -7,8 +7,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use std::sync::Arc;
-
 use arrow_array::RecordBatch;
 use rusqlite::params;
 use serde_json::json;
@@ -22,7 +20,7 @@ use crate::error::StoreError;
 use crate::log::EventLog;
 use crate::piece::{self, BatchRow, Schemas, SegmentRow, StoredSchema, TopicRow};
 use crate::reader::positions;
-use crate::segment_file::{self, PAGE_ROWS, SegmentWriter, Wanted};
+use crate::segment_file::{self, PAGE_ROWS, SegmentFile, SegmentWriter, Wanted};
 use crate::summary::{Filters, Summary};
 use crate::topic::{TopicPattern, folder_name};
 
@@ -234,7 +232,7 @@ impl EventLog {
     ) -> Result<(std::fs::File, FileParts), StoreError> {
         let schema = segment_file::schema(stored);
         let mut pages = Pages {
-            writer: SegmentWriter::new(file, &schema, &topic.name)?,
+            writer: SegmentWriter::new(file, &schema, &topic.name, self.event_time())?,
             pages: vec![],
             open: vec![],
             rows: 0,
@@ -249,14 +247,8 @@ impl EventLog {
             Source::Segments(segments) => {
                 for segment in segments {
                     let from = folder(self.path()).join(&segment.file);
-                    let wanted = Wanted {
-                        rows: segment.events,
-                        schema: Arc::clone(&schema),
-                        columns: None,
-                        ranges: vec![],
-                        condition: None,
-                    };
-                    let mut rows = segment_file::open(&from, wanted)?;
+                    let file = SegmentFile::open(&from, segment.events, &schema)?;
+                    let mut rows = file.read(Wanted::default())?;
                     while let Some(rows) = rows.next()? {
                         // A file says by itself whether a column has NULLs.
                         pages.add(conform(&rows, &schema)?, path, self.event_time())?;

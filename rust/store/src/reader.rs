@@ -21,9 +21,10 @@ use rusqlite::Connection;
 use crate::conform::{METADATA, MetadataColumn, United, conform, metadata_fields};
 use crate::database;
 use crate::error::{Doing, StoreError};
+use crate::passed::Passed;
 use crate::piece::{self, TopicRow, with_metadata_schema};
 use crate::query::{Condition, Query};
-use crate::topic_reader::{Asked, Passed, Piece, TopicReader};
+use crate::topic_reader::{Asked, Piece, TopicReader};
 
 /// Rows that are given at a time, at least, where so many follow each other.
 const TOGETHER_ROWS: usize = 8192;
@@ -34,20 +35,34 @@ const PASSED_TOGETHER_ROWS: i64 = 1 << 17;
 /// Rows of one topic, next to each other in what was asked for.
 #[derive(Clone, Debug)]
 pub enum StoredRows {
-    /// The topic, and the rows: `_position`, `_row`, `_stream`, `_version`, `_recorded`, then the topic's own columns.
+    /// The topic, and rows whose numbers follow each other: `_position`, `_row`, `_stream`, `_version`, `_recorded`, then the
+    /// topic's own columns.
     Read(Arc<str>, RecordBatch),
     /// The topic, and rows that do not matter.
     Passed(Arc<str>, Passed),
 }
 
 /// A topic's own columns.
-fn own_columns(rows: &RecordBatch) -> RecordBatch {
+pub fn own_columns(rows: &RecordBatch) -> RecordBatch {
     let own = METADATA.len() - 1..rows.num_columns();
     rows.project(&own.collect::<Vec<_>>()).expect("there are so many")
 }
 
-pub(crate) fn positions(rows: &RecordBatch) -> &[i64] {
+/// Positions of rows of a topic, the store's columns in front.
+pub fn positions(rows: &RecordBatch) -> &[i64] {
     rows.column(0).as_primitive::<Int64Type>().values()
+}
+
+/// Their numbers in the topic, likewise.
+pub fn ordinals(rows: &RecordBatch) -> &[i64] {
+    rows.column(1).as_primitive::<Int64Type>().values()
+}
+
+/// How many of the first rows have numbers that follow each other.
+fn together(rows: &RecordBatch) -> usize {
+    let ordinals = ordinals(rows);
+    let gap = ordinals.windows(2).position(|pair| pair[1] != pair[0] + 1);
+    gap.map_or(ordinals.len(), |before| before + 1)
 }
 
 /// Reads events. It sees the store as it was when it was made.
@@ -190,8 +205,8 @@ impl Reader {
         }
     }
 
-    /// The next rows of one topic, up to the next event of another, or up to rows that are passed over; or all rows in a row that
-    /// are. `None`: that was all.
+    /// The next rows of one topic, up to the next event of another, up to rows that are left out, or up to rows that are passed
+    /// over; or all rows in a row that are. `None`: that was all.
     ///
     /// # Errors
     /// As [`next_batch`](Self::next_batch).
@@ -203,27 +218,39 @@ impl Reader {
             None => return Ok(None),
         };
         let schema = first.schema();
+        let first = self.parted(&topic, first);
         let mut rows = first.num_rows();
-        let mut together = vec![first];
+        let mut next_row = ordinals(&first)[rows - 1] + 1;
+        let mut all = vec![first];
         while rows < TOGETHER_ROWS
+            && self.next.is_none()
             && let Some(next) = self.next_piece()?
         {
             match next {
-                StoredRows::Read(of, more) if of == topic => {
+                StoredRows::Read(of, more) if of == topic && ordinals(&more)[0] == next_row => {
+                    let more = self.parted(&topic, more);
                     rows += more.num_rows();
-                    together.push(more);
+                    next_row += more.num_rows() as i64;
+                    all.push(more);
                 }
-                other => {
-                    self.next = Some(other);
-                    break;
-                }
+                other => self.next = Some(other),
             }
         }
-        let rows = match together.len() {
-            1 => together.remove(0),
-            _ => arrow_select::concat::concat_batches(&schema, &together)?,
+        let rows = match all.len() {
+            1 => all.remove(0),
+            _ => arrow_select::concat::concat_batches(&schema, &all)?,
         };
         Ok(Some(StoredRows::Read(topic, rows)))
+    }
+
+    /// Those of some rows whose numbers follow each other; the others are next.
+    fn parted(&mut self, topic: &Arc<str>, rows: RecordBatch) -> RecordBatch {
+        let length = together(&rows);
+        if length < rows.num_rows() {
+            let rest = rows.slice(length, rows.num_rows() - length);
+            self.next = Some(StoredRows::Read(Arc::clone(topic), rest));
+        }
+        rows.slice(0, length)
     }
 
     /// Rows that are passed over, and those behind them that are, too.

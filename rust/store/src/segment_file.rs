@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
+use cepheid_event::check_event_time;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-    RowFilter, RowSelection, RowSelector,
+    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowFilter, RowSelection, RowSelector,
 };
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::PageIndexPolicy;
@@ -59,16 +60,30 @@ pub(crate) struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    pub(crate) fn new(file: File, schema: &SchemaRef, topic: &str) -> Result<Self, StoreError> {
+    /// A writer of rows of a topic, whose times are in the column `event_time`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unarchivable`] for columns that Parquet does not have.
+    pub(crate) fn new(
+        file: File,
+        schema: &SchemaRef,
+        topic: &str,
+        event_time: &str,
+    ) -> Result<Self, StoreError> {
         let hashing = Hashing { file: BufWriter::new(file), hash: Sha256::new(), bytes: 0 };
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_data_page_row_count_limit(PAGE_ROWS)
             .set_write_batch_size(PAGE_ROWS)
             .set_created_by(concat!("cepheid ", env!("CARGO_PKG_VERSION")).into());
-        // They count up by one, mostly.
-        for name in ["_position", "_row", "_version", "_recorded"] {
-            let column = ColumnPath::from(name);
+        // They count up by one, mostly, and times go up by little: that is shorter than any dictionary, and read faster. Where
+        // times are secret, they are bytes.
+        let times = schema.field_with_name(event_time).ok();
+        let times = times.filter(|field| check_event_time(field.name(), field.data_type()).is_ok());
+        let counted =
+            ["_position", "_row", "_version", "_recorded"].into_iter().chain(times.map(|_| event_time));
+        for name in counted {
+            let column = ColumnPath::new(vec![name.to_owned()]);
             properties = properties
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
@@ -113,16 +128,21 @@ pub(crate) fn schema(stored: &StoredSchema) -> SchemaRef {
 }
 
 /// Which rows of a file are read.
+#[derive(Default)]
 pub(crate) struct Wanted<'a> {
-    /// How many rows the file has, and which columns.
-    pub(crate) rows: i64,
-    pub(crate) schema: SchemaRef,
     /// Columns by name; `None`: all.
     pub(crate) columns: Option<&'a [String]>,
-    /// Ranges of rows, in order: each how many, and whether they are read.
+    /// Ranges of rows, in order: each how many, and whether they are read. None: all are.
     pub(crate) ranges: Vec<(usize, bool)>,
     /// What has to hold of them, if all of its columns are in the file as they are: the topic is not.
     pub(crate) condition: Option<Condition>,
+}
+
+/// A file that is open to be read.
+pub(crate) struct SegmentFile {
+    file: File,
+    metadata: ArrowReaderMetadata,
+    path: PathBuf,
 }
 
 /// Rows of a file.
@@ -156,73 +176,95 @@ fn asserted(path: &Path) -> StoreError {
     StoreError::corrupt(None, format!("the archived file `{}` cannot be read", path.display()))
 }
 
-/// Opens a file to be read.
-pub(crate) fn open(path: &Path, wanted: Wanted<'_>) -> Result<SegmentReader, StoreError> {
-    catch_unwind(AssertUnwindSafe(|| open_unguarded(path, wanted))).unwrap_or_else(|_| Err(asserted(path)))
-}
+impl SegmentFile {
+    /// Opens a file that has so many rows, of such columns.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if it is another, or none; what the disk refuses.
+    pub(crate) fn open(path: &Path, rows: i64, schema: &Schema) -> Result<Self, StoreError> {
+        let guarded = AssertUnwindSafe(|| Self::open_unguarded(path, rows, schema));
+        catch_unwind(guarded).unwrap_or_else(|_| Err(asserted(path)))
+    }
 
-fn open_unguarded(path: &Path, wanted: Wanted<'_>) -> Result<SegmentReader, StoreError> {
-    let corrupt = |error: parquet::errors::ParquetError| StoreError::of_parquet(&error, path);
-    let refused = Refused::default();
-    let file = File::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            StoreError::corrupt(None, format!("the archived file `{}` is missing", path.display()))
-        }
-        _ => StoreError::of_io(&error, "open", path),
-    })?;
-    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-    let mut builder =
-        ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(corrupt)?;
-    let schema = Arc::clone(builder.schema());
-    let rows = builder.metadata().file_metadata().num_rows();
-    let same = |(own, wanted): (&Arc<Field>, &Arc<Field>)| {
-        // Some of Arrow's types come back as others, but not those of the store's own columns.
-        own.name() == wanted.name() && (!own.name().starts_with('_') || own.data_type() == wanted.data_type())
-    };
-    let is_same = schema.fields().len() == wanted.schema.fields().len()
-        && schema.fields().iter().zip(wanted.schema.fields()).all(same);
-    if rows != wanted.rows || !is_same {
-        return Err(StoreError::corrupt(
-            None,
-            format!("the archived file `{}` has other rows than it had", path.display()),
-        ));
-    }
-    let mask = |names: &dyn Fn(&str) -> bool, builder: &ParquetRecordBatchReaderBuilder<File>| {
-        let places = schema
-            .fields()
-            .iter()
-            .enumerate()
-            .filter(|(_, field)| names(field.name()))
-            .map(|(place, _)| place);
-        ProjectionMask::roots(builder.parquet_schema(), places.collect::<Vec<_>>())
-    };
-    if let Some(columns) = wanted.columns {
-        let mask = mask(&|name| columns.iter().any(|column| column == name), &builder);
-        builder = builder.with_projection(mask);
-    }
-    if wanted.ranges.iter().any(|(_, read)| !read) {
-        let selector = |(rows, read): (usize, bool)| {
-            if read { RowSelector::select(rows) } else { RowSelector::skip(rows) }
+    fn open_unguarded(path: &Path, rows: i64, schema: &Schema) -> Result<Self, StoreError> {
+        let file = File::open(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                StoreError::corrupt(None, format!("the archived file `{}` is missing", path.display()))
+            }
+            _ => StoreError::of_io(&error, "open", path),
+        })?;
+        // Where pages are; what is in them the store knows better than the file.
+        let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
+        let metadata = ArrowReaderMetadata::load(&file, options);
+        let metadata = metadata.map_err(|error| StoreError::of_parquet(&error, path))?;
+        let same = |(own, wanted): (&Arc<Field>, &Arc<Field>)| {
+            // Some of Arrow's types come back as others, but not those of the store's own columns.
+            own.name() == wanted.name()
+                && (!own.name().starts_with('_') || own.data_type() == wanted.data_type())
         };
-        builder =
-            builder.with_row_selection(RowSelection::from_iter(wanted.ranges.into_iter().map(selector)));
+        let own = metadata.schema().fields();
+        let is_same = own.len() == schema.fields().len() && own.iter().zip(schema.fields()).all(same);
+        if metadata.metadata().file_metadata().num_rows() != rows || !is_same {
+            return Err(StoreError::corrupt(
+                None,
+                format!("the archived file `{}` has other rows than it had", path.display()),
+            ));
+        }
+        Ok(Self { file, metadata, path: path.into() })
     }
-    if let Some(condition) = wanted.condition {
-        let names: Vec<String> = condition.columns().into_iter().map(str::to_owned).collect();
-        let mask = mask(&|name| names.iter().any(|column| column == name), &builder);
-        let says = Arc::clone(&refused);
-        let predicate = ArrowPredicateFn::new(mask, move |rows| {
-            let mask = condition.mask(&rows, "").map_err(|error| {
-                *says.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                ArrowError::ComputeError("a condition failed".into())
-            })?;
-            Ok(BooleanArray::new(mask, None))
-        });
-        builder = builder.with_row_filter(RowFilter::new(vec![Box::new(predicate)]));
+
+    /// Reads rows of it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); what a condition says of a value.
+    pub(crate) fn read(&self, wanted: Wanted<'_>) -> Result<SegmentReader, StoreError> {
+        let guarded = AssertUnwindSafe(|| self.read_unguarded(wanted));
+        catch_unwind(guarded).unwrap_or_else(|_| Err(asserted(&self.path)))
     }
-    let rows = builder.with_batch_size(READ_ROWS).build();
-    let rows = rows.map_err(|error| what_failed(&refused, || corrupt(error)))?;
-    Ok(SegmentReader { rows, path: path.into(), refused })
+
+    /// The columns that have some of the names.
+    fn mask(&self, names: &[impl AsRef<str>]) -> ProjectionMask {
+        let fields = self.metadata.schema().fields().iter().enumerate();
+        let is_wanted = |name: &str| names.iter().any(|wanted| wanted.as_ref() == name);
+        let places = fields.filter(|(_, field)| is_wanted(field.name())).map(|(place, _)| place);
+        ProjectionMask::roots(self.metadata.parquet_schema(), places.collect::<Vec<_>>())
+    }
+
+    fn read_unguarded(&self, wanted: Wanted<'_>) -> Result<SegmentReader, StoreError> {
+        let refused = Refused::default();
+        let file = self.file.try_clone().map_err(|error| StoreError::of_io(&error, "open", &self.path))?;
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        if let Some(columns) = wanted.columns {
+            builder = builder.with_projection(self.mask(columns));
+        }
+        let mut rows_together = READ_ROWS;
+        if wanted.ranges.iter().any(|(_, read)| !read) {
+            // Room is made for as many as are read at a time, however few there are.
+            let read = wanted.ranges.iter().filter(|(_, read)| *read).map(|(rows, _)| rows).sum();
+            rows_together = READ_ROWS.min(read).max(1);
+            let selector = |(rows, read): (usize, bool)| {
+                if read { RowSelector::select(rows) } else { RowSelector::skip(rows) }
+            };
+            builder =
+                builder.with_row_selection(RowSelection::from_iter(wanted.ranges.into_iter().map(selector)));
+        }
+        if let Some(condition) = wanted.condition {
+            let mask = self.mask(&condition.columns());
+            let says = Arc::clone(&refused);
+            let predicate = ArrowPredicateFn::new(mask, move |rows| {
+                let mask = condition.mask(&rows, "").map_err(|error| {
+                    *says.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    ArrowError::ComputeError("a condition failed".into())
+                })?;
+                Ok(BooleanArray::new(mask, None))
+            });
+            builder = builder.with_row_filter(RowFilter::new(vec![Box::new(predicate)]));
+        }
+        let rows = builder.with_batch_size(rows_together).build();
+        let rows =
+            rows.map_err(|error| what_failed(&refused, || StoreError::of_parquet(&error, &self.path)))?;
+        Ok(SegmentReader { rows, path: self.path.clone(), refused })
+    }
 }
 
 /// Whether the store, as it is now, still names a segment.

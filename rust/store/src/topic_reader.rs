@@ -15,12 +15,14 @@ use rusqlite::Connection;
 
 use crate::conform::{METADATA, conform};
 use crate::error::{Doing, StoreError};
+use crate::passed::{InTurn, Passed, Passing};
 use crate::piece::{self, BatchRow, Schemas, SegmentRow, StoredSchema, TopicRow};
 use crate::protection::reveal;
 use crate::prune::Pruner;
 use crate::query::{Condition, Query, filtered};
 use crate::reader::positions;
-use crate::segment_file::{self, SegmentReader, Wanted};
+use crate::segment_file::{self, SegmentFile, SegmentReader, Wanted};
+use crate::sieve::{Page, Ranges, look_through, may_matter, sift};
 
 /// Batches of the journal that are looked at together.
 const LOOK_AHEAD: usize = 256;
@@ -35,6 +37,8 @@ pub(crate) struct Asked {
     expr: Option<Expr>,
     condition: Option<Condition>,
     columns: Option<Vec<String>>,
+    /// Whether some rows may be passed over.
+    mattering: bool,
     event_time: String,
     folder: PathBuf,
     store: PathBuf,
@@ -64,6 +68,7 @@ impl Asked {
             expr: query.condition.clone(),
             condition,
             columns,
+            mattering: !query.mattering.is_empty(),
             event_time,
             folder: crate::archive::folder(store),
             store: store.into(),
@@ -96,16 +101,13 @@ impl Asked {
     fn needed(&self) -> Option<Vec<String>> {
         let mut names = self.columns.clone()?;
         names.extend(self.condition.iter().flat_map(Condition::columns).map(str::to_owned));
-        if self.times.is_some() {
+        if self.times.is_some() || self.mattering {
             names.push(self.event_time.clone());
         }
         names.extend(METADATA.iter().map(|(name, _)| (*name).to_owned()));
         Some(names)
     }
 }
-
-/// Rows of a segment in order: how many, and whether they are read.
-type Ranges = Vec<(usize, bool)>;
 
 /// What comes next of a topic.
 #[derive(Clone, Debug)]
@@ -114,28 +116,6 @@ pub(crate) enum Piece {
     Rows(RecordBatch),
     /// Rows that are passed over.
     Passed(Passed),
-}
-
-/// Rows of a topic in the order of their times, of none of which holds what would make it matter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Passed {
-    /// The position of the first of them.
-    pub first_position: i64,
-    /// The number of the first of them in the topic.
-    pub first_row: i64,
-    /// How many they are.
-    pub rows: i64,
-    /// The first event time, and the last.
-    pub times: (i64, i64),
-}
-
-impl Passed {
-    /// Whether others follow these without a gap, in time as well.
-    pub(crate) fn goes_on_with(&self, others: &Self) -> bool {
-        self.first_position + self.rows == others.first_position
-            && self.first_row + self.rows == others.first_row
-            && self.times.1 <= others.times.0
-    }
 }
 
 impl Piece {
@@ -166,9 +146,11 @@ pub(crate) struct TopicReader {
     /// The row that comes next, of all that there are: one after the other, without a gap, or something is damaged.
     next_row: i64,
     /// By schema: what tells rows that matter from those that are passed over; empty: none are.
-    mattering: HashMap<i64, Pruner>,
-    /// Pages of the open file that are passed over, in order.
-    passing: VecDeque<Passed>,
+    mattering: HashMap<i64, Mattering>,
+    /// Whether pages are looked through for rows that matter.
+    sieving: bool,
+    /// What is passed over of the open file.
+    passing: Passing,
     /// Rows that come after what is passed over before them.
     later: Option<(RecordBatch, i64)>,
 }
@@ -183,10 +165,13 @@ impl TopicReader {
     ) -> Self {
         let mattering = mattering.map_or_else(HashMap::new, |condition| {
             let united = Condition::new(condition, &schema).ok();
-            let means_the_same =
-                |own: &StoredSchema| united.as_ref().is_some_and(|united| united.means_the_same(&own.given));
-            let own = schemas.iter().filter(|(_, own)| means_the_same(own));
-            own.map(|(number, own)| (*number, Pruner::new(condition, &own.kept, &own.protected))).collect()
+            let of_schema = |(number, own): &(i64, StoredSchema)| {
+                let united = united.as_ref().filter(|united| united.means_the_same(&own.given))?;
+                let pruner = Pruner::new(condition, &own.kept, &own.protected);
+                let sieve = is_in_files(united, own).then(|| united.clone());
+                Some((*number, Mattering { pruner, sieve }))
+            };
+            schemas.iter().filter_map(of_schema).collect()
         });
         let pruner = |(number, schema): &(i64, StoredSchema)| {
             asked.condition.as_ref().filter(|condition| condition.means_the_same(&schema.given))?;
@@ -205,7 +190,8 @@ impl TopicReader {
             journal: VecDeque::new(),
             looked_at: Some(0),
             mattering,
-            passing: VecDeque::new(),
+            sieving: true,
+            passing: Passing::default(),
             later: None,
         }
     }
@@ -229,17 +215,21 @@ impl TopicReader {
 
     fn next_kept(&mut self, database: &Connection) -> Result<Option<Kept>, StoreError> {
         loop {
-            if let Some((rows, schema)) = self.later.take() {
-                return Ok(Some(self.in_turn(rows, schema)));
+            let read = match (self.later.take(), &mut self.file) {
+                (None, Some((segment, file))) => file.next()?.map(|rows| (rows, segment.schema)),
+                (later, _) => later,
+            };
+            if let Some((rows, schema)) = read {
+                let (next, later) = match self.passing.take(rows, &self.asked.event_time)? {
+                    InTurn::Rows(rows, later) => (Kept::Rows(rows, schema), later),
+                    InTurn::Passed(passed, later) => (Kept::Passed(passed), later),
+                    InTurn::More => continue,
+                };
+                self.later = later.map(|rows| (rows, schema));
+                return Ok(Some(next));
             }
-            if let Some((segment, file)) = &mut self.file {
-                let schema = segment.schema;
-                match file.next()? {
-                    Some(rows) => return Ok(Some(self.in_turn(rows, schema))),
-                    None => self.file = None,
-                }
-            }
-            if let Some(passed) = self.passing.pop_front() {
+            self.file = None;
+            if let Some(passed) = self.passing.rest()? {
                 return Ok(Some(Kept::Passed(passed)));
             }
             if self.segments.is_none() {
@@ -259,21 +249,6 @@ impl TopicReader {
                 return Ok(Some(Kept::Rows(batch.rows(database, stored)?, batch.schema)));
             }
         }
-    }
-
-    /// Rows of a file, or what is passed over before them.
-    fn in_turn(&mut self, rows: RecordBatch, schema: i64) -> Kept {
-        let ordinals = rows.column(1).as_primitive::<Int64Type>().values();
-        let Some(next) = self.passing.front() else { return Kept::Rows(rows, schema) };
-        let before = ordinals.partition_point(|row| *row < next.first_row);
-        if before == 0 {
-            self.later = Some((rows, schema));
-            return Kept::Passed(self.passing.pop_front().expect("looked at above"));
-        }
-        if before < rows.num_rows() {
-            self.later = Some((rows.slice(before, rows.num_rows() - before), schema));
-        }
-        Kept::Rows(rows.slice(0, before), schema)
     }
 
     /// The rows of a batch, if they are passed over.
@@ -298,7 +273,8 @@ impl TopicReader {
         }
         let summary = batch.summary(database, stored)?;
         let mut apart = |place, hash: &_| piece::filter(database, header.batch, 0, place, hash);
-        let matters = !summary.in_order || mattering.may_hold(&summary, header.events as u64, &mut apart)?;
+        let matters =
+            !summary.in_order || mattering.pruner.may_hold(&summary, header.events as u64, &mut apart)?;
         Ok((!matters).then_some(passed))
     }
 
@@ -365,30 +341,18 @@ impl TopicReader {
             return Ok(());
         }
         let stored = piece::schema(&self.schemas, segment.schema)?;
-        let (mut ranges, passing) = self.ranges(&segment, stored, database)?;
+        let pages = self.pages(&segment, stored, database)?;
+        let (mut ranges, mut passing) = sift(&pages, &BooleanBuffer::new_unset(0));
         if let Some(stream) = &asked.stream {
-            let of_stream = stream_ranges(stream, &segment, database)?;
-            ranges = both(&ranges, &of_stream);
+            ranges = both(&ranges, &stream_ranges(stream, &segment, database)?);
         }
-        if !ranges.iter().any(|(_, read)| *read) {
+        let is_read = |ranges: &Ranges| ranges.iter().any(|(_, read)| *read);
+        if !is_read(&ranges) {
             self.passing = passing;
             return Ok(());
         }
-        let needed = asked.needed();
-        // What the file holds as it is can be asked of it before anything else is read.
-        let condition = asked.condition.clone().filter(|condition| {
-            let is_kept = |name: &&str| {
-                let in_file = stored.kept.column_with_name(name).is_some()
-                    || METADATA.iter().any(|(own, _)| own == name && *own != "_topic");
-                in_file && !stored.protected.iter().any(|secret| secret == name)
-            };
-            let columns = condition.columns();
-            !columns.is_empty() && columns.iter().all(is_kept)
-        });
         let path = asked.folder.join(&segment.file);
-        let schema = segment_file::schema(stored);
-        let wanted = Wanted { rows: segment.events, schema, columns: needed.as_deref(), ranges, condition };
-        let reader = match segment_file::open(&path, wanted) {
+        let file = match SegmentFile::open(&path, segment.events, &segment_file::schema(stored)) {
             Err(_) if !path.is_file() => {
                 segment_file::check_named(&asked.store, &segment)?;
                 return Err(StoreError::corrupt(
@@ -396,63 +360,75 @@ impl TopicReader {
                     format!("the archived file `{}` is missing", segment.file),
                 ));
             }
-            reader => reader?,
+            file => file?,
         };
+        let sieve = self.mattering.get(&segment.schema).and_then(|mattering| mattering.sieve.as_ref());
+        if let Some(sieve) = sieve
+            && self.sieving
+            && pages.iter().any(|page| matches!(page, Page::MayMatter(_)))
+        {
+            let (matter, pays) = look_through(&file, sieve, &self.name, may_matter(&pages))?;
+            (ranges, passing) = sift(&pages, &matter);
+            self.sieving = pays;
+        }
         self.passing = passing;
-        self.file = Some((segment, reader));
+        if is_read(&ranges) {
+            // What the file holds as it is can be asked of it before anything else is read.
+            let condition = asked.condition.clone().filter(|condition| is_in_files(condition, stored));
+            let rows = file.read(Wanted { columns: asked.needed().as_deref(), ranges, condition })?;
+            self.file = Some((segment, rows));
+        }
         Ok(())
     }
 
-    /// Which rows of a segment may be asked for.
-    fn ranges(
+    /// Pages of a segment, and which of them may be asked for, or matter.
+    fn pages(
         &self,
         segment: &SegmentRow,
         stored: &StoredSchema,
         database: &Connection,
-    ) -> Result<(Ranges, VecDeque<Passed>), StoreError> {
+    ) -> Result<Vec<Page>, StoreError> {
         let (pruner, mattering) = (self.pruners.get(&segment.schema), self.mattering.get(&segment.schema));
         let pages = piece::pages(database, segment.segment, pruner.is_some() || mattering.is_some())?;
-        let mut ranges: Vec<(usize, bool)> = vec![];
-        let mut passing = VecDeque::new();
-        let ends: Vec<i64> =
-            pages.iter().skip(1).map(|page| page.first_position).chain([segment.last_position + 1]).collect();
+        let ends = pages.iter().skip(1).map(|page| page.first_position).chain([segment.last_position + 1]);
+        let mut found = vec![];
         for (page, end) in pages.iter().zip(ends) {
             let first = segment.first_row + page.first_row;
+            let rows = page.events as usize;
             let mut read = Asked::overlaps(self.asked.rows, first, first + page.events)
                 && page.times.is_none_or(|times| self.asked.times_overlap(times));
-            if read && (pruner.is_some() || mattering.is_some()) {
-                let summary = page.summary(segment, stored)?;
-                let events = page.events as u64;
-                let mut apart =
-                    |place, hash: &_| piece::filter(database, segment.segment, page.first_row, place, hash);
-                if let Some(pruner) = pruner {
-                    read = pruner.may_hold(&summary, events, &mut apart)?;
-                }
-                if let (true, Some(mattering), Some(times)) =
-                    (read && summary.in_order, mattering, page.times)
-                {
-                    let rows = page.events;
-                    let passed =
-                        Passed { first_position: page.first_position, first_row: first, rows, times };
-                    if self.asked.has_all(&passed, end)
-                        && !mattering.may_hold(&summary, events, &mut apart)?
-                    {
-                        passing.push_back(passed);
-                        read = false;
-                    }
-                }
+            if !read || (pruner.is_none() && mattering.is_none()) {
+                found.push(Page::Plain { rows, read });
+                continue;
             }
-            match ranges.last_mut() {
-                Some((rows, before)) if *before == read => *rows += page.events as usize,
-                _ => ranges.push((page.events as usize, read)),
+            let summary = page.summary(segment, stored)?;
+            let events = page.events as u64;
+            let mut apart =
+                |place, hash: &_| piece::filter(database, segment.segment, page.first_row, place, hash);
+            if let Some(pruner) = pruner {
+                read = pruner.may_hold(&summary, events, &mut apart)?;
             }
+            let passed = page.times.map(|times| Passed {
+                first_position: page.first_position,
+                first_row: first,
+                rows: page.events,
+                times,
+            });
+            let passed = passed.filter(|passed| read && summary.in_order && self.asked.has_all(passed, end));
+            found.push(match mattering.zip(passed) {
+                None => Page::Plain { rows, read },
+                Some((mattering, passed)) if mattering.pruner.may_hold(&summary, events, &mut apart)? => {
+                    Page::MayMatter(passed)
+                }
+                Some((_, passed)) => Page::Passed(passed),
+            });
         }
-        let covered: usize = ranges.iter().map(|(rows, _)| rows).sum();
-        if covered as i64 != segment.events {
+        let covered: i64 = pages.iter().map(|page| page.events).sum();
+        if covered != segment.events {
             let reason = format!("the pages of `{}` are not all there", segment.file);
             return Err(StoreError::corrupt(Some(segment.first_position as u64), reason));
         }
-        Ok((ranges, passing))
+        Ok(found)
     }
 
     /// Those of rows that are asked for.
@@ -495,6 +471,25 @@ impl TopicReader {
         }
         Ok(rows)
     }
+}
+
+/// What tells rows of one schema that matter from those that do not.
+struct Mattering {
+    /// By what is known of rows.
+    pruner: Pruner,
+    /// By the rows themselves, where a file holds what they are asked.
+    sieve: Option<Condition>,
+}
+
+/// Whether files of a schema hold all columns that a condition reads, as they are.
+fn is_in_files(condition: &Condition, stored: &StoredSchema) -> bool {
+    let is_kept = |name: &&str| {
+        let in_file = stored.kept.column_with_name(name).is_some()
+            || METADATA.iter().any(|(own, _)| own == name && *own != "_topic");
+        in_file && !stored.protected.iter().any(|secret| secret == name)
+    };
+    let columns = condition.columns();
+    !columns.is_empty() && columns.iter().all(is_kept)
 }
 
 /// What comes next, as it is kept: rows and their schema.
