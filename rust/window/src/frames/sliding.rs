@@ -129,6 +129,7 @@ impl Sliding {
 
     fn by_time(&mut self, key: u32, preceding: i64, times: &[i64], places: Range<usize>) {
         let known = &mut self.keys[key as usize];
+        known.times.reserve(places.len());
         let mut place = places.start;
         while place < places.end {
             let time = times[place];
@@ -159,6 +160,8 @@ impl Sliding {
         number: &dyn Fn(usize) -> u64,
     ) {
         let known = &mut self.keys[key as usize];
+        known.times.reserve(places.len());
+        known.ordinals.reserve(places.len());
         for place in places {
             let (row, time) = (order[place], times[place]);
             // A full window has been told of: its rows up to the start of the next leave.
