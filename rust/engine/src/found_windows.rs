@@ -44,28 +44,29 @@ impl FoundWindows {
         Self { order: Some(vec![]), ..Self::default() }
     }
 
-    /// Takes what a state has to tell.
+    /// Takes all that a state has to tell.
     pub(crate) fn add(
         &mut self,
         state: &mut WindowState,
         plan: &WindowPlan,
         column: ColumnOf<'_>,
     ) -> Result<(), EngineError> {
-        let Some(told) = state.complete(plan, column)? else { return Ok(()) };
-        if let Some(order) = &mut self.order {
-            let by_end = matches!(plan.frame(), Frame::Session { .. });
-            // Full windows come before those that only the end of the input ends.
-            let rank = |window: usize| if by_end { told.ends[window] } else { self.is_over.into() };
-            order.extend(told.order.iter().enumerate().map(|(window, row)| (rank(window), *row)));
+        while let Some(told) = state.complete(plan, column)? {
+            if let Some(order) = &mut self.order {
+                let by_end = matches!(plan.frame(), Frame::Session { .. });
+                // Full windows come before those that only the end of the input ends.
+                let rank = |window: usize| if by_end { told.ends[window] } else { self.is_over.into() };
+                order.extend(told.order.iter().enumerate().map(|(window, row)| (rank(window), *row)));
+            }
+            self.pieces.push(Piece {
+                windows: told.keys.len(),
+                keys: if plan.is_of_rows() { vec![] } else { told.keys },
+                starts: told.starts,
+                ends: told.ends,
+                timings: told.timings,
+                measures: told.measures,
+            });
         }
-        self.pieces.push(Piece {
-            windows: told.keys.len(),
-            keys: if plan.is_of_rows() { vec![] } else { told.keys },
-            starts: told.starts,
-            ends: told.ends,
-            timings: told.timings,
-            measures: told.measures,
-        });
         Ok(())
     }
 
@@ -134,13 +135,60 @@ impl FoundWindows {
                 first += std::mem::take(&mut windows);
             }
         }
+        let key_columns = KeyColumns::new(plan, rows, keys, first)?;
         let batch = |(first, group): &(usize, Mutex<Vec<Piece>>), _: Interruption<'_>| {
             let group = std::mem::take(&mut *group.lock().unwrap_or_else(PoisonError::into_inner));
-            Piece::joined(group)?.into_batch(plan, rows, keys, *first)
+            Piece::joined(group)?.into_batch(plan, rows, &key_columns, *first)
         };
         let batches = workers.share(&groups, batch, Result::is_err)?;
         let batches = batches.into_iter().collect::<Result<_, EngineError>>()?;
         Ok(Table::new(Arc::clone(plan.output()), batches)?)
+    }
+}
+
+/// The columns of keys, by their numbers.
+struct KeyColumns<'a> {
+    plan: &'a WindowPlan,
+    rows: &'a OrderedTable<'a>,
+    /// A row of each number.
+    firsts: &'a [u32],
+    /// The keys of all numbers, where more windows than these are told of.
+    of_all: Option<Vec<ArrayRef>>,
+}
+
+impl<'a> KeyColumns<'a> {
+    fn new(
+        plan: &'a WindowPlan,
+        rows: &'a OrderedTable<'_>,
+        keys: &'a KeyNumbers,
+        windows: usize,
+    ) -> Result<Self, EngineError> {
+        let mut own = Self { plan, rows, firsts: &keys.firsts, of_all: None };
+        if !plan.is_of_rows() && windows > keys.firsts.len() && !keys.firsts.is_empty() {
+            // A number that is no row's is no window's: any row stands for it.
+            let last = rows.table.num_rows() as u32 - 1;
+            own.of_all = Some(own.gather(keys.firsts.iter().map(|row| (*row).min(last)))?);
+        }
+        Ok(own)
+    }
+
+    /// The keys of some numbers.
+    fn of(&self, numbers: &[u32]) -> Result<Vec<ArrayRef>, EngineError> {
+        let Some(of_all) = &self.of_all else {
+            return self.gather(numbers.iter().map(|key| self.firsts[*key as usize]));
+        };
+        let numbers = UInt32Array::from(numbers.to_vec());
+        let some = of_all.iter().map(|all| arrow_select::take::take(all, &numbers, None));
+        Ok(some.collect::<Result<_, _>>().map_err(EventError::from)?)
+    }
+
+    fn gather(&self, rows: impl Iterator<Item = u32>) -> Result<Vec<ArrayRef>, EngineError> {
+        let columns = self.plan.row_source().keys();
+        if columns.is_empty() {
+            return Ok(vec![]);
+        }
+        let rows = UInt32Array::from_iter_values(rows);
+        Ok(columns.iter().map(|column| self.rows.table.gather(*column, &rows)).collect::<Result<_, _>>()?)
     }
 }
 
@@ -182,7 +230,7 @@ impl Piece {
         self,
         plan: &WindowPlan,
         rows: &OrderedTable<'_>,
-        keys: &KeyNumbers,
+        key_columns: &KeyColumns<'_>,
         first: usize,
     ) -> Result<RecordBatch, EngineError> {
         let mut columns: Vec<ArrayRef> = vec![];
@@ -191,14 +239,7 @@ impl Piece {
             let own = own.map(|column| rows.column(column, first..first + self.windows));
             columns = own.collect::<Result<_, _>>()?;
         } else {
-            let firsts = if keys.firsts.is_empty() {
-                UInt32Array::new_null(self.windows)
-            } else {
-                self.keys.iter().map(|key| keys.firsts[*key as usize]).collect::<Vec<_>>().into()
-            };
-            for column in plan.row_source().keys() {
-                columns.push(rows.table.gather(*column, &firsts)?);
-            }
+            columns = key_columns.of(&self.keys)?;
             let data_type = plan.row_source().schema().field(plan.row_source().event_time()).data_type();
             for edges in [self.starts, self.ends] {
                 columns.push(times_of(edges, data_type)?);

@@ -1,10 +1,14 @@
 //! Windows over long tables: on any number of threads, and as a stream however it is cut, saved and restored, the very same
 //! output, floats to their last bit.
 
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow_schema::DataType;
 use cepheid_engine::{Engine, EngineOptions, MatchOptions, aggregate_table};
 use cepheid_event::Table;
 use cepheid_ir::Window;
@@ -106,10 +110,20 @@ fn cells(batches: &[RecordBatch]) -> Vec<String> {
 }
 
 fn streamed(window: &Window, batch: &RecordBatch, random: &mut SplitMix64) -> Vec<RecordBatch> {
+    let most = *random.choose(&[3, 50, 700]);
+    streamed_up_to(window, batch, most, random)
+}
+
+/// As a stream of so many rows at a time or fewer, which is saved and restored now and then.
+fn streamed_up_to(
+    window: &Window,
+    batch: &RecordBatch,
+    most: usize,
+    random: &mut SplitMix64,
+) -> Vec<RecordBatch> {
     let options = EngineOptions { event_time: "ts".into(), lateness_ns: Some(0), ..EngineOptions::default() };
     let mut engine = Engine::new(vec![window.clone()], options).expect("a rule");
     let (mut found, mut start) = (vec![], 0);
-    let most = *random.choose(&[3, 50, 700]);
     while start < batch.num_rows() {
         let count = (1 + random.below(most)).min(batch.num_rows() - start);
         if random.chance(10) {
@@ -175,6 +189,76 @@ fn windows_of_rows_that_are_put_together_by_key_are_those_of_a_stream() {
         }
     }
     assert_eq!(compared, 9);
+}
+
+/// More windows end together than are told of at a time; most keys are in a few of the slices, and some in all.
+#[test]
+fn overlapping_windows_of_many_keys_are_those_that_rows_are_in() {
+    let (size, every) = (13, 2);
+    let mut random = SplitMix64::new(8);
+    let mut time = 0;
+    // (second, key)
+    let events: Vec<(i64, i64)> = (0..30_000)
+        .map(|row| {
+            // Once nothing comes for longer than a window.
+            time += if row == 20_000 { 40_000 } else { random.below(3) as i64 };
+            let key = if random.chance(30) { random.below(40) } else { 40 + random.below(9_000) };
+            (time / 1_000, key as i64)
+        })
+        .collect();
+    // By the window's end: keys in the order of their first rows, with how many rows they have.
+    let mut windows: BTreeMap<i64, (Vec<i64>, HashMap<i64, i64>)> = BTreeMap::new();
+    for (second, key) in &events {
+        let last = second.div_euclid(every) * every;
+        for start in (0..).map(|back| last - back * every).take_while(|start| start + size > *second) {
+            let (order, rows) = windows.entry(start + size).or_default();
+            let known = rows.entry(*key).or_insert_with(|| {
+                order.push(*key);
+                0
+            });
+            *known += 1;
+        }
+    }
+    let told = |end: &i64, key: &i64, rows: i64| (*key, (end - size) * 1_000_000, end * 1_000_000, rows);
+    let expected: Vec<_> = windows
+        .iter()
+        .flat_map(|(end, (order, rows))| order.iter().map(move |key| told(end, key, rows[key])))
+        .collect();
+    assert!(expected.len() > 50_000 && windows.values().any(|(order, _)| order.len() > 4_096));
+    let columns: [(&str, ArrayRef); 2] = [
+        (
+            "ts",
+            Arc::new(TimestampMicrosecondArray::from_iter_values(events.iter().map(|row| row.0 * 1_000_000))),
+        ),
+        ("key", Arc::new(Int64Array::from_iter_values(events.iter().map(|row| row.1)))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
+    let frame = format!(r#"{{"time":{{"size_ns":{size}000000000,"every_ns":{every}000000000}}}}"#);
+    let count = r#"{"aggregate":{"function":"count","args":[]}}"#.to_owned();
+    let window = window_with(&frame, true, &[count]);
+    let rows_of = |batches: &[RecordBatch]| -> Vec<(i64, i64, i64, i64)> {
+        let integers = |batch: &RecordBatch, column: usize| {
+            let array = arrow_cast::cast(batch.column(column), &DataType::Int64).expect("integers");
+            array.as_primitive::<Int64Type>().values().to_vec()
+        };
+        let of = |batch: &RecordBatch| {
+            let [key, start, end, rows] = [0, 1, 2, 3].map(|column| integers(batch, column));
+            (0..key.len()).map(|row| (key[row], start[row], end[row], rows[row])).collect::<Vec<_>>()
+        };
+        batches.iter().flat_map(of).collect()
+    };
+    let table = Table::new(batch.schema(), cut(&batch, Cut::Random(3))).expect("one table");
+    for threads in [1, 2, 3] {
+        let found = aggregate_table(&window, &table, &on_threads(threads)).expect("good rows");
+        assert!(rows_of(found.batches()) == expected, "on {threads} threads");
+    }
+    for rows in [700, 9_000, 30_000] {
+        assert!(rows_of(&streamed_by(&window, &batch, rows)) == expected, "as a stream, by {rows}");
+    }
+    assert!(
+        rows_of(&streamed_up_to(&window, &batch, 1_000, &mut random)) == expected,
+        "as a stream that is saved"
+    );
 }
 
 /// What is reported in between, and what of that comes at one time, is put in order when the threads are done.

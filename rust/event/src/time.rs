@@ -93,11 +93,18 @@ pub fn check_window_spans(spans: &[i64], data_type: &DataType) -> Result<(), Str
 pub fn times_of(nanoseconds: Vec<i64>, data_type: &DataType) -> Result<ArrayRef, EventError> {
     check_event_time("", data_type)?;
     let step = nanoseconds_per_step(data_type).expect("checked above");
-    let steps: ArrayRef = if step == 1 {
-        Arc::new(Int64Array::from(nanoseconds))
-    } else {
-        Arc::new(Int64Array::from_iter_values(nanoseconds.into_iter().map(|time| time.div_euclid(step))))
-    };
+    let mut steps = nanoseconds;
+    if step != 1 {
+        // Windows that end together have equal times, and to divide costs more than to look.
+        let (mut known, mut known_steps) = (0, 0);
+        for time in &mut steps {
+            if *time != known {
+                (known, known_steps) = (*time, time.div_euclid(step));
+            }
+            *time = known_steps;
+        }
+    }
+    let steps: ArrayRef = Arc::new(Int64Array::from(steps));
     let steps = match data_type {
         // As in `as_int64`.
         DataType::Date32 | DataType::Time32(_) => arrow_cast::cast(&steps, &DataType::Int32)?,

@@ -21,14 +21,17 @@ pub(crate) trait States: Debug + Send + Sync {
     fn boxed_clone(&self) -> Box<dyn States>;
     /// Makes arguments ready to be read.
     fn args(&self, arrays: &[ArrayRef]) -> Result<Box<dyn Any>, EvalError>;
-    /// Has so many states, the new ones of no rows.
+    /// Has so many states; those that are new are of no rows.
     fn grow(&mut self, to: usize);
+    /// Sees to room for so many more.
+    fn reserve(&mut self, more: usize);
     /// Adds rows from `first_row` on, each to a state.
     fn add_all(&mut self, slots: &[u32], args: &dyn Any, first_row: usize);
     /// Adds the rows of states of `from`, those of `of[i]` behind those of `into[i]`.
     fn join(&mut self, into: &[u32], from: &dyn States, of: &[u32]);
-    /// The same within these.
-    fn join_own(&mut self, into: &[u32], of: &[u32]);
+    /// From the last state to the first, adds to state `s` the rows of state `next[s]`, which stands behind it, unless that is
+    /// [`NONE`].
+    fn join_next(&mut self, next: &[u32]);
     /// Adds states: those of `left` and then of `right` joined, either of which may be [`NONE`].
     fn append_joined(&mut self, left: (&dyn States, &[u32]), right: (&dyn States, &[u32]));
     /// Adds states of `from`.
@@ -88,6 +91,10 @@ impl<M: Monoid> States for Arena<M> {
         self.states.resize(to, self.monoid.empty());
     }
 
+    fn reserve(&mut self, more: usize) {
+        self.states.reserve(more);
+    }
+
     fn add_all(&mut self, slots: &[u32], args: &dyn Any, first_row: usize) {
         let args = args.downcast_ref().expect("arguments of this aggregate");
         self.monoid.add_all(&mut self.states, slots, args, first_row);
@@ -100,11 +107,11 @@ impl<M: Monoid> States for Arena<M> {
         }
     }
 
-    fn join_own(&mut self, into: &[u32], of: &[u32]) {
-        for (into, of) in into.iter().zip(of) {
-            debug_assert!(into < of, "earlier rows stand before later ones");
-            let (earlier, later) = self.states.split_at_mut(*of as usize);
-            self.monoid.join(&mut earlier[*into as usize], &later[0]);
+    fn join_next(&mut self, next: &[u32]) {
+        for (place, next) in next.iter().enumerate().rev().filter(|(_, next)| **next != NONE) {
+            debug_assert!(place < *next as usize, "earlier rows stand before later ones");
+            let (earlier, later) = self.states.split_at_mut(*next as usize);
+            self.monoid.join(&mut earlier[place], &later[0]);
         }
     }
 

@@ -1,5 +1,8 @@
 //! Rows that come at one end and leave at the other, one behind the other in memory.
 
+/// Room for so many is made at once, where it is known that as many come.
+const ROOM_MAX: usize = 128;
+
 /// A queue whose contents are a slice. What has left is dropped when it is half of all, so that leaving costs O(1) amortised.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue<T> {
@@ -22,6 +25,11 @@ impl<T> Queue<T> {
     #[inline]
     pub(crate) fn push(&mut self, item: T) {
         self.items.push(item);
+    }
+
+    /// Sees to room for so many more, but not for more than a few at a time: others may leave before they come.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.items.reserve(more.min(ROOM_MAX));
     }
 
     /// The first so many leave.

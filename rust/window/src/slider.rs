@@ -79,6 +79,18 @@ impl<S: Clone> OfKey<S> {
         self.front -= rows as usize;
     }
 
+    /// What is known of all rows.
+    fn window<M: Monoid<State = S>>(&self, monoid: &M) -> S {
+        match self.states.all().first().filter(|_| self.front > 0) {
+            None => self.back.clone(),
+            Some(front) => {
+                let mut window = front.clone();
+                monoid.join(&mut window, &self.back);
+                window
+            }
+        }
+    }
+
     fn turn<M: Monoid<State = S>>(&mut self, monoid: &M) {
         let states = self.states.all_mut();
         for place in (1..states.len()).rev() {
@@ -109,30 +121,26 @@ impl<M: Monoid> Slides for Slider<M> {
             args.map(|args| args.downcast_ref().expect("arguments of this aggregate"));
         let monoid = &self.monoid;
         self.keys.resize_with(keys, || OfKey { states: Queue::default(), front: 0, back: monoid.empty() });
-        for step in steps {
-            let queue = &mut self.keys[step.key as usize];
-            queue.leave::<M>(step.leave);
-            if let Some(more) = step.turn {
-                queue.turn(monoid);
-                queue.leave::<M>(more);
-            }
-            for row in step.come.clone() {
-                let mut state = monoid.empty();
-                monoid.add(&mut state, args.expect("rows come with arguments"), row as usize);
-                monoid.join(&mut queue.back, &state);
-                queue.states.push(state);
-            }
-            if step.ask > 0 {
-                let window = match queue.states.all().first().filter(|_| queue.front > 0) {
-                    None => queue.back.clone(),
-                    Some(front) => {
-                        let mut window = front.clone();
-                        monoid.join(&mut window, &queue.back);
-                        window
-                    }
-                };
-                (1..step.ask).for_each(|_| self.asked.push(window.clone()));
-                self.asked.push(window);
+        for steps in steps.chunk_by(|step, next| step.key == next.key) {
+            let queue = &mut self.keys[steps[0].key as usize];
+            queue.states.reserve(steps.iter().map(|step| step.come.len()).sum());
+            for step in steps {
+                queue.leave::<M>(step.leave);
+                if let Some(more) = step.turn {
+                    queue.turn(monoid);
+                    queue.leave::<M>(more);
+                }
+                for row in step.come.clone() {
+                    let mut state = monoid.empty();
+                    monoid.add(&mut state, args.expect("rows come with arguments"), row as usize);
+                    monoid.join(&mut queue.back, &state);
+                    queue.states.push(state);
+                }
+                if step.ask > 0 {
+                    let window = queue.window(monoid);
+                    (1..step.ask).for_each(|_| self.asked.push(window.clone()));
+                    self.asked.push(window);
+                }
             }
         }
     }

@@ -212,7 +212,7 @@ impl WindowState {
         }
     }
 
-    /// Gives the windows that are complete; `None`: none is. `column`: where each is that of a row, the values of a column of
+    /// Gives windows that are complete, in their order, some at a time; `None`: none is left. `column`: where each is that of a row, the values of a column of
     /// the rows that came since they were last asked for.
     ///
     /// # Errors

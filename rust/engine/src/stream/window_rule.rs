@@ -340,15 +340,19 @@ impl WindowRule {
         }
         // Windows by rows that are full are decided by their last row, the others by the end of the input alone.
         let by_rows = matches!(plan.frame(), Frame::Rows { .. });
-        let full = if by_rows { state.complete(plan, &column)? } else { None };
+        let mut told = vec![];
+        if by_rows {
+            told.extend(state.complete(plan, &column)?.map(|full| (full, false)));
+        }
         if released.ended {
             state.finish(clock);
         } else if let Some(time) = released.complete_before {
             state.advance(time);
         }
-        let rest = state.complete(plan, &column)?;
-        for (windows, by_end) in [(full, false), (rest, by_rows)] {
-            let Some(windows) = windows else { continue };
+        while let Some(rest) = state.complete(plan, &column)? {
+            told.push((rest, by_rows));
+        }
+        for (windows, by_end) in told {
             self.kept.reported += windows.keys.len() as u64;
             let mut part = self.part(&compiled, &windows, &fresh, event_time, place)?;
             if by_end {

@@ -8,6 +8,7 @@
 pub(crate) mod counted;
 pub(crate) mod hopping;
 pub(crate) mod kept_rows;
+pub(crate) mod key_places;
 pub(crate) mod open;
 pub(crate) mod reported;
 pub(crate) mod session;
@@ -67,8 +68,13 @@ impl Table {
         ready.collect::<Result<_, _>>().map_err(arguments)
     }
 
+    /// Has so many states; those that are new are of no rows.
     fn grow(&mut self, to: usize) {
         self.0.iter_mut().for_each(|states| states.grow(to));
+    }
+
+    fn reserve(&mut self, more: usize) {
+        self.0.iter_mut().for_each(|states| states.reserve(more));
     }
 
     fn add_all(&mut self, slots: &[u32], args: &[Box<dyn Any>], first_row: usize) {
@@ -82,10 +88,27 @@ impl Table {
         self.0.iter_mut().zip(&from.0).for_each(|(states, from)| states.join(into, &**from, of));
     }
 
+    /// Adds states of `from`.
+    fn append(&mut self, from: &Self, of: &[u32]) {
+        self.0.iter_mut().zip(&from.0).for_each(|(states, from)| states.append(&**from, of));
+    }
+
+    /// Adds states: those of `left` and then of `right` joined, see [`States::append_joined`].
+    fn append_joined(&mut self, left: (&Self, &[u32]), right: (&Self, &[u32])) {
+        for ((states, of_left), of_right) in self.0.iter_mut().zip(&left.0.0).zip(&right.0.0) {
+            states.append_joined((&**of_left, left.1), (&**of_right, right.1));
+        }
+    }
+
+    /// See [`States::join_next`].
+    fn join_next(&mut self, next: &[u32]) {
+        self.0.iter_mut().for_each(|states| states.join_next(next));
+    }
+
     /// Some of them, in this order.
     fn some(&self, slots: &[u32]) -> Self {
         let mut some = self.none();
-        some.0.iter_mut().zip(&self.0).for_each(|(some, states)| some.append(&**states, slots));
+        some.append(self, slots);
         some
     }
 

@@ -114,7 +114,7 @@ impl OpenWindows {
 
     /// Adds the states of windows to others.
     pub(crate) fn append_to(&self, told: &mut Table, places: &[u32]) {
-        told.0.iter_mut().zip(&self.table.0).for_each(|(told, states)| told.append(&**states, places));
+        told.append(&self.table, places);
     }
 
     /// How many are open.

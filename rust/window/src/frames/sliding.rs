@@ -129,6 +129,7 @@ impl Sliding {
 
     fn by_time(&mut self, key: u32, preceding: i64, times: &[i64], places: Range<usize>) {
         let known = &mut self.keys[key as usize];
+        known.times.reserve(places.len());
         let mut place = places.start;
         while place < places.end {
             let time = times[place];
@@ -159,6 +160,8 @@ impl Sliding {
         number: &dyn Fn(usize) -> u64,
     ) {
         let known = &mut self.keys[key as usize];
+        known.times.reserve(places.len());
+        known.ordinals.reserve(places.len());
         for place in places {
             let (row, time) = (order[place], times[place]);
             // A full window has been told of: its rows up to the start of the next leave.
@@ -311,6 +314,9 @@ impl Sliding {
 impl Found {
     /// Numbers of the windows, in the order of the rows that they are told of at, of which there are so many, then the others.
     fn in_order(&self, rows: u32) -> Vec<u32> {
+        if self.begins.is_empty() && self.rows.is_sorted() {
+            return (0..self.rows.len() as u32).collect();
+        }
         // No row completes two.
         let mut of_row = vec![NONE; rows as usize];
         let mut rest = vec![];
@@ -389,9 +395,12 @@ struct ByKey {
 impl ByKey {
     fn new(rows: &Chunk<'_>) -> Self {
         let count = rows.keys.len();
-        if count * 4 < rows.num_keys {
+        let are_sorted = rows.keys.is_sorted();
+        if are_sorted || count * 4 < rows.num_keys {
             let mut order: Vec<u32> = (0..count as u32).collect();
-            order.sort_by_key(|row| rows.keys[*row as usize]);
+            if !are_sorted {
+                order.sort_by_key(|row| rows.keys[*row as usize]);
+            }
             let mut groups: Vec<(u32, Range<usize>)> = vec![];
             for (place, row) in order.iter().enumerate() {
                 let key = rows.keys[*row as usize];

@@ -8,6 +8,7 @@
 
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
+use crate::frames::key_places::KeyPlaces;
 use crate::frames::{Complete, Renumbered, Table};
 use crate::saved::{SavedFrame, are_keys};
 use crate::state::Chunk;
@@ -19,14 +20,10 @@ pub(crate) struct Tumbling {
     every: i64,
     offset: i64,
     table: Table,
-    /// Keys of the windows in the table.
-    key_of: Vec<u32>,
-    /// `windows[key]`: number of the key's last window, of all so far, and one more.
-    windows: Vec<u64>,
-    /// Number of the first window in the table.
-    base: u64,
-    /// The start of the open windows, and the first of them in the table.
-    open: Option<(i64, usize)>,
+    /// Of the windows in the table.
+    places: KeyPlaces,
+    /// The start of the open windows, and the number of the first of them.
+    open: Option<(i64, u64)>,
     /// Starts of windows that are complete, and how many windows of the table had ended there.
     ended: Vec<(i64, usize)>,
     slots: Vec<u32>,
@@ -39,9 +36,7 @@ impl Tumbling {
             every,
             offset,
             table: Table::new(columns),
-            key_of: vec![],
-            windows: vec![],
-            base: 0,
+            places: KeyPlaces::new(),
             open: None,
             ended: vec![],
             slots: vec![],
@@ -50,29 +45,20 @@ impl Tumbling {
 
     pub(crate) fn push(&mut self, rows: &Chunk<'_>) -> Result<(), WindowError> {
         let args = self.table.args(&rows.args.of)?;
-        self.windows.resize(rows.num_keys, 0);
+        self.places.grow(rows.num_keys);
         self.slots.clear();
         let mut row = 0;
         while let Some(time) = rows.times.get(row) {
             self.advance(*time);
             let (start, first) = *self
                 .open
-                .get_or_insert_with(|| (start_of(*time, self.every, self.offset), self.key_of.len()));
+                .get_or_insert_with(|| (start_of(*time, self.every, self.offset), self.places.end()));
             let end = start + self.size;
             let own = rows.times[row..].partition_point(|time| *time < end);
-            let opened = self.base + first as u64;
-            let (windows, key_of) = (&mut self.windows, &mut self.key_of);
-            self.slots.extend(rows.keys[row..row + own].iter().map(|key| {
-                let window = &mut windows[*key as usize];
-                if *window <= opened {
-                    key_of.push(*key);
-                    *window = self.base + key_of.len() as u64;
-                }
-                (*window - self.base) as u32 - 1
-            }));
+            self.places.put(&rows.keys[row..row + own], first, &mut self.slots);
             row += own;
         }
-        self.table.grow(self.key_of.len());
+        self.table.grow(self.places.len());
         self.table.add_all(&self.slots, &args, 0);
         Ok(())
     }
@@ -82,7 +68,7 @@ impl Tumbling {
         if let Some((start, _)) = self.open
             && start + self.size <= time
         {
-            self.ended.push((start, self.key_of.len()));
+            self.ended.push((start, self.places.len()));
             self.open = None;
         }
     }
@@ -105,18 +91,13 @@ impl Tumbling {
             ends.resize(end, start + self.size);
         }
         self.table.drop_first(windows);
-        let rest = self.key_of.split_off(windows);
-        let keys = std::mem::replace(&mut self.key_of, rest);
-        self.base += windows as u64;
-        if let Some((_, first)) = &mut self.open {
-            *first -= windows;
-        }
+        let keys = self.places.leave(windows);
         Ok(Complete { keys, starts, ends, values, ..Complete::default() })
     }
 
     pub(crate) fn save(&self) -> Option<SavedFrame> {
         let open = self.open.map(|(start, _)| start);
-        Some(SavedFrame::Tumbling { open, keys: self.key_of.clone(), table: self.table.save(&[])? })
+        Some(SavedFrame::Tumbling { open, keys: self.places.keys().to_vec(), table: self.table.save(&[])? })
     }
 
     pub(crate) fn load(&mut self, saved: SavedFrame, num_keys: usize) -> Option<()> {
@@ -128,26 +109,22 @@ impl Tumbling {
             return None;
         }
         self.table.load(&table, keys.len(), &[])?;
-        self.windows.resize(num_keys, 0);
-        for (place, key) in keys.iter().enumerate() {
-            self.windows[*key as usize] = place as u64 + 1;
-        }
-        self.key_of = keys;
-        self.open = open.map(|start| (start, 0));
+        self.places.grow(num_keys);
+        self.open = open.map(|start| (start, self.places.end()));
+        self.places.append(&keys);
         Some(())
     }
 
     pub(crate) fn keys_kept(&self, kept: &mut [bool]) {
-        self.key_of.iter().for_each(|key| kept[*key as usize] = true);
+        self.places.keys().iter().for_each(|key| kept[*key as usize] = true);
     }
 
     pub(crate) fn renumber(&mut self, keys: &Renumbered) {
-        keys.rename(&mut self.key_of);
-        keys.retain(&mut self.windows);
+        self.places.renumber(keys);
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.table.bytes() + self.key_of.capacity() * 4 + self.windows.capacity() * 8
+        self.table.bytes() + self.places.bytes()
     }
 
     /// Whether a row is in any window.

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array};
+use arrow_buffer::NullBuffer;
 use cepheid_eval::EvalError;
 use cepheid_ir::AggregateFunction;
 use serde::{Deserialize, Serialize};
@@ -51,17 +52,6 @@ impl State {
         }
     }
 
-    /// The variance or deviation that is asked for.
-    #[inline]
-    pub(super) fn spread(self, function: AggregateFunction) -> Option<f64> {
-        use AggregateFunction::*;
-        let sample = matches!(function, StddevSamp | VarSamp);
-        let freedom = if sample { self.count - 1.0 } else { self.count };
-        let variance = self.squares / freedom;
-        let root = matches!(function, StddevSamp | StddevPop);
-        (freedom >= 1.0).then(|| if root { variance.sqrt() } else { variance })
-    }
-
     #[inline]
     fn plus(&mut self, value: f64) {
         self.count += 1.0;
@@ -69,6 +59,31 @@ impl State {
         self.mean += delta / self.count;
         self.squares += delta * (value - self.mean);
     }
+}
+
+/// Adds the variances or deviations, whichever are asked for, of so many values each, of which the squares of deviations are given. Where
+/// they are too few, that is 0.
+pub(super) fn spreads(
+    function: AggregateFunction,
+    of: impl ExactSizeIterator<Item = (f64, f64)>,
+    spreads: &mut Vec<f64>,
+) {
+    use AggregateFunction::*;
+    let fewer = if matches!(function, StddevSamp | VarSamp) { 1.0 } else { 0.0 };
+    let variances = of.map(|(count, squares)| {
+        let freedom = count - fewer;
+        if freedom >= 1.0 { squares / freedom } else { 0.0 }
+    });
+    if matches!(function, StddevSamp | StddevPop) {
+        spreads.extend(variances.map(f64::sqrt));
+    } else {
+        spreads.extend(variances);
+    }
+}
+
+/// Of how many values a spread, or whatever else is asked for, is known.
+pub(super) fn values_needed(function: AggregateFunction) -> i64 {
+    if matches!(function, AggregateFunction::StddevSamp | AggregateFunction::VarSamp) { 2 } else { 1 }
 }
 
 impl Monoid for Moments {
@@ -104,7 +119,10 @@ impl Monoid for Moments {
 
     fn finish(&self, states: &[State], reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
         let function = reading.function.expect("a row's value is kept by itself");
-        let value = |state: &State| state.spread(function);
-        Ok(Arc::new(states.iter().map(value).collect::<Float64Array>()))
+        let needed = values_needed(function) as f64;
+        let mut values = Vec::with_capacity(states.len());
+        spreads(function, states.iter().map(|state| (state.count, state.squares)), &mut values);
+        let are_there = states.iter().map(|state| state.count >= needed);
+        Ok(Arc::new(Float64Array::new(values.into(), Some(NullBuffer::from_iter(are_there)))))
     }
 }

@@ -125,9 +125,11 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Monoid for Summ
             .collect();
         let mut values: Vec<Vec<f64>> = readings.iter().map(|_| Vec::with_capacity(states.len())).collect();
         // As many states at a time as stay at hand while each question is asked of them.
+        let mut at_hand = AtHand::default();
         for some in states.chunks(STATES_AT_HAND) {
+            at_hand.take(some);
             for (function, values) in functions.iter().zip(&mut values) {
-                State::read_all(some, *function, values);
+                at_hand.read_all(some, *function, values);
             }
         }
         let fewest = states.iter().map(|state| state.sum.count).min().unwrap_or(i64::MAX);
@@ -136,7 +138,7 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Monoid for Summ
             usize,
             ((Vec<f64>, &Reading<'_>), &AggregateFunction),
         )| {
-            let needed = values_needed(*function);
+            let needed = moments::values_needed(*function);
             let there = |state: &State| state.sum.count >= needed;
             let nulls = (fewest < needed).then(|| NullBuffer::from_iter(states.iter().map(there)));
             let array: ArrayRef = Arc::new(Float64Array::new(values.into(), nulls));
@@ -152,29 +154,43 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Monoid for Summ
 /// States that are asked each question before the next are.
 const STATES_AT_HAND: usize = 256;
 
-/// Of how many values something is known.
-fn values_needed(function: AggregateFunction) -> i64 {
-    if matches!(function, AggregateFunction::StddevSamp | AggregateFunction::VarSamp) { 2 } else { 1 }
+/// What is asked of states more than once, each apart: roots and quotients of values that stand behind each other are taken
+/// several at a time.
+#[derive(Default)]
+struct AtHand {
+    sums: Vec<f64>,
+    counts: Vec<f64>,
+    squares: Vec<f64>,
 }
 
-impl State {
+impl AtHand {
+    fn take(&mut self, states: &[State]) {
+        self.sums.clear();
+        self.counts.clear();
+        self.squares.clear();
+        self.sums.extend(states.iter().map(|state| state.sum.value()));
+        self.counts.extend(states.iter().map(|state| state.sum.count as f64));
+        self.squares.extend(states.iter().map(|state| state.squares));
+    }
+
     /// What is known of each of some, whether it is there or not.
-    fn read_all(states: &[Self], function: AggregateFunction, values: &mut Vec<f64>) {
+    fn read_all(&self, states: &[State], function: AggregateFunction, values: &mut Vec<f64>) {
         use AggregateFunction::*;
         let of = states.iter();
         match function {
-            Sum => values.extend(of.map(|state| state.sum.value())),
-            Avg => values.extend(of.map(|state| state.sum.value() / state.sum.count as f64)),
-            Min => values.extend(of.map(
-                |state| {
+            Sum => values.extend_from_slice(&self.sums),
+            Avg => values.extend(self.sums.iter().zip(&self.counts).map(|(sum, count)| sum / count)),
+            Min => {
+                let least = |state: &State| {
                     if state.nans == state.sum.count { f64::NAN } else { state.least }
-                },
-            )),
+                };
+                values.extend(of.map(least));
+            }
             Max => values.extend(of.map(|state| if state.nans > 0 { f64::NAN } else { state.greatest })),
-            _ => values.extend(of.map(|state| {
-                let moments = moments::State::of(state.sum.count, state.mean, state.squares);
-                moments.spread(function).unwrap_or_default()
-            })),
+            _ => {
+                let of = self.counts.iter().copied().zip(self.squares.iter().copied());
+                moments::spreads(function, of, values);
+            }
         }
     }
 }
