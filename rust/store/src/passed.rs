@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch};
 use cepheid_event::event_times;
 
 use crate::error::StoreError;
+use crate::reader::ordinals;
 
 /// Rows of a topic in the order of their times, of none of which holds what would make it matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +81,7 @@ impl Passing {
     /// Takes rows that were read, the store's columns in front: they are in turn up to where the next are passed over.
     pub(crate) fn take(&mut self, rows: RecordBatch, event_time: &str) -> Result<InTurn, StoreError> {
         let Some(Stretch { passed, reads }) = self.0.front_mut() else { return Ok(InTurn::Rows(rows, None)) };
-        let ordinals = rows.column(1).as_primitive::<Int64Type>().values();
+        let ordinals = ordinals(&rows);
         let split = |at: usize| (at < rows.num_rows()).then(|| rows.slice(at, rows.num_rows() - at));
         let before = ordinals.partition_point(|row| *row < passed.first_row);
         if before > 0 {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int64Type, TimestampNanosecondType};
+use arrow_array::types::TimestampNanosecondType;
 use arrow_array::{Array, RecordBatch};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
@@ -20,7 +20,7 @@ use crate::piece::{self, BatchRow, Schemas, SegmentRow, StoredSchema, TopicRow};
 use crate::protection::reveal;
 use crate::prune::Pruner;
 use crate::query::{Condition, Query, filtered};
-use crate::reader::positions;
+use crate::reader::{ordinals, positions};
 use crate::segment_file::{self, SegmentFile, SegmentReader, Wanted};
 use crate::sieve::{Page, Ranges, look_through, may_matter, sift};
 
@@ -434,7 +434,7 @@ impl TopicReader {
     /// Those of rows that are asked for.
     fn asked_for(&self, rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
         let asked = &self.asked;
-        let ordinals = rows.column(1).as_primitive::<Int64Type>().values();
+        let ordinals = ordinals(rows);
         let (from, to) = (
             positions(rows)
                 .partition_point(|position| *position < asked.positions.0)

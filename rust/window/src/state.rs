@@ -212,8 +212,8 @@ impl WindowState {
         }
     }
 
-    /// Gives windows that are complete, in their order, some at a time; `None`: none is left. `column`: where each is that of a row, the values of a column of
-    /// the rows that came since they were last asked for.
+    /// Gives windows that are complete, in their order, some at a time; `None`: none is left. `column`: where each is that of
+    /// a row, the values of a column of the rows that came since they were last asked for.
     ///
     /// # Errors
     /// [`WindowError`]; the state is then of no use.

@@ -25,7 +25,7 @@ struct BackRow {
 ///
 /// - Time: O(k·o) amortised a row for k waits of which an operator touches o; a row that empties the front moves the back
 ///   there, at O(k·o) for each of its rows.
-/// - Space: 24 bytes a row of the back, k elements and 8 bytes a first row of the front, k² elements.
+/// - Space: 24 bytes a row of the back, k elements (rounded up to groups) and 8 bytes a first row of the front, k² elements.
 #[derive(Debug)]
 pub(super) struct Stacks<S: Semiring, const N: usize> {
     waits: usize,
@@ -72,7 +72,8 @@ impl<S: Semiring, const N: usize> Stacks<S, N> {
         self.back_rows.clear();
         self.front_stamps.clear();
         self.front.clear();
-        self.reset(semiring);
+        // The others are made anew before they are first needed.
+        self.start.reset(semiring, |_| START);
     }
 
     /// Makes the back the product of no operators.
