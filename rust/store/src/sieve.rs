@@ -146,12 +146,19 @@ fn sift_page(page: &Passed, matter: &BooleanBuffer, ranges: &mut Ranges, passing
 #[cfg(test)]
 mod tests {
     use arrow_array::{ArrayRef, Int64Array, RecordBatch};
-    use cepheid_testkit::SplitMix64;
     use std::sync::Arc;
 
     use super::*;
     use crate::passed::InTurn;
-    use crate::reader::ordinals;
+
+    /// A number that looks random, of a counter.
+    fn mixed(seed: &mut u64) -> u64 {
+        *seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = *seed;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
 
     /// The time of a row: they come in order, some at once.
     fn time(row: i64) -> i64 {
@@ -178,19 +185,20 @@ mod tests {
     fn what_is_passed_over_and_what_is_read_is_every_row_once_and_none_that_matters_is_passed_over() {
         let (mut parted, mut whole) = (0, 0);
         for case in 0..400 {
-            let random = &mut SplitMix64::new(case);
+            let seed = &mut (case * 977);
             let mut pages = vec![];
             let mut matter = vec![];
             let mut first = 0;
-            for _ in 0..1 + random.below(5) {
-                let length = *random.choose(&[1, 2, 63, 64, 65, 66, 400, 3000]);
-                pages.push(match random.below(5) {
-                    0 => Page::Plain { rows: length, read: random.chance(50) },
+            for _ in 0..1 + mixed(seed) % 5 {
+                let length = [1, 2, 63, 64, 65, 66, 400, 3000][mixed(seed) as usize % 8];
+                pages.push(match mixed(seed) % 5 {
+                    0 => Page::Plain { rows: length, read: mixed(seed).is_multiple_of(2) },
                     1 => Page::Passed(page(first, length)),
                     _ => {
-                        let rare = *random.choose(&[1, 20, 100, 1000, 100_000]);
-                        let mut holds: Vec<bool> = (0..length).map(|_| random.below(rare) == 0).collect();
-                        if random.chance(25) {
+                        let rare = [1, 20, 100, 1000, 100_000][mixed(seed) as usize % 5];
+                        let mut holds: Vec<bool> =
+                            (0..length).map(|_| mixed(seed).is_multiple_of(rare)).collect();
+                        if mixed(seed).is_multiple_of(4) {
                             // At the borders.
                             holds[0] = true;
                             holds[length - 1] = true;
@@ -219,7 +227,7 @@ mod tests {
             let mut batches: Vec<RecordBatch> = vec![];
             let mut left = &read[..];
             while !left.is_empty() {
-                let cut = (1 + random.below(7) * 100 % 301).min(left.len());
+                let cut = (1 + mixed(seed) as usize % 7 * 100 % 301).min(left.len());
                 batches.push(rows(&left[..cut]));
                 left = &left[cut..];
             }
@@ -229,7 +237,8 @@ mod tests {
                 while let Some(rows) = batch.take() {
                     batch = match passing.take(rows, "ts").unwrap() {
                         InTurn::Rows(rows, later) => {
-                            told.extend(ordinals(&rows).iter().map(|row| (*row, true)));
+                            let ordinals: &Int64Array = rows.column(1).as_any().downcast_ref().unwrap();
+                            told.extend(ordinals.values().iter().map(|row| (*row, true)));
                             later
                         }
                         InTurn::Passed(passed, later) => {
