@@ -173,7 +173,8 @@ def steps(
     speed: float | None,
 ) -> Iterator[ReplayStep]:
     """Pushes stored events to an engine, so many rows at a time, no faster than their times allow."""
-    pushing = _Pushing(engine, None if speed is None else _Pace(speed, engine._native.event_time()), rows_max)
+    nothing = events.schema.empty_table()
+    pushing = _Pushing(engine, None if speed is None else _Pace(speed, engine._native.event_time()), rows_max, nothing)
     # In steps each event is shown, and what comes in its own time is waited for.
     mattering = _mattering(engine, store, topics) if rows_max is None and speed is None else []
     reader = events._native.reader(mattering)
@@ -187,7 +188,7 @@ def steps(
         derived = pushing.pass_over(topic, first, count, times)
         if derived is not None:
             if derived:
-                yield ReplayStep(topic, position + count, events.schema.empty_table(), derived)
+                yield ReplayStep(topic, position + count, nothing, derived)
             continue
         # One of them would be late, or dated ahead: what becomes of it is the engine's to say.
         again = store._rows_of(topic, first, first + count).reader([])
@@ -199,23 +200,25 @@ def steps(
 class _Pushing:
     """Rows on their way to an engine, which numbers them as the store does."""
 
-    def __init__(self, engine: Engine, pace: _Pace | None, rows_max: int | None) -> None:
+    def __init__(self, engine: Engine, pace: _Pace | None, rows_max: int | None, nothing: pa.Table) -> None:
         self._engine = engine
         self._pace = pace
         self._rows_max = rows_max
+        # What is shown of events where they go by as fast as can be: nobody looks.
+        self._nothing = nothing
         self._counted = {source.topic: source.rows for source in engine.stats().sources}
 
     def rows(
         self, topic: str, stored: ArrowBatch, own: ArrowBatch, place: tuple[int, int, int]
     ) -> Iterator[ReplayStep]:
         """Pushes rows whose numbers follow each other, given with the store's columns and without; `place`: where."""
-        import pyarrow as pa
-
         end, first, count = place
         if self._rows_max is None and self._pace is None:
             self._number(topic, first, count)
-            yield ReplayStep(topic, end, pa.table(own), self._engine.push(own, topic))
+            yield ReplayStep(topic, end, self._nothing, self._engine.push(own, topic))
             return
+        import pyarrow as pa
+
         for piece in _pieces(pa.table(stored), self._rows_max):
             for part in [piece] if self._pace is None else self._pace.parts(piece):
                 self._number(topic, part.column(_ROW)[0].as_py(), part.num_rows)

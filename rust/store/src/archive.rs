@@ -232,7 +232,7 @@ impl EventLog {
     ) -> Result<(std::fs::File, FileParts), StoreError> {
         let schema = segment_file::schema(stored);
         let mut pages = Pages {
-            writer: SegmentWriter::new(file, &schema, &topic.name, self.event_time())?,
+            writer: SegmentWriter::new(file, &schema, &topic.name, self.event_time()),
             pages: vec![],
             open: vec![],
             rows: 0,

@@ -47,6 +47,7 @@ const TOPIC: &str = "_topic";
 /// A condition over the columns of all topics that are read.
 #[derive(Clone, Debug)]
 pub(crate) struct Condition {
+    expr: Expr,
     typed: TypedExpr,
     schema: SchemaRef,
 }
@@ -58,7 +59,20 @@ impl Condition {
         fields.push(Arc::new(Field::new(TOPIC, DataType::Utf8, false)));
         let schema = Arc::new(Schema::new(fields));
         let typed = TypedExpr::compile_condition(condition, &schema)?;
-        Ok(Self { typed, schema })
+        Ok(Self { expr: condition.clone(), typed, schema })
+    }
+
+    /// The same of rows whose columns have other types that mean the same.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn over(&self, rows: &Schema) -> Result<Self, StoreError> {
+        let own = self.schema.fields().iter().filter(|field| field.name() != TOPIC);
+        let field = |field: &Arc<Field>| match rows.field_with_name(field.name()) {
+            Ok(read) => Arc::new(field.as_ref().clone().with_data_type(read.data_type().clone())),
+            Err(_) => Arc::clone(field),
+        };
+        Self::new(&self.expr, &Arc::new(Schema::new(own.map(field).collect::<Vec<_>>())))
     }
 
     /// Names of the columns that it reads.

@@ -6,8 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::{BooleanArray, RecordBatch};
-use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow_cast::cast;
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use cepheid_event::check_event_time;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
@@ -16,7 +19,7 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder, RowFilter, RowSelection, RowSelector,
 };
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, RowGroupMetaData};
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
@@ -55,59 +58,105 @@ impl Write for Hashing {
 
 /// A file in the making.
 pub(crate) struct SegmentWriter {
-    writer: ArrowWriter<Hashing>,
+    /// Until the first page says how its columns are written.
+    file: Option<File>,
+    writer: Option<ArrowWriter<Hashing>>,
+    schema: SchemaRef,
     topic: String,
+    event_time: String,
 }
 
 impl SegmentWriter {
     /// A writer of rows of a topic, whose times are in the column `event_time`.
-    ///
-    /// # Errors
-    /// [`StoreError::Unarchivable`] for columns that Parquet does not have.
-    pub(crate) fn new(
-        file: File,
-        schema: &SchemaRef,
-        topic: &str,
-        event_time: &str,
-    ) -> Result<Self, StoreError> {
+    pub(crate) fn new(file: File, schema: &SchemaRef, topic: &str, event_time: &str) -> Self {
+        Self {
+            file: Some(file),
+            writer: None,
+            schema: Arc::clone(schema),
+            topic: topic.into(),
+            event_time: event_time.into(),
+        }
+    }
+
+    /// Begins the file. Columns of which differences are short are written so: those that count up by one, mostly, times,
+    /// which go up by little, and integers that hardly repeat.
+    fn begin(&mut self, file: File, first: Option<&RecordBatch>) -> Result<(), StoreError> {
         let hashing = Hashing { file: BufWriter::new(file), hash: Sha256::new(), bytes: 0 };
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_data_page_row_count_limit(PAGE_ROWS)
             .set_write_batch_size(PAGE_ROWS)
             .set_created_by(concat!("cepheid ", env!("CARGO_PKG_VERSION")).into());
-        // They count up by one, mostly, and times go up by little: that is shorter than any dictionary, and read faster. Where
-        // times are secret, they are bytes.
-        let times = schema.field_with_name(event_time).ok();
-        let times = times.filter(|field| check_event_time(field.name(), field.data_type()).is_ok());
-        let counted =
-            ["_position", "_row", "_version", "_recorded"].into_iter().chain(times.map(|_| event_time));
-        for name in counted {
-            let column = ColumnPath::new(vec![name.to_owned()]);
-            properties = properties
-                .set_column_dictionary_enabled(column.clone(), false)
-                .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
+        for (place, field) in self.schema.fields().iter().enumerate() {
+            let counts = ["_position", "_row", "_version", "_recorded"].contains(&field.name().as_str());
+            // Where times are secret, they are bytes.
+            let is_time =
+                *field.name() == self.event_time && check_event_time(field.name(), field.data_type()).is_ok();
+            if counts || is_time || first.is_some_and(|rows| hardly_repeats(rows.column(place))) {
+                let column = ColumnPath::new(vec![field.name().clone()]);
+                properties = properties
+                    .set_column_dictionary_enabled(column.clone(), false)
+                    .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
+            }
         }
-        let unarchivable = |error: parquet::errors::ParquetError| StoreError::Unarchivable {
-            topic: topic.into(),
+        let writer = ArrowWriter::try_new(hashing, Arc::clone(&self.schema), Some(properties.build()));
+        self.writer = Some(writer.map_err(|error| StoreError::Unarchivable {
+            topic: self.topic.clone(),
             reason: error.to_string(),
-        };
-        let writer = ArrowWriter::try_new(hashing, Arc::clone(schema), Some(properties.build()))
-            .map_err(unarchivable)?;
-        Ok(Self { writer, topic: topic.into() })
+        })?);
+        Ok(())
     }
 
+    /// Writes a page.
+    ///
+    /// # Errors
+    /// [`StoreError::Unarchivable`] for columns that Parquet does not have; what the disk refuses.
     pub(crate) fn write(&mut self, rows: &RecordBatch, path: &Path) -> Result<(), StoreError> {
-        self.writer.write(rows).map_err(|error| failed(&self.topic, error, path))
+        if let Some(file) = self.file.take() {
+            self.begin(file, Some(rows))?;
+        }
+        let writer = self.writer.as_mut().expect("begun with the first page");
+        writer.write(rows).map_err(|error| failed(&self.topic, error, path))
     }
 
     /// The file, its hash, and its length.
-    pub(crate) fn finish(self, path: &Path) -> Result<(File, Hash, u64), StoreError> {
-        let hashing = self.writer.into_inner().map_err(|error| failed(&self.topic, error, path))?;
+    pub(crate) fn finish(mut self, path: &Path) -> Result<(File, Hash, u64), StoreError> {
+        if let Some(file) = self.file.take() {
+            self.begin(file, None)?;
+        }
+        let writer = self.writer.expect("begun with the first page, or now");
+        let hashing = writer.into_inner().map_err(|error| failed(&self.topic, error, path))?;
         let Hashing { file, hash, bytes } = hashing;
         let file = file.into_inner().map_err(|error| StoreError::of_io(error.error(), "write", path))?;
         Ok((file, hash.finalize().into(), bytes))
     }
+}
+
+/// Bits of a difference that are no more than a place in a dictionary takes, by and large: the longest dictionary that Parquet
+/// makes by itself has some 2<sup>17</sup> integers.
+const DIFFERENCE_BITS_MAX: u32 = 20;
+
+/// Whether integers of a page, or what Parquet keeps as such, hardly repeat, and are not far from each other: a dictionary of
+/// them would be nearly as long as they are, and a reader that wants one row has to have all of it.
+///
+/// - Cost: O(n log n) for n rows of a page, once a file.
+fn hardly_repeats(values: &ArrayRef) -> bool {
+    let is_integer = values.data_type().is_integer() || values.data_type().is_temporal();
+    if !is_integer || matches!(values.data_type(), DataType::Interval(_)) {
+        return false;
+    }
+    let Ok(values) = cast(values, &DataType::Int64) else { return false };
+    let values: Vec<i64> = values.as_primitive::<Int64Type>().iter().flatten().collect();
+    let differences = values.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
+    let (least, greatest) = differences.fold((i64::MAX, i64::MIN), |(least, greatest), difference| {
+        (least.min(difference), greatest.max(difference))
+    });
+    let bits = u64::BITS - (greatest.wrapping_sub(least) as u64).leading_zeros();
+    let mut distinct = values;
+    let rows = distinct.len();
+    distinct.sort_unstable();
+    distinct.dedup();
+    rows > 1 && bits <= DIFFERENCE_BITS_MAX && distinct.len() > rows / 4 * 3
 }
 
 fn failed(topic: &str, error: parquet::errors::ParquetError, path: &Path) -> StoreError {
@@ -213,6 +262,41 @@ impl SegmentFile {
         Ok(Self { file, metadata, path: path.into() })
     }
 
+    /// Columns as they are read.
+    pub(crate) fn schema(&self) -> &Schema {
+        self.metadata.schema()
+    }
+
+    /// The same file, of which some columns of text are read as the dictionaries that they are written as.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    pub(crate) fn with_dictionaries(&self, names: &[String]) -> Result<Self, StoreError> {
+        let is_dictionary = |name: &str| {
+            // Where a dictionary became too long, the rest of the column follows as plain text.
+            let is_whole = |group: &RowGroupMetaData| {
+                let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts() == [name]);
+                let encodings = chunk.and_then(ColumnChunkMetaData::page_encoding_stats_mask);
+                encodings.is_some_and(|encodings| encodings.is_only(Encoding::RLE_DICTIONARY))
+            };
+            names.iter().any(|wanted| wanted == name)
+                && self.metadata.metadata().row_groups().iter().all(is_whole)
+        };
+        let field = |field: &Arc<Field>| match field.data_type() {
+            text @ (DataType::Utf8 | DataType::LargeUtf8) if is_dictionary(field.name()) => {
+                let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(text.clone()));
+                Arc::new(field.as_ref().clone().with_data_type(dictionary))
+            }
+            _ => Arc::clone(field),
+        };
+        let schema = Arc::new(Schema::new(self.schema().fields().iter().map(field).collect::<Vec<_>>()));
+        let options = ArrowReaderOptions::new().with_schema(schema);
+        let metadata = ArrowReaderMetadata::try_new(Arc::clone(self.metadata.metadata()), options);
+        let metadata = metadata.map_err(|error| StoreError::of_parquet(&error, &self.path))?;
+        let file = self.file.try_clone().map_err(|error| StoreError::of_io(&error, "open", &self.path))?;
+        Ok(Self { file, metadata, path: self.path.clone() })
+    }
+
     /// Reads rows of it.
     ///
     /// # Errors
@@ -298,5 +382,100 @@ impl Write for HashSink {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{
+        DurationSecondArray, Float64Array, Int8Array, Int64Array, StringArray, TimestampMillisecondArray,
+        UInt64Array,
+    };
+    use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+
+    use super::*;
+
+    /// Numbers far from each other, in the order of none.
+    fn mixed(rows: i64) -> impl Iterator<Item = i64> + Clone {
+        (1..=rows).map(|row| {
+            let mixed = (row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) as i64
+        })
+    }
+
+    #[test]
+    fn integers_that_hardly_repeat_are_written_as_differences_and_read_as_they_were() {
+        let rows = 3 * PAGE_ROWS as i64;
+        let some = |few: i64| mixed(rows).map(move |number| number.rem_euclid(few));
+        let columns: Vec<(&str, ArrayRef, bool)> = vec![
+            ("many", Arc::new(Int64Array::from_iter_values(some(100_000))), true),
+            (
+                "many_and_null",
+                Arc::new(Int64Array::from_iter(
+                    some(90_000).map(|number| (number % 7 > 0).then_some(number)),
+                )),
+                true,
+            ),
+            ("few", Arc::new(Int64Array::from_iter_values(some(1000))), false),
+            ("far", Arc::new(Int64Array::from_iter_values(mixed(rows))), false),
+            ("small", Arc::new(Int8Array::from_iter_values(some(128).map(|number| number as i8))), false),
+            (
+                "unsigned",
+                Arc::new(UInt64Array::from_iter_values(some(100_000).map(|number| u64::MAX - number as u64))),
+                false,
+            ),
+            ("seen", Arc::new(TimestampMillisecondArray::from_iter_values(some(500_000))), true),
+            ("took", Arc::new(DurationSecondArray::from_iter_values(some(200_000))), true),
+            (
+                "price",
+                Arc::new(Float64Array::from_iter_values(some(100_000).map(|cents| cents as f64))),
+                false,
+            ),
+            ("name", Arc::new(StringArray::from_iter_values(some(100_000).map(|n| n.to_string()))), false),
+            ("null", Arc::new(Int64Array::new_null(rows as usize)), false),
+        ];
+        let batch =
+            RecordBatch::try_from_iter(columns.iter().map(|(name, values, _)| (*name, Arc::clone(values))));
+        let batch = batch.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("segment.parquet");
+        let file = File::create_new(&path).unwrap();
+        let mut writer = SegmentWriter::new(file, batch.schema_ref(), "t", "ts");
+        for page in 0..3 {
+            writer.write(&batch.slice(page * PAGE_ROWS, PAGE_ROWS), &path).unwrap();
+        }
+        writer.finish(&path).unwrap();
+
+        let file = SegmentFile::open(&path, rows, batch.schema_ref()).unwrap();
+        let mut read = file.read(Wanted::default()).unwrap();
+        let mut found = vec![];
+        while let Some(rows) = read.next().unwrap() {
+            found.push(rows);
+        }
+        let found = arrow_select::concat::concat_batches(&found[0].schema(), &found).unwrap();
+        assert_eq!(found.columns(), batch.columns());
+        // A row in the middle of a page.
+        let ranges = vec![(PAGE_ROWS + 77, false), (1, true), (rows as usize - PAGE_ROWS - 78, false)];
+        let row = file.read(Wanted { ranges, ..Wanted::default() }).unwrap().next().unwrap().unwrap();
+        assert_eq!(row.columns(), batch.slice(PAGE_ROWS + 77, 1).columns());
+
+        let metadata = ArrowReaderMetadata::load(&File::open(&path).unwrap(), ArrowReaderOptions::new());
+        let metadata = metadata.unwrap();
+        let chunks = metadata.metadata().row_group(0).columns();
+        for (chunk, (name, _, differs)) in chunks.iter().zip(columns) {
+            let encoded = chunk.encodings().any(|encoding| encoding == Encoding::DELTA_BINARY_PACKED);
+            assert_eq!((encoded, chunk.dictionary_page_offset().is_none()), (differs, differs), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_no_rows_is_a_file() {
+        let schema = Arc::new(Schema::new(vec![Field::new("ts", DataType::Int64, false)]));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("segment.parquet");
+        let writer = SegmentWriter::new(File::create_new(&path).unwrap(), &schema, "t", "ts");
+        writer.finish(&path).unwrap();
+        let file = SegmentFile::open(&path, 0, &schema).unwrap();
+        assert!(file.read(Wanted::default()).unwrap().next().unwrap().is_none());
     }
 }

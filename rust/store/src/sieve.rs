@@ -43,6 +43,13 @@ pub(crate) fn look_through(
     ranges: Ranges,
 ) -> Result<(BooleanBuffer, bool), StoreError> {
     let names: Vec<String> = condition.columns().into_iter().map(str::to_owned).collect();
+    // A text that many rows have is asked about once, and not written out for each of them.
+    let with_dictionaries = file.with_dictionaries(&names)?;
+    let over_dictionaries = condition.over(with_dictionaries.schema());
+    let (file, condition) = match &over_dictionaries {
+        Ok(over_dictionaries) => (&with_dictionaries, over_dictionaries),
+        Err(_) => (file, condition),
+    };
     let mut rows = file.read(Wanted { columns: Some(&names), ranges, condition: None })?;
     let mut matter = BooleanBufferBuilder::new(0);
     let mut holds = 0;
@@ -145,11 +152,15 @@ fn sift_page(page: &Passed, matter: &BooleanBuffer, ranges: &mut Ranges, passing
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use arrow_schema::{DataType, Field};
+    use cepheid_ir::{BinaryOp, Expr, RowPointer};
+    use std::fs::File;
     use std::sync::Arc;
 
     use super::*;
     use crate::passed::InTurn;
+    use crate::segment_file::SegmentWriter;
 
     /// A number that looks random, of a counter.
     fn mixed(seed: &mut u64) -> u64 {
@@ -302,6 +313,63 @@ mod tests {
         assert_eq!(passed.times, (time(passed.first_row), time(end - 1)));
         assert_eq!(passed.first_position, passed.first_row + 1000);
         (passed.first_row..end).map(|row| (row, false)).collect()
+    }
+
+    #[test]
+    fn texts_are_looked_at_in_dictionaries_where_they_are_written_so_and_as_they_are_elsewhere() {
+        let rows = 200_000;
+        let texts = |few: u64, null: u64| {
+            let seed = &mut 7;
+            let text = |_| {
+                let number = mixed(seed) % few;
+                (!number.is_multiple_of(null)).then(|| format!("text number {number}"))
+            };
+            Arc::new(StringArray::from_iter((0..rows).map(text))) as ArrayRef
+        };
+        // The dictionary of the last is longer than one may be: after it, texts follow as they are.
+        let columns = [("few", texts(50, 7)), ("null", texts(50, 3)), ("many", texts(150_000, 1 << 40))];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("segment.parquet");
+        let mut writer = SegmentWriter::new(File::create_new(&path).unwrap(), batch.schema_ref(), "t", "ts");
+        writer.write(&batch, &path).unwrap();
+        writer.finish(&path).unwrap();
+        let file = SegmentFile::open(&path, rows, batch.schema_ref()).unwrap();
+
+        let names = ["few", "many"].map(str::to_owned);
+        let dictionaries = file.with_dictionaries(&names).unwrap();
+        let is_dictionary = |field: &Arc<Field>| matches!(field.data_type(), DataType::Dictionary(..));
+        let found: Vec<bool> = dictionaries.schema().fields().iter().map(is_dictionary).collect();
+        assert_eq!(found, [true, false, false]);
+
+        let column = |name: &str| {
+            Box::new(Expr::Column { name: name.into(), quoted: false, at: RowPointer::default() })
+        };
+        let binary = |left: Box<Expr>, op, text: &str| Expr::Binary {
+            op,
+            left,
+            right: Box::new(Expr::Literal(text.into())),
+        };
+        let joined =
+            Box::new(Expr::Binary { op: BinaryOp::Concat, left: column("few"), right: column("many") });
+        for condition in [
+            binary(column("few"), BinaryOp::Equal, "text number 33"),
+            binary(column("null"), BinaryOp::Less, "text number 11"),
+            binary(column("many"), BinaryOp::Equal, "text number 77"),
+            binary(column("many"), BinaryOp::Less, "text number 1002"),
+            binary(joined, BinaryOp::Less, "text number 11"),
+            Expr::And(vec![
+                Expr::IsNull(column("few")),
+                binary(column("many"), BinaryOp::Less, "text number 11"),
+            ]),
+        ] {
+            let condition = Condition::new(&condition, batch.schema_ref()).unwrap();
+            let expected = condition.mask(&batch, "t").unwrap();
+            let (found, pays) = look_through(&file, &condition, "t", vec![(rows as usize, true)]).unwrap();
+            assert!(pays);
+            assert_eq!(found, expected);
+            assert_ne!(found.count_set_bits(), 0);
+        }
     }
 
     #[test]
