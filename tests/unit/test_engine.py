@@ -22,6 +22,14 @@ PAIR = (
     .named("pair")
 )
 
+# The same, but for a condition that reads what has been taken.
+ASKING_PAIR = (
+    (event("a", col.kind == "a") >> event("b", col.kind == "b", col.id >= ref("a").id))
+    .within("10m")
+    .partition_by("id")
+    .named("pair")
+)
+
 
 def at(minute: float) -> dt.datetime:
     return dt.datetime(2024, 1, 1, tzinfo=UTC) + dt.timedelta(minutes=minute)
@@ -410,7 +418,7 @@ def test_calls_of_several_threads_wait_for_each_other():
 
 @pytest.mark.parametrize(
     ("pattern", "strategy", "limit"),
-    [(PAIR, "waiting runs", 2_000_000), (PAIR.matches("all"), "step lists", 1_200_000)],
+    [(ASKING_PAIR, "waiting runs", 2_000_000), (PAIR.matches("all"), "step lists", 1_200_000)],
 )
 def test_a_limit_on_memory_names_the_rule_and_the_key_and_changes_nothing(pattern, strategy, limit):
     engine = cep.Engine(pattern, memory_limit=limit)

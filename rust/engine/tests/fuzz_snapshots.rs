@@ -165,7 +165,7 @@ fn snapshot(random: &mut SplitMix64) -> Vec<u8> {
         ..EngineOptions::default()
     };
     let mut engine = Engine::new(rules(), options).expect("good rules");
-    engine.push(Some(""), &[rows(0, 60, random)], None).expect("good rows");
+    engine.push(Some(""), &[rows(0, 64, random)], None).expect("good rows");
     assert_eq!(engine.stats().rules[2].strategy, Strategy::StepLists);
     let keeps = |rule: &RuleStats| match rule.strategy {
         Strategy::Windows | Strategy::Anomalies => rule.keys > 0,
@@ -180,7 +180,7 @@ fn snapshot(random: &mut SplitMix64) -> Vec<u8> {
 fn try_out(bytes: &[u8], random: &mut SplitMix64) -> bool {
     match Engine::restore(bytes, rules(), Some(2), None, None) {
         Ok(mut engine) => {
-            let _ = engine.push(Some(""), &[rows(60, 20, random)], None);
+            let _ = engine.push(Some(""), &[rows(64, 20, random)], None);
             let _ = engine.flush();
             let _ = engine.snapshot();
             true
@@ -244,7 +244,9 @@ fn bodies_that_lie_under_a_good_checksum_do_no_harm() {
         let packed = zstd::bulk::compress(&lied, 1).expect("memory can be written to");
         let mut bytes = bytes[..12].to_vec();
         bytes.extend_from_slice(&(lied.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&Sha256::digest(&packed));
+        // The checksum is of the version, too.
+        let checksum = Sha256::new().chain_update(&bytes[8..12]).chain_update(&packed).finalize();
+        bytes.extend_from_slice(&checksum);
         bytes.extend_from_slice(&packed);
         let_in += usize::from(try_out(&bytes, &mut random));
         tried += 1;

@@ -155,7 +155,11 @@ pub fn event_times(
         return Ok(values.clone());
     }
     let (least, most) = (i64::MIN / step, i64::MAX / step);
-    if let Some(row) = values.iter().position(|value| *value < least || *value > most) {
+    let is_beyond = |value: &i64| (*value < least) | (*value > most);
+    // Without a way out in between several are compared at once.
+    if values.iter().fold(false, |beyond, value| beyond | is_beyond(value))
+        && let Some(row) = values.iter().position(is_beyond)
+    {
         return Err(EventError::TimeOverflow {
             column: column.to_owned(),
             row: rows_before + row,

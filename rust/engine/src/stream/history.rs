@@ -53,11 +53,18 @@ impl Chunk {
         }
     }
 
-    fn find(&self, ordinal: u64) -> usize {
-        match &self.ordinals {
-            Some(ordinals) => ordinals.binary_search(&ordinal).expect("a row that is needed is kept"),
-            None => (ordinal - self.first) as usize,
+    /// Where a row that is kept stands, at `from` or behind it.
+    ///
+    /// Cost: O(log d) for the distance d from there.
+    fn find(&self, ordinal: u64, from: usize) -> usize {
+        let Some(ordinals) = &self.ordinals else { return (ordinal - self.first) as usize };
+        let (mut low, mut step) = (from, 1);
+        while ordinals.get(low + step).is_some_and(|known| *known <= ordinal) {
+            low += step;
+            step *= 2;
         }
+        let high = ordinals.len().min(low + step);
+        low + ordinals[low..high].binary_search(&ordinal).expect("a row that is needed is kept")
     }
 }
 
@@ -116,12 +123,13 @@ impl History {
         ordinals: &[u64],
     ) -> Result<MergedBatch, EngineError> {
         let mut places = Vec::with_capacity(ordinals.len());
-        let mut chunk = 0;
+        let (mut chunk, mut place) = (0, 0);
         for ordinal in ordinals {
             while self.chunks[chunk].last() < *ordinal {
-                chunk += 1;
+                (chunk, place) = (chunk + 1, 0);
             }
-            places.push((chunk, self.chunks[chunk].find(*ordinal)));
+            place = self.chunks[chunk].find(*ordinal, place);
+            places.push((chunk, place));
         }
         // Chunk by chunk first: what is put together then is no larger than what is asked for.
         let mut taken: Vec<(usize, UInt32Array)> = vec![];

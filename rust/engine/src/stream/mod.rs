@@ -20,6 +20,7 @@ mod keys;
 mod late_windows;
 mod level;
 mod level_snapshot;
+mod packed;
 mod processor_rule;
 mod relevant;
 mod row_rule;

@@ -117,6 +117,14 @@ impl Shard {
         }
     }
 
+    /// Clears away what was kept of keys until a time that does not come, as the input has ended.
+    pub(crate) fn clear_ended(&mut self, matcher: &SequenceMatcher) {
+        match self {
+            Self::Runs(runs) => matcher.clear_ended(runs),
+            Self::Lists(lists) => lists.clear_ended(),
+        }
+    }
+
     pub(crate) fn rows_needed(&self, visit: &mut dyn FnMut(u64)) {
         match self {
             Self::Runs(runs) => runs.rows_needed(visit),

@@ -4,9 +4,8 @@
 //! body (postcard, packed with zstd): the settings, the rows that wait, the rows that runs still need, and the runs of
 //! each rule, or its step lists, by key; of windows and anomaly rules what they keep, of processors what columns they give. Rows are Arrow IPC. What runs remember of their rows is not in it: it follows from
 //! these. Version 1 knew no step lists and no windows, version 2 no ids,
-//! version 3 neither the order of topics nor that the clock may be due.
+//! version 3 neither the order of topics nor that the clock may be due, version 4 no keys with few rows.
 
-use std::io::{Cursor, Read};
 use std::sync::Arc;
 
 use cepheid_anomaly::SavedDetector;
@@ -15,15 +14,15 @@ use cepheid_event::{
     shard_of,
 };
 use cepheid_matcher::sequence::{SavedRuns, SequenceLimits, SequenceState};
-use cepheid_matcher::step_lists::{SavedLists, StepListsState, load as load_lists};
+use cepheid_matcher::step_lists::{SavedFewRows, SavedLists, StepListsState, load as load_lists};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::anomaly_rule::AnomalyRule;
 use super::history::History;
 use super::ipc::{from_ipc, schema_of, to_ipc};
 use super::level::Level;
 use super::level_snapshot::SavedLevel;
+use super::packed;
 use super::processor_rule::{ProcessorRule, SavedProcessor};
 use super::row_rule::SavedRowRule;
 use super::rule::{Compiled, Rule, Surroundings};
@@ -32,15 +31,6 @@ use super::stage::Stage;
 use super::window_rule::{SavedKept, WindowRule};
 use super::{Engine, EngineOptions, LatePolicy, RuleSpec};
 use crate::error::EngineError;
-
-const LETTERS: &[u8; 8] = b"CEPHSNAP";
-/// The newest version, and the one that is written.
-const SNAPSHOT_VERSION: u32 = 4;
-/// The oldest version that is read.
-const OLDEST_VERSION: u32 = 1;
-const HEAD_BYTES: usize = 8 + 4 + 8 + 32;
-/// Packed bytes are at most this many times as long when unpacked: more is no snapshot, but an attack.
-const UNPACKED_TIMES_MAX: u64 = 4096;
 
 #[derive(Serialize, Deserialize)]
 struct Body {
@@ -132,25 +122,30 @@ struct SavedRules {
 #[derive(PartialEq, Serialize, Deserialize)]
 enum SavedShards {
     Runs(SavedRuns),
+    /// Up to version 4.
     Lists(SavedLists),
+    /// Lists, and keys with few rows.
+    KeyLists(SavedLists, SavedFewRows),
 }
 
 impl SavedShards {
     fn of(shards: &[Shard]) -> Self {
         let (mut runs, mut lists) = (SavedRuns::default(), SavedLists::default());
+        let mut few = SavedFewRows::default();
         for shard in shards {
             match shard {
                 Shard::Runs(shard) => shard.save(&mut runs),
-                Shard::Lists(shard) => shard.save(&mut lists),
+                Shard::Lists(shard) => shard.save(&mut lists, &mut few),
             }
         }
-        if let [Shard::Lists(_), ..] = shards { Self::Lists(lists) } else { Self::Runs(runs) }
+        if let [Shard::Lists(_), ..] = shards { Self::KeyLists(lists, few) } else { Self::Runs(runs) }
     }
 
     fn is_empty(&self) -> bool {
         match self {
             Self::Runs(runs) => *runs == SavedRuns::default(),
             Self::Lists(lists) => lists.is_empty(),
+            Self::KeyLists(lists, few) => lists.is_empty() && few.is_empty(),
         }
     }
 }
@@ -210,14 +205,7 @@ impl Engine {
         let more = SavedMore { ids: self.options.ids, begun_at };
         let order = SavedOrder { topics: self.options.topics.clone(), due: state.due };
         let plain = postcard::to_stdvec(&(body, saved, more, order)).expect("plain data can be written");
-        let packed = zstd::bulk::compress(&plain, 3).expect("memory can be written to");
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + packed.len());
-        bytes.extend_from_slice(LETTERS);
-        bytes.extend_from_slice(&SNAPSHOT_VERSION.to_le_bytes());
-        bytes.extend_from_slice(&(plain.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&Sha256::digest(&packed));
-        bytes.extend_from_slice(&packed);
-        Ok(bytes)
+        Ok(packed::pack(&plain))
     }
 
     /// An engine that goes on where a snapshot was taken. The rules must be those that it was taken of; `threads` and
@@ -505,9 +493,12 @@ impl Rule {
                 self.shards = states.into_iter().map(|state| Shard::Runs(Box::new(state))).collect();
             }
             SavedShards::Lists(lists) => {
+                return self.load(compiled, SavedShards::KeyLists(lists, SavedFewRows::default()));
+            }
+            SavedShards::KeyLists(lists, few) => {
                 let steps = compiled.steps.as_ref().map_err(|reason| (*reason).to_owned())?;
                 let mut states = vec![StepListsState::new(Arc::clone(steps)); count];
-                load_lists(lists, &mut states, shard_of)?;
+                load_lists(lists, few, &mut states, shard_of)?;
                 self.shards = states.into_iter().map(|state| Shard::Lists(Box::new(state))).collect();
             }
         }
@@ -516,27 +507,7 @@ impl Rule {
 }
 
 fn unpacked(bytes: &[u8]) -> Result<(Body, SavedRules, SavedMore, SavedOrder), EngineError> {
-    if bytes.len() < HEAD_BYTES || &bytes[..8] != LETTERS {
-        return refuse("it does not begin like one");
-    }
-    let version = u32::from_le_bytes(bytes[8..12].try_into().expect("four bytes"));
-    if !(OLDEST_VERSION..=SNAPSHOT_VERSION).contains(&version) {
-        return Err(EngineError::SnapshotVersion { found: version, supported: SNAPSHOT_VERSION });
-    }
-    let length = u64::from_le_bytes(bytes[12..20].try_into().expect("eight bytes"));
-    let packed = &bytes[HEAD_BYTES..];
-    if Sha256::digest(packed).as_slice() != &bytes[20..HEAD_BYTES] {
-        return refuse("its checksum is wrong: it has been cut short or changed");
-    }
-    if length > (packed.len() as u64).saturating_mul(UNPACKED_TIMES_MAX) {
-        return refuse("it would be too long when unpacked");
-    }
-    let mut plain = vec![];
-    let decoder = zstd::stream::read::Decoder::new(Cursor::new(packed));
-    let read = decoder.and_then(|decoder| decoder.take(length + 1).read_to_end(&mut plain));
-    if read.is_err() || plain.len() as u64 != length {
-        return refuse("it cannot be unpacked");
-    }
+    let (version, plain) = packed::unpack(bytes)?;
     let read = if version == 1 {
         postcard::take_from_bytes::<(Body, Vec<SavedRule<SavedRuns>>)>(&plain).map(|((body, rules), rest)| {
             let of_runs = |rule: SavedRule<SavedRuns>| SavedRule {

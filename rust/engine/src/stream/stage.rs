@@ -157,6 +157,9 @@ impl Stage {
             let rule = &mut self.rules[touched.place];
             rule.begun = false;
             rule.shards.iter_mut().for_each(Shard::commit);
+            if let (true, Some(compiled)) = (released.ended, &rule.compiled) {
+                rule.shards.iter_mut().for_each(|shard| shard.clear_ended(compiled.matcher()));
+            }
             self.tidy(touched.place, released.watermark);
         }
         for window in &mut self.windows {

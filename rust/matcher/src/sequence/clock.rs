@@ -218,6 +218,14 @@ impl SequenceMatcher {
         }
     }
 
+    /// Clears away keys that were kept for the time when their runs expire: the input has ended. To be called between journals.
+    pub fn clear_ended(&self, state: &mut SequenceState) {
+        while let Some((_, partition)) = state.expiring.pop_front() {
+            state.partitions.get_mut(partition).queued = false;
+        }
+        self.forget_idle_keys(state);
+    }
+
     /// Whether it matters which row of its key a row is.
     pub(crate) fn counts_rows(&self) -> bool {
         self.pattern.initial || self.automaton.start.iter().any(|target| target.at_start)

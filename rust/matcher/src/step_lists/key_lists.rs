@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::compile::StepLists;
-use super::lists::{List, Lists, twice};
+use super::lists::{Action, List, Lists, twice};
 use crate::error::MatchError;
 use crate::lists::window::Bound;
 
@@ -28,27 +28,44 @@ pub(super) struct Starts {
 /// Rows go by their place in the order of all rows, less `base`: numbers from 1 on, so that 0 is before every window.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeyLists {
-    pub(super) key: Box<[u8]>,
     pub(super) lists: Lists,
     pub(super) starts: Starts,
     /// The row that is number 1.
     pub(super) base: u64,
-    /// Rows of the key so far, where the window counts rows.
-    pub(super) position: u64,
-    /// Matches so far.
-    pub(super) matches: u64,
-    /// Whether it is in the queue of those whose rows leave the window.
-    pub(super) queued: bool,
-    /// Whether it has been touched since the state began to remember how things were.
-    pub(super) touched: bool,
-    /// Bytes and entries, as they are counted in the state.
-    pub(super) bytes: usize,
-    pub(super) entries: usize,
+}
+
+/// What putting a row to lists has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Put {
+    /// It has reached a place where a match may end.
+    pub(super) ends: bool,
+    /// The first row that a match which ends in it may begin at, under a window.
+    pub(super) first: Option<u32>,
 }
 
 impl KeyLists {
-    pub(super) fn new(key: &[u8], steps: &StepLists) -> Self {
-        Self { key: key.into(), lists: Lists::new(steps), ..Self::default() }
+    pub(super) fn new(steps: &StepLists) -> Self {
+        Self { lists: Lists::new(steps), ..Self::default() }
+    }
+
+    /// Forgets everything, as if it were new.
+    pub(super) fn clear(&mut self) {
+        self.lists.begin_anew();
+        self.starts.rows.clear();
+        self.starts.at.clear();
+        self.starts.over = 0;
+    }
+
+    /// Puts a row to the lists, which stands at a time, or a place among the rows of the key, whichever the window counts.
+    #[inline]
+    pub(super) fn put(&mut self, steps: &StepLists, action: &Action, row: u32, stands: i64) -> Put {
+        let first = self.first_in_window(steps.within, row, stands);
+        let ends = self.lists.grow(steps, action, row, first);
+        if action.begins && first.is_some() {
+            self.starts.rows.push_back(row);
+            self.starts.at.push_back(stands);
+        }
+        Put { ends, first }
     }
 
     /// The place of a row in the order of all rows.
@@ -62,7 +79,8 @@ impl KeyLists {
         (ordinal - self.base + 1) as u32
     }
 
-    /// Makes sure that rows up to `last`, `rows` of them at most, can be numbered, and entries for them.
+    /// Makes sure that `rows` rows at most, which reach from a first to a last one, can be numbered, and entries for them.
+    /// `touched`: what there is has been remembered, by the numbers that it has.
     ///
     /// Cost: O(1), but once in some thousand millions of rows.
     pub(super) fn make_room(
@@ -70,11 +88,12 @@ impl KeyLists {
         steps: &StepLists,
         (first, last): (u64, u64),
         rows: u32,
+        touched: bool,
     ) -> Result<(), MatchError> {
         let limit = u64::from(u32::MAX) - 2;
         let entries_fit = |lists: &Lists| lists.of.iter().all(|list| list.end().checked_add(rows).is_some());
-        // What is remembered of a key that has been touched goes by the numbers there are.
-        if !self.touched {
+        // What is remembered of lists that have been touched goes by the numbers there are.
+        if !touched {
             if self.lists.held() == 0 && self.starts.rows.is_empty() {
                 self.base = first;
             }
@@ -104,14 +123,15 @@ impl KeyLists {
         Some(starts.rows.get(starts.over).copied().unwrap_or(row))
     }
 
-    /// Lets go of what has left the window and of what no row to come can go on from.
+    /// Lets go of what has left the window and of what no row to come can go on from. Gives the row that the first of what is
+    /// left began at. `position`: rows of the key so far, where the window counts rows.
     ///
     /// Cost: amortised O(1) an entry, and O(p) for p places.
-    pub(super) fn let_go(&mut self, steps: &StepLists) {
+    pub(super) fn let_go(&mut self, steps: &StepLists, position: u64) -> Option<u32> {
         let starts = &mut self.starts;
         if let Bound::Rows(_) = steps.within {
             // What the next row of the key will find.
-            let next = self.position as i64;
+            let next = position as i64;
             while starts.at.get(starts.over).is_some_and(|start| steps.within.is_over(*start, next)) {
                 starts.over += 1;
             }
@@ -131,11 +151,12 @@ impl KeyLists {
             starts.at.shrink_to(room_for(left));
         }
         self.lists.keeps_all = true;
+        (earliest != u32::MAX).then_some(earliest)
     }
 
-    pub(super) fn count_bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let starts = self.starts.rows.capacity() * 4 + self.starts.at.capacity() * 8;
-        self.key.len() + self.lists.bytes() + self.lists.fixed_bytes() + starts
+        size_of::<Self>() + self.lists.bytes() + self.lists.fixed_bytes() + starts
     }
 }
 
@@ -318,13 +339,7 @@ mod tests {
 
     fn put(key: &mut KeyLists, steps: &StepLists, ordinal: u64, place: u16) {
         let row = key.row(ordinal);
-        let first = key.first_in_window(steps.within, row, 0);
-        let action = steps.action(1 << place);
-        key.lists.grow(steps, &action, row, first);
-        if action.begins {
-            key.starts.rows.push_back(row);
-            key.starts.at.push_back(0);
-        }
+        key.put(steps, &steps.action(1 << place), row, 0);
     }
 
     /// The matches that end in the row, which is forgotten again.
@@ -340,8 +355,8 @@ mod tests {
     #[test]
     fn numbers_of_rows_and_entries_begin_anew_before_they_run_out() {
         let steps = three_steps();
-        let mut key = KeyLists::new(b"", &steps);
-        key.make_room(&steps, (100, 110), 10).expect("room");
+        let mut key = KeyLists::new(&steps);
+        key.make_room(&steps, (100, 110), 10, false).expect("room");
         for (ordinal, place) in [(100, 0), (101, 0), (102, 1), (103, 0), (104, 1)] {
             put(&mut key, &steps, ordinal, place);
         }
@@ -352,7 +367,7 @@ mod tests {
         let right = |last: u64| vec![101, 102, last, 101, 104, last, 103, 104, last];
         assert_eq!(matches(&mut key, &steps, 105), right(105));
         let far = 100 + u64::from(u32::MAX) - 1;
-        key.make_room(&steps, (106, far), 10).expect("room by numbering rows anew");
+        key.make_room(&steps, (106, far), 10, false).expect("room by numbering rows anew");
         assert_eq!((key.base, matches(&mut key, &steps, far)), (101, right(far)));
         // As if there had been very many entries.
         let more = u32::MAX - 8;
@@ -361,11 +376,11 @@ mod tests {
         let stretches = key.lists.of.iter_mut().flat_map(|list| &mut list.stretches).flatten();
         stretches.for_each(|(begin, end)| (*begin, *end) = (*begin + more, *end + more));
         assert_eq!(matches(&mut key, &steps, far), right(far));
-        key.make_room(&steps, (far, far), 10).expect("room by numbering entries anew");
+        key.make_room(&steps, (far, far), 10, false).expect("room by numbering entries anew");
         assert_eq!(key.lists.of.iter().map(|list| list.dropped).collect::<Vec<_>>(), [0, 0, 0]);
         assert_eq!(matches(&mut key, &steps, far), right(far));
         // What cannot be numbered is refused.
-        let error = key.make_room(&steps, (far, far + 8), 10).expect_err("row 101 is still there");
+        let error = key.make_room(&steps, (far, far + 8), 10, false).expect_err("row 101 is still there");
         assert!(matches!(error, MatchError::TooLarge { .. }), "{error}");
     }
 }

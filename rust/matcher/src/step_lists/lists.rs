@@ -137,6 +137,24 @@ impl Lists {
         }
     }
 
+    /// Forgets everything, numbers of entries too.
+    pub(super) fn begin_anew(&mut self) {
+        for list in &mut self.of {
+            list.clear();
+            (list.dropped, list.rising, list.full) = (0, true, ENTRIES_KEPT);
+        }
+        self.open.fill(0);
+        self.keeps_all = false;
+    }
+
+    /// Rises with each row that changes what rows to come may go on from, and falls when all is forgotten.
+    #[inline]
+    pub(super) fn progress(&self, steps: &StepLists) -> u64 {
+        let places = self.of.iter().zip(&steps.places).filter(|(_, place)| !place.outs.is_empty());
+        let entries = places.map(|(list, _)| u64::from(list.end()));
+        entries.chain(self.open.iter().map(|open| u64::from(*open))).sum()
+    }
+
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
         let of = |list: &List| {

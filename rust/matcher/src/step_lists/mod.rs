@@ -22,12 +22,13 @@
 //!
 //! The files: [`compile`] makes places of a pattern, [`settled`] says when runs have no choice, [`lists`] is how rows grow lists, [`enumerate`] and [`count`] are the
 //! matches that a row completes, [`search`] goes over a table. For streams, [`stream`] is the state of a rule and how a call
-//! is taken back, [`key_lists`] that of a key and what it lets go of, [`push`] the way of rows into it; [`save`] is for
-//! snapshots.
+//! is taken back, [`key_lists`] that of a key and what it lets go of, [`few_rows`] that of a key with few rows, [`push`] the way
+//! of rows into it; [`save`] is for snapshots.
 
 pub(crate) mod compile;
 mod count;
 mod enumerate;
+mod few_rows;
 mod key_lists;
 mod lists;
 mod push;
@@ -37,5 +38,5 @@ pub(crate) mod settled;
 mod stream;
 
 pub use compile::StepLists;
-pub use save::{SavedLists, load};
+pub use save::{SavedFewRows, SavedLists, load};
 pub use stream::StepListsState;

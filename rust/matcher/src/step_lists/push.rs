@@ -6,8 +6,10 @@ use std::sync::Arc;
 use cepheid_event::PartitionKeys;
 
 use super::compile::StepLists;
+use super::few_rows::{FEW_ROWS, FewRows, KeptRow};
+use super::key_lists::KeyLists;
 use super::settled::After;
-use super::stream::StepListsState;
+use super::stream::{Kept, StepListsState};
 use crate::bits::{Bits, inside};
 use crate::error::MatchError;
 use crate::lists::MEMBERS_MAX;
@@ -64,6 +66,8 @@ impl StepListsState {
             limits,
             bytes_max,
             rows_to_pause: ROWS_BETWEEN_PAUSES,
+            words: vec![],
+            rows: vec![],
         };
         let mut faults = vec![];
         for partition in 0..chunk.rows.num_partitions() {
@@ -96,84 +100,188 @@ struct Push<'a> {
     limits: SequenceLimits<'a>,
     bytes_max: Option<usize>,
     rows_to_pause: u32,
+    words: Vec<u64>,
+    /// Rows of the key at hand.
+    rows: Vec<At>,
 }
 
 /// A row on its way into the lists of a key.
 #[derive(Clone, Copy)]
 struct At {
-    key: u32,
-    /// Its number among the rows of the key, its place in the order of all, and its time.
-    row: u32,
+    /// Its place in the order of all rows, and its time.
     ordinal: u64,
     time: i64,
+    /// How many rows of the key in the chunk are before it.
+    nth: u32,
+    /// What follows from the predicates that it satisfies, by number, and these.
+    action: u32,
+    symbol: u64,
+}
+
+/// A key, with what is kept of it while rows of it are put to that.
+struct AtHand {
+    key: u32,
+    lists: Box<KeyLists>,
+    /// The rows that the lists were made of; none: the lists are what is kept.
+    few: Option<FewRows>,
 }
 
 impl Push<'_> {
     fn partition(&mut self, known: Option<u32>, key: &[u8], places: Range<u32>) -> Result<(), MatchError> {
-        let chunk = self.chunk;
+        self.gather(&places);
+        let waits = known.is_some_and(|known| self.state.keys[known as usize].entries > 0);
+        if !waits {
+            // What nothing waits for is not kept.
+            let actions = self.state.actions.made();
+            let begins = |at: &At| actions[at.action as usize].begins;
+            let first = self.rows.iter().position(begins).unwrap_or(self.rows.len());
+            self.state.work.rows += first as u64;
+            self.rows.drain(..first);
+        }
+        let counts_rows = matches!(self.steps.within, Bound::Rows(_));
+        if self.rows.is_empty() && !(counts_rows && waits) {
+            return Ok(());
+        }
         let (is_new, key) = (known.is_none(), known.unwrap_or_else(|| self.state.add(key)));
-        let ordinal = |place: u32| chunk.ordinal_at(place);
-        let span = (ordinal(places.start), ordinal(places.end - 1));
-        let room = self.state.keys[key as usize].make_room(self.steps, span, places.end - places.start);
-        self.state.touch(key, is_new);
-        room?;
-        let position = self.state.keys[key as usize].position;
-        let mut words = vec![0_u64; self.masks.len()];
+        let mut at_hand = self.take_up(key, is_new)?;
+        let done = self.rows_of(&mut at_hand, &places);
+        self.put_down(at_hand);
+        done
+    }
+
+    /// Finds the rows of a key that some condition accepts.
+    fn gather(&mut self, places: &Range<u32>) {
+        let (steps, chunk) = (self.steps, self.chunk);
+        self.rows.clear();
+        self.words.resize(self.masks.len(), 0);
         for block in places.start / 64..places.end.div_ceil(64) {
-            let mut open = self.relevant.words()[block as usize] & inside(block as usize, &places);
-            for (word, mask) in words.iter_mut().zip(&self.masks) {
+            let mut open = self.relevant.words()[block as usize] & inside(block as usize, places);
+            if open == 0 {
+                continue;
+            }
+            for (word, mask) in self.words.iter_mut().zip(&self.masks) {
                 *word = mask.words()[block as usize];
             }
             while open != 0 {
                 let bit = open.trailing_zeros();
                 open &= open - 1;
                 let place = block * 64 + bit;
-                let ordinal = ordinal(place);
-                let row = self.state.keys[key as usize].row(ordinal);
-                let at = At { key, row, ordinal, time: chunk.time(chunk.rows.arrival(place)) };
-                self.row(at, position + u64::from(place - places.start), symbol_at(&words, bit))?;
+                let symbol = symbol_at(&self.words, bit);
+                self.rows.push(At {
+                    ordinal: chunk.ordinal_at(place),
+                    time: chunk.time(chunk.rows.arrival(place)),
+                    nth: place - places.start,
+                    action: self.state.actions.number(symbol, || steps.action(symbol)),
+                    symbol,
+                });
             }
         }
-        self.state.keys[key as usize].position = position + u64::from(places.end - places.start);
-        self.state.count(key);
+    }
+
+    /// Takes a key's lists, which are made of its rows if these are few, with room for those that come.
+    fn take_up(&mut self, key: u32, is_new: bool) -> Result<AtHand, MatchError> {
+        let (steps, rows) = (self.steps, self.rows.len() as u32);
+        let span = self.rows.first().zip(self.rows.last()).map(|(first, last)| (first.ordinal, last.ordinal));
+        let make_room = |lists: &mut KeyLists, touched: bool| {
+            span.map_or(Ok(()), |span| lists.make_room(steps, span, rows, touched))
+        };
+        let state = &mut *self.state;
+        let entry = &mut state.keys[key as usize];
+        let room = match &mut entry.kept {
+            Kept::Lists(lists) => make_room(lists, entry.touched),
+            Kept::Few(_) => Ok(()),
+        };
+        state.touch(key, is_new);
+        room?;
+        match std::mem::take(&mut state.keys[key as usize].kept) {
+            Kept::Lists(lists) => Ok(AtHand { key, lists, few: None }),
+            Kept::Few(few) => {
+                let mut lists = state.at_hand.take().unwrap_or_else(|| Box::new(KeyLists::new(steps)));
+                lists.make_of(steps, &mut state.actions, few.useful());
+                let room = make_room(&mut lists, false);
+                let at_hand = AtHand { key, lists, few: Some(few) };
+                match room {
+                    Ok(()) => Ok(at_hand),
+                    Err(error) => {
+                        self.put_down(at_hand);
+                        Err(error)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps a key's lists, or its rows while they are few.
+    fn put_down(&mut self, at_hand: AtHand) {
+        let AtHand { key, mut lists, few } = at_hand;
+        let state = &mut *self.state;
+        let position = state.keys[key as usize].position;
+        state.keys[key as usize].kept = match few {
+            None => Kept::Lists(lists),
+            Some(mut few) => {
+                lists.pass_over(self.steps, position, &mut few);
+                if few.useful().len() > FEW_ROWS {
+                    lists.lists.keeps_all = false;
+                    state.undo.keep_rows(key, few);
+                    Kept::Lists(lists)
+                } else {
+                    state.at_hand = Some(lists);
+                    Kept::Few(few)
+                }
+            }
+        };
+        state.count(key);
+    }
+
+    /// Puts the rows that were gathered to the lists of their key.
+    fn rows_of(&mut self, at_hand: &mut AtHand, places: &Range<u32>) -> Result<(), MatchError> {
+        let position = self.state.keys[at_hand.key as usize].position;
+        for index in 0..self.rows.len() {
+            let at = self.rows[index];
+            self.row(at_hand, at, position + u64::from(at.nth))?;
+        }
+        self.state.keys[at_hand.key as usize].position = position + u64::from(places.end - places.start);
         Ok(())
     }
 
-    fn row(&mut self, at: At, position: u64, symbol: u64) -> Result<(), MatchError> {
+    fn row(&mut self, at_hand: &mut AtHand, at: At, position: u64) -> Result<(), MatchError> {
         self.state.work.rows += 1;
         self.rows_to_pause -= 1;
         if self.rows_to_pause == 0 {
-            self.check_limits(at)?;
+            self.check_limits(at_hand, at)?;
         }
         let steps = self.steps;
-        let number = self.state.actions.number(symbol, || steps.action(symbol)) as usize;
-        let entry = &mut self.state.keys[at.key as usize];
+        let lists = &mut *at_hand.lists;
         let stands = if let Bound::Rows(_) = steps.within { position as i64 } else { at.time };
-        let first = entry.first_in_window(steps.within, at.row, stands);
-        let action = &self.state.actions.made()[number];
-        let before = entry.lists.made;
-        let ends = entry.lists.grow(steps, action, at.row, first);
-        self.state.work.entries += entry.lists.made - before;
-        if action.begins && first.is_some() {
-            entry.starts.rows.push_back(at.row);
-            entry.starts.at.push_back(stands);
+        let action = &self.state.actions.made()[at.action as usize];
+        let (row, made, before) = (lists.row(at.ordinal), lists.lists.made, lists.lists.progress(steps));
+        let put = lists.put(steps, action, row, stands);
+        self.state.work.entries += lists.lists.made - made;
+        if put.ends {
+            self.complete(at_hand, at, put.first)?;
         }
-        if ends { self.complete(at, first, number) } else { Ok(()) }
+        if let Some(few) = &mut at_hand.few
+            && at_hand.lists.lists.progress(steps) > before
+        {
+            few.rows.push(KeptRow { ordinal: at.ordinal, stands, symbol: at.symbol });
+        }
+        Ok(())
     }
 
     /// Tells of the matches that end in the row.
-    fn complete(&mut self, at: At, first: Option<u32>, action: usize) -> Result<(), MatchError> {
+    fn complete(&mut self, at_hand: &mut AtHand, at: At, first: Option<u32>) -> Result<(), MatchError> {
         let steps = self.steps;
         let members_max = self.members_max();
+        let AtHand { key, lists, few } = at_hand;
         let state = &mut *self.state;
-        let entry = &mut state.keys[at.key as usize];
+        let entry = &mut state.keys[*key as usize];
         let mut written = std::mem::take(&mut state.written);
         written.clear();
-        let (lists, most) = ((steps, &entry.lists), steps.most_of_a_row());
-        state.enumeration.write(lists, at.row, first, most, members_max, &mut written);
+        let (row, most) = (lists.row(at.ordinal), steps.most_of_a_row());
+        state.enumeration.write((steps, &lists.lists), row, first, most, members_max, &mut written);
         let too_many = written.rows.len() > members_max;
         if !too_many {
-            tell(steps, &written, entry.matches, at, |row| entry.ordinal(row), self.found);
+            tell(steps, &written, entry.matches, (*key, at), |row| lists.ordinal(row), self.found);
             entry.matches += written.matches as u64;
         }
         let found = written.matches > 0;
@@ -181,9 +289,15 @@ impl Push<'_> {
         if too_many {
             return Err(self.too_many(at));
         }
-        entry.lists.forget_ends(steps, &state.actions.made()[action].fits);
+        lists.lists.forget_ends(steps, &state.actions.made()[at.action as usize].fits);
         if steps.after != After::Nothing && found {
-            state.forget_all(at.key);
+            match few {
+                None => state.undo.forget_lists(*key, steps, lists),
+                Some(few) => {
+                    lists.clear();
+                    few.over = few.rows.len();
+                }
+            }
         }
         Ok(())
     }
@@ -213,14 +327,14 @@ impl Push<'_> {
         }
     }
 
-    fn check_limits(&mut self, at: At) -> Result<(), MatchError> {
+    fn check_limits(&mut self, at_hand: &AtHand, at: At) -> Result<(), MatchError> {
         self.rows_to_pause = ROWS_BETWEEN_PAUSES;
         if self.limits.interrupted.is_due() {
             return Err(MatchError::Interrupted);
         }
         let Some(limit) = self.bytes_max else { return Ok(()) };
-        self.state.count(at.key);
-        let bytes = self.state.bytes() + self.found_bytes();
+        let own = self.state.keys[at_hand.key as usize].bytes;
+        let bytes = self.state.bytes().saturating_sub(own) + at_hand.lists.bytes() + self.found_bytes();
         if bytes > limit { Err(MatchError::StateLimit { row: at.ordinal, bytes, limit }) } else { Ok(()) }
     }
 }
@@ -230,7 +344,7 @@ fn tell(
     steps: &StepLists,
     written: &Written,
     before: u64,
-    at: At,
+    (key, at): (u32, At),
     ordinal: impl Fn(u32) -> u64,
     found: &mut FoundSequences,
 ) {
@@ -248,7 +362,7 @@ fn tell(
         FoundSequence {
             kind: FoundKind::Match,
             moment,
-            partition: at.key,
+            partition: key,
             number: before + 1 + index as u64,
             start: begin + own.start,
             end: begin + own.end,

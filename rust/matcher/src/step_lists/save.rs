@@ -1,19 +1,38 @@
-//! Step lists of a stream as plain data, to be saved and loaded: by key, so that shards may be others when they are loaded.
+//! Step lists of a stream as plain data, to be saved and loaded: by key, so that shards may be others when they are loaded; of
+//! keys with few rows these.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
 use super::compile::StepLists;
+use super::few_rows::{FewRows, KeptRow};
 use super::key_lists::{KeyLists, Starts};
 use super::lists::{List, Lists};
-use super::stream::StepListsState;
+use super::stream::{Kept, Key, KeyName, StepListsState};
 use crate::lists::window::Bound;
 
 /// All lists of a rule.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SavedLists {
     keys: Vec<SavedKey>,
+}
+
+/// Keys of a rule with few rows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SavedFewRows {
+    keys: Vec<SavedFew>,
+}
+
+/// Rows of a key, each as the difference to the one before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct SavedFew {
+    key: Vec<u8>,
+    position: u64,
+    matches: u64,
+    ordinals: Vec<u64>,
+    stands: Vec<i64>,
+    symbols: Vec<u64>,
 }
 
 /// Lists of a key. Rows, times and starts are written as differences, which are short.
@@ -46,34 +65,75 @@ impl SavedLists {
     }
 }
 
+impl SavedFewRows {
+    /// Whether nothing was kept.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+}
+
 impl StepListsState {
-    /// Adds the lists of this shard to what is saved.
-    pub fn save(&self, saved: &mut SavedLists) {
-        let mut keys: Vec<&KeyLists> = self.occupied().collect();
-        keys.sort_unstable_by(|left, right| left.key.cmp(&right.key));
-        saved.keys.extend(keys.into_iter().map(|entry| SavedKey {
-            key: entry.key.to_vec(),
-            // Without rows it says nothing.
-            base: if entry.entries == 0 { 0 } else { entry.base },
-            position: entry.position,
-            matches: entry.matches,
-            lists: entry.lists.of.iter().map(saved_list).collect(),
-            open: entry.lists.open.to_vec(),
-            start_rows: differences(entry.starts.rows.iter().copied(), 0, u32::wrapping_sub),
-            start_at: differences(entry.starts.at.iter().copied(), 0, i64::wrapping_sub),
-        }));
+    /// Adds the keys of this shard to what is saved.
+    pub fn save(&self, lists: &mut SavedLists, few: &mut SavedFewRows) {
+        let mut keys: Vec<&Key> = self.occupied().collect();
+        keys.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+        for entry in keys {
+            match &entry.kept {
+                Kept::Few(rows) => few.keys.push(saved_few(entry, rows)),
+                Kept::Lists(kept) => lists.keys.push(saved_key(entry, kept)),
+            }
+        }
     }
 
     /// Takes over a key that was saved.
     fn load(&mut self, saved: SavedKey) -> Result<(), String> {
         let entry = self.checked(saved)?;
-        let place = self.add(&entry.key);
-        self.keys[place as usize] = entry;
-        self.let_go(place);
+        self.take_over(entry);
         Ok(())
     }
 
-    fn checked(&self, saved: SavedKey) -> Result<KeyLists, String> {
+    fn take_over(&mut self, entry: Key) {
+        let place = self.add(&entry.name);
+        self.keys[place as usize] = entry;
+        self.let_go(place);
+    }
+
+    /// Takes over a key with few rows.
+    fn load_few(&mut self, saved: SavedFew) -> Result<(), String> {
+        let refuse = |what: &str| Err(format!("{what} that the pattern cannot have"));
+        if self.find(&saved.key).is_some() {
+            return refuse("a key");
+        }
+        let count = saved.ordinals.len();
+        let ordinals = sums(saved.ordinals, 0, u64::wrapping_add);
+        let stands = sums(saved.stands, 0, i64::wrapping_add);
+        let near = |first: &u64, last: &u64| last - first < u64::from(u32::MAX) - 2;
+        let fits = stands.len() == count
+            && saved.symbols.len() == count
+            && ordinals.windows(2).all(|pair| pair[0] < pair[1])
+            && ordinals.first().zip(ordinals.last()).is_none_or(|(first, last)| near(first, last))
+            && stands.is_sorted();
+        let predicates = self.steps().conditions.predicates.len();
+        let is_symbol = |symbol: &u64| predicates == 64 || symbol >> predicates == 0;
+        if !fits || !saved.symbols.iter().all(is_symbol) {
+            return refuse("rows");
+        }
+        if saved.position > i64::MAX as u64 || saved.matches > i64::MAX as u64 {
+            return refuse("a count");
+        }
+        let rows = ordinals.into_iter().zip(stands).zip(saved.symbols);
+        let row = |((ordinal, stands), symbol)| KeptRow { ordinal, stands, symbol };
+        self.take_over(Key {
+            name: KeyName::from_slice(&saved.key),
+            kept: Kept::Few(FewRows { rows: rows.map(row).collect(), over: 0 }),
+            position: saved.position,
+            matches: saved.matches,
+            ..Key::default()
+        });
+        Ok(())
+    }
+
+    fn checked(&self, saved: SavedKey) -> Result<Key, String> {
         let steps = self.steps();
         let refuse = |what: &str| Err(format!("{what} that the pattern cannot have"));
         let windowed = steps.within != Bound::None;
@@ -123,21 +183,49 @@ impl StepListsState {
         if position > i64::MAX as u64 || matches > i64::MAX as u64 {
             return refuse("a count");
         }
-        let key = saved.key.into();
-        Ok(KeyLists { key, lists, starts, base, position, matches, ..KeyLists::default() })
+        let kept = Kept::Lists(Box::new(KeyLists { lists, starts, base }));
+        Ok(Key { name: KeyName::from_slice(&saved.key), kept, position, matches, ..Key::default() })
     }
 }
 
-/// Loads lists into shards. `shard_of` says which shard a key belongs to.
+fn saved_key(entry: &Key, kept: &KeyLists) -> SavedKey {
+    SavedKey {
+        key: entry.name.to_vec(),
+        // Without rows it says nothing.
+        base: if entry.entries == 0 { 0 } else { kept.base },
+        position: entry.position,
+        matches: entry.matches,
+        lists: kept.lists.of.iter().map(saved_list).collect(),
+        open: kept.lists.open.to_vec(),
+        start_rows: differences(kept.starts.rows.iter().copied(), 0, u32::wrapping_sub),
+        start_at: differences(kept.starts.at.iter().copied(), 0, i64::wrapping_sub),
+    }
+}
+
+fn saved_few(entry: &Key, few: &FewRows) -> SavedFew {
+    let rows = few.useful();
+    SavedFew {
+        key: entry.name.to_vec(),
+        position: entry.position,
+        matches: entry.matches,
+        ordinals: differences(rows.iter().map(|row| row.ordinal), 0, u64::wrapping_sub),
+        stands: differences(rows.iter().map(|row| row.stands), 0, i64::wrapping_sub),
+        symbols: rows.iter().map(|row| row.symbol).collect(),
+    }
+}
+
+/// Loads lists, and keys with few rows, into shards. `shard_of` says which shard a key belongs to.
 ///
 /// # Errors
 /// Why the data are no lists of the pattern; the shards are then of no use.
 pub fn load(
-    saved: SavedLists,
+    lists: SavedLists,
+    few: SavedFewRows,
     shards: &mut [StepListsState],
     shard_of: impl Fn(&[u8]) -> usize,
 ) -> Result<(), String> {
-    saved.keys.into_iter().try_for_each(|key| shards[shard_of(&key.key)].load(key))?;
+    lists.keys.into_iter().try_for_each(|key| shards[shard_of(&key.key)].load(key))?;
+    few.keys.into_iter().try_for_each(|key| shards[shard_of(&key.key)].load_few(key))?;
     shards.iter_mut().for_each(StepListsState::put_expiring_in_order);
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! - Time: a row costs what it costs in a table, whatever is kept. A call that fails is taken back in time linear in the
 //!   keys and the rows that it has touched.
 //! - Space: that of the lists (see [`crate::step_lists`]), 12 bytes a row that matches may begin at under a window, and
-//!   no more room in vectors than a quarter of that.
+//!   no more room in vectors than a quarter of that; of a key with few rows, 24 bytes each (see [`super::few_rows`]).
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use super::compile::StepLists;
 use super::enumerate::Enumeration;
+use super::few_rows::{FewRows, KeptRow};
 use super::key_lists::{KeyLists, Starts};
 use super::lists::{Action, Lists};
 use crate::lists::window::Bound;
@@ -30,10 +32,10 @@ const HASHER: FixedState = FixedState::with_seed(0);
 #[derive(Clone, Debug)]
 pub struct StepListsState {
     pub(super) steps: Arc<StepLists>,
-    pub(super) keys: Vec<KeyLists>,
+    pub(super) keys: Vec<Key>,
     /// Places in `keys` without a key.
     free: Vec<u32>,
-    /// Where the lists of a key stand in `keys`.
+    /// Where keys stand in `keys`.
     by_key: HashTable<u32>,
     /// Keys with rows that leave a window by time, and about when the first does.
     expiring: VecDeque<(i64, u32)>,
@@ -41,10 +43,46 @@ pub struct StepListsState {
     entries: usize,
     bytes: usize,
     pub(super) work: StreamWork,
-    undo: Undo,
+    pub(super) undo: Undo,
     pub(super) actions: BySymbol<Action>,
     pub(super) enumeration: Enumeration,
     pub(super) written: Written,
+    /// Lists of a key with few rows, made of these while it is at hand.
+    pub(super) at_hand: Option<Box<KeyLists>>,
+}
+
+/// The bytes of a key, in place if they are as short as a number or two.
+pub(super) type KeyName = SmallVec<[u8; 16]>;
+
+/// A key of a stream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Key {
+    pub(super) name: KeyName,
+    pub(super) kept: Kept,
+    /// Rows of the key so far, where the window counts rows.
+    pub(super) position: u64,
+    /// Matches so far.
+    pub(super) matches: u64,
+    /// Bytes and entries, as they are counted in the state.
+    pub(super) bytes: usize,
+    pub(super) entries: usize,
+    /// Whether it is in the queue of those whose rows leave the window.
+    pub(super) queued: bool,
+    /// Whether it has been touched since the state began to remember how things were.
+    pub(super) touched: bool,
+}
+
+/// What is kept of a key: its rows, while they are few, or lists.
+#[derive(Clone, Debug)]
+pub(super) enum Kept {
+    Few(FewRows),
+    Lists(Box<KeyLists>),
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self::Few(FewRows::default())
+    }
 }
 
 /// Counts of work.
@@ -56,9 +94,9 @@ pub(super) struct StreamWork {
 
 /// How things were.
 #[derive(Clone, Debug, Default)]
-struct Undo {
+pub(super) struct Undo {
     marks: Vec<Mark>,
-    /// Entries of each list, and whether their starts rise, of one key behind the other.
+    /// Entries of each list, and whether their starts rise, of one key with lists behind the other.
     lists: Vec<(u32, bool)>,
     /// What edges lead on from, likewise.
     open: Vec<u32>,
@@ -71,11 +109,29 @@ struct Mark {
     key: u32,
     /// It was not there.
     is_new: bool,
-    starts: u32,
     position: u64,
     matches: u64,
+    was: Was,
+}
+
+/// What was kept of a key.
+#[derive(Clone, Debug)]
+enum Was {
+    /// So many rows, which still stand first.
+    Few(usize),
+    /// Rows that lists have taken the place of.
+    Rows(Vec<KeptRow>),
+    Lists(Box<WereLists>),
+}
+
+#[derive(Clone, Debug)]
+struct WereLists {
+    /// Which of the keys with lists that have been touched it is.
+    place: usize,
+    /// Rows that matches may begin at.
+    starts: usize,
     /// Its lists, since when all of them were forgotten, and the row that was number 1 in them.
-    forgotten: Option<Box<(Lists, Starts, u64)>>,
+    forgotten: Option<(Lists, Starts, u64)>,
 }
 
 impl StepListsState {
@@ -93,14 +149,35 @@ impl StepListsState {
             actions: BySymbol::new(steps.conditions.predicates.len()),
             enumeration: Enumeration::new(&steps),
             written: Written::default(),
+            at_hand: None,
             steps,
         }
     }
 
     /// Goes on with another compilation of the same pattern.
     pub fn rebind(&mut self, steps: Arc<StepLists>) {
+        if steps.conditions.of_variable != self.steps.conditions.of_variable {
+            // What rows satisfy goes by other numbers then; lists do not.
+            for key in 0..self.keys.len() as u32 {
+                self.make_lists(key);
+            }
+        }
         self.actions = BySymbol::new(steps.conditions.predicates.len());
+        self.at_hand = None;
         self.steps = steps;
+    }
+
+    /// Keeps lists of a key in the place of its rows.
+    fn make_lists(&mut self, key: u32) {
+        let entry = &mut self.keys[key as usize];
+        if let Kept::Few(few) = &entry.kept
+            && !few.useful().is_empty()
+        {
+            let mut lists = Box::new(KeyLists::new(&self.steps));
+            lists.make_of(&self.steps, &mut self.actions, few.useful());
+            entry.kept = Kept::Lists(lists);
+            self.let_go(key);
+        }
     }
 
     pub(super) fn steps(&self) -> &StepLists {
@@ -108,7 +185,7 @@ impl StepListsState {
     }
 
     /// The keys there are.
-    pub(super) fn occupied(&self) -> impl Iterator<Item = &KeyLists> {
+    pub(super) fn occupied(&self) -> impl Iterator<Item = &Key> {
         self.by_key.iter().map(|place| &self.keys[*place as usize])
     }
 
@@ -140,7 +217,7 @@ impl StepListsState {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.bytes
-            + self.keys.capacity() * size_of::<KeyLists>()
+            + self.keys.capacity() * size_of::<Key>()
             + self.by_key.capacity() * size_of::<u32>()
             + self.expiring.capacity() * size_of::<(i64, u32)>()
     }
@@ -148,7 +225,13 @@ impl StepListsState {
     /// Calls `visit` with every row that is still needed, some of them several times.
     pub fn rows_needed(&self, visit: &mut dyn FnMut(u64)) {
         for key in self.occupied() {
-            key.lists.of.iter().flat_map(|list| &list.rows).for_each(|row| visit(key.ordinal(*row)));
+            match &key.kept {
+                Kept::Few(few) => few.useful().iter().for_each(|row| visit(row.ordinal)),
+                Kept::Lists(kept) => {
+                    let rows = kept.lists.of.iter().flat_map(|list| &list.rows);
+                    rows.for_each(|row| visit(kept.ordinal(*row)));
+                }
+            }
         }
     }
 
@@ -178,24 +261,32 @@ impl StepListsState {
     pub fn roll_back(&mut self) {
         let undo = std::mem::take(&mut self.undo);
         let (places, edges) = (self.steps.places.len(), self.steps.edges.len());
-        for (index, mark) in undo.marks.into_iter().enumerate() {
+        for mark in undo.marks {
             if mark.is_new {
                 self.forget(mark.key);
                 continue;
             }
             let entry = &mut self.keys[mark.key as usize];
-            if let Some(forgotten) = mark.forgotten {
-                (entry.lists, entry.starts, entry.base) = *forgotten;
+            match (&mut entry.kept, mark.was) {
+                (Kept::Few(few), Was::Few(rows)) => few.put_back(rows),
+                (kept, Was::Rows(rows)) => *kept = Kept::Few(FewRows { rows, over: 0 }),
+                (Kept::Lists(kept), Was::Lists(were)) => {
+                    if let Some(forgotten) = were.forgotten {
+                        (kept.lists, kept.starts, kept.base) = forgotten;
+                    }
+                    let before = &undo.lists[were.place * places..][..places];
+                    for (list, (entries, rising)) in kept.lists.of.iter_mut().zip(before) {
+                        list.truncate(*entries as usize);
+                        list.rising = *rising;
+                    }
+                    kept.lists.open.copy_from_slice(&undo.open[were.place * edges..][..edges]);
+                    kept.starts.rows.truncate(were.starts);
+                    kept.starts.at.truncate(were.starts);
+                    kept.starts.over = 0;
+                }
+                _ => unreachable!("what rows take the place of is not known before the call is over"),
             }
-            let before = &undo.lists[index * places..][..places];
-            for (list, (entries, rising)) in entry.lists.of.iter_mut().zip(before) {
-                list.truncate(*entries as usize);
-                list.rising = *rising;
-            }
-            entry.lists.open.copy_from_slice(&undo.open[index * edges..][..edges]);
-            entry.starts.rows.truncate(mark.starts as usize);
-            entry.starts.at.truncate(mark.starts as usize);
-            entry.starts.over = 0;
+            let entry = &mut self.keys[mark.key as usize];
             (entry.position, entry.matches) = (mark.position, mark.matches);
             entry.touched = false;
             self.count(mark.key);
@@ -206,9 +297,10 @@ impl StepListsState {
     /// Ends the input: nothing waits any longer.
     pub fn finish(&mut self) {
         for key in 0..self.keys.len() as u32 {
-            if self.keys[key as usize].lists.held() > 0 {
+            if self.keys[key as usize].entries > 0 {
                 self.touch(key, false);
                 self.forget_all(key);
+                self.count(key);
             }
         }
     }
@@ -219,23 +311,62 @@ impl StepListsState {
             && at <= time
         {
             self.expiring.pop_front();
+            let bound = self.steps.within;
             let entry = &mut self.keys[key as usize];
             entry.queued = false;
-            let bound = self.steps.within;
-            let starts = &mut entry.starts;
-            while starts.at.get(starts.over).is_some_and(|start| bound.is_over(*start, time)) {
-                starts.over += 1;
+            match &mut entry.kept {
+                Kept::Few(few) => few.expire(&self.steps, &mut self.actions, time),
+                Kept::Lists(kept) => {
+                    let starts = &mut kept.starts;
+                    while starts.at.get(starts.over).is_some_and(|start| bound.is_over(*start, time)) {
+                        starts.over += 1;
+                    }
+                }
             }
+            self.look_over(key);
             self.let_go(key);
+        }
+    }
+
+    /// Lets go of keys that were kept for the time when their rows leave a window: the input has ended. To be called between
+    /// journals.
+    pub fn clear_ended(&mut self) {
+        self.expiring.drain(..).for_each(|(_, key)| self.keys[key as usize].queued = false);
+        let keys: Vec<u32> = self.by_key.iter().copied().collect();
+        keys.into_iter().for_each(|key| self.let_go(key));
+    }
+
+    /// Finds out which of a key's few rows are still of use.
+    fn look_over(&mut self, key: u32) {
+        let entry = &mut self.keys[key as usize];
+        if let Kept::Few(few) = &mut entry.kept
+            && !few.useful().is_empty()
+        {
+            let lists = self.at_hand.get_or_insert_with(|| Box::new(KeyLists::new(&self.steps)));
+            lists.make_of(&self.steps, &mut self.actions, few.useful());
+            lists.pass_over(&self.steps, entry.position, few);
         }
     }
 
     /// Lets go of what a key does not need any more, and of the key if that is all.
     pub(super) fn let_go(&mut self, key: u32) {
         let entry = &mut self.keys[key as usize];
-        entry.let_go(&self.steps);
-        if let (Bound::Nanoseconds(within), Some(start), false) =
-            (self.steps.within, entry.starts.at.front(), entry.queued)
+        let first = match &mut entry.kept {
+            Kept::Few(few) => {
+                few.let_go();
+                few.rows.first().map(|row| row.stands)
+            }
+            Kept::Lists(kept) => {
+                kept.let_go(&self.steps, entry.position);
+                kept.starts.at.front().copied()
+            }
+        };
+        if let Kept::Lists(kept) = &entry.kept
+            && kept.lists.held() == 0
+        {
+            entry.kept = Kept::default();
+        } else if let (Bound::Nanoseconds(within), Some(start), false) =
+            (self.steps.within, first, entry.queued)
         {
             entry.queued = true;
             self.expiring.push_back((start.saturating_add(within), key));
@@ -257,8 +388,14 @@ impl StepListsState {
         let entry = &mut self.keys[key as usize];
         self.bytes -= entry.bytes;
         self.entries -= entry.entries;
-        entry.bytes = entry.count_bytes();
-        entry.entries = entry.lists.held();
+        (entry.bytes, entry.entries) = match &entry.kept {
+            // Rows wait once each: in which lists they would stand is not looked up.
+            Kept::Few(few) => (few.bytes(), few.useful().len()),
+            Kept::Lists(kept) => (kept.bytes(), kept.lists.held()),
+        };
+        if entry.name.spilled() {
+            entry.bytes += entry.name.len();
+        }
         self.bytes += entry.bytes;
         self.entries += entry.entries;
     }
@@ -267,20 +404,20 @@ impl StepListsState {
         let entry = std::mem::take(&mut self.keys[key as usize]);
         self.bytes -= entry.bytes;
         self.entries -= entry.entries;
-        let hash = HASHER.hash_one(&*entry.key);
+        let hash = HASHER.hash_one(&*entry.name);
         let known = self.by_key.find_entry(hash, |known| *known == key);
         known.expect("a key is found by its hash").remove();
         self.free.push(key);
     }
 
-    /// Where the lists of a key stand.
+    /// Where a key stands.
     pub(super) fn find(&self, key: &[u8]) -> Option<u32> {
-        self.by_key.find(HASHER.hash_one(key), |known| *self.keys[*known as usize].key == *key).copied()
+        self.by_key.find(HASHER.hash_one(key), |known| *self.keys[*known as usize].name == *key).copied()
     }
 
-    /// Makes lists for a key that has none.
+    /// Adds a key that is not there.
     pub(super) fn add(&mut self, key: &[u8]) -> u32 {
-        let entry = KeyLists::new(key, &self.steps);
+        let entry = Key { name: KeyName::from_slice(key), ..Key::default() };
         let place = match self.free.pop() {
             Some(place) => {
                 self.keys[place as usize] = entry;
@@ -296,7 +433,7 @@ impl StepListsState {
             }
         };
         let keys = &self.keys;
-        let hash = |place: &u32| HASHER.hash_one(&*keys[*place as usize].key);
+        let hash = |place: &u32| HASHER.hash_one(&*keys[*place as usize].name);
         self.by_key.insert_unique(HASHER.hash_one(key), place, hash);
         place
     }
@@ -308,27 +445,49 @@ impl StepListsState {
             return;
         }
         let undo = &mut self.undo;
-        undo.lists.extend(entry.lists.of.iter().map(|list| (list.rows.len() as u32, list.rising)));
-        undo.open.extend_from_slice(&entry.lists.open);
-        undo.marks.push(Mark {
-            key,
-            is_new,
-            starts: entry.starts.rows.len() as u32,
-            position: entry.position,
-            matches: entry.matches,
-            forgotten: None,
-        });
+        let was = match &entry.kept {
+            Kept::Few(few) => Was::Few(few.rows.len()),
+            Kept::Lists(kept) => {
+                let place = undo.lists.len() / self.steps.places.len();
+                let lists = kept.lists.of.iter();
+                undo.lists.extend(lists.map(|list| (list.rows.len() as u32, list.rising)));
+                undo.open.extend_from_slice(&kept.lists.open);
+                Was::Lists(Box::new(WereLists { place, starts: kept.starts.rows.len(), forgotten: None }))
+            }
+        };
+        undo.marks.push(Mark { key, is_new, position: entry.position, matches: entry.matches, was });
     }
 
     /// Forgets all rows of a key that has been touched.
-    pub(super) fn forget_all(&mut self, key: u32) {
-        let entry = &mut self.keys[key as usize];
-        let lists = std::mem::replace(&mut entry.lists, Lists::new(&self.steps));
-        let starts = std::mem::take(&mut entry.starts);
+    fn forget_all(&mut self, key: u32) {
+        match &mut self.keys[key as usize].kept {
+            Kept::Few(few) => few.over = few.rows.len(),
+            Kept::Lists(kept) => self.undo.forget_lists(key, &self.steps, kept),
+        }
+    }
+}
+
+impl Undo {
+    /// Forgets all rows of the lists of a key that has been touched.
+    pub(super) fn forget_lists(&mut self, key: u32, steps: &StepLists, kept: &mut KeyLists) {
+        let lists = std::mem::replace(&mut kept.lists, Lists::new(steps));
+        let starts = std::mem::take(&mut kept.starts);
         // What is to be put back keeps all its entries; what has come since need not.
         if lists.keeps_all {
-            let mark = self.undo.marks.iter_mut().rev().find(|mark| mark.key == key);
-            mark.expect("it has been touched").forgotten = Some(Box::new((lists, starts, entry.base)));
+            let mark = self.marks.iter_mut().rev().find(|mark| mark.key == key);
+            if let Was::Lists(were) = &mut mark.expect("it has been touched").was {
+                were.forgotten = Some((lists, starts, kept.base));
+            }
+        }
+    }
+
+    /// Remembers rows of a key that has been touched, whose place lists take.
+    pub(super) fn keep_rows(&mut self, key: u32, few: FewRows) {
+        let mark = self.marks.iter_mut().rev().find(|mark| mark.key == key).expect("it has been touched");
+        if let Was::Few(rows) = mark.was {
+            let mut before = few.rows;
+            before.truncate(rows);
+            mark.was = Was::Rows(before);
         }
     }
 }

@@ -1,0 +1,104 @@
+//! A key of which few rows are kept: the rows themselves, of which lists are made while one more comes.
+//!
+//! Most keys of a stream with many have a row or two that something waits for. Lists of such a key would be longer than its
+//! rows: a vector or more for each place. But they follow from the rows since the first that a match may still begin at,
+//! so that it is enough to keep these, and to put them to the same lists again, which one state has for all such keys.
+//!
+//! - Time: O(r) beside what the row costs, for at most [`FEW_ROWS`] rows r.
+//! - Space: 24 bytes a row, and nothing for places.
+
+use super::compile::StepLists;
+use super::key_lists::KeyLists;
+use super::lists::Action;
+use crate::lists::window::Bound;
+use crate::symbols::BySymbol;
+
+/// Most rows of a key that are kept as they are.
+pub(super) const FEW_ROWS: usize = 8;
+
+/// A row that has changed what waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeptRow {
+    /// Its place in the order of all rows.
+    pub(super) ordinal: u64,
+    /// Its time, or its place among the rows of the key, whichever the window counts.
+    pub(super) stands: i64,
+    /// The predicates that it satisfies.
+    pub(super) symbol: u64,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FewRows {
+    pub(super) rows: Vec<KeptRow>,
+    /// The first of them are of no use any more: they stay until the call is over, which may have to be taken back.
+    pub(super) over: usize,
+}
+
+impl FewRows {
+    /// Those that are of use.
+    pub(super) fn useful(&self) -> &[KeptRow] {
+        &self.rows[self.over..]
+    }
+
+    /// Lets go of the others.
+    pub(super) fn let_go(&mut self) {
+        self.rows.drain(..self.over);
+        self.over = 0;
+        if self.rows.is_empty() {
+            self.rows = vec![];
+        }
+    }
+
+    /// Leaves what was there before some were added, and nothing was of no use.
+    pub(super) fn put_back(&mut self, rows: usize) {
+        self.rows.truncate(rows);
+        self.over = 0;
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.capacity() * size_of::<KeptRow>()
+    }
+}
+
+impl KeyLists {
+    /// Makes lists of rows, in the place of what there was.
+    pub(super) fn make_of(&mut self, steps: &StepLists, actions: &mut BySymbol<Action>, rows: &[KeptRow]) {
+        self.clear();
+        self.base = rows.first().map_or(0, |first| first.ordinal);
+        for kept in rows {
+            let action = actions.number(kept.symbol, || steps.action(kept.symbol));
+            let action = &actions.made()[action as usize];
+            if self.put(steps, action, self.row(kept.ordinal), kept.stands).ends {
+                // What it completed was told when it came.
+                self.lists.forget_ends(steps, &action.fits);
+            }
+        }
+    }
+
+    /// Lets go of what no row to come can go on from, and marks the rows that it was made of. `position`: rows of the key so far.
+    pub(super) fn pass_over(&mut self, steps: &StepLists, position: u64, few: &mut FewRows) {
+        if few.useful().len() <= 1 && !matches!(steps.within, Bound::Rows(_)) {
+            // It has just come, or nothing has come since.
+            return;
+        }
+        // Whatever is left began there or later.
+        let gone = match self.let_go(steps, position) {
+            None => few.useful().len(),
+            Some(first) => few.useful().partition_point(|row| row.ordinal < self.ordinal(first)),
+        };
+        few.over += gone;
+    }
+}
+
+impl FewRows {
+    /// Marks the rows that have left a window of time.
+    pub(super) fn expire(&mut self, steps: &StepLists, actions: &mut BySymbol<Action>, time: i64) {
+        let mut is_alive = |row: &KeptRow| {
+            let action = actions.number(row.symbol, || steps.action(row.symbol));
+            !steps.within.is_over(row.stands, time) && actions.made()[action as usize].begins
+        };
+        let gone = self.useful().iter().position(&mut is_alive).unwrap_or(self.useful().len());
+        self.over += gone;
+    }
+}
