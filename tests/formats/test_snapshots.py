@@ -30,8 +30,8 @@ def rules() -> dict[str, cep.Pattern]:
 def rules_of(version: str) -> dict[str, cep.Pattern | cep.Window]:
     """Since version 2 there are step lists and windows, since version 3 ids, and windows that take late rows.
 
-    Version 4 has these as well. Since version 5 there are step lists of runs without a choice, and of keys with few rows
-    these.
+    Version 4 has these as well. Since version 5 there are step lists of runs without a choice, and of keys with few
+    rows these.
     """
     if version == "v1":
         return rules()

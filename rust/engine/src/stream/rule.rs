@@ -38,6 +38,8 @@ pub(crate) struct Rule {
     pub(crate) queued: Option<i64>,
     /// Whether it is being worked on, and may have to be put back.
     pub(crate) begun: bool,
+    /// Rows that it has been given since.
+    pub(crate) rows_at_hand: usize,
     /// Whether it needed rows after the last call that it was visited in.
     pub(crate) needs_rows: bool,
 }
@@ -127,6 +129,7 @@ impl Rule {
             interest: None,
             queued: None,
             begun: false,
+            rows_at_hand: 0,
             needs_rows: false,
             pattern,
             automaton,
@@ -334,6 +337,7 @@ impl Rule {
     ) -> Result<FoundSequences, EngineError> {
         let matcher = compiled.matcher();
         let count = self.shards.len();
+        self.rows_at_hand += input.as_ref().map_or(0, Input::num_rows);
         let clock = |state: &mut Shard, found: &mut FoundSequences| {
             if let Some(watermark) = watermark {
                 state.advance(matcher, watermark, around.limits, found)?;
@@ -359,6 +363,23 @@ impl Rule {
         found.sort(matcher.variable_of());
         self.matches += found.found.iter().filter(|entry| entry.kind == FoundKind::Match).count() as u64;
         Ok(found)
+    }
+
+    /// Lets what has been done stand, and clears away what was over at the watermark, or all if the input has ended.
+    pub(crate) fn commit(&mut self, watermark: Option<i64>, ended: bool) {
+        self.begun = false;
+        let little = std::mem::take(&mut self.rows_at_hand) < ROWS_A_THREAD_MIN.get();
+        let compiled = self.compiled.clone();
+        on_shards(&mut self.shards, little, |_, shard| {
+            shard.commit();
+            let Some(compiled) = &compiled else { return };
+            if ended {
+                shard.clear_ended(compiled.matcher());
+            }
+            if let Some(watermark) = watermark {
+                shard.clear_expired(compiled.matcher(), watermark);
+            }
+        });
     }
 
     /// An error with what the matcher does not know: the rule and the key.
@@ -393,23 +414,10 @@ impl Rule {
         few: bool,
         work: impl Fn(usize, &mut Shard, &mut FoundSequences) -> Result<(), Fault> + Sync,
     ) -> Result<FoundSequences, MatchError> {
-        let work = &work;
-        let run = |(shard, state): (usize, &mut Shard)| {
+        let outcomes = on_shards(&mut self.shards, few, |shard, state| {
             let mut found = FoundSequences::default();
             work(shard, state, &mut found).map(|()| found)
-        };
-        let outcomes: Vec<Result<FoundSequences, Fault>> = if few || self.shards.len() == 1 {
-            self.shards.iter_mut().enumerate().map(run).collect()
-        } else {
-            std::thread::scope(|scope| {
-                let handles: Vec<_> =
-                    self.shards.iter_mut().enumerate().map(|shard| scope.spawn(move || run(shard))).collect();
-                let joined = handles
-                    .into_iter()
-                    .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-                joined.collect()
-            })
-        };
+        });
         let (mut all, mut faults) = (FoundSequences::default(), vec![]);
         for outcome in outcomes {
             match outcome {
@@ -421,6 +429,31 @@ impl Rule {
             Some(fault) => Err(fault.error),
             None => Ok(all),
         }
+    }
+}
+
+/// Does the same to each shard: to the first on this thread, to each of the others on one of its own, unless that is little
+/// work.
+fn on_shards<T: Send>(
+    shards: &mut [Shard],
+    little: bool,
+    work: impl Fn(usize, &mut Shard) -> T + Sync,
+) -> Vec<T> {
+    let work = &work;
+    match shards.split_first_mut() {
+        Some((first, others)) if !little && !others.is_empty() => std::thread::scope(|scope| {
+            let others = others.iter_mut().enumerate();
+            let handles: Vec<_> =
+                others.map(|(shard, state)| scope.spawn(move || work(shard + 1, state))).collect();
+            let mut done = vec![work(0, first)];
+            done.extend(
+                handles
+                    .into_iter()
+                    .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))),
+            );
+            done
+        }),
+        _ => shards.iter_mut().enumerate().map(|(shard, state)| work(shard, state)).collect(),
     }
 }
 

@@ -452,7 +452,7 @@ impl Stage {
         for place in 0..self.rules.len() {
             let rule = &mut self.rules[place];
             self.affected.hold(rule.seat, rule);
-            self.tidy(place, None);
+            self.tidy(place);
         }
         Ok(())
     }

@@ -154,13 +154,8 @@ impl Stage {
     /// Lets what has been derived stand, and lets go of what is not needed any more. `columns`: those of its rows.
     pub(super) fn commit(&mut self, undo: &Undo, released: &Released, columns: &MergedSchema) {
         for touched in &undo.touched {
-            let rule = &mut self.rules[touched.place];
-            rule.begun = false;
-            rule.shards.iter_mut().for_each(Shard::commit);
-            if let (true, Some(compiled)) = (released.ended, &rule.compiled) {
-                rule.shards.iter_mut().for_each(|shard| shard.clear_ended(compiled.matcher()));
-            }
-            self.tidy(touched.place, released.watermark);
+            self.rules[touched.place].commit(released.watermark, released.ended);
+            self.tidy(touched.place);
         }
         for window in &mut self.windows {
             window.commit();
@@ -215,7 +210,7 @@ impl Stage {
     fn begin(&mut self, place: usize, undo: &mut Undo) {
         let rule = &mut self.rules[place];
         if !rule.begun {
-            rule.begun = true;
+            (rule.begun, rule.rows_at_hand) = (true, 0);
             rule.shards.iter_mut().for_each(Shard::begin);
             undo.touched.push(Touched { place, matches: rule.matches, compiled: None });
         }
@@ -475,14 +470,9 @@ impl Stage {
         patterns.chain(windows).chain(anomalies).max().map_or_else(String::new, |(_, name)| name.clone())
     }
 
-    /// Lets go of what a rule does not need any more.
-    pub(super) fn tidy(&mut self, place: usize, watermark: Option<i64>) {
+    /// Notes what a rule needs and waits for, now that a call is over.
+    pub(super) fn tidy(&mut self, place: usize) {
         let rule = &mut self.rules[place];
-        if let Some(compiled) = rule.compiled.clone()
-            && let Some(watermark) = watermark
-        {
-            rule.shards.iter_mut().for_each(|shard| shard.clear_expired(compiled.matcher(), watermark));
-        }
         let needs_rows = !rule.shards.iter().all(Shard::needs_no_rows);
         self.needing_rows += usize::from(needs_rows);
         self.needing_rows -= usize::from(std::mem::replace(&mut rule.needs_rows, needs_rows));

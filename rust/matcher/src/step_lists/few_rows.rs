@@ -32,28 +32,41 @@ pub(super) struct KeptRow {
 pub(super) struct FewRows {
     pub(super) rows: Vec<KeptRow>,
     /// The first of them are of no use any more: they stay until the call is over, which may have to be taken back.
-    pub(super) over: usize,
+    over: u32,
+    /// Entries of the lists that are made of the others.
+    pub(super) waiting: u32,
 }
 
 impl FewRows {
-    /// Those that are of use.
-    pub(super) fn useful(&self) -> &[KeptRow] {
-        &self.rows[self.over..]
+    /// Rows that have been saved.
+    pub(super) fn new(rows: Vec<KeptRow>) -> Self {
+        Self { rows, over: 0, waiting: 0 }
     }
 
-    /// Lets go of the others.
+    /// Those that are of use.
+    pub(super) fn useful(&self) -> &[KeptRow] {
+        &self.rows[self.over as usize..]
+    }
+
+    /// None is of use any more.
+    pub(super) fn forget(&mut self) {
+        self.over = self.rows.len() as u32;
+        self.waiting = 0;
+    }
+
+    /// Lets go of those that are of no use.
     pub(super) fn let_go(&mut self) {
-        self.rows.drain(..self.over);
+        self.rows.drain(..self.over as usize);
         self.over = 0;
         if self.rows.is_empty() {
             self.rows = vec![];
         }
     }
 
-    /// Leaves what was there before some were added, and nothing was of no use.
-    pub(super) fn put_back(&mut self, rows: usize) {
+    /// Leaves what was there before some were added, all of it of use.
+    pub(super) fn put_back(&mut self, rows: usize, waiting: u32) {
         self.rows.truncate(rows);
-        self.over = 0;
+        (self.over, self.waiting) = (0, waiting);
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -78,16 +91,13 @@ impl KeyLists {
 
     /// Lets go of what no row to come can go on from, and marks the rows that it was made of. `position`: rows of the key so far.
     pub(super) fn pass_over(&mut self, steps: &StepLists, position: u64, few: &mut FewRows) {
-        if few.useful().len() <= 1 && !matches!(steps.within, Bound::Rows(_)) {
-            // It has just come, or nothing has come since.
-            return;
+        // One row alone has just come, or nothing has come since.
+        if few.useful().len() > 1 || matches!(steps.within, Bound::Rows(_)) {
+            // Whatever is left began there or later.
+            let Some(first) = self.let_go(steps, position) else { return few.forget() };
+            few.over += few.useful().partition_point(|row| row.ordinal < self.ordinal(first)) as u32;
         }
-        // Whatever is left began there or later.
-        let gone = match self.let_go(steps, position) {
-            None => few.useful().len(),
-            Some(first) => few.useful().partition_point(|row| row.ordinal < self.ordinal(first)),
-        };
-        few.over += gone;
+        few.waiting = self.lists.held() as u32;
     }
 }
 
@@ -98,7 +108,9 @@ impl FewRows {
             let action = actions.number(row.symbol, || steps.action(row.symbol));
             !steps.within.is_over(row.stands, time) && actions.made()[action as usize].begins
         };
-        let gone = self.useful().iter().position(&mut is_alive).unwrap_or(self.useful().len());
-        self.over += gone;
+        match self.useful().iter().position(&mut is_alive) {
+            Some(gone) => self.over += gone as u32,
+            None => self.forget(),
+        }
     }
 }

@@ -295,7 +295,7 @@ impl Push<'_> {
                 None => state.undo.forget_lists(*key, steps, lists),
                 Some(few) => {
                     lists.clear();
-                    few.over = few.rows.len();
+                    few.forget();
                 }
             }
         }

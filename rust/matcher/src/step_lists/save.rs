@@ -95,6 +95,7 @@ impl StepListsState {
     fn take_over(&mut self, entry: Key) {
         let place = self.add(&entry.name);
         self.keys[place as usize] = entry;
+        self.look_over(place);
         self.let_go(place);
     }
 
@@ -125,7 +126,7 @@ impl StepListsState {
         let row = |((ordinal, stands), symbol)| KeptRow { ordinal, stands, symbol };
         self.take_over(Key {
             name: KeyName::from_slice(&saved.key),
-            kept: Kept::Few(FewRows { rows: rows.map(row).collect(), over: 0 }),
+            kept: Kept::Few(FewRows::new(rows.map(row).collect())),
             position: saved.position,
             matches: saved.matches,
             ..Key::default()

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 use super::compile::StepLists;
 use super::enumerate::Enumeration;
-use super::few_rows::{FewRows, KeptRow};
+use super::few_rows::FewRows;
 use super::key_lists::{KeyLists, Starts};
 use super::lists::{Action, Lists};
 use crate::lists::window::Bound;
@@ -117,10 +117,10 @@ struct Mark {
 /// What was kept of a key.
 #[derive(Clone, Debug)]
 enum Was {
-    /// So many rows, which still stand first.
-    Few(usize),
+    /// So many rows, which still stand first, and entries.
+    Few(usize, u32),
     /// Rows that lists have taken the place of.
-    Rows(Vec<KeptRow>),
+    Rows(FewRows),
     Lists(Box<WereLists>),
 }
 
@@ -268,8 +268,8 @@ impl StepListsState {
             }
             let entry = &mut self.keys[mark.key as usize];
             match (&mut entry.kept, mark.was) {
-                (Kept::Few(few), Was::Few(rows)) => few.put_back(rows),
-                (kept, Was::Rows(rows)) => *kept = Kept::Few(FewRows { rows, over: 0 }),
+                (Kept::Few(few), Was::Few(rows, waiting)) => few.put_back(rows, waiting),
+                (kept, Was::Rows(few)) => *kept = Kept::Few(few),
                 (Kept::Lists(kept), Was::Lists(were)) => {
                     if let Some(forgotten) = were.forgotten {
                         (kept.lists, kept.starts, kept.base) = forgotten;
@@ -337,7 +337,7 @@ impl StepListsState {
     }
 
     /// Finds out which of a key's few rows are still of use.
-    fn look_over(&mut self, key: u32) {
+    pub(super) fn look_over(&mut self, key: u32) {
         let entry = &mut self.keys[key as usize];
         if let Kept::Few(few) = &mut entry.kept
             && !few.useful().is_empty()
@@ -389,8 +389,7 @@ impl StepListsState {
         self.bytes -= entry.bytes;
         self.entries -= entry.entries;
         (entry.bytes, entry.entries) = match &entry.kept {
-            // Rows wait once each: in which lists they would stand is not looked up.
-            Kept::Few(few) => (few.bytes(), few.useful().len()),
+            Kept::Few(few) => (few.bytes(), few.waiting as usize),
             Kept::Lists(kept) => (kept.bytes(), kept.lists.held()),
         };
         if entry.name.spilled() {
@@ -446,7 +445,7 @@ impl StepListsState {
         }
         let undo = &mut self.undo;
         let was = match &entry.kept {
-            Kept::Few(few) => Was::Few(few.rows.len()),
+            Kept::Few(few) => Was::Few(few.rows.len(), few.waiting),
             Kept::Lists(kept) => {
                 let place = undo.lists.len() / self.steps.places.len();
                 let lists = kept.lists.of.iter();
@@ -461,7 +460,7 @@ impl StepListsState {
     /// Forgets all rows of a key that has been touched.
     fn forget_all(&mut self, key: u32) {
         match &mut self.keys[key as usize].kept {
-            Kept::Few(few) => few.over = few.rows.len(),
+            Kept::Few(few) => few.forget(),
             Kept::Lists(kept) => self.undo.forget_lists(key, &self.steps, kept),
         }
     }
@@ -482,12 +481,11 @@ impl Undo {
     }
 
     /// Remembers rows of a key that has been touched, whose place lists take.
-    pub(super) fn keep_rows(&mut self, key: u32, few: FewRows) {
+    pub(super) fn keep_rows(&mut self, key: u32, mut few: FewRows) {
         let mark = self.marks.iter_mut().rev().find(|mark| mark.key == key).expect("it has been touched");
-        if let Was::Few(rows) = mark.was {
-            let mut before = few.rows;
-            before.truncate(rows);
-            mark.was = Was::Rows(before);
+        if let Was::Few(rows, waiting) = mark.was {
+            few.put_back(rows, waiting);
+            mark.was = Was::Rows(few);
         }
     }
 }
