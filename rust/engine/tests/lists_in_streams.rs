@@ -85,6 +85,7 @@ fn random_streams_derive_the_matches_of_the_definition() {
     let cases: u64 = if std::env::var_os("CEPHEID_DEEP").is_some() { 10_000 } else { 900 };
     let base: u64 = std::env::var("CEPHEID_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let (mut ran, mut matched, mut consumed, mut by_rows, mut restored, mut put_back) = (0, 0, 0, 0, 0, 0);
+    let mut keyed = 0;
     for seed in base..base + cases {
         let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ 78);
         let mut pattern = random_rule(&mut random, seed);
@@ -138,6 +139,7 @@ fn random_streams_derive_the_matches_of_the_definition() {
         }
         assert_eq!(engine.stats().live_runs, 0, "something waits behind the end, {}", place());
         ran += 1;
+        keyed += u64::from(!pattern.partition_by.is_empty());
         matched += u64::from(!expected.is_empty());
         consumed += u64::from(pattern.after_match == AfterMatchSkip::Consume && !expected.is_empty());
         by_rows += u64::from(matches!(pattern.within, Some(Within::Rows(_))) && !expected.is_empty());
@@ -145,11 +147,12 @@ fn random_streams_derive_the_matches_of_the_definition() {
         put_back += failures;
     }
     println!(
-        "{ran} of {cases} by lists; {matched} with matches, {consumed} consumed, {by_rows} by rows, {restored} restored, {put_back} put back"
+        "{ran} of {cases} by lists; {matched} with matches, {consumed} consumed, {by_rows} by rows, {restored} restored, {put_back} put back, {keyed} with keys"
     );
     assert!(ran * 100 >= cases * 55, "only {ran} of {cases} by lists");
     assert!(matched * 2 > ran && consumed * 8 > ran && by_rows * 10 > ran);
     assert!(restored * 4 > ran && put_back * 4 > ran, "{restored} restored, {put_back} put back");
+    assert!(keyed * 4 > ran, "{keyed} with keys");
 }
 
 /// Patterns with more matches than this are passed over.
@@ -180,7 +183,7 @@ fn long_stream(random: &mut SplitMix64, rows: usize) -> RecordBatch {
 fn long_streams_derive_what_runs_that_wait_find_in_a_table() {
     let cases: u64 = if std::env::var_os("CEPHEID_DEEP").is_some() { 1_000 } else { 150 };
     let base: u64 = std::env::var("CEPHEID_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    let (mut ran, mut matches) = (0, 0);
+    let (mut ran, mut matches, mut keyed, mut put_back) = (0, 0, 0, 0);
     for seed in base..base + cases {
         let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ 79);
         let mut pattern = random_rule(&mut random, seed);
@@ -208,27 +211,35 @@ fn long_streams_derive_what_runs_that_wait_find_in_a_table() {
         let expected = found(&pattern, &table, &forced(Strategy::Sequences, Some(EVENT_TIME)));
         let expected = expected.unwrap_or_else(|error| panic!("{}: {error}", place()));
         let expected = numbered(&expected.expect("runs take every pattern"));
-        let made = Engine::new(vec![pattern.clone()], options(Some(0), 1 + random.below(2)));
+        let rules = || vec![pattern.clone(), poisoned()];
+        let made = Engine::new(rules(), options(Some(0), 1 + random.below(2)));
         let mut engine = made.unwrap_or_else(|error| panic!("{}: {error}", place()));
         let mut derived = vec![];
         let mut start = 0;
         let most = *random.choose(&[7, 60, 400]);
         while start < batch.num_rows() {
             let rows = (1 + random.below(most)).min(batch.num_rows() - start);
+            let piece = batch.slice(start, rows);
             if random.chance(10) {
                 let blob = engine.snapshot().expect("a snapshot");
-                engine = Engine::restore(&blob, vec![pattern.clone()], None, None, None).expect("its own");
+                engine = Engine::restore(&blob, rules(), None, None, None).expect("its own");
             }
-            add(&engine.push(None, &[batch.slice(start, rows)], None).expect("good rows"), &mut derived);
+            if random.chance(10) {
+                fail(&mut engine, &piece, &place);
+                put_back += 1;
+            }
+            add(&engine.push(None, &[piece], None).expect("good rows"), &mut derived);
             start += rows;
         }
         let by_lists = engine.stats().rules[0].strategy == Strategy::StepLists;
         add(&engine.flush().expect("the end"), &mut derived);
         assert!(derived == expected, "{}", place());
         ran += u64::from(by_lists);
+        keyed += u64::from(by_lists && !pattern.partition_by.is_empty());
         matches += if by_lists { expected.len() } else { 0 };
     }
-    println!("{ran} of {cases} by lists, {matches} matches");
+    println!("{ran} of {cases} by lists, {keyed} with keys; {matches} matches, {put_back} put back");
+    assert!(keyed * 4 > ran && put_back > cases / 2, "{keyed} with keys, {put_back} put back");
     assert!(ran * 100 >= cases * 55, "only {ran} of {cases} by lists");
     assert!(matches as u64 > cases * 100, "only {matches} matches");
 }
@@ -280,4 +291,66 @@ fn what_is_kept_is_linear_in_relevant_rows_and_flat_in_what_may_come_of_them() {
     }
     println!("{bytes_a_row:?} bytes a relevant row");
     assert!(bytes_a_row[1] <= 30.0 && bytes_a_row[2] <= 24.0, "{bytes_a_row:?}");
+}
+
+/// Three or more of one kind and then one of the other, by key.
+fn by_key(within: &str) -> Pattern {
+    let text = format!(
+        "SELECT * FROM t MATCH_RECOGNIZE (PARTITION BY n ORDER BY ts
+         AFTER MATCH SKIP PAST LAST ROW PATTERN (a{{3,}} [->] -> b) WITHIN {within}
+         DEFINE a AS kind = 0, b AS kind = 1)"
+    );
+    let mut pattern = cepheid_sql::parse_pattern(&text).expect("a pattern");
+    pattern.output = cepheid_ir::OutputColumns::Derived;
+    Pattern { name: Some("rule".into()), ..pattern }
+}
+
+/// Rows of a kind, a nanosecond apart, each with its key.
+fn keyed(from: i64, keys: impl Iterator<Item = i64>, kind: i64) -> RecordBatch {
+    let n: Int64Array = keys.collect();
+    let ts: Int64Array = (from..from + n.values().len() as i64).collect();
+    let kind = Int64Array::from_value(kind, ts.values().len());
+    let columns: Vec<(&str, ArrayRef)> =
+        vec![(EVENT_TIME, Arc::new(ts)), ("n", Arc::new(n)), ("kind", Arc::new(kind))];
+    RecordBatch::try_from_iter(columns).expect("columns of one length")
+}
+
+#[test]
+fn a_key_with_few_rows_takes_few_bytes_and_one_with_many_no_more_than_its_lists() {
+    let mut engine = Engine::new(vec![by_key("1000000 ROWS")], options(Some(0), 1)).expect("a rule");
+    let keys = 50_000;
+    engine.push(None, &[keyed(0, 0..keys, 0)], None).expect("good rows");
+    let kept = |engine: &Engine| engine.stats().rules[0].clone();
+    assert_eq!((kept(&engine).strategy, kept(&engine).keys), (Strategy::StepLists, keys as usize));
+    let bytes_a_key = kept(&engine).bytes / keys as usize;
+    println!("{bytes_a_key} bytes a key with a row");
+    assert!(bytes_a_key <= 200, "{bytes_a_key} bytes a key with a row");
+    // What nothing waits for is not kept.
+    engine.push(None, &[keyed(100_000, keys..2 * keys, 1)], None).expect("good rows");
+    assert_eq!(kept(&engine).keys, keys as usize);
+    // Of many rows lists are kept, and when they are forgotten the key takes as little as before.
+    let before = kept(&engine).bytes;
+    engine.push(None, &[keyed(200_000, std::iter::repeat_n(7, 10_000), 0)], None).expect("good rows");
+    let bytes_a_row = (kept(&engine).bytes - before) / 10_000;
+    assert!((12..=120).contains(&bytes_a_row), "{bytes_a_row} bytes a row");
+    let derived = engine.push(None, &[keyed(300_000, std::iter::once(7), 1)], None).expect("a good row");
+    assert_eq!(derived[0].1.batch.num_rows(), 1);
+    assert!(kept(&engine).bytes <= before + 100, "{} bytes, {before} before", kept(&engine).bytes);
+}
+
+#[test]
+fn memory_of_keys_that_have_left_the_window_is_given_back() {
+    let mut engine =
+        Engine::new(vec![by_key("INTERVAL '0.001' SECOND")], options(Some(0), 1)).expect("a rule");
+    for round in 0..4 {
+        let first = round * 10_000_000;
+        engine.push(None, &[keyed(first, 0..20_000, 0)], None).expect("good rows");
+        let many = engine.stats().rules[0].clone();
+        assert_eq!((many.strategy, many.keys), (Strategy::StepLists, 20_000));
+        // A row when all others have left.
+        engine.push(None, &[keyed(first + 5_000_000, std::iter::once(3), 0)], None).expect("a good row");
+        let few = engine.stats().rules[0].clone();
+        assert_eq!(few.keys, 1, "round {round}");
+        assert!(few.bytes * 20 < many.bytes, "round {round}: {} of {} bytes", few.bytes, many.bytes);
+    }
 }

@@ -48,6 +48,15 @@ impl FewRows {
         &self.rows[self.over as usize..]
     }
 
+    /// Adds a row.
+    pub(super) fn push(&mut self, row: KeptRow) {
+        // Most keys have one or two.
+        if self.rows.len() == self.rows.capacity() {
+            self.rows.reserve_exact(self.rows.len().max(1));
+        }
+        self.rows.push(row);
+    }
+
     /// None is of use any more.
     pub(super) fn forget(&mut self) {
         self.over = self.rows.len() as u32;

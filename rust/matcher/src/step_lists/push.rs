@@ -254,16 +254,17 @@ impl Push<'_> {
         let lists = &mut *at_hand.lists;
         let stands = if let Bound::Rows(_) = steps.within { position as i64 } else { at.time };
         let action = &self.state.actions.made()[at.action as usize];
-        let (row, made, before) = (lists.row(at.ordinal), lists.lists.made, lists.lists.progress(steps));
+        let (row, made) = (lists.row(at.ordinal), lists.lists.made);
+        let before = at_hand.few.is_some().then(|| lists.lists.progress(steps));
         let put = lists.put(steps, action, row, stands);
         self.state.work.entries += lists.lists.made - made;
         if put.ends {
             self.complete(at_hand, at, put.first)?;
         }
-        if let Some(few) = &mut at_hand.few
+        if let (Some(few), Some(before)) = (&mut at_hand.few, before)
             && at_hand.lists.lists.progress(steps) > before
         {
-            few.rows.push(KeptRow { ordinal: at.ordinal, stands, symbol: at.symbol });
+            few.push(KeptRow { ordinal: at.ordinal, stands, symbol: at.symbol });
         }
         Ok(())
     }

@@ -22,6 +22,9 @@ use crate::lists::window::Bound;
 use crate::lists::written::Written;
 use crate::symbols::BySymbol;
 
+/// Places of fewer keys than this are never given back.
+const PLACES_KEPT: usize = 1024;
+
 /// Hashes keys.
 const HASHER: FixedState = FixedState::with_seed(0);
 
@@ -35,6 +38,8 @@ pub struct StepListsState {
     pub(super) keys: Vec<Key>,
     /// Places in `keys` without a key.
     free: Vec<u32>,
+    /// Keys forgotten since memory was last given back.
+    forgotten: usize,
     /// Where keys stand in `keys`.
     by_key: HashTable<u32>,
     /// Keys with rows that leave a window by time, and about when the first does.
@@ -140,6 +145,7 @@ impl StepListsState {
         Self {
             keys: vec![],
             free: vec![],
+            forgotten: 0,
             by_key: HashTable::new(),
             expiring: VecDeque::new(),
             entries: 0,
@@ -253,6 +259,7 @@ impl StepListsState {
             self.let_go(mark.key);
         }
         self.undo = Undo::default();
+        self.give_back_room();
         self.enumeration.give_back_room(&self.steps);
         self.written = Written::default();
     }
@@ -284,7 +291,7 @@ impl StepListsState {
                     kept.starts.at.truncate(were.starts);
                     kept.starts.over = 0;
                 }
-                _ => unreachable!("what rows take the place of is not known before the call is over"),
+                _ => unreachable!("lists do not become rows while a call lasts"),
             }
             let entry = &mut self.keys[mark.key as usize];
             (entry.position, entry.matches) = (mark.position, mark.matches);
@@ -326,6 +333,7 @@ impl StepListsState {
             self.look_over(key);
             self.let_go(key);
         }
+        self.give_back_room();
     }
 
     /// Lets go of keys that were kept for the time when their rows leave a window: the input has ended. To be called between
@@ -334,6 +342,7 @@ impl StepListsState {
         self.expiring.drain(..).for_each(|(_, key)| self.keys[key as usize].queued = false);
         let keys: Vec<u32> = self.by_key.iter().copied().collect();
         keys.into_iter().for_each(|key| self.let_go(key));
+        self.give_back_room();
     }
 
     /// Finds out which of a key's few rows are still of use.
@@ -407,6 +416,37 @@ impl StepListsState {
         let known = self.by_key.find_entry(hash, |known| *known == key);
         known.expect("a key is found by its hash").remove();
         self.free.push(key);
+        self.forgotten += 1;
+    }
+
+    /// Gives memory back when few keys are left, which are put next to each other. To be called between journals.
+    ///
+    /// Cost: O(places), of which half as many keys have been forgotten since the last time.
+    fn give_back_room(&mut self) {
+        let places = self.keys.len();
+        let mostly_free = self.free.len() > places - places / 8;
+        if places <= PLACES_KEPT || !mostly_free || self.forgotten <= places / 2 {
+            return;
+        }
+        self.forgotten = 0;
+        let mut occupied: Vec<u32> = self.by_key.drain().collect();
+        occupied.sort_unstable();
+        let mut keys = Vec::with_capacity(occupied.len() * 2);
+        let mut moved = vec![u32::MAX; places];
+        for place in occupied {
+            moved[place as usize] = keys.len() as u32;
+            keys.push(std::mem::take(&mut self.keys[place as usize]));
+        }
+        let hash = |place: &u32| HASHER.hash_one(&*keys[*place as usize].name);
+        self.by_key = HashTable::with_capacity(keys.len() * 2);
+        for place in 0..keys.len() as u32 {
+            self.by_key.insert_unique(hash(&place), place, hash);
+        }
+        for (_, key) in &mut self.expiring {
+            *key = moved[*key as usize];
+        }
+        self.expiring.shrink_to(self.expiring.len() * 2);
+        (self.keys, self.free) = (keys, vec![]);
     }
 
     /// Where a key stands.
