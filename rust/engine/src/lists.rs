@@ -107,7 +107,15 @@ fn derived(
         }
     }
     let shape = lists.shape();
+    let standard = plan.pattern().output == OutputColumns::Standard;
+    let moved = match &shape {
+        Some(shape) if standard && most >= matches => {
+            moved_to_first_rows(plan, table, &members, shape.len(), rows)
+        }
+        _ => None,
+    };
     let mut order = match plan.pattern().output {
+        _ if moved.is_some() => None,
         OutputColumns::Standard => {
             let mut order = match &shape {
                 Some(shape) => {
@@ -130,8 +138,12 @@ fn derived(
             let mut numbers = numbers.map(Numbers::Given);
             let mut matches = matches;
             // One behind the other as they come out, they are read one behind the other.
-            if let Some(order) = order.take_if(|order| order.len() < matches || !order.is_sorted()) {
-                members = rearranged(&members, shape.len(), &order);
+            let moved = moved.or_else(|| {
+                let order = order.take_if(|order| order.len() < matches || !order.is_sorted())?;
+                Some((rearranged(&members, shape.len(), &order), order))
+            });
+            if let Some((rearranged, order)) = moved {
+                members = rearranged;
                 matches = order.len();
                 numbers = Some(match numbers {
                     Some(Numbers::Given(of)) => {
@@ -167,6 +179,64 @@ fn set_rows(set: &MatchSet) -> u32 {
         let last = set.get(last);
         last.start + last.rows()
     })
+}
+
+/// Matches of `stride` rows each, without keys, in the order of [`partition_by_partition`], and that order; `None`: they stand in it, or
+/// are too few to be counted by their first rows.
+///
+/// Matches are found by their last rows, and so are near the place that they go to: each is moved there as it is met.
+fn moved_to_first_rows(
+    plan: &Plan,
+    table: &Table,
+    members: &[u32],
+    stride: usize,
+    rows: &SequenceRows<'_>,
+) -> Option<(Vec<u32>, Vec<u32>)> {
+    fn by<const STRIDE: usize>(
+        members: &[u32],
+        place: impl Fn(u32) -> u32,
+        places: usize,
+    ) -> Option<(Vec<u32>, Vec<u32>)> {
+        let (matches, _) = members.as_chunks::<STRIDE>();
+        let place = |rows: &[u32; STRIDE]| place(rows[0]);
+        if matches.len() < places / PLACES_A_MATCH_MAX || matches.is_sorted_by_key(place) {
+            return None;
+        }
+        let mut next = starts_of(matches.iter().map(place), places);
+        let (mut moved, mut order) = (vec![[0; STRIDE]; matches.len()], vec![0; matches.len()]);
+        for (index, rows) in matches.iter().enumerate() {
+            let next = &mut next[place(rows) as usize];
+            (moved[*next as usize], order[*next as usize]) = (*rows, index as u32);
+            *next += 1;
+        }
+        Some((moved.into_flattened(), order))
+    }
+    if !plan.outputs.partition_by.is_empty() {
+        return None;
+    }
+    let ordinal = rows.ordinals_of_input(table.num_rows());
+    let place = |row: u32| ordinal.as_ref().map_or(row, |ordinal| ordinal[row as usize]);
+    match stride {
+        2 => by::<2>(members, place, table.num_rows()),
+        3 => by::<3>(members, place, table.num_rows()),
+        4 => by::<4>(members, place, table.num_rows()),
+        _ => None,
+    }
+}
+
+/// Of fewer matches than one in so many places, comparing them is less than counting.
+const PLACES_A_MATCH_MAX: usize = 8;
+
+/// Where those of each place begin, if they stand one behind the other by their places, of which there are `places`.
+fn starts_of(of: impl Iterator<Item = u32>, places: usize) -> Vec<u32> {
+    let mut starts = vec![0_u32; places + 1];
+    for place in of {
+        starts[place as usize + 1] += 1;
+    }
+    for at in 1..starts.len() {
+        starts[at] += starts[at - 1];
+    }
+    starts
 }
 
 /// Matches of `stride` rows each, in another order.
@@ -220,7 +290,7 @@ fn stable_order(
     if indices.clone().is_sorted_by_key(&place) {
         return indices.collect();
     }
-    if indices.len() < places / 8 {
+    if indices.len() < places / PLACES_A_MATCH_MAX {
         let indices: Vec<u32> = indices.collect();
         let numbered = indices.iter().zip(0_u64..);
         let mut order: Vec<u64> =
@@ -228,13 +298,7 @@ fn stable_order(
         order.sort_unstable();
         return order.into_iter().map(|packed| indices[packed as u32 as usize]).collect();
     }
-    let mut next = vec![0_u32; places + 1];
-    for index in indices.clone() {
-        next[place(index) as usize + 1] += 1;
-    }
-    for at in 1..next.len() {
-        next[at] += next[at - 1];
-    }
+    let mut next = starts_of(indices.clone().map(&place), places);
     let mut ordered = vec![0; indices.len()];
     for index in indices {
         let next = &mut next[place(index) as usize];
