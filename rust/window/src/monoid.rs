@@ -9,6 +9,8 @@ use cepheid_ir::AggregateFunction;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::told::Reads;
+
 /// An aggregate: what is kept of some rows, and how it is found from what is kept of parts of them.
 ///
 /// Joining must be associative, with the state of no rows as its unit. It need not commute: earlier rows always stand on
@@ -52,6 +54,11 @@ pub(crate) trait Monoid: Clone + Debug + Send + Sync + 'static {
             self.finish(states, *reading).map_err(|error| (place, error))
         };
         readings.iter().enumerate().map(of).collect()
+    }
+
+    /// What reads the values of states as these come; `None`: they are all to be there first.
+    fn reader(&self, _readings: &[Reading<'_>]) -> Option<Box<dyn Reads<Self::State>>> {
+        None
     }
 
     /// Adds row after row, `rows[i]` to the state `slots[i]`.

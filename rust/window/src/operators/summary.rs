@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, Float64Array};
-use arrow_buffer::NullBuffer;
+use arrow_buffer::NullBufferBuilder;
 use cepheid_eval::EvalError;
 use cepheid_ir::AggregateFunction;
 use serde::{Deserialize, Serialize};
@@ -17,12 +17,14 @@ use super::moments;
 use super::numbers::{Numbers, floats};
 use super::sums::FloatSum;
 use crate::monoid::{Monoid, Reading, saved_as_is};
+use crate::told::{READ_TOGETHER, Reads};
 
 /// Whether sums, moments and extremes are asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Summary<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool>;
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[repr(align(64))]
 pub(crate) struct State {
     sum: FloatSum,
     mean: f64,
@@ -119,76 +121,119 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Monoid for Summ
         states: &[State],
         readings: &[Reading<'_>],
     ) -> Result<Vec<ArrayRef>, (usize, EvalError)> {
-        let functions: Vec<AggregateFunction> = readings
-            .iter()
-            .map(|reading| reading.function.expect("a row's value is kept by itself"))
-            .collect();
-        let mut values: Vec<Vec<f64>> = readings.iter().map(|_| Vec::with_capacity(states.len())).collect();
-        // As many states at a time as stay at hand while each question is asked of them.
-        let mut at_hand = AtHand::default();
-        for some in states.chunks(STATES_AT_HAND) {
-            at_hand.take(some);
-            for (function, values) in functions.iter().zip(&mut values) {
-                at_hand.read_all(some, *function, values);
+        let mut values = Box::new(Values::new(readings));
+        values.reserve(states.len());
+        values.read(states);
+        values.finish(readings)
+    }
+
+    fn reader(&self, readings: &[Reading<'_>]) -> Option<Box<dyn Reads<State>>> {
+        Some(Box::new(Values::new(readings)))
+    }
+}
+
+/// What has been read of states, question by question.
+#[derive(Debug)]
+struct Values {
+    of: Vec<ValuesOf>,
+    at_hand: Box<AtHand>,
+}
+
+#[derive(Debug)]
+struct ValuesOf {
+    function: AggregateFunction,
+    /// Of how many values in a state it is known.
+    needed: i64,
+    values: Vec<f64>,
+    nulls: NullBufferBuilder,
+}
+
+impl Values {
+    fn new(readings: &[Reading<'_>]) -> Self {
+        let of = |reading: &Reading<'_>| {
+            let function = reading.function.expect("a row's value is kept by itself");
+            let needed = moments::values_needed(function);
+            ValuesOf { function, needed, values: vec![], nulls: NullBufferBuilder::new(0) }
+        };
+        Self { of: readings.iter().map(of).collect(), at_hand: Box::new(AtHand::new()) }
+    }
+}
+
+impl Reads<State> for Values {
+    fn reserve(&mut self, more: usize) {
+        self.of.iter_mut().for_each(|own| own.values.reserve(more));
+    }
+
+    fn read(&mut self, states: &[State]) {
+        for some in states.chunks(READ_TOGETHER) {
+            let fewest = self.at_hand.take(some);
+            for own in &mut self.of {
+                self.at_hand.read(some.len(), own.function, &mut own.values);
+                if fewest >= own.needed {
+                    own.nulls.append_n_non_nulls(some.len());
+                } else {
+                    some.iter().for_each(|state| own.nulls.append(state.sum.count >= own.needed));
+                }
             }
         }
-        let fewest = states.iter().map(|state| state.sum.count).min().unwrap_or(i64::MAX);
-        let arrays = values.into_iter().zip(readings).zip(&functions).enumerate();
-        let array = |(place, ((values, reading), function)): (
-            usize,
-            ((Vec<f64>, &Reading<'_>), &AggregateFunction),
-        )| {
-            let needed = moments::values_needed(*function);
-            let there = |state: &State| state.sum.count >= needed;
-            let nulls = (fewest < needed).then(|| NullBuffer::from_iter(states.iter().map(there)));
-            let array: ArrayRef = Arc::new(Float64Array::new(values.into(), nulls));
+    }
+
+    fn finish(self: Box<Self>, readings: &[Reading<'_>]) -> Result<Vec<ArrayRef>, (usize, EvalError)> {
+        let of = self.of.into_iter().zip(readings).enumerate();
+        let array = |(place, (mut own, reading)): (usize, (ValuesOf, &Reading<'_>))| {
+            let array: ArrayRef = Arc::new(Float64Array::new(own.values.into(), own.nulls.finish()));
             if array.data_type() == reading.data_type {
                 return Ok(array);
             }
             arrow_cast::cast(&array, reading.data_type).map_err(|error| (place, error.into()))
         };
-        arrays.map(array).collect()
+        of.map(array).collect()
     }
 }
 
-/// States that are asked each question before the next are.
-const STATES_AT_HAND: usize = 256;
-
-/// What is asked of states more than once, each apart: roots and quotients of values that stand behind each other are taken
-/// several at a time.
-#[derive(Default)]
+/// What is known of some states, each apart: roots and quotients of values that stand behind each other are taken several at a
+/// time.
+#[derive(Debug)]
 struct AtHand {
-    sums: Vec<f64>,
-    counts: Vec<f64>,
-    squares: Vec<f64>,
+    sums: [f64; READ_TOGETHER],
+    counts: [f64; READ_TOGETHER],
+    squares: [f64; READ_TOGETHER],
+    least: [f64; READ_TOGETHER],
+    greatest: [f64; READ_TOGETHER],
 }
 
 impl AtHand {
-    fn take(&mut self, states: &[State]) {
-        self.sums.clear();
-        self.counts.clear();
-        self.squares.clear();
-        self.sums.extend(states.iter().map(|state| state.sum.value()));
-        self.counts.extend(states.iter().map(|state| state.sum.count as f64));
-        self.squares.extend(states.iter().map(|state| state.squares));
+    fn new() -> Self {
+        let none = [0.0; READ_TOGETHER];
+        Self { sums: none, counts: none, squares: none, least: none, greatest: none }
     }
 
-    /// What is known of each of some, whether it is there or not.
-    fn read_all(&self, states: &[State], function: AggregateFunction, values: &mut Vec<f64>) {
+    /// Gives how many values there are in the state that has the fewest.
+    fn take(&mut self, states: &[State]) -> i64 {
+        assert!(states.len() <= READ_TOGETHER, "no more than there is room for");
+        let mut fewest = i64::MAX;
+        for (place, state) in states.iter().enumerate() {
+            fewest = fewest.min(state.sum.count);
+            self.sums[place] = state.sum.value();
+            self.counts[place] = state.sum.count as f64;
+            self.squares[place] = state.squares;
+            self.least[place] = if state.nans == state.sum.count { f64::NAN } else { state.least };
+            self.greatest[place] = if state.nans > 0 { f64::NAN } else { state.greatest };
+        }
+        fewest
+    }
+
+    /// What is known of each of so many, whether it is there or not.
+    fn read(&self, states: usize, function: AggregateFunction, values: &mut Vec<f64>) {
         use AggregateFunction::*;
-        let of = states.iter();
+        let (sums, counts) = (&self.sums[..states], &self.counts[..states]);
         match function {
-            Sum => values.extend_from_slice(&self.sums),
-            Avg => values.extend(self.sums.iter().zip(&self.counts).map(|(sum, count)| sum / count)),
-            Min => {
-                let least = |state: &State| {
-                    if state.nans == state.sum.count { f64::NAN } else { state.least }
-                };
-                values.extend(of.map(least));
-            }
-            Max => values.extend(of.map(|state| if state.nans > 0 { f64::NAN } else { state.greatest })),
+            Sum => values.extend_from_slice(sums),
+            Avg => values.extend(sums.iter().zip(counts).map(|(sum, count)| sum / count)),
+            Min => values.extend_from_slice(&self.least[..states]),
+            Max => values.extend_from_slice(&self.greatest[..states]),
             _ => {
-                let of = self.counts.iter().copied().zip(self.squares.iter().copied());
+                let of = counts.iter().copied().zip(self.squares[..states].iter().copied());
                 moments::spreads(function, of, values);
             }
         }
