@@ -35,6 +35,9 @@ impl Place {
     }
 }
 
+/// So many states are touched before they are joined.
+pub(crate) const TOUCHED: usize = 64;
+
 /// States of one aggregate, whichever it is.
 pub(crate) trait States: Debug + Send + Sync {
     /// None of the same kind.
@@ -76,6 +79,12 @@ pub(crate) trait States: Debug + Send + Sync {
     fn save(&self, next: &[u32]) -> Option<Vec<u8>>;
     /// Takes over so many that were saved with the same `next`; `None`: they are none of these.
     fn load(&mut self, saved: &[u8], states: usize, next: &[u32]) -> Option<()>;
+    /// See [`Monoid::rows_column`].
+    fn rows_column(&self) -> Option<usize>;
+    /// What is saved there.
+    fn save_rows(&self) -> Vec<u8>;
+    /// Takes it over, once the states are loaded; `None`: it is none of this.
+    fn load_rows(&mut self, saved: &[u8]) -> Option<()>;
     /// Bytes held.
     fn bytes(&self) -> usize;
     /// For those that know which it is.
@@ -140,12 +149,15 @@ impl<M: Monoid> States for Arena<M> {
     }
 
     fn join_or_push(&mut self, into: &[u32], from: &dyn States) {
-        for (slot, state) in into.iter().zip(Self::of(from)) {
-            match self.states.get_mut(*slot as usize) {
-                Some(earlier) => self.monoid.join(earlier, state),
-                None => self.states.push(state.clone()),
+        for (slots, states) in into.chunks(TOUCHED).zip(Self::of(from).chunks(TOUCHED)) {
+            self.monoid.touch_all(&self.states, slots.iter().copied());
+            for (slot, state) in slots.iter().zip(states) {
+                match self.states.get_mut(*slot as usize) {
+                    Some(earlier) => self.monoid.join(earlier, state),
+                    None => self.states.push(state.clone()),
+                }
+                debug_assert!((*slot as usize) < self.states.len(), "new states follow each other");
             }
-            debug_assert!((*slot as usize) < self.states.len(), "new states follow each other");
         }
     }
 
@@ -203,6 +215,23 @@ impl<M: Monoid> States for Arena<M> {
     fn load(&mut self, saved: &[u8], states: usize, next: &[u32]) -> Option<()> {
         self.states = load_states(&self.monoid, postcard::from_bytes(saved).ok()?, next)?;
         (self.states.len() == states).then_some(())
+    }
+
+    fn rows_column(&self) -> Option<usize> {
+        self.monoid.rows_column()
+    }
+
+    fn save_rows(&self) -> Vec<u8> {
+        let rows: Vec<i64> = self.states.iter().map(|state| self.monoid.rows(state)).collect();
+        postcard::to_stdvec(&rows).expect("plain data can be written")
+    }
+
+    fn load_rows(&mut self, saved: &[u8]) -> Option<()> {
+        let rows: Vec<i64> = postcard::from_bytes(saved).ok()?;
+        if rows.len() != self.states.len() {
+            return None;
+        }
+        self.states.iter_mut().zip(rows).try_for_each(|(state, rows)| self.monoid.set_rows(state, rows))
     }
 
     fn bytes(&self) -> usize {

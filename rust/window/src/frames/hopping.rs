@@ -165,9 +165,9 @@ impl Hopping {
         let (start, end) = self.slice_around(time).expect("windows of rows begin and end within 64 bits");
         let parts = self.spare.pop().unwrap_or_else(|| {
             let mut parts = self.backs.none();
-            // As many as in the slice before.
-            let first = self.slices.back().map_or(self.places.end(), |last| last.first);
-            parts.reserve((self.places.end() - first) as usize);
+            // About as many as in the slice before.
+            let before = self.slices.back().map_or(0, |last| (self.places.end() - last.first) as usize);
+            parts.reserve(before + before / 8);
             parts
         });
         self.slices.push_back(Slice { start, end, first: self.places.end(), parts });

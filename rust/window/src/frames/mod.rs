@@ -128,14 +128,28 @@ impl Table {
 
     /// `next`: see [`save_states`](crate::saved::save_states).
     fn save(&self, next: &[u32]) -> Option<SavedTable> {
-        self.0.iter().map(|states| states.save(next)).collect()
+        let mut saved = self.0.iter().map(|states| states.save(next)).collect::<Option<SavedTable>>()?;
+        for states in &self.0 {
+            if let Some(place) = states.rows_column() {
+                saved.insert(place, states.save_rows());
+            }
+        }
+        Some(saved)
     }
 
     fn load(&mut self, saved: &SavedTable, states: usize, next: &[u32]) -> Option<()> {
-        if saved.len() != self.0.len() {
+        let rows_columns: Vec<usize> = self.0.iter().filter_map(|states| states.rows_column()).collect();
+        if saved.len() != self.0.len() + rows_columns.len() {
             return None;
         }
-        self.0.iter_mut().zip(saved).try_for_each(|(own, saved)| own.load(saved, states, next))
+        let of_states = saved.iter().enumerate().filter(|(place, _)| !rows_columns.contains(place));
+        for (own, (_, of_own)) in self.0.iter_mut().zip(of_states) {
+            own.load(of_own, states, next)?;
+            if let Some(place) = own.rows_column() {
+                own.load_rows(saved.get(place)?)?;
+            }
+        }
+        Some(())
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -1,4 +1,4 @@
-//! Several of SUM, AVG, MIN, MAX, VAR and STDDEV of the same floats: what each would keep by itself, in one cache line.
+//! Several of SUM, AVG, MIN, MAX, VAR and STDDEV of the same floats, and COUNT(*): what each would keep by itself, in one cache line.
 //!
 //! The sums are those of [`super::sums`], the moments those of [`super::moments`], the extremes those of
 //! [`super::extremes`]; only that a row, or a part, is met once for all of them.
@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, Float64Array};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array};
 use arrow_buffer::NullBufferBuilder;
 use cepheid_eval::EvalError;
 use cepheid_ir::AggregateFunction;
@@ -16,14 +16,19 @@ use serde::{Deserialize, Serialize};
 use super::moments;
 use super::numbers::{Numbers, floats};
 use super::sums::FloatSum;
-use crate::monoid::{Monoid, Reading, saved_as_is};
+use crate::arena::TOUCHED;
+use crate::monoid::{Monoid, Reading};
 use crate::told::{READ_TOGETHER, Reads};
 
 /// Whether sums, moments and extremes are asked for.
 #[derive(Clone, Debug)]
-pub(crate) struct Summary<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool>;
+pub(crate) struct Summary<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> {
+    /// See [`Monoid::rows_column`].
+    rows_column: Option<usize>,
+}
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+/// One cache line.
+#[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 pub(crate) struct State {
     sum: FloatSum,
@@ -32,10 +37,41 @@ pub(crate) struct State {
     /// Of those that are numbers; NaN is greater than all of them.
     least: f64,
     greatest: f64,
+    /// Twice the number of rows without a value, and whether a value is NaN.
+    others: u64,
+}
+
+/// A state as plain data.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Saved {
+    sum: FloatSum,
+    mean: f64,
+    squares: f64,
+    least: f64,
+    greatest: f64,
+    /// How many values are NaN. Some are, or all: no more than that is asked.
     nans: i64,
 }
 
+const IS_NAN: u64 = 1;
+const NULL_ROW: u64 = 2;
+/// So many rows without a value are in no window.
+const NULLS_MAX: u64 = 1 << 60;
+
 impl State {
+    fn has_nan(&self) -> bool {
+        self.others & IS_NAN != 0
+    }
+
+    /// Whether no value is a number.
+    fn has_no_number(&self) -> bool {
+        self.greatest < self.least
+    }
+
+    fn rows(&self) -> i64 {
+        self.sum.count.wrapping_add((self.others / NULL_ROW) as i64)
+    }
+
     /// Of equal values the first stays, and NaN is none of them.
     #[inline]
     fn take_extremes(&mut self, least: f64, greatest: f64) {
@@ -45,6 +81,10 @@ impl State {
 }
 
 impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Summary<SUM, MOMENTS, EXTREMES> {
+    pub(crate) fn new(rows_column: Option<usize>) -> Self {
+        Self { rows_column }
+    }
+
     #[inline]
     fn take(state: &mut State, value: f64) {
         if SUM {
@@ -58,21 +98,48 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Summary<SUM, MO
         }
         if EXTREMES {
             state.take_extremes(value, value);
-            state.nans += i64::from(value.is_nan());
+            state.others |= u64::from(value.is_nan());
         }
     }
 }
 
 impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Monoid for Summary<SUM, MOMENTS, EXTREMES> {
     type State = State;
-    type Saved = State;
+    type Saved = Saved;
     type Args = Numbers<f64>;
 
     fn args(&self, arrays: &[ArrayRef]) -> Result<Self::Args, EvalError> {
         floats(&arrays[0])
     }
 
-    saved_as_is!();
+    fn save(&self, state: &State) -> Option<Saved> {
+        let State { sum, mean, squares, least, greatest, .. } = *state;
+        let nans = match (state.has_nan(), state.has_no_number()) {
+            (false, _) => 0,
+            (true, false) => 1,
+            (true, true) => sum.count,
+        };
+        Some(Saved { sum, mean, squares, least, greatest, nans })
+    }
+
+    fn load(&self, saved: Saved) -> Option<State> {
+        let Saved { sum, mean, squares, least, greatest, nans } = saved;
+        Some(State { sum, mean, squares, least, greatest, others: u64::from(nans > 0) })
+    }
+
+    fn rows_column(&self) -> Option<usize> {
+        self.rows_column
+    }
+
+    fn rows(&self, state: &State) -> i64 {
+        state.rows()
+    }
+
+    fn set_rows(&self, state: &mut State, rows: i64) -> Option<()> {
+        let nulls = u64::try_from(rows.checked_sub(state.sum.count)?).ok().filter(|nulls| *nulls < NULLS_MAX)?;
+        state.others = state.others & IS_NAN | nulls * NULL_ROW;
+        Some(())
+    }
 
     fn empty(&self) -> State {
         State {
@@ -81,19 +148,27 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Monoid for Summ
             squares: 0.0,
             least: f64::INFINITY,
             greatest: f64::NEG_INFINITY,
-            nans: 0,
+            others: 0,
         }
     }
 
     #[inline]
     fn add(&self, state: &mut State, args: &Self::Args, row: usize) {
-        if let Some(value) = args.get(row) {
-            Self::take(state, value);
+        match args.get(row) {
+            Some(value) => Self::take(state, value),
+            None => state.others += NULL_ROW,
         }
     }
 
     fn add_all(&self, states: &mut [State], slots: &[u32], args: &Self::Args, first_row: usize) {
-        args.each(states, slots, first_row, Self::take);
+        for (place, slots) in slots.chunks(TOUCHED).enumerate() {
+            let first_row = first_row + place * TOUCHED;
+            self.touch_all(states, slots.iter().copied());
+            args.each(states, slots, first_row, Self::take);
+            if self.rows_column.is_some() {
+                args.each_null(slots, first_row, |slot| states[slot as usize].others += NULL_ROW);
+            }
+        }
     }
 
     #[inline]
@@ -106,8 +181,10 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Monoid for Summ
         earlier.sum.join(&later.sum);
         if EXTREMES {
             earlier.take_extremes(later.least, later.greatest);
-            earlier.nans += later.nans;
         }
+        // Wrapping: what is read from a snapshot may say anything.
+        let nulls = (earlier.others & !IS_NAN).wrapping_add(later.others & !IS_NAN);
+        earlier.others = nulls | (earlier.others | later.others) & IS_NAN;
     }
 
     fn finish(&self, states: &[State], reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
@@ -125,6 +202,11 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Monoid for Summ
         values.reserve(states.len());
         values.read(states);
         values.finish(readings)
+    }
+
+    #[inline]
+    fn touch(&self, state: &State) -> i64 {
+        state.sum.count
     }
 
     fn reader(&self, readings: &[Reading<'_>]) -> Option<Box<dyn Reads<State>>> {
@@ -146,6 +228,8 @@ struct ValuesOf {
     needed: i64,
     values: Vec<f64>,
     nulls: NullBufferBuilder,
+    /// Instead of values, where rows are counted.
+    rows: Vec<i64>,
 }
 
 impl Values {
@@ -153,7 +237,7 @@ impl Values {
         let of = |reading: &Reading<'_>| {
             let function = reading.function.expect("a row's value is kept by itself");
             let needed = moments::values_needed(function);
-            ValuesOf { function, needed, values: vec![], nulls: NullBufferBuilder::new(0) }
+            ValuesOf { function, needed, values: vec![], nulls: NullBufferBuilder::new(0), rows: vec![] }
         };
         Self { of: readings.iter().map(of).collect(), at_hand: Box::new(AtHand::new()) }
     }
@@ -161,13 +245,22 @@ impl Values {
 
 impl Reads<State> for Values {
     fn reserve(&mut self, more: usize) {
-        self.of.iter_mut().for_each(|own| own.values.reserve(more));
+        for own in &mut self.of {
+            match own.function {
+                AggregateFunction::Count => own.rows.reserve(more),
+                _ => own.values.reserve(more),
+            }
+        }
     }
 
     fn read(&mut self, states: &[State]) {
         for some in states.chunks(READ_TOGETHER) {
             let fewest = self.at_hand.take(some);
             for own in &mut self.of {
+                if own.function == AggregateFunction::Count {
+                    own.rows.extend(some.iter().map(State::rows));
+                    continue;
+                }
                 self.at_hand.read(some.len(), own.function, &mut own.values);
                 if fewest >= own.needed {
                     own.nulls.append_n_non_nulls(some.len());
@@ -181,6 +274,9 @@ impl Reads<State> for Values {
     fn finish(self: Box<Self>, readings: &[Reading<'_>]) -> Result<Vec<ArrayRef>, (usize, EvalError)> {
         let of = self.of.into_iter().zip(readings).enumerate();
         let array = |(place, (mut own, reading)): (usize, (ValuesOf, &Reading<'_>))| {
+            if own.function == AggregateFunction::Count {
+                return Ok(Arc::new(Int64Array::from(own.rows)) as ArrayRef);
+            }
             let array: ArrayRef = Arc::new(Float64Array::new(own.values.into(), own.nulls.finish()));
             if array.data_type() == reading.data_type {
                 return Ok(array);
@@ -217,8 +313,8 @@ impl AtHand {
             self.sums[place] = state.sum.value();
             self.counts[place] = state.sum.count as f64;
             self.squares[place] = state.squares;
-            self.least[place] = if state.nans == state.sum.count { f64::NAN } else { state.least };
-            self.greatest[place] = if state.nans > 0 { f64::NAN } else { state.greatest };
+            self.least[place] = if state.has_no_number() { f64::NAN } else { state.least };
+            self.greatest[place] = if state.has_nan() { f64::NAN } else { state.greatest };
         }
         fewest
     }
