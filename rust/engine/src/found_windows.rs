@@ -2,7 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_array::cast::AsArray;
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, RecordBatchOptions, UInt32Array,
+    downcast_primitive, new_empty_array,
+};
+use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
+use arrow_schema::{ArrowError, DataType};
 use cepheid_eval::ColumnOf;
 use cepheid_event::{EventError, Table, times_of};
 use cepheid_ir::{Frame, Timing};
@@ -93,8 +99,17 @@ impl FoundWindows {
 
     /// Those of all rows, key by key, in the order of time.
     pub(crate) fn by_time(self, by_key: &RowsByKey, workers: Workers<'_>) -> Result<Self, EngineError> {
-        let mut all = Piece::joined(self.pieces)?;
-        all.put_measures(&by_key.by_time(), workers)?;
+        let measures: Vec<usize> = (0..self.pieces.first().map_or(0, |piece| piece.measures.len())).collect();
+        let put = |measure: &usize, _: Interruption<'_>| {
+            let pieces: Vec<&dyn Array> = self.pieces.iter().map(|piece| &*piece.measures[*measure]).collect();
+            spread(&pieces, by_key.order()).map_err(|error| EventError::from(error).into())
+        };
+        let measures = workers.share(&measures, put, Result::is_err)?;
+        let all = Piece {
+            windows: by_key.order().len(),
+            measures: measures.into_iter().collect::<Result<_, EngineError>>()?,
+            ..Piece::default()
+        };
         Ok(Self { pieces: vec![all], ..Self::default() })
     }
 
@@ -144,6 +159,49 @@ impl FoundWindows {
         let batches = batches.into_iter().collect::<Result<_, EngineError>>()?;
         Ok(Table::new(Arc::clone(plan.output()), batches)?)
     }
+}
+
+/// The values of several arrays, one behind the other, each at its place: `places` are all of those that there are.
+fn spread(arrays: &[&dyn Array], places: &[u32]) -> Result<ArrayRef, ArrowError> {
+    macro_rules! numbers {
+        ($number:ty) => {
+            return Ok(Arc::new(spread_numbers::<$number>(arrays, places)))
+        };
+    }
+    let Some(first) = arrays.first() else { return Ok(new_empty_array(&DataType::Null)) };
+    downcast_primitive! {
+        first.data_type() => (numbers),
+        _ => {}
+    }
+    let mut of_place = vec![0; places.len()];
+    places.iter().zip(0..).for_each(|(place, value)| of_place[*place as usize] = value);
+    arrow_select::take::take(&arrow_select::concat::concat(arrays)?, &UInt32Array::from(of_place), None)
+}
+
+/// The same of numbers, without putting them one behind the other first.
+fn spread_numbers<T: ArrowPrimitiveType>(arrays: &[&dyn Array], places: &[u32]) -> PrimitiveArray<T> {
+    let mut values = vec![T::default_value(); places.len()];
+    let mut are_there = None;
+    let mut rest = places;
+    for array in arrays {
+        let (own, others) = rest.split_at(array.len());
+        rest = others;
+        for (place, value) in own.iter().zip(array.as_primitive::<T>().values()) {
+            values[*place as usize] = *value;
+        }
+        if let Some(nulls) = array.nulls().filter(|nulls| nulls.null_count() > 0) {
+            let are_there = are_there.get_or_insert_with(|| {
+                let mut all = BooleanBufferBuilder::new(places.len());
+                all.append_n(places.len(), true);
+                all
+            });
+            let missing = own.iter().zip(nulls).filter(|(_, is_there)| !is_there);
+            missing.for_each(|(place, _)| are_there.set_bit(*place as usize, false));
+        }
+    }
+    let nulls = are_there.map(|mut are_there| NullBuffer::new(are_there.finish()));
+    let data_type = arrays.first().map_or(T::DATA_TYPE, |array| array.data_type().clone());
+    PrimitiveArray::new(values.into(), nulls).with_data_type(data_type)
 }
 
 /// The columns of keys, by their numbers.

@@ -133,6 +133,7 @@ impl<M: Monoid> Slides for Slider<M> {
         let args: Option<&M::Args> =
             args.map(|args| args.downcast_ref().expect("arguments of this aggregate"));
         let monoid = &self.monoid;
+        self.asked.reserve(steps.iter().map(|step| step.ask as usize).sum());
         self.keys.resize_with(keys, || OfKey { states: Queue::default(), front: 0, back: monoid.empty() });
         for steps in steps.chunk_by(|step, next| step.key == next.key) {
             let queue = &mut self.keys[steps[0].key as usize];

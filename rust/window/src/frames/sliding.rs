@@ -107,6 +107,7 @@ impl Sliding {
         let ready = self.columns.iter().zip(&*args).map(|(column, args)| column.args(args));
         let args = ready.collect::<Result<Vec<_>, _>>().map_err(arguments)?;
         self.steps.clear();
+        self.steps.reserve(rows.keys.len());
         for (key, places) in groups {
             match self.span {
                 Span::Range(preceding) => self.by_time(key, preceding, &times, places),
