@@ -101,7 +101,8 @@ impl FoundWindows {
     pub(crate) fn by_time(self, by_key: &RowsByKey, workers: Workers<'_>) -> Result<Self, EngineError> {
         let measures: Vec<usize> = (0..self.pieces.first().map_or(0, |piece| piece.measures.len())).collect();
         let put = |measure: &usize, _: Interruption<'_>| {
-            let pieces: Vec<&dyn Array> = self.pieces.iter().map(|piece| &*piece.measures[*measure]).collect();
+            let pieces: Vec<&dyn Array> =
+                self.pieces.iter().map(|piece| &*piece.measures[*measure]).collect();
             spread(&pieces, by_key.order()).map_err(|error| EventError::from(error).into())
         };
         let measures = workers.share(&measures, put, Result::is_err)?;
@@ -308,5 +309,33 @@ impl Piece {
         let options = RecordBatchOptions::new().with_row_count(Some(self.windows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(plan.output()), columns, &options);
         Ok(batch.map_err(EventError::from)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Float64Array, StringArray, TimestampMicrosecondArray};
+
+    use super::*;
+
+    #[test]
+    fn values_come_to_their_places_whatever_their_type() {
+        let spread = |first: ArrayRef, second: ArrayRef| {
+            spread(&[&*first, &*second], &[3, 0, 4, 1, 2]).expect("values of one type")
+        };
+        let numbers: [Float64Array; 2] =
+            [vec![Some(3.0), None].into(), vec![Some(4.0), Some(1.0), None].into()];
+        let [first, second] = numbers.map(|array| Arc::new(array) as ArrayRef);
+        let expected = Float64Array::from(vec![None, Some(1.0), None, Some(3.0), Some(4.0)]);
+        assert_eq!(*spread(first, second), expected);
+        let times = [vec![3, 0], vec![4, 1, 2]]
+            .map(|times| Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")) as ArrayRef);
+        let [first, second] = times;
+        let expected = TimestampMicrosecondArray::from(vec![0, 1, 2, 3, 4]).with_timezone("UTC");
+        assert_eq!(*spread(first, second), expected);
+        let texts = [vec![Some("d"), None], vec![Some("e"), Some("b"), Some("c")]];
+        let [first, second] = texts.map(|texts| Arc::new(StringArray::from(texts)) as ArrayRef);
+        let expected = StringArray::from(vec![None, Some("b"), Some("c"), Some("d"), Some("e")]);
+        assert_eq!(*spread(first, second), expected);
     }
 }

@@ -166,11 +166,11 @@ pub(crate) struct ToldWindows<'a> {
 impl<'a> ToldWindows<'a> {
     /// None, of such states.
     fn new(table: &Table, slots: &'a [Slot]) -> Self {
-        let of = |(column, states): (usize, &Box<dyn States>)| {
+        let columns = table.0.iter().enumerate().map(|(column, states)| {
             let own = slots.iter().filter(|slot| slot.column == column);
             states.told(&own.map(Slot::reading).collect::<Vec<_>>())
-        };
-        Self { slots, columns: table.0.iter().enumerate().map(of).collect() }
+        });
+        Self { slots, columns: columns.collect() }
     }
 
     fn reserve(&mut self, windows: usize) {

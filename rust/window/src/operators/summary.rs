@@ -136,8 +136,9 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Monoid for Summ
     }
 
     fn set_rows(&self, state: &mut State, rows: i64) -> Option<()> {
-        let nulls = u64::try_from(rows.checked_sub(state.sum.count)?).ok().filter(|nulls| *nulls < NULLS_MAX)?;
-        state.others = state.others & IS_NAN | nulls * NULL_ROW;
+        let nulls =
+            u64::try_from(rows.checked_sub(state.sum.count)?).ok().filter(|nulls| *nulls < NULLS_MAX)?;
+        state.others = (state.others & IS_NAN) | (nulls * NULL_ROW);
         Some(())
     }
 
@@ -184,7 +185,7 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Monoid for Summ
         }
         // Wrapping: what is read from a snapshot may say anything.
         let nulls = (earlier.others & !IS_NAN).wrapping_add(later.others & !IS_NAN);
-        earlier.others = nulls | (earlier.others | later.others) & IS_NAN;
+        earlier.others = nulls | ((earlier.others | later.others) & IS_NAN);
     }
 
     fn finish(&self, states: &[State], reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
@@ -333,5 +334,108 @@ impl AtHand {
                 moments::spreads(function, of, values);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::{Arena, States};
+    use crate::operators::count::Rows;
+
+    type All = Summary<true, true, true>;
+
+    /// What a state was in snapshots of earlier versions, where COUNT(*) stood by itself.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Earlier {
+        sum: (f64, f64, i64),
+        mean: f64,
+        squares: f64,
+        least: f64,
+        greatest: f64,
+        nans: i64,
+    }
+
+    /// Rows of four states: with NULLs, some NaN, NaN alone, and nothing but NULL.
+    fn rows() -> (Vec<u32>, ArrayRef) {
+        let values = [
+            (0, Some(1.5)),
+            (0, None),
+            (1, Some(f64::NAN)),
+            (0, Some(-2.0)),
+            (1, Some(4.0)),
+            (2, Some(f64::NAN)),
+            (3, None),
+            (2, Some(f64::NAN)),
+            (1, Some(f64::NAN)),
+            (0, None),
+        ];
+        let slots = values.iter().map(|(slot, _)| *slot).collect();
+        (slots, Arc::new(values.iter().map(|(_, value)| *value).collect::<Float64Array>()))
+    }
+
+    fn filled<M: Monoid>(monoid: M, slots: &[u32], args: &[ArrayRef]) -> Arena<M> {
+        let mut arena = Arena::new(monoid);
+        arena.grow(4);
+        let args = arena.args(args).expect("floats");
+        arena.add_all(slots, &*args, 0);
+        arena
+    }
+
+    fn asked(arena: &Arena<All>) -> Vec<ArrayRef> {
+        use AggregateFunction::*;
+        let of = |function: &AggregateFunction| Reading {
+            function: Some(*function),
+            constant: None,
+            text: "",
+            data_type: if *function == Count {
+                &arrow_schema::DataType::Int64
+            } else {
+                &arrow_schema::DataType::Float64
+            },
+        };
+        let readings: Vec<Reading<'_>> = [Count, Sum, Avg, Min, Max, StddevSamp].iter().map(of).collect();
+        arena.finish(0..4, &readings).expect("values")
+    }
+
+    #[test]
+    fn a_snapshot_has_the_columns_that_it_had_when_rows_were_counted_apart() {
+        let (slots, values) = rows();
+        let summary = filled(All::new(Some(0)), &slots, &[Arc::clone(&values)]);
+        let counts = filled(Rows, &slots, &[]);
+        assert_eq!(Some(summary.save_rows()), counts.save(&[]));
+        let saved = summary.save(&[]).expect("plain data");
+        let earlier: Vec<Earlier> = postcard::from_bytes(&saved).expect("as it was");
+        let nans: Vec<i64> = earlier.iter().map(|state| state.nans).collect();
+        // None, some (there were two), all, and none of none.
+        assert_eq!(nans, [0, 1, 2, 0]);
+        let mut loaded = Arena::new(All::new(Some(0)));
+        loaded.load(&saved, 4, &[]).expect("what was saved");
+        loaded.load_rows(&summary.save_rows()).expect("what was saved");
+        let expected = asked(&summary);
+        assert_eq!(*expected[0], arrow_array::Int64Array::from(vec![4, 3, 2, 1]));
+        // NaN is no NaN's equal: their texts are.
+        assert_eq!(format!("{:?}", asked(&loaded)), format!("{expected:?}"));
+    }
+
+    #[test]
+    fn a_snapshot_that_counts_every_nan_is_read() {
+        let (slots, values) = rows();
+        let summary = filled(All::new(Some(0)), &slots, &[values]);
+        let saved = summary.save(&[]).expect("plain data");
+        let mut earlier: Vec<Earlier> = postcard::from_bytes(&saved).expect("as it was");
+        earlier[1].nans = 2;
+        let mut loaded = Arena::new(All::new(Some(0)));
+        loaded.load(&postcard::to_stdvec(&earlier).expect("plain data"), 4, &[]).expect("as it was");
+        loaded.load_rows(&summary.save_rows()).expect("as it was");
+        assert_eq!(format!("{:?}", asked(&loaded)), format!("{:?}", asked(&summary)));
+    }
+
+    #[test]
+    fn fewer_rows_than_values_are_refused() {
+        let (slots, values) = rows();
+        let mut summary = filled(All::new(Some(0)), &slots, &[values]);
+        let too_few = postcard::to_stdvec(&vec![1_i64, 3, 2, 1]).expect("plain data");
+        assert_eq!(summary.load_rows(&too_few), None);
     }
 }
