@@ -68,7 +68,7 @@ fn rows_are_counted_whether_they_have_a_value_or_not_across_snapshots() {
         for _ in 0..200 {
             time += random.between(0, 3);
             let row = row(time, &mut random);
-            let expected = told(&whole.push(None, &[row.clone()], None).expect("a row"));
+            let expected = told(&whole.push(None, std::slice::from_ref(&row), None).expect("a row"));
             assert_eq!(told(&cut.push(None, &[row], None).expect("a row")), expected, "{frame} at {time}");
             let saved = cut.snapshot().expect("plain data");
             cut = Engine::restore(&saved, vec![rule.clone()], None, None, None).expect("its own snapshot");

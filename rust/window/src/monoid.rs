@@ -61,7 +61,7 @@ pub(crate) trait Monoid: Clone + Debug + Send + Sync + 'static {
         None
     }
 
-    /// Reads what lies behind a state, or before it: called for states that will be needed soon, so that they are at hand then.
+    /// Reads something of a state, whatever it is: states that are needed soon are at hand then, all at once rather than one after the other.
     #[inline]
     fn touch(&self, _state: &Self::State) -> i64 {
         0

@@ -12,7 +12,7 @@
 //! the others of the front, and those of the back alone, are kept in it.
 //!
 //! - Time: O(1) a row; O(1) a key and slice that it has rows in, amortised; O(1) a window that is reported.
-//! - Space: a state and 12 bytes for each key and slice that it has rows in, and a state for each key; 32 bytes a key. Slices keep
+//! - Space: a state and 12 bytes for each key and slice that it has rows in, and a state for each key; 36 bytes a key. Slices keep
 //!   their states apart, and leave them to those that come.
 
 mod saved;
@@ -64,6 +64,7 @@ pub(crate) struct Hopping {
     back_keys: Vec<u32>,
     /// Places of those among them whose keys have no part in the front, ascending.
     only_back: Vec<u32>,
+    /// What is known of each key.
     by_key: Vec<OfKey>,
     /// The windows up to this end have been reported.
     reported: Option<i64>,
