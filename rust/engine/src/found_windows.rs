@@ -2,7 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_array::cast::AsArray;
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, RecordBatchOptions, UInt32Array,
+    downcast_primitive, new_empty_array,
+};
+use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
+use arrow_schema::{ArrowError, DataType};
 use cepheid_eval::ColumnOf;
 use cepheid_event::{EventError, Table, times_of};
 use cepheid_ir::{Frame, Timing};
@@ -93,8 +99,18 @@ impl FoundWindows {
 
     /// Those of all rows, key by key, in the order of time.
     pub(crate) fn by_time(self, by_key: &RowsByKey, workers: Workers<'_>) -> Result<Self, EngineError> {
-        let mut all = Piece::joined(self.pieces)?;
-        all.put_measures(&by_key.by_time(), workers)?;
+        let measures: Vec<usize> = (0..self.pieces.first().map_or(0, |piece| piece.measures.len())).collect();
+        let put = |measure: &usize, _: Interruption<'_>| {
+            let pieces: Vec<&dyn Array> =
+                self.pieces.iter().map(|piece| &*piece.measures[*measure]).collect();
+            spread(&pieces, by_key.order()).map_err(|error| EventError::from(error).into())
+        };
+        let measures = workers.share(&measures, put, Result::is_err)?;
+        let all = Piece {
+            windows: by_key.order().len(),
+            measures: measures.into_iter().collect::<Result<_, EngineError>>()?,
+            ..Piece::default()
+        };
         Ok(Self { pieces: vec![all], ..Self::default() })
     }
 
@@ -144,6 +160,49 @@ impl FoundWindows {
         let batches = batches.into_iter().collect::<Result<_, EngineError>>()?;
         Ok(Table::new(Arc::clone(plan.output()), batches)?)
     }
+}
+
+/// The values of several arrays, one behind the other, each at its place: `places` are all of those that there are.
+fn spread(arrays: &[&dyn Array], places: &[u32]) -> Result<ArrayRef, ArrowError> {
+    macro_rules! numbers {
+        ($number:ty) => {
+            return Ok(Arc::new(spread_numbers::<$number>(arrays, places)))
+        };
+    }
+    let Some(first) = arrays.first() else { return Ok(new_empty_array(&DataType::Null)) };
+    downcast_primitive! {
+        first.data_type() => (numbers),
+        _ => {}
+    }
+    let mut of_place = vec![0; places.len()];
+    places.iter().zip(0..).for_each(|(place, value)| of_place[*place as usize] = value);
+    arrow_select::take::take(&arrow_select::concat::concat(arrays)?, &UInt32Array::from(of_place), None)
+}
+
+/// The same of numbers, without putting them one behind the other first.
+fn spread_numbers<T: ArrowPrimitiveType>(arrays: &[&dyn Array], places: &[u32]) -> PrimitiveArray<T> {
+    let mut values = vec![T::default_value(); places.len()];
+    let mut are_there = None;
+    let mut rest = places;
+    for array in arrays {
+        let (own, others) = rest.split_at(array.len());
+        rest = others;
+        for (place, value) in own.iter().zip(array.as_primitive::<T>().values()) {
+            values[*place as usize] = *value;
+        }
+        if let Some(nulls) = array.nulls().filter(|nulls| nulls.null_count() > 0) {
+            let are_there = are_there.get_or_insert_with(|| {
+                let mut all = BooleanBufferBuilder::new(places.len());
+                all.append_n(places.len(), true);
+                all
+            });
+            let missing = own.iter().zip(nulls).filter(|(_, is_there)| !is_there);
+            missing.for_each(|(place, _)| are_there.set_bit(*place as usize, false));
+        }
+    }
+    let nulls = are_there.map(|mut are_there| NullBuffer::new(are_there.finish()));
+    let data_type = arrays.first().map_or(T::DATA_TYPE, |array| array.data_type().clone());
+    PrimitiveArray::new(values.into(), nulls).with_data_type(data_type)
 }
 
 /// The columns of keys, by their numbers.
@@ -250,5 +309,33 @@ impl Piece {
         let options = RecordBatchOptions::new().with_row_count(Some(self.windows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(plan.output()), columns, &options);
         Ok(batch.map_err(EventError::from)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Float64Array, StringArray, TimestampMicrosecondArray};
+
+    use super::*;
+
+    #[test]
+    fn values_come_to_their_places_whatever_their_type() {
+        let spread = |first: ArrayRef, second: ArrayRef| {
+            spread(&[&*first, &*second], &[3, 0, 4, 1, 2]).expect("values of one type")
+        };
+        let numbers: [Float64Array; 2] =
+            [vec![Some(3.0), None].into(), vec![Some(4.0), Some(1.0), None].into()];
+        let [first, second] = numbers.map(|array| Arc::new(array) as ArrayRef);
+        let expected = Float64Array::from(vec![None, Some(1.0), None, Some(3.0), Some(4.0)]);
+        assert_eq!(*spread(first, second), expected);
+        let times = [vec![3, 0], vec![4, 1, 2]]
+            .map(|times| Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")) as ArrayRef);
+        let [first, second] = times;
+        let expected = TimestampMicrosecondArray::from(vec![0, 1, 2, 3, 4]).with_timezone("UTC");
+        assert_eq!(*spread(first, second), expected);
+        let texts = [vec![Some("d"), None], vec![Some("e"), Some("b"), Some("c")]];
+        let [first, second] = texts.map(|texts| Arc::new(StringArray::from(texts)) as ArrayRef);
+        let expected = StringArray::from(vec![None, Some("b"), Some("c"), Some("d"), Some("e")]);
+        assert_eq!(*spread(first, second), expected);
     }
 }

@@ -2,9 +2,6 @@
 
 use std::ops::Range;
 
-use arrow_array::UInt32Array;
-use arrow_buffer::ScalarBuffer;
-
 use crate::ordered_table::{KeyNumbers, OrderedTable};
 
 /// Rows of several keys that are seen to at a time: with all that is kept of them they stay in a core's cache.
@@ -16,8 +13,6 @@ pub(crate) struct RowsByKey {
     order: Vec<u32>,
     /// Their times.
     times: Vec<i64>,
-    /// Where the row of each place in the order of time stands in `order`.
-    places: ScalarBuffer<u32>,
     /// Where the rows of each key begin in it; one more for the end.
     begins: Vec<u32>,
 }
@@ -41,10 +36,9 @@ impl RowsByKey {
             order[*next as usize] = row as u32;
             times[*next as usize] = *time;
             *next += 1;
-            *next - 1
         };
-        let places = key_of.iter().enumerate().zip(rows.times(0..rows.len())).map(place).collect();
-        Some(Self { order, times, places, begins })
+        key_of.iter().enumerate().zip(rows.times(0..rows.len())).for_each(place);
+        Some(Self { order, times, begins })
     }
 
     /// Keys in so many stretches with about as many rows each.
@@ -85,8 +79,8 @@ impl RowsByKey {
         (self.begins[key + 1] - self.begins[key]) as usize
     }
 
-    /// Where the row of each place in the order of time stands, key by key.
-    pub(crate) fn by_time(&self) -> UInt32Array {
-        UInt32Array::new(self.places.clone(), None)
+    /// Places in the order of time, key by key.
+    pub(crate) fn order(&self) -> &[u32] {
+        &self.order
     }
 }

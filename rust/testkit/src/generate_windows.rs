@@ -70,8 +70,10 @@ pub fn random_window(random: &mut SplitMix64, knobs: WindowKnobs) -> Window {
         },
         condition: random.chance(40).then(|| condition(random, knobs)),
         frame,
-        measures: (0..random.between(1, 4))
-            .map(|place| Measure { name: format!("value_{place}"), value: measure(random, knobs) })
+        measures: values(random, knobs)
+            .into_iter()
+            .enumerate()
+            .map(|(place, value)| Measure { name: format!("value_{place}"), value })
             .collect(),
         reports: reports(random, frame),
         emit: None,
@@ -137,6 +139,19 @@ fn condition(random: &mut SplitMix64, knobs: WindowKnobs) -> Expr {
         }
         _ => Expr::binary(BinaryOp::Less, v(), Expr::literal(random.between(2, 5))),
     }
+}
+
+fn values(random: &mut SplitMix64, knobs: WindowKnobs) -> Vec<Expr> {
+    if random.chance(90) {
+        return (0..random.between(1, 4)).map(|_| measure(random, knobs)).collect();
+    }
+    // Several aggregates of the same floats, and how many rows there are.
+    use AggregateFunction::{Avg, Count, Max, Min, Sum};
+    let value = half(random);
+    let mut values = vec![measure(random, knobs)];
+    values.extend([[Sum, Min], [Max, Avg]].map(|two| of(*random.choose(&two), vec![value.clone()])));
+    values.insert(random.below(4), of(Count, vec![]));
+    values
 }
 
 fn measure(random: &mut SplitMix64, knobs: WindowKnobs) -> Expr {

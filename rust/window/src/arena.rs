@@ -9,9 +9,34 @@ use cepheid_eval::EvalError;
 
 use crate::monoid::{Monoid, Reading};
 use crate::saved::{load_states, save_states};
+use crate::told::{Tells, Told};
 
 /// Stands for no state: what is joined with it stays as it is.
 pub(crate) const NONE: u32 = u32::MAX;
+
+/// A state among those of several arenas. Places are in the order of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(u64);
+
+impl Place {
+    /// No such place.
+    pub(crate) const NOWHERE: Self = Self(u64::MAX);
+
+    pub(crate) fn new(arena: u32, slot: u32) -> Self {
+        Self(u64::from(arena) << 32 | u64::from(slot))
+    }
+
+    pub(crate) fn arena(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    pub(crate) fn slot(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// So many states are touched before they are joined.
+pub(crate) const TOUCHED: usize = 64;
 
 /// States of one aggregate, whichever it is.
 pub(crate) trait States: Debug + Send + Sync {
@@ -29,11 +54,14 @@ pub(crate) trait States: Debug + Send + Sync {
     fn add_all(&mut self, slots: &[u32], args: &dyn Any, first_row: usize);
     /// Adds the rows of states of `from`, those of `of[i]` behind those of `into[i]`.
     fn join(&mut self, into: &[u32], from: &dyn States, of: &[u32]);
-    /// From the last state to the first, adds to state `s` the rows of state `next[s]`, which stands behind it, unless that is
-    /// [`NONE`].
-    fn join_next(&mut self, next: &[u32]);
-    /// Adds states: those of `left` and then of `right` joined, either of which may be [`NONE`].
-    fn append_joined(&mut self, left: (&dyn States, &[u32]), right: (&dyn States, &[u32]));
+    /// Adds the rows of all states of `from`, those of `from[s]` behind those of `into[s]`: states that there are, or the next, which is
+    /// new then.
+    fn join_or_push(&mut self, into: &[u32], from: &dyn States);
+    /// From the last state of all arenas to the first, adds to each the rows of its next, of a later arena, unless that is [`Place::NOWHERE`].
+    /// `next`: of the states of one arena after the other. Which arena does it makes no difference.
+    fn join_next(&self, arenas: Vec<&mut Box<dyn States>>, next: &[Place]);
+    /// Windows that are put together of such states, none yet.
+    fn told(&self, readings: &[Reading<'_>]) -> Box<dyn Tells>;
     /// Adds states of `from`.
     fn append(&mut self, from: &dyn States, of: &[u32]);
     /// Forgets the rows of states.
@@ -51,10 +79,18 @@ pub(crate) trait States: Debug + Send + Sync {
     fn save(&self, next: &[u32]) -> Option<Vec<u8>>;
     /// Takes over so many that were saved with the same `next`; `None`: they are none of these.
     fn load(&mut self, saved: &[u8], states: usize, next: &[u32]) -> Option<()>;
+    /// See [`Monoid::rows_column`].
+    fn rows_column(&self) -> Option<usize>;
+    /// What is saved there.
+    fn save_rows(&self) -> Vec<u8>;
+    /// Takes it over, once the states are loaded; `None`: it is none of this.
+    fn load_rows(&mut self, saved: &[u8]) -> Option<()>;
     /// Bytes held.
     fn bytes(&self) -> usize;
     /// For those that know which it is.
     fn as_any(&self) -> &dyn Any;
+    /// Likewise.
+    fn as_any_mut(&mut self) -> &mut dyn Any;
 }
 
 #[derive(Clone, Debug)]
@@ -68,9 +104,14 @@ impl<M: Monoid> Arena<M> {
         Self { monoid, states: vec![] }
     }
 
-    fn of(states: &dyn States) -> &[M::State] {
+    pub(crate) fn of(states: &dyn States) -> &[M::State] {
         let own: &Self = states.as_any().downcast_ref().expect("states of one aggregate");
         &own.states
+    }
+
+    fn of_mut(states: &mut dyn States) -> &mut [M::State] {
+        let own: &mut Self = states.as_any_mut().downcast_mut().expect("states of one aggregate");
+        &mut own.states
     }
 }
 
@@ -92,7 +133,7 @@ impl<M: Monoid> States for Arena<M> {
     }
 
     fn reserve(&mut self, more: usize) {
-        self.states.reserve(more);
+        self.states.reserve_exact(more);
     }
 
     fn add_all(&mut self, slots: &[u32], args: &dyn Any, first_row: usize) {
@@ -107,29 +148,36 @@ impl<M: Monoid> States for Arena<M> {
         }
     }
 
-    fn join_next(&mut self, next: &[u32]) {
-        for (place, next) in next.iter().enumerate().rev().filter(|(_, next)| **next != NONE) {
-            debug_assert!(place < *next as usize, "earlier rows stand before later ones");
-            let (earlier, later) = self.states.split_at_mut(*next as usize);
-            self.monoid.join(&mut earlier[place], &later[0]);
+    fn join_or_push(&mut self, into: &[u32], from: &dyn States) {
+        for (slots, states) in into.chunks(TOUCHED).zip(Self::of(from).chunks(TOUCHED)) {
+            self.monoid.touch_all(&self.states, slots.iter().copied());
+            for (slot, state) in slots.iter().zip(states) {
+                match self.states.get_mut(*slot as usize) {
+                    Some(earlier) => self.monoid.join(earlier, state),
+                    None => self.states.push(state.clone()),
+                }
+                debug_assert!((*slot as usize) < self.states.len(), "new states follow each other");
+            }
         }
     }
 
-    fn append_joined(&mut self, left: (&dyn States, &[u32]), right: (&dyn States, &[u32])) {
-        let (earlier, later) = (Self::of(left.0), Self::of(right.0));
-        let empty = self.monoid.empty();
-        self.states.extend(left.1.iter().zip(right.1).map(|(left, right)| {
-            let state_of =
-                |states: &[M::State], slot: u32| states.get(slot as usize).unwrap_or(&empty).clone();
-            if *left == NONE {
-                return state_of(later, *right);
+    fn join_next(&self, arenas: Vec<&mut Box<dyn States>>, next: &[Place]) {
+        let (last, mut rest) = (arenas.len().wrapping_sub(1), next);
+        // What has been joined, the last arena first.
+        let mut joined: Vec<&[M::State]> = Vec::with_capacity(arenas.len());
+        for arena in arenas.into_iter().rev() {
+            let states = Self::of_mut(&mut **arena);
+            let (others, own) = rest.split_at(rest.len() - states.len());
+            for (state, next) in states.iter_mut().zip(own).filter(|(_, next)| **next != Place::NOWHERE) {
+                self.monoid.join(state, &joined[last - next.arena() as usize][next.slot() as usize]);
             }
-            let mut state = state_of(earlier, *left);
-            if *right != NONE {
-                self.monoid.join(&mut state, &later[*right as usize]);
-            }
-            state
-        }));
+            joined.push(states);
+            rest = others;
+        }
+    }
+
+    fn told(&self, readings: &[Reading<'_>]) -> Box<dyn Tells> {
+        Box::new(Told::new(self.monoid.clone(), readings))
     }
 
     fn append(&mut self, from: &dyn States, of: &[u32]) {
@@ -169,12 +217,33 @@ impl<M: Monoid> States for Arena<M> {
         (self.states.len() == states).then_some(())
     }
 
+    fn rows_column(&self) -> Option<usize> {
+        self.monoid.rows_column()
+    }
+
+    fn save_rows(&self) -> Vec<u8> {
+        let rows: Vec<i64> = self.states.iter().map(|state| self.monoid.rows(state)).collect();
+        postcard::to_stdvec(&rows).expect("plain data can be written")
+    }
+
+    fn load_rows(&mut self, saved: &[u8]) -> Option<()> {
+        let rows: Vec<i64> = postcard::from_bytes(saved).ok()?;
+        if rows.len() != self.states.len() {
+            return None;
+        }
+        self.states.iter_mut().zip(rows).try_for_each(|(state, rows)| self.monoid.set_rows(state, rows))
+    }
+
     fn bytes(&self) -> usize {
         let elsewhere: usize = self.states.iter().map(|state| self.monoid.bytes(state)).sum();
         self.states.capacity() * size_of::<M::State>() + elsewhere
     }
 
     fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
         self
     }
 }

@@ -238,6 +238,19 @@ impl WindowPlan {
                 slot.column -= usize::from(slot.column > other);
             }
         }
+        let rows = self.columns.iter().position(|column| column.kind == Kind::Rows);
+        let counts = |column: &Column| column.kind.with_rows(rows?);
+        let counting = self.columns.iter().enumerate().find_map(|(column, own)| Some((column, counts(own)?)));
+        if let (Some(rows), Some((column, kind))) = (rows, counting) {
+            self.columns[column].kind = kind;
+            self.columns.remove(rows);
+            for slot in &mut self.slots {
+                if slot.column == rows {
+                    slot.column = column;
+                }
+                slot.column -= usize::from(slot.column > rows);
+            }
+        }
     }
 
     fn output_fields(&self) -> Result<Vec<Field>, RuleError> {

@@ -19,6 +19,7 @@ mod rope;
 mod saved;
 mod slider;
 mod state;
+mod told;
 mod user_aggregate;
 
 pub use compile::WindowPlan;

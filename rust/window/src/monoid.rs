@@ -9,6 +9,8 @@ use cepheid_ir::AggregateFunction;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::told::Reads;
+
 /// An aggregate: what is kept of some rows, and how it is found from what is kept of parts of them.
 ///
 /// Joining must be associative, with the state of no rows as its unit. It need not commute: earlier rows always stand on
@@ -54,6 +56,24 @@ pub(crate) trait Monoid: Clone + Debug + Send + Sync + 'static {
         readings.iter().enumerate().map(of).collect()
     }
 
+    /// What reads the values of states as these come; `None`: they are all to be there first.
+    fn reader(&self, _readings: &[Reading<'_>]) -> Option<Box<dyn Reads<Self::State>>> {
+        None
+    }
+
+    /// Reads something of a state, whatever it is: states that are needed soon are at hand then, all at once rather than one after the other.
+    #[inline]
+    fn touch(&self, _state: &Self::State) -> i64 {
+        0
+    }
+
+    /// Touches states, in whatever order; there need not be one for every slot.
+    #[inline]
+    fn touch_all(&self, states: &[Self::State], slots: impl Iterator<Item = u32>) {
+        let touched = slots.filter_map(|slot| states.get(slot as usize));
+        std::hint::black_box(touched.fold(0, |any, state| any ^ self.touch(state)));
+    }
+
     /// Adds row after row, `rows[i]` to the state `slots[i]`.
     fn add_all(&self, states: &mut [Self::State], slots: &[u32], args: &Self::Args, first_row: usize) {
         for (row, slot) in slots.iter().enumerate() {
@@ -76,6 +96,21 @@ pub(crate) trait Monoid: Clone + Debug + Send + Sync + 'static {
     /// Reads what [`save_before`](Self::save_before) wrote.
     fn load_before(&self, saved: Self::Saved, _later: &Self::State) -> Option<Self::State> {
         self.load(saved)
+    }
+
+    /// Where among the columns of a snapshot COUNT(*) is, if states know it beside what is saved of them: it was kept by itself once.
+    fn rows_column(&self) -> Option<usize> {
+        None
+    }
+
+    /// How many rows a state is of, where it knows.
+    fn rows(&self, _state: &Self::State) -> i64 {
+        0
+    }
+
+    /// Has a state that was loaded be of so many rows; `None`: it cannot be.
+    fn set_rows(&self, _state: &mut Self::State, _rows: i64) -> Option<()> {
+        None
     }
 
     /// Bytes that a state holds elsewhere.

@@ -46,6 +46,12 @@ pub(crate) trait Slides: Debug + Send + Sync {
     fn save(&self) -> Option<Vec<u8>>;
     /// Takes over what was saved, `rows[key]` rows of each key, so many of them of the front; `None`: it is none of this.
     fn load(&mut self, saved: &[u8], rows: &[(usize, usize)]) -> Option<()>;
+    /// See [`Monoid::rows_column`].
+    fn rows_column(&self) -> Option<usize>;
+    /// What is saved there.
+    fn save_rows(&self) -> Vec<u8>;
+    /// Takes it over, once the states are loaded; `None`: it is none of this.
+    fn load_rows(&mut self, saved: &[u8]) -> Option<()>;
     /// Forgets keys.
     fn renumber(&mut self, keys: &Renumbered);
     /// Bytes held.
@@ -102,6 +108,13 @@ impl<S: Clone> OfKey<S> {
     }
 }
 
+/// What is known of all rows of some states.
+fn joined<M: Monoid>(monoid: &M, states: &[M::State]) -> M::State {
+    let mut all = monoid.empty();
+    states.iter().for_each(|state| monoid.join(&mut all, state));
+    all
+}
+
 /// Of each state of a front the one behind it, which it was joined with; of the last, and of the back, none.
 fn next_in(front: usize) -> Vec<u32> {
     (1..front as u32).collect()
@@ -120,6 +133,7 @@ impl<M: Monoid> Slides for Slider<M> {
         let args: Option<&M::Args> =
             args.map(|args| args.downcast_ref().expect("arguments of this aggregate"));
         let monoid = &self.monoid;
+        self.asked.reserve(steps.iter().map(|step| step.ask as usize).sum());
         self.keys.resize_with(keys, || OfKey { states: Queue::default(), front: 0, back: monoid.empty() });
         for steps in steps.chunk_by(|step, next| step.key == next.key) {
             let queue = &mut self.keys[steps[0].key as usize];
@@ -169,9 +183,37 @@ impl<M: Monoid> Slides for Slider<M> {
                 return None;
             }
             let states = load_states(&self.monoid, saved, &next_in(*front))?;
-            let mut back = self.monoid.empty();
-            states.iter().skip(*front).for_each(|state| self.monoid.join(&mut back, state));
+            let back = joined(&self.monoid, &states[*front..]);
             self.keys.push(OfKey { states: Queue::of(states), front: *front, back });
+        }
+        Some(())
+    }
+
+    fn rows_column(&self) -> Option<usize> {
+        self.monoid.rows_column()
+    }
+
+    fn save_rows(&self) -> Vec<u8> {
+        let rows = |queue: &OfKey<M::State>| -> Vec<i64> {
+            queue.states.all().iter().map(|state| self.monoid.rows(state)).collect()
+        };
+        let saved: Vec<Vec<i64>> = self.keys.iter().map(rows).collect();
+        postcard::to_stdvec(&saved).expect("plain data can be written")
+    }
+
+    fn load_rows(&mut self, saved: &[u8]) -> Option<()> {
+        let mut saved: Vec<Vec<i64>> = postcard::from_bytes(saved).ok()?;
+        if saved.len() > self.keys.len() {
+            return None;
+        }
+        saved.resize_with(self.keys.len(), Vec::new);
+        for (queue, rows) in self.keys.iter_mut().zip(saved) {
+            if rows.len() != queue.states.len() {
+                return None;
+            }
+            let states = queue.states.all_mut();
+            states.iter_mut().zip(rows).try_for_each(|(state, rows)| self.monoid.set_rows(state, rows))?;
+            queue.back = joined(&self.monoid, &states[queue.front..]);
         }
         Some(())
     }

@@ -242,6 +242,10 @@ impl WindowState {
             State::Sliding(frame) => frame.complete(slots),
             State::Reported(frame) => frame.complete(slots),
         }?;
+        if complete.keys.is_empty() {
+            // A window of a grid in whose time no row came.
+            return Ok(None);
+        }
         let measures = plan.measures(&complete, column)?;
         let Complete { keys, starts, ends, moments, timings, order, .. } = complete;
         Ok(Some(Windows { keys, starts, ends, timings, moments, order, measures }))

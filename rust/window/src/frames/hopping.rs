@@ -12,28 +12,30 @@
 //! the others of the front, and those of the back alone, are kept in it.
 //!
 //! - Time: O(1) a row; O(1) a key and slice that it has rows in, amortised; O(1) a window that is reported.
-//! - Space: a state for each key and slice that it has rows in, and one for each key; 20 bytes a key.
+//! - Space: a state and 12 bytes for each key and slice that it has rows in, and a state for each key; 36 bytes a key. Slices keep
+//!   their states apart, and leave them to those that come.
+
+mod saved;
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::arena::NONE;
+use crate::arena::{NONE, Place};
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
 use crate::frames::key_places::KeyPlaces;
 use crate::frames::tumbling::start_before;
-use crate::frames::{Complete, Renumbered, Table};
-use crate::saved::{SavedFrame, SavedSlice, SavedTable, are_keys};
+use crate::frames::{Complete, Renumbered, Table, ToldWindows};
 use crate::state::Chunk;
 
 /// Most windows that are told of at once: a step far shorter than the window makes as many of a single row as there are steps.
 const WINDOWS_MAX: usize = 1 << 26;
 
-/// So many windows, or as many as end together, are told of at a time: what they are put together in stays near.
+/// So many windows, or as many as end together, are told of at a time.
 const TOLD_TOGETHER: usize = 1 << 13;
 
-/// Where so many windows are told of at a time, what they were put together in is not kept for the next.
-const KEPT_MAX: usize = 1 << 15;
+/// So many slices that are gone leave their states to those that come: more have gone only where windows were told of late.
+const SPARE_MAX: usize = 2;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -45,25 +47,25 @@ pub(crate) struct Hopping {
     slices: VecDeque<Slice>,
     front: usize,
     back: usize,
-    /// Of keys in the slices of the front, from the one on that was the oldest when it was made.
-    fronts: Table,
+    /// So many slices were of the front, too, since it was made. Places count them.
+    gone: u32,
+    /// Keys of the parts in the front.
     front_keys: Vec<u32>,
-    /// `next[p]`: where in the front the key of place `p` comes next.
-    next: Vec<u32>,
-    /// Places of keys in the front whose first part is not of its oldest slice, ascending.
-    later: Vec<u32>,
-    /// Of keys in the slices behind the front, and likewise, of those of the back, where the key comes next.
-    parts: Table,
+    /// `next[p]`: where in the front the key of part `p` comes next.
+    next: Vec<Place>,
+    /// Where in the front keys come first that are not in its oldest slice, ascending.
+    later: Vec<Place>,
+    /// Of parts in the slices behind the front, and, of those of the back, where the key comes next.
     places: KeyPlaces,
-    next_part: Vec<u32>,
-    /// Of the back: one for each key, in the order of their first parts, whose places stand with them.
+    next_part: Vec<Place>,
+    /// Of the back: one for each key, in the order of their first parts, which stand with them.
     backs: Table,
-    back_firsts: Vec<u32>,
+    back_firsts: Vec<Place>,
+    back_keys: Vec<u32>,
     /// Places of those among them whose keys have no part in the front, ascending.
     only_back: Vec<u32>,
-    /// By key: the number of its last part in the front or the back (0: it has had none), and where its state of the back stands.
-    lasts: Vec<u64>,
-    back_of: Vec<u32>,
+    /// What is known of each key.
+    by_key: Vec<OfKey>,
     /// The windows up to this end have been reported.
     reported: Option<i64>,
     /// The front was last made anew for windows that begin in this block of the grid.
@@ -71,25 +73,33 @@ pub(crate) struct Hopping {
     /// No row before this time comes any more, and perhaps none at all.
     until: Option<i64>,
     is_over: bool,
-    found: Complete,
-    /// The windows that were found, joined.
-    windows: Table,
-    /// How many have been told of since none was due.
+    /// How many windows have been told of since none was due.
     told: usize,
     slots: Vec<u32>,
+    /// States of slices that are gone.
+    spare: Vec<Table>,
 }
 
 #[derive(Clone, Copy, Debug)]
+struct OfKey {
+    /// The number of its last part in the front or the back; 0: it has had none.
+    last: u64,
+    /// Where its state of the back stands.
+    back: u32,
+}
+
+#[derive(Clone, Debug)]
 struct Slice {
     start: i64,
     end: i64,
     /// The number of its first part.
     first: u64,
+    /// States of its keys, in the order of their first rows; in the front each with those of all later slices of it joined.
+    parts: Table,
 }
 
 impl Hopping {
     pub(crate) fn new((size, every, offset): (i64, i64, i64), columns: &[Column]) -> Self {
-        let parts = Table::new(columns);
         Self {
             size,
             every,
@@ -97,26 +107,24 @@ impl Hopping {
             slices: VecDeque::new(),
             front: 0,
             back: 0,
-            fronts: parts.none(),
+            gone: 0,
             front_keys: vec![],
             next: vec![],
             later: vec![],
-            backs: parts.none(),
-            back_firsts: vec![],
-            only_back: vec![],
-            windows: parts.none(),
-            parts,
             places: KeyPlaces::new(),
             next_part: vec![],
-            lasts: vec![],
-            back_of: vec![],
+            backs: Table::new(columns),
+            back_firsts: vec![],
+            back_keys: vec![],
+            only_back: vec![],
+            by_key: vec![],
             reported: None,
             block: None,
             until: None,
             is_over: false,
-            found: Complete::default(),
             told: 0,
             slots: vec![],
+            spare: vec![],
         }
     }
 
@@ -127,19 +135,22 @@ impl Hopping {
 
     pub(crate) fn push(&mut self, rows: &Chunk<'_>) -> Result<(), WindowError> {
         debug_assert!(!self.is_over, "what the end of the input completes has been told of");
-        let args = self.parts.args(&rows.args.of)?;
+        let args = self.backs.args(&rows.args.of)?;
         self.grow(rows.num_keys);
-        self.slots.clear();
         let mut row = 0;
         // First all rows are put to their slices: those of later ones change nothing in windows that end before them.
         while let Some(time) = rows.times.get(row) {
-            let slice = self.slice_of(*time);
+            if self.slices.back().is_none_or(|last| last.end <= *time) {
+                self.add_slice(*time);
+            }
+            let slice = self.slices.back_mut().expect("that of the row");
             let own = rows.times[row..].partition_point(|time| *time < slice.end);
-            self.places.put(&rows.keys[row..row + own], slice.first, &mut self.slots);
+            self.slots.clear();
+            self.places.put(&rows.keys[row..row + own], slice.first, slice.first, &mut self.slots);
+            slice.parts.grow((self.places.end() - slice.first) as usize);
+            slice.parts.add_all(&self.slots, &args, row);
             row += own;
         }
-        self.parts.grow(self.places.len());
-        self.parts.add_all(&self.slots, &args, 0);
         if let Some(time) = rows.times.last() {
             self.advance(*time);
         }
@@ -148,21 +159,20 @@ impl Hopping {
 
     fn grow(&mut self, num_keys: usize) {
         self.places.grow(num_keys);
-        self.lasts.resize(num_keys, 0);
-        self.back_of.resize(num_keys, NONE);
+        self.by_key.resize(num_keys, OfKey { last: 0, back: NONE });
     }
 
-    /// The slice that a row of this time is in, which is made if it is not there.
-    fn slice_of(&mut self, time: i64) -> Slice {
-        if let Some(last) = self.slices.back()
-            && time < last.end
-        {
-            return *last;
-        }
+    /// Adds the slice that a row of this time is in.
+    fn add_slice(&mut self, time: i64) {
         let (start, end) = self.slice_around(time).expect("windows of rows begin and end within 64 bits");
-        let slice = Slice { start, end, first: self.places.end() };
-        self.slices.push_back(slice);
-        slice
+        let parts = self.spare.pop().unwrap_or_else(|| {
+            let mut parts = self.backs.none();
+            // About as many as in the slice before.
+            let before = self.slices.back().map_or(0, |last| (self.places.end() - last.first) as usize);
+            parts.reserve(before + before / 8);
+            parts
+        });
+        self.slices.push_back(Slice { start, end, first: self.places.end(), parts });
     }
 
     /// Start and end of the slice that a time is in; `None`: they are not within 64 bits.
@@ -182,17 +192,17 @@ impl Hopping {
     /// No row before `time` comes any more.
     pub(crate) fn advance(&mut self, time: i64) {
         self.until = self.until.max(Some(time));
-        self.report_due();
+        self.rest();
     }
 
-    /// Reports windows that have ended, so many at a time.
-    fn report_due(&mut self) {
-        while self.found.keys.len() < TOLD_TOGETHER
-            && let Some(end) = self.next_end().filter(|end| Some(*end) <= self.until)
-        {
-            self.report(end);
-        }
-        if self.found.keys.is_empty() {
+    /// The end of the next window, if it has ended and has not been reported.
+    fn due(&self) -> Option<i64> {
+        self.next_end().filter(|end| Some(*end) <= self.until)
+    }
+
+    /// Once no window is due, the next that are told of are counted anew, and the end of the input is over.
+    fn rest(&mut self) {
+        if self.due().is_none() {
             self.told = 0;
             if self.is_over {
                 self.begin_anew();
@@ -212,7 +222,7 @@ impl Hopping {
         let last = until.map_or(last, |until| last.min(i128::from(until)));
         let steps = (last - i128::from(oldest)).max(0) / every + 2;
         let live = (self.places.end() - self.first_left()) as usize;
-        let (parts, keys) = (live + times.len(), self.lasts.len() + times.len());
+        let (parts, keys) = (live + times.len(), self.by_key.len() + times.len());
         (parts as i128 * of_a_part).min(keys as i128 * steps) > WINDOWS_MAX as i128
     }
 
@@ -238,7 +248,7 @@ impl Hopping {
     fn begin_anew(&mut self) {
         self.forget_back();
         self.forget_front();
-        self.parts = self.parts.none();
+        self.spare.clear();
         self.places.leave(self.places.len());
         self.next_part.clear();
         self.slices.clear();
@@ -246,7 +256,7 @@ impl Hopping {
         (self.reported, self.block, self.until, self.is_over) = (None, None, None, false);
     }
 
-    fn report(&mut self, end: i64) {
+    fn report(&mut self, end: i64, found: &mut Complete, told: &mut ToldWindows<'_>) {
         let start = end - self.size;
         let block = self.block_of(start);
         if self.block != Some(block) {
@@ -261,22 +271,47 @@ impl Hopping {
         self.reported = Some(end);
         self.leave(start);
         debug_assert!(self.slices.front().is_none_or(|slice| slice.start >= start), "the back is newer");
-        let oldest = if self.front > 0 { self.in_front(0) } else { 0..0 };
-        let in_front = oldest.len() + self.later.len();
-        let keys = &mut self.found.keys;
-        let before = keys.len();
-        keys.extend_from_slice(&self.front_keys[oldest.start as usize..oldest.end as usize]);
-        keys.extend(self.later.iter().map(|place| self.front_keys[*place as usize]));
-        let mut fronts: Vec<u32> = oldest.collect();
-        fronts.extend_from_slice(&self.later);
-        fronts.resize(in_front + self.only_back.len(), NONE);
-        let mut backs: Vec<u32> = keys[before..].iter().map(|key| self.back_of[*key as usize]).collect();
-        backs.extend_from_slice(&self.only_back);
-        let key_of = |slot: &u32| self.places.keys()[self.back_firsts[*slot as usize] as usize];
-        keys.extend(self.only_back.iter().map(key_of));
-        self.windows.append_joined((&self.fronts, &fronts), (&self.backs, &backs));
-        self.found.starts.resize(self.found.keys.len(), start);
-        self.found.ends.resize(self.found.keys.len(), end);
+        let in_oldest = if self.front > 0 { self.in_front(0).len() } else { 0 };
+        let windows = in_oldest + self.later.len() + self.only_back.len();
+        found.keys.reserve(windows);
+        told.reserve(windows);
+        let mut slots = std::mem::take(&mut self.slots);
+        if self.front > 0 {
+            let own = self.in_front(0);
+            slots.clear();
+            slots.extend(0..own.len() as u32);
+            let keys = &self.front_keys[own.start as usize..own.end as usize];
+            self.add_joined(0, &slots, keys, found, told);
+        }
+        for own in self.later.chunk_by(|place, next| place.arena() == next.arena()) {
+            let slice = (own[0].arena() - self.gone) as usize;
+            let base = self.in_front(slice).start;
+            slots.clear();
+            slots.extend(own.iter().map(|place| place.slot()));
+            let keys: Vec<u32> = slots.iter().map(|slot| self.front_keys[(base + slot) as usize]).collect();
+            self.add_joined(slice, &slots, &keys, found, told);
+        }
+        slots.clear();
+        slots.resize(self.only_back.len(), NONE);
+        told.add_joined((&self.backs, &slots), (&self.backs, &self.only_back));
+        found.keys.extend(self.only_back.iter().map(|slot| self.back_keys[*slot as usize]));
+        found.starts.resize(found.keys.len(), start);
+        found.ends.resize(found.keys.len(), end);
+        self.slots = slots;
+    }
+
+    /// Adds windows of keys that come first in the same slice of the front, joined with their rows in the back.
+    fn add_joined(
+        &self,
+        slice: usize,
+        slots: &[u32],
+        keys: &[u32],
+        found: &mut Complete,
+        told: &mut ToldWindows<'_>,
+    ) {
+        let backs: Vec<u32> = keys.iter().map(|key| self.by_key[*key as usize].back).collect();
+        told.add_joined((&self.slices[slice].parts, slots), (&self.backs, &backs));
+        found.keys.extend_from_slice(keys);
     }
 
     /// Which of the blocks of the grid a window begins in: as long as the windows, or shorter by less than a step.
@@ -319,30 +354,33 @@ impl Hopping {
 
     /// Joins the first slice that is in no part with the back.
     fn add_to_back(&mut self) {
-        let own = self.behind_front(self.front + self.back);
+        let slice = self.front + self.back;
+        let own = self.behind_front(slice);
         let (base, first_left) = (self.places.base(), self.first_left());
-        let known = self.back_firsts.len();
-        let (mut into, mut of) = (Vec::with_capacity(own.len()), Vec::with_capacity(own.len()));
-        self.next_part.resize(own.end as usize, NONE);
-        let (lasts, back_of) = (&mut self.lasts[..], &mut self.back_of[..]);
+        let mut into = std::mem::take(&mut self.slots);
+        into.clear();
+        into.resize(own.len(), 0);
+        self.next_part.resize(own.end as usize, Place::NOWHERE);
+        let (by_key, next_part) = (&mut self.by_key[..], &mut self.next_part[..]);
         let keys = &self.places.keys()[own.start as usize..own.end as usize];
-        for (place, key) in own.zip(keys) {
-            let last = std::mem::replace(&mut lasts[*key as usize], base + u64::from(place));
+        let first = base + u64::from(own.start);
+        for ((slot, key), into) in (0..).zip(keys).zip(&mut into) {
+            let (known, place) = (&mut by_key[*key as usize], Place::new(self.back as u32, slot));
+            let last = std::mem::replace(&mut known.last, first + u64::from(slot));
             if last >= base {
-                self.next_part[(last - base) as usize] = place;
-                into.push(back_of[*key as usize]);
-                of.push(place);
-                continue;
+                next_part[(last - base) as usize] = place;
+            } else {
+                known.back = self.back_keys.len() as u32;
+                self.back_firsts.push(place);
+                self.back_keys.push(*key);
+                if last < first_left {
+                    self.only_back.push(known.back);
+                }
             }
-            let slot = self.back_firsts.len() as u32;
-            back_of[*key as usize] = slot;
-            self.back_firsts.push(place);
-            if last < first_left {
-                self.only_back.push(slot);
-            }
+            *into = known.back;
         }
-        self.backs.append(&self.parts, &self.back_firsts[known..]);
-        self.backs.join(&into, &self.parts, &of);
+        self.backs.join_or_push(&into, &self.slices[slice].parts);
+        self.slots = into;
         self.back += 1;
     }
 
@@ -353,20 +391,21 @@ impl Hopping {
         }
         while self.front > 0 && self.slices[0].start < start {
             let own = self.in_front(0);
-            self.slices.pop_front();
+            let Some(slice) = self.slices.pop_front() else { return };
+            self.give_back(slice);
             self.front -= 1;
-            let oldest_ends = if self.front > 0 { self.in_front(0).end } else { own.end };
+            self.gone += 1;
             let (mut later, mut only_back) = (vec![], vec![]);
             for place in own.start as usize..own.end as usize {
                 let next = self.next[place];
-                if next == NONE {
-                    let back = self.back_of[self.front_keys[place] as usize];
+                if next == Place::NOWHERE {
+                    let back = self.by_key[self.front_keys[place] as usize].back;
                     only_back.extend((back != NONE).then_some(back));
-                } else if next >= oldest_ends {
+                } else if next.arena() > self.gone {
                     later.push(next);
                 }
             }
-            self.later.drain(..self.later.partition_point(|place| *place < oldest_ends));
+            self.later.drain(..self.later.partition_point(|place| place.arena() <= self.gone));
             merge(&mut self.later, later);
             merge(&mut self.only_back, only_back);
         }
@@ -375,8 +414,16 @@ impl Hopping {
         }
     }
 
+    /// Leaves the states of a slice to one that comes.
+    fn give_back(&mut self, slice: Slice) {
+        if self.spare.len() < SPARE_MAX {
+            let mut parts = slice.parts;
+            parts.grow(0);
+            self.spare.push(parts);
+        }
+    }
+
     fn forget_front(&mut self) {
-        self.fronts.grow(0);
         self.front_keys.clear();
         self.next.clear();
         self.later.clear();
@@ -384,138 +431,45 @@ impl Hopping {
 
     /// Makes the front anew of the back.
     fn turn(&mut self) {
-        let oldest_ends = if self.back > 0 { self.behind_front(0).end } else { 0 };
-        self.later.extend(self.back_firsts.iter().filter(|place| **place >= oldest_ends));
+        self.later.extend(self.back_firsts.iter().filter(|place| place.arena() > 0));
         self.forget_back();
-        let parts = self.next_part.len();
         std::mem::swap(&mut self.next, &mut self.next_part);
-        std::mem::swap(&mut self.fronts, &mut self.parts);
-        self.parts.grow(0);
-        // Those of slices that no window has ended with.
-        let rest: Vec<u32> = (parts as u32..self.places.len() as u32).collect();
-        // As many will come again before the front is next made anew.
-        self.parts.reserve(self.places.len());
-        self.parts.append(&self.fronts, &rest);
-        self.fronts.grow(parts);
-        self.fronts.join_next(&self.next);
-        self.front_keys = self.places.leave(parts);
-        (self.front, self.back) = (self.back, 0);
+        let mut parts: Vec<&mut Table> =
+            self.slices.iter_mut().take(self.back).map(|slice| &mut slice.parts).collect();
+        self.backs.join_next(&mut parts, &self.next);
+        self.front_keys = self.places.leave(self.next.len());
+        (self.front, self.back, self.gone) = (self.back, 0, 0);
     }
 
     /// Keys have nothing in the back any more.
     fn forget_back(&mut self) {
-        for place in self.back_firsts.drain(..) {
-            self.back_of[self.places.keys()[place as usize] as usize] = NONE;
+        for key in self.back_keys.drain(..) {
+            self.by_key[key as usize].back = NONE;
         }
         self.backs.grow(0);
+        self.back_firsts.clear();
         self.only_back.clear();
     }
 
     pub(crate) fn has_complete(&self) -> bool {
-        !self.found.keys.is_empty()
+        self.due().is_some()
     }
 
-    /// Tells of windows that are complete, some at a time.
+    /// Tells of windows that are complete, some at a time; of none if nothing is in those that were left.
     pub(crate) fn complete(&mut self, slots: &[Slot]) -> Result<Complete, WindowError> {
-        let windows = self.found.keys.len();
-        self.told += windows;
+        let mut found = Complete::default();
+        let mut told = ToldWindows::new(&self.backs, slots);
+        while found.keys.len() < TOLD_TOGETHER
+            && let Some(end) = self.due()
+        {
+            self.report(end, &mut found, &mut told);
+        }
+        self.told += found.keys.len();
         if self.told > WINDOWS_MAX {
             return Err(WindowError::TooMany { limit: WINDOWS_MAX as u64 });
         }
-        let values = self.windows.finish(0..windows, slots)?;
-        if windows > KEPT_MAX {
-            self.windows = self.windows.none();
-        } else {
-            self.windows.drop_first(windows);
-        }
-        let found = std::mem::take(&mut self.found);
-        self.report_due();
-        Ok(Complete { values, ..found })
-    }
-
-    pub(crate) fn save(&self) -> Option<SavedFrame> {
-        // Parts of slices that are gone go with them.
-        let live = if self.front > 0 { self.in_front(0).start } else { self.front_keys.len() as u32 };
-        let front: Vec<u32> = (live..self.front_keys.len() as u32).collect();
-        let behind: Vec<u32> = (0..self.places.len() as u32).collect();
-        let mut parts = self.fronts.some(&front);
-        parts.append(&self.parts, &behind);
-        let slices = self.slices.iter().enumerate().map(|(place, slice)| {
-            let keys = if place < self.front {
-                let own = self.in_front(place);
-                &self.front_keys[own.start as usize..own.end as usize]
-            } else {
-                let own = self.behind_front(place);
-                &self.places.keys()[own.start as usize..own.end as usize]
-            };
-            SavedSlice { start: slice.start, end: slice.end, keys: keys.to_vec() }
-        });
-        let next =
-            self.next[live as usize..].iter().map(|next| if *next == NONE { NONE } else { next - live });
-        let table = parts.save(&next.collect::<Vec<_>>())?;
-        Some(SavedFrame::Hopping { slices: slices.collect(), reported: self.reported, table })
-    }
-
-    pub(crate) fn load(&mut self, saved: SavedFrame, num_keys: usize) -> Option<()> {
-        let SavedFrame::Hopping { slices, reported, table } = saved else { return None };
-        let apart = |pair: &[SavedSlice]| pair[0].start < pair[1].start;
-        let holds = |slice: &SavedSlice| {
-            self.slice_around(slice.start) == Some((slice.start, slice.end))
-                && !slice.keys.is_empty()
-                && are_keys(slice.keys.iter().copied(), num_keys)
-        };
-        if !slices.windows(2).all(apart) || !slices.iter().all(holds) {
-            return None;
-        }
-        let (mut front, mut back) = (0, 0);
-        if let Some(end) = reported {
-            let on_grid = i128::from(end) - i128::from(self.size) - i128::from(self.offset);
-            if on_grid.rem_euclid(i128::from(self.every)) != 0 {
-                return None;
-            }
-            let block = self.block_of(end.checked_sub(self.size)?);
-            self.block = Some(block);
-            // The front was made of what windows before its block had been told of; the back came since.
-            let (size, every) = (i128::from(self.size), i128::from(self.every));
-            let edge = block * (size / every) * every + i128::from(self.offset) - every + size;
-            front = slices.partition_point(|slice| i128::from(slice.end) <= edge);
-            back = slices.partition_point(|slice| slice.end <= end).max(front) - front;
-        }
-        self.grow(num_keys);
-        for SavedSlice { start, end, keys } in slices {
-            self.slices.push_back(Slice { start, end, first: self.places.end() });
-            self.places.append(&keys);
-        }
-        self.load_front(front, &table)?;
-        (0..back).for_each(|_| self.add_to_back());
-        self.reported = reported;
-        Some(())
-    }
-
-    /// Has the first so many slices be those of the front, whose parts are joined already: what leads from one to the next follows from
-    /// their keys.
-    fn load_front(&mut self, slices: usize, saved: &SavedTable) -> Option<()> {
-        let first_left = self.first_left();
-        let parts = if slices > 0 { (self.end_of(slices - 1) - first_left) as usize } else { 0 };
-        let oldest_ends = if slices > 0 { self.end_of(0) } else { 0 };
-        self.next.resize(parts, NONE);
-        for (place, key) in self.places.keys()[..parts].iter().enumerate() {
-            let number = first_left + place as u64;
-            let last = std::mem::replace(&mut self.lasts[*key as usize], number);
-            if last > 0 {
-                self.next[(last - first_left) as usize] = place as u32;
-            } else if number >= oldest_ends {
-                self.later.push(place as u32);
-            }
-        }
-        let all = self.places.len();
-        self.fronts.load(saved, all, &self.next)?;
-        let behind: Vec<u32> = (parts as u32..all as u32).collect();
-        self.parts.append(&self.fronts, &behind);
-        self.fronts.grow(parts);
-        self.front_keys = self.places.leave(parts);
-        self.front = slices;
-        Some(())
+        self.rest();
+        Ok(Complete { values: told.finish()?, ..found })
     }
 
     pub(crate) fn keys_kept(&self, kept: &mut [bool]) {
@@ -524,24 +478,26 @@ impl Hopping {
 
     pub(crate) fn renumber(&mut self, keys: &Renumbered) {
         keys.rename(&mut self.front_keys);
+        keys.rename(&mut self.back_keys);
         self.places.renumber(keys);
-        keys.retain(&mut self.lasts);
-        keys.retain(&mut self.back_of);
+        keys.retain(&mut self.by_key);
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let of_front = [&self.front_keys, &self.next, &self.later];
-        let of_back = [&self.next_part, &self.back_firsts, &self.only_back, &self.back_of];
-        let tables = [&self.fronts, &self.parts, &self.backs, &self.windows];
-        tables.iter().map(|table| table.bytes()).sum::<usize>()
-            + of_front.iter().chain(&of_back).map(|places| places.capacity() * 4).sum::<usize>()
+        let places = [&self.next, &self.later, &self.next_part, &self.back_firsts];
+        let numbers = [&self.front_keys, &self.back_keys, &self.only_back, &self.slots];
+        let parts = self.slices.iter().map(|slice| &slice.parts);
+        parts.chain(&self.spare).chain([&self.backs]).map(Table::bytes).sum::<usize>()
+            + self.slices.capacity() * size_of::<Slice>()
+            + places.iter().map(|own| own.capacity() * size_of::<Place>()).sum::<usize>()
+            + numbers.iter().map(|own| own.capacity() * 4).sum::<usize>()
             + self.places.bytes()
-            + self.lasts.capacity() * 8
+            + self.by_key.capacity() * size_of::<OfKey>()
     }
 }
 
-/// Adds numbers to others, which ascend.
-fn merge(into: &mut Vec<u32>, mut more: Vec<u32>) {
+/// Adds places to others, which ascend.
+fn merge<T: Ord>(into: &mut Vec<T>, mut more: Vec<T>) {
     if more.is_empty() {
         return;
     }

@@ -29,8 +29,9 @@ impl KeyPlaces {
         self.lasts.resize(num_keys, 0);
     }
 
-    /// Adds the places of rows of these keys to `places`. The stretch that they are in begins with state `first`.
-    pub(crate) fn put(&mut self, keys: &[u32], first: u64, places: &mut Vec<u32>) {
+    /// Adds the places of rows of these keys to `places`, counted from state `origin`. The stretch that they are in begins with
+    /// state `first`.
+    pub(crate) fn put(&mut self, keys: &[u32], first: u64, origin: u64, places: &mut Vec<u32>) {
         let first_place = places.len();
         places.resize(first_place + keys.len(), 0);
         let mut states = self.key_of.len();
@@ -44,7 +45,7 @@ impl KeyPlaces {
             let is_new = known < first;
             let last = if is_new { base + states as u64 } else { known };
             lasts[*key as usize] = last;
-            *place = (last - base) as u32;
+            *place = (last - origin) as u32;
             states += usize::from(is_new);
         }
         self.key_of.truncate(states);

@@ -21,11 +21,12 @@ use arrow_array::ArrayRef;
 use cepheid_eval::{EvalError, RuleError};
 use cepheid_ir::Timing;
 
-use crate::arena::States;
+use crate::arena::{Place, States};
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
 use crate::monoid::Reading;
 use crate::saved::SavedTable;
+use crate::told::Tells;
 
 /// Windows that are complete, in the order in which they are reported.
 #[derive(Clone, Debug, Default)]
@@ -73,10 +74,6 @@ impl Table {
         self.0.iter_mut().for_each(|states| states.grow(to));
     }
 
-    fn reserve(&mut self, more: usize) {
-        self.0.iter_mut().for_each(|states| states.reserve(more));
-    }
-
     fn add_all(&mut self, slots: &[u32], args: &[Box<dyn Any>], first_row: usize) {
         for (states, args) in self.0.iter_mut().zip(args) {
             states.add_all(slots, &**args, first_row);
@@ -93,16 +90,20 @@ impl Table {
         self.0.iter_mut().zip(&from.0).for_each(|(states, from)| states.append(&**from, of));
     }
 
-    /// Adds states: those of `left` and then of `right` joined, see [`States::append_joined`].
-    fn append_joined(&mut self, left: (&Self, &[u32]), right: (&Self, &[u32])) {
-        for ((states, of_left), of_right) in self.0.iter_mut().zip(&left.0.0).zip(&right.0.0) {
-            states.append_joined((&**of_left, left.1), (&**of_right, right.1));
-        }
+    fn reserve(&mut self, more: usize) {
+        self.0.iter_mut().for_each(|states| states.reserve(more));
+    }
+
+    /// See [`States::join_or_push`].
+    fn join_or_push(&mut self, into: &[u32], from: &Self) {
+        self.0.iter_mut().zip(&from.0).for_each(|(states, from)| states.join_or_push(into, &**from));
     }
 
     /// See [`States::join_next`].
-    fn join_next(&mut self, next: &[u32]) {
-        self.0.iter_mut().for_each(|states| states.join_next(next));
+    fn join_next(&self, tables: &mut [&mut Self], next: &[Place]) {
+        for (column, states) in self.0.iter().enumerate() {
+            states.join_next(tables.iter_mut().map(|table| &mut table.0[column]).collect(), next);
+        }
     }
 
     /// Some of them, in this order.
@@ -127,18 +128,67 @@ impl Table {
 
     /// `next`: see [`save_states`](crate::saved::save_states).
     fn save(&self, next: &[u32]) -> Option<SavedTable> {
-        self.0.iter().map(|states| states.save(next)).collect()
+        let mut saved = self.0.iter().map(|states| states.save(next)).collect::<Option<SavedTable>>()?;
+        for states in &self.0 {
+            if let Some(place) = states.rows_column() {
+                saved.insert(place, states.save_rows());
+            }
+        }
+        Some(saved)
     }
 
     fn load(&mut self, saved: &SavedTable, states: usize, next: &[u32]) -> Option<()> {
-        if saved.len() != self.0.len() {
+        let rows_columns: Vec<usize> = self.0.iter().filter_map(|states| states.rows_column()).collect();
+        if saved.len() != self.0.len() + rows_columns.len() {
             return None;
         }
-        self.0.iter_mut().zip(saved).try_for_each(|(own, saved)| own.load(saved, states, next))
+        let of_states = saved.iter().enumerate().filter(|(place, _)| !rows_columns.contains(place));
+        for (own, (_, of_own)) in self.0.iter_mut().zip(of_states) {
+            own.load(of_own, states, next)?;
+            if let Some(place) = own.rows_column() {
+                own.load_rows(saved.get(place)?)?;
+            }
+        }
+        Some(())
     }
 
     pub(crate) fn bytes(&self) -> usize {
         self.0.iter().map(|states| states.bytes()).sum()
+    }
+}
+
+/// Windows that are told of, put together of two parts each, see [`Tells`].
+pub(crate) struct ToldWindows<'a> {
+    slots: &'a [Slot],
+    columns: Vec<Box<dyn Tells>>,
+}
+
+impl<'a> ToldWindows<'a> {
+    /// None, of such states.
+    fn new(table: &Table, slots: &'a [Slot]) -> Self {
+        let columns = table.0.iter().enumerate().map(|(column, states)| {
+            let own = slots.iter().filter(|slot| slot.column == column);
+            states.told(&own.map(Slot::reading).collect::<Vec<_>>())
+        });
+        Self { slots, columns: columns.collect() }
+    }
+
+    fn reserve(&mut self, windows: usize) {
+        self.columns.iter_mut().for_each(|told| told.reserve(windows));
+    }
+
+    /// See [`Tells::add_joined`].
+    fn add_joined(&mut self, left: (&Table, &[u32]), right: (&Table, &[u32])) {
+        for ((told, of_left), of_right) in self.columns.iter_mut().zip(&left.0.0).zip(&right.0.0) {
+            told.add_joined((&**of_left, left.1), (&**of_right, right.1));
+        }
+    }
+
+    /// The values of every slot.
+    fn finish(self) -> Result<Vec<ArrayRef>, WindowError> {
+        let count = self.columns.len();
+        let mut columns = self.columns.into_iter();
+        by_slot(self.slots, count, |_, readings| columns.next().expect("each is asked once").finish(readings))
     }
 }
 

@@ -107,6 +107,7 @@ impl Sliding {
         let ready = self.columns.iter().zip(&*args).map(|(column, args)| column.args(args));
         let args = ready.collect::<Result<Vec<_>, _>>().map_err(arguments)?;
         self.steps.clear();
+        self.steps.reserve(rows.keys.len());
         for (key, places) in groups {
             match self.span {
                 Span::Range(preceding) => self.by_time(key, preceding, &times, places),
@@ -247,13 +248,20 @@ impl Sliding {
             ordinals: key.ordinals.all().to_vec(),
             front: key.front as u32,
         };
-        let columns = self.columns.iter().map(|column| column.save()).collect::<Option<_>>()?;
+        let mut columns = self.columns.iter().map(|column| column.save()).collect::<Option<Vec<_>>>()?;
+        for column in &self.columns {
+            if let Some(place) = column.rows_column() {
+                columns.insert(place, column.save_rows());
+            }
+        }
         Some(SavedFrame::Sliding { keys: self.keys.iter().map(queue).collect(), columns })
     }
 
     pub(crate) fn load(&mut self, saved: SavedFrame, num_keys: usize) -> Option<()> {
         let SavedFrame::Sliding { keys, columns } = saved else { return None };
-        if keys.len() > num_keys || columns.len() != self.columns.len() {
+        let rows_columns: Vec<usize> =
+            self.columns.iter().filter_map(|column| column.rows_column()).collect();
+        if keys.len() > num_keys || columns.len() != self.columns.len() + rows_columns.len() {
             return None;
         }
         let counted = matches!(self.span, Span::Rows(..));
@@ -279,7 +287,14 @@ impl Sliding {
             self.keys.push(Key { times, ordinals, front: front as usize, block_ends });
         }
         let rows: Vec<(usize, usize)> = self.keys.iter().map(|key| (key.times.len(), key.front)).collect();
-        self.columns.iter_mut().zip(&columns).try_for_each(|(column, saved)| column.load(saved, &rows))
+        let of_states = columns.iter().enumerate().filter(|(place, _)| !rows_columns.contains(place));
+        for (column, (_, saved)) in self.columns.iter_mut().zip(of_states) {
+            column.load(saved, &rows)?;
+            if let Some(place) = column.rows_column() {
+                column.load_rows(columns.get(place)?)?;
+            }
+        }
+        Some(())
     }
 
     /// The time of the newest row in a window.

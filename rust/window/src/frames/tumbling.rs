@@ -55,7 +55,7 @@ impl Tumbling {
                 .get_or_insert_with(|| (start_of(*time, self.every, self.offset), self.places.end()));
             let end = start + self.size;
             let own = rows.times[row..].partition_point(|time| *time < end);
-            self.places.put(&rows.keys[row..row + own], first, &mut self.slots);
+            self.places.put(&rows.keys[row..row + own], first, self.places.base(), &mut self.slots);
             row += own;
         }
         self.table.grow(self.places.len());

@@ -86,6 +86,8 @@ pub(crate) struct Parts {
     sum: bool,
     moments: bool,
     extremes: bool,
+    /// Where COUNT(*) is among the columns of a snapshot, if that is asked for, too.
+    rows: Option<usize>,
 }
 
 /// What extremes are compared as.
@@ -105,12 +107,12 @@ macro_rules! with_monoid {
             Kind::IntegerSum => $make(sums::Integers),
             Kind::FloatSum => $make(sums::Floats),
             Kind::Moments => $make(moments::Moments),
-            Kind::Summary(Parts { sum, moments, extremes }) => match (sum, moments, extremes) {
-                (true, true, true) => $make(summary::Summary::<true, true, true>),
-                (true, true, false) => $make(summary::Summary::<true, true, false>),
-                (true, false, _) => $make(summary::Summary::<true, false, true>),
-                (false, true, _) => $make(summary::Summary::<false, true, true>),
-                (false, false, _) => $make(summary::Summary::<false, false, true>),
+            Kind::Summary(Parts { sum, moments, extremes, rows }) => match (sum, moments, extremes) {
+                (true, true, true) => $make(summary::Summary::<true, true, true>::new(*rows)),
+                (true, true, false) => $make(summary::Summary::<true, true, false>::new(*rows)),
+                (true, false, _) => $make(summary::Summary::<true, false, true>::new(*rows)),
+                (false, true, _) => $make(summary::Summary::<false, true, true>::new(*rows)),
+                (false, false, _) => $make(summary::Summary::<false, false, true>::new(*rows)),
             },
             Kind::Least(Order::Integers) => $make(extremes::Integers::<true>),
             Kind::Least(Order::Floats) => $make(extremes::Floats::<true>),
@@ -178,7 +180,17 @@ impl Kind {
             sum: own.sum || more.sum,
             moments: own.moments || more.moments,
             extremes: own.extremes || more.extremes,
+            rows: None,
         }))
+    }
+
+    /// The same and COUNT(*), which would be column `rows` by itself, if that is cheaper: a summary knows how many values it is of, and
+    /// NULLs are few.
+    pub(crate) fn with_rows(&self, rows: usize) -> Option<Self> {
+        match self {
+            Self::Summary(parts) => Some(Self::Summary(Parts { rows: Some(rows), ..*parts })),
+            _ => None,
+        }
     }
 
     fn parts(&self, floats: bool) -> Option<Parts> {

@@ -56,6 +56,18 @@ impl<T: arrow_buffer::ArrowNativeType> Numbers<T> {
     }
 }
 
+impl<T: arrow_buffer::ArrowNativeType> Numbers<T> {
+    /// Calls `add` with the slot of every row that has no value.
+    pub(crate) fn each_null(&self, slots: &[u32], first_row: usize, mut add: impl FnMut(u32)) {
+        let Some(nulls) = &self.nulls else { return };
+        for (row, slot) in slots.iter().enumerate() {
+            if nulls.is_null(first_row + row) {
+                add(*slot);
+            }
+        }
+    }
+}
+
 /// Floats of any width, and integers as floats.
 pub(crate) fn floats(array: &ArrayRef) -> Result<Numbers<f64>, EvalError> {
     if array.data_type() == &DataType::Float64 {
