@@ -101,7 +101,8 @@ fn explain_names_how_joined_lists_find_what_a_row_follows_or_why_they_cannot() {
 
 #[test]
 fn explain_says_whether_runs_have_a_choice() {
-    let settled = "AFTER MATCH SKIP PAST LAST ROW PATTERN (A{3,} [->] -> B) DEFINE A AS price < 5, B AS";
+    let unbounded = "AFTER MATCH SKIP PAST LAST ROW PATTERN (A{3,} [->] -> B) DEFINE A AS price < 5, B AS";
+    let settled = unbounded.replace("DEFINE", "WITHIN INTERVAL '1' HOUR DEFINE");
     let text = explained(&format!("{settled} price >= 500"));
     for part in [
         "strategy: next lists; ",
@@ -111,6 +112,7 @@ fn explain_says_whether_runs_have_a_choice() {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
     for (clauses, part) in [
+        (format!("{unbounded} kind = 3"), "in a stream, waiting runs run it: no bound of time ends a run"),
         (format!("{settled} kind = 3"), "in a stream, waiting runs run it: it is not plain to see that no row"),
         (format!("{settled} price < 5"), "next lists cannot run it: a row may fit two of the steps"),
         (

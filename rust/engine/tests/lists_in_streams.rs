@@ -317,7 +317,7 @@ fn keyed(from: i64, keys: impl Iterator<Item = i64>, kind: i64) -> RecordBatch {
 
 #[test]
 fn a_key_with_few_rows_takes_few_bytes_and_one_with_many_no_more_than_its_lists() {
-    let mut engine = Engine::new(vec![by_key("1000000 ROWS")], options(Some(0), 1)).expect("a rule");
+    let mut engine = Engine::new(vec![by_key("INTERVAL '1' SECOND")], options(Some(0), 1)).expect("a rule");
     let keys = 50_000;
     engine.push(None, &[keyed(0, 0..keys, 0)], None).expect("good rows");
     let kept = |engine: &Engine| engine.stats().rules[0].clone();

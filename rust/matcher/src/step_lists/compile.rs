@@ -157,6 +157,15 @@ impl StepLists {
     /// # Errors
     /// Why not, in a sentence.
     pub fn check_for_streams(&self, matcher: &SequenceMatcher) -> Result<(), &'static str> {
+        // Lists number rows in 32 bits, from the first that waits; a run may wait for longer, and there are few of them.
+        let is_near = match self.within {
+            Bound::Nanoseconds(_) => true,
+            Bound::Rows(_) => matcher.pattern().partition_by.is_empty(),
+            Bound::None => false,
+        };
+        if self.settled && !is_near {
+            return Err("no bound of time ends a run, which may wait for more rows than lists can number");
+        }
         if !self.exclusive.is_certain(matcher, &self.conditions.predicates) {
             return Err("it is not plain to see that no row fits two of the steps that a run goes on with");
         }
