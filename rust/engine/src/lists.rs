@@ -108,14 +108,12 @@ fn derived(
     }
     let shape = lists.shape();
     let standard = plan.pattern().output == OutputColumns::Standard;
-    let moved = match &shape {
-        Some(shape) if standard && most >= matches => {
-            moved_to_first_rows(plan, table, &members, shape.len(), rows)
-        }
-        _ => None,
+    let counted = match &shape {
+        Some(shape) if standard && most >= matches => by_first_rows(plan, table, &members, shape.len(), rows),
+        _ => Counted::Not,
     };
     let mut order = match plan.pattern().output {
-        _ if moved.is_some() => None,
+        _ if !matches!(counted, Counted::Not) => None,
         OutputColumns::Standard => {
             let mut order = match &shape {
                 Some(shape) => {
@@ -138,10 +136,13 @@ fn derived(
             let mut numbers = numbers.map(Numbers::Given);
             let mut matches = matches;
             // One behind the other as they come out, they are read one behind the other.
-            let moved = moved.or_else(|| {
-                let order = order.take_if(|order| order.len() < matches || !order.is_sorted())?;
-                Some((rearranged(&members, shape.len(), &order), order))
-            });
+            let moved = match counted {
+                Counted::Moved(moved, order) => Some((moved, order)),
+                Counted::InOrder => None,
+                Counted::Not => order
+                    .take_if(|order| order.len() < matches || !order.is_sorted())
+                    .map(|order| (rearranged(&members, shape.len(), &order), order)),
+            };
             if let Some((rearranged, order)) = moved {
                 members = rearranged;
                 matches = order.len();
@@ -181,26 +182,31 @@ fn set_rows(set: &MatchSet) -> u32 {
     })
 }
 
-/// Matches of `stride` rows each, without keys, in the order of [`partition_by_partition`], and that order; `None`: they stand in it, or
-/// are too few to be counted by their first rows.
+/// What became of matches that were to be put in order by counting.
+enum Counted {
+    /// They stand in it as they are.
+    InOrder,
+    /// Their rows in order, and the order.
+    Moved(Vec<u32>, Vec<u32>),
+    /// They were not: there are keys, or too few matches, or too many rows of each.
+    Not,
+}
+
+/// Puts matches of `stride` rows each, without keys, in the order of [`partition_by_partition`], by their first rows.
 ///
 /// Matches are found by their last rows, and so are near the place that they go to: each is moved there as it is met.
-fn moved_to_first_rows(
+fn by_first_rows(
     plan: &Plan,
     table: &Table,
     members: &[u32],
     stride: usize,
     rows: &SequenceRows<'_>,
-) -> Option<(Vec<u32>, Vec<u32>)> {
-    fn by<const STRIDE: usize>(
-        members: &[u32],
-        place: impl Fn(u32) -> u32,
-        places: usize,
-    ) -> Option<(Vec<u32>, Vec<u32>)> {
+) -> Counted {
+    fn by<const STRIDE: usize>(members: &[u32], place: impl Fn(u32) -> u32, places: usize) -> Counted {
         let (matches, _) = members.as_chunks::<STRIDE>();
         let place = |rows: &[u32; STRIDE]| place(rows[0]);
-        if matches.len() < places / PLACES_A_MATCH_MAX || matches.is_sorted_by_key(place) {
-            return None;
+        if matches.is_sorted_by_key(place) {
+            return Counted::InOrder;
         }
         let mut next = starts_of(matches.iter().map(place), places);
         let (mut moved, mut order) = (vec![[0; STRIDE]; matches.len()], vec![0; matches.len()]);
@@ -209,10 +215,11 @@ fn moved_to_first_rows(
             (moved[*next as usize], order[*next as usize]) = (*rows, index as u32);
             *next += 1;
         }
-        Some((moved.into_flattened(), order))
+        Counted::Moved(moved.into_flattened(), order)
     }
-    if !plan.outputs.partition_by.is_empty() {
-        return None;
+    let is_few = members.len() / stride < table.num_rows() / PLACES_A_MATCH_MAX;
+    if !plan.outputs.partition_by.is_empty() || is_few {
+        return Counted::Not;
     }
     let ordinal = rows.ordinals_of_input(table.num_rows());
     let place = |row: u32| ordinal.as_ref().map_or(row, |ordinal| ordinal[row as usize]);
@@ -220,7 +227,7 @@ fn moved_to_first_rows(
         2 => by::<2>(members, place, table.num_rows()),
         3 => by::<3>(members, place, table.num_rows()),
         4 => by::<4>(members, place, table.num_rows()),
-        _ => None,
+        _ => Counted::Not,
     }
 }
 

@@ -34,6 +34,8 @@ mod append;
 mod commit;
 mod conform;
 mod database;
+#[cfg(test)]
+mod mixed;
 mod passed;
 mod piece;
 mod segment_file;

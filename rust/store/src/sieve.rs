@@ -159,17 +159,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::mixed::mixed;
     use crate::passed::InTurn;
     use crate::segment_file::SegmentWriter;
-
-    /// A number that looks random, of a counter.
-    fn mixed(seed: &mut u64) -> u64 {
-        *seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = *seed;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
 
     /// The time of a row: they come in order, some at once.
     fn time(row: i64) -> i64 {

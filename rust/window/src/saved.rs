@@ -20,6 +20,31 @@ pub struct SavedWindows {
 /// States of every aggregate, each aggregate's as bytes.
 pub(crate) type SavedTable = Vec<Vec<u8>>;
 
+/// Columns of states, and among them those of rows that some of these count, each at its place: see [`Monoid::rows_column`].
+pub(crate) fn with_rows(mut saved: SavedTable, rows: impl Iterator<Item = (usize, Vec<u8>)>) -> SavedTable {
+    rows.for_each(|(place, rows)| saved.insert(place, rows));
+    saved
+}
+
+/// What was saved of a column: its states, and how many rows each is of if it counts these.
+pub(crate) type SavedColumn<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// Of each column the states, and the rows where they are at a place of their own; `None`: they are other columns.
+pub(crate) fn by_column<'a>(saved: &'a [Vec<u8>], rows: &[Option<usize>]) -> Option<Vec<SavedColumn<'a>>> {
+    if saved.len() != rows.len() + rows.iter().flatten().count() {
+        return None;
+    }
+    let states = saved.iter().enumerate().filter(|(place, _)| !rows.contains(&Some(*place)));
+    let column = |((_, states), rows): ((usize, &'a Vec<u8>), &Option<usize>)| {
+        let rows = match rows {
+            Some(place) => Some(saved.get(*place)?.as_slice()),
+            None => None,
+        };
+        Some((states.as_slice(), rows))
+    };
+    states.zip(rows).map(column).collect()
+}
+
 /// Key, first and last time of an open window.
 pub(crate) type SavedWindow = (u32, i64, i64);
 

@@ -78,6 +78,18 @@ impl FewRows {
         (self.over, self.waiting) = (0, waiting);
     }
 
+    /// Marks the rows that have left a window of time.
+    pub(super) fn expire(&mut self, steps: &StepLists, actions: &mut BySymbol<Action>, time: i64) {
+        let mut is_alive = |row: &KeptRow| {
+            let action = actions.number(row.symbol, || steps.action(row.symbol));
+            !steps.within.is_over(row.stands, time) && actions.made()[action as usize].begins
+        };
+        match self.useful().iter().position(&mut is_alive) {
+            Some(gone) => self.over += gone as u32,
+            None => self.forget(),
+        }
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.rows.capacity() * size_of::<KeptRow>()
     }
@@ -107,19 +119,5 @@ impl KeyLists {
             few.over += few.useful().partition_point(|row| row.ordinal < self.ordinal(first)) as u32;
         }
         few.waiting = self.lists.held() as u32;
-    }
-}
-
-impl FewRows {
-    /// Marks the rows that have left a window of time.
-    pub(super) fn expire(&mut self, steps: &StepLists, actions: &mut BySymbol<Action>, time: i64) {
-        let mut is_alive = |row: &KeptRow| {
-            let action = actions.number(row.symbol, || steps.action(row.symbol));
-            !steps.within.is_over(row.stands, time) && actions.made()[action as usize].begins
-        };
-        match self.useful().iter().position(&mut is_alive) {
-            Some(gone) => self.over += gone as u32,
-            None => self.forget(),
-        }
     }
 }

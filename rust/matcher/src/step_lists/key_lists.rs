@@ -23,6 +23,16 @@ pub(super) struct Starts {
     pub(super) over: usize,
 }
 
+impl Starts {
+    /// Passes over those from which a match cannot end at `at`.
+    #[inline]
+    pub(super) fn pass(&mut self, bound: Bound, at: i64) {
+        while self.at.get(self.over).is_some_and(|start| bound.is_over(*start, at)) {
+            self.over += 1;
+        }
+    }
+}
+
 /// See the module.
 ///
 /// Rows go by their place in the order of all rows, less `base`: numbers from 1 on, so that 0 is before every window.
@@ -117,9 +127,7 @@ impl KeyLists {
             return None;
         }
         let starts = &mut self.starts;
-        while starts.at.get(starts.over).is_some_and(|start| bound.is_over(*start, at)) {
-            starts.over += 1;
-        }
+        starts.pass(bound, at);
         Some(starts.rows.get(starts.over).copied().unwrap_or(row))
     }
 
@@ -131,10 +139,7 @@ impl KeyLists {
         let starts = &mut self.starts;
         if let Bound::Rows(_) = steps.within {
             // What the next row of the key will find.
-            let next = position as i64;
-            while starts.at.get(starts.over).is_some_and(|start| steps.within.is_over(*start, next)) {
-                starts.over += 1;
-            }
+            starts.pass(steps.within, position as i64);
         }
         let first = match steps.within {
             Bound::None => None,

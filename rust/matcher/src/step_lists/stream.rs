@@ -318,17 +318,11 @@ impl StepListsState {
             && at <= time
         {
             self.expiring.pop_front();
-            let bound = self.steps.within;
             let entry = &mut self.keys[key as usize];
             entry.queued = false;
             match &mut entry.kept {
                 Kept::Few(few) => few.expire(&self.steps, &mut self.actions, time),
-                Kept::Lists(kept) => {
-                    let starts = &mut kept.starts;
-                    while starts.at.get(starts.over).is_some_and(|start| bound.is_over(*start, time)) {
-                        starts.over += 1;
-                    }
-                }
+                Kept::Lists(kept) => kept.starts.pass(self.steps.within, time),
             }
             self.look_over(key);
             self.let_go(key);

@@ -25,7 +25,7 @@ use crate::arena::{Place, States};
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
 use crate::monoid::Reading;
-use crate::saved::SavedTable;
+use crate::saved::{SavedTable, by_column, with_rows};
 use crate::told::Tells;
 
 /// Windows that are complete, in the order in which they are reported.
@@ -128,25 +128,17 @@ impl Table {
 
     /// `next`: see [`save_states`](crate::saved::save_states).
     fn save(&self, next: &[u32]) -> Option<SavedTable> {
-        let mut saved = self.0.iter().map(|states| states.save(next)).collect::<Option<SavedTable>>()?;
-        for states in &self.0 {
-            if let Some(place) = states.rows_column() {
-                saved.insert(place, states.save_rows());
-            }
-        }
-        Some(saved)
+        let saved = self.0.iter().map(|states| states.save(next)).collect::<Option<SavedTable>>()?;
+        let rows = self.0.iter().filter_map(|states| Some((states.rows_column()?, states.save_rows())));
+        Some(with_rows(saved, rows))
     }
 
     fn load(&mut self, saved: &SavedTable, states: usize, next: &[u32]) -> Option<()> {
-        let rows_columns: Vec<usize> = self.0.iter().filter_map(|states| states.rows_column()).collect();
-        if saved.len() != self.0.len() + rows_columns.len() {
-            return None;
-        }
-        let of_states = saved.iter().enumerate().filter(|(place, _)| !rows_columns.contains(place));
-        for (own, (_, of_own)) in self.0.iter_mut().zip(of_states) {
-            own.load(of_own, states, next)?;
-            if let Some(place) = own.rows_column() {
-                own.load_rows(saved.get(place)?)?;
+        let rows: Vec<Option<usize>> = self.0.iter().map(|states| states.rows_column()).collect();
+        for (own, (saved, rows)) in self.0.iter_mut().zip(by_column(saved, &rows)?) {
+            own.load(saved, states, next)?;
+            if let Some(rows) = rows {
+                own.load_rows(rows)?;
             }
         }
         Some(())

@@ -15,7 +15,7 @@ use crate::compile::{Column, Slot};
 use crate::error::WindowError;
 use crate::frames::{Complete, Renumbered, arguments, by_slot};
 use crate::queue::Queue;
-use crate::saved::{SavedFrame, SavedQueue};
+use crate::saved::{SavedFrame, SavedQueue, by_column, with_rows};
 use crate::slider::{Slides, Step};
 use crate::state::Chunk;
 
@@ -248,20 +248,17 @@ impl Sliding {
             ordinals: key.ordinals.all().to_vec(),
             front: key.front as u32,
         };
-        let mut columns = self.columns.iter().map(|column| column.save()).collect::<Option<Vec<_>>>()?;
-        for column in &self.columns {
-            if let Some(place) = column.rows_column() {
-                columns.insert(place, column.save_rows());
-            }
-        }
+        let columns = self.columns.iter().map(|column| column.save()).collect::<Option<Vec<_>>>()?;
+        let rows = self.columns.iter().filter_map(|column| Some((column.rows_column()?, column.save_rows())));
+        let columns = with_rows(columns, rows);
         Some(SavedFrame::Sliding { keys: self.keys.iter().map(queue).collect(), columns })
     }
 
     pub(crate) fn load(&mut self, saved: SavedFrame, num_keys: usize) -> Option<()> {
         let SavedFrame::Sliding { keys, columns } = saved else { return None };
-        let rows_columns: Vec<usize> =
-            self.columns.iter().filter_map(|column| column.rows_column()).collect();
-        if keys.len() > num_keys || columns.len() != self.columns.len() + rows_columns.len() {
+        let rows: Vec<Option<usize>> = self.columns.iter().map(|column| column.rows_column()).collect();
+        let columns = by_column(&columns, &rows)?;
+        if keys.len() > num_keys {
             return None;
         }
         let counted = matches!(self.span, Span::Rows(..));
@@ -287,11 +284,10 @@ impl Sliding {
             self.keys.push(Key { times, ordinals, front: front as usize, block_ends });
         }
         let rows: Vec<(usize, usize)> = self.keys.iter().map(|key| (key.times.len(), key.front)).collect();
-        let of_states = columns.iter().enumerate().filter(|(place, _)| !rows_columns.contains(place));
-        for (column, (_, saved)) in self.columns.iter_mut().zip(of_states) {
+        for (column, (saved, of_rows)) in self.columns.iter_mut().zip(columns) {
             column.load(saved, &rows)?;
-            if let Some(place) = column.rows_column() {
-                column.load_rows(columns.get(place)?)?;
+            if let Some(of_rows) = of_rows {
+                column.load_rows(of_rows)?;
             }
         }
         Some(())
