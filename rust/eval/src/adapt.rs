@@ -1,11 +1,10 @@
 //! How the operands of one operation are brought together: literals adapt, narrower types widen.
 
-use std::sync::Arc;
-
 use arrow_schema::DataType;
 
 use crate::cast;
 use crate::compile::{cast_node, finish, mismatch};
+use crate::display::Text;
 use crate::error::EvalError;
 use crate::literal;
 use crate::typed::{Kind, Node};
@@ -26,13 +25,13 @@ pub(crate) fn coarsen_span(node: &mut Node, beside: &Node) {
 
 /// Adapts literals to what they meet: see [`literal::adapt`]. Constants that were worked out keep their type, so that
 /// what can be worked out beforehand never decides what an expression means.
-pub(crate) fn adapt_pair(left: &mut Node, right: &mut Node, text: &Arc<str>) -> Result<(), EvalError> {
+pub(crate) fn adapt_pair(left: &mut Node, right: &mut Node, text: &Text) -> Result<(), EvalError> {
     adapt_to(left, &right.data_type, text)?;
     adapt_to(right, &left.data_type, text)
 }
 
 /// One side of [`adapt_pair`].
-pub(crate) fn adapt_to(node: &mut Node, meets: &DataType, text: &Arc<str>) -> Result<(), EvalError> {
+pub(crate) fn adapt_to(node: &mut Node, meets: &DataType, text: &Text) -> Result<(), EvalError> {
     let (true, Kind::Constant(value)) = (node.is_literal, &node.kind) else { return Ok(()) };
     let adapted = literal::adapt(value, meets).map_err(|wanted| EvalError::InvalidLiteral {
         expression: text.to_string(),
@@ -63,13 +62,13 @@ pub(crate) fn widen_date(left: &mut Node, right: &mut Node) -> Result<(), EvalEr
 }
 
 /// Brings two operands to where they compare, if they can be.
-pub(crate) fn make_comparable(left: &mut Node, right: &mut Node, text: &Arc<str>) -> Result<(), EvalError> {
+pub(crate) fn make_comparable(left: &mut Node, right: &mut Node, text: &Text) -> Result<(), EvalError> {
     adapt_pair(left, right, text)?;
     widen_date(left, right)
 }
 
 /// Brings alternatives to their common type.
-pub(crate) fn unify(nodes: &mut Vec<Node>, text: &Arc<str>, expected: &str) -> Result<DataType, EvalError> {
+pub(crate) fn unify(nodes: &mut Vec<Node>, text: &Text, expected: &str) -> Result<DataType, EvalError> {
     let columns: Option<DataType> = nodes
         .iter()
         .filter(|node| !node.is_literal)

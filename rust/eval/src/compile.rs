@@ -11,7 +11,7 @@ use crate::adapt::{adapt_pair, coarsen_span, make_comparable, unify, widen_date}
 use crate::aggregate::{TypedAggregate, result_type};
 use crate::cast::{self, CastTarget};
 use crate::decimal;
-use crate::display::expression_text;
+use crate::display::{Text, expression_text};
 use crate::error::{EvalError, Fault};
 use crate::function::like::LikePattern;
 use crate::leaf::Leaf;
@@ -22,8 +22,8 @@ use crate::types::{Class, computed, decimal_type, decoded, equates};
 use crate::value::Value;
 
 /// See [`TypedExpr::compile`].
-pub(crate) fn compile(expr: &Expr, schema: &Schema) -> Result<(Node, Vec<Leaf>), EvalError> {
-    let mut compiler = Compiler { schema, leaves: Vec::new(), depth: 0 };
+pub(crate) fn compile(expr: &Arc<Expr>, schema: &Schema) -> Result<(Node, Vec<Leaf>), EvalError> {
+    let mut compiler = Compiler { schema, whole: expr, leaves: Vec::new(), depth: 0 };
     let root = compiler.node(expr)?;
     Ok((root, compiler.leaves))
 }
@@ -40,19 +40,21 @@ const MEETINGS: usize = 2;
 
 pub(crate) struct Compiler<'a> {
     pub(crate) schema: &'a Schema,
+    /// The expression that all of it is of.
+    whole: &'a Arc<Expr>,
     leaves: Vec<Leaf>,
     depth: usize,
 }
 
 /// A type mismatch: what the expression takes, and what it got.
-pub(crate) fn mismatch(text: &str, expected: impl Into<String>, operands: &[&Node]) -> EvalError {
+pub(crate) fn mismatch(text: &Text, expected: impl Into<String>, operands: &[&Node]) -> EvalError {
     let found = operands.iter().map(|node| (node.text.to_string(), node.data_type.to_string())).collect();
-    EvalError::TypeMismatch { expression: text.to_owned(), expected: expected.into(), found }
+    EvalError::TypeMismatch { expression: text.to_string(), expected: expected.into(), found }
 }
 
 /// Checks that every operand is of a class that fits; NULL always does.
 pub(crate) fn expect(
-    text: &str,
+    text: &Text,
     expected: &str,
     operands: &[&Node],
     fits: impl Fn(Class) -> bool,
@@ -69,10 +71,10 @@ pub(crate) fn expect(
 }
 
 /// A fault in a constant, found while compiling.
-pub(crate) fn constant_fault(fault: Fault, text: &Arc<str>) -> EvalError {
+pub(crate) fn constant_fault(fault: Fault, text: &Text) -> EvalError {
     match fault {
         Fault::Regex { pattern, reason } => {
-            EvalError::InvalidRegex { expression: text.clone(), pattern, reason, from_data: false }
+            EvalError::InvalidRegex { expression: text.to_string().into(), pattern, reason, from_data: false }
         }
         Fault::Argument(reason) => EvalError::InvalidCall { expression: text.to_string(), reason },
         other => other.within(text),
@@ -89,7 +91,7 @@ pub(crate) fn zone_of(node: &Node) -> Result<Option<Tz>, EvalError> {
 }
 
 /// A finished node; folded to its value if it reads nothing and raises nothing.
-pub(crate) fn finish(kind: Kind, data_type: DataType, text: Arc<str>) -> Node {
+pub(crate) fn finish(kind: Kind, data_type: DataType, text: Text) -> Node {
     let reads = match kind {
         Kind::Slot(index) => Reads::One(index),
         _ => kind.operands().iter().fold(Reads::Nothing, |reads, node| reads.and(node.reads)),
@@ -119,7 +121,7 @@ impl Compiler<'_> {
     }
 
     fn node_at_depth(&mut self, expr: &Expr) -> Result<Node, EvalError> {
-        let text: Arc<str> = expression_text(expr).into();
+        let text = Text::of(self.whole, expr);
         match expr {
             Expr::Literal(literal) => {
                 let (value, data_type) = literal::value_of(literal);
@@ -170,14 +172,14 @@ impl Compiler<'_> {
     }
 
     #[inline(never)]
-    fn column(&self, name: &str, quoted: bool, at: &RowPointer, text: &Arc<str>) -> Result<Leaf, EvalError> {
+    fn column(&self, name: &str, quoted: bool, at: &RowPointer, text: &Text) -> Result<Leaf, EvalError> {
         let index = resolve_column(self.schema, name, quoted)
             .map_err(|source| EvalError::Column { expression: text.to_string(), source })?;
         Ok(Leaf::Column { index, at: at.clone(), data_type: self.schema.field(index).data_type().clone() })
     }
 
     #[inline(never)]
-    fn negation(&mut self, operand: &Expr, text: Arc<str>) -> Result<Node, EvalError> {
+    fn negation(&mut self, operand: &Expr, text: Text) -> Result<Node, EvalError> {
         let operand = self.boxed(operand)?;
         expect(&text, "negation takes a number or a span of time", &[&operand], |class| {
             class.is_number() || class.is_span()
@@ -193,27 +195,21 @@ impl Compiler<'_> {
     }
 
     #[inline(never)]
-    fn not(&mut self, operand: &Expr, text: Arc<str>) -> Result<Node, EvalError> {
+    fn not(&mut self, operand: &Expr, text: Text) -> Result<Node, EvalError> {
         let operand = self.boxed(operand)?;
         expect(&text, "NOT takes a condition", &[&operand], |class| class == Class::Boolean)?;
         Ok(finish(Kind::Not(operand), DataType::Boolean, text))
     }
 
     #[inline(never)]
-    fn binary(&mut self, op: BinaryOp, left: &Expr, right: &Expr, text: Arc<str>) -> Result<Node, EvalError> {
+    fn binary(&mut self, op: BinaryOp, left: &Expr, right: &Expr, text: Text) -> Result<Node, EvalError> {
         let left = self.boxed(left)?;
         let right = self.boxed(right)?;
         binary(op, *left, *right, text)
     }
 
     #[inline(never)]
-    fn between(
-        &mut self,
-        operand: &Expr,
-        low: &Expr,
-        high: &Expr,
-        text: Arc<str>,
-    ) -> Result<Node, EvalError> {
+    fn between(&mut self, operand: &Expr, low: &Expr, high: &Expr, text: Text) -> Result<Node, EvalError> {
         let mut operand = self.boxed(operand)?;
         let mut low = self.boxed(low)?;
         let mut high = self.boxed(high)?;
@@ -235,7 +231,7 @@ impl Compiler<'_> {
         operand: &Expr,
         pattern: &Expr,
         escape: Option<char>,
-        text: Arc<str>,
+        text: Text,
     ) -> Result<Node, EvalError> {
         let operand = self.boxed(operand)?;
         let pattern = self.boxed(pattern)?;
@@ -255,7 +251,7 @@ impl Compiler<'_> {
         &mut self,
         branches: &[CaseBranch],
         otherwise: Option<&Expr>,
-        text: Arc<str>,
+        text: Text,
     ) -> Result<Node, EvalError> {
         let mut conditions = Vec::with_capacity(branches.len());
         let mut results = Vec::with_capacity(branches.len() + 1);
@@ -276,12 +272,12 @@ impl Compiler<'_> {
     }
 
     #[inline(never)]
-    fn call(&mut self, function: Function, args: &[Expr], text: Arc<str>) -> Result<Node, EvalError> {
+    fn call(&mut self, function: Function, args: &[Expr], text: Text) -> Result<Node, EvalError> {
         let args = self.all(args)?;
         crate::compile_call::call(function, args, text)
     }
 
-    fn slot(&mut self, leaf: Leaf, text: Arc<str>) -> Node {
+    fn slot(&mut self, leaf: Leaf, text: Text) -> Node {
         let data_type = leaf.data_type();
         let index = self.leaves.iter().position(|known| *known == leaf).unwrap_or_else(|| {
             self.leaves.push(leaf);
@@ -290,7 +286,7 @@ impl Compiler<'_> {
         finish(Kind::Slot(index), data_type, text)
     }
 
-    fn aggregate(&mut self, aggregate: &Aggregate, text: &Arc<str>) -> Result<TypedAggregate, EvalError> {
+    fn aggregate(&mut self, aggregate: &Aggregate, text: &Text) -> Result<TypedAggregate, EvalError> {
         let (least, most) = aggregate.function.arity();
         if aggregate.args.len() < least || aggregate.args.len() > most {
             return Err(EvalError::InvalidCall {
@@ -327,7 +323,7 @@ impl Compiler<'_> {
         &mut self,
         operands: &[Expr],
         kind: impl Fn(Vec<Node>) -> Kind,
-        text: Arc<str>,
+        text: Text,
     ) -> Result<Node, EvalError> {
         let operands = self.all(operands)?;
         expect(&text, "AND and OR take conditions", &operands.iter().collect::<Vec<_>>(), |class| {
@@ -336,7 +332,7 @@ impl Compiler<'_> {
         Ok(finish(kind(operands), DataType::Boolean, text))
     }
 
-    fn membership(&mut self, operand: &Expr, list: &[Expr], text: Arc<str>) -> Result<Node, EvalError> {
+    fn membership(&mut self, operand: &Expr, list: &[Expr], text: Text) -> Result<Node, EvalError> {
         let mut operand = self.boxed(operand)?;
         let mut list = self.all(list)?;
         for _ in 0..MEETINGS {
@@ -392,7 +388,7 @@ pub(crate) fn cast_node(
     operand: Node,
     to: cepheid_ir::DataType,
     lenient: bool,
-    text: Arc<str>,
+    text: Text,
 ) -> Result<Node, EvalError> {
     if !cast::convertible(Class::of(&operand.data_type), to) {
         return Err(mismatch(&text, format!("there is no conversion to {}", to.sql_name()), &[&operand]));
@@ -411,7 +407,7 @@ pub(crate) fn cast_node(
     Ok(finish(Kind::Cast { operand: Box::new(operand), target, lenient }, cast::arrow_type(to), text))
 }
 
-fn binary(op: BinaryOp, mut left: Node, mut right: Node, text: Arc<str>) -> Result<Node, EvalError> {
+fn binary(op: BinaryOp, mut left: Node, mut right: Node, text: Text) -> Result<Node, EvalError> {
     if op == BinaryOp::Concat {
         return crate::compile_call::call(Function::Concat, vec![left, right], text);
     }
@@ -433,7 +429,7 @@ fn binary(op: BinaryOp, mut left: Node, mut right: Node, text: Arc<str>) -> Resu
 }
 
 /// A string as it is, anything else as text.
-pub(crate) fn as_string(node: Node, within: &Arc<str>) -> Result<Node, EvalError> {
+pub(crate) fn as_string(node: Node, within: &Text) -> Result<Node, EvalError> {
     if matches!(Class::of(&node.data_type), Class::String | Class::Null) {
         return Ok(node);
     }
@@ -444,7 +440,7 @@ pub(crate) fn arithmetic(
     op: BinaryOp,
     mut left: Node,
     mut right: Node,
-    text: Arc<str>,
+    text: Text,
 ) -> Result<Node, EvalError> {
     use BinaryOp::{Add, Divide, Multiply, Subtract};
     adapt_pair(&mut left, &mut right, &text)?;

@@ -1,12 +1,11 @@
 //! Calls of scalar functions: arity, argument types, result types.
 
-use std::sync::Arc;
-
 use arrow_schema::{DataType, TimeUnit};
 use cepheid_ir::{BinaryOp, Function};
 
 use crate::adapt::{make_comparable, unify};
 use crate::compile::{arithmetic, as_string, constant_fault, expect, finish, mismatch, zone_of};
+use crate::display::Text;
 use crate::error::EvalError;
 use crate::function::temporal::DateUnit;
 use crate::function::text::compile_regex;
@@ -27,7 +26,7 @@ pub(crate) fn arity_reason(name: &str, least: usize, most: usize) -> String {
 }
 
 /// `function(args)`.
-pub(crate) fn call(function: Function, mut args: Vec<Node>, text: Arc<str>) -> Result<Node, EvalError> {
+pub(crate) fn call(function: Function, mut args: Vec<Node>, text: Text) -> Result<Node, EvalError> {
     let (least, most) = function.arity();
     if args.len() < least || args.len() > most {
         let reason = arity_reason(function.name(), least, most);
@@ -88,7 +87,7 @@ pub(crate) fn call(function: Function, mut args: Vec<Node>, text: Arc<str>) -> R
     Ok(finish(Kind::Call { call: Box::new(call), args }, data_type, text))
 }
 
-fn math_type(function: Function, args: &[Node], text: &Arc<str>) -> Result<DataType, EvalError> {
+fn math_type(function: Function, args: &[Node], text: &Text) -> Result<DataType, EvalError> {
     use Function::*;
     let operands: Vec<&Node> = args.iter().collect();
     expect(text, &format!("{} takes numbers", function.name()), &operands, Class::is_number)?;
@@ -105,7 +104,7 @@ fn math_type(function: Function, args: &[Node], text: &Arc<str>) -> Result<DataT
     })
 }
 
-fn text_type(function: Function, args: &[Node], text: &Arc<str>) -> Result<DataType, EvalError> {
+fn text_type(function: Function, args: &[Node], text: &Text) -> Result<DataType, EvalError> {
     use Function::*;
     let integers: &[usize] = match function {
         Substring => &[1, 2],
@@ -129,7 +128,7 @@ fn text_type(function: Function, args: &[Node], text: &Arc<str>) -> Result<DataT
     })
 }
 
-fn temporal_type(call: &mut Call, args: &mut [Node], text: &Arc<str>) -> Result<DataType, EvalError> {
+fn temporal_type(call: &mut Call, args: &mut [Node], text: &Text) -> Result<DataType, EvalError> {
     use Function::*;
     let function = call.function;
     let is_timestamp = |class| matches!(class, Class::Timestamp { .. });

@@ -1,6 +1,7 @@
 //! Expressions as short SQL-like text, for errors.
 
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use cepheid_ir::{Anchor, Expr, Literal, RowPointer, Semantics};
 
@@ -14,6 +15,34 @@ pub fn expression_text(expr: &Expr) -> String {
         writer.text.push('…');
     }
     writer.text
+}
+
+/// The text of a part of an expression, written when it is asked for: of a thousand rules hardly one raises an error, and each
+/// would have a text for each of its parts.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    whole: Arc<Expr>,
+    /// Where the part lies in memory, which nothing moves while the whole is held. Compared with, never followed.
+    part: usize,
+}
+
+impl Text {
+    pub(crate) fn of(whole: &Arc<Expr>, part: &Expr) -> Self {
+        Self { whole: Arc::clone(whole), part: std::ptr::from_ref(part).addr() }
+    }
+}
+
+/// Cost: O(n) for n parts of the whole.
+impl fmt::Display for Text {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut found = &*self.whole;
+        self.whole.walk(&mut |expr| {
+            if std::ptr::from_ref(expr).addr() == self.part {
+                found = expr;
+            }
+        });
+        formatter.write_str(&expression_text(found))
+    }
 }
 
 /// Fails once the text is long enough, which ends the walk.

@@ -1,5 +1,6 @@
 //! What can be wrong with an expression, or with the values it meets.
 
+use std::fmt;
 use std::sync::Arc;
 
 use cepheid_event::EventError;
@@ -183,8 +184,8 @@ pub(crate) enum Fault {
 impl Fault {
     /// The error, at home in `expression`.
     #[cold]
-    pub(crate) fn within(self, expression: &Arc<str>) -> EvalError {
-        let expression = expression.clone();
+    pub(crate) fn within(self, expression: &dyn fmt::Display) -> EvalError {
+        let expression: Arc<str> = expression.to_string().into();
         match self {
             Self::Overflow(data_type) => EvalError::Overflow { expression, data_type },
             Self::DivisionByZero => EvalError::DivisionByZero { expression },

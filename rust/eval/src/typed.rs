@@ -7,9 +7,11 @@ use arrow_array::timezone::Tz;
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, Schema};
 use cepheid_ir::{BinaryOp, Expr};
+use smallvec::{SmallVec, smallvec};
 
 use crate::cast::CastTarget;
 use crate::compile;
+use crate::display::Text;
 use crate::error::EvalError;
 use crate::function::Call;
 use crate::function::like::LikePattern;
@@ -39,8 +41,9 @@ impl TypedExpr {
     /// # Errors
     /// Anything but data errors; each names the expression and the types it met.
     pub fn compile(expr: &Expr, schema: &Schema) -> Result<Self, EvalError> {
-        let (root, leaves) = compile::compile(expr, schema)?;
-        Ok(Self { source: Arc::new(expr.clone()), root: Arc::new(root), leaves: leaves.into() })
+        let source = Arc::new(expr.clone());
+        let (root, leaves) = compile::compile(&source, schema)?;
+        Ok(Self { source, root: Arc::new(root), leaves: leaves.into() })
     }
 
     /// As [`compile`](Self::compile), for an expression that must be boolean (or the literal NULL).
@@ -134,7 +137,7 @@ pub(crate) struct Node {
     /// Which slots the tree reads.
     pub(crate) reads: Reads,
     /// The expression in short, for errors.
-    pub(crate) text: Arc<str>,
+    pub(crate) text: Text,
     /// Whether it was written as a constant, rather than worked out to be one.
     pub(crate) is_literal: bool,
 }
@@ -230,23 +233,26 @@ pub(crate) struct ConstantSet {
     pub(crate) has_null: bool,
 }
 
+/// Most nodes have no more operands than this.
+const OPERANDS: usize = 3;
+
 impl Kind {
     /// The direct operands, in order of evaluation.
-    pub(crate) fn operands(&self) -> Vec<&Node> {
+    pub(crate) fn operands(&self) -> SmallVec<[&Node; OPERANDS]> {
         match self {
-            Self::Constant(_) | Self::Slot(_) => vec![],
+            Self::Constant(_) | Self::Slot(_) => smallvec![],
             Self::Negate(operand)
             | Self::Not(operand)
             | Self::IsNull(operand)
             | Self::Widen(operand)
-            | Self::Cast { operand, .. } => vec![operand],
+            | Self::Cast { operand, .. } => smallvec![&**operand],
             Self::Arithmetic { operands, .. } | Self::Compare { operands, .. } => operands.iter().collect(),
             Self::And(operands) | Self::Or(operands) | Self::Coalesce(operands) => operands.iter().collect(),
             Self::In { operand, list, .. } => std::iter::once(&**operand).chain(list).collect(),
             Self::Between(operands) => operands.iter().collect(),
             Self::Like { operand, pattern } => match pattern {
-                LikeSource::Constant(_) => vec![operand],
-                LikeSource::Dynamic { pattern, .. } => vec![operand, pattern],
+                LikeSource::Constant(_) => smallvec![&**operand],
+                LikeSource::Dynamic { pattern, .. } => smallvec![&**operand, &**pattern],
             },
             Self::Case { branches, otherwise } => {
                 branches.iter().flat_map(|(when, then)| [when, then]).chain(otherwise.as_deref()).collect()

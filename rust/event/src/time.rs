@@ -154,11 +154,17 @@ pub fn event_times(
     if step == 1 {
         return Ok(values.clone());
     }
+    // Checked and multiplied in one pass: what any of them has for magnitude, as bits, is below the greatest that fits. Where
+    // it is not, they are looked at one by one.
     let (least, most) = (i64::MIN / step, i64::MAX / step);
-    let is_beyond = |value: &i64| (*value < least) | (*value > most);
-    // Without a way out in between several are compared at once.
-    if values.iter().fold(false, |beyond, value| beyond | is_beyond(value))
-        && let Some(row) = values.iter().position(is_beyond)
+    let mut magnitudes = 0;
+    let times = values.iter().map(|value| {
+        magnitudes |= value ^ (value >> 63);
+        value.wrapping_mul(step)
+    });
+    let times: ScalarBuffer<i64> = times.collect();
+    if magnitudes >= most
+        && let Some(row) = values.iter().position(|value| *value < least || *value > most)
     {
         return Err(EventError::TimeOverflow {
             column: column.to_owned(),
@@ -167,7 +173,7 @@ pub fn event_times(
             unit,
         });
     }
-    Ok(values.iter().map(|value| value * step).collect())
+    Ok(times)
 }
 
 #[cfg(test)]
@@ -205,6 +211,33 @@ mod tests {
         let times = event_times("t", &array, 0).unwrap();
         assert_eq!(times.as_ref(), [2, 3]);
         assert_eq!(times.inner().as_ptr(), array.to_data().buffers()[0].as_ptr());
+    }
+
+    #[test]
+    fn times_at_the_edges_of_what_fits_are_told_from_those_beyond() {
+        let mut cases = 0;
+        for unit in [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond] {
+            let step = event_time_step(&DataType::Timestamp(unit, None)).unwrap().0;
+            for edge in [i64::MAX / step, i64::MIN / step] {
+                let beyond = edge + edge.signum();
+                for (value, fits) in [(edge, true), (edge - edge.signum(), true), (beyond, false)] {
+                    // Beside values whose bits together reach further than each of them.
+                    let beside = [0, 1 << 33, value, -1];
+                    let array = Int64Array::from(beside.to_vec());
+                    let array = arrow_cast::cast(&array, &DataType::Timestamp(unit, None)).unwrap();
+                    let found = event_times("t", &array, 7);
+                    if fits {
+                        assert_eq!(found.unwrap().as_ref(), beside.map(|value| value * step));
+                    } else {
+                        assert!(
+                            matches!(found, Err(EventError::TimeOverflow { row: 9, value: at, .. }) if at == value)
+                        );
+                    }
+                    cases += 1;
+                }
+            }
+        }
+        assert_eq!(cases, 18);
     }
 
     #[test]

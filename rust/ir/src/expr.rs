@@ -5,9 +5,13 @@
 //! evaluator never asks which front end a tree came from.
 
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 
 use crate::function::{AggregateFunction, Function};
 use crate::literal::{DataType, Literal};
+
+/// Most expressions have no more sub-expressions than this, and those that ask for these need no memory of their own.
+const OPERANDS: usize = 3;
 
 /// A typed-by-inference expression with SQL three-valued logic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -332,21 +336,23 @@ impl Expr {
     }
 
     /// The direct sub-expressions, in the order in which they are written.
-    pub fn children(&self) -> Vec<&Self> {
+    pub fn children(&self) -> SmallVec<[&Self; OPERANDS]> {
         match self {
-            Self::Literal(_) | Self::Column { .. } | Self::Classifier { .. } | Self::MatchNumber => vec![],
+            Self::Literal(_) | Self::Column { .. } | Self::Classifier { .. } | Self::MatchNumber => {
+                smallvec![]
+            }
             Self::Aggregate(aggregate) => aggregate.args.iter().collect(),
             Self::Negate(operand)
             | Self::Not(operand)
             | Self::IsNull(operand)
             | Self::Cast { operand, .. } => {
-                vec![operand]
+                smallvec![&**operand]
             }
-            Self::Binary { left, right, .. } => vec![left, right],
+            Self::Binary { left, right, .. } => smallvec![&**left, &**right],
             Self::And(args) | Self::Or(args) | Self::Call { args, .. } => args.iter().collect(),
             Self::In { operand, list } => std::iter::once(&**operand).chain(list).collect(),
-            Self::Between { operand, low, high } => vec![operand, low, high],
-            Self::Like { operand, pattern, .. } => vec![operand, pattern],
+            Self::Between { operand, low, high } => smallvec![&**operand, &**low, &**high],
+            Self::Like { operand, pattern, .. } => smallvec![&**operand, &**pattern],
             Self::Case { branches, otherwise } => branches
                 .iter()
                 .flat_map(|branch| [&branch.when, &branch.then])
@@ -356,21 +362,23 @@ impl Expr {
     }
 
     /// The direct sub-expressions, to be changed in place.
-    pub fn children_mut(&mut self) -> Vec<&mut Self> {
+    pub fn children_mut(&mut self) -> SmallVec<[&mut Self; OPERANDS]> {
         match self {
-            Self::Literal(_) | Self::Column { .. } | Self::Classifier { .. } | Self::MatchNumber => vec![],
+            Self::Literal(_) | Self::Column { .. } | Self::Classifier { .. } | Self::MatchNumber => {
+                smallvec![]
+            }
             Self::Aggregate(aggregate) => aggregate.args.iter_mut().collect(),
             Self::Negate(operand)
             | Self::Not(operand)
             | Self::IsNull(operand)
             | Self::Cast { operand, .. } => {
-                vec![operand]
+                smallvec![&mut **operand]
             }
-            Self::Binary { left, right, .. } => vec![left, right],
+            Self::Binary { left, right, .. } => smallvec![&mut **left, &mut **right],
             Self::And(args) | Self::Or(args) | Self::Call { args, .. } => args.iter_mut().collect(),
             Self::In { operand, list } => std::iter::once(&mut **operand).chain(list).collect(),
-            Self::Between { operand, low, high } => vec![operand, low, high],
-            Self::Like { operand, pattern, .. } => vec![operand, pattern],
+            Self::Between { operand, low, high } => smallvec![&mut **operand, &mut **low, &mut **high],
+            Self::Like { operand, pattern, .. } => smallvec![&mut **operand, &mut **pattern],
             Self::Case { branches, otherwise } => branches
                 .iter_mut()
                 .flat_map(|branch| [&mut branch.when, &mut branch.then])

@@ -1,5 +1,7 @@
 //! What each variable's condition needs: nothing, columns only, or the run.
 
+use std::borrow::Cow;
+
 use arrow_schema::Schema;
 use cepheid_eval::{Leaf, TypedExpr};
 use cepheid_ir::{Expr, Literal, Pattern};
@@ -42,7 +44,7 @@ impl Conditions {
             let condition = match pattern.condition(variable) {
                 None | Some(Expr::Literal(Literal::Boolean(true))) => Condition::Always,
                 Some(condition) => {
-                    sorted.sort(name_row_under_test(condition.clone(), variable), variable, schema)?
+                    sorted.sort(&name_row_under_test(condition, variable), variable, schema)?
                 }
             };
             sorted.of.push(condition);
@@ -50,20 +52,20 @@ impl Conditions {
         Ok(sorted)
     }
 
-    fn sort(&mut self, condition: Expr, variable: &str, schema: &Schema) -> Result<Condition, MatchError> {
+    fn sort(&mut self, condition: &Expr, variable: &str, schema: &Schema) -> Result<Condition, MatchError> {
         let compile = |expr: &Expr| {
             TypedExpr::compile_condition(expr, schema).map_err(|source| MatchError::Condition {
                 variable: variable.to_owned(),
                 source: Box::new(source),
             })
         };
-        let whole = compile(&condition)?;
-        if needs_no_run(&condition) {
+        let whole = compile(condition)?;
+        if needs_no_run(condition) {
             return Ok(Condition::Predicate(self.predicate(whole)));
         }
         // Conjuncts are tested left to right: those in front of the first that needs the run may be tested
         // beforehand, without an error coming up that the search would not have met, or getting lost.
-        let guard = match &condition {
+        let guard = match condition {
             Expr::And(conjuncts) => {
                 let leading: Vec<Expr> = conjuncts.iter().take_while(|c| needs_no_run(c)).cloned().collect();
                 match leading.len() {
@@ -92,15 +94,20 @@ impl Conditions {
 }
 
 /// `CLASSIFIER()` of the row under test is known: its variable.
-fn name_row_under_test(mut condition: Expr, variable: &str) -> Expr {
-    condition.walk_mut(&mut |expr| {
-        if let Expr::Classifier { at } = expr
-            && at.is_default()
-        {
+fn name_row_under_test<'a>(condition: &'a Expr, variable: &str) -> Cow<'a, Expr> {
+    let is_asked = |expr: &Expr| matches!(expr, Expr::Classifier { at } if at.is_default());
+    let mut asks = false;
+    condition.walk(&mut |expr| asks |= is_asked(expr));
+    if !asks {
+        return Cow::Borrowed(condition);
+    }
+    let mut named = condition.clone();
+    named.walk_mut(&mut |expr| {
+        if is_asked(expr) {
             *expr = Expr::literal(variable);
         }
     });
-    condition
+    Cow::Owned(named)
 }
 
 pub(crate) fn needs_no_run(condition: &Expr) -> bool {

@@ -34,9 +34,9 @@ impl Engine {
                     self.dropped +=
                         released.late.iter().map(|late| late.batch.num_rows() as u64).sum::<u64>();
                 }
-                self.stage.commit(&undo.stage, &released, self.buffer.columns());
+                self.stage.commit(&undo.stage, &released, self.buffer.columns(), &self.options);
                 for (level, undo) in self.levels.iter_mut().zip(&undo.levels) {
-                    level.commit(undo, &released);
+                    level.commit(undo, &released, &self.options);
                 }
                 for events in &derived {
                     if self.uses.is_passed_on(&events.topic) {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
-use arrow_buffer::ScalarBuffer;
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow_select::concat::concat;
 use arrow_select::take::take;
 use cepheid_event::{EventError, MergedBatch, MergedSchema};
+use cepheid_matcher::threads::Workers;
 
+use super::picked::{by_columns, column};
 use crate::error::EngineError;
 
 /// Rows kept before it is asked which are still needed.
@@ -122,6 +123,15 @@ impl History {
         columns: &MergedSchema,
         ordinals: &[u64],
     ) -> Result<MergedBatch, EngineError> {
+        self.gather_with(columns, ordinals, Workers::default())
+    }
+
+    fn gather_with(
+        &self,
+        columns: &MergedSchema,
+        ordinals: &[u64],
+        workers: Workers<'_>,
+    ) -> Result<MergedBatch, EngineError> {
         let mut places = Vec::with_capacity(ordinals.len());
         let (mut chunk, mut place) = (0, 0);
         for ordinal in ordinals {
@@ -137,40 +147,26 @@ impl History {
             let rows: UInt32Array = of_one.iter().map(|(_, row)| Some(*row as u32)).collect();
             taken.push((of_one[0].0, rows));
         }
-        let mut arrays: Vec<ArrayRef> = vec![];
-        for (index, field) in columns.schema().fields().iter().enumerate() {
+        let fields = columns.schema().fields();
+        let nothing = MergedBatch::empty(columns);
+        let gathered = |index: usize| {
             let mut parts: Vec<ArrayRef> = Vec::with_capacity(taken.len());
             for (chunk, rows) in &taken {
-                parts.push(match self.chunks[*chunk].rows.batch.columns().get(index) {
-                    Some(column) => take(column, rows, None).map_err(EventError::from)?,
-                    // From before the topic that has the column was known.
-                    None => new_null_array(field.data_type(), rows.len()),
+                parts.push(match column(&self.chunks[*chunk].rows, fields.len(), index) {
+                    Some(column) => take(&column, rows, None).map_err(EventError::from)?,
+                    None => new_null_array(fields[index].data_type(), rows.len()),
                 });
             }
-            arrays.push(match parts.as_slice() {
-                [] => new_null_array(field.data_type(), 0),
+            Ok(match parts.as_slice() {
+                [] => column(&nothing, fields.len(), index).expect("a batch has all of its columns"),
                 [only] => Arc::clone(only),
                 several => {
                     let sources: Vec<&dyn Array> = several.iter().map(AsRef::as_ref).collect();
                     concat(&sources).map_err(EventError::from)?
                 }
-            });
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
-        let batch = RecordBatch::try_new_with_options(Arc::clone(columns.schema()), arrays, &options)
-            .map_err(EventError::from)?;
-        fn pick<T: arrow_buffer::ArrowNativeType>(
-            places: &[(usize, usize)],
-            column: impl Fn(usize, usize) -> T,
-        ) -> ScalarBuffer<T> {
-            places.iter().map(|(chunk, row)| column(*chunk, *row)).collect()
-        }
-        Ok(MergedBatch {
-            batch,
-            time: pick(&places, |chunk, row| self.chunks[chunk].rows.time[row]),
-            topic: pick(&places, |chunk, row| self.chunks[chunk].rows.topic[row]),
-            arrival: pick(&places, |chunk, row| self.chunks[chunk].rows.arrival[row]),
-        })
+            })
+        };
+        by_columns(columns.schema(), places.len(), workers, gathered)
     }
 
     /// Joins small chunks at the end, as a binary counter carries.
@@ -196,14 +192,24 @@ impl History {
         Ok(())
     }
 
+    /// Rows kept.
+    pub(crate) fn num_rows(&self) -> usize {
+        self.rows
+    }
+
     /// Whether it is time to ask what is needed.
     pub(crate) fn is_full(&self) -> bool {
         self.rows > self.limit.max(ROWS_FREE)
     }
 
     /// Keeps only the rows in these places, ascending.
-    pub(crate) fn keep(&mut self, columns: &MergedSchema, needed: Vec<u64>) -> Result<(), EngineError> {
-        let kept = self.gather(columns, &needed)?;
+    pub(crate) fn keep(
+        &mut self,
+        columns: &MergedSchema,
+        needed: Vec<u64>,
+        workers: Workers<'_>,
+    ) -> Result<(), EngineError> {
+        let kept = self.gather_with(columns, &needed, workers)?;
         *self = Self::restored(needed, kept);
         Ok(())
     }

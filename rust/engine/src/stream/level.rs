@@ -14,6 +14,7 @@ use cepheid_event::{EventError, MergedBatch, MergedSchema, Released, resolve_col
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use super::EngineOptions;
 use super::anomaly_rule::AnomalyRule;
 use super::derived::TopicEvents;
 use super::graph::TopicUses;
@@ -82,8 +83,8 @@ impl Level {
         self.stage.roll_back(undo.stage);
     }
 
-    pub(super) fn commit(&mut self, undo: &LevelUndo, released: &Released) {
-        self.stage.commit(&undo.stage, released, &self.front.columns);
+    pub(super) fn commit(&mut self, undo: &LevelUndo, released: &Released, options: &EngineOptions) {
+        self.stage.commit(&undo.stage, released, &self.front.columns, options);
         if released.ended {
             // What was derived at the end may lie ahead of the clock, and what comes after all may be of times before it.
             self.stage.windows.iter_mut().for_each(WindowRule::begin_anew);

@@ -21,6 +21,7 @@ mod late_windows;
 mod level;
 mod level_snapshot;
 mod packed;
+mod picked;
 mod processor_rule;
 mod relevant;
 mod row_rule;

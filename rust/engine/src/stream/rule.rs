@@ -26,6 +26,10 @@ pub(crate) struct Rule {
     pub(super) automaton: Arc<Automaton>,
     /// Topics it reads; `None`: all.
     pub(crate) topics: Option<Vec<String>>,
+    /// Those that it names.
+    topics_named: Vec<String>,
+    /// How many rows before a row its conditions look back at.
+    rows_before: u64,
     pub(crate) fingerprint: String,
     pub(crate) shards: Vec<Shard>,
     pub(crate) matches: u64,
@@ -121,6 +125,8 @@ impl Rule {
         Ok(Self {
             name,
             topics,
+            topics_named: topics_named(&pattern),
+            rows_before: pattern.rows_before(),
             fingerprint,
             shards: (0..shards).map(|_| Shard::default()).collect(),
             matches: 0,
@@ -241,14 +247,14 @@ impl Rule {
             Matching::Sequences { matcher, .. } => {
                 // What is bound says nothing of conditions on a topic that has sent nothing yet; once it has, they read rows
                 // of others that have been matched by then.
-                matcher.keep_rows_before(self.pattern.rows_before());
+                matcher.keep_rows_before(self.rows_before);
                 StepLists::new(matcher).map(Arc::new)
             }
             Matching::Search(_) | Matching::Trend(_) => unreachable!("compiled for runs that wait"),
         };
         let is_silent =
             |topic: &String| columns.topic(topic).is_none_or(|topic| columns.topic_schema(topic).is_none());
-        let silent = topics_named(&self.pattern).into_iter().find(is_silent);
+        let silent = self.topics_named.iter().find(|topic| is_silent(topic)).cloned();
         let compiled = Arc::new(Compiled { binding, plan, steps, known, silent });
         if self.shards.iter().all(Shard::is_pristine) {
             self.choose(&compiled);

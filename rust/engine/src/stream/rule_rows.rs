@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, UInt32Array};
+use arrow_array::RecordBatch;
 use arrow_buffer::ScalarBuffer;
 use cepheid_eval::Value;
-use cepheid_event::{EventError, KeyedRows, MergedBatch, OrderedRows, PartitionKeys, Table};
+use cepheid_event::{KeyedRows, MergedBatch, OrderedRows, PartitionKeys, Table};
 use cepheid_matcher::bits::Bits;
 use cepheid_matcher::sequence::Chunk;
+use cepheid_matcher::threads::Workers;
 
+use super::EngineOptions;
 use super::affected::Answers;
+use super::picked::picked;
 use super::rule::{Compiled, Rule, Surroundings};
 use crate::error::EngineError;
 
@@ -36,7 +39,12 @@ type KeyColumns = (usize, Vec<usize>);
 impl SharedRows {
     /// The rows of `batch` at `kept`, ascending, or all of them; the first of the batch is `first` in the order of all
     /// rows.
-    pub(crate) fn new(batch: &MergedBatch, kept: Option<Vec<u32>>, first: u64) -> Result<Self, EngineError> {
+    pub(crate) fn new(
+        batch: &MergedBatch,
+        kept: Option<Vec<u32>>,
+        first: u64,
+        options: &EngineOptions,
+    ) -> Result<Self, EngineError> {
         let count = batch.num_rows();
         let (rows, ordinals, places) = match kept {
             None => (batch.clone(), (first..first + count as u64).collect(), None),
@@ -46,14 +54,8 @@ impl SharedRows {
                     places[*row as usize] = place as u32;
                 }
                 let ordinals = kept.iter().map(|row| first + u64::from(*row)).collect();
-                let rows = MergedBatch {
-                    time: kept.iter().map(|row| batch.time[*row as usize]).collect(),
-                    topic: kept.iter().map(|row| batch.topic[*row as usize]).collect(),
-                    arrival: kept.iter().map(|row| batch.arrival[*row as usize]).collect(),
-                    batch: arrow_select::take::take_record_batch(&batch.batch, &UInt32Array::from(kept))
-                        .map_err(EventError::from)?,
-                };
-                (rows, ordinals, Some(places))
+                let workers = options.workers(kept.len());
+                (picked(batch, kept, workers)?, ordinals, Some(places))
             }
         };
         Ok(Self { rows, ordinals, places, tables: vec![], grouped: vec![], keyed: vec![], positions: vec![] })
@@ -230,11 +232,9 @@ impl Rule {
         }
         let kept: Vec<u32> =
             (0..rows.num_rows() as u32).filter(|row| reads[rows.topic[*row as usize] as usize]).collect();
-        let time = kept.iter().map(|row| rows.time[*row as usize]).collect();
-        let topic = kept.iter().map(|row| rows.topic[*row as usize]).collect();
         let ordinals = kept.iter().map(|row| first + u64::from(*row)).collect();
-        let batch = arrow_select::take::take_record_batch(&rows.batch, &UInt32Array::from(kept));
-        Ok(OwnRows { batch: batch.map_err(EventError::from)?, time, topic, ordinals })
+        let MergedBatch { batch, time, topic, .. } = picked(rows, kept, Workers::default())?;
+        Ok(OwnRows { batch, time, topic, ordinals })
     }
 
     /// All rows of the topics that it reads, grouped by key, with the rows before them that conditions look back at.

@@ -15,6 +15,7 @@ use cepheid_event::{
 };
 use cepheid_matcher::sequence::{SavedRuns, SequenceLimits, SequenceState};
 use cepheid_matcher::step_lists::{SavedFewRows, SavedLists, StepListsState, load as load_lists};
+use cepheid_matcher::threads::Workers;
 use serde::{Deserialize, Serialize};
 
 use super::anomaly_rule::AnomalyRule;
@@ -332,7 +333,7 @@ impl Stage {
     }
 
     pub(super) fn save_history(&self, columns: &MergedSchema) -> Result<SavedHistory, EngineError> {
-        let needed = self.rows_needed();
+        let needed = self.rows_needed(Workers::default());
         let rows = self.history.gather(columns, &needed)?;
         let mut time = rows.time.to_vec();
         for place in (1..time.len()).rev() {

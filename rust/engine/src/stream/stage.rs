@@ -6,6 +6,7 @@ use arrow_schema::{DataType, SchemaRef};
 use cepheid_event::{MergedSchema, Released};
 use cepheid_matcher::bits::Bits;
 use cepheid_matcher::sequence::SequenceLimits;
+use cepheid_matcher::threads::{Interruption, Workers};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -152,7 +153,13 @@ impl Stage {
     }
 
     /// Lets what has been derived stand, and lets go of what is not needed any more. `columns`: those of its rows.
-    pub(super) fn commit(&mut self, undo: &Undo, released: &Released, columns: &MergedSchema) {
+    pub(super) fn commit(
+        &mut self,
+        undo: &Undo,
+        released: &Released,
+        columns: &MergedSchema,
+        options: &EngineOptions,
+    ) {
         for touched in &undo.touched {
             self.rules[touched.place].commit(released.watermark, released.ended);
             self.tidy(touched.place);
@@ -169,7 +176,7 @@ impl Stage {
             anomalies.tidy(released.complete_before);
         }
         self.processors.iter_mut().for_each(ProcessorRule::commit);
-        self.tidy_history(columns);
+        self.tidy_history(columns, options);
     }
 
     /// Puts everything back.
@@ -247,7 +254,8 @@ impl Stage {
             .collect();
         let mut shared = None;
         if visits.iter().any(|(_, concerned)| !matches!(concerned, Concerned::None)) {
-            let rows = shared.insert(SharedRows::new(rows, kept(&visits, rows.num_rows()), first)?);
+            let rows =
+                shared.insert(SharedRows::new(rows, kept(&visits, rows.num_rows()), first, call.options)?);
             let (kept, ordinals) = rows.rows();
             self.history.push(ordinals, kept.clone());
         }
@@ -480,26 +488,33 @@ impl Stage {
     }
 
     /// Lets go of rows that no rule needs any more.
-    fn tidy_history(&mut self, columns: &MergedSchema) {
+    fn tidy_history(&mut self, columns: &MergedSchema, options: &EngineOptions) {
         // What Arrow cannot put together (strings past 2 GiB) stays as it is: the call has succeeded, and this is for room.
         let _ = if self.needing_rows == 0 {
             self.history.clear();
             Ok(())
         } else if self.history.is_full() {
-            let needed = self.rows_needed();
-            self.history.keep(columns, needed)
+            let workers = options.workers(self.history.num_rows());
+            let needed = self.rows_needed(workers);
+            self.history.keep(columns, needed, workers)
         } else {
             self.history.join(columns)
         };
     }
 
     /// Places of the rows that some rule still needs, ascending.
-    pub(super) fn rows_needed(&self) -> Vec<u64> {
-        let mut needed = vec![];
-        for rule in &self.rules {
-            rule.rows_needed(&mut needed);
-        }
-        needed.sort_unstable();
+    pub(super) fn rows_needed(&self, workers: Workers<'_>) -> Vec<u64> {
+        let shards: Vec<&Shard> = self.rules.iter().flat_map(|rule| &rule.shards).collect();
+        let of_shard = |shard: &&Shard, _: Interruption<'_>| {
+            let mut needed = vec![];
+            shard.rows_needed(&mut |row| needed.push(row));
+            needed.sort_unstable();
+            needed
+        };
+        let needed = workers.share(&shards, of_shard, |_| false);
+        let mut needed = needed.expect("nobody interrupts it").concat();
+        // This sort sees that stretches of it are in order.
+        needed.sort();
         needed.dedup();
         needed
     }

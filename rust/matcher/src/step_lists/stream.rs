@@ -372,6 +372,10 @@ impl StepListsState {
             (self.steps.within, first, entry.queued)
         {
             entry.queued = true;
+            if self.expiring.capacity() == 0 {
+                // A rule without keys has one in the queue, and no more.
+                self.expiring.reserve_exact(1);
+            }
             self.expiring.push_back((start.saturating_add(within), key));
         }
         self.count(key);
