@@ -287,8 +287,11 @@ fn partition_by_partition(
     Ok(order)
 }
 
-/// Indices in order of their places, of which there are `places`; those of one place stay as they are. By counting, unless
-/// that is more than comparing.
+/// Indices in order of their places, of which there are `places`; those of one place stay as they are. By counting: where they
+/// are few for that, neighbouring places are counted together, and those that fall together are compared.
+///
+/// Cost: O(n + p) for n indices and p places, where p is at most [`PLACES_A_MATCH_MAX`] times n; of more places O(n log n), and
+/// O(n) if they are spread evenly.
 fn stable_order(
     indices: impl ExactSizeIterator<Item = u32> + Clone,
     place: impl Fn(u32) -> u32,
@@ -297,20 +300,53 @@ fn stable_order(
     if indices.clone().is_sorted_by_key(&place) {
         return indices.collect();
     }
-    if indices.len() < places / PLACES_A_MATCH_MAX {
-        let indices: Vec<u32> = indices.collect();
-        let numbered = indices.iter().zip(0_u64..);
-        let mut order: Vec<u64> =
-            numbered.map(|(index, number)| u64::from(place(*index)) << 32 | number).collect();
-        order.sort_unstable();
-        return order.into_iter().map(|packed| indices[packed as u32 as usize]).collect();
-    }
-    let mut next = starts_of(indices.clone().map(&place), places);
-    let mut ordered = vec![0; indices.len()];
+    let count = indices.len();
+    let shift = if places / PLACES_A_MATCH_MAX <= count { 0 } else { (places / count).ilog2() + 1 };
+    let group = |index: u32| place(index) >> shift;
+    let mut next = starts_of(indices.clone().map(group), (places >> shift) + 1);
+    let mut ordered = vec![0; count];
     for index in indices {
-        let next = &mut next[place(index) as usize];
+        let next = &mut next[group(index) as usize];
         ordered[*next as usize] = index;
         *next += 1;
     }
+    if shift > 0 {
+        let mut rest = ordered.as_mut_slice();
+        let mut begin = 0;
+        // Where the next of a group would stand is where it ends.
+        for end in next {
+            let (group, behind) = rest.split_at_mut((end - begin) as usize);
+            group.sort_by_key(|index| place(*index));
+            (rest, begin) = (behind, end);
+        }
+    }
     ordered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_stand_in_order_of_their_places_however_few_or_crowded_they_are() {
+        let mut grouped = 0;
+        for (count, places, spread) in [
+            (2, 10, 10),
+            (5, 7, 7),
+            (40, 100, 100),
+            (40, 100_000, 100_000),
+            (300, 1 << 20, 50),
+            (300, 5_000, 1),
+        ] {
+            let place_of: Vec<u32> = (0..count as u32)
+                .map(|index| index.wrapping_mul(2_654_435_761) % spread + (places - spread))
+                .collect();
+            let found = stable_order(0..count as u32, |index| place_of[index as usize], places as usize);
+            let mut expected: Vec<u32> = (0..count as u32).collect();
+            expected.sort_by_key(|index| place_of[*index as usize]);
+            assert_eq!(found, expected, "{count} of {places}");
+            grouped += usize::from(places as usize / PLACES_A_MATCH_MAX > count);
+        }
+        assert_eq!(grouped, 3);
+    }
 }

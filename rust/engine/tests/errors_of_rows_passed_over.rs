@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Int64Array, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampSecondArray};
 use cepheid_engine::{MatchOptions, match_table};
 use cepheid_event::Table;
 
@@ -31,4 +31,39 @@ fn a_key_without_a_match_still_raises_what_its_rows_raise() {
         let error = match_table(&pattern, &table(&rows), &MatchOptions::default());
         assert_eq!(error.expect_err("a division by zero").code(), "division-by-zero", "{lacking:?}");
     }
+}
+
+/// Looked for at the ends of rows in order, and everywhere in others, whether or not times are measured.
+#[test]
+fn a_time_that_cannot_be_counted_in_nanoseconds_is_named_wherever_it_stands() {
+    let (far, rows) = (10_000_000_000_i64, 40);
+    let mut cases = 0;
+    for (ascending, at) in [(true, rows - 1), (true, 0), (false, 0), (false, 17), (false, rows - 1)] {
+        for within in ["5 ROWS", "INTERVAL '5' SECOND"] {
+            let mut times: Vec<i64> =
+                (0..rows as i64).map(|row| if ascending { row } else { row ^ 1 }).collect();
+            times[at] = if at == 0 { -far } else { far };
+            let split = 11;
+            let batch = |range: std::ops::Range<usize>| {
+                let own = times[range.clone()].to_vec();
+                RecordBatch::try_from_iter([
+                    ("time", Arc::new(TimestampSecondArray::from(own)) as ArrayRef),
+                    ("x", Arc::new(Int64Array::from_iter_values(range.map(|row| row as i64 % 2)))),
+                ])
+                .expect("columns of one length")
+            };
+            let batches = vec![batch(0..split), batch(split..rows)];
+            let table = Table::new(batches[0].schema(), batches).expect("one schema");
+            let text = format!(
+                "SELECT * FROM t MATCH_RECOGNIZE (ORDER BY time ALL MATCHES PATTERN (a ->> b) WITHIN {within}
+                 DEFINE a AS x = 0, b AS x = 1)"
+            );
+            let pattern = cepheid_sql::parse_pattern(&text).expect("a pattern");
+            let error = match_table(&pattern, &table, &MatchOptions::default()).expect_err("a far time");
+            let told = error.to_string();
+            assert!(told.contains(&format!("past the year 2262 in row {at}")), "{told}");
+            cases += 1;
+        }
+    }
+    assert_eq!(cases, 10);
 }

@@ -8,6 +8,7 @@ use arrow_array::types::Int64Type;
 use arrow_buffer::ScalarBuffer;
 use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{DataType, SortOptions};
+use pulp::Arch;
 
 use crate::error::EventError;
 use crate::key::{comparable, comparable_type};
@@ -117,12 +118,21 @@ impl RowOrder {
     }
 }
 
-/// Whether `holds` of every two neighbours. Block by block without an exit inside, so that it is done in vectors.
+/// Whether `holds` of every two neighbours. Block by block without an exit inside, so that it is done in vectors, the widest that
+/// the processor has.
 fn holds_of_neighbours(values: &[i64], holds: impl Fn(i64, i64) -> bool) -> bool {
     const BLOCK: usize = 1 << 10;
-    let rest = values.get(1..).unwrap_or_default();
-    let mut blocks = values.chunks(BLOCK).zip(rest.chunks(BLOCK));
-    blocks.all(|(left, right)| left.iter().zip(right).fold(true, |all, (l, r)| all & holds(*l, *r)))
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let rest = values.get(1..).unwrap_or_default();
+            let mut blocks = values.chunks(BLOCK).zip(rest.chunks(BLOCK));
+            blocks.all(
+                #[inline(always)]
+                |(left, right)| left.iter().zip(right).fold(true, |all, (l, r)| all & holds(*l, *r)),
+            )
+        },
+    )
 }
 
 /// The column as 64-bit integers in the order of its values, if it is of such a type and has no NULLs.
@@ -141,4 +151,27 @@ fn integers(table: &Table, column: usize) -> Result<Option<ScalarBuffer<i64>>, E
     }
     let whole = table.slice(column, 0..table.num_rows())?;
     Ok(Some(as_int64(&whole)?.as_primitive::<Int64Type>().values().clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_fall_is_seen_wherever_it_is() {
+        let mut seen = 0;
+        for length in [0, 1, 2, 3, 1_023, 1_024, 1_025, 2_048, 2_500] {
+            let rising: Vec<i64> = (0..length).map(|row| row / 2).collect();
+            assert!(holds_of_neighbours(&rising, |left, right| left <= right));
+            for row in (1..length as usize)
+                .filter(|row| row % 7 == 1 || row % 1_024 < 2 || *row + 1 == length as usize)
+            {
+                let mut falls = rising.clone();
+                falls[row] = rising[row - 1] - 1;
+                assert!(!holds_of_neighbours(&falls, |left, right| left <= right), "row {row} of {length}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 1_000, "{seen}");
+    }
 }
