@@ -20,6 +20,7 @@ pub mod time;
 pub mod watermark;
 
 mod held;
+mod integer_keys;
 mod runs;
 mod string_keys;
 

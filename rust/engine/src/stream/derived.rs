@@ -126,14 +126,13 @@ pub(crate) fn by_topic<'a>(
     topics.into_iter().map(together).collect()
 }
 
-/// The rows of each event.
-fn rows_by_event(part: &Part) -> Vec<Vec<usize>> {
-    let Some(event_of) = &part.event_of else { return (0..part.order.len()).map(|row| vec![row]).collect() };
+/// The rows of each event; `None`: each is one row.
+fn rows_by_event(part: &Part) -> Option<Vec<Vec<usize>>> {
     let mut rows = vec![vec![]; part.order.len()];
-    for (row, event) in event_of.iter().enumerate() {
+    for (row, event) in part.event_of.as_ref()?.iter().enumerate() {
         rows[*event as usize].push(row);
     }
-    rows
+    Some(rows)
 }
 
 /// Checks that two rules, by name, give a topic the same columns.
@@ -174,14 +173,26 @@ fn merged<'a>(
         events.extend((0..part.order.len()).map(|event| (index, event)));
     }
     events.sort_by_key(|(part, event)| (parts[*part].order[*event], parts[*part].rule, *event));
-    let rows: Vec<Vec<Vec<usize>>> = parts.iter().map(rows_by_event).collect();
-    let (mut places, mut event_of) = (vec![], vec![]);
+    let is_in_order = events.is_sorted();
+    let one_row_each = parts.iter().all(|part| part.event_of.is_none());
     let mut ordinals: Vec<Vec<i64>> = parts.iter().map(|part| vec![0; part.order.len()]).collect();
     for (ordinal, (part, event)) in events.iter().enumerate() {
         ordinals[*part][*event] = ordinal as i64;
-        places.extend(rows[*part][*event].iter().map(|row| (*part, *row)));
-        event_of.resize(places.len(), ordinal as u32);
     }
+    let (places, event_of) = if one_row_each {
+        (events.clone(), None)
+    } else {
+        let rows: Vec<_> = parts.iter().map(rows_by_event).collect();
+        let (mut places, mut event_of) = (vec![], vec![]);
+        for (ordinal, (part, event)) in events.iter().enumerate() {
+            match &rows[*part] {
+                Some(rows) => places.extend(rows[*event].iter().map(|row| (*part, *row))),
+                None => places.push((*part, *event)),
+            }
+            event_of.resize(places.len(), ordinal as u32);
+        }
+        (places, Some(event_of))
+    };
     let expected = first.table.batch.schema();
     let batches: Vec<RecordBatch> = parts
         .iter()
@@ -196,7 +207,12 @@ fn merged<'a>(
         .collect::<Result<_, _>>()
         .map_err(EventError::from)?;
     let sources: Vec<&RecordBatch> = batches.iter().collect();
-    let batch = interleave_record_batch(&sources, &places).map_err(EventError::from)?;
+    let batch = if one_row_each && is_in_order {
+        concat_batches(&expected, sources)
+    } else {
+        interleave_record_batch(&sources, &places)
+    };
+    let batch = batch.map_err(EventError::from)?;
     let mut memberships = vec![];
     for (part, ordinals) in parts.iter().zip(&ordinals) {
         let Some(membership) = &part.table.membership else { continue };
@@ -220,7 +236,7 @@ fn merged<'a>(
     };
     let table = DerivedTable { batch, membership, matches: events.len(), strategies: vec![], times: None };
     let moments = events.iter().map(|(part, event)| parts[*part].order[*event].0).collect();
-    Ok(TopicEvents { topic, table, moments, event_of: Some(event_of), end })
+    Ok(TopicEvents { topic, table, moments, event_of, end })
 }
 
 /// What late rows of a topic come out as.
