@@ -16,6 +16,7 @@ pub mod release;
 pub mod reorder;
 pub mod state;
 pub mod table;
+pub mod threads;
 pub mod time;
 pub mod watermark;
 
