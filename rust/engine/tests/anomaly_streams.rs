@@ -124,7 +124,7 @@ fn random_streams_report_what_a_table_of_all_rows_says() {
     );
     assert!(rows_told as u64 > cases * 5 && calls_told as u64 > cases * 2, "{rows_told} in {calls_told}");
     let shared = times_shared() - shared_before;
-    assert!(shared > cases / 2, "only {shared} times shared among threads");
+    assert!(shared > cases / 5, "only {shared} times shared among threads");
     assert!(restored as u64 > cases / 2 && failed as u64 > cases / 4, "{restored} restored, {failed} failed");
 }
 
