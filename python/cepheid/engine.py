@@ -66,7 +66,10 @@ class Engine(Pictured):
             ``<topic>.late`` (``late`` of rows without topic); ``"drop"``; ``"error"``: the call is refused. All are
             counted.
         idle: A topic that is further behind the others than this does not hold them up. None: it does, for ever.
-        threads: How many threads match rules that have keys (`Pattern.partition_by`). None: one.
+        threads: How many threads share the keys of rules that have some (`Pattern.partition_by`, ``by=``), where a push
+            has some thousands of rows: patterns, sliding windows, overlapping ones by rows, and the anomaly methods
+            ``mad`` and ``quantile_band``; others cost so little by row that one thread is as fast. The answer is the
+            same for any number. None: one.
         memory_limit: Bytes that state may take, as a number or as text such as ``"64MB"``. A call that would need more
             is refused with a `StateLimitError`. None: no limit.
         future: A row that is dated further ahead of the clock than this moves no watermark, so that one broken clock

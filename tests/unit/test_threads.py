@@ -1,4 +1,4 @@
-"""`threads=` of everything that matches tables: the same answers, and the same checks everywhere."""
+"""`threads=` of all that matches tables, and of rules of streams: the same answers, and the same checks everywhere."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 import cepheid as cep
@@ -88,6 +89,43 @@ def test_topics_and_queries_are_matched_on_threads_too() -> None:
     shared = cep.match(moved.within("9ns"), tables, event_time="ts", threads=2)
     assert shared.to_arrow() == cep.match(moved.within("9ns"), tables, event_time="ts").to_arrow()
     assert len(shared) > 0
+
+
+RULES = {
+    "sliding": cep.window(n=cep.count(), total=col.x.sum(), middle=col.x.median(), by="key").sliding("40ns"),
+    "user_aggregate": cep.window(
+        total=cep.user_aggregate("plus", lift=lambda x: x, combine=pc.add, state="int64")(col.x), by="key"
+    ).sliding("40ns"),
+    "rows": cep.window(total=col.y.sum(), least=col.y.min(), by="key").rows(30, every=7),
+    "tumbling": cep.window(total=col.y.sum(), last=col.x.last(), by="key").tumbling("50ns"),
+    "late": cep.window(total=col.y.sum(), by="key").tumbling("50ns").with_late("500ns"),
+    "mad": cep.anomaly(col.y, by="key").mad(rows=30),
+    "quantile_band": cep.anomaly(col.y, by="key").quantile_band(rows=30).all_rows(),
+    "ewma": cep.anomaly(col.y, by="key").ewma(alpha=0.2).all_rows(),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rules_of_a_stream_give_the_same_on_any_number_of_threads(name: str) -> None:
+    rows = table(keys=300)
+    rows = rows.append_column("y", pa.array(np.random.default_rng(9).normal(size=ROWS)))
+    rule = RULES[name]
+
+    def derived(*threads: int) -> tuple[list[pa.Table], Any, bytes]:
+        engine = cep.Engine({"rule": rule}, lateness="10ns", threads=threads[0], ids=True)
+        found = []
+        for number, part in enumerate((rows.slice(0, 9_000), rows.slice(9_000))):
+            if number:
+                engine = cep.Engine.restore(engine.snapshot(), {"rule": rule}, threads=threads[-1])
+            found += [(topic, events.to_arrow()) for topic, events in engine.push(part).items()]
+        before_end = (engine.stats(), engine.snapshot())
+        found += [(topic, events.to_arrow()) for topic, events in engine.flush().items()]
+        return found, *before_end
+
+    alone = derived(1)
+    assert sum(len(events) for _, events in alone[0]) > 50
+    for threads in [(2,), (3,), (1, 4), (2, 1)]:
+        assert derived(*threads) == alone
 
 
 def test_a_table_may_be_named_threads() -> None:

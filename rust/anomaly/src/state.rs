@@ -1,6 +1,7 @@
 //! What an anomaly rule keeps between rows.
 
 use arrow_array::Float64Array;
+use cepheid_event::threads::{cut, on_each, stretches_of_keys};
 use cepheid_ir::AnomalyMethod;
 
 use crate::compile::DetectorPlan;
@@ -28,6 +29,8 @@ pub struct Chunk<'a> {
     pub times: &'a [i64],
     /// What is judged.
     pub values: &'a Float64Array,
+    /// How many threads share the keys; nothing else changes.
+    pub threads: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -141,21 +144,38 @@ impl<M: Method> Keyed<M> {
     }
 
     fn push(&mut self, chunk: &Chunk<'_>) -> Vec<Option<Verdict>> {
+        debug_assert!(chunk.keys.len() == chunk.values.len() && chunk.keys.len() == chunk.times.len());
         if self.states.len() < chunk.num_keys {
             self.states.resize(chunk.num_keys, M::State::default());
         }
-        let rows = chunk.keys.iter().zip(chunk.times).zip(chunk.values.iter());
-        let judge = |((key, time), value): ((&u32, &i64), Option<f64>)| {
-            let value = value.filter(|value| !value.is_nan())?;
-            let state = &mut self.states[*key as usize];
-            Some(if is_judged(value) {
-                self.method.judge(state, *time, value)
-            } else {
-                Verdict::infinite(self.method.expected(state, *time))
-            })
-        };
-        debug_assert!(chunk.keys.len() == chunk.values.len() && chunk.keys.len() == chunk.times.len());
-        rows.map(judge).collect()
+        let Self { method, states } = self;
+        let threads = if M::IS_CHEAP { 1 } else { chunk.threads };
+        let begins = stretches_of_keys(chunk.keys, chunk.num_keys, threads);
+        let mut judged = on_each(cut(states, &begins), |stretch, states| {
+            let rows = chunk.keys.iter().zip(chunk.times).zip(chunk.values);
+            let mut judged = Vec::with_capacity(chunk.keys.len().div_ceil(begins.len()));
+            for ((key, time), value) in rows {
+                let Some(state) = states.get_mut(key.wrapping_sub(begins[stretch]) as usize) else {
+                    continue;
+                };
+                judged.push(value.filter(|value| !value.is_nan()).map(|value| {
+                    if is_judged(value) {
+                        method.judge(state, *time, value)
+                    } else {
+                        Verdict::infinite(method.expected(state, *time))
+                    }
+                }));
+            }
+            judged
+        });
+        if let [all] = judged.as_mut_slice() {
+            return std::mem::take(all);
+        }
+        // One behind the other in each stretch, as the rows of its keys are.
+        let mut judged: Vec<_> = judged.into_iter().map(Vec::into_iter).collect();
+        let stretch_of = |key: &u32| begins.partition_point(|begin| begin <= key) - 1;
+        let verdict = |key: &u32| judged[stretch_of(key)].next().expect("each row is of one stretch");
+        chunk.keys.iter().map(verdict).collect()
     }
 
     fn kept(&self, before: Option<i64>) -> Vec<bool> {
@@ -248,7 +268,8 @@ mod tests {
         own: std::ops::Range<usize>,
     ) -> Vec<Option<Verdict>> {
         let values = Float64Array::from(values[own.clone()].to_vec());
-        state.push(&Chunk { keys: &keys[own.clone()], num_keys: 3, times: &times[own], values: &values })
+        let (keys, times) = (&keys[own.clone()], &times[own]);
+        state.push(&Chunk { keys, num_keys: 3, times, values: &values, threads: 2 })
     }
 
     #[test]

@@ -102,12 +102,12 @@ impl Lane {
             .collect();
         let value = |row: u32| values.is_valid(row as usize).then(|| values.value(row as usize));
         let verdicts = if own.len() == keys.len() {
-            state.push(&Chunk { keys, num_keys, times, values })
+            state.push(&Chunk { keys, num_keys, times, values, threads: 1 })
         } else {
             let keys: Vec<u32> = own.iter().map(|row| keys[*row as usize]).collect();
             let times: Vec<i64> = own.iter().map(|row| times[*row as usize]).collect();
             let values: Float64Array = own.iter().map(|row| value(*row)).collect();
-            state.push(&Chunk { keys: &keys, num_keys, times: &times, values: &values })
+            state.push(&Chunk { keys: &keys, num_keys, times: &times, values: &values, threads: 1 })
         };
         own.into_iter().zip(verdicts).filter_map(move |(row, verdict)| Some((row, value(row)?, verdict?)))
     }

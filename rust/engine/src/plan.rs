@@ -40,11 +40,16 @@ pub struct MatchOptions {
 /// A thread for fewer rows than this costs more than it does.
 pub const ROWS_A_THREAD_MIN: NonZeroUsize = NonZeroUsize::new(1 << 12).expect("not zero");
 
+/// How many threads, of at most so many, so many rows are worth.
+pub(crate) fn threads_worth(rows: usize, most: usize, rows_a_thread_min: Option<NonZeroUsize>) -> usize {
+    most.min(rows / rows_a_thread_min.unwrap_or(ROWS_A_THREAD_MIN)).max(1)
+}
+
 impl MatchOptions {
     /// Who works on so many rows.
     pub(crate) fn workers(&self, rows: usize) -> Workers<'static> {
-        let worth = rows / self.rows_a_thread_min.unwrap_or(ROWS_A_THREAD_MIN);
-        let threads = self.threads.map_or(1, NonZeroUsize::get).min(worth).max(1);
+        let most = self.threads.map_or(1, NonZeroUsize::get);
+        let threads = threads_worth(rows, most, self.rows_a_thread_min);
         Workers { threads, interrupted: self.interrupted.into() }
     }
 }

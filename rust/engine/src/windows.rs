@@ -179,7 +179,15 @@ fn of_time(
         let column = |index: usize| rows.column(index, own.clone());
         let args = plan.arguments(times, &column)?;
         let num_keys = keys.count();
-        state.push(&Chunk { keys: &numbers, num_keys, times, arrival: None, args: &args, numbers: None })?;
+        state.push(&Chunk {
+            keys: &numbers,
+            num_keys,
+            times,
+            arrival: None,
+            args: &args,
+            numbers: None,
+            threads: 1,
+        })?;
         found.add(&mut state, plan, &column)?;
     }
     match piece.until {
@@ -223,6 +231,7 @@ fn of_lane(
             arrival: None,
             args: &args,
             numbers: Some(&numbers),
+            threads: 1,
         })?;
         found.add(&mut state, plan, &column)?;
     }
@@ -265,7 +274,15 @@ fn of_stretch(
             let (keys, places, times) = (&numbers[own.clone()], &places[own.clone()], &times[own]);
             let column = |index: usize| rows.gather(index, places);
             let args = plan.arguments(times, &column)?;
-            state.push(&Chunk { keys, num_keys, times, arrival: None, args: &args, numbers: None })?;
+            state.push(&Chunk {
+                keys,
+                num_keys,
+                times,
+                arrival: None,
+                args: &args,
+                numbers: None,
+                threads: 1,
+            })?;
             found.add(&mut state, plan, &column)?;
         }
     }

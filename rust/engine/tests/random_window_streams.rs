@@ -1,10 +1,18 @@
 //! Random windows over random streams: what they report is what the definition lists, each window as soon as the clock says
-//! that no row of it can come any more, however rows are cut and come, and wherever the engine is saved and restored.
+//! that no row of it can come any more, however rows are cut and come, wherever the engine is saved and restored, on any number
+//! of threads, and after calls that fail.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use cepheid_engine::{DerivedTable, Engine, EngineOptions, LatePolicy, RuleSpec};
+use arrow_array::RecordBatch;
+use cepheid_engine::{
+    DerivedTable, Engine, EngineError, EngineOptions, Fault, LatePolicy, Process, Processor, RuleSpec,
+};
 use cepheid_ir::{Early, Frame, Pattern, Timing, Window};
+use cepheid_matcher::threads::times_shared;
 use cepheid_sql::parse_pattern;
 use cepheid_testkit::generate_streams::{EVENT_TIME, RandomStream, StreamShape, TOPICS, random_stream};
 use cepheid_testkit::generate_windows::{WindowKnobs, frame_kind, random_window};
@@ -29,11 +37,28 @@ enum Clock {
     Hand,
 }
 
+/// Reads what windows report, and fails when it is told to.
+#[derive(Debug, Default)]
+struct Flaky {
+    fails: AtomicBool,
+}
+
+impl Process for Flaky {
+    fn process(&self, _: &RecordBatch) -> Result<Option<RecordBatch>, Fault> {
+        match self.fails.swap(false, Ordering::Relaxed) {
+            true => Err(Fault(Arc::new(std::fmt::Error))),
+            false => Ok(None),
+        }
+    }
+}
+
 /// What came of a stream.
 #[derive(Default)]
 struct Reported {
     table: ReferenceTable,
     restored: u64,
+    /// Calls that failed.
+    failed: u64,
     /// Calls before the end that reported something.
     early: u64,
     /// Windows that were reported before their end, and that were without rows.
@@ -79,10 +104,10 @@ fn decided(window: &Window, found: &WindowRow, clock: i64) -> bool {
 
 /// Runs a stream through an engine, and compares what it reports with the definition after each call.
 ///
-/// `make` gives an engine of [`rules`], `restore` the same of a snapshot.
+/// `make` gives an engine of [`rules`], `restore` the same of a snapshot; calls fail when `flaky` does, which is one of them.
 fn compare(
     window: &Window,
-    stream: &RandomStream,
+    (stream, flaky): (&RandomStream, Option<&Flaky>),
     clock: Clock,
     random: &mut SplitMix64,
     make: &dyn Fn(EngineOptions) -> Engine,
@@ -110,17 +135,19 @@ fn compare(
         },
         late: LatePolicy::Drop,
         threads: Some(1 + random.below(3)),
+        rows_a_thread_min: NonZeroUsize::new(1),
         ..EngineOptions::default()
     });
     let batches: Vec<_> =
         stream.topics.iter().map(|(_, table)| table.to_batch().expect("cells fit their columns")).collect();
     let mut reported = Reported::default();
-    let most = *random.choose(&[1, 1, 3, 40]);
+    let most = *random.choose(&[1, 3, 40]);
     let mut arrived = 0;
     while arrived < stream.arrival.len() {
         if random.chance(20) {
             let blob = engine.snapshot().map_err(|error| error.to_string())?;
             engine = restore(&blob, 1 + random.below(3));
+            engine.share_from(NonZeroUsize::MIN);
             reported.restored += 1;
         }
         // Rows of one topic that come one after the other come together.
@@ -128,7 +155,27 @@ fn compare(
         let together = stream.arrival[arrived..].iter().take_while(|(other, _)| *other == topic).count();
         let rows = (1 + random.below(most)).min(together);
         let name = two_topics.then_some(stream.topics[topic].0.as_str());
-        let derived = engine.push(name, &[batches[topic].slice(row, rows)], None);
+        let pushed = [batches[topic].slice(row, rows)];
+        if let Some(flaky) = flaky.filter(|_| random.chance(30)) {
+            let before = engine.snapshot().map_err(|error| error.to_string())?;
+            flaky.fails.store(true, Ordering::Relaxed);
+            match engine.push(name, &pushed, None) {
+                Err(EngineError::Processor { .. }) => {
+                    reported.failed += 1;
+                    if engine.snapshot().map_err(|error| error.to_string())? != before {
+                        return Err("a call that failed has changed something".into());
+                    }
+                }
+                // Nothing was reported, so nobody was asked: the engine goes on from before.
+                Ok(_) => {
+                    engine = restore(&before, 1 + random.below(3));
+                    engine.share_from(NonZeroUsize::MIN);
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+            flaky.fails.store(false, Ordering::Relaxed);
+        }
+        let derived = engine.push(name, &pushed, None);
         let mut more = reported.add(&derived.map_err(|error| error.to_string())?)?;
         arrived += rows;
         let ahead = stream.arrival[arrived..].iter().map(|origin| time(*origin)).min();
@@ -164,11 +211,15 @@ fn compare(
     }
 }
 
-/// The window, and a rule that derives nothing but has rows of all topics come.
-fn rules(window: &Window) -> Vec<RuleSpec> {
+/// The window, a rule that derives nothing but has rows of all topics come, and perhaps one that reads what the window reports.
+fn rules(window: &Window, flaky: Option<&Arc<Flaky>>) -> Vec<RuleSpec> {
     let text = "MATCH_RECOGNIZE (ORDER BY ts PATTERN (x) DEFINE x AS v > 1000)";
     let idle = Pattern { name: Some("idle".into()), ..parse_pattern(text).expect("a pattern") };
-    vec![RuleSpec::from(window.clone()), RuleSpec::from(idle)]
+    let reads = |flaky: &Arc<Flaky>| {
+        let function = Arc::clone(flaky) as Arc<dyn Process>;
+        RuleSpec::from(Processor { name: Some("flaky".into()), topic: "window".into(), emit: None, function })
+    };
+    [RuleSpec::from(window.clone()), RuleSpec::from(idle)].into_iter().chain(flaky.map(reads)).collect()
 }
 
 #[test]
@@ -178,6 +229,7 @@ fn random_streams_report_the_windows_of_the_definition() {
     let (mut frames, mut failures) = (BTreeMap::<&str, u64>::new(), vec![]);
     let (mut windows, mut early, mut restored, mut topics) = (0, 0, 0, 0);
     let (mut before_end, mut behind_end, mut without_rows) = (0, 0, 0);
+    let (mut failed, shared_before) = (0, times_shared());
     for seed in base..base + cases {
         let mut random = SplitMix64::new(seed.wrapping_mul(0x9E37_79B9) ^ 17);
         let mut window = random_window(&mut random, WindowKnobs::STREAM);
@@ -207,17 +259,20 @@ fn random_streams_report_the_windows_of_the_definition() {
                 stream = random_stream(&mut random, shape);
             }
         }
-        let make = |options| Engine::new(rules(&window), options).expect("rules that a stream can answer");
+        let flaky = random.chance(40).then(Arc::<Flaky>::default);
+        let rules = || rules(&window, flaky.as_ref());
+        let make = |options| Engine::new(rules(), options).expect("rules that a stream can answer");
         let restore = |blob: &[u8], threads| {
-            Engine::restore(blob, rules(&window), Some(threads), None, None).expect("its own snapshot")
+            Engine::restore(blob, rules(), Some(threads), None, None).expect("its own snapshot")
         };
-        match compare(&window, &stream, clock, &mut random, &make, &restore) {
+        match compare(&window, (&stream, flaky.as_deref()), clock, &mut random, &make, &restore) {
             Ok(reported) => {
                 let some = !reported.table.rows.is_empty();
                 *frames.entry(frame_kind(window.frame)).or_default() += u64::from(some);
                 windows += u64::from(some);
                 early += u64::from(reported.early > 0);
                 restored += reported.restored;
+                failed += reported.failed;
                 before_end += u64::from(reported.before_end > 0);
                 behind_end += u64::from(reported.behind_end > 0);
                 without_rows += u64::from(reported.without_rows > 0);
@@ -251,6 +306,10 @@ fn random_streams_report_the_windows_of_the_definition() {
     );
     assert!(windows * 100 >= cases * 80 && early * 100 >= cases * 40 && topics * 100 >= cases * 25);
     assert!(restored >= cases / 2, "only {restored} restored");
+    let shared = times_shared() - shared_before;
+    println!("{failed} calls that failed, {shared} times shared among threads");
+    assert!(failed >= cases / 20, "only {failed} calls that failed");
+    assert!(shared >= cases / 10, "only {shared} times shared among threads");
     assert!(behind_end * 100 >= cases * 4, "only {behind_end} with reports behind the end of a window");
     assert!(before_end * 100 >= cases * 8 && without_rows * 100 >= cases * 3);
     assert!(frames.len() == 8 && frames.values().all(|ran| ran * 100 >= cases * 5), "{frames:?}");

@@ -48,6 +48,8 @@ macro_rules! with_integers {
     }};
 }
 
+pub(crate) use with_integers;
+
 /// A dense id for each row.
 #[derive(Debug)]
 pub struct KeyIds {

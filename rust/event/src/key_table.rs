@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
 use crate::error::EventError;
+use crate::integer_keys::IntegerKeys;
 use crate::key::{comparable, comparable_type, key_ids};
 use crate::table::Table;
 
@@ -17,11 +18,24 @@ const HASHER: FixedState = FixedState::with_seed(0);
 
 /// Numbers of keys, from 0 on, in the order in which they were met.
 ///
-/// - Time: the rows of a batch go by [`key_ids`]; each distinct key among them is encoded and looked up once.
-/// - Space: the bytes of each key, and some 28 more.
+/// - Time: O(1) a row of one column of integers, see [`IntegerKeys`]; of others the rows of a batch go by [`key_ids`], and each
+///   distinct key among them is encoded and looked up once.
+/// - Space: that of [`IntegerKeys`], or the bytes of each key, and some 28 more.
 #[derive(Clone, Debug)]
 pub struct KeyTable {
     types: Vec<DataType>,
+    keys: Keys,
+}
+
+#[derive(Clone, Debug)]
+enum Keys {
+    Integers(IntegerKeys),
+    Encoded(EncodedKeys),
+}
+
+/// Keys in Arrow's row format.
+#[derive(Clone, Debug)]
+struct EncodedKeys {
     converter: Arc<RowConverter>,
     keys: Vec<Box<[u8]>>,
     by_key: HashTable<u32>,
@@ -34,6 +48,11 @@ impl KeyTable {
     /// # Errors
     /// [`EventError::ColumnType`] for a type that is no key; `name` gives the name of a column.
     pub fn new(types: Vec<DataType>, name: &dyn Fn(usize) -> String) -> Result<Self, EventError> {
+        if let [only] = types.as_slice()
+            && let Some(keys) = IntegerKeys::new(only)
+        {
+            return Ok(Self { types, keys: Keys::Integers(keys) });
+        }
         let fields: Vec<SortField> =
             types.iter().map(|data_type| SortField::new(comparable_type(data_type))).collect();
         for (column, field) in fields.iter().enumerate() {
@@ -46,7 +65,8 @@ impl KeyTable {
             }
         }
         let converter = Arc::new(RowConverter::new(fields)?);
-        Ok(Self { types, converter, keys: vec![], by_key: HashTable::new(), bytes: 0 })
+        let keys = EncodedKeys { converter, keys: vec![], by_key: HashTable::new(), bytes: 0 };
+        Ok(Self { types, keys: Keys::Encoded(keys) })
     }
 
     /// The numbers of the keys of rows; of no columns all rows have one key.
@@ -54,6 +74,58 @@ impl KeyTable {
     /// # Errors
     /// What Arrow refuses.
     pub fn numbers(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u32>, EventError> {
+        match &mut self.keys {
+            Keys::Integers(keys) => Ok(keys.numbers(&columns[0])),
+            Keys::Encoded(keys) => keys.numbers(columns, rows),
+        }
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        match &self.keys {
+            Keys::Integers(keys) => keys.len(),
+            Keys::Encoded(keys) => keys.keys.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The values of keys, column by column, in the types of the columns.
+    ///
+    /// # Errors
+    /// What Arrow refuses.
+    pub fn values(&self, numbers: &[u32]) -> Result<Vec<ArrayRef>, EventError> {
+        match &self.keys {
+            Keys::Integers(keys) => Ok(vec![keys.values(numbers)]),
+            Keys::Encoded(keys) => keys.values(numbers, &self.types),
+        }
+    }
+
+    /// Forgets keys. `kept[number]`: whether the key stays. Those that stay are numbered anew, in the order of
+    /// the old numbers.
+    pub fn retain(&mut self, kept: &[bool]) {
+        match &mut self.keys {
+            Keys::Integers(keys) => keys.retain(kept),
+            Keys::Encoded(keys) => keys.retain(kept),
+        }
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        match &self.keys {
+            Keys::Integers(keys) => keys.bytes(),
+            Keys::Encoded(keys) => {
+                keys.bytes + keys.keys.capacity() * size_of::<Box<[u8]>>() + keys.by_key.capacity() * 5
+            }
+        }
+    }
+}
+
+impl EncodedKeys {
+    fn numbers(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u32>, EventError> {
         if columns.is_empty() {
             if rows > 0 && self.keys.is_empty() {
                 self.number(&[]);
@@ -100,22 +172,8 @@ impl KeyTable {
         number
     }
 
-    /// How many keys there are.
-    pub fn len(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
-    /// The values of keys, column by column, in the types of the columns.
-    ///
-    /// # Errors
-    /// What Arrow refuses.
-    pub fn values(&self, numbers: &[u32]) -> Result<Vec<ArrayRef>, EventError> {
-        if self.types.is_empty() {
+    fn values(&self, numbers: &[u32], types: &[DataType]) -> Result<Vec<ArrayRef>, EventError> {
+        if types.is_empty() {
             return Ok(vec![]);
         }
         let parser = self.converter.parser();
@@ -124,12 +182,10 @@ impl KeyTable {
         let in_type = |(array, data_type): (ArrayRef, &DataType)| {
             Ok(if array.data_type() == data_type { array } else { arrow_cast::cast(&array, data_type)? })
         };
-        arrays.into_iter().zip(&self.types).map(in_type).collect()
+        arrays.into_iter().zip(types).map(in_type).collect()
     }
 
-    /// Forgets keys. `kept[number]`: whether the key stays. Those that stay are numbered anew, in the order of
-    /// the old numbers.
-    pub fn retain(&mut self, kept: &[bool]) {
+    fn retain(&mut self, kept: &[bool]) {
         let old = std::mem::take(&mut self.keys);
         self.by_key.clear();
         self.bytes = 0;
@@ -141,10 +197,5 @@ impl KeyTable {
         self.keys.shrink_to_fit();
         let keys = &self.keys;
         self.by_key.shrink_to_fit(|known| HASHER.hash_one(&*keys[*known as usize]));
-    }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        self.bytes + self.keys.capacity() * size_of::<Box<[u8]>>() + self.by_key.capacity() * 5
     }
 }

@@ -16,10 +16,12 @@ pub mod release;
 pub mod reorder;
 pub mod state;
 pub mod table;
+pub mod threads;
 pub mod time;
 pub mod watermark;
 
 mod held;
+mod integer_keys;
 mod runs;
 mod string_keys;
 

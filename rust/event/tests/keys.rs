@@ -2,10 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow_array::types::{BinaryType, ByteArrayType, LargeBinaryType, LargeUtf8Type, Utf8Type};
-use arrow_array::{Array, ArrayRef, GenericByteArray, Int64Array, RecordBatch, StringArray};
-use cepheid_event::Table;
+use arrow_array::types::{
+    ArrowPrimitiveType, BinaryType, ByteArrayType, Int8Type, Int64Type, LargeBinaryType, LargeUtf8Type,
+    UInt16Type, UInt64Type, Utf8Type,
+};
+use arrow_array::{
+    Array, ArrayRef, ArrowNativeTypeOp, GenericByteArray, Int64Array, PrimitiveArray, RecordBatch,
+    StringArray,
+};
 use cepheid_event::key::{key_ids, keys_by_appearance};
+use cepheid_event::{KeyTable, Table};
 use cepheid_testkit::SplitMix64;
 
 /// Strings that are hard to tell apart: prefixes of each other, with and without zeros at the end, around the length at
@@ -126,4 +132,77 @@ fn keys_of_some_rows_go_by_first_appearance_among_all() {
         read_to_the_end += usize::from(some.iter().any(|row| values[*row as usize] == -1));
     }
     assert!(read_to_the_end >= 50, "some key was met at the end alone");
+}
+
+/// Keys that are near each other or far apart, beyond those there are on either side, and the ends of the type.
+fn integers<T: ArrowPrimitiveType>(
+    random: &mut SplitMix64,
+    rows: usize,
+    reach: usize,
+) -> Vec<Option<T::Native>>
+where
+    T::Native: TryFrom<i128>,
+{
+    let (sparse, down) = (random.below(4) == 0, random.below(2) == 0);
+    let value = |random: &mut SplitMix64| match random.below(100) {
+        0 => None,
+        1 if sparse => Some(T::Native::MIN_TOTAL_ORDER),
+        2 if sparse => Some(T::Native::MAX_TOTAL_ORDER),
+        _ => {
+            let value = 60 + (random.below(reach) as i128) * if down { -1 } else { 1 };
+            T::Native::try_from(value).ok().or(Some(T::Native::MIN_TOTAL_ORDER))
+        }
+    };
+    (0..rows).map(|_| value(random)).collect()
+}
+
+/// A table of keys against a plain list, some batches of one stream after the other.
+fn check_key_table<T: ArrowPrimitiveType>(random: &mut SplitMix64) -> usize
+where
+    T::Native: TryFrom<i128> + Eq,
+{
+    let mut keys = KeyTable::new(vec![T::DATA_TYPE], &|_| "k".into()).expect("a type that is a key");
+    let mut met: Vec<Option<T::Native>> = vec![];
+    let mut most = 0;
+    for reach in [1, 30, 300, 3_000, 2_000] {
+        let rows = 1 + random.below(1_500);
+        let values = integers::<T>(random, rows, reach);
+        for value in &values {
+            if !met.contains(value) {
+                met.push(*value);
+            }
+        }
+        let expected: Vec<u32> = values
+            .iter()
+            .map(|value| met.iter().position(|known| known == value).expect("just met") as u32)
+            .collect();
+        let array: ArrayRef = Arc::new(PrimitiveArray::<T>::from_iter(values.iter().copied()));
+        assert_eq!(keys.numbers(&[array], values.len()).expect("keys"), expected, "{}", T::DATA_TYPE);
+        assert!(keys.bytes() < 56 * met.len() + 256, "{} bytes for {} keys", keys.bytes(), met.len());
+        if random.below(2) == 0 {
+            let kept: Vec<bool> = met.iter().map(|_| random.below(3) == 0).collect();
+            keys.retain(&kept);
+            let mut kept = kept.into_iter();
+            met.retain(|_| kept.next().expect("one each"));
+        }
+        assert_eq!(keys.len(), met.len());
+        let numbers: Vec<u32> = (0..met.len() as u32).collect();
+        let all: ArrayRef = Arc::new(PrimitiveArray::<T>::from_iter(met.iter().copied()));
+        assert_eq!(keys.values(&numbers).expect("values"), [all]);
+        most = most.max(met.len());
+    }
+    most
+}
+
+#[test]
+fn integers_keep_their_numbers_from_batch_to_batch() {
+    let mut random = SplitMix64::new(71);
+    let mut most = 0;
+    for _ in 0..60 {
+        check_key_table::<Int8Type>(&mut random);
+        check_key_table::<UInt16Type>(&mut random);
+        most = most.max(check_key_table::<Int64Type>(&mut random));
+        check_key_table::<UInt64Type>(&mut random);
+    }
+    assert!(most > 1_000, "only {most} keys");
 }

@@ -6,6 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use cepheid_event::threads::count_shared;
+pub use cepheid_event::threads::times_shared;
+
 use crate::error::MatchError;
 
 /// Whether an answer is still wanted: asked now and then by whoever works on it.
@@ -52,15 +55,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Most threads: there is no machine for more, and each of them takes memory.
 pub const THREADS_MAX: usize = 256;
 
-thread_local! {
-    static TIMES_SHARED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
-}
-
-/// How often this thread has shared work with others: for tests, which are to know that they test that.
-pub fn times_shared() -> u64 {
-    TIMES_SHARED.get()
-}
-
 /// Who works.
 #[derive(Clone, Copy, Debug)]
 pub struct Workers<'a> {
@@ -101,7 +95,7 @@ impl Workers<'_> {
             }
             return Ok(outcomes);
         }
-        TIMES_SHARED.set(TIMES_SHARED.get() + 1);
+        count_shared();
         let shared = Shared {
             next: AtomicUsize::new(0),
             end: AtomicUsize::new(pieces.len()),

@@ -145,6 +145,7 @@ impl Engine {
             idle_ns,
             future_ns,
             threads,
+            rows_a_thread_min: None,
             memory_limit,
             ids,
             interrupted: Some(interrupted),

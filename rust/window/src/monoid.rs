@@ -21,7 +21,7 @@ pub(crate) trait Monoid: Clone + Debug + Send + Sync + 'static {
     /// The same as plain data.
     type Saved: Serialize + DeserializeOwned;
     /// Arguments, ready to be read.
-    type Args: 'static;
+    type Args: Send + Sync + 'static;
 
     /// Makes arguments ready.
     fn args(&self, arrays: &[ArrayRef]) -> Result<Self::Args, EvalError>;

@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use arrow_array::ArrayRef;
 use cepheid_eval::EvalError;
+use cepheid_event::threads::cut;
 
 use crate::frames::Renumbered;
 use crate::monoid::{Monoid, Reading};
@@ -36,9 +37,11 @@ pub(crate) struct Step {
 pub(crate) trait Slides: Debug + Send + Sync {
     fn boxed_clone(&self) -> Box<dyn Slides>;
     /// Makes arguments ready to be read.
-    fn args(&self, arrays: &[ArrayRef]) -> Result<Box<dyn Any>, EvalError>;
-    /// Takes steps, one after the other; without arguments if no rows come.
-    fn run(&mut self, keys: usize, steps: &[Step], args: Option<&dyn Any>);
+    fn args(&self, arrays: &[ArrayRef]) -> Result<Box<Args>, EvalError>;
+    /// States of so many keys, in stretches that begin with these, the first of all with 0: each can be seen to by itself.
+    fn stretches(&mut self, keys: usize, begins: &[u32]) -> Vec<Box<dyn StretchSlides + '_>>;
+    /// Takes what was asked for in a stretch, those before it first.
+    fn take_asked(&mut self, asked: Asked);
     /// What is known of the windows that were asked for, in that order; they are forgotten.
     /// An error comes with the place of its question.
     fn finish(&mut self, readings: &[Reading<'_>]) -> Result<Vec<ArrayRef>, (usize, EvalError)>;
@@ -56,6 +59,18 @@ pub(crate) trait Slides: Debug + Send + Sync {
     fn renumber(&mut self, keys: &Renumbered);
     /// Bytes held.
     fn bytes(&self) -> usize;
+}
+
+/// Arguments that are ready to be read, by whichever thread.
+pub(crate) type Args = dyn Any + Send + Sync;
+
+/// States of windows that were asked for, whichever they are.
+pub(crate) type Asked = Box<dyn Any + Send>;
+
+/// States of one aggregate, of keys that follow each other.
+pub(crate) trait StretchSlides: Send {
+    /// Takes steps of these keys, one after the other; without arguments if no rows come.
+    fn run(self: Box<Self>, steps: &[Step], args: Option<&Args>) -> Asked;
 }
 
 #[derive(Clone, Debug)]
@@ -120,23 +135,20 @@ fn next_in(front: usize) -> Vec<u32> {
     (1..front as u32).collect()
 }
 
-impl<M: Monoid> Slides for Slider<M> {
-    fn boxed_clone(&self) -> Box<dyn Slides> {
-        Box::new(self.clone())
-    }
+struct Stretch<'a, M: Monoid> {
+    monoid: &'a M,
+    keys: &'a mut [OfKey<M::State>],
+    first_key: u32,
+}
 
-    fn args(&self, arrays: &[ArrayRef]) -> Result<Box<dyn Any>, EvalError> {
-        Ok(Box::new(self.monoid.args(arrays)?))
-    }
-
-    fn run(&mut self, keys: usize, steps: &[Step], args: Option<&dyn Any>) {
+impl<M: Monoid> StretchSlides for Stretch<'_, M> {
+    fn run(self: Box<Self>, steps: &[Step], args: Option<&Args>) -> Asked {
         let args: Option<&M::Args> =
             args.map(|args| args.downcast_ref().expect("arguments of this aggregate"));
-        let monoid = &self.monoid;
-        self.asked.reserve(steps.iter().map(|step| step.ask as usize).sum());
-        self.keys.resize_with(keys, || OfKey { states: Queue::default(), front: 0, back: monoid.empty() });
+        let Self { monoid, keys, first_key } = *self;
+        let mut asked = Vec::with_capacity(steps.iter().map(|step| step.ask as usize).sum());
         for steps in steps.chunk_by(|step, next| step.key == next.key) {
-            let queue = &mut self.keys[steps[0].key as usize];
+            let queue = &mut keys[(steps[0].key - first_key) as usize];
             queue.states.reserve(steps.iter().map(|step| step.come.len()).sum());
             for step in steps {
                 queue.leave::<M>(step.leave);
@@ -152,10 +164,38 @@ impl<M: Monoid> Slides for Slider<M> {
                 }
                 if step.ask > 0 {
                     let window = queue.window(monoid);
-                    (1..step.ask).for_each(|_| self.asked.push(window.clone()));
-                    self.asked.push(window);
+                    (1..step.ask).for_each(|_| asked.push(window.clone()));
+                    asked.push(window);
                 }
             }
+        }
+        Box::new(asked)
+    }
+}
+
+impl<M: Monoid> Slides for Slider<M> {
+    fn boxed_clone(&self) -> Box<dyn Slides> {
+        Box::new(self.clone())
+    }
+
+    fn args(&self, arrays: &[ArrayRef]) -> Result<Box<Args>, EvalError> {
+        Ok(Box::new(self.monoid.args(arrays)?))
+    }
+
+    fn stretches(&mut self, keys: usize, begins: &[u32]) -> Vec<Box<dyn StretchSlides + '_>> {
+        let monoid = &self.monoid;
+        self.keys.resize_with(keys, || OfKey { states: Queue::default(), front: 0, back: monoid.empty() });
+        let stretch =
+            |(keys, first_key)| Box::new(Stretch { monoid, keys, first_key }) as Box<dyn StretchSlides>;
+        cut(&mut self.keys, begins).into_iter().zip(begins.iter().copied()).map(stretch).collect()
+    }
+
+    fn take_asked(&mut self, asked: Asked) {
+        let mut asked: Box<Vec<M::State>> = asked.downcast().expect("states of this aggregate");
+        if self.asked.is_empty() {
+            self.asked = *asked;
+        } else {
+            self.asked.append(&mut asked);
         }
     }
 
@@ -248,7 +288,9 @@ mod tests {
         let args = slider.args(&[values]).expect("numbers");
         let come = Step { come: 0..rows, ..Step::default() };
         let turn = Step { turn: Some(0), ..Step::default() };
-        slider.run(1, &[come, turn], Some(&*args));
+        for stretch in slider.stretches(1, &[0]) {
+            stretch.run(&[come.clone(), turn.clone()], Some(&*args));
+        }
         let saved = slider.save().expect("plain data");
         let mut loaded = Slider::new(monoid);
         let of_key = (rows as usize, rows as usize);

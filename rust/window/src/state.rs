@@ -1,6 +1,6 @@
 //! What a window keeps between rows.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use arrow_array::ArrayRef;
 use cepheid_eval::ColumnOf;
@@ -51,6 +51,8 @@ pub struct Chunk<'a> {
     pub args: &'a Arguments,
     /// Places of the rows, ascending, among those that other states see to as well; `None`: it sees to all.
     pub numbers: Option<&'a [u64]>,
+    /// How many threads may see to them: keys are shared among these where a row costs enough, and nothing else changes.
+    pub threads: usize,
 }
 
 impl Chunk<'_> {
@@ -75,12 +77,12 @@ pub struct Arguments {
     /// `of[c]`: those of column `c`.
     pub(crate) of: Vec<Vec<ArrayRef>>,
     /// The greatest of the integers that are to be summed up, once somebody has asked.
-    greatest: OnceCell<u64>,
+    greatest: OnceLock<u64>,
 }
 
 impl Arguments {
     pub(crate) fn new(of: Vec<Vec<ArrayRef>>) -> Self {
-        Self { of, greatest: OnceCell::new() }
+        Self { of, greatest: OnceLock::new() }
     }
 }
 

@@ -44,6 +44,7 @@ impl Cusum {
 impl Method for Cusum {
     type State = CusumState;
     type Saved = CusumState;
+    const IS_CHEAP: bool = true;
 
     fn judge(&self, state: &mut CusumState, _time: i64, value: f64) -> Verdict {
         if !self.is_warm(state) {

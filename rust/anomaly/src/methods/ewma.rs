@@ -40,6 +40,7 @@ impl Ewma {
 impl Method for Ewma {
     type State = EwmaState;
     type Saved = EwmaState;
+    const IS_CHEAP: bool = true;
 
     fn judge(&self, state: &mut EwmaState, _time: i64, value: f64) -> Verdict {
         let judged = self

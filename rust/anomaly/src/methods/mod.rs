@@ -39,11 +39,14 @@ impl Verdict {
 }
 
 /// A method with its parameters. Values are finite, and at most [`FINITE_MAX`](cepheid_ir::FINITE_MAX) in size.
-pub(crate) trait Method: Copy + Debug {
+pub(crate) trait Method: Copy + Debug + Sync {
     /// What it keeps of a key.
-    type State: Clone + Debug + Default;
+    type State: Clone + Debug + Default + Send;
     /// The same as plain data.
     type Saved: Clone + Debug + PartialEq + Serialize + DeserializeOwned;
+
+    /// Whether a row costs so little that threads would cost as much.
+    const IS_CHEAP: bool;
 
     /// Judges a row by those before it, and lets it be one of them. `time`: not before that of any of them.
     fn judge(&self, state: &mut Self::State, time: i64, value: f64) -> Verdict;

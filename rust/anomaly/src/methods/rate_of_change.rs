@@ -40,6 +40,7 @@ impl RateState {
 impl Method for RateOfChange {
     type State = RateState;
     type Saved = RateState;
+    const IS_CHEAP: bool = true;
 
     fn judge(&self, state: &mut RateState, time: i64, value: f64) -> Verdict {
         let judged = state.before(time).map(|(earlier, from)| {

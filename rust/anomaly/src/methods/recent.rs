@@ -29,6 +29,7 @@ fn warm<'a>(method: &impl OfRecent, state: &'a Rolling) -> Option<&'a Ranks> {
 impl<M: OfRecent + Copy + std::fmt::Debug + Send + Sync + 'static> Method for M {
     type State = Rolling;
     type Saved = SavedRolling;
+    const IS_CHEAP: bool = false;
 
     fn judge(&self, state: &mut Rolling, time: i64, value: f64) -> Verdict {
         state.pass(self.recent(), time);

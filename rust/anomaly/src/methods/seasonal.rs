@@ -82,6 +82,7 @@ fn narrow(value: i128) -> i64 {
 impl Method for Seasonal {
     type State = SeasonalState;
     type Saved = Vec<(i64, Part)>;
+    const IS_CHEAP: bool = true;
 
     fn judge(&self, state: &mut SeasonalState, time: i64, value: f64) -> Verdict {
         let judged = self

@@ -12,6 +12,7 @@ use cepheid_ir::{Anomaly, ColumnName, Expr, PatternError, ReportedRows};
 use cepheid_matcher::Strategy;
 use cepheid_matcher::sequence::Moment;
 
+use super::EngineOptions;
 use super::binding::BoundColumns;
 use super::derived::{DerivedTable, Part};
 use super::event_ids::{EventIds, HIDDEN, IdOf};
@@ -131,7 +132,7 @@ impl AnomalyRule {
     pub(crate) fn advance(
         &mut self,
         prepared: PreparedRows,
-        event_time: &str,
+        options: &EngineOptions,
         place: usize,
     ) -> Result<Option<Part>, EngineError> {
         let PreparedRows { compiled, rows, values } = prepared;
@@ -146,7 +147,8 @@ impl AnomalyRule {
         let columns: Vec<ArrayRef> =
             source.keys().iter().map(|key| rows.column(*key)).collect::<Result<_, _>>()?;
         let numbers = keys.numbers(&columns, count)?;
-        let chunk = Chunk { keys: &numbers, num_keys: keys.len(), times: &rows.times, values: &values };
+        let (num_keys, threads) = (keys.len(), options.threads_for(count));
+        let chunk = Chunk { keys: &numbers, num_keys, times: &rows.times, values: &values, threads };
         let all = plan.rows() == ReportedRows::All;
         let told: Vec<(u32, Verdict)> = (0..count as u32)
             .zip(state.push(&chunk))
@@ -163,7 +165,7 @@ impl AnomalyRule {
         let mut columns: Vec<ArrayRef> = own.collect::<Result<_, _>>().map_err(EventError::from)?;
         let judged = told.iter().map(|(row, verdict)| (values.value(*row as usize), *verdict));
         columns.extend(judged_columns(plan, judged));
-        let batch = RecordBatch::try_new(self.reported(&compiled, event_time), columns);
+        let batch = RecordBatch::try_new(self.reported(&compiled, &options.event_time), columns);
         let mut batch = batch.map_err(EventError::from)?;
         if self.has_ids() {
             let hidden =

@@ -126,14 +126,13 @@ pub(crate) fn by_topic<'a>(
     topics.into_iter().map(together).collect()
 }
 
-/// The rows of each event.
-fn rows_by_event(part: &Part) -> Vec<Vec<usize>> {
-    let Some(event_of) = &part.event_of else { return (0..part.order.len()).map(|row| vec![row]).collect() };
+/// The rows of each event; `None`: each is one row.
+fn rows_by_event(part: &Part) -> Option<Vec<Vec<usize>>> {
     let mut rows = vec![vec![]; part.order.len()];
-    for (row, event) in event_of.iter().enumerate() {
+    for (row, event) in part.event_of.as_ref()?.iter().enumerate() {
         rows[*event as usize].push(row);
     }
-    rows
+    Some(rows)
 }
 
 /// Checks that two rules, by name, give a topic the same columns.
@@ -156,6 +155,14 @@ pub(super) fn same_columns(
     })
 }
 
+/// Whether the rows of parts only have to be put one behind the other, and are all that there is of their events.
+fn are_in_order(parts: &[Part]) -> bool {
+    let of_part = |part: &'_ Part| part.event_of.is_none() && part.table.membership.is_none();
+    let place = |part: &'_ Part, event: usize| (part.order[event], part.rule, event);
+    let places = parts.iter().flat_map(|part| (0..part.order.len()).map(move |event| place(part, event)));
+    parts.iter().all(of_part) && places.is_sorted()
+}
+
 /// Events of several rules in one topic: in order of their moments, then of rows, then of rules.
 fn merged<'a>(
     topic: String,
@@ -168,19 +175,6 @@ fn merged<'a>(
         let (expected, found) = (first.table.batch.schema(), part.table.batch.schema());
         let [first, own] = [first, part].map(|part| rule(part.rule).name);
         same_columns(&topic, (first, &expected), (own, &found))?;
-    }
-    let mut events: Vec<(usize, usize)> = vec![];
-    for (index, part) in parts.iter().enumerate() {
-        events.extend((0..part.order.len()).map(|event| (index, event)));
-    }
-    events.sort_by_key(|(part, event)| (parts[*part].order[*event], parts[*part].rule, *event));
-    let rows: Vec<Vec<Vec<usize>>> = parts.iter().map(rows_by_event).collect();
-    let (mut places, mut event_of) = (vec![], vec![]);
-    let mut ordinals: Vec<Vec<i64>> = parts.iter().map(|part| vec![0; part.order.len()]).collect();
-    for (ordinal, (part, event)) in events.iter().enumerate() {
-        ordinals[*part][*event] = ordinal as i64;
-        places.extend(rows[*part][*event].iter().map(|row| (*part, *row)));
-        event_of.resize(places.len(), ordinal as u32);
     }
     let expected = first.table.batch.schema();
     let batches: Vec<RecordBatch> = parts
@@ -196,6 +190,37 @@ fn merged<'a>(
         .collect::<Result<_, _>>()
         .map_err(EventError::from)?;
     let sources: Vec<&RecordBatch> = batches.iter().collect();
+    if are_in_order(parts) {
+        let batch = concat_batches(&expected, sources).map_err(EventError::from)?;
+        let moments: Vec<Moment> =
+            parts.iter().flat_map(|part| &part.order).map(|(moment, ..)| *moment).collect();
+        let matches = moments.len();
+        let table = DerivedTable { batch, membership: None, matches, strategies: vec![], times: None };
+        return Ok(TopicEvents { topic, table, moments, event_of: None, end });
+    }
+    let mut events: Vec<(usize, usize)> = vec![];
+    for (index, part) in parts.iter().enumerate() {
+        events.extend((0..part.order.len()).map(|event| (index, event)));
+    }
+    events.sort_by_key(|(part, event)| (parts[*part].order[*event], parts[*part].rule, *event));
+    let mut ordinals: Vec<Vec<i64>> = parts.iter().map(|part| vec![0; part.order.len()]).collect();
+    for (ordinal, (part, event)) in events.iter().enumerate() {
+        ordinals[*part][*event] = ordinal as i64;
+    }
+    let (places, event_of) = if parts.iter().all(|part| part.event_of.is_none()) {
+        (events.clone(), None)
+    } else {
+        let rows: Vec<_> = parts.iter().map(rows_by_event).collect();
+        let (mut places, mut event_of) = (vec![], vec![]);
+        for (ordinal, (part, event)) in events.iter().enumerate() {
+            match &rows[*part] {
+                Some(rows) => places.extend(rows[*event].iter().map(|row| (*part, *row))),
+                None => places.push((*part, *event)),
+            }
+            event_of.resize(places.len(), ordinal as u32);
+        }
+        (places, Some(event_of))
+    };
     let batch = interleave_record_batch(&sources, &places).map_err(EventError::from)?;
     let mut memberships = vec![];
     for (part, ordinals) in parts.iter().zip(&ordinals) {
@@ -220,7 +245,7 @@ fn merged<'a>(
     };
     let table = DerivedTable { batch, membership, matches: events.len(), strategies: vec![], times: None };
     let moments = events.iter().map(|(part, event)| parts[*part].order[*event].0).collect();
-    Ok(TopicEvents { topic, table, moments, event_of: Some(event_of), end })
+    Ok(TopicEvents { topic, table, moments, event_of, end })
 }
 
 /// What late rows of a topic come out as.

@@ -34,12 +34,14 @@ mod stage;
 mod tables;
 mod window_rule;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use cepheid_event::{MergedSchema, ReorderBuffer, SourceStats, TimePolicy};
 use cepheid_matcher::Strategy;
+use cepheid_matcher::threads::THREADS_MAX;
 
 pub use self::derived::DerivedTable;
 use self::graph::TopicUses;
@@ -51,6 +53,7 @@ use self::shard::Shard;
 use self::stage::Stage;
 pub use self::tables::{TopicOutputs, match_topics};
 use crate::error::EngineError;
+use crate::plan::threads_worth;
 
 /// What becomes of late rows. They are counted in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,12 +84,22 @@ pub struct EngineOptions {
     pub future_ns: Option<u64>,
     /// Threads that rules with keys are matched on, up to [`cepheid_matcher::threads::THREADS_MAX`]; `None`: one.
     pub threads: Option<usize>,
+    /// Fewest rows of a call that are worth a thread of windows and anomaly rules; [`ROWS_A_THREAD_MIN`] by default.
+    pub rows_a_thread_min: Option<NonZeroUsize>,
     /// Most bytes of state.
     pub memory_limit: Option<usize>,
     /// Whether derived events have columns that say which they are and what they come of.
     pub ids: bool,
     /// Asked now and then; `true` ends a call.
     pub interrupted: Option<fn() -> bool>,
+}
+
+impl EngineOptions {
+    /// How many threads a rule with keys may share so many rows among.
+    fn threads_for(&self, rows: usize) -> usize {
+        let most = self.threads.unwrap_or(1).min(THREADS_MAX);
+        threads_worth(rows, most, self.rows_a_thread_min)
+    }
 }
 
 /// What is known of an engine.
@@ -192,6 +205,12 @@ impl Engine {
         engine.add_all(made)?;
         engine.unlisten()?;
         Ok(engine)
+    }
+
+    /// Has windows and anomaly rules use a thread for so many rows of a call, see [`EngineOptions::rows_a_thread_min`]: for an
+    /// engine that was restored.
+    pub fn share_from(&mut self, rows_a_thread_min: NonZeroUsize) {
+        self.options.rows_a_thread_min = Some(rows_a_thread_min);
     }
 
     /// The column of event time, in every topic.

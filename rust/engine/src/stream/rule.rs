@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, SchemaRef};
+use cepheid_event::threads::on_each;
 use cepheid_event::{EventError, MergedSchema, Table};
 use cepheid_ir::{Expr, Pattern, PatternError, RowsPerMatch, SortKey, Within};
 use cepheid_matcher::sequence::{Fault, FoundKind, FoundSequences, SequenceLimits, SequenceMatcher};
@@ -438,29 +439,16 @@ impl Rule {
     }
 }
 
-/// Does the same to each shard: to the first on this thread, to each of the others on one of its own, unless that is little
-/// work.
+/// Does the same to each shard: on threads, unless that is little work.
 fn on_shards<T: Send>(
     shards: &mut [Shard],
     little: bool,
     work: impl Fn(usize, &mut Shard) -> T + Sync,
 ) -> Vec<T> {
-    let work = &work;
-    match shards.split_first_mut() {
-        Some((first, others)) if !little && !others.is_empty() => std::thread::scope(|scope| {
-            let others = others.iter_mut().enumerate();
-            let handles: Vec<_> =
-                others.map(|(shard, state)| scope.spawn(move || work(shard + 1, state))).collect();
-            let mut done = vec![work(0, first)];
-            done.extend(
-                handles
-                    .into_iter()
-                    .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))),
-            );
-            done
-        }),
-        _ => shards.iter_mut().enumerate().map(|(shard, state)| work(shard, state)).collect(),
+    if little {
+        return shards.iter_mut().enumerate().map(|(shard, state)| work(shard, state)).collect();
     }
+    on_each(shards, work)
 }
 
 fn check_order(key: &SortKey, event_time: &str) -> Result<(), EngineError> {

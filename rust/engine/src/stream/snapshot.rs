@@ -236,6 +236,7 @@ impl Engine {
             idle_ns: body.idle_ns,
             future_ns: body.future_ns,
             threads,
+            rows_a_thread_min: None,
             memory_limit,
             ids: more.ids,
             interrupted,

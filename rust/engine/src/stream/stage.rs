@@ -361,13 +361,13 @@ impl Stage {
         let first = self.rules.len();
         for (place, (window, prepared)) in self.windows.iter_mut().zip(prepared).enumerate() {
             if let Some(prepared) = prepared {
-                window.advance(prepared, released, event_time, first + place, parts)?;
+                window.advance(prepared, released, call.options, first + place, parts)?;
             }
         }
         let first = first + self.windows.len();
         for (place, (rule, prepared)) in self.anomalies.iter_mut().zip(judged).enumerate() {
             if let Some(prepared) = prepared {
-                parts.extend(rule.advance(prepared, event_time, first + place)?);
+                parts.extend(rule.advance(prepared, call.options, first + place)?);
             }
         }
         Ok(())

@@ -18,6 +18,7 @@ use cepheid_window::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::EngineOptions;
 use super::binding::BoundColumns;
 use super::derived::{DerivedTable, Part};
 use super::event_ids::{EventIds, HIDDEN, IdOf, texts};
@@ -319,7 +320,7 @@ impl WindowRule {
         &mut self,
         prepared: PreparedRows,
         released: &Released,
-        event_time: &str,
+        options: &EngineOptions,
         place: usize,
         parts: &mut Vec<Part>,
     ) -> Result<(), EngineError> {
@@ -335,8 +336,9 @@ impl WindowRule {
             let numbers = keys.numbers(&of_key.collect::<Result<Vec<_>, _>>()?, rows)?;
             self.kept.visited += rows as u64;
             let (num_keys, times, arrival) = (keys.len(), &fresh.times[..], arrival.as_deref());
-            let chunk = Chunk { keys: &numbers, num_keys, times, arrival, args: &args, numbers: None };
-            state.push(&chunk)?;
+            let threads = options.threads_for(rows);
+            let args = &args;
+            state.push(&Chunk { keys: &numbers, num_keys, times, arrival, args, numbers: None, threads })?;
         }
         // Windows by rows that are full are decided by their last row, the others by the end of the input alone.
         let by_rows = matches!(plan.frame(), Frame::Rows { .. });
@@ -354,7 +356,7 @@ impl WindowRule {
         }
         for (windows, by_end) in told {
             self.kept.reported += windows.keys.len() as u64;
-            let mut part = self.part(&compiled, &windows, &fresh, event_time, place)?;
+            let mut part = self.part(&compiled, &windows, &fresh, &options.event_time, place)?;
             if by_end {
                 part.order.iter_mut().for_each(|(moment, ..)| *moment = Moment::End);
             }

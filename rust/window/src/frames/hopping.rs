@@ -275,21 +275,23 @@ impl Hopping {
         let windows = in_oldest + self.later.len() + self.only_back.len();
         found.keys.reserve(windows);
         told.reserve(windows);
-        let mut slots = std::mem::take(&mut self.slots);
+        let (mut slots, mut backs) = (std::mem::take(&mut self.slots), vec![]);
         if self.front > 0 {
             let own = self.in_front(0);
             slots.clear();
             slots.extend(0..own.len() as u32);
             let keys = &self.front_keys[own.start as usize..own.end as usize];
-            self.add_joined(0, &slots, keys, found, told);
+            found.keys.extend_from_slice(keys);
+            self.add_joined(0, (&slots, &mut backs), keys, told);
         }
         for own in self.later.chunk_by(|place, next| place.arena() == next.arena()) {
             let slice = (own[0].arena() - self.gone) as usize;
             let base = self.in_front(slice).start;
             slots.clear();
             slots.extend(own.iter().map(|place| place.slot()));
-            let keys: Vec<u32> = slots.iter().map(|slot| self.front_keys[(base + slot) as usize]).collect();
-            self.add_joined(slice, &slots, &keys, found, told);
+            let first = found.keys.len();
+            found.keys.extend(slots.iter().map(|slot| self.front_keys[(base + slot) as usize]));
+            self.add_joined(slice, (&slots, &mut backs), &found.keys[first..], told);
         }
         slots.clear();
         slots.resize(self.only_back.len(), NONE);
@@ -300,18 +302,18 @@ impl Hopping {
         self.slots = slots;
     }
 
-    /// Adds windows of keys that come first in the same slice of the front, joined with their rows in the back.
+    /// Adds windows of keys that come first in the same slice of the front, joined with their rows in the back. `backs`: room for
+    /// where these stand.
     fn add_joined(
         &self,
         slice: usize,
-        slots: &[u32],
+        (slots, backs): (&[u32], &mut Vec<u32>),
         keys: &[u32],
-        found: &mut Complete,
         told: &mut ToldWindows<'_>,
     ) {
-        let backs: Vec<u32> = keys.iter().map(|key| self.by_key[*key as usize].back).collect();
-        told.add_joined((&self.slices[slice].parts, slots), (&self.backs, &backs));
-        found.keys.extend_from_slice(keys);
+        backs.clear();
+        backs.extend(keys.iter().map(|key| self.by_key[*key as usize].back));
+        told.add_joined((&self.slices[slice].parts, slots), (&self.backs, backs));
     }
 
     /// Which of the blocks of the grid a window begins in: as long as the windows, or shorter by less than a step.

@@ -2,13 +2,16 @@
 //!
 //! What happens to the rows of a key, one after the other, is worked out once ([`Step`]), and then done for each aggregate.
 //!
-//! - Time: amortised O(1) a row and an aggregate, whatever the window; rows are put together by key first.
+//! - Time: amortised O(1) a row and an aggregate, whatever the window; rows are put together by key first. Threads see to keys that
+//!   follow each other.
 //! - Space: a state for each row in a window, and 8 bytes of its time.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use arrow_array::UInt32Array;
+use arrow_array::{ArrayRef, UInt32Array};
+use arrow_schema::ArrowError;
+use cepheid_event::threads::{cut, on_each, stretches_of_keys};
 
 use crate::arena::NONE;
 use crate::compile::{Column, Slot};
@@ -16,7 +19,7 @@ use crate::error::WindowError;
 use crate::frames::{Complete, Renumbered, arguments, by_slot};
 use crate::queue::Queue;
 use crate::saved::{SavedFrame, SavedQueue, by_column, with_rows};
-use crate::slider::{Slides, Step};
+use crate::slider::{Args, Asked, Slides, Step, StretchSlides};
 use crate::state::Chunk;
 
 /// Which windows are asked for.
@@ -34,8 +37,9 @@ pub(crate) struct Sliding {
     span: Span,
     columns: Vec<Box<dyn Slides>>,
     keys: Vec<Key>,
-    steps: Vec<Step>,
     found: Found,
+    /// How many threads see to the rows that came last.
+    threads: usize,
     /// The rows of a push so far, of all pushes since windows were last told of.
     pushed: u32,
     /// Their places among those of other states, where these are told of.
@@ -48,8 +52,8 @@ impl Clone for Sliding {
             span: self.span,
             columns: self.columns.iter().map(|column| column.boxed_clone()).collect(),
             keys: self.keys.clone(),
-            steps: self.steps.clone(),
             found: self.found.clone(),
+            threads: self.threads,
             pushed: self.pushed,
             numbers: self.numbers.clone(),
         }
@@ -83,15 +87,7 @@ struct Key {
 impl Sliding {
     pub(crate) fn new(span: Span, columns: &[Column]) -> Self {
         let columns = columns.iter().map(|column| column.kind.sliders()).collect();
-        Self {
-            span,
-            columns,
-            keys: vec![],
-            steps: vec![],
-            found: Found::default(),
-            pushed: 0,
-            numbers: vec![],
-        }
+        Self { span, columns, keys: vec![], found: Found::default(), threads: 1, pushed: 0, numbers: vec![] }
     }
 
     /// All rows of any time that has come must have come with them.
@@ -106,106 +102,66 @@ impl Sliding {
         }
         let ready = self.columns.iter().zip(&*args).map(|(column, args)| column.args(args));
         let args = ready.collect::<Result<Vec<_>, _>>().map_err(arguments)?;
-        self.steps.clear();
-        self.steps.reserve(rows.keys.len());
-        for (key, places) in groups {
-            match self.span {
-                Span::Range(preceding) => self.by_time(key, preceding, &times, places),
-                Span::Rows(count, every) => {
-                    self.by_rows(key, (count, every), &times, &order, places, &|row| rows.number(first, row));
+        self.threads = rows.threads;
+        let begins = stretches_of_keys(rows.keys, rows.num_keys, rows.threads);
+        let (span, first_row) = (self.span, self.pushed);
+        let number = |row: u32| (first_row + row, rows.number(first, row as usize));
+        let outcomes = on_each(self.stretches(&begins), |_, mut stretch| {
+            let own = stretch.groups(&groups);
+            stretch.steps.reserve(own.iter().map(|(_, places)| places.len()).sum());
+            for (key, places) in own {
+                match span {
+                    Span::Range(preceding) => stretch.by_time(*key, preceding, &times, places.clone()),
+                    Span::Rows(count, every) => {
+                        stretch.by_rows(*key, (count, every), &times, &order, places.clone(), &number);
+                    }
                 }
             }
-        }
+            stretch.run(Some(&args))
+        });
+        outcomes.into_iter().for_each(|outcome| self.take(outcome));
         if let Span::Range(_) = self.span {
             self.found.keys.extend_from_slice(rows.keys);
             self.found.rows.extend(order.iter().map(|row| self.pushed + row));
         }
         self.pushed += rows.keys.len() as u32;
         self.numbers.extend(rows.numbers.into_iter().flatten());
-        for (column, args) in self.columns.iter_mut().zip(&args) {
-            column.run(rows.num_keys, &self.steps, Some(&**args));
-        }
         Ok(())
-    }
-
-    fn by_time(&mut self, key: u32, preceding: i64, times: &[i64], places: Range<usize>) {
-        let known = &mut self.keys[key as usize];
-        known.times.reserve(places.len());
-        let mut place = places.start;
-        while place < places.end {
-            let time = times[place];
-            let peers = times[place..places.end].iter().take_while(|other| **other == time).count();
-            let past = known.times.all();
-            let gone = past.iter().take_while(|past| time.saturating_sub(**past) > preceding).count();
-            let is_over = time > known.block_ends;
-            let turns = is_over && !past.is_empty();
-            if is_over || past.is_empty() {
-                known.block_ends = end_of_block(time, preceding);
-            }
-            let mut step = known.leave(key, gone, turns);
-            (0..peers).for_each(|_| known.times.push(time));
-            step.come = place as u32..(place + peers) as u32;
-            step.ask = peers as u32;
-            self.steps.push(step);
-            place += peers;
-        }
-    }
-
-    fn by_rows(
-        &mut self,
-        key: u32,
-        (count, every): (u64, u64),
-        times: &[i64],
-        order: &[u32],
-        places: Range<usize>,
-        number: &dyn Fn(usize) -> u64,
-    ) {
-        let known = &mut self.keys[key as usize];
-        known.times.reserve(places.len());
-        known.ordinals.reserve(places.len());
-        for place in places {
-            let (row, time) = (order[place], times[place]);
-            // A full window has been told of: its rows up to the start of the next leave.
-            let gone = if known.times.len() as u64 == count { every as usize } else { 0 };
-            let turns = gone > known.front;
-            let mut step = known.leave(key, gone, turns);
-            known.times.push(time);
-            known.ordinals.push(number(row as usize));
-            step.come = place as u32..place as u32 + 1;
-            if known.times.len() as u64 == count {
-                step.ask = 1;
-                self.found.add(key, (known.times.all()[0], time), self.pushed + row);
-            }
-            self.steps.push(step);
-        }
     }
 
     /// The input ends: windows that are not full are told of.
     pub(crate) fn finish(&mut self) {
         let Span::Rows(count, every) = self.span else { return };
-        self.steps.clear();
-        for key in 0..self.keys.len() as u32 {
-            let known = &mut self.keys[key as usize];
-            let mut gone = if known.times.len() as u64 == count { every as usize } else { 0 };
-            while gone < known.times.len() {
-                let turns = gone > known.front;
-                let mut step = known.leave(key, gone, turns);
-                step.ask = 1;
-                self.steps.push(step);
-                let times = known.times.all();
-                let (first, last) = (times[0], times[times.len() - 1]);
-                self.found.add(key, (first, last), u32::MAX);
-                self.found.begins.push(known.ordinals.all()[0]);
-                gone = every as usize;
-            }
-            // Rows that come after all begin anew.
-            let (all, front) = (known.times.len(), known.front);
-            self.steps.push(known.leave(key, all, all > front));
-        }
-        let keys = self.keys.len();
-        for column in &mut self.columns {
-            column.run(keys, &self.steps, None);
-        }
+        let outcomes: Vec<_> = self
+            .stretches(&[0])
+            .into_iter()
+            .map(|mut all| {
+                all.end((count, every));
+                all.run(None)
+            })
+            .collect();
+        outcomes.into_iter().for_each(|outcome| self.take(outcome));
+    }
+
+    /// All keys, in stretches that begin with these.
+    fn stretches(&mut self, begins: &[u32]) -> Vec<Stretch<'_>> {
+        let num_keys = self.keys.len();
+        let columns = self.columns.iter_mut().map(|column| column.stretches(num_keys, begins).into_iter());
+        let mut columns: Vec<_> = columns.collect();
+        let stretch = |(keys, first_key)| Stretch {
+            first_key,
+            keys,
+            columns: columns.iter_mut().filter_map(Iterator::next).collect(),
+            steps: vec![],
+            found: Found::default(),
+        };
+        cut(&mut self.keys, begins).into_iter().zip(begins.iter().copied()).map(stretch).collect()
+    }
+
+    /// Takes what was found in a stretch, those before it first.
+    fn take(&mut self, (found, asked): (Found, Vec<Asked>)) {
+        self.found.append(found);
+        self.columns.iter_mut().zip(asked).for_each(|(column, asked)| column.take_asked(asked));
     }
 
     pub(crate) fn has_complete(&self) -> bool {
@@ -222,8 +178,12 @@ impl Sliding {
         let mut values = by_slot(slots, columns.len(), |column, readings| columns[column].finish(readings))?;
         if !order.is_sorted() {
             let places = UInt32Array::from(order.clone());
-            let in_order = values.iter().map(|array| arrow_select::take::take(array, &places, None));
-            values = in_order.collect::<Result<_, _>>().map_err(cepheid_event::EventError::from)?;
+            let put = |_, values: &[ArrayRef]| -> Result<Vec<ArrayRef>, ArrowError> {
+                values.iter().map(|array| arrow_select::take::take(array, &places, None)).collect()
+            };
+            let a_thread = values.len().div_ceil(self.threads).max(1);
+            let in_order: Result<Vec<_>, _> = on_each(values.chunks(a_thread), put).into_iter().collect();
+            values = in_order.map_err(cepheid_event::EventError::from)?.concat();
         }
         fn picked<T: Copy>(values: &[T], order: &[u32]) -> Vec<T> {
             order.iter().map(|place| values[*place as usize]).collect()
@@ -322,6 +282,106 @@ impl Sliding {
     }
 }
 
+/// Keys that follow each other, and what is kept of them.
+struct Stretch<'a> {
+    first_key: u32,
+    keys: &'a mut [Key],
+    columns: Vec<Box<dyn StretchSlides + 'a>>,
+    /// What happens to them next.
+    steps: Vec<Step>,
+    /// The windows that are asked for then.
+    found: Found,
+}
+
+impl Stretch<'_> {
+    /// Those of all groups that are of these keys.
+    fn groups<'a>(&self, groups: &'a [(u32, Range<usize>)]) -> &'a [(u32, Range<usize>)] {
+        let begin = groups.partition_point(|(key, _)| *key < self.first_key);
+        let end = self.first_key + self.keys.len() as u32;
+        &groups[begin..groups.partition_point(|(key, _)| *key < end)]
+    }
+
+    fn by_time(&mut self, key: u32, preceding: i64, times: &[i64], places: Range<usize>) {
+        let known = &mut self.keys[(key - self.first_key) as usize];
+        known.times.reserve(places.len());
+        let mut place = places.start;
+        while place < places.end {
+            let time = times[place];
+            let peers = times[place..places.end].iter().take_while(|other| **other == time).count();
+            let past = known.times.all();
+            let gone = past.iter().take_while(|past| time.saturating_sub(**past) > preceding).count();
+            let is_over = time > known.block_ends;
+            let turns = is_over && !past.is_empty();
+            if is_over || past.is_empty() {
+                known.block_ends = end_of_block(time, preceding);
+            }
+            let mut step = known.leave(key, gone, turns);
+            (0..peers).for_each(|_| known.times.push(time));
+            step.come = place as u32..(place + peers) as u32;
+            step.ask = peers as u32;
+            self.steps.push(step);
+            place += peers;
+        }
+    }
+
+    fn by_rows(
+        &mut self,
+        key: u32,
+        (count, every): (u64, u64),
+        times: &[i64],
+        order: &[u32],
+        places: Range<usize>,
+        number: &dyn Fn(u32) -> (u32, u64),
+    ) {
+        let known = &mut self.keys[(key - self.first_key) as usize];
+        known.times.reserve(places.len());
+        known.ordinals.reserve(places.len());
+        for place in places {
+            let ((row, ordinal), time) = (number(order[place]), times[place]);
+            // A full window has been told of: its rows up to the start of the next leave.
+            let gone = if known.times.len() as u64 == count { every as usize } else { 0 };
+            let turns = gone > known.front;
+            let mut step = known.leave(key, gone, turns);
+            known.times.push(time);
+            known.ordinals.push(ordinal);
+            step.come = place as u32..place as u32 + 1;
+            if known.times.len() as u64 == count {
+                step.ask = 1;
+                self.found.add(key, (known.times.all()[0], time), row);
+            }
+            self.steps.push(step);
+        }
+    }
+
+    /// No row comes any more.
+    fn end(&mut self, (count, every): (u64, u64)) {
+        for (known, key) in self.keys.iter_mut().zip(self.first_key..) {
+            let mut gone = if known.times.len() as u64 == count { every as usize } else { 0 };
+            while gone < known.times.len() {
+                let turns = gone > known.front;
+                let mut step = known.leave(key, gone, turns);
+                step.ask = 1;
+                self.steps.push(step);
+                let times = known.times.all();
+                let (first, last) = (times[0], times[times.len() - 1]);
+                self.found.add(key, (first, last), u32::MAX);
+                self.found.begins.push(known.ordinals.all()[0]);
+                gone = every as usize;
+            }
+            // Rows that come after all begin anew.
+            let (all, front) = (known.times.len(), known.front);
+            self.steps.push(known.leave(key, all, all > front));
+        }
+    }
+
+    /// Takes the steps.
+    fn run(self, args: Option<&[Box<Args>]>) -> (Found, Vec<Asked>) {
+        let own_args = |column: usize| args.map(|args| &*args[column]);
+        let columns = self.columns.into_iter().enumerate();
+        (self.found, columns.map(|(place, column)| column.run(&self.steps, own_args(place))).collect())
+    }
+}
+
 impl Found {
     /// Numbers of the windows, in the order of the rows that they are told of at, of which there are so many, then the others.
     fn in_order(&self, rows: u32) -> Vec<u32> {
@@ -356,6 +416,15 @@ impl Found {
             }
         };
         windows.iter().map(number).collect()
+    }
+
+    /// Adds windows that are asked for behind these.
+    fn append(&mut self, more: Self) {
+        self.keys.extend(more.keys);
+        self.starts.extend(more.starts);
+        self.ends.extend(more.ends);
+        self.rows.extend(more.rows);
+        self.begins.extend(more.begins);
     }
 
     fn add(&mut self, key: u32, (start, end): (i64, i64), row: u32) {
