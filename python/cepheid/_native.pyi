@@ -499,7 +499,7 @@ class EventLog:
     def compact(self, topics: Sequence[str]) -> tuple[int, int, int]:
         """Puts small segments together; gives files, events and bytes."""
 
-    def keep(self, topic: str, age_max: int | None, bytes_max: int | None) -> None:
+    def keep(self, topic: str, age_max: int | None, bytes_max: int | None, keys_age_max: int | None) -> None:
         """Says how long, and how much, of a topic is kept."""
 
     def retain(self, topics: Sequence[str]) -> tuple[int, int]:
@@ -584,7 +584,7 @@ class StoreView:
             tuple[
                 tuple[str, int, int, int, int, int, int],
                 tuple[int, int] | None,
-                tuple[int | None, int | None],
+                tuple[int | None, int | None, int | None],
                 tuple[str, list[str]] | None,
             ]
         ],

@@ -67,8 +67,8 @@ class SqlLookup:
             SchemaError: There is no such table (code ``unknown-table``) or column (``unknown-column``), several rows
                 have one key (``duplicate-key``), a key cannot be compared with its column or a value does not fit its
                 type (``column-type``).
-            AppError: The database could not be reached, with a new connection either (code ``sql-failed``), or refuses
-                the question (``sql-refused``).
+            AppError: The database could not be reached, with a new connection either, or was busy (code
+                ``sql-failed``), or refuses the question (``sql-refused``). The next call begins with a new connection.
 
         Example:
             >>> import sqlite3
@@ -94,17 +94,17 @@ class SqlLookup:
         plain = pa.table([plain_values(distinct[name], name) for name in names], names=names)
         plain = plain.group_by(names).aggregate([])
         with self._lock:
-            is_new = self._database is None
+            known = self._database
             try:
                 return self._tried(plain)
-            except CepheidError:
-                # The connection may have been lost, or the table changed, since it was last asked.
-                if is_new:
+            except AppError as error:
+                # What the database says of the question it would say again.
+                if known is None or not known[1].database.is_lost(error.__cause__):
                     raise
             return self._tried(plain)
 
     def _tried(self, keys: pa.Table) -> pa.Table:
-        """An answer; after an error the next one begins with a new connection, as this one may be broken."""
+        """An answer; after an error the next one begins with a new connection, and knows the table as it is then."""
         try:
             return self._answer(keys)
         except CepheidError:
@@ -186,7 +186,8 @@ def sql_lookup(
     """A lookup of keys in a table of SQLite, PostgreSQL or DuckDB, for `enrich`.
 
     Keys are parameters, never text of a statement; names are quoted. A connection is opened with the first question,
-    kept, and opened once more where a question fails on one that has been in use. Nothing is written, and no
+    kept, and opened once more where one that has been in use turns out to be lost: the question is asked again. Any
+    other error is raised at once, and the table is looked at anew with the next call. Nothing is written, and no
     transaction is left open.
 
     - **Connections**: ADBC (``adbc_driver_sqlite.dbapi``, ``adbc_driver_postgresql.dbapi``), which give Arrow; or

@@ -73,6 +73,10 @@ class ReferenceDatabase(ABC):
     def _described(self, parts: list[str]) -> Iterable[ReferenceColumn]:
         """The columns of the table, in order; none: there is no such table."""
 
+    def is_lost(self, error: BaseException | None) -> bool:
+        """Whether an error is one of the connection, so that another one may have an answer."""
+        return self._dialect.is_lost(error)
+
     def _kind_checked(self, name: str, data_type: pa.DataType, column: ReferenceColumn) -> str:
         """The kind of a key.
 

@@ -162,6 +162,106 @@ def rules_of_few_rows(chance):
     return chance.sample(found, chance.randrange(1, 4))
 
 
+def rules_that_raise():
+    """Rules for few rows, each with a condition that raises an error of some values."""
+    rare, share = col.kind == "rare", col.n / col.d > 2
+    return [
+        event("c", share & rare, topic="t").named("first"),
+        event("c", rare & share, topic="t").named("last"),
+        event("c", (col.n == 77) | (rare & (col.n % col.d == 1)), topic="t").named("either"),
+        event("c", (col.n + col.big > 0) & rare & (col.who == "w1"), topic="t").named("overflow"),
+        event("c", rare & (col.text.cast("BIGINT") == 7), topic="t").named("text"),
+        event("c", (col.text.cast("BIGINT") == 7) & (col.n == 77), topic="t").named("behind"),
+        event("c", cep.coalesce(col.n, 10 / col.d) == 77, topic="t").named("choice"),
+        # Asked only of rows for which a run waits.
+        (event("a", rare, topic="t") >> event("b", share & (col.kind == "odd"), topic="t"))
+        .within("40ns")
+        .named("late"),
+        cep.window(n=cep.count(), topic="t").tumbling("100ns").where(share & rare).named("shares"),
+    ]
+
+
+def with_bad_values(chance, rows):
+    """Rows, few of which have values that a condition cannot take."""
+    import pyarrow as pa
+
+    length = rows.num_rows
+    columns = {"d": [1] * length, "big": [0] * length, "text": ["7"] * length}
+    if chance.random() < 0.5:
+        for bad in [chance.randrange(length) for _ in range(chance.choice([1, 1, 40]))]:
+            columns["d"][bad], columns["big"][bad], columns["text"][bad] = 0, 2**63 - 1, "seven"
+    if chance.random() < 0.3:
+        kinds = rows["kind"].to_pylist()
+        kinds[chance.randrange(length)] = None
+        columns["kind"] = kinds
+        rows = rows.drop_columns("kind")
+    for name, values in columns.items():
+        rows = rows.append_column(name, pa.array(values, pa.string() if name in ("text", "kind") else pa.int64()))
+    return rows
+
+
+def outcome(engine, store):
+    """What a replay derives, call by call, and the error that ends it."""
+    calls = []
+    try:
+        store.replay(engine, on_derived=calls.append, flush=True)
+    except cep.EvaluationError as error:
+        return calls, (error.code, str(error))
+    return calls, None
+
+
+def test_a_replay_that_passes_rows_over_meets_the_errors_that_one_of_every_row_does(monkeypatch):
+    mattering, push = replay._mattering, replay._Pushing.rows
+    counts = {"pushed": 0, "of": 0}
+
+    def counting(self, topic, stored, own, place):
+        nonlocal pushed
+        pushed += place[2]
+        return push(self, topic, stored, own, place)
+
+    raised = {rule.name: 0 for rule in rules_that_raise()}
+    derived = pushed = 0
+    for case in range(CASES):
+        chance = random.Random(case)
+        raising = rules_that_raise()[case % len(raised)]
+        picked = [raising, *chance.sample(rules_of_few_rows(chance), chance.randrange(2))]
+        options = {"lateness": chance.choice(["0ns", "30ns"]), "ids": True, "future": None, "late": "drop"}
+        with cep.EventStore() as store:
+            for topic, batch in long_batches(chance)[:4]:
+                store.append(topic, with_bad_values(chance, batch))
+                if chance.random() < 0.3:
+                    store.seal()
+            if chance.random() < 0.7:
+                store.seal()
+            if "t" not in store.info().topics:
+                continue
+            whole, few = cep.Engine(picked, **options), cep.Engine(picked, **options)
+            monkeypatch.setattr(replay, "_mattering", lambda *_: [])
+            pushed = 0
+            expected, expected_error = outcome(whole, store)
+            monkeypatch.setattr(replay, "_mattering", mattering)
+            monkeypatch.setattr(replay._Pushing, "rows", counting)
+            found, error = outcome(few, store)
+            monkeypatch.setattr(replay._Pushing, "rows", push)
+        assert error == expected_error, (case, raising)
+        expected, found = shown(expected), shown(found)
+        if error is None:
+            assert found == expected, case
+            assert known(few) == known(whole), case
+            counts["of"] += whole.stats().rows
+            counts["pushed"] += pushed
+            derived += sum(len(events) for events, _ in found.values())
+        else:
+            raised[raising.name] += 1
+            # Fewer rows are pushed at a time, so that some before the bad one are already behind.
+            for topic, (events, _) in expected.items():
+                assert found[topic][0][: len(events)] == events, case
+    assert min(raised.values()) > 0, raised
+    assert derived > CASES, derived
+    # Rows are passed over all the same where no condition raises.
+    assert counts["pushed"] < counts["of"] * 0.8, counts
+
+
 def known(engine):
     """What an engine tells of itself, but how it does its work."""
     stats = engine.stats()

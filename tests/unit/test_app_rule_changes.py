@@ -32,6 +32,32 @@ def large(limit):
     return event("a", f"amount > {limit}", topic="order").select(n=ref("a").n).named("large")
 
 
+def test_a_rule_that_begins_without_events_which_are_kept_no_longer_says_so(caplog):
+    pair = (event("a", topic="order") >> event("b", topic="order")).within("1h")
+    app = cep.App("shop", large(500))
+    with app.test() as test:
+        for n in range(3):
+            test.publish("order", n=n, amount=100)
+            test.advance("10m")
+        app.add(pair.named("whole"))
+        assert app.stats().missing_history == {}
+        assert test.events("cepheid.rule")[-1]["reason"] is None
+        store = app._running.store
+        store.keep("order", for_="15m")
+        assert store.retain() == 2
+        app.add(pair.named("short"))
+        told = test.events("cepheid.rule")[-1]
+        assert (told["kind"], told["rule"]) == ("added", "short")
+        assert told["reason"].endswith("as the store keeps them no longer: the first 2 of `order`")
+        assert "`short`" in caplog.text
+        assert app.stats().missing_history == {"short": {"order": 2}}
+        app.add(pair.named("cold"), history=False)
+        app.replace("large", large(400))
+        assert test.events("cepheid.rule")[-1]["reason"] is None
+        assert app.stats().missing_history == {"short": {"order": 2}}
+        assert "reads" not in caplog.text
+
+
 def test_rules_that_were_changed_run_in_one_engine_again_and_know_what_they_knew():
     pair = (event("a", topic="order") >> event("b", topic="order")).partition_by("card").within("1h").named("pair")
     app = cep.App("shop", [pair, large(500), HELD])

@@ -15,6 +15,7 @@ from acting import HOSTILE
 from reference_places import Place, code_of
 
 import cepheid as cep
+from cepheid.actions.sql_dialect import Dialect
 
 DRIVERS = ["sqlite-adbc", "sqlite3", "postgres-adbc", "psycopg", "duckdb"]
 ODD_NAMES = ['a"b', "a;--", "select", "a b", "ä", "%s", "x?y", ":z", "$1", "a'b", "%(p0)s", "A"]
@@ -166,12 +167,80 @@ def test_a_table_that_changes_is_read_anew(cards):
     with cards.lookup(columns=["country"]) as look:
         assert look(key).num_rows == 1
         cards.execute("ALTER TABLE cards RENAME COLUMN country TO land")
+        assert code_of(lambda: look(key), cep.AppError) in ("sql-failed", "sql-refused")
         assert code_of(lambda: look(key)) == "unknown-column"
         cards.execute("ALTER TABLE cards RENAME COLUMN land TO country")
         assert look(key).num_rows == 1
         # Whoever changes it is not kept waiting by a transaction that was left open.
         cards.execute("DROP TABLE cards")
+        assert code_of(lambda: look(key), cep.AppError) in ("sql-failed", "sql-refused")
         assert code_of(lambda: look(key)) == "unknown-table"
+
+
+def test_what_the_database_refuses_is_asked_once(cards):
+    key = pa.table({"card": [1]})
+    with cards.lookup(columns=["country"]) as look:
+        look(key)
+        statements = []
+        if cards.driver == "sqlite3":
+            look._database[0].set_trace_callback(statements.append)
+        cards.execute("ALTER TABLE cards RENAME COLUMN country TO land")
+        code = code_of(lambda: look(key), cep.AppError)
+        assert code == ("sql-failed" if cards.driver.startswith("sqlite") else "sql-refused")
+        assert cards.opened == 1, "no second connection to ask again over"
+        assert len(statements) <= 1, statements
+        cards.execute("ALTER TABLE cards RENAME COLUMN land TO country")
+        assert look(key).num_rows == 1
+        assert cards.opened == 2, "the table is looked at anew"
+        # What is wrong with rows is no better for being asked again.
+        cards.execute("CREATE TABLE twice (card INTEGER, v TEXT)", "INSERT INTO twice VALUES (1, 'a')")
+    with cards.lookup("twice") as look:
+        assert look(key).num_rows == 1
+        cards.execute("INSERT INTO twice VALUES (1, 'b')")
+        before = cards.opened
+        assert code_of(lambda: look(key)) == "duplicate-key"
+        assert cards.opened == before
+
+
+def test_errors_of_the_connection_are_told_from_those_of_the_question():
+    def error(bases="", **parts):
+        kind = type(Exception)
+        made = Exception
+        for name in reversed(bases.split()):
+            made = kind(name, (made,), {})
+        found = made("told")
+        for name, value in parts.items():
+            setattr(found, name, value)
+        return found
+
+    class Status:
+        def __init__(self, name):
+            self.name = name
+
+    lost = [
+        error("AdminShutdown OperationalError", sqlstate="57P01"), error("OperationalError", sqlstate="08006"),
+        error("OperationalError", sqlstate=None), error("OperationalError", pgcode="08003"),
+        error("FeatureNotSupported NotSupportedError", sqlstate="0A000"),
+        error("OperationalError", sqlstate=None, status_code=Status("IO")),
+        error("ProgrammingError", sqlstate=None, status_code=Status("INVALID_STATE")),
+        error("OperationalError", sqlite_errorcode=10 | 1 << 8), error("DatabaseError", sqlite_errorcode=26),
+        error("ConnectionException OperationalError"), error("InterfaceError"), ConnectionResetError(), EOFError(),
+    ]  # fmt: skip
+    postgresql, sqlite = Dialect("pyformat", False), Dialect("qmark", True)
+    for one in lost:
+        assert postgresql.is_lost(one), (type(one).__mro__, vars(one))
+        assert sqlite.is_lost(one) == (not hasattr(one, "status_code"))
+    refused = [
+        error("QueryCanceled OperationalError", sqlstate="57014"), error("UndefinedTable", sqlstate="42P01"),
+        error("OperationalError", sqlstate="57014", status_code=Status("IO")),
+        error("DeadlockDetected OperationalError", sqlstate="40P01"),
+        error("ProgrammingError", sqlstate=None, status_code=Status("INVALID_ARGUMENT")),
+        error("OperationalError", sqlite_errorcode=1), error("OperationalError", sqlite_errorcode=5),
+        error("CatalogException ProgrammingError"), error("DataError"), ValueError(), None,
+    ]  # fmt: skip
+    for one in refused:
+        assert not postgresql.is_lost(one), one
+        assert not sqlite.is_lost(one), one
 
 
 def test_kinds_of_keys_are_not_mixed_up(cards):

@@ -96,6 +96,110 @@ def test_what_parquet_does_not_have_stays_where_it_is():
         assert not files(store)
 
 
+def known_keys(store, topic, *keys):
+    return [key for key in keys if store._view.has_key(topic, key)]
+
+
+def forgettings(store):
+    with sqlite3.connect(store.path) as database:
+        return database.execute("SELECT count(*) FROM entries WHERE kind = 'forget'").fetchone()[0]
+
+
+def test_keys_go_with_their_events_unless_they_are_to_be_known_for_so_long(tmp_path):
+    now = NOW
+    with cep.EventStore(tmp_path / "s.db", clock=lambda: now) as store:
+        for number in range(4):
+            for topic in ("a", "b", "c"):
+                rows = pa.table({"ts": days(9 - number)})
+                store.append(topic, rows, stream=f"{topic}{number % 2}", idempotency_key=f"k{number}")
+                store.append(topic, rows)
+            if number < 2:
+                store.seal()
+            now += dt.timedelta(days=1)
+        keys = [f"k{number}" for number in range(4)]
+        assert store.retain() == 0
+        assert [known_keys(store, topic, *keys) for topic in "abc"] == [keys] * 3
+        # With their events: those of the first two days.
+        store.keep("a", for_="11d12h")
+        # Longer than their events, and shorter.
+        store.keep("b", for_="11d12h", keys_for="10d")
+        store.keep("c", keys_for="2d12h")
+        assert store.info().topics["b"].keep_keys_for == dt.timedelta(days=10)
+        assert store.info().topics["a"].keep_keys_for is None
+        assert store.retain() == 8
+        assert [known_keys(store, topic, *keys) for topic in "abc"] == [keys[2:], keys, keys[2:]]
+        assert store.retain() == 0
+        found = store.verify()
+        assert (found.ok, found.removed, found.events) == (True, 8, 16)
+        assert forgettings(store) == 2
+        # What has been forgotten is appended again, and known from then on.
+        again = store.append("a", pa.table({"ts": days(1)}), idempotency_key="k0")
+        assert not again.repeated
+        repeat = store.append("a", pa.table({"ts": days(1)}), idempotency_key="k0")
+        assert (repeat.repeated, repeat.first) == (True, again.first)
+        assert store.append("b", pa.table({"ts": days(1)}), idempotency_key="k0").repeated
+        before = store.read(["a", "b", "c"], metadata=True).to_arrow()
+        store.seal()
+        store.compact()
+        store.keep("b", for_="11d12h")
+        store.keep("c")
+        now += dt.timedelta(days=30)
+        store.retain(["b", "c"])
+        assert [known_keys(store, topic, *keys) for topic in "bc"] == [[], keys[2:]]
+        store.keep("c", keys_for="1d")
+        store.retain("c")
+        assert known_keys(store, "c", *keys) == []
+        assert store.verify().ok
+        assert before.filter(pa.compute.field("_stream") == "c1").num_rows == store.read(stream="c1").count() == 2
+    with sqlite3.connect(tmp_path / "s.db") as database:
+        # The text of a key is nowhere any more.
+        assert database.execute("SELECT count(*) FROM batches WHERE idempotency = 'k1'").fetchone() == (0,)
+        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+    with cep.EventStore(tmp_path / "s.db") as store:
+        assert store.verify().ok
+
+
+def test_many_keys_go_in_several_steps(tmp_path):
+    with cep.EventStore(tmp_path / "s.db", clock=lambda: NOW) as store:
+        with store.transaction() as changes:
+            for number in range(17_000):
+                changes.append("a", {"ts": [number]}, idempotency_key=f"key {number}")
+        store.keep("a", for_="1d")
+        assert store.retain() == 17_000
+        assert known_keys(store, "a", "key 0", "key 16999") == []
+        assert forgettings(store) == 2
+        assert store.verify().ok
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE batches SET idempotency = NULL WHERE idempotency = 'k1'",
+        "UPDATE batches SET idempotency = 'k0' WHERE batch = 1",
+        "UPDATE batches SET idempotency_events = NULL WHERE batch = 1",
+        "UPDATE batches SET idempotency_events = 7 WHERE batch = 1",
+        "UPDATE batches SET stream = 'other' WHERE batch = 1",
+        "UPDATE batches SET idempotency_events = 1 WHERE batch = 3",
+        "DELETE FROM saved WHERE kind = 'keys'",
+    ],
+)
+def test_what_batches_without_their_keys_say_is_vouched_for(tmp_path, damage):
+    now = NOW
+    with cep.EventStore(tmp_path / "s.db", clock=lambda: now) as store:
+        store.append("a", {"ts": [1]}, stream="s", idempotency_key="k0")
+        now += dt.timedelta(days=1)
+        store.append("a", {"ts": [1]}, stream="s", idempotency_key="k1")
+        store.append("a", {"ts": [1]}, stream="s")
+        store.keep("a", keys_for="12h")
+        store.retain()
+        assert known_keys(store, "a", "k0", "k1") == ["k1"]
+        assert store.verify().ok
+    with sqlite3.connect(tmp_path / "s.db") as database:
+        assert database.execute(damage).rowcount == 1
+    with cep.EventStore(tmp_path / "s.db", read_only=True) as store:
+        assert not store.verify().ok
+
+
 def test_retention_removes_the_oldest_and_the_chain_says_so(tmp_path):
     with cep.EventStore(tmp_path / "s.db", clock=lambda: NOW) as store:
         store.append("a", pa.table({"ts": days(9, 8)}))

@@ -22,6 +22,12 @@ PARAMSTYLES = ("qmark", "numeric", "named", "format", "pyformat", "numeric_dolla
 # Of PEP 249: what another attempt meets in the same way.
 _PERMANENT = frozenset({"IntegrityError", "DataError", "ProgrammingError", "NotSupportedError"})
 
+# Of PostgreSQL: the server was shut down, crashed, cannot be connected to now, or has ended an idle session; and that a
+# statement which the connection has prepared gives other types by now.
+_LOST_STATES = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "0A000"})
+# Of SQLite: the file cannot be read or opened, is locked against all rules, is none, or no longer the one it was.
+_LOST_FILES = frozenset({10, 11, 14, 15, 26})
+
 
 def quoted(identifier: str) -> str:
     """A name as SQL has it when it is to be taken as it stands."""
@@ -134,6 +140,25 @@ class Dialect(NamedTuple):
         if isinstance(value, (dt.datetime, dt.date, dt.time, dt.timedelta, decimal.Decimal, uuid.UUID)):
             return json_value(value) if self.is_sqlite else value
         return _text(json.dumps(json_value(value), ensure_ascii=False, separators=(",", ":")), column)
+
+    def is_lost(self, error: BaseException | None) -> bool:
+        """Whether an error is one of the connection, so that another one may have an answer.
+
+        Told by what a driver has to tell it by: the SQLSTATE, the status of ADBC, the code of SQLite; of a driver that
+        gives none of them, by the names of PEP 249. Of SQLite through ADBC it cannot be told: it gives all errors one
+        status.
+        """
+        state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+        if state is not None:
+            return str(state)[:2] == "08" or state in _LOST_STATES
+        status = getattr(error, "status_code", None)
+        if status is not None:
+            return not self.is_sqlite and getattr(status, "name", None) in ("IO", "INVALID_STATE")
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is not None:
+            return code & 0xFF in _LOST_FILES
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        return isinstance(error, (OSError, EOFError)) or not kinds.isdisjoint(("OperationalError", "InterfaceError"))
 
 
 def is_permanent(error: Exception) -> bool:

@@ -80,6 +80,8 @@ class App(AppParts):
             rejected (code ``state-limit``). None: no limit.
         checkpoint: How often what rules know is saved at most; what came since is matched once more after a crash.
         waiting_max: How many events may wait to be stored, before who brings more has to wait.
+        depth_max: How many events may come of each other through handlers: what goes round in a circle ends there, as a
+            dead letter that says which way round (code ``handler-circle``). None: any number.
         clock: What gives the time: an object with ``now()``, a datetime in UTC, and ``elapsed()``, seconds that never
             go back. None: the system's.
 
@@ -122,6 +124,7 @@ class App(AppParts):
         memory_limit: int | str | None = None,
         checkpoint: str | dt.timedelta = "10s",
         waiting_max: int = 1_000_000,
+        depth_max: int | None = 1_000,
         clock: Clock | None = None,
     ) -> None:
         self._name = checked_name(name, "app")
@@ -141,6 +144,7 @@ class App(AppParts):
             memory_limit=memory_limit,
             checkpoint=checkpoint,
             waiting_max=waiting_max,
+            depth_max=depth_max,
         )
         self._clock = checked_app_clock(clock)
         self._rules: dict[str, Rule] = {}

@@ -389,6 +389,7 @@ class AppManaging:
             batches=running.batching.stats(),
             handlers={name: _told(follower) for name, follower in running.dispatcher.followers.items()},
             rules=running.pipeline.rules.stats(),
+            missing_history={name: dict(topics) for name, topics in running.pipeline.rules.missing.items()},
         )
 
 

@@ -70,6 +70,8 @@ class AppStats:
         batches: How batches are made at the moment.
         handlers: Handlers and actions, by name.
         rules: What rules have seen and hold.
+        missing_history: Rules that have begun anew without events that their state may depend on, as the store keeps
+            them no longer: by rule, by topic how many of its first events are gone.
 
     Example:
         >>> import cepheid as cep
@@ -91,3 +93,4 @@ class AppStats:
     batches: BatchStats
     handlers: dict[str, HandlerStats]
     rules: EngineStats
+    missing_history: dict[str, dict[str, int]]

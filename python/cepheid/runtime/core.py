@@ -27,6 +27,7 @@ from cepheid.runtime.batching import AdaptiveBatching
 from cepheid.runtime.clock import Clock
 from cepheid.runtime.dispatcher import Completion, Dispatcher
 from cepheid.runtime.inbox import Inbox, Submission
+from cepheid.runtime.missing_history import noting_missing
 from cepheid.runtime.outcomes import add_outcomes
 from cepheid.runtime.own_topics import rejections
 from cepheid.runtime.pipeline import Append, Change, Pipeline
@@ -392,7 +393,7 @@ class Core:
     def change_rules(self, change: Change | None, changed: Sequence[dict[str, Any]]) -> None:
         """Changes rules, in its own thread. See `Pipeline.change_rules`."""
         try:
-            self._pipeline.change_rules(change, changed, self._settle)
+            self._pipeline.change_rules(noting_missing(change, changed), changed, self._settle)
             self._tell_followers()
         except StoreError as error:
             # They have changed, and it could not be written; whatever else is wrong with the store ends the app.

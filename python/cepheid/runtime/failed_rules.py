@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from cepheid.errors import CepheidError, InternalError, SchemaError
+from cepheid.runtime.missing_history import told_of_missing
 from cepheid.runtime.rule_faults import with_stranded
-from cepheid.runtime.rule_history import History
+from cepheid.runtime.rule_history import History, StoreHistory
 from cepheid.runtime.rule_links import RuleLinks
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class FailedRules:
         """
         self.topics |= dict.fromkeys(names, topic)
 
-    def run_again(self, rules: RuleGroup, topic: str, columns: pa.Schema, history: History) -> list[RuleTold]:
+    def run_again(self, rules: RuleGroup, topic: str, columns: pa.Schema, history: StoreHistory) -> list[RuleTold]:
         """Enables rules that fit a topic now that it has more columns.
 
         They begin with the state that they would have had, if the columns had been there from the start and been NULL.
@@ -74,8 +75,9 @@ class FailedRules:
         with contextlib.suppress(SchemaError):
             # Of rules that run, those that do not fit are found when they see the rows.
             rules.learn(topic, columns)
-        found, _ = self._enabled(rules, waiting, _widened(history, topic, columns))
-        return [("enabled", name, f"events of type `{topic}` have columns now that it fits") for name in found]
+        found, _ = self._enabled(rules, waiting, history.widened(topic, columns))
+        why = f"events of type `{topic}` have columns now that it fits"
+        return [("enabled", name, told_of_missing(rules, name, why)) for name in found]
 
     def changed(self, rules: RuleGroup, changes: Sequence[Mapping[str, Any]], history: History) -> list[RuleTold]:
         """Enables rules that had failed and have got a new version, and those that read what they derive.
@@ -96,7 +98,8 @@ class FailedRules:
         found, reasons = self._enabled(
             rules, [name for name in self.topics if name in replaced or replaced & links.behind([name])], history
         )
-        told: list[RuleTold] = [("enabled", name, "what had failed has been replaced") for name in found]
+        why = "what had failed has been replaced"
+        told: list[RuleTold] = [("enabled", name, told_of_missing(rules, name, why)) for name in found]
         return told + [("failed", name, reason) for name, reason in reasons.items() if name in replaced]
 
     def _enabled(self, rules: RuleGroup, names: Iterable[str], history: History) -> tuple[list[str], dict[str, str]]:
@@ -119,20 +122,3 @@ class FailedRules:
                 del self.topics[name]
                 found.append(name)
         return found, reasons
-
-
-def _widened(history: History, topic: str, columns: pa.Schema) -> History:
-    """A history with columns of a topic that it has got since, which are NULL."""
-    import pyarrow as pa
-
-    def widened(
-        topics: Sequence[str], rows: Mapping[str, int], since: int | None
-    ) -> Iterator[tuple[str, int, pa.Table]]:
-        for name, first, table in history(topics, rows, since):
-            if name == topic:
-                for field in columns:
-                    if field.name not in table.column_names:
-                        table = table.append_column(field, pa.nulls(table.num_rows, field.type))
-            yield name, first, table
-
-    return widened

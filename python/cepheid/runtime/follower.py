@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from cepheid.cesql import CloudEventsSql
 from cepheid.errors import AppError, EvaluationError, SchemaError, StoreError
+from cepheid.runtime.circles import Circles
 from cepheid.runtime.follower_rows import Failures, apart, as_read, chosen, events_of, text_of, until, within
 from cepheid.runtime.follower_spec import FollowerSpec, event_key, key_of, memory_name, once_name
 from cepheid.runtime.own_topics import OWN_PREFIX
@@ -49,11 +50,13 @@ class Follower:
         app: The app's name.
         spec: What is asked for.
         store: The store.
+        circles: How deep events have come of each other.
     """
 
     __slots__ = (
         "_again",
         "_app",
+        "_circles",
         "_doing",
         "_heads",
         "_held",
@@ -81,8 +84,9 @@ class Follower:
     #: Tasks that are to be put aside: they wait behind one that was given up, or cannot be given to anybody.
     parking: list[Task]
 
-    def __init__(self, app: str, spec: FollowerSpec, store: EventStore) -> None:
+    def __init__(self, app: str, spec: FollowerSpec, store: EventStore, circles: Circles) -> None:
         self._app = app
+        self._circles = circles
         self._store = store
         self.spec = spec
         self.breaker = None if spec.breaker is None else spec.breaker._fresh()
@@ -346,6 +350,7 @@ class Follower:
 
     def _enter(self, task: Task) -> None:
         self._open[task.first] = task.last
+        task.unfit = task.unfit or self._circles.fault(task)
         if task.unfit is not None:
             self.parking.append(task)
         elif task.key is not None and task.key in self._parked:

@@ -11,7 +11,7 @@ from cepheid.runtime.clock_marks import ClockMark, ClockMarks, mark_of
 from cepheid.runtime.group_engine import GroupEngine
 from cepheid.runtime.redo import Call, Redo, tell
 from cepheid.runtime.rule_change import RuleChange, change_cold, check_cold
-from cepheid.runtime.rule_history import History, warm
+from cepheid.runtime.rule_history import History, StoreHistory, warm
 from cepheid.runtime.rule_links import RuleLinks
 
 if TYPE_CHECKING:
@@ -30,11 +30,15 @@ class Warmed(NamedTuple):
         rules: The rules that have begun anew: those that were changed, and those that read what they derive.
         horizon_ns: How far back their state was said to reach, in nanoseconds; None: without bound, or not asked.
         events: How many events were replayed.
+        missing: By rule that has begun without events that its state may depend on, by topic how many of its first
+            events the store keeps no longer. Those that are older than the state reaches back do not count; of erased
+            values nothing is known.
     """
 
     rules: tuple[str, ...]
     horizon_ns: int | None
     events: int
+    missing: Mapping[str, Mapping[str, int]] = {}
 
 
 @final
@@ -48,10 +52,15 @@ class GroupEngines:
         topics: The order of topics, for rows of equal times.
     """
 
-    __slots__ = ("_closed", "_counted", "_event_time", "_marks", "_options", "_redo", "_schemas", "_topics", "engines")
+    __slots__ = (
+        "_closed", "_counted", "_event_time", "_marks", "_options", "_redo", "_schemas", "_topics", "engines",
+        "missing",
+    )  # fmt: skip
 
     #: The engines; the first tells of late rows.
     engines: list[GroupEngine]
+    #: What rules have begun without, since this was made: see `Warmed`.
+    missing: dict[str, Mapping[str, int]]
 
     _marks: ClockMarks
     # By topic that has been read, how many of its rows have been taken.
@@ -76,6 +85,7 @@ class GroupEngines:
         self._counted = {}
         self._closed = None
         self._schemas = {}
+        self.missing = {}
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -177,6 +187,7 @@ class GroupEngines:
     def _change(self, change: RuleChange, history: History | None, spans: Any) -> Warmed:
         """Warms what begins anew, which may be refused, and then changes engines, or puts them back."""
         horizon, events, beside = None, 0, None
+        missing: dict[str, dict[str, int]] = {}
         if history is None and not self.has_seen:
             self.engines = [self._made(change.rules, change.rules)]
             return Warmed(tuple(sorted(change.moved)), None, 0)
@@ -186,6 +197,8 @@ class GroupEngines:
                 horizon = change.after.horizon_ns(change.moved, _CHAINED_HORIZONS)
             beside = self._made(change.run, change.moved, change.after.sources, beside=not change.is_whole)
             events = self._warm(beside, history, horizon)
+            if isinstance(history, StoreHistory):
+                missing = self._missing(beside, change, history, horizon)
             self._check_columns(beside)
         elif change.moved:
             check_cold(change, self.engines)
@@ -204,17 +217,36 @@ class GroupEngines:
             self._save(blobs)
             raise
         names = change.moved if beside is not None else change.fresh
-        return Warmed(tuple(name for name in change.rules if name in names), horizon, events)
+        anew = tuple(name for name in change.rules if name in names)
+        left = {name: topics for name, topics in self.missing.items() if name in change.rules and name not in anew}
+        self.missing = {**left, **missing}
+        return Warmed(anew, horizon, events, missing)
+
+    def _missing(
+        self, beside: GroupEngine, change: RuleChange, history: StoreHistory, horizon: int | None
+    ) -> dict[str, dict[str, int]]:
+        """What rules that begin anew are not shown, as the store keeps it no longer."""
+        if horizon == 0:
+            return {}
+        watermark = mark_of(beside.engine._native.stats(), None, False).watermark
+        since = None if horizon is None or watermark is None else watermark - horizon - self._lateness_ns()
+        removed = history.removed(beside.sources, since)
+        if not removed:
+            return {}
+        found = {name: change.after.sources_of(name) & removed.keys() for name in change.rules if name in change.moved}
+        return {name: {topic: removed[topic] for topic in topics} for name, topics in found.items() if topics}
+
+    def _lateness_ns(self) -> int:
+        return optional_span_ns(self._options.get("lateness", "0s"), "lateness") or 0
 
     def _warm(self, beside: GroupEngine, history: History, horizon: int | None) -> int:
         now = self._mark(ended=False)
         begin = None
         if horizon is not None and now.watermark is not None:
             begin = self._marks.before(now.watermark - horizon)
-        lateness = optional_span_ns(self._options.get("lateness", "0s"), "lateness") or 0
         since = None
         if begin is not None and horizon is not None and now.watermark is not None:
-            since = now.watermark - horizon - lateness
+            since = now.watermark - horizon - self._lateness_ns()
         counted = {topic: self._counted[topic] for topic in self.sources if topic in self._counted}
         return warm(beside, history, begin, [*self._marks.after(begin), now], since, counted)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from cepheid.errors import AppError
 from cepheid.input import exports_arrow
+from cepheid.runtime.circles import Circles
 from cepheid.runtime.follower import Follower
 from cepheid.runtime.follower_spec import memory_name
 from cepheid.runtime.given import of_story
@@ -31,7 +32,7 @@ __all__ = ["StoredMemory", "add_outcomes", "events_given"]
 
 
 def events_given(
-    task: Task, given: Any, registry: SchemaRegistry, *, source: str, now: dt.datetime
+    task: Task, given: Any, registry: SchemaRegistry, circles: Circles, *, source: str, now: dt.datetime
 ) -> tuple[list[tuple[str, pa.Table]], list[Rejection]]:
     """What a handler gave, as rows: with the story of what it was given, and ids that the same call gives again.
 
@@ -40,6 +41,7 @@ def events_given(
         given: What it gave: an event as a dict with its ``type``, a pair of a type and an event or a table, a table, or
             any number of these; None: nothing.
         registry: The schemas.
+        circles: How deep events have come of each other.
         source: The app.
         now: When they are, if they do not say.
 
@@ -49,7 +51,7 @@ def events_given(
     """
     batches: list[tuple[str, pa.Table]] = []
     rejected: list[Rejection] = []
-    prefix = hashlib.sha256(task.idempotency_key.encode()).hexdigest()[:24]
+    prefix = circles.marked(hashlib.sha256(task.idempotency_key.encode()).hexdigest()[:24], task)
     for place, (topic, data) in enumerate(_each(given, task)):
         found = registry.ingest(
             of_story(data, task),

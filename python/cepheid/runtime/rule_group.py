@@ -148,6 +148,11 @@ class RuleGroup:
         """
         return tuple(tuple(name for name in self._rules if name in engine.owned) for engine in self._engines.engines)
 
+    @property
+    def missing(self) -> dict[str, Mapping[str, int]]:
+        """What rules that run now have begun without, since the group was made or restored: see `Warmed.missing`."""
+        return dict(self._engines.missing)
+
     def reads(self) -> tuple[str, ...]:
         """The topics that rules read from outside: those whose rows are to be pushed.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, final
 
 from cepheid.errors import AppError
+from cepheid.event_time import time_ns
 from cepheid.runtime.clock_marks import ClockMark
 from cepheid.runtime.group_engine import GroupEngine
 from cepheid.store.rows import OWN_COLUMNS, read_runs
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from cepheid.store.event_store import EventStore
 
-__all__ = ["History", "store_history", "warm"]
+__all__ = ["History", "StoreHistory", "store_history", "warm"]
 
 #: Gives rows of topics in the order in which they came, as triples of a topic, the number of the first row in it, and
 #: the rows. It is asked for topics, by topic for the number of the first row wanted, and for a time in nanoseconds: of
@@ -26,7 +27,83 @@ History = Callable[[Sequence[str], Mapping[str, int], int | None], Iterator[tupl
 _READ_EVENTS = 8192
 
 
-def store_history(store: EventStore, until: int) -> History:
+@final
+class StoreHistory:
+    """The events of a store before a position; `store_history` makes it.
+
+    Args:
+        store: The store.
+        end: The position.
+    """
+
+    __slots__ = ("_added", "_end", "_store")
+
+    def __init__(self, store: EventStore, end: int) -> None:
+        self._store, self._end = store, end
+        # By topic, columns that it has got since.
+        self._added: dict[str, pa.Schema] = {}
+
+    def __call__(
+        self, topics: Sequence[str], rows: Mapping[str, int], since: int | None
+    ) -> Iterator[tuple[str, int, pa.Table]]:
+        """See `History`."""
+        store, end = self._store, self._end
+        known = store.info().topics
+        begins = {topic: _begin(store, topic, rows.get(topic), since, end) for topic in topics if topic in known}
+        wanted = [topic for topic, begin in begins.items() if begin is not None]
+        position = min((begin for begin in begins.values() if begin is not None), default=end)
+        while wanted and position < end:
+            found = read_runs(store, wanted, from_=position, limit=_READ_EVENTS, topics=wanted)
+            for topic, run in found.runs:
+                if run["_position"][0].as_py() >= end:
+                    break
+                kept = _wanted(run, store._event_time, end, rows.get(topic), since)
+                for piece in _following(kept):
+                    yield topic, piece["_row"][0].as_py(), self._widened(topic, piece.drop_columns(list(OWN_COLUMNS)))
+            position = found.position
+
+    def widened(self, topic: str, columns: pa.Schema) -> StoreHistory:
+        """The same with columns of a topic that it has got since, which are NULL.
+
+        Args:
+            topic: The topic.
+            columns: Its columns.
+        """
+        made = StoreHistory(self._store, self._end)
+        made._added = {**self._added, topic: columns}
+        return made
+
+    def _widened(self, topic: str, table: pa.Table) -> pa.Table:
+        import pyarrow as pa
+
+        for field in self._added.get(topic, ()):
+            if field.name not in table.column_names:
+                table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+        return table
+
+    def removed(self, topics: Iterable[str], since: int | None) -> dict[str, int]:
+        """How many rows of topics the store keeps no longer, where some may be of a time or later.
+
+        Of rows that are gone no times are known: where what is kept begins before the time, what is gone is taken for
+        older.
+
+        Args:
+            topics: The topics.
+            since: The time, in nanoseconds; None: all rows are of it or later.
+        """
+        known = self._store.info().topics
+        found = {}
+        for topic in topics:
+            told = known.get(topic)
+            if told is None or not told.removed:
+                continue
+            first = None if told.first_time is None else time_ns(told.first_time, "the first time")
+            if since is None or first is None or first > since:
+                found[topic] = told.removed
+        return found
+
+
+def store_history(store: EventStore, until: int) -> StoreHistory:
     """The events of a store before a position, as what rules are warmed with.
 
     Args:
@@ -50,26 +127,7 @@ def store_history(store: EventStore, until: int) -> History:
     """
     if isinstance(until, bool) or not hasattr(until, "__index__"):
         raise TypeError(f"until is a position, not {type(until).__name__}")
-    end = int(until)
-
-    def history(
-        topics: Sequence[str], rows: Mapping[str, int], since: int | None
-    ) -> Iterator[tuple[str, int, pa.Table]]:
-        known = store.info().topics
-        begins = {topic: _begin(store, topic, rows.get(topic), since, end) for topic in topics if topic in known}
-        wanted = [topic for topic, begin in begins.items() if begin is not None]
-        position = min((begin for begin in begins.values() if begin is not None), default=end)
-        while wanted and position < end:
-            found = read_runs(store, wanted, from_=position, limit=_READ_EVENTS, topics=wanted)
-            for topic, run in found.runs:
-                if run["_position"][0].as_py() >= end:
-                    break
-                kept = _wanted(run, store._event_time, end, rows.get(topic), since)
-                for piece in _following(kept):
-                    yield topic, piece["_row"][0].as_py(), piece.drop_columns(list(OWN_COLUMNS))
-            position = found.position
-
-    return history
+    return StoreHistory(store, int(until))
 
 
 def _begin(store: EventStore, topic: str, row: int | None, since: int | None, end: int) -> int | None:

@@ -141,6 +141,14 @@ class RuleLinks:
                 ahead.extend(more)
         return found - given
 
+    def sources_of(self, name: str) -> set[str]:
+        """The topics from outside that what a rule knows comes of: those that it reads, and those of rules behind it.
+
+        Args:
+            name: The rule.
+        """
+        return {topic for one in {name, *self.behind([name])} for topic in self._reads[one] if topic in self.sources}
+
     def horizon_ns(self, names: Iterable[str], chained: int) -> int | None:
         """How far back what some rules know can reach: along rules that read each other, the sum.
 

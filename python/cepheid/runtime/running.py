@@ -19,6 +19,7 @@ from cepheid.connectors.protocol import Source
 from cepheid.errors import AppError, SchemaError
 from cepheid.runtime.batching import AdaptiveBatching
 from cepheid.runtime.checkpoint import CHECKPOINT
+from cepheid.runtime.circles import Circles
 from cepheid.runtime.clock import Clock
 from cepheid.runtime.core import Core
 from cepheid.runtime.dispatcher import CURRENT_TASK, Dispatcher
@@ -168,7 +169,8 @@ class Running:
         else:
             self._loop = LoopThread()
             self.executor = ThreadedExecutor(self._loop.loop)
-        self.followers = [Follower(self.name, spec, self.store) for spec in specs]
+        self.circles = Circles(self.name, settings.depth_max, lambda: self.pipeline.rules.rules)
+        self.followers = [Follower(self.name, spec, self.store, self.circles) for spec in specs]
         self._begin_followers()
         self.dispatcher = Dispatcher(
             self.followers,
@@ -437,9 +439,13 @@ class Running:
         """Events as rows with their envelope, and what could not become one."""
         self._check_open()
         now = self.clock.now()
+        task = CURRENT_TASK.get()
+        prefix = self.new_id() if task is None else self.circles.marked(self.new_id(), task)
         found = self.registry.ingest(
-            several(data), topic=topic, source=source, received=now, id_prefix=self.new_id(), mapper=mapper
+            several(data), topic=topic, source=source, received=now, id_prefix=prefix, mapper=mapper
         )
+        if task is not None:
+            self.circles.note(task, (topic for topic, _ in found.batches))
         rejected = [Rejection(one.payload, one.reason, one.code, one.topic, source) for one in found.rejected]
         batches, refused = self._from_outside(found.batches, source)
         return Submission(
@@ -534,7 +540,8 @@ class Running:
         if task.follower.spec.is_action:
             # What a webhook answers is no event.
             return [], [], False
-        found, rejected = events_given(task, given, self.registry, source=self.name, now=self.clock.now())
+        found, rejected = events_given(task, given, self.registry, self.circles, source=self.name, now=self.clock.now())
+        self.circles.note(task, (topic for topic, _ in found))
         batches, refused = self._from_outside(found, self.name)
         return batches, [*rejected, *refused], False
 

@@ -34,6 +34,7 @@ class Settings:
         memory_limit: Bytes that the state of rules may take, or None.
         checkpoint_s: How often what rules know is saved, in seconds.
         waiting_max: How many events may wait to be stored.
+        depth_max: How many events may come of each other through handlers; None: any number.
     """
 
     lateness: dt.timedelta | None
@@ -47,6 +48,7 @@ class Settings:
     memory_limit: int | None
     checkpoint_s: float
     waiting_max: int
+    depth_max: int | None
 
     @classmethod
     def checked(
@@ -63,6 +65,7 @@ class Settings:
         memory_limit: Any,
         checkpoint: Any,
         waiting_max: Any,
+        depth_max: Any,
     ) -> Settings:
         """The settings that arguments spell.
 
@@ -92,6 +95,7 @@ class Settings:
             memory_limit=memory_bytes(memory_limit),
             checkpoint_s=_span(checkpoint, "checkpoint").total_seconds(),
             waiting_max=waiting_checked,
+            depth_max=checked_count(depth_max, "depth_max"),
         )
 
     def engine_options(self) -> dict[str, Any]:

@@ -168,7 +168,7 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
             expected_version: How many events the stream has to have before them: 0 for one that is to begin. None: any
                 number.
             idempotency_key: What tells a repeat: if a batch of this topic came with it before, nothing is appended, and
-                its position is given again.
+                its position is given again. It is known as long as its events are kept, or as `keep` says.
 
         Returns:
             Where they are.

@@ -64,13 +64,23 @@ class StoreKeeping(StoreHandle):
         _, events, _ = self._log("archive events").compact(checked_topics(topics))
         return events
 
-    def keep(self, topic: str, *, for_: str | dt.timedelta | None = None, bytes: int | str | None = None) -> None:
+    def keep(
+        self,
+        topic: str,
+        *,
+        for_: str | dt.timedelta | None = None,
+        bytes: int | str | None = None,
+        keys_for: str | dt.timedelta | None = None,
+    ) -> None:
         """Says how long, and how much of, a topic is to be kept. `retain` removes what is beyond it.
 
         Args:
             topic: Its name.
             for_: Since an event's time (or its recording, if it has none); None: for ever.
             bytes: Bytes on the disk, as a number or as text such as ``"10GB"``; None: all.
+            keys_for: How long idempotency keys are known, since they came by the store's clock, whether or not their
+                events are still kept; None: as long as their events. A batch that comes again with a key that is known
+                no longer is appended again.
 
         Raises:
             PatternError: It spells no span, or no size.
@@ -83,10 +93,13 @@ class StoreKeeping(StoreHandle):
             90
         """
         age = None if for_ is None else span_ns(for_, "for_")
-        self._log("say what is kept").keep(checked_name(topic, "topic"), age, memory_bytes(bytes))
+        keys = None if keys_for is None else span_ns(keys_for, "keys_for")
+        self._log("say what is kept").keep(checked_name(topic, "topic"), age, memory_bytes(bytes), keys)
 
     def retain(self, topics: str | Iterable[str] = ()) -> int:
         """Removes what topics no longer keep, the oldest first, in whole batches and files: what is younger stays.
+
+        Idempotency keys that are kept no longer go, too.
 
         The chain of hashes goes on to say that they were there, and `verify` that they are gone by rule.
 

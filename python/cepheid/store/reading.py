@@ -236,7 +236,11 @@ class StoreReading(StoreHandle):
         """
         events, entries, size, event_time, chain, topics = self._view.info()
         by_name = {}
-        for (name, appended, removed, archived, segments, archive, journal), times, (age, most), protected in topics:
+        for (name, appended, removed, archived, segments, archive, journal), times, (
+            age,
+            most,
+            keys,
+        ), protected in topics:
             first, last = times or (None, None)
             subject, secret = protected or (None, [])
             by_name[name] = TopicInfo(
@@ -251,6 +255,7 @@ class StoreReading(StoreHandle):
                 last_time=datetime_of(last),
                 keep_for=None if age is None else dt.timedelta(microseconds=age // 1000),
                 keep_bytes=most,
+                keep_keys_for=None if keys is None else dt.timedelta(microseconds=keys // 1000),
                 subject=subject,
                 protected=tuple(secret),
             )

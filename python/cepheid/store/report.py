@@ -23,6 +23,7 @@ _LATE, _REJECTED = ("late",), ("rejected", "dead-letter", "dead_letter")
 _KINDS = {
     "keep": "said how long events are kept",
     "remove": "removed events that are kept no longer",
+    "forget": "forgot idempotency keys that are kept no longer",
     "protect": "protected columns",
     "erase": "erased a subject",
     "seal": "archived events",

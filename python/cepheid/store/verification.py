@@ -87,6 +87,7 @@ class TopicInfo:
         last_time: The greatest, or None.
         keep_for: How long events are kept; None: for ever.
         keep_bytes: How many bytes are kept; None: all.
+        keep_keys_for: How long idempotency keys are kept since they came; None: as long as their events.
         subject: The column that says what protected columns are about, or None.
         protected: The columns that are kept secret.
 
@@ -112,6 +113,7 @@ class TopicInfo:
     keep_bytes: int | None = None
     subject: str | None = None
     protected: tuple[str, ...] = ()
+    keep_keys_for: dt.timedelta | None = None
 
 
 @final

@@ -167,8 +167,9 @@ impl EventLog {
         topic: &str,
         age_max: Option<u64>,
         bytes_max: Option<u64>,
+        keys_age_max: Option<u64>,
     ) -> PyResult<()> {
-        self.call(py, |log| log.keep(topic, age_max, bytes_max))
+        self.call(py, |log| log.keep(topic, age_max, bytes_max, keys_age_max))
     }
 
     /// Removes what is kept no longer; gives events and bytes.
@@ -231,11 +232,11 @@ impl StoreView {
 }
 
 /// A topic: name, events, removed, archived, segments, bytes archived, bytes in the journal, times, how long and how much is
-/// kept, and what is protected.
+/// kept and how long keys are, and what is protected.
 type Topic = (
     (String, u64, u64, u64, u64, u64, u64),
     Option<(i64, i64)>,
-    (Option<u64>, Option<u64>),
+    (Option<u64>, Option<u64>, Option<u64>),
     Option<(String, Vec<String>)>,
 );
 
@@ -386,7 +387,7 @@ impl StoreView {
                     archived,
                     journal,
                 );
-                (counts, topic.times, topic.kept, topic.protected)
+                (counts, topic.times, (topic.kept.0, topic.kept.1, topic.keys_kept), topic.protected)
             };
             let topics = info.topics.into_iter().map(topic).collect();
             Ok((info.events, info.entries, info.bytes, info.event_time, info.chain, topics))

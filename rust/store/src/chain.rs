@@ -57,6 +57,11 @@ pub(crate) struct BatchHeader {
 }
 
 impl BatchHeader {
+    /// Whether it came with an idempotency key that is kept no longer.
+    pub(crate) fn has_lost_key(&self) -> bool {
+        self.idempotency.is_none() && self.idempotency_events.is_some()
+    }
+
     pub(crate) fn digest(&self) -> Hash {
         let mut hash = Sha256::new();
         for number in [self.batch, self.first_position, self.first_row, self.events, self.bytes] {

@@ -10,8 +10,11 @@ use crate::error::{Doing, StoreError};
 /// `application_id` of the file: `cphd`.
 const APPLICATION: i32 = 0x6370_6864;
 
-/// The newest format, which is written.
-pub(crate) const FORMAT: u32 = 1;
+/// The newest format that is known: 2 is 1 with batches whose idempotency keys have gone.
+pub(crate) const FORMAT: u32 = 2;
+
+/// What a store is made with. It becomes 2 with the first key that goes.
+const FORMAT_MADE: u32 = 1;
 
 /// The column of the event time, unless another one is named when a store is made: as in an engine.
 const EVENT_TIME: &str = "ts";
@@ -71,7 +74,7 @@ pub(crate) fn open_to_write(
         let changes = database.transaction().doing("make the store")?;
         changes.execute_batch(include_str!("schema.sql")).doing("make the store")?;
         changes.pragma_update(None, "application_id", APPLICATION).doing("make the store")?;
-        changes.pragma_update(None, "user_version", FORMAT).doing("make the store")?;
+        changes.pragma_update(None, "user_version", FORMAT_MADE).doing("make the store")?;
         let mut identity = [0; 16];
         getrandom::fill(&mut identity).map_err(|error| StoreError::Disk {
             action: "get random numbers",

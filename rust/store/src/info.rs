@@ -44,6 +44,8 @@ pub struct TopicInfo {
     pub times: Option<(i64, i64)>,
     /// How long rows are kept, in nanoseconds, and how many bytes.
     pub kept: (Option<u64>, Option<u64>),
+    /// How long idempotency keys are kept, in nanoseconds; `None`: as long as their events.
+    pub keys_kept: Option<u64>,
     /// The column of the subject, and the columns that are kept secret.
     pub protected: Option<(String, Vec<String>)>,
 }
@@ -102,6 +104,7 @@ impl StoreInfo {
                 bytes: (archive.2 as u64, journal.2 as u64),
                 times: least.zip(greatest),
                 kept: (number(kept.0), number(kept.1)),
+                keys_kept: number(crate::keys::age_max(&database, &topic.name)?),
                 protected: crate::saved::protection_of(&database, &topic.name)?,
             });
         }

@@ -34,6 +34,7 @@ mod append;
 mod commit;
 mod conform;
 mod database;
+mod keys;
 #[cfg(test)]
 mod mixed;
 mod passed;

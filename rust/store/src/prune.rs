@@ -1,8 +1,12 @@
-//! Which rows a condition cannot hold for, by what is known of them.
+//! Which rows a condition neither holds for nor fails on, by what is known of them.
 //!
 //! A condition is taken apart into conjunctions and disjunctions of comparisons of a column with constants; each becomes a
 //! question to the least value, the greatest, the number of NULLs or the filter of that column. What is of another form
 //! may always hold. The comparison itself is put to the evaluator of conditions, so that types meet as they do there.
+//!
+//! Operands are asked from the left, as of a row: FALSE ends a conjunction, NULL does not. What may raise an error (a
+//! division, a conversion) is left out only behind an operand that is FALSE of every row; so whoever leaves rows out meets
+//! the errors that all rows would raise.
 
 use arrow_schema::{Schema, SchemaRef};
 use cepheid_eval::{TypedExpr, Value};
@@ -20,10 +24,17 @@ pub struct Pruner(Test);
 
 #[derive(Clone, Debug)]
 enum Test {
-    /// Nothing is known.
-    Always,
-    All(Vec<Test>),
-    Any(Vec<Test>),
+    /// Nothing is known of its value.
+    Unknown {
+        /// Whether some row may raise an error.
+        raises: bool,
+    },
+    /// FALSE of every row.
+    Never,
+    /// NULL of every row.
+    Null,
+    All(Several),
+    Any(Several),
     /// `bound` holds of the least value, or of the greatest.
     Extreme {
         column: usize,
@@ -45,59 +56,135 @@ enum Test {
     },
 }
 
+/// Operands, in the order in which a row is asked.
+#[derive(Clone, Debug)]
+struct Several {
+    tests: Vec<Test>,
+    /// Where those begin that raise no error, up to the last.
+    safe_from: usize,
+}
+
+impl Several {
+    fn of(tests: Vec<Test>) -> Self {
+        let safe_from = tests.iter().rposition(Test::raises).map_or(0, |last| last + 1);
+        Self { tests, safe_from }
+    }
+}
+
+impl Test {
+    fn raises(&self) -> bool {
+        match self {
+            Self::Unknown { raises } => *raises,
+            Self::All(several) | Self::Any(several) => several.safe_from > 0,
+            _ => false,
+        }
+    }
+}
+
+/// What is known of a condition's value in rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// FALSE of every row; no error is raised.
+    False,
+    /// FALSE or NULL of every row; no error is raised.
+    NotTrue,
+    /// It may be anything; no error is raised.
+    Open,
+    /// A row may raise an error.
+    Raises,
+}
+
 impl Pruner {
-    /// Takes a condition apart. Of protected columns nothing is known: their values may be erased, and are NULL then.
-    pub fn new(condition: &Expr, schema: &SchemaRef, protected: &[String]) -> Self {
-        Self(test_of(condition, &Known { schema, protected }))
+    /// Takes a condition apart. `asked`: the columns over which it is asked of rows, which say what may raise an error;
+    /// `schema`: those of which something is known. Of protected columns nothing is: their values may be erased, and are NULL
+    /// then.
+    pub fn new(condition: &Expr, asked: &Schema, schema: &SchemaRef, protected: &[String]) -> Self {
+        Self(test_of(condition, &Known { asked, schema, protected }))
     }
 
-    /// Whether the condition may hold of one of `events` rows. If it says no, it holds of none. `apart` reads the filter of a
-    /// column that is kept apart, by its place and its hash.
+    /// Whether the condition may hold of one of `events` rows, or raise an error. If it says no, it holds of none, and
+    /// raises none. `apart` reads the filter of a column that is kept apart, by its place and its hash.
     ///
     /// # Errors
     /// Those of `apart`.
     pub fn may_hold(&self, summary: &Summary, events: u64, apart: Apart<'_>) -> Result<bool, StoreError> {
-        holds(&self.0, summary, events, apart)
+        let verdict = verdict(&self.0, summary, events, apart)?;
+        Ok(matches!(verdict, Verdict::Open | Verdict::Raises))
     }
 }
 
 /// Reads a filter that is kept apart.
 pub type Apart<'a> = &'a mut dyn FnMut(usize, &Hash) -> Result<Vec<u8>, StoreError>;
 
-fn holds(test: &Test, summary: &Summary, events: u64, apart: Apart<'_>) -> Result<bool, StoreError> {
+fn verdict(test: &Test, summary: &Summary, events: u64, apart: Apart<'_>) -> Result<Verdict, StoreError> {
     let column = |column: &usize| &summary.columns[*column];
     let some_value = |known: &ColumnSummary| known.nulls < events;
+    // Of a comparison of a column with a constant: NULL alone compares to NULL.
+    let compared = |known: &ColumnSummary, holds: bool| match holds {
+        true => Verdict::Open,
+        false if known.nulls == 0 => Verdict::False,
+        false => Verdict::NotTrue,
+    };
     Ok(match test {
-        Test::Always => true,
-        Test::All(tests) => {
-            for test in tests {
-                if !holds(test, summary, events, apart)? {
-                    return Ok(false);
-                }
-            }
-            true
-        }
-        Test::Any(tests) => {
-            for test in tests {
-                if holds(test, summary, events, apart)? {
-                    return Ok(true);
-                }
-            }
-            false
-        }
+        Test::Unknown { raises: true } => Verdict::Raises,
+        Test::Unknown { raises: false } => Verdict::Open,
+        Test::Never => Verdict::False,
+        Test::Null => Verdict::NotTrue,
+        Test::All(several) => return verdict_of_all(several, summary, events, apart),
+        Test::Any(several) => return verdict_of_any(several, summary, events, apart),
         Test::Extreme { column: place, greatest, bound } => {
             let known = column(place);
             let value = if *greatest { known.greatest() } else { known.least() };
-            // A comparison with NULL alone never holds.
-            some_value(known) && value.is_none_or(|value| holds_of(bound, value))
+            compared(known, some_value(known) && value.is_none_or(|value| holds_of(bound, value)))
         }
         Test::Keys { column: place, keys } => {
             let known = column(place);
-            some_value(known) && known.may_hold(keys, |hash| apart(*place, hash))?
+            compared(known, some_value(known) && known.may_hold(keys, |hash| apart(*place, hash))?)
         }
-        Test::SomeNull { column: place } => column(place).nulls > 0,
-        Test::SomeValue { column: place } => some_value(column(place)),
+        Test::SomeNull { column: place } if column(place).nulls == 0 => Verdict::False,
+        Test::SomeValue { column: place } if !some_value(column(place)) => Verdict::False,
+        Test::SomeNull { .. } | Test::SomeValue { .. } => Verdict::Open,
     })
+}
+
+fn verdict_of_all(
+    all: &Several,
+    summary: &Summary,
+    events: u64,
+    apart: Apart<'_>,
+) -> Result<Verdict, StoreError> {
+    let mut so_far = Verdict::Open;
+    for (place, test) in all.tests.iter().enumerate() {
+        match verdict(test, summary, events, apart)? {
+            Verdict::Open => {}
+            Verdict::NotTrue => so_far = Verdict::NotTrue,
+            settled => return Ok(settled),
+        }
+        // What comes behind is asked of rows that are NULL so far, and may raise an error there.
+        if so_far == Verdict::NotTrue && place + 1 >= all.safe_from {
+            break;
+        }
+    }
+    Ok(so_far)
+}
+
+fn verdict_of_any(
+    any: &Several,
+    summary: &Summary,
+    events: u64,
+    apart: Apart<'_>,
+) -> Result<Verdict, StoreError> {
+    let mut so_far = Verdict::False;
+    for (place, test) in any.tests.iter().enumerate() {
+        match verdict(test, summary, events, apart)? {
+            Verdict::False => {}
+            Verdict::NotTrue => so_far = Verdict::NotTrue,
+            // Rows of which it is not TRUE are asked the next, which may raise an error.
+            Verdict::Open if place + 1 >= any.safe_from => return Ok(Verdict::Open),
+            Verdict::Open | Verdict::Raises => return Ok(Verdict::Raises),
+        }
+    }
+    Ok(so_far)
 }
 
 /// Whether a comparison holds of a value; what cannot be told is kept.
@@ -105,52 +192,71 @@ fn holds_of(bound: &TypedExpr, value: Value) -> bool {
     bound.evaluate_condition(&mut |_| Ok(value.clone())).unwrap_or(true)
 }
 
+/// Of a value that raises no error.
+const UNKNOWN: Test = Test::Unknown { raises: false };
+
+fn all_of(tests: impl IntoIterator<Item = Test>) -> Test {
+    Test::All(Several::of(tests.into_iter().collect()))
+}
+
+fn any_of(tests: impl IntoIterator<Item = Test>) -> Test {
+    Test::Any(Several::of(tests.into_iter().collect()))
+}
+
+/// Whether a row may raise an error; what cannot be told may.
+fn may_raise(condition: &Expr, known: &Known<'_>) -> bool {
+    !TypedExpr::compile(condition, known.asked).is_ok_and(|compiled| compiled.never_fails())
+}
+
 /// Columns of which something is known.
 struct Known<'a> {
+    asked: &'a Schema,
     schema: &'a SchemaRef,
     protected: &'a [String],
 }
 
 fn test_of(condition: &Expr, known: &Known<'_>) -> Test {
     match condition {
-        Expr::And(parts) => Test::All(parts.iter().map(|part| test_of(part, known)).collect()),
-        Expr::Or(parts) => Test::Any(parts.iter().map(|part| test_of(part, known)).collect()),
+        Expr::And(parts) => all_of(parts.iter().map(|part| test_of(part, known))),
+        Expr::Or(parts) => any_of(parts.iter().map(|part| test_of(part, known))),
+        _ if may_raise(condition, known) => Test::Unknown { raises: true },
+        Expr::Literal(Literal::Boolean(false)) => Test::Never,
         Expr::Binary { op, left, right } => match (&**left, &**right) {
             (column, Expr::Literal(constant)) => comparison(column, *op, constant, known),
             (Expr::Literal(constant), column) => comparison(column, op.mirrored(), constant, known),
-            _ => Test::Always,
+            _ => UNKNOWN,
         },
         Expr::Between { operand, low, high } => match (&**low, &**high) {
-            (Expr::Literal(low), Expr::Literal(high)) => Test::All(vec![
+            (Expr::Literal(low), Expr::Literal(high)) => all_of([
                 comparison(operand, BinaryOp::GreaterOrEqual, low, known),
                 comparison(operand, BinaryOp::LessOrEqual, high, known),
             ]),
-            _ => Test::Always,
+            _ => UNKNOWN,
         },
         Expr::In { operand, list } => {
             let equal = |value: &Expr| match value {
                 Expr::Literal(constant) => comparison(operand, BinaryOp::Equal, constant, known),
-                _ => Test::Always,
+                _ => UNKNOWN,
             };
-            Test::Any(list.iter().map(equal).collect())
+            any_of(list.iter().map(equal))
         }
         Expr::IsNull(operand) => {
-            column_of(operand, known).map_or(Test::Always, |column| Test::SomeNull { column })
+            column_of(operand, known).map_or(UNKNOWN, |column| Test::SomeNull { column })
         }
         Expr::Not(operand) => match &**operand {
             Expr::IsNull(operand) => {
-                column_of(operand, known).map_or(Test::Always, |column| Test::SomeValue { column })
+                column_of(operand, known).map_or(UNKNOWN, |column| Test::SomeValue { column })
             }
-            _ => Test::Always,
+            _ => UNKNOWN,
         },
-        _ => Test::Always,
+        _ => UNKNOWN,
     }
 }
 
 fn comparison(operand: &Expr, op: BinaryOp, constant: &Literal, known: &Known<'_>) -> Test {
     let Some(column) = column_of(operand, known) else {
         // A column that these rows do not have is NULL in all of them.
-        return if is_missing(operand, known.schema) { Test::Any(vec![]) } else { Test::Always };
+        return if is_missing(operand, known.schema) { Test::Null } else { UNKNOWN };
     };
     let extreme = |op: BinaryOp, greatest: bool| {
         let right = Box::new(Expr::Literal(constant.clone()));
@@ -158,7 +264,7 @@ fn comparison(operand: &Expr, op: BinaryOp, constant: &Literal, known: &Known<'_
         match TypedExpr::compile_condition(&bound, known.schema) {
             // One slot: the column.
             Ok(bound) if bound.leaves().len() == 1 => Test::Extreme { column, greatest, bound },
-            _ => Test::Always,
+            _ => UNKNOWN,
         }
     };
     match op {
@@ -170,9 +276,9 @@ fn comparison(operand: &Expr, op: BinaryOp, constant: &Literal, known: &Known<'_
             if let Some(key) = filter_key(constant, known.schema, column) {
                 tests.push(Test::Keys { column, keys: vec![key] });
             }
-            Test::All(tests)
+            all_of(tests)
         }
-        _ => Test::Always,
+        _ => UNKNOWN,
     }
 }
 
@@ -222,6 +328,7 @@ mod tests {
     use cepheid_eval::ColumnReader;
 
     use super::*;
+    use crate::mixed::mixed;
 
     fn column(name: &str) -> Expr {
         Expr::Column { name: name.into(), quoted: false, at: RowPointer::default() }
@@ -292,7 +399,7 @@ mod tests {
         ];
         for (condition, expected) in &cases {
             assert_eq!(
-                Pruner::new(condition, rows.schema_ref(), &[])
+                Pruner::new(condition, rows.schema_ref(), rows.schema_ref(), &[])
                     .may_hold(&summary, 3, &mut |_, _| unreachable!("so few values"))
                     .unwrap(),
                 *expected,
@@ -312,6 +419,77 @@ mod tests {
             assert!(*expected || mask.count_set_bits() == 0, "{condition:?}");
         }
         assert_eq!(cases.len(), 25);
+    }
+
+    /// Columns of few rows: numbers with and without zeros and NULLs.
+    fn numbers(seed: &mut u64) -> RecordBatch {
+        let rows = 1 + mixed(seed) % 3;
+        let column = |name, seed: &mut u64| {
+            let (least, null) = (mixed(seed) % 3, mixed(seed).is_multiple_of(3));
+            let value = |seed: &mut u64| {
+                (!null || !mixed(seed).is_multiple_of(3)).then(|| (least + mixed(seed) % 2) as i32)
+            };
+            let values: Vec<Option<i32>> = (0..rows).map(|_| value(seed)).collect();
+            (name, Arc::new(Int32Array::from(values)) as ArrayRef, true)
+        };
+        let columns = ["a", "b", "c"].map(|name| column(name, seed));
+        RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+    }
+
+    /// A condition, some part of which may divide by zero.
+    fn some_condition(depth: u64, seed: &mut u64) -> Expr {
+        let name = ["a", "b", "c", "gone"][mixed(seed) as usize % 4];
+        let constant = (mixed(seed) % 4) as i64;
+        match mixed(seed) % (if depth > 0 { 8 } else { 5 }) {
+            0 if name != "gone" => {
+                let (left, right) = (Box::new(column("a")), Box::new(column(name)));
+                let quotient = Expr::Binary { op: BinaryOp::Divide, left, right };
+                let right = Box::new(Expr::Literal(constant.into()));
+                Expr::Binary { op: BinaryOp::Greater, left: Box::new(quotient), right }
+            }
+            1 => Expr::IsNull(Box::new(column(name))),
+            2 => Expr::Not(Box::new(Expr::IsNull(Box::new(column(name))))),
+            0 | 3 => compared(name, BinaryOp::Equal, constant.into()),
+            4 => compared(name, BinaryOp::Less, constant.into()),
+            junction => {
+                let parts = (0..1 + mixed(seed) % 3).map(|_| some_condition(depth - 1, seed)).collect();
+                if junction == 5 { Expr::Or(parts) } else { Expr::And(parts) }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_that_are_left_out_raise_no_error_either() {
+        let (mut left_out, mut raised, mut both) = (0, 0, 0);
+        for case in 0..30_000 {
+            let seed = &mut (case * 977);
+            let rows = numbers(seed);
+            let condition = some_condition(2, seed);
+            // A column that these rows do not have is NULL of all of them.
+            let mut fields = rows.schema().fields().to_vec();
+            fields.push(Arc::new(arrow_schema::Field::new("gone", arrow_schema::DataType::Int32, true)));
+            let asked = Schema::new(fields);
+            let typed = TypedExpr::compile_condition(&condition, &asked).unwrap();
+            let slot = |leaf: &cepheid_eval::Leaf| match leaf {
+                cepheid_eval::Leaf::Column { index, .. } if *index < 3 => Arc::clone(rows.column(*index)),
+                _ => arrow_array::new_null_array(&arrow_schema::DataType::Int32, rows.num_rows()),
+            };
+            let slots: Vec<ArrayRef> = typed.leaves().iter().map(slot).collect();
+            let mask = typed.evaluate_mask(&slots, rows.num_rows());
+
+            let (summary, _) = Summary::of(&rows, None);
+            let pruner = Pruner::new(&condition, &asked, rows.schema_ref(), &[]);
+            let apart: Apart<'_> = &mut |_, _| unreachable!("so few values");
+            if !pruner.may_hold(&summary, rows.num_rows() as u64, apart).unwrap() {
+                left_out += 1;
+                both += usize::from(!typed.never_fails());
+                let mask = mask.unwrap_or_else(|error| panic!("case {case}: {condition:?}: {error}"));
+                assert_eq!(mask.count_set_bits(), 0, "case {case}: {condition:?}");
+            } else {
+                raised += usize::from(mask.is_err());
+            }
+        }
+        assert!(left_out > 3000 && raised > 1000 && both > 100, "{left_out} {raised} {both}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use cepheid_ir::Expr;
 
 use crate::conform::widened;
 use crate::error::StoreError;
+use crate::prune::Pruner;
 use crate::topic::TopicPattern;
 
 /// Which events are asked for: those that satisfy all that is said.
@@ -73,6 +74,11 @@ impl Condition {
             Err(_) => Arc::clone(field),
         };
         Self::new(&self.expr, &Arc::new(Schema::new(own.map(field).collect::<Vec<_>>())))
+    }
+
+    /// The same as questions to what is known of rows of a schema, whose columns mean the same here.
+    pub(crate) fn pruner(&self, kept: &SchemaRef, protected: &[String]) -> Pruner {
+        Pruner::new(&self.expr, &self.schema, kept, protected)
     }
 
     /// Names of the columns that it reads.

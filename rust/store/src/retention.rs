@@ -7,6 +7,7 @@ use crate::archive::{folder, hex};
 use crate::body::hash;
 use crate::disk;
 use crate::error::{Doing, StoreError};
+use crate::keys;
 use crate::log::EventLog;
 use crate::piece::{self, Schemas, TopicRow};
 use crate::topic::{TopicPattern, check_topic};
@@ -24,11 +25,18 @@ pub struct Removed {
 const LOOK_AHEAD: usize = 4096;
 
 impl EventLog {
-    /// Says how long, and how much, of a topic is kept, in nanoseconds of event time and in bytes; `None`: all.
+    /// Says how long, and how much, of a topic is kept, in nanoseconds of event time and in bytes; `None`: all. And how long
+    /// its idempotency keys are, in nanoseconds since they came; `None`: as long as their events.
     ///
     /// # Errors
     /// A name that is none; what the disk refuses.
-    pub fn keep(&self, topic: &str, age_max: Option<u64>, bytes_max: Option<u64>) -> Result<(), StoreError> {
+    pub fn keep(
+        &self,
+        topic: &str,
+        age_max: Option<u64>,
+        bytes_max: Option<u64>,
+        keys_age_max: Option<u64>,
+    ) -> Result<(), StoreError> {
         check_topic(topic)?;
         let number = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
         self.change(|commit| {
@@ -36,13 +44,17 @@ impl EventLog {
             let says = params![number(age_max), number(bytes_max), number_of_topic];
             let update = "UPDATE topics SET age_max = ?, bytes_max = ? WHERE topic = ?";
             commit.execute(update, says, "say how long rows are kept")?;
-            let said = json!({ "topic": topic, "age_max_ns": age_max, "bytes_max": bytes_max });
+            keys::keep(commit, topic, number(keys_age_max))?;
+            let said = json!({
+                "topic": topic, "age_max_ns": age_max, "bytes_max": bytes_max, "keys_age_max_ns": number(keys_age_max),
+            });
             commit.note("keep", &said.to_string()).map(drop)
         })
     }
 
     /// Removes what topics (all, if none is named) no longer keep: whole batches and segments, the oldest first. What is
-    /// younger than the limit stays, and of a topic that is too large the newest. Rows without event time are as old as their recording.
+    /// younger than the limit stays, and of a topic that is too large the newest. Rows without event time are as old as their
+    /// recording. Then idempotency keys that are kept no longer.
     ///
     /// # Errors
     /// What the disk refuses.
@@ -51,6 +63,7 @@ impl EventLog {
         let mut removed = Removed::default();
         for topic in self.topics_of(topics)? {
             self.retain_topic(&topic, &mut removed)?;
+            self.forget_idempotency(&topic)?;
         }
         Ok(removed)
     }

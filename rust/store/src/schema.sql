@@ -48,7 +48,8 @@ CREATE TABLE batches (
     bytes INTEGER NOT NULL,
     body_hash BLOB NOT NULL,
     summary_hash BLOB NOT NULL,
-    -- Of the first batch of an append: its key, and how many events came with it in all.
+    -- Of the first batch of an append: its key, and how many events came with it in all. In format 2 a key that is kept no
+    -- longer is NULL, and the number is not: see `keys.rs`.
     idempotency TEXT,
     idempotency_events INTEGER,
     -- Where its rows are: NULL: in `bodies`; 0: nowhere any more.

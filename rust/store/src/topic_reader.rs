@@ -34,7 +34,6 @@ pub(crate) struct Asked {
     positions: (i64, i64),
     rows: (i64, i64),
     times: Option<(i64, i64)>,
-    expr: Option<Expr>,
     condition: Option<Condition>,
     columns: Option<Vec<String>>,
     /// Whether some rows may be passed over.
@@ -65,7 +64,6 @@ impl Asked {
             positions: range(query.positions),
             rows: range(query.rows),
             times,
-            expr: query.condition.clone(),
             condition,
             columns,
             mattering: !query.mattering.is_empty(),
@@ -167,15 +165,16 @@ impl TopicReader {
             let united = Condition::new(condition, &schema).ok();
             let of_schema = |(number, own): &(i64, StoredSchema)| {
                 let united = united.as_ref().filter(|united| united.means_the_same(&own.given))?;
-                let pruner = Pruner::new(condition, &own.kept, &own.protected);
+                let pruner = united.pruner(&own.kept, &own.protected);
                 let sieve = is_in_files(united, own).then(|| united.clone());
                 Some((*number, Mattering { pruner, sieve }))
             };
             schemas.iter().filter_map(of_schema).collect()
         });
         let pruner = |(number, schema): &(i64, StoredSchema)| {
-            asked.condition.as_ref().filter(|condition| condition.means_the_same(&schema.given))?;
-            Some((*number, Pruner::new(asked.expr.as_ref()?, &schema.kept, &schema.protected)))
+            let condition = asked.condition.as_ref()?;
+            let same = condition.means_the_same(&schema.given);
+            same.then(|| (*number, condition.pruner(&schema.kept, &schema.protected)))
         };
         Self {
             name: Arc::clone(&topic.name),

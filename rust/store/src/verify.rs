@@ -12,6 +12,7 @@ use crate::chain::{self, Link};
 use crate::commit::Heads;
 use crate::database;
 use crate::error::{Doing, StoreError};
+use crate::keys::{self, Forgotten};
 use crate::piece::{self, BatchRow, Schemas, SegmentRow};
 use crate::saved;
 use crate::segment_file;
@@ -185,6 +186,8 @@ struct Keeping {
     topic: String,
     age_max_ns: Option<i64>,
     bytes_max: Option<i64>,
+    #[serde(default)]
+    keys_age_max_ns: Option<i64>,
 }
 
 /// What an entry says of columns that are kept secret.
@@ -223,6 +226,9 @@ struct Checked<'a> {
     /// By topic: rows that are gone, as batches have it; as entries say it.
     gone: HashMap<String, i64>,
     said_gone: HashMap<String, i64>,
+    /// By topic: batches whose keys are gone, as batches have it; as entries say it, with the last of these batches.
+    keyless: HashMap<String, i64>,
+    said_keyless: HashMap<String, (i64, i64)>,
     /// By stream: its version, as batches have it.
     versions: HashMap<String, i64>,
     /// By topic: what was said last of how much is kept, and of what is kept secret.
@@ -249,6 +255,8 @@ impl<'a> Checked<'a> {
             rows_in: HashMap::new(),
             gone: HashMap::new(),
             said_gone: HashMap::new(),
+            keyless: HashMap::new(),
+            said_keyless: HashMap::new(),
             versions: HashMap::new(),
             kept: HashMap::new(),
             protected: HashMap::new(),
@@ -288,6 +296,7 @@ impl<'a> Checked<'a> {
                 *self.said_gone.entry(said.topic).or_default() += said.events;
                 Ok(())
             }
+            "forget" => self.forgotten(entry.entry, &read(said)?),
             "sign" => {
                 let signature: Signature = read(said)?;
                 if signature.entry as i64 != entry.entry - 1 || !signature.fits(before) {
@@ -307,6 +316,9 @@ impl<'a> Checked<'a> {
         };
         let position = Some(batch.position());
         batch.check()?;
+        if batch.header.has_lost_key() {
+            *self.keyless.entry(batch.header.topic.clone()).or_default() += 1;
+        }
         let row = self.next_row.entry(batch.header.topic.clone()).or_default();
         if batch.header.first_position != self.next_position || batch.header.first_row != *row {
             return Err(StoreError::corrupt(position, "it does not go on where the batch before it ended"));
@@ -340,6 +352,23 @@ impl<'a> Checked<'a> {
             Some(segment) => self.in_segment(&batch, segment)?,
         }
         Ok(())
+    }
+
+    /// Batches that have lost their keys say what else they said when they lost them.
+    fn forgotten(&mut self, entry: i64, said: &Forgotten) -> Result<(), StoreError> {
+        let (keys, last) = self.said_keyless.entry(said.topic.clone()).or_default();
+        let follows = *last < said.first && said.first <= said.last && said.last < entry;
+        (*keys, *last) = (*keys + said.keys, said.last);
+        let topics = piece::topics(self.database)?;
+        let topic = topics.iter().find(|topic| *topic.name == *said.topic);
+        let found = topic.map(|topic| {
+            keys::hash_without(self.database, topic.topic, (said.first, said.last), &self.schemas)
+        });
+        if follows && found.transpose()?.is_some_and(|found| found == said.sha256) {
+            return Ok(());
+        }
+        let reason = format!("batches of topic `{}` whose keys are gone are not what they were", said.topic);
+        Err(StoreError::corrupt(None, reason))
     }
 
     fn in_segment(&mut self, batch: &BatchRow, number: i64) -> Result<(), StoreError> {
@@ -433,14 +462,20 @@ impl<'a> Checked<'a> {
                 let topic: String = row.get(0)?;
                 let columns: Option<String> = row.get(4)?;
                 Ok((
-                    Keeping { topic: topic.clone(), age_max_ns: row.get(1)?, bytes_max: row.get(2)? },
+                    Keeping {
+                        topic: topic.clone(),
+                        age_max_ns: row.get(1)?,
+                        bytes_max: row.get(2)?,
+                        keys_age_max_ns: None,
+                    },
                     Protection { topic, subject: row.get(3)?, columns: vec![] },
                     columns,
                 ))
             })
             .doing("read topics")?;
         for topic in topics {
-            let (kept, mut protected, columns) = topic.doing("read topics")?;
+            let (mut kept, mut protected, columns) = topic.doing("read topics")?;
+            kept.keys_age_max_ns = keys::age_max(self.database, &kept.topic)?;
             protected.columns = columns.as_deref().map(saved::names_of).transpose()?.unwrap_or_default();
             let nothing = (
                 Keeping { topic: kept.topic.clone(), ..Keeping::default() },
@@ -478,6 +513,12 @@ impl<'a> Checked<'a> {
             if of(&self.gone) != of(&self.said_gone) || topic.kept_from != of(&self.said_gone) {
                 let reason =
                     format!("topic `{}` has lost other rows than the chain says were removed", topic.name);
+                return Err(StoreError::corrupt(None, reason));
+            }
+            let said_keyless = self.said_keyless.get(&*topic.name).map_or(0, |(keys, _)| *keys);
+            if of(&self.keyless) != said_keyless {
+                let reason =
+                    format!("topic `{}` has lost other idempotency keys than the chain says", topic.name);
                 return Err(StoreError::corrupt(None, reason));
             }
             if self.next_row.get(&*topic.name).copied().unwrap_or(0) != topic.events {

@@ -138,8 +138,11 @@ fn folded(expr: Expr) -> Expr {
         },
         Expr::And(parts) => {
             let mut left: Vec<Expr> = parts.into_iter().map(folded).filter(|part| *part != TRUE).collect();
+            // What stands before may raise an error.
+            if let Some(never) = left.iter().position(|part| *part == FALSE) {
+                left.truncate(never + 1);
+            }
             match left.len() {
-                _ if left.contains(&FALSE) => FALSE,
                 0 => TRUE,
                 1 => left.remove(0),
                 _ => Expr::And(left),
