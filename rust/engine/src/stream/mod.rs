@@ -84,7 +84,8 @@ pub struct EngineOptions {
     pub future_ns: Option<u64>,
     /// Threads that rules with keys are matched on, up to [`cepheid_matcher::threads::THREADS_MAX`]; `None`: one.
     pub threads: Option<usize>,
-    /// Fewest rows of a call that are worth a thread of windows and anomaly rules; [`ROWS_A_THREAD_MIN`] by default.
+    /// Fewest rows of a call that are worth a thread of windows and anomaly rules, and of what is done by columns;
+    /// [`ROWS_A_THREAD_MIN`] by default.
     pub rows_a_thread_min: Option<NonZeroUsize>,
     /// Most bytes of state.
     pub memory_limit: Option<usize>,
@@ -95,7 +96,7 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
-    /// How many threads a rule with keys may share so many rows among.
+    /// How many threads may share so many rows.
     fn threads_for(&self, rows: usize) -> usize {
         let most = self.threads.unwrap_or(1).min(THREADS_MAX);
         threads_worth(rows, most, self.rows_a_thread_min)

@@ -14,7 +14,6 @@ use cepheid_matcher::threads::Workers;
 
 use super::EngineOptions;
 use crate::error::EngineError;
-use crate::plan::ROWS_A_THREAD_MIN;
 
 /// What rows have beside the columns of their batch: time, topic and arrival.
 const BESIDE: usize = 3;
@@ -22,8 +21,7 @@ const BESIDE: usize = 3;
 impl EngineOptions {
     /// Those who share work that is done by columns or by shards, on so many rows.
     pub(super) fn workers(&self, rows: usize) -> Workers<'static> {
-        let threads = if rows < ROWS_A_THREAD_MIN.get() { 1 } else { self.threads.unwrap_or(1) };
-        Workers { threads, ..Workers::default() }
+        Workers { threads: self.threads_for(rows), ..Workers::default() }
     }
 }
 
