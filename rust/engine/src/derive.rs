@@ -254,8 +254,8 @@ impl Scene<'_> {
         at: &RowPointer,
         positions: impl FnOnce() -> UInt32Array,
     ) -> Result<ArrayRef, EngineError> {
-        match self.arrivals_in_every_match(members, at) {
-            Some(arrivals) => Ok(self.table.gather(column, &arrivals)?),
+        match self.read_in_every_match(column, members, at)? {
+            Some(values) => Ok(values),
             None => self.read(column, &positions()),
         }
     }

@@ -44,20 +44,22 @@ impl Scene<'_> {
         })
     }
 
-    /// The place in the table of what [`in_every_match`](Self::in_every_match) gives the position of, if the output is of all matches
-    /// and each of their segments is one row.
-    pub(crate) fn arrivals_in_every_match(
+    /// The values of a column at what [`in_every_match`](Self::in_every_match) gives the positions of, if the output is of all
+    /// matches and each of their segments is one row.
+    pub(crate) fn read_in_every_match(
         &self,
+        column: usize,
         members: Option<&[bool]>,
         at: &RowPointer,
-    ) -> Option<UInt32Array> {
+    ) -> Result<Option<ArrayRef>, EngineError> {
         if !self.output.shows_whole_matches() || at.physical_offset != 0 {
-            return None;
+            return Ok(None);
         }
         let (Some(stride), Ordinals::All(_)) = (self.set.single_rows(), &self.output.matches) else {
-            return None;
+            return Ok(None);
         };
-        Some(self.rows.arrivals_of_every(self.row_of_every_match(stride, members, at)?, stride))
+        let Some(row) = self.row_of_every_match(stride, members, at) else { return Ok(None) };
+        Ok(Some(self.rows.gather_every(self.table, column, (row, stride))?))
     }
 
     /// Which row of every match a pointer leads to, where all have the same rows.

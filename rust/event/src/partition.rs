@@ -1,8 +1,12 @@
 //! Rows grouped by key and put in order: the input of every matcher.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array, make_array};
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray, UInt32Array, downcast_primitive_array,
+    make_array,
+};
 use arrow_buffer::{BooleanBufferBuilder, Buffer, ScalarBuffer};
 use arrow_data::ArrayData;
 
@@ -161,12 +165,28 @@ impl OrderedRows {
         }
     }
 
-    /// Places in the table of the position `first`, and of every `stride`-th behind it; the positions are a whole number of strides.
-    pub fn arrivals_of_every(&self, first: usize, stride: usize) -> UInt32Array {
-        match &self.arrivals {
-            Some(arrivals) => arrivals.chunks_exact(stride).map(|of| of[first]).collect::<Vec<_>>().into(),
-            None => (first as u32..self.num_rows() as u32).step_by(stride).collect::<Vec<_>>().into(),
+    /// The values of `column` at the position `first`, and at every `stride`-th behind it; the positions are a whole number of
+    /// strides.
+    ///
+    /// # Errors
+    /// What Arrow refuses.
+    pub fn gather_every(
+        &self,
+        table: &Table,
+        column: usize,
+        (first, stride): (usize, usize),
+    ) -> Result<ArrayRef, EventError> {
+        let Some(arrivals) = &self.arrivals else {
+            let rows = (first as u32..self.num_rows() as u32).step_by(stride);
+            return table.gather(column, &UInt32Array::from_iter_values(rows));
+        };
+        let rows = arrivals.chunks_exact(stride).map(|of| of[first]);
+        if let [batch] = table.batches()
+            && let Some(values) = plain_values(batch.column(column).as_ref(), rows.clone())
+        {
+            return Ok(values);
         }
+        table.gather(column, &UInt32Array::from_iter_values(rows))
     }
 
     /// The values of `column` at the positions `range`.
@@ -300,4 +320,74 @@ fn scattered_with(table: &Table, column: usize, ids: &[u32], mut next: Vec<u32>)
         .build()
         .expect("one buffer of 64-bit values is what every such type is made of");
     (arrivals, make_array(data))
+}
+
+/// The values of a column at `rows`, if it is of one width and has no NULLs: each is read as its row becomes known, which need not
+/// be written down.
+fn plain_values(column: &dyn Array, rows: impl Iterator<Item = u32>) -> Option<ArrayRef> {
+    fn taken<T: ArrowPrimitiveType>(column: &PrimitiveArray<T>, rows: impl Iterator<Item = u32>) -> ArrayRef {
+        let values = column.values();
+        let taken = rows.map(|row| values[row as usize]).collect();
+        Arc::new(PrimitiveArray::<T>::new(taken, None).with_data_type(column.data_type().clone()))
+    }
+    if column.null_count() > 0 {
+        return None;
+    }
+    downcast_primitive_array!(
+        column => Some(taken(column, rows)),
+        _ => None
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampSecondArray};
+
+    use super::*;
+
+    #[test]
+    fn what_stands_at_every_stride_is_what_is_gathered_there() {
+        let columns = |rows: Range<i64>| -> Vec<(&'static str, ArrayRef)> {
+            let numbers = || rows.clone().map(|row| row * 7 % 13);
+            let times = TimestampSecondArray::from_iter_values(numbers()).with_timezone("Europe/Paris");
+            let decimals = Decimal128Array::from_iter_values(numbers().map(i128::from));
+            let texts = StringArray::from_iter_values(numbers().map(|number| number.to_string()));
+            vec![
+                ("number", Arc::new(Int64Array::from_iter_values(numbers()))),
+                ("time", Arc::new(times)),
+                ("decimal", Arc::new(decimals.with_precision_and_scale(9, 2).expect("it fits"))),
+                ("text", Arc::new(texts)),
+                (
+                    "null",
+                    Arc::new(numbers().map(|number| (number > 6).then_some(number)).collect::<Int64Array>()),
+                ),
+            ]
+        };
+        let batch = |rows| {
+            RecordBatch::try_from_iter_with_nullable(
+                columns(rows).into_iter().map(|(name, column)| (name, column, true)),
+            )
+            .expect("columns of one length")
+        };
+        let mut cases = 0;
+        for batches in [vec![batch(0..30)], vec![batch(0..11), batch(11..30)]] {
+            let table = Table::new(batches[0].schema(), batches).expect("one schema");
+            let arrivals: Vec<u32> = (0..24).map(|place| place * 17 % 30).collect();
+            for rows in [OrderedRows::of_groups(arrivals, vec![0, 24]), OrderedRows::by_arrival(30)] {
+                for (stride, column) in
+                    [1, 2, 3].into_iter().flat_map(|stride| (0..5).map(move |of| (stride, of)))
+                {
+                    for first in 0..stride {
+                        let positions = (first as u32..rows.num_rows() as u32).step_by(stride);
+                        let positions = UInt32Array::from_iter_values(positions);
+                        let expected = rows.gather(&table, column, &positions).expect("values");
+                        let found = rows.gather_every(&table, column, (first, stride)).expect("values");
+                        assert_eq!(found.to_data(), expected.to_data(), "{column} from {first} by {stride}");
+                        cases += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(cases, 2 * 2 * 5 * 6);
+    }
 }
