@@ -179,15 +179,7 @@ fn of_time(
         let column = |index: usize| rows.column(index, own.clone());
         let args = plan.arguments(times, &column)?;
         let num_keys = keys.count();
-        state.push(&Chunk {
-            keys: &numbers,
-            num_keys,
-            times,
-            arrival: None,
-            args: &args,
-            numbers: None,
-            threads: 1,
-        })?;
+        state.push(&Chunk::of_rows(&numbers, num_keys, times, &args))?;
         found.add(&mut state, plan, &column)?;
     }
     match piece.until {
@@ -274,15 +266,7 @@ fn of_stretch(
             let (keys, places, times) = (&numbers[own.clone()], &places[own.clone()], &times[own]);
             let column = |index: usize| rows.gather(index, places);
             let args = plan.arguments(times, &column)?;
-            state.push(&Chunk {
-                keys,
-                num_keys,
-                times,
-                arrival: None,
-                args: &args,
-                numbers: None,
-                threads: 1,
-            })?;
+            state.push(&Chunk::of_rows(keys, num_keys, times, &args))?;
             found.add(&mut state, plan, &column)?;
         }
     }

@@ -1,11 +1,17 @@
 //! Random anomaly rules in streams: what they report, bit by bit, is what they say of the table of all rows, however the stream is
 //! cut and comes, wherever the engine is saved and restored, on any number of threads, and after calls that fail.
 
+mod flaky;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 use cepheid_engine::{
-    DerivedTable, Engine, EngineError, EngineOptions, Fault, MatchOptions, Process, Processor, RuleSpec,
-    Strategy, detect_table,
+    DerivedTable, Engine, EngineError, EngineOptions, MatchOptions, Process, Processor, RuleSpec, Strategy,
+    detect_table,
 };
 use cepheid_event::Table;
 use cepheid_ir::Anomaly;
@@ -13,28 +19,11 @@ use cepheid_matcher::threads::times_shared;
 use cepheid_testkit::SplitMix64;
 use cepheid_testkit::generate_anomalies::{random_anomaly, random_readings};
 use cepheid_testkit::generate_streams::EVENT_TIME;
-use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use flaky::Flaky;
 
 const TOPIC: &str = "readings";
 /// No row of a table comes so far behind another.
 const LATENESS: u64 = 1 << 62;
-
-/// Fails when it is told to.
-#[derive(Debug, Default)]
-struct Flaky {
-    fails: AtomicBool,
-}
-
-impl Process for Flaky {
-    fn process(&self, _: &RecordBatch) -> Result<Option<RecordBatch>, Fault> {
-        match self.fails.swap(false, Ordering::Relaxed) {
-            true => Err(Fault(Arc::new(std::fmt::Error))),
-            false => Ok(None),
-        }
-    }
-}
 
 #[test]
 fn random_streams_report_what_a_table_of_all_rows_says() {

@@ -2,14 +2,15 @@
 //! that no row of it can come any more, however rows are cut and come, wherever the engine is saved and restored, on any number
 //! of threads, and after calls that fail.
 
+mod flaky;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use arrow_array::RecordBatch;
 use cepheid_engine::{
-    DerivedTable, Engine, EngineError, EngineOptions, Fault, LatePolicy, Process, Processor, RuleSpec,
+    DerivedTable, Engine, EngineError, EngineOptions, LatePolicy, Process, Processor, RuleSpec,
 };
 use cepheid_ir::{Early, Frame, Pattern, Timing, Window};
 use cepheid_matcher::threads::times_shared;
@@ -19,6 +20,7 @@ use cepheid_testkit::generate_windows::{WindowKnobs, frame_kind, random_window};
 use cepheid_testkit::{
     RefValue, ReferenceTable, SequenceInput, SplitMix64, WindowRow, reference_windows, window_table,
 };
+use flaky::Flaky;
 
 const MINUTE: i64 = 60_000_000_000;
 /// Further than this no row of a stream comes behind another.
@@ -35,21 +37,6 @@ enum Clock {
     Late(u64),
     /// It is moved by hand.
     Hand,
-}
-
-/// Reads what windows report, and fails when it is told to.
-#[derive(Debug, Default)]
-struct Flaky {
-    fails: AtomicBool,
-}
-
-impl Process for Flaky {
-    fn process(&self, _: &RecordBatch) -> Result<Option<RecordBatch>, Fault> {
-        match self.fails.swap(false, Ordering::Relaxed) {
-            true => Err(Fault(Arc::new(std::fmt::Error))),
-            false => Ok(None),
-        }
-    }
 }
 
 /// What came of a stream.

@@ -55,7 +55,12 @@ pub struct Chunk<'a> {
     pub threads: usize,
 }
 
-impl Chunk<'_> {
+impl<'a> Chunk<'a> {
+    /// Rows of which none is late, and which no other state sees to, for one thread.
+    pub fn of_rows(keys: &'a [u32], num_keys: usize, times: &'a [i64], args: &'a Arguments) -> Self {
+        Self { keys, num_keys, times, arrival: None, args, numbers: None, threads: 1 }
+    }
+
     /// The place of a row among all. `first`: how many rows have come before.
     pub(crate) fn number(&self, first: u64, row: usize) -> u64 {
         self.numbers.map_or(first + row as u64, |numbers| numbers[row])
