@@ -195,3 +195,23 @@ def test_data_is_held_to_the_same_rules_as_what_is_built():
         data = {"cepheid_ir": 1, "pattern": {"root": root, "empty_matches": "excluded", "output": "derived"}}
         error = refused(lambda data=data: Pattern.from_dict(data))
         assert (error.code, error.variable) in {("invalid-absence", "x"), ("invalid-absence", "y")}, name
+
+
+def test_a_run_that_something_absent_has_taken_a_step_from_goes_on_with_the_others():
+    # The `d` behind the first `a` forbids the way past `b` and `c`, so the second `a` is not that run's `e`.
+    pattern = cep.pattern_from_sql(
+        """SELECT * FROM t MATCH_RECOGNIZE (ORDER BY ts MEASURES a.n AS first, b.n AS second, f.n AS last
+        AFTER MATCH SKIP NONE PATTERN (a -> (b? [->] | c? [->]) -> ABSENT(d) -> e -> f) WITHIN INTERVAL '6' MINUTE
+        DEFINE a AS k = 'a', b AS k = 'b', c AS k = 'c', d AS k = 'd', e AS k = 'a', f AS k = 'b')"""
+    )
+    minutes = [1, 1, 1, 2, 2, 3, 4, 5, 5, 6]
+    table = {"ts": [minute * 60_000_000_000 for minute in minutes], "k": list("dadabcabca"), "n": list(range(10))}
+    expected = [(1, 4, 7), (3, 4, 7)]
+    found = cep.match(pattern, table, event_time="ts").to_arrow().to_pylist()
+    assert [tuple(row.values()) for row in found] == expected
+    engine = cep.Engine(pattern.named("rule"), lateness="0s")
+    derived = [engine.push({name: values[row : row + 1] for name, values in table.items()}) for row in range(10)]
+    rows = [
+        row for call in [*derived, engine.flush()] for found in call.values() for row in found.to_arrow().to_pylist()
+    ]
+    assert [(row["first"], row["second"], row["last"]) for row in rows] == expected

@@ -62,6 +62,11 @@ impl StepLists {
         steps.conditions = RowConditions::new(matcher)?;
         if steps.settled {
             steps.exclusive = Exclusive::new(&steps)?;
+            if !steps.keep_choices_together() {
+                return Err(
+                    "something absent takes one of several steps from a run that goes on with the others",
+                );
+            }
             if waits_for_earlier(matcher) && !steps.keep_order() {
                 return Err("a run may overtake one that began before it");
             }

@@ -98,6 +98,21 @@ impl StepLists {
         self.conditions.of_variable[self.places[place as usize].variable as usize]
     }
 
+    /// Whether a run that has lost one of the steps that it waits for, as something came that must not, has lost all of them. If it
+    /// has not, a row that fits the lost one moves the runs behind it, but not that run: they are no stretch of the list any more.
+    pub(super) fn keep_choices_together(&self) -> bool {
+        self.places.iter().all(|place| {
+            let mut absent = place.outs.iter().map(|edge| {
+                let mut absent = self.edges[*edge as usize].absent.clone();
+                absent.sort_unstable();
+                absent.dedup();
+                absent
+            });
+            let first = absent.next();
+            absent.all(|other| Some(&other) == first.as_ref())
+        })
+    }
+
     /// Whether a run is never behind one that began later: runs begin at the first place, and whatever leads from a place past
     /// a later one also leads as far from that. A run that something absent has taken one of several choices from is behind one
     /// that has them all.
