@@ -197,16 +197,16 @@ fn narrowed(
 /// Cost: O(1) a batch of rows in order, else O(n).
 fn plain_times(table: &Table, column: usize, ascending: bool) -> Result<bool, EngineError> {
     let Some(unit) = nanoseconds_per_step(table.schema().field(column).data_type()) else { return Ok(true) };
-    let are_plain = |times: &ArrayRef| -> Result<bool, EngineError> {
+    let all_plain = |times: &ArrayRef| -> Result<bool, EngineError> {
         Ok(are_plain(as_int64(times)?.as_primitive::<Int64Type>(), unit))
     };
     for batch in table.batches() {
         let times = batch.column(column);
         let plain = if ascending && times.null_count() == 0 && !times.is_empty() {
             // The least and the greatest of them stand at the ends.
-            are_plain(&times.slice(0, 1))? && are_plain(&times.slice(times.len() - 1, 1))?
+            all_plain(&times.slice(0, 1))? && all_plain(&times.slice(times.len() - 1, 1))?
         } else {
-            are_plain(times)?
+            all_plain(times)?
         };
         if !plain {
             return Ok(false);

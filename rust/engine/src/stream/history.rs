@@ -132,6 +132,9 @@ impl History {
         ordinals: &[u64],
         workers: Workers<'_>,
     ) -> Result<MergedBatch, EngineError> {
+        if ordinals.is_empty() {
+            return Ok(MergedBatch::empty(columns));
+        }
         let mut places = Vec::with_capacity(ordinals.len());
         let (mut chunk, mut place) = (0, 0);
         for ordinal in ordinals {
@@ -148,7 +151,6 @@ impl History {
             taken.push((of_one[0].0, rows));
         }
         let fields = columns.schema().fields();
-        let nothing = MergedBatch::empty(columns);
         let gathered = |index: usize| {
             let mut parts: Vec<ArrayRef> = Vec::with_capacity(taken.len());
             for (chunk, rows) in &taken {
@@ -158,7 +160,6 @@ impl History {
                 });
             }
             Ok(match parts.as_slice() {
-                [] => column(&nothing, fields.len(), index).expect("a batch has all of its columns"),
                 [only] => Arc::clone(only),
                 several => {
                     let sources: Vec<&dyn Array> = several.iter().map(AsRef::as_ref).collect();
