@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import sqlite3
 import zipfile
 from decimal import Decimal
 from pathlib import Path
@@ -17,14 +19,27 @@ DAY = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 def test_frozen_stores_are_read_as_they_were_written(tmp_path: Path) -> None:
     frozen = sorted(FOLDER.glob("v*/store.zip"))
-    checks = {"v1": check, "v2": check_without_keys}
+    checks = {"v1": check, "v2": check_without_keys, "v3": check_planes}
     assert [file.parent.name for file in frozen] == sorted(checks)
     for file in frozen:
         folder = tmp_path / file.parent.name
         with zipfile.ZipFile(file) as packed:
             packed.extractall(folder)
+        assert format_of(folder) == int(file.parent.name.removeprefix("v"))
+        # To open one changes nothing: what wrote it still reads it.
+        cep.EventStore(folder / "s.db", author="today").close()
+        assert format_of(folder) == int(file.parent.name.removeprefix("v"))
         with cep.EventStore(folder / "s.db", author="today") as store:
             checks[file.parent.name](store)
+        # Rows were appended, as they are kept today.
+        assert format_of(folder) == 3
+
+
+def format_of(folder: Path) -> int:
+    with contextlib.closing(sqlite3.connect(folder / "s.db")) as database:
+        (found,) = database.execute("PRAGMA user_version").fetchone()
+    assert isinstance(found, int)
+    return found
 
 
 def check(store: cep.EventStore) -> None:
@@ -80,3 +95,27 @@ def check_without_keys(store: cep.EventStore) -> None:
     assert (found.ok, found.events, found.removed) == (True, 6, 2)
     assert not store.append("a", {"ts": [DAY], "x": [9]}, idempotency_key="k0").repeated
     assert store.verify().ok
+
+
+def check_planes(store: cep.EventStore) -> None:
+    """Numbers are kept byte by byte, some as differences; the first 150 rows are archived."""
+    rows = store.read("numbers").to_arrow()
+    numbers = range(400)
+    assert rows["ts"].to_pylist() == [DAY + dt.timedelta(seconds=3 * i + i % 2) for i in numbers]
+    assert rows["count"].to_pylist() == [1_000_000 - 7 * i for i in numbers]
+    assert rows["small"].to_pylist() == [None if i % 5 == 0 else i * 37 % 1000 - 500 for i in numbers]
+    assert rows["share"].to_pylist() == [i * 7919 % 10007 / 100 for i in numbers]
+    assert rows["total"].to_pylist() == [Decimal(i * 31 % 977) / 100 for i in numbers]
+    assert rows["name"].to_pylist() == [f"n{i * i % 83}" for i in numbers]
+    assert rows["kind"].to_pylist() == [("card", "cash", None)[i % 3] for i in numbers]
+    assert rows["tags"].to_pylist() == [[i, i + 1][: i % 3] for i in numbers]
+    assert store.info().topics["numbers"].archived == 150
+    assert store.read("numbers", where="name = 'n16' AND share > 50").count() == sum(
+        i * i % 83 == 16 and i * 7919 % 10007 / 100 > 50 for i in numbers
+    )
+    found = store.verify(store.sign(bytes(range(32))))
+    assert (found.ok, found.events, len(found.signatures)) == (True, 401, 2)
+    store.append("few", {"ts": [DAY], "x": [2]})
+    store.seal()
+    assert store.verify().ok
+    assert store.read("numbers").to_arrow() == rows

@@ -154,7 +154,7 @@ def test_keys_go_with_their_events_unless_they_are_to_be_known_for_so_long(tmp_p
     with sqlite3.connect(tmp_path / "s.db") as database:
         # The text of a key is nowhere any more.
         assert database.execute("SELECT count(*) FROM batches WHERE idempotency = 'k1'").fetchone() == (0,)
-        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+        assert database.execute("PRAGMA user_version").fetchone() == (3,)
     with cep.EventStore(tmp_path / "s.db") as store:
         assert store.verify().ok
 

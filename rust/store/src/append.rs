@@ -1,6 +1,8 @@
 //! Rows made ready to be appended: all that needs no look at the store is done before its turn comes, by the thread that
 //! appends, so that threads do it side by side.
 
+use std::thread;
+
 use arrow_array::RecordBatch;
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{Schema, SchemaRef};
@@ -16,6 +18,9 @@ use crate::topic::{check_name, check_topic};
 
 /// Most rows of one batch: so many are compressed, hashed, and read again at a time.
 pub(crate) const BATCH_ROWS_MAX: usize = 65_536;
+
+/// Of so many rows it pays to have another thread work on a part.
+const ROWS_A_THREAD_MIN: usize = 2048;
 
 /// Rows to be appended to a topic.
 #[derive(Clone, Debug)]
@@ -200,19 +205,34 @@ impl PreparedBody {
     /// `given` are the rows as they came, `kept` as they are kept: what is secret is neither in the summary.
     fn new(given: &RecordBatch, kept: &RecordBatch, event_time: &str) -> Result<Self, StoreError> {
         let times = times(given, event_time)?;
-        let body = body::encode(kept)?;
-        let (summary, filters) = Summary::of(kept, times.as_deref());
-        let summary = summary.encode();
-        Ok(Self {
-            events: given.num_rows() as u64,
-            times: times.as_deref().and_then(extremes),
-            body_hash: hash(&body),
-            body,
-            summary_hash: hash(&summary),
-            summary,
-            filters,
-        })
+        // To compress rows takes about as long as to know them.
+        let body = || body::encode(kept).map(|body| (hash(&body), body));
+        let summary = || {
+            let (summary, filters) = Summary::of(kept, times.as_deref());
+            let summary = summary.encode();
+            (hash(&summary), summary, filters)
+        };
+        let (body, summary) =
+            if given.num_rows() >= ROWS_A_THREAD_MIN { on_two(body, summary) } else { (body(), summary()) };
+        let (body_hash, body) = body?;
+        let (summary_hash, summary, filters) = summary;
+        let times = times.as_deref().and_then(extremes);
+        let events = given.num_rows() as u64;
+        Ok(Self { events, times, body, body_hash, summary, summary_hash, filters })
     }
+}
+
+/// Does two things at once, if the system has a thread more.
+fn on_two<A, B: Send>(one: impl FnOnce() -> A, other: impl Fn() -> B + Sync) -> (A, B) {
+    thread::scope(|scope| {
+        let there = thread::Builder::new().spawn_scoped(scope, &other);
+        let one = one();
+        let other = match there {
+            Ok(there) => there.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => other(),
+        };
+        (one, other)
+    })
 }
 
 /// Event times in nanoseconds; `None`: the rows have none.

@@ -6,6 +6,7 @@ use crate::append::{Position, Prepared, PreparedBody, PreparedSchema};
 use crate::body::{BYTES_MAX, Hash, hash};
 use crate::chain::{self, BatchHeader, Link};
 use crate::conform::United;
+use crate::database;
 use crate::error::{Doing, StoreError};
 use crate::piece;
 use crate::protection::save_keys;
@@ -22,12 +23,14 @@ pub(crate) struct Heads {
     pub(crate) next_position: i64,
     /// When the last entry was recorded: a clock that steps back does not take the store with it.
     pub(crate) recorded: i64,
+    /// The format that the store says it has.
+    pub(crate) format: u32,
 }
 
 impl Heads {
     /// Of the last entry of all.
     pub(crate) fn read(database: &Connection) -> Result<Self, StoreError> {
-        let identity = crate::database::identity(database)?;
+        let identity = database::identity(database)?;
         let last = database
             .query_row("SELECT entry, chain, recorded FROM entries ORDER BY entry DESC LIMIT 1", [], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
@@ -38,7 +41,8 @@ impl Heads {
         let query = "SELECT first_position + events FROM batches ORDER BY batch DESC LIMIT 1";
         let next =
             database.query_row(query, [], |row| row.get(0)).optional().doing("read the end of the store")?;
-        Ok(Self { entry, chain, next_position: next.unwrap_or(0), recorded })
+        let format = database::format(database)?;
+        Ok(Self { entry, chain, next_position: next.unwrap_or(0), recorded, format })
     }
 }
 
@@ -96,6 +100,16 @@ impl Commit<'_> {
         action: &'static str,
     ) -> Result<usize, StoreError> {
         self.database.prepare_cached(sql).and_then(|mut statement| statement.execute(says)).doing(action)
+    }
+
+    /// Has the store say that it is of the newest format: who does not know that one would take it for damaged.
+    pub(crate) fn in_newest_format(&mut self) -> Result<(), StoreError> {
+        if self.heads.format < database::FORMAT {
+            let update = self.database.pragma_update(None, "user_version", database::FORMAT);
+            update.doing("write the format")?;
+            self.heads.format = database::FORMAT;
+        }
+        Ok(())
     }
 
     /// Writes an entry of something other than a batch; gives its number.
@@ -175,6 +189,7 @@ impl Commit<'_> {
             body_hash: body.body_hash,
             summary_hash: body.summary_hash,
         };
+        self.in_newest_format()?;
         let batch = self.entry("batch", None, &header.digest())?;
         let says = params![
             batch,

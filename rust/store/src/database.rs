@@ -10,11 +10,9 @@ use crate::error::{Doing, StoreError};
 /// `application_id` of the file: `cphd`.
 const APPLICATION: i32 = 0x6370_6864;
 
-/// The newest format that is known: 2 is 1 with batches whose idempotency keys have gone.
-pub(crate) const FORMAT: u32 = 2;
-
-/// What a store is made with. It becomes 2 with the first key that goes.
-const FORMAT_MADE: u32 = 1;
+/// The newest format that is known: 2 is 1 with batches whose idempotency keys have gone, and 3 is 2 with bodies that begin
+/// with a layout. A store becomes one of the newest with the first such change.
+pub(crate) const FORMAT: u32 = 3;
 
 /// The column of the event time, unless another one is named when a store is made: as in an engine.
 const EVENT_TIME: &str = "ts";
@@ -23,11 +21,11 @@ const EVENT_TIME: &str = "ts";
 pub(crate) const BUSY: Duration = Duration::from_secs(30);
 
 /// The log beside the file is copied into it when it has grown so far: seldom enough that copying costs little, often
-/// enough that a store is open at once after a crash.
-const CHECKPOINT_PAGES: u32 = 4096;
+/// enough that a store is open at once after a crash, and that the log is written over while it is still in memory.
+const CHECKPOINT_BYTES: u32 = 16 << 20;
 
-/// Pages of the file, in bytes: bodies are long, so that larger pages have fewer links to follow.
-const PAGE_BYTES: u32 = 16_384;
+/// Pages of the file, in bytes: a commit writes each page that it touches as a whole, a dozen beside the body.
+const PAGE_BYTES: u32 = 8192;
 
 /// Opens the file to be written; makes it if it is not there. Gives the column of the event
 /// time too.
@@ -59,10 +57,13 @@ pub(crate) fn open_to_write(
         let reason = format!("its file system has no shared memory (journal mode {mode})");
         return Err(StoreError::NotAStore { path: path.into(), reason });
     }
+    // Of a file that is there already, they are what they were.
+    let page_bytes: u32 =
+        database.pragma_query_value(None, "page_size", |row| row.get(0)).doing("open the store")?;
     let settings = [
         // A commit returns when the log is on the disk.
         ("synchronous", "FULL".to_owned()),
-        ("wal_autocheckpoint", CHECKPOINT_PAGES.to_string()),
+        ("wal_autocheckpoint", (CHECKPOINT_BYTES / page_bytes).to_string()),
         // What is deleted is overwritten: keys of erased subjects above all.
         ("secure_delete", "ON".to_owned()),
         ("trusted_schema", "OFF".to_owned()),
@@ -74,7 +75,7 @@ pub(crate) fn open_to_write(
         let changes = database.transaction().doing("make the store")?;
         changes.execute_batch(include_str!("schema.sql")).doing("make the store")?;
         changes.pragma_update(None, "application_id", APPLICATION).doing("make the store")?;
-        changes.pragma_update(None, "user_version", FORMAT_MADE).doing("make the store")?;
+        changes.pragma_update(None, "user_version", FORMAT).doing("make the store")?;
         let mut identity = [0; 16];
         getrandom::fill(&mut identity).map_err(|error| StoreError::Disk {
             action: "get random numbers",
@@ -150,6 +151,11 @@ fn cannot_open(error: &rusqlite::Error, path: &Path) -> StoreError {
         }
         other => other,
     }
+}
+
+/// The format of a store that has been checked.
+pub(crate) fn format(database: &Connection) -> Result<u32, StoreError> {
+    database.pragma_query_value(None, "user_version", |row| row.get(0)).doing("read the format")
 }
 
 /// Whether the file is a store, of a format that is known.

@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 use crate::archive::hex;
 use crate::body::Hash;
 use crate::commit::Commit;
-use crate::database;
 use crate::error::{Doing, StoreError};
 use crate::log::EventLog;
 use crate::piece::{self, Schemas, TopicRow};
@@ -156,9 +155,7 @@ fn forget(commit: &mut Commit<'_>, topic: &TopicRow, (after, last): (i64, i64)) 
     commit.note("forget", &said.to_string())?;
     let gone_to = if keys < TOGETHER { last } else { range.1 };
     save(commit, GONE_TO, &topic.name, gone_to)?;
-    // Who does not know of this would take such batches for damaged.
-    let format = format!("PRAGMA user_version = {}", database::FORMAT);
-    commit.database.execute_batch(&format).doing(ACTION)?;
+    commit.in_newest_format()?;
     Ok(gone_to)
 }
 

@@ -34,11 +34,14 @@ mod append;
 mod commit;
 mod conform;
 mod database;
+mod fronts;
 mod keys;
 #[cfg(test)]
 mod mixed;
 mod passed;
 mod piece;
+mod planes;
+mod positioned;
 mod segment_file;
 mod sieve;
 mod topic_reader;

@@ -205,9 +205,13 @@ impl EventLog {
             let Writer { database, heads } = writer;
             let transaction =
                 database.transaction_with_behavior(TransactionBehavior::Immediate).doing("begin a commit")?;
+            // What is undone alone needs nothing kept of what was before it: that would be a copy of every page.
+            let is_alone = together.len() == 1;
             for waiting in &together {
                 let unchanged = *heads;
-                transaction.execute_batch("SAVEPOINT one").doing("begin a commit")?;
+                if !is_alone {
+                    transaction.execute_batch("SAVEPOINT one").doing("begin a commit")?;
+                }
                 let now = (self.options.clock)();
                 let mut commit = Commit { database: &transaction, heads, author: &self.options.author, now };
                 let one = commit.make(&waiting.changes);
@@ -220,9 +224,15 @@ impl EventLog {
                         // The others would not fare better.
                         return one.map(|_| ());
                     }
+                    if is_alone {
+                        made.push(one);
+                        return transaction.rollback().doing("undo a change");
+                    }
                     transaction.execute_batch("ROLLBACK TO one").doing("undo a change")?;
                 }
-                transaction.execute_batch("RELEASE one").doing("end a change")?;
+                if !is_alone {
+                    transaction.execute_batch("RELEASE one").doing("end a change")?;
+                }
                 made.push(one);
             }
             transaction.commit().doing("commit")

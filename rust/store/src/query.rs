@@ -38,7 +38,8 @@ pub struct Query {
     /// At most so many.
     pub limit: Option<u64>,
     /// By topic: what holds of every row that matters. Where it can be told that none does, and the rows come in the order of
-    /// their times, [`Reader::next_rows`](crate::Reader::next_rows) says so instead of reading them.
+    /// their times, [`Reader::next_rows`](crate::Reader::next_rows) says so instead of reading them; of those that are read,
+    /// it does not say more than where they are, if nothing else asks for that.
     pub mattering: Vec<(String, Expr)>,
 }
 

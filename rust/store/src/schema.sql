@@ -1,4 +1,5 @@
--- Format 1. What is stored in it is read by every later version; a change to it is a new number and a way from the old one.
+-- The tables of every format so far: see `database.rs`. What is stored in one is read by every later version; a change to it
+-- is a new number and a way from the old one.
 
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
 

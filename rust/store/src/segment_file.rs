@@ -27,7 +27,9 @@ use sha2::{Digest, Sha256};
 use crate::body::Hash;
 use crate::conform::widened;
 use crate::error::{Doing, StoreError};
+use crate::fronts::Fronts;
 use crate::piece::{SegmentRow, StoredSchema, with_metadata_schema};
+use crate::positioned::Positioned;
 use crate::query::Condition;
 
 /// Rows of a page: what a reader can pass over. As many as fit into a cache while they are decoded.
@@ -188,11 +190,13 @@ pub(crate) struct Wanted<'a> {
     pub(crate) ranges: Vec<(usize, bool)>,
     /// What has to hold of them, if all of its columns are in the file as they are: the topic is not.
     pub(crate) condition: Option<Condition>,
+    /// What puts the store's columns in front, where they are not read; not together with a condition.
+    pub(crate) fronts: Option<Fronts>,
 }
 
 /// A file that is open to be read.
 pub(crate) struct SegmentFile {
-    file: File,
+    file: Positioned,
     metadata: ArrowReaderMetadata,
     path: PathBuf,
 }
@@ -202,6 +206,7 @@ pub(crate) struct SegmentReader {
     rows: ParquetRecordBatchReader,
     path: PathBuf,
     refused: Refused,
+    fronts: Option<Fronts>,
 }
 
 /// What a condition said of a value: through the library it would come as text.
@@ -216,10 +221,14 @@ impl SegmentReader {
     pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
         let next = catch_unwind(AssertUnwindSafe(|| self.rows.next()));
         let next = next.map_err(|_| asserted(&self.path))?;
-        next.transpose().map_err(|error| {
+        let rows = next.transpose().map_err(|error| {
             let reason = format!("the archived file `{}`: {error}", self.path.display());
             what_failed(&self.refused, || StoreError::corrupt(None, reason))
-        })
+        })?;
+        match (rows, &mut self.fronts) {
+            (Some(rows), Some(fronts)) => fronts.put(&rows).map(Some),
+            (rows, _) => Ok(rows),
+        }
     }
 }
 
@@ -245,6 +254,7 @@ impl SegmentFile {
             }
             _ => StoreError::of_io(&error, "open", path),
         })?;
+        let file = Positioned::new(file).map_err(|error| StoreError::of_io(&error, "open", path))?;
         // Where pages are; what is in them the store knows better than the file.
         let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load(&file, options);
@@ -296,8 +306,7 @@ impl SegmentFile {
         let options = ArrowReaderOptions::new().with_schema(schema);
         let metadata = ArrowReaderMetadata::try_new(Arc::clone(self.metadata.metadata()), options);
         let metadata = metadata.map_err(|error| StoreError::of_parquet(&error, &self.path))?;
-        let file = self.file.try_clone().map_err(|error| StoreError::of_io(&error, "open", &self.path))?;
-        Ok(Self { file, metadata, path: self.path.clone() })
+        Ok(Self { file: self.file.clone(), metadata, path: self.path.clone() })
     }
 
     /// Reads rows of it.
@@ -319,8 +328,8 @@ impl SegmentFile {
 
     fn read_unguarded(&self, wanted: Wanted<'_>) -> Result<SegmentReader, StoreError> {
         let refused = Refused::default();
-        let file = self.file.try_clone().map_err(|error| StoreError::of_io(&error, "open", &self.path))?;
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        let mut builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone());
         if let Some(columns) = wanted.columns {
             builder = builder.with_projection(self.mask(columns));
         }
@@ -350,7 +359,7 @@ impl SegmentFile {
         let rows = builder.with_batch_size(rows_together).build();
         let rows =
             rows.map_err(|error| what_failed(&refused, || StoreError::of_parquet(&error, &self.path)))?;
-        Ok(SegmentReader { rows, path: self.path.clone(), refused })
+        Ok(SegmentReader { rows, path: self.path.clone(), refused, fronts: wanted.fronts })
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) fn look_through(
         Ok(over_dictionaries) => (&with_dictionaries, over_dictionaries),
         Err(_) => (file, condition),
     };
-    let mut rows = file.read(Wanted { columns: Some(&names), ranges, condition: None })?;
+    let mut rows = file.read(Wanted { columns: Some(&names), ranges, ..Wanted::default() })?;
     let mut matter = BooleanBufferBuilder::new(0);
     let mut holds = 0;
     while let Some(rows) = rows.next()? {

@@ -9,14 +9,12 @@
 //!   Space-Efficient Bloom Filters*, 2009).
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{ArrowPrimitiveType, Float64Type};
+use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, downcast_primitive_array};
 use arrow_buffer::ArrowNativeType;
 use arrow_cast::cast;
 use arrow_schema::{DataType, SchemaRef};
 use cepheid_eval::{SavedValue, Value, read_value};
-use foldhash::fast::FixedState;
-use hashbrown::HashSet;
 use parquet::bloom_filter::Sbbf;
 use serde::{Deserialize, Serialize};
 
@@ -140,18 +138,13 @@ impl ColumnSummary {
         (Self { nulls, min: saved(min), max: saved(max), filter: Filter::None }, filter_of_integers(&column))
     }
 
-    /// Each text is looked at once, however many rows have it.
+    /// What a column of texts has.
     fn of_texts(column: &ArrayRef, nulls: u64) -> (Self, Vec<u8>) {
-        let mut distinct: Distinct<&str> = distinct_of(column.len());
-        match column.data_type() {
-            DataType::Utf8 => distinct.extend(column.as_string::<i32>().iter().flatten()),
-            _ => distinct.extend(column.as_string::<i64>().iter().flatten()),
-        }
-        let (mut least, mut greatest) = (None, None);
-        for text in &distinct {
-            least = Some(least.map_or(*text, |least| (*text).min(least)));
-            greatest = greatest.max(Some(*text));
-        }
+        let (extremes, filter) = match column.data_type() {
+            DataType::Utf8 => texts(column.as_string::<i32>().iter().flatten(), column.len()),
+            _ => texts(column.as_string::<i64>().iter().flatten(), column.len()),
+        };
+        let (least, greatest) = extremes.unzip();
         let known = Self {
             nulls,
             min: least.map(|text| SavedValue::String(cut(text).into())),
@@ -160,10 +153,7 @@ impl ColumnSummary {
                 .map(|text| SavedValue::String(text.into())),
             filter: Filter::None,
         };
-        if distinct.is_empty() {
-            return (known, vec![]);
-        }
-        (known, blocks(distinct.len(), |filter| distinct.iter().for_each(|text| filter.insert(*text))))
+        (known, filter)
     }
 
     /// Whether one of some values may be among the column's. `apart` reads a filter by its hash.
@@ -295,15 +285,34 @@ fn cut(text: &str) -> &str {
     &text[..end.unwrap_or(0)]
 }
 
-/// Values, each once. The order in which they are met does not change the bits of a filter.
-type Distinct<T> = HashSet<T, FixedState>;
+/// Texts that came last are kept in so many places, so that what is repeated is looked at once.
+const RECENT_TEXTS: usize = 256;
 
-/// So many there is room for at once: more are rarely in one batch, and have no filter.
-const DISTINCT_AT_ONCE: usize = 1 << 14;
-
-/// Room for those of so many rows: to grow costs more than to take it at once.
-fn distinct_of<T>(rows: usize) -> Distinct<T> {
-    Distinct::with_capacity_and_hasher(rows.min(DISTINCT_AT_ONCE), FixedState::default())
+/// The least and the greatest of texts, and their filter.
+fn texts<'a>(all: impl Iterator<Item = &'a str>, rows: usize) -> (Option<(&'a str, &'a str)>, Vec<u8>) {
+    let mut extremes: Option<(&str, &str)> = None;
+    let mut recent: [Option<&str>; RECENT_TEXTS] = [None; RECENT_TEXTS];
+    let filter = blocks(rows, |filter| {
+        for text in all {
+            let bytes = text.as_bytes();
+            let of_text = |place: usize| bytes.get(place).copied().map_or(0, u64::from);
+            // Enough to tell apart a few texts that take turns.
+            let some =
+                of_text(0) | of_text(bytes.len() / 2) << 8 | of_text(bytes.len().wrapping_sub(1)) << 16;
+            let mixed = (some ^ (bytes.len() as u64) << 24).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let last = &mut recent[(mixed >> (u64::BITS - RECENT_TEXTS.ilog2())) as usize];
+            if *last == Some(text) {
+                continue;
+            }
+            *last = Some(text);
+            filter.insert(text);
+            extremes = Some(match extremes {
+                None => (text, text),
+                Some((least, greatest)) => (least.min(text), greatest.max(text)),
+            });
+        }
+    });
+    (extremes, if extremes.is_some() { filter } else { vec![] })
 }
 
 fn filter_of_integers(column: &ArrayRef) -> Vec<u8> {
@@ -311,18 +320,18 @@ fn filter_of_integers(column: &ArrayRef) -> Vec<u8> {
         return vec![];
     }
     let Ok(integers) = cast(column, &DataType::Int64) else { return vec![] };
-    let integers = integers.as_primitive::<arrow_array::types::Int64Type>();
-    let mut distinct: Distinct<i64> = distinct_of(integers.len());
-    distinct.extend(integers.iter().flatten());
-    blocks(distinct.len(), |filter| distinct.iter().for_each(|value| filter.insert(value)))
+    let integers = integers.as_primitive::<Int64Type>();
+    blocks(integers.len(), |filter| integers.iter().flatten().for_each(|value| filter.insert(&value)))
 }
 
-fn blocks(distinct: usize, fill: impl FnOnce(&mut Sbbf)) -> Vec<u8> {
-    let Ok(mut filter) = Sbbf::new_with_ndv_fpp(distinct as u64, FALSE_POSITIVES) else { return vec![] };
+/// The blocks of a filter of so many values at most, as few as their number, once they are in, asks for.
+fn blocks(values: usize, fill: impl FnOnce(&mut Sbbf)) -> Vec<u8> {
+    let Ok(mut filter) = Sbbf::new_with_ndv_fpp(values as u64, FALSE_POSITIVES) else { return vec![] };
+    fill(&mut filter);
+    filter.fold_to_target_fpp(FALSE_POSITIVES);
     if filter.num_blocks() * 32 > FILTER_BYTES_MAX {
         return vec![];
     }
-    fill(&mut filter);
     let mut bytes = vec![];
     match filter.write_bitset(&mut bytes) {
         Ok(()) => bytes,

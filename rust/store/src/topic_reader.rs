@@ -15,6 +15,7 @@ use rusqlite::Connection;
 
 use crate::conform::{METADATA, conform};
 use crate::error::{Doing, StoreError};
+use crate::fronts::{Fronts, without_fronts};
 use crate::passed::{InTurn, Passed, Passing};
 use crate::piece::{self, BatchRow, Schemas, SegmentRow, StoredSchema, TopicRow};
 use crate::protection::reveal;
@@ -38,6 +39,8 @@ pub(crate) struct Asked {
     columns: Option<Vec<String>>,
     /// Whether some rows may be passed over.
     mattering: bool,
+    /// Whether somebody asks for the store's columns, beside where rows are.
+    metadata: bool,
     event_time: String,
     folder: PathBuf,
     store: PathBuf,
@@ -67,6 +70,12 @@ impl Asked {
             condition,
             columns,
             mattering: !query.mattering.is_empty(),
+            // Without a time of their own, rows are as old as their records.
+            metadata: query.metadata
+                || query.stream.is_some()
+                || query.condition.is_some()
+                || times.is_some()
+                || query.columns.iter().flatten().any(|name| METADATA.iter().any(|(own, _)| own == name)),
             event_time,
             folder: crate::archive::folder(store),
             store: store.into(),
@@ -145,6 +154,8 @@ pub(crate) struct TopicReader {
     next_row: i64,
     /// By schema: what tells rows that matter from those that are passed over; empty: none are.
     mattering: HashMap<i64, Mattering>,
+    /// Whether of the store's columns no more is told than where rows are.
+    numbered: bool,
     /// Whether pages are looked through for rows that matter.
     sieving: bool,
     /// What is passed over of the open file.
@@ -161,6 +172,8 @@ impl TopicReader {
         asked: Arc<Asked>,
         mattering: Option<&Expr>,
     ) -> Self {
+        let numbered = mattering.is_some() && !asked.metadata;
+        let schema = if numbered { Arc::new(without_fronts(&schema)) } else { schema };
         let mattering = mattering.map_or_else(HashMap::new, |condition| {
             let united = Condition::new(condition, &schema).ok();
             let of_schema = |(number, own): &(i64, StoredSchema)| {
@@ -189,6 +202,7 @@ impl TopicReader {
             journal: VecDeque::new(),
             looked_at: Some(0),
             mattering,
+            numbered,
             sieving: true,
             passing: Passing::default(),
             later: None,
@@ -374,10 +388,26 @@ impl TopicReader {
         if is_read(&ranges) {
             // What the file holds as it is can be asked of it before anything else is read.
             let condition = asked.condition.clone().filter(|condition| is_in_files(condition, stored));
-            let rows = file.read(Wanted { columns: asked.needed().as_deref(), ranges, condition })?;
+            let mut columns = asked.needed();
+            let fronts = self.fronts(&segment, &ranges);
+            if let Some(fronts) = &fronts {
+                let all = || stored.kept.fields().iter().map(|field| field.name().clone()).collect();
+                let columns = columns.get_or_insert_with(all);
+                columns.retain(|name| METADATA.iter().all(|(own, _)| own != name));
+                columns.extend(fronts.read().map(str::to_owned));
+            }
+            let rows = file.read(Wanted { columns: columns.as_deref(), ranges, condition, fronts })?;
             self.file = Some((segment, rows));
         }
         Ok(())
+    }
+
+    /// What stands in front of rows of a segment, where no more is asked for than where they are.
+    fn fronts(&self, segment: &SegmentRow, ranges: &Ranges) -> Option<Fronts> {
+        let follow = segment.last_position + 1 - segment.first_position == segment.events;
+        let position = follow.then_some(segment.first_position);
+        (self.numbered && self.mattering.contains_key(&segment.schema))
+            .then(|| Fronts::new(ranges, segment.first_row, position))
     }
 
     /// Pages of a segment, and which of them may be asked for, or matter.
