@@ -224,10 +224,12 @@ impl StoreView {
         py: Python<'_>,
         work: impl FnOnce(&store::StoreView) -> Result<T, StoreError> + Send,
     ) -> PyResult<T> {
-        without_gil(py, || {
-            let view = self.view.read().unwrap_or_else(PoisonError::into_inner).clone();
-            Ok(work(&*view.ok_or(StoreError::Closed)?)?)
-        })
+        without_gil(py, || Ok(work(&*self.open()?)?))
+    }
+
+    /// The view, unless it is closed.
+    fn open(&self) -> Result<Arc<store::StoreView>, StoreError> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Closed)
     }
 }
 
@@ -281,27 +283,25 @@ impl StoreView {
         missing: bool,
     ) -> PyResult<StoredEvents> {
         let condition = condition.map(cepheid_ir::expr_from_json).transpose();
-        self.call(py, |view| Ok((view.path().to_owned(), patterns(&topics)?))).and_then(|(path, topics)| {
-            without_gil(py, || {
-                let condition = condition.map_err(NativeError::Pattern)?;
-                let mut query = Query {
-                    topics,
-                    stream,
-                    positions,
-                    rows,
-                    times,
-                    condition,
-                    columns,
-                    metadata,
-                    limit,
-                    missing,
-                    mattering: vec![],
-                };
-                let reader = store::Reader::open(&path, &query)?;
-                // It is read later, and perhaps twice: what is appended meanwhile is not part of it.
-                query.positions.1 = Some(query.positions.1.map_or(reader.end(), |to| to.min(reader.end())));
-                Ok(StoredEvents { schema: Arc::clone(reader.schema()), path, query })
-            })
+        without_gil(py, || {
+            let view = self.open()?;
+            let mut query = Query {
+                topics: patterns(&topics)?,
+                stream,
+                positions,
+                rows,
+                times,
+                condition: condition.map_err(NativeError::Pattern)?,
+                columns,
+                metadata,
+                limit,
+                missing,
+                mattering: vec![],
+            };
+            let (schema, end) = view.planned(&query)?;
+            // It is read later, and perhaps twice: what is appended meanwhile is not part of it.
+            query.positions.1 = Some(query.positions.1.map_or(end, |to| to.min(end)));
+            Ok(StoredEvents { schema, path: view.path().to_owned(), query })
         })
     }
 

@@ -98,69 +98,9 @@ impl Reader {
         let database = database::open_to_read(path)?;
         // From here on it is one state of the store that is read.
         database.execute_batch("BEGIN").doing("read the store")?;
-        let topics = piece::topics(&database)?;
-        let wanted = wanted_topics(&topics, query)?;
-        let of_stream =
-            query.stream.as_deref().map(|stream| piece::topics_of_stream(&database, stream)).transpose()?;
-        let event_time = crate::info::event_time(&database)?;
-
-        let mut united = United::default();
-        let mut of_topics = vec![];
-        let mut known = vec![];
-        for topic in wanted {
-            // Of a stream alone, the topics are those that it has events of.
-            let is_of_it = |topics: &Vec<i64>| topics.is_empty() || topics.contains(&topic.topic);
-            if query.topics.is_empty() && !of_stream.as_ref().is_none_or(is_of_it) {
-                continue;
-            }
-            let schemas = piece::schemas(&database, topic.topic)?;
-            let mut of_topic = United::default();
-            for (_, schema) in &schemas {
-                for field in schema.given.fields() {
-                    if !known.contains(field.name()) {
-                        known.push(field.name().clone());
-                    }
-                }
-                of_topic.add(
-                    &asked_columns(&with_metadata_schema(&schema.given), query),
-                    &format!("topic `{}`", topic.name),
-                )?;
-            }
-            let of_topic = of_topic.schema();
-            if !schemas.is_empty() {
-                united.add(&of_topic, &format!("topic `{}`", topic.name))?;
-            }
-            of_topics.push((topic, schemas, of_topic));
-        }
-        let mut united = united.schema();
-        if united.fields().is_empty() {
-            united = with_metadata_schema(&Arc::new(Schema::empty()));
-        }
-        let condition =
-            query.condition.as_ref().map(|condition| Condition::new(condition, &united)).transpose()?;
-        let columns = query.columns.as_ref().map(|names| wanted_columns(names, &known)).transpose()?;
-        let asked = Arc::new(Asked::new(query, condition, columns.clone(), event_time, path));
-        let end = crate::commit::Heads::read(&database)?.next_position as u64;
-        let read = |(topic, schemas, schema): (TopicRow, Vec<_>, SchemaRef)| {
-            let mattering = query.mattering.iter().find(|(name, _)| **name == *topic.name);
-            let mattering = mattering.map(|(_, condition)| condition);
-            let columns = projected(&schema, columns.as_deref());
-            TopicReader::new(topic, schemas, columns, Arc::clone(&asked), mattering)
-        };
-        let mut schema = output_schema(&projected(&united, columns.as_deref()), query.metadata);
-        let stores = columns.iter().flatten().any(|name| METADATA.iter().any(|(own, _)| own == name));
-        let select = match columns.clone().filter(|_| stores && !query.metadata) {
-            None => None,
-            // Some of the store's own columns, by name: all are put in front, and those that are asked for taken.
-            Some(names) => {
-                let all = output_schema(&projected(&united, Some(&names)), true);
-                let places = names.iter().map(|name| all.index_of(name)).collect::<Result<Vec<_>, _>>()?;
-                schema = Arc::new(all.project(&places)?);
-                Some((all, places))
-            }
-        };
+        let Planned { topics, schema, select, end } = Planned::new(&database, path, query)?;
         Ok(Self {
-            topics: of_topics.into_iter().map(read).collect(),
+            topics,
             heads: BTreeMap::new(),
             begun: false,
             left: query.limit.unwrap_or(u64::MAX),
@@ -322,6 +262,85 @@ impl Reader {
             None => conform(&rows, &self.schema),
             Some((all, places)) => Ok(conform(&rows, all)?.project(places)?),
         }
+    }
+}
+
+/// What a query comes to, in one state of a store.
+pub(crate) struct Planned {
+    topics: Vec<TopicReader>,
+    /// The columns of what is given.
+    pub(crate) schema: SchemaRef,
+    select: Option<(SchemaRef, Vec<usize>)>,
+    /// The position after the last event.
+    pub(crate) end: u64,
+}
+
+impl Planned {
+    /// Looks at the store; the errors are those of [`Reader::open`].
+    pub(crate) fn new(database: &Connection, path: &Path, query: &Query) -> Result<Self, StoreError> {
+        let topics = piece::topics(database)?;
+        let wanted = wanted_topics(&topics, query)?;
+        let of_stream =
+            query.stream.as_deref().map(|stream| piece::topics_of_stream(database, stream)).transpose()?;
+        let event_time = crate::info::event_time(database)?;
+
+        let mut united = United::default();
+        let mut of_topics = vec![];
+        let mut known = vec![];
+        for topic in wanted {
+            // Of a stream alone, the topics are those that it has events of.
+            let is_of_it = |topics: &Vec<i64>| topics.is_empty() || topics.contains(&topic.topic);
+            if query.topics.is_empty() && !of_stream.as_ref().is_none_or(is_of_it) {
+                continue;
+            }
+            let schemas = piece::schemas(database, topic.topic)?;
+            let mut of_topic = United::default();
+            for (_, schema) in &schemas {
+                for field in schema.given.fields() {
+                    if !known.contains(field.name()) {
+                        known.push(field.name().clone());
+                    }
+                }
+                of_topic.add(
+                    &asked_columns(&with_metadata_schema(&schema.given), query),
+                    &format!("topic `{}`", topic.name),
+                )?;
+            }
+            let of_topic = of_topic.schema();
+            if !schemas.is_empty() {
+                united.add(&of_topic, &format!("topic `{}`", topic.name))?;
+            }
+            of_topics.push((topic, schemas, of_topic));
+        }
+        let mut united = united.schema();
+        if united.fields().is_empty() {
+            united = with_metadata_schema(&Arc::new(Schema::empty()));
+        }
+        let condition =
+            query.condition.as_ref().map(|condition| Condition::new(condition, &united)).transpose()?;
+        let columns = query.columns.as_ref().map(|names| wanted_columns(names, &known)).transpose()?;
+        let asked = Arc::new(Asked::new(query, condition, columns.clone(), event_time, path));
+        let end = crate::commit::Heads::read(database)?.next_position as u64;
+        let read = |(topic, schemas, schema): (TopicRow, Vec<_>, SchemaRef)| {
+            let mattering = query.mattering.iter().find(|(name, _)| **name == *topic.name);
+            let mattering = mattering.map(|(_, condition)| condition);
+            let columns = projected(&schema, columns.as_deref());
+            TopicReader::new(topic, schemas, columns, Arc::clone(&asked), mattering)
+        };
+        let mut schema = output_schema(&projected(&united, columns.as_deref()), query.metadata);
+        let stores = columns.iter().flatten().any(|name| METADATA.iter().any(|(own, _)| own == name));
+        let select = match columns.clone().filter(|_| stores && !query.metadata) {
+            None => None,
+            // Some of the store's own columns, by name: all are put in front, and those that are asked for taken.
+            Some(names) => {
+                let all = output_schema(&projected(&united, Some(&names)), true);
+                let places = names.iter().map(|name| all.index_of(name)).collect::<Result<Vec<_>, _>>()?;
+                schema = Arc::new(all.project(&places)?);
+                Some((all, places))
+            }
+        };
+        let topics = of_topics.into_iter().map(read).collect();
+        Ok(Self { topics, schema, select, end })
     }
 }
 

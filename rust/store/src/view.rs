@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use arrow_schema::SchemaRef;
 use rusqlite::{Connection, Row};
 
 use crate::commit::stream_version;
 use crate::database;
 use crate::error::{Doing, StoreError};
+use crate::query::Query;
+use crate::reader::Planned;
 use crate::saved;
 
 /// Looks at a store: each question at what has been committed when it is asked.
@@ -64,6 +67,19 @@ impl StoreView {
     fn asked<T>(&self, ask: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         // A panic leaves nothing half done behind a connection that only reads.
         ask(&self.database.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What a query would give: its columns, and the position after the last event that there is.
+    ///
+    /// # Errors
+    /// As [`Reader::open`](crate::Reader::open).
+    pub fn planned(&self, query: &Query) -> Result<(SchemaRef, u64), StoreError> {
+        self.asked(|database| {
+            // One state of the store, whatever is appended meanwhile.
+            let transaction = database.unchecked_transaction().doing("read the store")?;
+            let Planned { schema, end, .. } = Planned::new(&transaction, &self.path, query)?;
+            Ok((schema, end))
+        })
     }
 
     /// The value that is saved under a name; see [`crate::transaction`] for the kinds.
