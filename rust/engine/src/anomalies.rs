@@ -57,7 +57,7 @@ pub fn detect_table(
                 return Err(MatchError::Interrupted);
             }
             let (numbers, times) = (keys.of(&rows, chunk.clone()), rows.times(chunk.clone()));
-            let found = lane.judge(&mut state, &numbers, keys.count(), times, values);
+            let found = lane.judge(&mut state, &numbers, keys.count(), &times, values);
             let told = found.filter(|(_, _, verdict)| plan.rows() == ReportedRows::All || verdict.is_anomaly);
             judged.extend(told.map(|(row, value, verdict)| Judged {
                 row: chunk.start as u32 + row,

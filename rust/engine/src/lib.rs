@@ -27,7 +27,7 @@ mod rows_by_key;
 mod sequence_rows;
 pub mod sequences;
 mod shared_places;
-
+mod time_order;
 mod trend;
 mod trend_output;
 mod windows;

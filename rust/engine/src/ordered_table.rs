@@ -1,6 +1,8 @@
 //! The rows of a table in order of time, and numbers of their keys: what is asked of one row after the other sees them so.
 
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow_buffer::{BooleanBuffer, ScalarBuffer};
@@ -11,6 +13,7 @@ use cepheid_ir::{ColumnName, PatternError};
 
 use crate::error::EngineError;
 use crate::plan::MatchOptions;
+use crate::time_order::{Stretches, TimeOrder};
 
 /// Rows that are seen to at a time: what is kept of them stays near.
 pub(crate) const CHUNK_ROWS: usize = 1 << 14;
@@ -39,13 +42,24 @@ pub(crate) fn event_time_of(
     }
 }
 
+/// Which rows of a table matter, and their order of time.
+enum Order {
+    /// All of them, as they stand.
+    AsTheyStand,
+    /// All of them, a few of which came late.
+    Stretches(Stretches),
+    /// Their numbers, in order.
+    Rows(ScalarBuffer<u32>),
+}
+
 /// The rows of a table that matter, in order of time.
 pub(crate) struct OrderedTable<'a> {
     pub(crate) table: &'a Table,
-    /// In order.
+    /// In order; where that is one of stretches, as they came.
     times: ScalarBuffer<i64>,
-    /// Numbers of the rows, in order; `None`: all of them, as they stand.
-    order: Option<ScalarBuffer<u32>>,
+    order: Order,
+    /// Numbers of the rows in order, once somebody has asked for one in the middle of stretches.
+    rows: OnceLock<Vec<u32>>,
     /// The greatest time of all rows of the table, those that do not matter among them.
     pub(crate) greatest_time: Option<i64>,
 }
@@ -86,128 +100,100 @@ impl<'a> OrderedTable<'a> {
             }
         }
         let greatest_of_all = order.as_ref().and_then(|_| times.iter().max().copied());
-        let of_order = |order: &Vec<u32>| order.iter().map(|row| times[*row as usize]).collect();
-        let times = order.as_ref().map_or_else(|| times.clone(), of_order);
-        let (times, order) = match (in_order_of_time(&times), order) {
-            (None, order) => (times, order),
-            (Some((times, places)), None) => (times.into(), Some(places)),
-            (Some((times, places)), Some(order)) => {
-                (times.into(), Some(places.iter().map(|place| order[*place as usize]).collect()))
+        let times = order.as_ref().map_or_else(|| times.clone(), |order| picked(&times, order));
+        let places = match TimeOrder::of(&times) {
+            TimeOrder::AsTheyCame => None,
+            TimeOrder::Stretches(stretches) if order.is_none() => {
+                let order = Order::Stretches(stretches);
+                let mut own = Self { table, times, order, rows: OnceLock::new(), greatest_time: None };
+                own.greatest_time = own.len().checked_sub(1).map(|last| own.time(last));
+                return Ok(own);
             }
+            TimeOrder::Stretches(stretches) => Some(stretches.rows(0..times.len())),
+            TimeOrder::Rows(places) => Some(places),
         };
-        let order = order.map(ScalarBuffer::from);
+        let times = places.as_ref().map_or_else(|| times.clone(), |places| picked(&times, places));
+        let order = match (places, order) {
+            (None, order) => order,
+            (Some(places), None) => Some(places),
+            (Some(places), Some(order)) => Some(places.iter().map(|place| order[*place as usize]).collect()),
+        };
+        let order = order.map_or(Order::AsTheyStand, |order| Order::Rows(order.into()));
         let greatest_time = greatest_of_all.or(times.last().copied());
-        Ok(Self { table, times, order, greatest_time })
+        Ok(Self { table, times, order, rows: OnceLock::new(), greatest_time })
     }
 
-    pub(crate) fn time(&self, row: usize) -> i64 {
-        self.times[row]
+    pub(crate) fn time(&self, place: usize) -> i64 {
+        match &self.order {
+            Order::Stretches(stretches) => self.times[stretches.row(place)],
+            _ => self.times[place],
+        }
     }
 
     /// The first row of a time or a later one.
     pub(crate) fn first_at(&self, time: i64) -> usize {
-        self.times.partition_point(|own| *own < time)
+        self.first(&|own| own >= time)
     }
 
     /// The first row of a time behind this one.
     pub(crate) fn first_behind(&self, time: i64) -> usize {
-        self.times.partition_point(|own| *own <= time)
+        self.first(&|own| own > time)
+    }
+
+    /// The first row of such a time, as all behind it are.
+    fn first(&self, is_behind: &dyn Fn(i64) -> bool) -> usize {
+        let (mut begin, mut end) = (0, self.len());
+        while begin < end {
+            let middle = begin.midpoint(end);
+            if is_behind(self.time(middle)) { end = middle } else { begin = middle + 1 }
+        }
+        begin
     }
 
     pub(crate) fn len(&self) -> usize {
         self.times.len()
     }
 
-    pub(crate) fn times(&self, rows: Range<usize>) -> &[i64] {
-        &self.times[rows]
+    pub(crate) fn times(&self, places: Range<usize>) -> Cow<'_, [i64]> {
+        match &self.order {
+            Order::Stretches(stretches) => stretches.times(&self.times, places).into(),
+            _ => self.times[places].into(),
+        }
     }
 
-    pub(crate) fn column(&self, index: usize, rows: Range<usize>) -> Result<ArrayRef, EventError> {
-        match &self.order {
-            None => self.table.slice(index, rows),
-            Some(order) => {
-                let order = order.slice(rows.start, rows.len());
-                self.table.gather(index, &UInt32Array::new(order, None))
+    pub(crate) fn column(&self, index: usize, places: Range<usize>) -> Result<ArrayRef, EventError> {
+        let rows = match &self.order {
+            Order::AsTheyStand => return self.table.slice(index, places),
+            Order::Stretches(stretches) => {
+                if let [only] = self.table.batches()
+                    && let Some(array) = stretches.array(only.column(index), places.clone())
+                {
+                    return Ok(array);
+                }
+                stretches.rows(places).into()
             }
-        }
+            Order::Rows(order) => order.slice(places.start, places.len()),
+        };
+        self.table.gather(index, &UInt32Array::new(rows, None))
     }
 
     /// The values of a column, for some rows by their places in the order.
     pub(crate) fn gather(&self, index: usize, places: &[u32]) -> Result<ArrayRef, EventError> {
-        let of = |place: &u32| self.order.as_ref().map_or(*place, |order| order[*place as usize]);
+        let rows = match &self.order {
+            Order::AsTheyStand => None,
+            Order::Stretches(stretches) => {
+                Some(self.rows.get_or_init(|| stretches.rows(0..self.len())).as_slice())
+            }
+            Order::Rows(order) => Some(&order[..]),
+        };
+        let of = |place: &u32| rows.map_or(*place, |rows| rows[*place as usize]);
         self.table.gather(index, &places.iter().map(of).collect::<Vec<_>>().into())
     }
 }
 
-/// Of late rows there are at most one in so many; where there are more, all rows are sorted.
-const LATE_AT_MOST: usize = 4;
-
-/// Times in order, and where each stood before, those that are equal as they stood; `None`: they are in order.
-///
-/// Streams are in order but for the rows that come behind a later one. These alone are sorted, and put between the others, which
-/// are copied stretch by stretch.
-///
-/// Cost: O(rows + late log rows); O(rows log rows) where many are late, or one is dated far ahead.
-fn in_order_of_time(times: &[i64]) -> Option<(Vec<i64>, Vec<u32>)> {
-    let mut late: Vec<(i64, u32)> = vec![];
-    let mut greatest = i64::MIN;
-    for (place, time) in times.iter().enumerate() {
-        if *time >= greatest {
-            greatest = *time;
-        } else if late.len() * LATE_AT_MOST < times.len() {
-            late.push((*time, place as u32));
-        } else {
-            let mut order: Vec<u32> = (0..times.len() as u32).collect();
-            order.sort_by_key(|place| times[*place as usize]);
-            return Some((order.iter().map(|place| times[*place as usize]).collect(), order));
-        }
-    }
-    if late.is_empty() {
-        return None;
-    }
-    let ends: Vec<u32> = late.iter().map(|(_, place)| *place).chain([times.len() as u32]).collect();
-    sort_late(&mut late, times.len());
-    let mut late = late.into_iter().peekable();
-    let (mut in_order, mut order) = (Vec::with_capacity(times.len()), Vec::with_capacity(times.len()));
-    let mut begin = 0;
-    for end in ends {
-        let stretch = &times[begin as usize..end as usize];
-        let mut copied = 0;
-        while let Some((time, place)) =
-            late.next_if(|(time, _)| stretch.last().is_some_and(|last| time < last))
-        {
-            // Rows of its own time that are not late stood before it.
-            let until = copied + stretch[copied..].iter().take_while(|other| **other <= time).count();
-            in_order.extend_from_slice(&stretch[copied..until]);
-            order.extend(begin + copied as u32..begin + until as u32);
-            in_order.push(time);
-            order.push(place);
-            copied = until;
-        }
-        in_order.extend_from_slice(&stretch[copied..]);
-        order.extend(begin + copied as u32..end);
-        begin = end + 1;
-    }
-    debug_assert!(late.next().is_none(), "a row before a late one is of a later time");
-    Some((in_order, order))
-}
-
-/// Sorts times, each with its place among so many. Where both fit into one number, as they do unless times lie ages apart, numbers are
-/// sorted: in half the time.
-fn sort_late(late: &mut [(i64, u32)], places: usize) {
-    let place_bits = usize::BITS - places.leading_zeros();
-    let least = late.iter().map(|(time, _)| *time).min().unwrap_or(0);
-    let greatest = late.iter().map(|(time, _)| *time).max().unwrap_or(0);
-    if greatest.abs_diff(least).leading_zeros() < place_bits {
-        late.sort_unstable();
-        return;
-    }
-    let mut numbers: Vec<u64> =
-        late.iter().map(|(time, place)| time.abs_diff(least) << place_bits | u64::from(*place)).collect();
-    numbers.sort_unstable();
-    for (late, number) in late.iter_mut().zip(numbers) {
-        *late = (least + (number >> place_bits) as i64, (number & ((1 << place_bits) - 1)) as u32);
-    }
+/// The times at some places.
+fn picked(times: &[i64], places: &[u32]) -> ScalarBuffer<i64> {
+    places.iter().map(|place| times[*place as usize]).collect()
 }
 
 /// Numbers of the keys of all rows of a table.
@@ -258,52 +244,14 @@ impl KeyNumbers {
         self.firsts.len().max(1)
     }
 
-    pub(crate) fn of(&self, rows: &OrderedTable<'_>, own: Range<usize>) -> std::borrow::Cow<'_, [u32]> {
+    pub(crate) fn of(&self, rows: &OrderedTable<'_>, own: Range<usize>) -> Cow<'_, [u32]> {
         if self.of_row.is_empty() {
             return vec![0; own.len()].into();
         }
         match &rows.order {
-            None => self.of_row[own].into(),
-            Some(order) => order[own].iter().map(|row| self.of_row[*row as usize]).collect(),
+            Order::AsTheyStand => self.of_row[own].into(),
+            Order::Stretches(stretches) => stretches.values(&self.of_row, own).into(),
+            Order::Rows(order) => order[own].iter().map(|row| self.of_row[*row as usize]).collect(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_that_come_late_are_put_where_sorting_puts_them() {
-        let mut seed = 7_u64;
-        let mut random = |below: u64| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (seed >> 33) % below
-        };
-        let mut cases = 0;
-        for late_in_a_hundred in [0, 1, 5, 20, 40, 100] {
-            for rows in [0, 1, 2, 5, 40, 700] {
-                for step in [0, 1, 3] {
-                    let time = |row: u64| {
-                        let late = if random(100) < late_in_a_hundred { random(30) } else { 0 };
-                        (row * step / 2) as i64 - late as i64
-                    };
-                    let times: Vec<i64> = (0..rows).map(time).collect();
-                    let mut sorted: Vec<u32> = (0..rows as u32).collect();
-                    sorted.sort_by_key(|place| times[*place as usize]);
-                    let own = sorted.iter().map(|place| times[*place as usize]).collect();
-                    let expected = (!times.is_sorted()).then_some((own, sorted));
-                    assert_eq!(in_order_of_time(&times), expected, "{late_in_a_hundred} {rows} {step}");
-                    cases += 1;
-                }
-            }
-        }
-        assert_eq!(cases, 108);
-        // One row is dated far ahead, and all after it come behind it.
-        let ahead = [5, 1_000, 6, 7, 8, 9, 3];
-        assert_eq!(in_order_of_time(&ahead).expect("late rows").1, [6, 0, 2, 3, 4, 5, 1]);
-        // Late ones lie further apart than one number holds.
-        let apart = [0, 10, 20, 30, 40, i64::MIN, 50, i64::MAX, i64::MAX - 1, 60];
-        assert_eq!(in_order_of_time(&apart).expect("late rows").1, [5, 0, 1, 2, 3, 4, 6, 9, 8, 7]);
     }
 }

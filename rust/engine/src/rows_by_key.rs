@@ -37,7 +37,7 @@ impl RowsByKey {
             times[*next as usize] = *time;
             *next += 1;
         };
-        key_of.iter().enumerate().zip(rows.times(0..rows.len())).for_each(place);
+        key_of.iter().enumerate().zip(&*rows.times(0..rows.len())).for_each(place);
         Some(Self { order, times, begins })
     }
 

@@ -177,9 +177,9 @@ fn of_time(
         let times = rows.times(own.clone());
         let numbers = keys.of(rows, own.clone());
         let column = |index: usize| rows.column(index, own.clone());
-        let args = plan.arguments(times, &column)?;
+        let args = plan.arguments(&times, &column)?;
         let num_keys = keys.count();
-        state.push(&Chunk::of_rows(&numbers, num_keys, times, &args))?;
+        state.push(&Chunk::of_rows(&numbers, num_keys, &times, &args))?;
         found.add(&mut state, plan, &column)?;
     }
     match piece.until {
