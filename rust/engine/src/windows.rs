@@ -20,6 +20,9 @@ use crate::rows_by_key::RowsByKey;
 /// Rows are cut only where those that must be seen twice for it are at most one in so many of a thread's share.
 const SEEN_TWICE: usize = 4;
 
+/// The same of windows of a grid, of which a row costs less than it does to tell of the windows that it is in: these are told of once.
+const SEEN_TWICE_OF_A_GRID: f64 = 1.5;
+
 /// What is known of the rows of each window of a table. The columns are those of [`WindowPlan::output`].
 ///
 /// # Errors
@@ -328,7 +331,8 @@ fn pieces(
                 // Rows that are in windows on either side are seen twice.
                 let until = start.saturating_add(size_ns - every_ns);
                 let end = if size_ns > every_ns { first_at(until) } else { begin };
-                if begin <= last.rows.start || (end - begin) * SEEN_TWICE > rows.len() / threads {
+                let seen_twice = (end - begin) as f64 * SEEN_TWICE_OF_A_GRID;
+                if begin <= last.rows.start || seen_twice > (rows.len() / threads) as f64 {
                     continue;
                 }
                 last.rows.end = end;
@@ -395,5 +399,11 @@ mod tests {
         let tumbling = Frame::Time { size_ns: 50 * second, every_ns: 50 * second, offset_ns: 0 };
         let at_windows = ["0..250 behind 0", "250..500 behind 0", "500..750 behind 0", "750..1000 behind 0"];
         assert_eq!(shared(tumbling, 0), at_windows);
+        let hopping =
+            |size, every| Frame::Time { size_ns: size * second, every_ns: every * second, offset_ns: 0 };
+        // A hundred rows are seen twice, and each thread has 250; then three hundred would be.
+        let overlapping = ["0..250 behind 0", "150..550 behind 0", "450..850 behind 0", "750..1000 behind 0"];
+        assert_eq!(shared(hopping(150, 50), 0), overlapping);
+        assert_eq!(shared(hopping(400, 100), 0), ["0..1000 behind 0"]);
     }
 }
