@@ -255,3 +255,64 @@ impl KeyNumbers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{Float64Array, Int64Array, StringArray};
+
+    use super::*;
+
+    #[test]
+    fn rows_of_which_a_few_come_late_are_read_as_if_they_were_sorted() {
+        let rows = 90_i64;
+        let time = |row: &i64| row * 10 - if row % 7 == 5 { row % 4 * 25 } else { 0 };
+        let columns = |rows: Range<i64>| -> Vec<(&str, ArrayRef)> {
+            let texts = StringArray::from_iter_values(rows.clone().map(|row| row.to_string()));
+            let some = rows.clone().map(|row| (row % 3 > 0).then_some(row as f64));
+            vec![
+                ("ts", Arc::new(rows.clone().map(|row| time(&row)).collect::<Int64Array>())),
+                ("key", Arc::new(rows.clone().map(|row| row % 5).collect::<Int64Array>())),
+                ("text", Arc::new(texts)),
+                ("some", Arc::new(some.collect::<Float64Array>())),
+            ]
+        };
+        let batch = |rows| RecordBatch::try_from_iter(columns(rows)).expect("columns of one length");
+        let mut sorted: Vec<i64> = (0..rows).collect();
+        sorted.sort_by_key(time);
+        let times: Vec<i64> = sorted.iter().map(time).collect();
+        let places: Vec<u32> = sorted.iter().map(|row| *row as u32).collect();
+        let mut compared = 0;
+        for batches in [vec![batch(0..rows)], vec![batch(0..40), batch(40..rows)]] {
+            let table = Table::new(batches[0].schema(), batches).expect("a table");
+            let own = OrderedTable::new(0, &table, None).expect("times");
+            assert!(matches!(own.order, Order::Stretches(_)), "few are late");
+            let keys = KeyNumbers::new(&[1], &table).expect("keys");
+            assert_eq!(own.greatest_time, times.last().copied());
+            for place in 0..times.len() {
+                assert_eq!(own.time(place), times[place]);
+                assert_eq!(own.first_at(times[place]), times.partition_point(|time| *time < times[place]));
+                let behind = times.partition_point(|time| *time <= times[place]);
+                assert_eq!(own.first_behind(times[place]), behind);
+                let part = place..times.len().min(place + 33);
+                assert_eq!(*own.times(part.clone()), times[part.clone()]);
+                let of_part: Vec<u32> = sorted[part.clone()].iter().map(|row| (row % 5) as u32).collect();
+                assert_eq!(*keys.of(&own, part.clone()), of_part);
+                let backwards: Vec<u32> = part.clone().rev().map(|place| place as u32).collect();
+                for column in 0..4 {
+                    let expected = table.gather(column, &places[part.clone()].to_vec().into());
+                    assert_eq!(
+                        *own.column(column, part.clone()).expect("a column"),
+                        *expected.expect("rows")
+                    );
+                    let rows: Vec<u32> = backwards.iter().map(|place| places[*place as usize]).collect();
+                    let expected = table.gather(column, &rows.into()).expect("rows");
+                    assert_eq!(*own.gather(column, &backwards).expect("a column"), *expected);
+                    compared += 1;
+                }
+            }
+        }
+        assert_eq!(compared, 2 * 90 * 4);
+    }
+}
