@@ -293,6 +293,25 @@ fn what_is_kept_is_linear_in_relevant_rows_and_flat_in_what_may_come_of_them() {
     assert!(bytes_a_row[1] <= 30.0 && bytes_a_row[2] <= 24.0, "{bytes_a_row:?}");
 }
 
+#[test]
+fn what_lists_take_beside_their_rows_is_little() {
+    // 139 rows of 100,000 matter, so that what there is of a rule without any is a seventh of it all.
+    let relevant = 139;
+    let mut engine = Engine::new(vec![any_abc(100_000)], options(Some(0), 1)).expect("a rule");
+    let letter = |row: i64| match (row / 719, row % 719) {
+        (number, 0) if number % 9 < 5 => 0,
+        (_, 0) => 1,
+        _ => 9,
+    };
+    for (from, to) in [(0, 65_536), (65_536, 719 * relevant)] {
+        let own = letters(from, (from..to).map(letter));
+        assert!(engine.push(None, &[own], None).expect("good rows").is_empty());
+    }
+    let [stats] = engine.stats().rules.try_into().expect("one rule");
+    assert_eq!((stats.strategy, stats.live_runs), (Strategy::StepLists, relevant as usize));
+    assert!(stats.bytes <= 24 * relevant as usize, "{} bytes", stats.bytes);
+}
+
 /// Three or more of one kind and then one of the other, by key.
 fn by_key(within: &str) -> Pattern {
     let text = format!(

@@ -103,7 +103,7 @@ impl KeyLists {
         for kept in rows {
             let action = actions.number(kept.symbol, || steps.action(kept.symbol));
             let action = &actions.made()[action as usize];
-            if self.put(steps, action, self.row(kept.ordinal), kept.stands).ends {
+            if self.put(steps, action, self.row(kept.ordinal), kept.stands).grown.ends {
                 // What it completed was told when it came.
                 self.lists.forget_ends(steps, &action.fits);
             }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::compile::StepLists;
-use super::lists::{Action, List, Lists, twice};
+use super::lists::{Action, Grown, List, Lists, twice};
 use crate::error::MatchError;
 use crate::lists::window::Bound;
 
@@ -16,18 +16,36 @@ const ROOM_KEPT: usize = 16;
 /// Rows at which matches may begin, ascending. Kept under a window only.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Starts {
-    pub(super) rows: VecDeque<u32>,
-    /// `at[i]`: time of `rows[i]`, or its place among the rows of the key, whichever the window counts.
-    pub(super) at: VecDeque<i64>,
+    pub(super) of: VecDeque<Start>,
     /// The first of them have left the window since the last commit.
     pub(super) over: usize,
+}
+
+/// A row at which a match may begin. Of 12 bytes, as one list of them takes less than two of 4 and 8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Start {
+    pub(super) row: u32,
+    /// Its time, or its place among the rows of the key, whichever the window counts: the upper half and the lower.
+    at: [u32; 2],
+}
+
+impl Start {
+    #[inline]
+    pub(super) fn new(row: u32, at: i64) -> Self {
+        Self { row, at: [(at >> 32) as u32, at as u32] }
+    }
+
+    #[inline]
+    pub(super) fn at(self) -> i64 {
+        (i64::from(self.at[0]) << 32) | i64::from(self.at[1])
+    }
 }
 
 impl Starts {
     /// Passes over those from which a match cannot end at `at`.
     #[inline]
     pub(super) fn pass(&mut self, bound: Bound, at: i64) {
-        while self.at.get(self.over).is_some_and(|start| bound.is_over(*start, at)) {
+        while self.of.get(self.over).is_some_and(|start| bound.is_over(start.at(), at)) {
             self.over += 1;
         }
     }
@@ -47,8 +65,7 @@ pub(super) struct KeyLists {
 /// What putting a row to lists has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Put {
-    /// It has reached a place where a match may end.
-    pub(super) ends: bool,
+    pub(super) grown: Grown,
     /// The first row that a match which ends in it may begin at, under a window.
     pub(super) first: Option<u32>,
 }
@@ -61,8 +78,7 @@ impl KeyLists {
     /// Forgets everything, as if it were new.
     pub(super) fn clear(&mut self) {
         self.lists.begin_anew();
-        self.starts.rows.clear();
-        self.starts.at.clear();
+        self.starts.of.clear();
         self.starts.over = 0;
     }
 
@@ -70,12 +86,11 @@ impl KeyLists {
     #[inline]
     pub(super) fn put(&mut self, steps: &StepLists, action: &Action, row: u32, stands: i64) -> Put {
         let first = self.first_in_window(steps.within, row, stands);
-        let ends = self.lists.grow(steps, action, row, first);
+        let grown = self.lists.grow(steps, action, row, first);
         if action.begins && first.is_some() {
-            self.starts.rows.push_back(row);
-            self.starts.at.push_back(stands);
+            self.starts.of.push_back(Start::new(row, stands));
         }
-        Put { ends, first }
+        Put { grown, first }
     }
 
     /// The place of a row in the order of all rows.
@@ -104,11 +119,11 @@ impl KeyLists {
         let entries_fit = |lists: &Lists| lists.of.iter().all(|list| list.end().checked_add(rows).is_some());
         // What is remembered of lists that have been touched goes by the numbers there are.
         if !touched {
-            if self.lists.held() == 0 && self.starts.rows.is_empty() {
+            if self.lists.held() == 0 && self.starts.of.is_empty() {
                 self.base = first;
             }
             if last - self.base > limit {
-                self.base += self.lists.number_rows_anew(&mut self.starts.rows);
+                self.base += self.lists.number_rows_anew(&mut self.starts.of);
             }
             if !entries_fit(&self.lists) {
                 self.lists.number_entries_anew(steps);
@@ -128,7 +143,7 @@ impl KeyLists {
         }
         let starts = &mut self.starts;
         starts.pass(bound, at);
-        Some(starts.rows.get(starts.over).copied().unwrap_or(row))
+        Some(starts.of.get(starts.over).map_or(row, |start| start.row))
     }
 
     /// Lets go of what has left the window and of what no row to come can go on from. Gives the row that the first of what is
@@ -143,24 +158,22 @@ impl KeyLists {
         }
         let first = match steps.within {
             Bound::None => None,
-            _ => Some(starts.rows.get(starts.over).copied().unwrap_or(u32::MAX)),
+            _ => Some(starts.of.get(starts.over).map_or(u32::MAX, |start| start.row)),
         };
         let earliest = self.lists.let_go(steps, first);
-        let gone = starts.rows.partition_point(|row| *row < earliest).max(starts.over);
-        starts.rows.drain(..gone);
-        starts.at.drain(..gone);
+        let gone = starts.of.partition_point(|start| start.row < earliest).max(starts.over);
+        starts.of.drain(..gone);
         starts.over = 0;
-        let left = starts.rows.len();
-        if has_too_much_room(left, starts.rows.capacity()) {
-            starts.rows.shrink_to(room_for(left));
-            starts.at.shrink_to(room_for(left));
+        let left = starts.of.len();
+        if has_too_much_room(left, starts.of.capacity()) {
+            starts.of.shrink_to(room_for(left));
         }
-        self.lists.keeps_all = true;
+        self.lists.keep_all(true);
         (earliest != u32::MAX).then_some(earliest)
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let starts = self.starts.rows.capacity() * 4 + self.starts.at.capacity() * 8;
+        let starts = self.starts.of.capacity() * size_of::<Start>();
         size_of::<Self>() + self.lists.bytes() + self.lists.fixed_bytes() + starts
     }
 }
@@ -231,15 +244,16 @@ impl Lists {
     }
 
     /// Subtracts from the numbers of rows what they have in common, and gives it.
-    fn number_rows_anew(&mut self, starts: &mut VecDeque<u32>) -> u64 {
-        let firsts = self.of.iter().filter_map(|list| list.rows.first()).chain(starts.front());
+    fn number_rows_anew(&mut self, starts: &mut VecDeque<Start>) -> u64 {
+        let firsts =
+            self.of.iter().filter_map(|list| list.rows.first()).chain(starts.front().map(|start| &start.row));
         let Some(shift) = firsts.min().map(|first| first - 1) else { return 0 };
         for list in &mut self.of {
             list.rows.iter_mut().for_each(|row| *row -= shift);
             // What began before all that is left is out of the window.
             list.starts.iter_mut().for_each(|start| *start = start.saturating_sub(shift));
         }
-        starts.iter_mut().for_each(|row| *row -= shift);
+        starts.iter_mut().for_each(|start| start.row -= shift);
         u64::from(shift)
     }
 
@@ -358,6 +372,17 @@ mod tests {
     }
 
     #[test]
+    fn times_of_starts_are_kept_whole() {
+        for at in
+            [0, 1, -1, i64::MIN, i64::MAX, 1 << 32, -(1 << 32), (1 << 32) - 1, i64::from(u32::MAX) << 31]
+        {
+            let start = Start::new(7, at);
+            assert_eq!((start.row, start.at()), (7, at));
+        }
+        assert_eq!(size_of::<Start>(), 12);
+    }
+
+    #[test]
     fn numbers_of_rows_and_entries_begin_anew_before_they_run_out() {
         let steps = three_steps();
         let mut key = KeyLists::new(&steps);
@@ -367,8 +392,7 @@ mod tests {
         }
         // The first row has left.
         key.lists.of[0].drop_first(1);
-        key.starts.rows.pop_front();
-        key.starts.at.pop_front();
+        key.starts.of.pop_front();
         let right = |last: u64| vec![101, 102, last, 101, 104, last, 103, 104, last];
         assert_eq!(matches(&mut key, &steps, 105), right(105));
         let far = 100 + u64::from(u32::MAX) - 1;

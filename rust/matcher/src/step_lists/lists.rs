@@ -18,6 +18,9 @@ pub(super) struct List {
     pub(super) starts: Vec<u32>,
     /// Whether `starts` never falls.
     pub(super) rising: bool,
+    /// Entries stay, whatever leaves the window: they may have to be as they were. The same in all lists of a key, and here
+    /// because there is room.
+    pub(super) keeps_all: bool,
     /// How many entries there are when it is next worth looking for some to drop.
     pub(super) full: u32,
     /// `stretches[e][i]`: for the `e`-th edge that leads here, the entries of its place that entry `i` can have come from.
@@ -107,10 +110,15 @@ pub(super) struct Lists {
     pub(super) of: Box<[List]>,
     /// `open[e]`: where the entries begin that edge `e` still leads on from.
     pub(super) open: Box<[u32]>,
-    /// Entries that were made: a count of work.
-    pub(super) made: u64,
-    /// Entries stay, whatever leaves the window: they may have to be as they were.
-    pub(super) keeps_all: bool,
+}
+
+/// What a row has done to lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Grown {
+    /// It has reached a place where a match may end.
+    pub(super) ends: bool,
+    /// Entries that were made.
+    pub(super) entries: u16,
 }
 
 impl Lists {
@@ -121,12 +129,7 @@ impl Lists {
             stretches: vec![vec![]; place.ins.len()].into(),
             ..List::default()
         };
-        Self {
-            of: steps.places.iter().map(list).collect(),
-            open: vec![0; steps.edges.len()].into(),
-            made: 0,
-            keeps_all: false,
-        }
+        Self { of: steps.places.iter().map(list).collect(), open: vec![0; steps.edges.len()].into() }
     }
 
     /// Forgets everything: another partition begins, or a match has consumed all there is.
@@ -144,7 +147,16 @@ impl Lists {
             (list.dropped, list.rising, list.full) = (0, true, ENTRIES_KEPT);
         }
         self.open.fill(0);
-        self.keeps_all = false;
+        self.keep_all(false);
+    }
+
+    /// Whether entries have to stay, whatever leaves the window.
+    pub(super) fn keep_all(&mut self, all: bool) {
+        self.of.iter_mut().for_each(|list| list.keeps_all = all);
+    }
+
+    pub(super) fn keeps_all(&self) -> bool {
+        self.of.first().is_some_and(|list| list.keeps_all)
     }
 
     /// Rises with each row that changes what rows to come may go on from, and falls when all is forgotten.
@@ -165,7 +177,6 @@ impl Lists {
     }
 
     /// Grows the lists by a row. `bounded`: the first row that a match ending here may begin at, under a window.
-    /// Whether the row has reached a place where a match may end.
     #[inline]
     pub(super) fn grow(
         &mut self,
@@ -173,16 +184,19 @@ impl Lists {
         action: &Action,
         row: u32,
         bounded: Option<u32>,
-    ) -> bool {
-        let mut ends = false;
+    ) -> Grown {
+        let mut grown = Grown::default();
         for place in &action.fits {
-            ends |= self.reach(steps, *place, row, bounded) && steps.places[*place as usize].ends;
+            if self.reach(steps, *place, row, bounded) {
+                grown.ends |= steps.places[*place as usize].ends;
+                grown.entries += 1;
+            }
         }
         for edge in &action.over {
             // Whoever reached the place by this very row waits from the next on.
             self.open[*edge as usize] = self.end_before(steps.edges[*edge as usize].from, row);
         }
-        ends
+        grown
     }
 
     /// One past the last entry of a place that is of an earlier row.
@@ -216,11 +230,10 @@ impl Lists {
         if let Some(first) = bounded {
             list.rising &= list.starts.last().is_none_or(|last| *last <= latest);
             list.starts.push(latest);
-            if list.rows.len() as u32 >= list.full && !self.keeps_all {
+            if list.rows.len() as u32 >= list.full && !list.keeps_all {
                 list.drop_first(list.before_window(first));
             }
         }
-        self.made += 1;
         true
     }
 

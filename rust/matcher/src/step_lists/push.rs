@@ -221,7 +221,7 @@ impl Push<'_> {
             Some(mut few) => {
                 lists.pass_over(self.steps, position, &mut few);
                 if few.useful().len() > FEW_ROWS {
-                    lists.lists.keeps_all = false;
+                    lists.lists.keep_all(false);
                     state.undo.keep_rows(key, few);
                     Kept::Lists(lists)
                 } else {
@@ -254,11 +254,11 @@ impl Push<'_> {
         let lists = &mut *at_hand.lists;
         let stands = if let Bound::Rows(_) = steps.within { position as i64 } else { at.time };
         let action = &self.state.actions.made()[at.action as usize];
-        let (row, made) = (lists.row(at.ordinal), lists.lists.made);
+        let row = lists.row(at.ordinal);
         let before = at_hand.few.is_some().then(|| lists.lists.progress(steps));
         let put = lists.put(steps, action, row, stands);
-        self.state.work.entries += lists.lists.made - made;
-        if put.ends {
+        self.state.work.entries += u64::from(put.grown.entries);
+        if put.grown.ends {
             self.complete(at_hand, at, put.first)?;
         }
         if let (Some(few), Some(before)) = (&mut at_hand.few, before)

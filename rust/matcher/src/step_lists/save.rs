@@ -1,13 +1,11 @@
 //! Step lists of a stream as plain data, to be saved and loaded: by key, so that shards may be others when they are loaded; of
 //! keys with few rows these.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
 use super::compile::StepLists;
 use super::few_rows::{FewRows, KeptRow};
-use super::key_lists::{KeyLists, Starts};
+use super::key_lists::{KeyLists, Start, Starts};
 use super::lists::{List, Lists};
 use super::stream::{Kept, Key, KeyName, StepListsState};
 use crate::lists::window::Bound;
@@ -163,22 +161,20 @@ impl StepListsState {
         if !are_row_numbers(&start_rows) {
             return refuse("start rows");
         }
-        let starts = Starts {
-            rows: start_rows.into(),
-            at: VecDeque::from(sums(saved.start_at, 0, i64::wrapping_add)),
-            over: 0,
-        };
-        let rise = starts.at.iter().is_sorted() && starts.rows.len() == starts.at.len();
-        if !rise || !windowed && !starts.rows.is_empty() {
+        let start_at = sums(saved.start_at, 0, i64::wrapping_add);
+        let rise = start_at.is_sorted() && start_rows.len() == start_at.len();
+        if !rise || !windowed && !start_rows.is_empty() {
             return refuse("start rows");
         }
         if saved.open.len() != steps.edges.len() || !stretches_fit(steps, &lists, &saved.open) {
             return refuse("steps");
         }
-        let last = lists.of.iter().filter_map(|list| list.rows.last()).chain(starts.rows.back()).max();
+        let last = lists.of.iter().filter_map(|list| list.rows.last()).chain(start_rows.last()).max();
         if saved.base.checked_add(u64::from(last.copied().unwrap_or(0))).is_none() {
             return refuse("a row");
         }
+        let of = start_rows.into_iter().zip(start_at).map(|(row, at)| Start::new(row, at)).collect();
+        let starts = Starts { of, over: 0 };
         lists.open = saved.open.into();
         let (base, position, matches) = (saved.base, saved.position, saved.matches);
         if position > i64::MAX as u64 || matches > i64::MAX as u64 {
@@ -198,8 +194,8 @@ fn saved_key(entry: &Key, kept: &KeyLists) -> SavedKey {
         matches: entry.matches,
         lists: kept.lists.of.iter().map(saved_list).collect(),
         open: kept.lists.open.to_vec(),
-        start_rows: differences(kept.starts.rows.iter().copied(), 0, u32::wrapping_sub),
-        start_at: differences(kept.starts.at.iter().copied(), 0, i64::wrapping_sub),
+        start_rows: differences(kept.starts.of.iter().map(|start| start.row), 0, u32::wrapping_sub),
+        start_at: differences(kept.starts.of.iter().map(|start| start.at()), 0, i64::wrapping_sub),
     }
 }
 

@@ -41,6 +41,8 @@ struct Search<'a> {
     steps: &'a StepLists,
     ground: &'a Ground<'a>,
     lists: Lists,
+    /// Entries that were made: a count of work.
+    entries: u64,
     enumeration: Enumeration,
     actions: BySymbol<Action>,
     window: Window<'a>,
@@ -51,6 +53,7 @@ impl<'a> Search<'a> {
     fn new(steps: &'a StepLists, ground: &'a Ground<'a>, wanted: Wanted, members_max: usize) -> Self {
         Self {
             lists: Lists::new(steps),
+            entries: 0,
             enumeration: Enumeration::new(steps),
             actions: BySymbol::new(ground.masks.len()),
             steps,
@@ -63,7 +66,7 @@ impl<'a> Search<'a> {
     fn run(mut self, piece: &Piece, interrupted: Interruption<'_>) -> Result<Outcome, MatchError> {
         self.ground.walk(piece, interrupted, &mut self)?;
         let mut outcome = self.gathered.outcome;
-        outcome.work.entries = self.lists.made;
+        outcome.work.entries = self.entries;
         outcome.work.marks = self.enumeration.marks;
         outcome.work.bytes_max = self.lists.bytes();
         Ok(outcome)
@@ -73,7 +76,9 @@ impl<'a> Search<'a> {
     #[inline]
     fn grow(&mut self, row: u32, symbol: u64, first: Option<u32>) -> bool {
         let action = self.actions.number(symbol, || self.steps.action(symbol));
-        self.lists.grow(self.steps, &self.actions.made()[action as usize], row, first)
+        let grown = self.lists.grow(self.steps, &self.actions.made()[action as usize], row, first);
+        self.entries += u64::from(grown.entries);
+        grown.ends
     }
 
     /// Takes the matches that end in the row. Whether no further row of the partition is wanted.

@@ -70,7 +70,7 @@ pub(super) struct Key {
     pub(super) matches: u64,
     /// Bytes and entries, as they are counted in the state.
     pub(super) bytes: usize,
-    pub(super) entries: usize,
+    pub(super) entries: u32,
     /// Whether it is in the queue of those whose rows leave the window.
     pub(super) queued: bool,
     /// Whether it has been touched since the state began to remember how things were.
@@ -287,8 +287,7 @@ impl StepListsState {
                         list.rising = *rising;
                     }
                     kept.lists.open.copy_from_slice(&undo.open[were.place * edges..][..edges]);
-                    kept.starts.rows.truncate(were.starts);
-                    kept.starts.at.truncate(were.starts);
+                    kept.starts.of.truncate(were.starts);
                     kept.starts.over = 0;
                 }
                 _ => unreachable!("lists do not become rows while a call lasts"),
@@ -361,7 +360,7 @@ impl StepListsState {
             }
             Kept::Lists(kept) => {
                 kept.let_go(&self.steps, entry.position);
-                kept.starts.at.front().copied()
+                kept.starts.of.front().map(|start| start.at())
             }
         };
         if let Kept::Lists(kept) = &entry.kept
@@ -394,22 +393,23 @@ impl StepListsState {
     pub(super) fn count(&mut self, key: u32) {
         let entry = &mut self.keys[key as usize];
         self.bytes -= entry.bytes;
-        self.entries -= entry.entries;
+        self.entries -= entry.entries as usize;
         (entry.bytes, entry.entries) = match &entry.kept {
-            Kept::Few(few) => (few.bytes(), few.waiting as usize),
-            Kept::Lists(kept) => (kept.bytes(), kept.lists.held()),
+            Kept::Few(few) => (few.bytes(), few.waiting),
+            // Some thousand millions of them do not fit in memory.
+            Kept::Lists(kept) => (kept.bytes(), u32::try_from(kept.lists.held()).unwrap_or(u32::MAX)),
         };
         if entry.name.spilled() {
             entry.bytes += entry.name.len();
         }
         self.bytes += entry.bytes;
-        self.entries += entry.entries;
+        self.entries += entry.entries as usize;
     }
 
     fn forget(&mut self, key: u32) {
         let entry = std::mem::take(&mut self.keys[key as usize]);
         self.bytes -= entry.bytes;
-        self.entries -= entry.entries;
+        self.entries -= entry.entries as usize;
         let hash = HASHER.hash_one(&*entry.name);
         let known = self.by_key.find_entry(hash, |known| *known == key);
         known.expect("a key is found by its hash").remove();
@@ -489,7 +489,7 @@ impl StepListsState {
                 let lists = kept.lists.of.iter();
                 undo.lists.extend(lists.map(|list| (list.rows.len() as u32, list.rising)));
                 undo.open.extend_from_slice(&kept.lists.open);
-                Was::Lists(Box::new(WereLists { place, starts: kept.starts.rows.len(), forgotten: None }))
+                Was::Lists(Box::new(WereLists { place, starts: kept.starts.of.len(), forgotten: None }))
             }
         };
         undo.marks.push(Mark { key, is_new, position: entry.position, matches: entry.matches, was });
@@ -510,7 +510,7 @@ impl Undo {
         let lists = std::mem::replace(&mut kept.lists, Lists::new(steps));
         let starts = std::mem::take(&mut kept.starts);
         // What is to be put back keeps all its entries; what has come since need not.
-        if lists.keeps_all {
+        if lists.keeps_all() {
             let mark = self.marks.iter_mut().rev().find(|mark| mark.key == key);
             if let Was::Lists(were) = &mut mark.expect("it has been touched").was {
                 were.forgotten = Some((lists, starts, kept.base));
