@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, final
 
+from cepheid._native import CompactMatches
 from cepheid.errors import PatternError
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from cepheid._native import CompactMatches, MatchTable
+    from cepheid._native import MatchTable
     from cepheid.derived import Derived
     from cepheid.drawing.plot import Plot
 
@@ -71,8 +72,6 @@ class Matches:
         topic: str = UNNAMED_RULE,
         others: tuple[tuple[str, Matches], ...] = (),
     ) -> Matches:
-        from cepheid._native import CompactMatches
-
         matches = object.__new__(cls)
         matches._found = None if isinstance(native, CompactMatches) else native
         matches._compact = native if isinstance(native, CompactMatches) else None

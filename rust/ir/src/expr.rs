@@ -337,27 +337,35 @@ impl Expr {
 
     /// The direct sub-expressions, in the order in which they are written.
     pub fn children(&self) -> SmallVec<[&Self; OPERANDS]> {
+        let mut children = smallvec![];
+        self.each_child(|child| children.push(child));
+        children
+    }
+
+    /// Calls `visit` on the direct sub-expressions, in the order in which they are written.
+    #[inline]
+    fn each_child<'a>(&'a self, mut visit: impl FnMut(&'a Self)) {
         match self {
-            Self::Literal(_) | Self::Column { .. } | Self::Classifier { .. } | Self::MatchNumber => {
-                smallvec![]
-            }
-            Self::Aggregate(aggregate) => aggregate.args.iter().collect(),
+            Self::Literal(_) | Self::Column { .. } | Self::Classifier { .. } | Self::MatchNumber => {}
+            Self::Aggregate(aggregate) => aggregate.args.iter().for_each(visit),
             Self::Negate(operand)
             | Self::Not(operand)
             | Self::IsNull(operand)
-            | Self::Cast { operand, .. } => {
-                smallvec![&**operand]
+            | Self::Cast { operand, .. } => visit(operand),
+            Self::Binary { left, right, .. } => [left, right].into_iter().for_each(|part| visit(part)),
+            Self::And(args) | Self::Or(args) | Self::Call { args, .. } => args.iter().for_each(visit),
+            Self::In { operand, list } => std::iter::once(&**operand).chain(list).for_each(visit),
+            Self::Between { operand, low, high } => {
+                [operand, low, high].into_iter().for_each(|part| visit(part))
             }
-            Self::Binary { left, right, .. } => smallvec![&**left, &**right],
-            Self::And(args) | Self::Or(args) | Self::Call { args, .. } => args.iter().collect(),
-            Self::In { operand, list } => std::iter::once(&**operand).chain(list).collect(),
-            Self::Between { operand, low, high } => smallvec![&**operand, &**low, &**high],
-            Self::Like { operand, pattern, .. } => smallvec![&**operand, &**pattern],
+            Self::Like { operand, pattern, .. } => {
+                [operand, pattern].into_iter().for_each(|part| visit(part))
+            }
             Self::Case { branches, otherwise } => branches
                 .iter()
                 .flat_map(|branch| [&branch.when, &branch.then])
                 .chain(otherwise.as_deref())
-                .collect(),
+                .for_each(visit),
         }
     }
 
@@ -390,9 +398,7 @@ impl Expr {
     /// Calls `visit` on this expression and every expression below it, parents first.
     pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
         visit(self);
-        for child in self.children() {
-            child.walk(visit);
-        }
+        self.each_child(|child| child.walk(visit));
     }
 
     /// Calls `change` on this expression and every expression below it, children first.

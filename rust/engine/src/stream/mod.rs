@@ -16,6 +16,7 @@ mod fitting;
 mod graph;
 mod history;
 mod ipc;
+mod kept_places;
 mod keys;
 mod late_windows;
 mod level;

@@ -12,6 +12,7 @@ use cepheid_matcher::threads::Workers;
 
 use super::EngineOptions;
 use super::affected::Answers;
+use super::kept_places::KeptPlaces;
 use super::picked::picked;
 use super::rule::{Compiled, Rule, Surroundings};
 use crate::error::EngineError;
@@ -20,8 +21,8 @@ use crate::error::EngineError;
 pub(crate) struct SharedRows {
     rows: MergedBatch,
     ordinals: Arc<[u64]>,
-    /// `places[row]`: where a row of the batch stands in `rows`, [`NOWHERE`] if it is not kept; `None`: all are kept.
-    places: Option<Vec<u32>>,
+    /// Where rows of the batch stand in `rows`; `None`: all are kept.
+    places: Option<KeptPlaces>,
     /// As rows of the bound schemas, by the number of merged columns.
     tables: Vec<(usize, Arc<Table>)>,
     /// All of them by key, by table and columns of the key.
@@ -31,8 +32,6 @@ pub(crate) struct SharedRows {
     /// `positions[place]` of the rule at hand.
     positions: Vec<u32>,
 }
-
-const NOWHERE: u32 = u32::MAX;
 
 type KeyColumns = (usize, Vec<usize>);
 
@@ -49,10 +48,7 @@ impl SharedRows {
         let (rows, ordinals, places) = match kept {
             None => (batch.clone(), (first..first + count as u64).collect(), None),
             Some(kept) => {
-                let mut places = vec![NOWHERE; count];
-                for (place, row) in kept.iter().enumerate() {
-                    places[*row as usize] = place as u32;
-                }
+                let places = KeptPlaces::new(count, &kept);
                 let ordinals = kept.iter().map(|row| first + u64::from(*row)).collect();
                 let workers = options.workers(kept.len());
                 (picked(batch, kept, workers)?, ordinals, Some(places))
@@ -92,7 +88,10 @@ impl SharedRows {
         let same = |(known, columns): &KeyColumns| *known == merged && columns == partition_by;
         let places: Vec<u32> = match &self.places {
             None => concerned.to_vec(),
-            Some(places) => concerned.iter().map(|row| places[*row as usize]).collect(),
+            Some(places) => {
+                let place = |row: &u32| places.place(*row).expect("what concerns a rule is kept");
+                concerned.iter().map(place).collect()
+            }
         };
         let (rows, keys) = if places.len() == self.rows.num_rows() {
             match self.grouped.iter().find(|(known, ..)| same(known)) {
@@ -130,11 +129,11 @@ impl SharedRows {
         for position in 0..count as u32 {
             self.positions[rows.arrival(position) as usize] = position;
         }
-        let place_of = |row: u32| self.places.as_ref().map_or(row, |places| places[row as usize]);
+        let place_of = |row: u32| self.places.as_ref().map_or(Some(row), |places| places.place(row));
         let position = |row: u32| {
-            let place = place_of(row);
             // A row that satisfies a predicate may be of a topic that no rule with it reads.
-            let Some(position) = self.positions.get(place as usize).copied() else { return u32::MAX };
+            let Some(place) = place_of(row) else { return u32::MAX };
+            let position = self.positions[place as usize];
             let own = (position as usize) < count && rows.arrival(position) == place;
             if own { position } else { u32::MAX }
         };

@@ -535,8 +535,12 @@ impl Stage {
                 let place = place.unwrap_or(self.rules.len());
                 self.seat(&mut rule, place);
                 self.affected.hold(rule.seat, &mut rule);
+                let is_last = place == self.rules.len();
                 self.rules.insert(place, *rule);
-                self.find_places();
+                // Of the last there is nobody behind who moves on, and `seat` has noted its own place.
+                if !is_last {
+                    self.find_places();
+                }
             }
         }
     }

@@ -22,6 +22,9 @@ use crate::symbols::symbol_at;
 /// Rows between two looks at limits.
 const ROWS_BETWEEN_PAUSES: u32 = 1 << 10;
 
+/// Most rows of a key that there is room for before they are known to satisfy something.
+const ROWS_EXPECTED_MAX: u32 = 64;
+
 /// Bytes that a row of a match takes in [`FoundSequences`], and a match.
 const MEMBER_BYTES: usize = size_of::<u64>() + size_of::<u32>();
 const MATCH_BYTES: usize = size_of::<FoundSequence>();
@@ -153,6 +156,7 @@ impl Push<'_> {
     fn gather(&mut self, places: &Range<u32>) {
         let (steps, chunk) = (self.steps, self.chunk);
         self.rows.clear();
+        self.rows.reserve((places.end - places.start).min(ROWS_EXPECTED_MAX) as usize);
         self.words.resize(self.masks.len(), 0);
         for block in places.start / 64..places.end.div_ceil(64) {
             let mut open = self.relevant.words()[block as usize] & inside(block as usize, places);
