@@ -206,12 +206,21 @@ impl Lists {
         list.end() - u32::from(list.rows.last() == Some(&row))
     }
 
+    /// The entries of a place that an edge still leads on from, at a row.
+    #[inline]
+    fn stretch(&self, edge: u16, from: u16, row: u32) -> (u32, u32) {
+        let end = self.end_before(from, row);
+        (self.open[edge as usize].min(end), end)
+    }
+
     fn reach(&mut self, steps: &StepLists, place: u16, row: u32, bounded: Option<u32>) -> bool {
         let shape = &steps.places[place as usize];
         let mut latest = shape.starts.then_some(row);
+        let mut stretch = (0, 0);
         for edge in &shape.ins {
             let from = steps.edges[*edge as usize].from;
-            let (begin, end) = (self.open[*edge as usize], self.end_before(from, row));
+            stretch = self.stretch(*edge, from, row);
+            let (begin, end) = stretch;
             if begin < end {
                 latest = latest.max(Some(self.latest_start(from, begin, end, bounded.is_some())));
             }
@@ -220,10 +229,14 @@ impl Lists {
         let Some(latest) = latest.filter(|latest| bounded.is_none_or(|first| *latest >= first)) else {
             return false;
         };
-        for (index, edge) in shape.ins.iter().enumerate() {
-            let end = self.end_before(steps.edges[*edge as usize].from, row);
-            let begin = self.open[*edge as usize].min(end);
-            self.of[place as usize].stretches[index].push((begin, end));
+        if let [_] = *shape.ins {
+            // Most places are reached from one, of which the stretch has just been found.
+            self.of[place as usize].stretches[0].push(stretch);
+        } else {
+            for (index, edge) in shape.ins.iter().enumerate() {
+                let stretch = self.stretch(*edge, steps.edges[*edge as usize].from, row);
+                self.of[place as usize].stretches[index].push(stretch);
+            }
         }
         let list = &mut self.of[place as usize];
         list.rows.push(row);
