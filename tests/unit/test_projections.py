@@ -175,6 +175,25 @@ def test_run_follows_what_comes_and_says_that_it_lives(store):
         made.run(store, until="10s")
 
 
+def test_a_topic_that_comes_while_a_projection_reads_is_not_passed_over(store, monkeypatch):
+    made = seen()
+    fill(store, 3)
+    info, came = cep.EventStore.info, []
+
+    def and_then_one_more(store):
+        found = info(store)
+        if len(came) < 3:
+            came.append(store.append(f"order.new{len(came)}", {"ts": [1], "n": [1]}))
+        return found
+
+    monkeypatch.setattr(cep.EventStore, "info", and_then_one_more)
+    for _ in range(5):
+        made.catch_up(store)
+    assert len(came) == 3
+    assert made.state(store) == expected(store)
+    assert made.position(store) == store.end
+
+
 # Inline.
 
 

@@ -96,11 +96,13 @@ class Folding:
             FoldError: A function raised.
             UpcastError: An event cannot be read as the newest version.
         """
+        # First: a topic that comes between the two has its events behind this end, and they are read next.
+        end = store.end
         topics = store.info().topics
         for name, topic in topics.items():
             if topic.removed > to.rows.get(name, 0) and self.concerns(name):
                 self._miss(name, to, topic.removed)
-        found = read_runs(store, self.handlers, from_=to.position, limit=limit, topics=topics)
+        found = read_runs(store, self.handlers, from_=to.position, limit=limit, topics=topics, end=end)
         for name, first, last in found.row_numbers():
             if first > to.rows.get(name, 0):
                 # Removed since the topics were looked at.

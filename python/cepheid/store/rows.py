@@ -108,6 +108,7 @@ def read_runs(
     from_: int = 0,
     limit: int | None = None,
     topics: Iterable[str] | None = None,
+    end: int | None = None,
     where: Any = None,
 ) -> Runs:
     """Events of topics from a position on, as the store is now.
@@ -122,9 +123,11 @@ def read_runs(
         from_: The first position.
         limit: About so many events at most.
         topics: Names of the topics that there are, if the caller knows them already.
+        end: The position to read to, which the store had when these were asked for, or before: a topic that came
+            since has events behind it. None: the store's end now, for callers to whom no topic is new.
         where: A condition on events.
     """
-    end = store.end
+    end = store.end if end is None else end
     if end <= from_:
         return Runs([], from_)
     wanted = tuple(patterns)
