@@ -204,7 +204,8 @@ class Follower:
 
         Args:
             topics: The topics that there are.
-            end: The position after the last event that is known of.
+            end: The position after the last event that is known of; asked for before the topics, for one that came in
+                between has events behind it.
         """
         names = [name for name in topics if self._fits(name)]
         if not names:
@@ -212,36 +213,40 @@ class Follower:
             self.read_to = end
             return
         if self._again:
-            self._read_again(names)
+            self._read_again(names, end)
             return
         limit = _BATCH_ROWS if self.spec.is_batch else max(1, self._room - self.waiting)
-        position, runs = self._read(names, self.read_to, limit)
+        position, runs = self._read(names, self.read_to, limit, end)
         for topic, rows, failed in runs:
             self._add(topic, rows, failed)
         self.read_to = position
 
-    def _read_again(self, names: list[str]) -> None:
+    def _read_again(self, names: list[str], end: int) -> None:
         """What had been read before the last end and not been dealt with. It is never more than there is room for."""
-        position, runs = self._read(names, self._again[0][0], _BATCH_ROWS)
+        position, runs = self._read(names, self._again[0][0], _BATCH_ROWS, end)
         for topic, rows, failed in runs:
             # A batch that ends behind what was read now goes on there.
             self._add(topic, within(rows, self._again), failed)
         left = ((max(first, position), last) for first, last in self._again if last >= position)
         self._again = deque(left) if position < self.read_to else deque()
 
-    def _read(self, names: list[str], from_: int, limit: int) -> tuple[int, list[tuple[str, pa.Table, Failures]]]:
-        """Events from a position on, by runs of a topic, and why the condition could not be asked of some.
+    def _read(
+        self, names: list[str], from_: int, limit: int, end: int
+    ) -> tuple[int, list[tuple[str, pa.Table, Failures]]]:
+        """Events between positions, by runs of a topic, and why the condition could not be asked of some.
 
         Gives the position to read on at, and each topic with rows and the failures by position.
         """
         try:
-            found = read_runs(self._store, names, from_=from_, limit=limit, topics=names, where=self._condition)
+            found = read_runs(
+                self._store, names, from_=from_, limit=limit, topics=names, end=end, where=self._condition
+            )
             return found.position, [(topic, self._masked(rows), {}) for topic, rows in found.runs]
         except (EvaluationError, SchemaError):
             if self._condition is None:
                 raise
         # The condition fails at some event, or speaks of what no topic here has: it is asked of each.
-        found = read_runs(self._store, names, from_=from_, limit=limit, topics=names)
+        found = read_runs(self._store, names, from_=from_, limit=limit, topics=names, end=end)
         name = self.spec.name
         return found.position, [(topic, *chosen(self._condition, rows, name)) for topic, rows in found.runs]
 
@@ -577,7 +582,7 @@ class Follower:
 
     def _revived(self, name: str, letter: dict[str, Any]) -> Task:
         topic, first, last = letter["topic"], int(letter["position"]), int(letter["last"])
-        _, runs = self._read([topic], first, last + 1 - first)
+        _, runs = self._read([topic], first, last + 1 - first, last + 1)
         rows, failed = next(((until(rows, last), failed) for _, rows, failed in runs if rows.num_rows), (None, {}))
         if rows is None or not rows.num_rows:
             raise StoreError(

@@ -223,12 +223,14 @@ class Pipeline:
         self.failed = FailedRules({} if checkpoint is None else checkpoint.failed)
         self._note_topics()
         self._tick = None
+        # Before the topics: one that comes in between has events behind it.
+        end = self._store.end
         self._seen = {name: topic.events for name, topic in self._store.info().topics.items()}
         begin = 0 if checkpoint is None else checkpoint.position
         known = {} if checkpoint is None else checkpoint.rows
         self._rows_since = 0
         self.live = False if checkpoint is None else checkpoint.live
-        for topic, rows in self._rows_from(begin):
+        for topic, rows in self._rows_between(begin, end):
             first = rows["_row"][0].as_py()
             seen = known.get(topic, 0)
             if first + rows.num_rows <= seen:
@@ -246,12 +248,11 @@ class Pipeline:
                 self._note_time(newest_of(own))
         self._now = max(self._now, self._clock.now())
 
-    def _rows_from(self, position: int) -> Iterable[tuple[str, pa.Table]]:
-        """Rows that rules read, from a position on: of one topic each, and of one step."""
+    def _rows_between(self, position: int, end: int) -> Iterable[tuple[str, pa.Table]]:
+        """Rows that rules read, between positions: of one topic each, and of one step."""
         topics = [*self.rules.reads(), CLOCK]
-        end = self._store.end
         while position < end:
-            found = read_runs(self._store, topics, from_=position, limit=_REPLAY_ROWS, topics=self._seen)
+            found = read_runs(self._store, topics, from_=position, limit=_REPLAY_ROWS, topics=self._seen, end=end)
             for topic, rows in found.runs:
                 for start, stop in stretches(rows["_recorded"]):
                     yield topic, rows.slice(start, stop - start)

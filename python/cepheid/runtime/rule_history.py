@@ -53,11 +53,9 @@ class StoreHistory:
         wanted = [topic for topic, begin in begins.items() if begin is not None]
         position = min((begin for begin in begins.values() if begin is not None), default=end)
         while wanted and position < end:
-            found = read_runs(store, wanted, from_=position, limit=_READ_EVENTS, topics=wanted)
+            found = read_runs(store, wanted, from_=position, limit=_READ_EVENTS, topics=wanted, end=end)
             for topic, run in found.runs:
-                if run["_position"][0].as_py() >= end:
-                    break
-                kept = _wanted(run, store._event_time, end, rows.get(topic), since)
+                kept = _wanted(run, store._event_time, rows.get(topic), since)
                 for piece in _following(kept):
                     yield topic, piece["_row"][0].as_py(), self._widened(topic, piece.drop_columns(list(OWN_COLUMNS)))
             position = found.position
@@ -154,18 +152,17 @@ def _begin(store: EventStore, topic: str, row: int | None, since: int | None, en
     return int(events["_position"][0].as_py()) if events.num_rows else None
 
 
-def _wanted(run: pa.Table, event_time: str, end: int, row: int | None, since: int | None) -> pa.Table:
+def _wanted(run: pa.Table, event_time: str, row: int | None, since: int | None) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     from cepheid.store.rows import times_ns
 
-    mask = pc.less(run["_position"], end)
     if row is not None:
-        mask = pc.and_(mask, pc.greater_equal(run["_row"], row))
-    elif since is not None:
-        mask = pc.and_(mask, pc.greater_equal(pa.array(times_ns(run, event_time), pa.int64()), since))
-    return run.filter(mask)
+        return run.filter(pc.greater_equal(run["_row"], row))
+    if since is not None:
+        return run.filter(pc.greater_equal(pa.array(times_ns(run, event_time), pa.int64()), since))
+    return run
 
 
 def _following(rows: pa.Table) -> Iterator[pa.Table]:
