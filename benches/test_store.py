@@ -57,7 +57,7 @@ def places(tmp_path: Path) -> Iterator[Path]:
     return (tmp_path / f"{number}.db" for number in range(10**6))
 
 
-@pytest.mark.parametrize("what", ["append", "raw write and fsync"])
+@pytest.mark.parametrize("what", ["append", "append_batches", "raw write and fsync"])
 def test_durable_append(benchmark: Any, places: Iterator[Path], what: str) -> None:
     with cep.EventStore(next(places)) as store:
         for batch in BATCHES:
@@ -79,8 +79,13 @@ def test_durable_append(benchmark: Any, places: Iterator[Path], what: str) -> No
                 os.fsync(file.fileno())
         return ROWS
 
+    def append_batches() -> int:
+        with cep.EventStore(next(places)) as store:
+            return store.append_batches("payment", BATCHES)[-1].end
+
     benchmark.extra_info.update(events=ROWS, bytes_a_batch=size)
-    assert benchmark.pedantic(append if what == "append" else write, rounds=3, iterations=1) == ROWS
+    run = {"append": append, "append_batches": append_batches}.get(what, write)
+    assert benchmark.pedantic(run, rounds=3, iterations=1) == ROWS
 
 
 def test_reading(benchmark: Any, archive: cep.EventStore) -> None:

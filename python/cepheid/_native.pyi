@@ -1,6 +1,6 @@
 """The compiled half of cepheid."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol, final, type_check_only
 
@@ -488,6 +488,30 @@ class EventLog:
 
         Raises:
             CepheidError: See `cepheid.EventStore.append`.
+        """
+
+    def append_batches(
+        self,
+        topic: str,
+        tables: Iterator[object],
+        written: Callable[[list[tuple[int, int, int, int | None, bool]]], None],
+        *,
+        stream: str | None,
+        expected_version: int | None,
+        idempotency_key: str | None,
+    ) -> None:
+        """Appends tables one after another, the next of which are made ready while some are written.
+
+        Args:
+            topic: Their topic.
+            tables: What gives them; asked on the thread that calls.
+            written: Is told where those are that are on the disk, as `append` returns it; on the thread that calls.
+            stream: Their stream.
+            expected_version: How many events it has to have before the first of them.
+            idempotency_key: What stands before the number of each, with a colon, in its own.
+
+        Raises:
+            StoreError: One was refused; those before it are in the store.
         """
 
     def commit(self, changes: Sequence[tuple[Any, ...]]) -> list[tuple[int, int, int, int | None, bool]]:

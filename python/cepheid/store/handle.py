@@ -39,8 +39,10 @@ class StoreHandle(ABC):
         """The writer, told what time it is.
 
         Raises:
-            StoreError: The store is open to be read only (code ``store-read-only``).
+            StoreError: The store is open to be read only (code ``store-read-only``), or it takes batches from an
+                iterable that the call comes from (code ``store-in-use``).
         """
+        self._store()._check_not_taking(action)
         if self._native is None:
             raise StoreError(
                 f"the store is open to be read only; to {action}, open it without `read_only`", code="store-read-only"

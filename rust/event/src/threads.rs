@@ -56,6 +56,19 @@ pub fn on_each<P: Send, T: Send>(
     outcomes.into_iter().map(|one| outcome(one).expect("every part has been worked on")).collect()
 }
 
+/// Does two things at once, the other on a thread of its own, if the system has one more.
+pub fn on_two<A, B: Send>(one: impl FnOnce() -> A, other: impl Fn() -> B + Sync) -> (A, B) {
+    thread::scope(|scope| {
+        let there = thread::Builder::new().spawn_scoped(scope, &other);
+        let one = one();
+        let other = match there {
+            Ok(there) => there.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => other(),
+        };
+        (one, other)
+    })
+}
+
 /// Where at most so many stretches of keys begin, the first of them with key 0: of each come about as many of these rows.
 ///
 /// Cost: O(rows).
@@ -115,6 +128,15 @@ mod tests {
     #[should_panic(expected = "the second part")]
     fn a_panic_of_another_thread_is_told() {
         on_each([1, 2], |_, part| assert!(part != 2, "the second part"));
+    }
+
+    #[test]
+    fn two_things_are_done_and_a_panic_of_the_other_is_told() {
+        let here = thread::current().id();
+        let (one, other) = on_two(|| thread::current().id(), || thread::current().id());
+        assert!(one == here && other != here);
+        let both = || on_two(|| 1, || -> u8 { panic!("the other") });
+        assert!(std::panic::catch_unwind(both).is_err());
     }
 
     #[test]

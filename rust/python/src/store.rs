@@ -7,10 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow_array::{Array, StructArray};
 use arrow_schema::{ArrowError, Field, SchemaRef};
+use cepheid_event::Table;
 use cepheid_store::{self as store, LogOptions, Query, StoreError, TopicPattern, Transaction};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyCapsule};
+use pyo3::types::{PyBytes, PyCapsule, PyIterator};
 use pyo3_arrow::ffi::{ArrayIterator, to_schema_pycapsule, to_stream_pycapsule};
 
 use crate::arrow::{ArrowBatch, ArrowInput};
@@ -136,6 +137,60 @@ impl EventLog {
         self.call(py, |log| {
             log.append(store::Append { topic, rows, stream, expected_version, idempotency_key }).map(position)
         })
+    }
+
+    /// Appends tables that an iterator gives, one after another; `written` is told where those are that are on the disk. An
+    /// idempotency key is followed by the number of each, the version that is expected by the events before it.
+    #[pyo3(signature = (topic, tables, written, *, stream, expected_version, idempotency_key))]
+    #[expect(clippy::too_many_arguments, reason = "as Python says them")]
+    fn append_batches(
+        &self,
+        py: Python<'_>,
+        topic: String,
+        tables: Py<PyIterator>,
+        written: Py<PyAny>,
+        stream: Option<String>,
+        expected_version: Option<u64>,
+        idempotency_key: Option<String>,
+    ) -> PyResult<()> {
+        // What Python raises ends it; what was given before is appended.
+        let raised: Mutex<Option<NativeError>> = Mutex::new(None);
+        let raise = |error| {
+            raised.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        };
+        let has_raised = || raised.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let next_rows = || -> Result<Option<Table>, NativeError> {
+            let input = Python::attach(|py| -> PyResult<Option<ArrowInput>> {
+                tables.bind(py).clone().next().map(|table| table?.extract()).transpose()
+            });
+            input.map_err(NativeError::Python)?.map(ArrowInput::read).transpose()
+        };
+        let (mut number, mut events) = (0_u64, 0_u64);
+        self.call(py, |log| {
+            let next = || {
+                if has_raised() {
+                    return None;
+                }
+                let rows = next_rows().unwrap_or_else(|error| {
+                    raise(error);
+                    None
+                })?;
+                let expected_version = expected_version.map(|version| version.saturating_add(events));
+                let idempotency_key = idempotency_key.as_ref().map(|key| format!("{key}:{number}"));
+                (number, events) = (number + 1, events + rows.num_rows() as u64);
+                let (topic, stream) = (topic.clone(), stream.clone());
+                Some(store::Append { topic, rows, stream, expected_version, idempotency_key })
+            };
+            let written = |positions: Vec<store::Position>| {
+                let positions: Vec<Position> = positions.into_iter().map(position).collect();
+                if let Err(error) = Python::attach(|py| written.call1(py, (positions,))) {
+                    raise(NativeError::Python(error));
+                }
+            };
+            log.append_each(next, written)
+        })?;
+        let raised = raised.into_inner().unwrap_or_else(PoisonError::into_inner);
+        raised.map_or(Ok(()), |error| without_gil(py, || Err(error)))
     }
 
     /// Makes changes together, or none of them.

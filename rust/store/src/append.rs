@@ -1,12 +1,11 @@
 //! Rows made ready to be appended: all that needs no look at the store is done before its turn comes, by the thread that
 //! appends, so that threads do it side by side.
 
-use std::thread;
-
 use arrow_array::RecordBatch;
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{Schema, SchemaRef};
 use cepheid_event::ipc::to_ipc;
+use cepheid_event::threads::on_two;
 use cepheid_event::{Table, event_times};
 
 use crate::body::{self, Hash, hash};
@@ -67,6 +66,13 @@ pub(crate) struct Prepared {
     pub(crate) new_keys: Vec<NewKey>,
 }
 
+impl Prepared {
+    /// What its rows take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bodies.iter().map(|body| body.body.len()).sum()
+    }
+}
+
 /// Columns as the store knows them: those that were given, and the names of those that are kept secret.
 #[derive(Clone, Debug)]
 pub(crate) struct PreparedSchema {
@@ -104,12 +110,13 @@ pub(crate) struct PreparedBody {
 }
 
 impl Append {
-    /// Does what needs no look at the store but for keys of subjects. `event_time` names the column of the time; topics
-    /// without it have none.
+    /// Does what needs no look at the store but for keys of subjects, on one thread or two. `event_time` names the column of
+    /// the time; topics without it have none.
     pub(crate) fn prepare(
         self,
         event_time: &str,
         protector: Option<Protector<'_>>,
+        threads: usize,
     ) -> Result<Prepared, StoreError> {
         check_topic(&self.topic)?;
         if let Some(stream) = &self.stream {
@@ -132,7 +139,7 @@ impl Append {
                 Some(protector) => protector.protect(&batch)?,
                 None => batch.clone(),
             };
-            PreparedBody::make(&batch, &rows, event_time, &mut bodies)?;
+            PreparedBody::make(&batch, &rows, event_time, threads, &mut bodies)?;
         }
         Ok(Prepared {
             topic: self.topic,
@@ -185,13 +192,15 @@ impl PreparedBody {
         given: &RecordBatch,
         kept: &RecordBatch,
         event_time: &str,
+        threads: usize,
         bodies: &mut Vec<Self>,
     ) -> Result<(), StoreError> {
-        match Self::new(given, kept, event_time) {
+        match Self::new(given, kept, event_time, threads) {
             Err(StoreError::TooLong { .. }) if given.num_rows() > 1 => {
                 let half = given.num_rows() / 2;
                 for (first, length) in [(0, half), (half, given.num_rows() - half)] {
-                    Self::make(&given.slice(first, length), &kept.slice(first, length), event_time, bodies)?;
+                    let (given, kept) = (given.slice(first, length), kept.slice(first, length));
+                    Self::make(&given, &kept, event_time, threads, bodies)?;
                 }
                 Ok(())
             }
@@ -203,7 +212,12 @@ impl PreparedBody {
     }
 
     /// `given` are the rows as they came, `kept` as they are kept: what is secret is neither in the summary.
-    fn new(given: &RecordBatch, kept: &RecordBatch, event_time: &str) -> Result<Self, StoreError> {
+    fn new(
+        given: &RecordBatch,
+        kept: &RecordBatch,
+        event_time: &str,
+        threads: usize,
+    ) -> Result<Self, StoreError> {
         let times = times(given, event_time)?;
         // To compress rows takes about as long as to know them.
         let body = || body::encode(kept).map(|body| (hash(&body), body));
@@ -212,27 +226,14 @@ impl PreparedBody {
             let summary = summary.encode();
             (hash(&summary), summary, filters)
         };
-        let (body, summary) =
-            if given.num_rows() >= ROWS_A_THREAD_MIN { on_two(body, summary) } else { (body(), summary()) };
+        let pays = threads > 1 && given.num_rows() >= ROWS_A_THREAD_MIN;
+        let (body, summary) = if pays { on_two(body, summary) } else { (body(), summary()) };
         let (body_hash, body) = body?;
         let (summary_hash, summary, filters) = summary;
         let times = times.as_deref().and_then(extremes);
         let events = given.num_rows() as u64;
         Ok(Self { events, times, body, body_hash, summary, summary_hash, filters })
     }
-}
-
-/// Does two things at once, if the system has a thread more.
-fn on_two<A, B: Send>(one: impl FnOnce() -> A, other: impl Fn() -> B + Sync) -> (A, B) {
-    thread::scope(|scope| {
-        let there = thread::Builder::new().spawn_scoped(scope, &other);
-        let one = one();
-        let other = match there {
-            Ok(there) => there.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(_) => other(),
-        };
-        (one, other)
-    })
 }
 
 /// Event times in nanoseconds; `None`: the rows have none.

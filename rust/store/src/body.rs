@@ -56,22 +56,17 @@ pub fn encode(rows: &RecordBatch) -> Result<Vec<u8>, StoreError> {
     let is_long = |(range, _): &(Range<usize>, usize)| range.len() >= PLANES_BYTES_MIN;
     let numbers: Vec<(Range<usize>, usize)> = numbers(&plain).into_iter().filter(is_long).collect();
     let (layout, split) = planes::split(&plain, &numbers);
-    let body = postcard::to_extend(&layout, vec![MARK]).expect("plain data can be written to memory");
-    let (start, bound) = (body.len(), zstd::zstd_safe::compress_bound(split.len()));
-    let mut compressed = body;
-    compressed.resize(start + bound, 0);
-    let length = COMPRESSOR.with_borrow_mut(|compressor| match compressor {
-        Some(compressor) => compressor.compress_to_buffer(&split, &mut compressed[start..]),
-        none => none.insert(Compressor::new(LEVEL)?).compress_to_buffer(&split, &mut compressed[start..]),
+    let layout = postcard::to_extend(&layout, vec![MARK]).expect("plain data can be written to memory");
+    let compressed = COMPRESSOR.with_borrow_mut(|compressor| match compressor {
+        Some(compressor) => compressor.compress(&split),
+        none => none.insert(Compressor::new(LEVEL)?).compress(&split),
     });
-    let length = length.map_err(|error| StoreError::Disk {
+    let compressed = compressed.map_err(|error| StoreError::Disk {
         action: "compress rows",
         path: None,
         reason: error.to_string(),
     })?;
-    compressed.truncate(start + length);
-    compressed.shrink_to_fit();
-    Ok(compressed)
+    Ok([layout, compressed].concat())
 }
 
 /// Rows of bytes that have been checked against their hash.

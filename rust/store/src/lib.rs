@@ -34,12 +34,14 @@ mod append;
 mod commit;
 mod conform;
 mod database;
+mod filter_blocks;
 mod fronts;
 mod keys;
 #[cfg(test)]
 mod mixed;
 mod passed;
 mod piece;
+mod pipeline;
 mod planes;
 mod positioned;
 mod segment_file;

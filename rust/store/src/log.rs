@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::append::{Append, Position};
+use crate::append::{Append, Position, Prepared};
 use crate::commit::{Commit, Heads};
 use crate::database;
 use crate::disk::{self, WriterLock};
@@ -149,7 +149,7 @@ impl EventLog {
         let mut changes = vec![];
         for change in transaction.changes {
             changes.push(match change {
-                Change::Append(append) => Change::Append(Box::new(self.prepare(append)?)),
+                Change::Append(append) => Change::Append(Arc::new(self.prepare(append, 2)?)),
                 Change::Save { kind, name, value } => Change::Save { kind, name, value },
                 Change::Forget { kind, name } => Change::Forget { kind, name },
                 Change::Put { queue, key, payload } => Change::Put { queue, key, payload },
@@ -157,6 +157,11 @@ impl EventLog {
                 Change::Note { kind, said } => Change::Note { kind, said },
             });
         }
+        self.commit_ready(changes)
+    }
+
+    /// Commits changes that have been made ready.
+    pub(crate) fn commit_ready(&self, changes: Ready) -> Result<Committed, StoreError> {
         let outcome = Arc::new(Mutex::new(None));
         whole(&self.queue).push(Waiting { changes, outcome: Arc::clone(&outcome) });
         loop {
@@ -172,15 +177,16 @@ impl EventLog {
         }
     }
 
-    fn prepare(&self, append: Append) -> Result<crate::append::Prepared, StoreError> {
+    /// Makes an append ready, on one thread or two.
+    pub(crate) fn prepare(&self, append: Append, threads: usize) -> Result<Prepared, StoreError> {
         let mut guard = whole(&self.keys);
         let (keys, reading) = &mut *guard;
         if let Some((subject, columns)) = protection_of(reading, &append.topic)? {
             let protector = Protector::new(subject, columns, keys, reading);
-            return append.prepare(&self.event_time, Some(protector));
+            return append.prepare(&self.event_time, Some(protector), threads);
         }
         drop(guard);
-        append.prepare(&self.event_time, None)
+        append.prepare(&self.event_time, None, threads)
     }
 
     /// Takes from the queue what goes into one commit.
@@ -310,7 +316,7 @@ impl EventLog {
         database::open_to_read(&self.path)
     }
 
-    fn check_usable(&self) -> Result<(), StoreError> {
+    pub(crate) fn check_usable(&self) -> Result<(), StoreError> {
         match &*whole(&self.poisoned) {
             Some(reason) => Err(StoreError::Poisoned { reason: reason.clone() }),
             None => Ok(()),
@@ -385,7 +391,7 @@ fn has_all(topics: &[TopicRow], folder: &Path, file: &Path) -> bool {
     topic.zip(rows).is_some_and(|(topic, end)| end <= topic.events)
 }
 
-fn stopped() -> StoreError {
+pub(crate) fn stopped() -> StoreError {
     StoreError::Poisoned { reason: "a call stopped in the middle".into() }
 }
 
@@ -399,8 +405,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
 }
 
 fn bytes_of(changes: &Ready) -> usize {
-    let bytes = |change: &Change<Box<crate::append::Prepared>>| match change {
-        Change::Append(append) => append.bodies.iter().map(|body| body.body.len()).sum(),
+    let bytes = |change: &Change<Arc<Prepared>>| match change {
+        Change::Append(append) => append.bytes(),
         Change::Save { value, .. } => value.len(),
         Change::Put { payload, .. } => payload.len(),
         Change::Forget { .. } | Change::Done { .. } | Change::Note { .. } => 0,
@@ -423,6 +429,6 @@ fn repeated(error: &StoreError) -> StoreError {
 }
 
 /// What is behind these locks is whole whatever happens: nothing that holds one can panic in the middle of a change.
-fn whole<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn whole<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,6 +8,8 @@
 //! - Source: the filter is the split block Bloom filter of the Parquet format (Putze, Sanders, Singler: *Cache-, Hash- and
 //!   Space-Efficient Bloom Filters*, 2009).
 
+use std::cmp::Ordering;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, downcast_primitive_array};
@@ -20,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::body::{Hash, hash};
 use crate::error::StoreError;
+use crate::filter_blocks::{filter_of, hash_of};
 
 /// Longest text whose greatest is kept, in bytes; of longer ones the least is cut, and the greatest not known.
 const TEXT_BYTES_MAX: usize = 64;
@@ -288,31 +291,73 @@ fn cut(text: &str) -> &str {
 /// Texts that came last are kept in so many places, so that what is repeated is looked at once.
 const RECENT_TEXTS: usize = 256;
 
+/// A text as numbers: its first eight bytes; the seven behind them, and how many bytes it has, or 255 if these are not all.
+/// They are in the order of texts, and short texts have each their own.
+#[inline]
+fn as_numbers(bytes: &[u8]) -> (u64, u64) {
+    let length = bytes.len();
+    let eight = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+    let four = |at: usize| u64::from(u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes")));
+    // Two loads that overlap take any length; what they have in common is the same in both.
+    match length {
+        0 => (0, 0),
+        1..4 => {
+            let number = bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+            (number << (64 - 8 * length), length as u64)
+        }
+        4..8 => (four(0) << 32 | four(length - 4) << (64 - 8 * length), length as u64),
+        8 => (eight(0), 8),
+        9..16 => (eight(0), eight(length - 8) << (128 - 8 * length) | length as u64),
+        _ => (eight(0), eight(8) | 255),
+    }
+}
+
+/// A text, by its numbers first.
+#[derive(Clone, Copy)]
+struct Numbered<'a> {
+    first: u64,
+    second: u64,
+    text: &'a str,
+}
+
+impl<'a> Numbered<'a> {
+    #[inline]
+    fn new(text: &'a str) -> Self {
+        let (first, second) = as_numbers(text.as_bytes());
+        Self { first, second, text }
+    }
+
+    fn cmp(&self, other: &Self) -> Ordering {
+        let numbers = self.first.cmp(&other.first).then(self.second.cmp(&other.second));
+        numbers
+            .then_with(|| if self.second as u8 == 255 { self.text.cmp(other.text) } else { Ordering::Equal })
+    }
+}
+
 /// The least and the greatest of texts, and their filter.
 fn texts<'a>(all: impl Iterator<Item = &'a str>, rows: usize) -> (Option<(&'a str, &'a str)>, Vec<u8>) {
-    let mut extremes: Option<(&str, &str)> = None;
-    let mut recent: [Option<&str>; RECENT_TEXTS] = [None; RECENT_TEXTS];
-    let filter = blocks(rows, |filter| {
-        for text in all {
-            let bytes = text.as_bytes();
-            let of_text = |place: usize| bytes.get(place).copied().map_or(0, u64::from);
-            // Enough to tell apart a few texts that take turns.
-            let some =
-                of_text(0) | of_text(bytes.len() / 2) << 8 | of_text(bytes.len().wrapping_sub(1)) << 16;
-            let mixed = (some ^ (bytes.len() as u64) << 24).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            let last = &mut recent[(mixed >> (u64::BITS - RECENT_TEXTS.ilog2())) as usize];
-            if *last == Some(text) {
-                continue;
-            }
-            *last = Some(text);
-            filter.insert(text);
-            extremes = Some(match extremes {
-                None => (text, text),
-                Some((least, greatest)) => (least.min(text), greatest.max(text)),
-            });
+    let mut extremes: Option<[Numbered<'_>; 2]> = None;
+    let mut recent: [Option<Numbered<'_>>; RECENT_TEXTS] = [None; RECENT_TEXTS];
+    let mut hashes = Vec::with_capacity(rows);
+    for text in all {
+        let text = Numbered::new(text);
+        let mixed = (text.first ^ text.second.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let last = &mut recent[(mixed >> (u64::BITS - RECENT_TEXTS.ilog2())) as usize];
+        if last.is_some_and(|last| last.cmp(&text).is_eq()) {
+            continue;
         }
-    });
-    (extremes, if extremes.is_some() { filter } else { vec![] })
+        *last = Some(text);
+        hashes.push(hash_of(text.text.as_bytes()));
+        let [least, greatest] = extremes.get_or_insert([text; 2]);
+        if text.cmp(least).is_lt() {
+            *least = text;
+        }
+        if text.cmp(greatest).is_gt() {
+            *greatest = text;
+        }
+    }
+    let extremes = extremes.map(|[least, greatest]| (least.text, greatest.text));
+    (extremes, if extremes.is_some() { blocks(&hashes) } else { vec![] })
 }
 
 fn filter_of_integers(column: &ArrayRef) -> Vec<u8> {
@@ -321,13 +366,13 @@ fn filter_of_integers(column: &ArrayRef) -> Vec<u8> {
     }
     let Ok(integers) = cast(column, &DataType::Int64) else { return vec![] };
     let integers = integers.as_primitive::<Int64Type>();
-    blocks(integers.len(), |filter| integers.iter().flatten().for_each(|value| filter.insert(&value)))
+    let hashes: Vec<u64> = integers.iter().flatten().map(|value| hash_of(&value.to_le_bytes())).collect();
+    blocks(&hashes)
 }
 
-/// The blocks of a filter of so many values at most, as few as their number, once they are in, asks for.
-fn blocks(values: usize, fill: impl FnOnce(&mut Sbbf)) -> Vec<u8> {
-    let Ok(mut filter) = Sbbf::new_with_ndv_fpp(values as u64, FALSE_POSITIVES) else { return vec![] };
-    fill(&mut filter);
+/// The blocks of a filter of these values, as few as their number, once they are in, asks for.
+fn blocks(hashes: &[u64]) -> Vec<u8> {
+    let Some(mut filter) = filter_of(hashes, FALSE_POSITIVES) else { return vec![] };
     filter.fold_to_target_fpp(FALSE_POSITIVES);
     if filter.num_blocks() * 32 > FILTER_BYTES_MAX {
         return vec![];
@@ -336,5 +381,60 @@ fn blocks(values: usize, fill: impl FnOnce(&mut Sbbf)) -> Vec<u8> {
     match filter.write_bitset(&mut bytes) {
         Ok(()) => bytes,
         Err(_) => vec![],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn texts_by_their_numbers_are_in_their_order() {
+        let mut state = 7_u64;
+        let mut number = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        // Of few characters, that with the least code among them, so that beginnings meet.
+        let mut text = |longest: u64| -> String {
+            (0..number(longest + 1)).map(|_| ['\0', 'a', 'b', 'é'][number(4) as usize]).collect()
+        };
+        let mut orders = [0; 3];
+        for round in 0..20_000 {
+            let (begin, longest) =
+                (text(if round % 2 == 0 { 0 } else { 17 }), if round % 3 == 0 { 20 } else { 3 });
+            let all: Vec<String> = (0..3).map(|_| format!("{begin}{}", text(longest))).collect();
+            for one in &all {
+                for other in &all {
+                    let order = one.cmp(other);
+                    assert_eq!(Numbered::new(one).cmp(&Numbered::new(other)), order, "{one:?} {other:?}");
+                    orders[(order as i8 + 1) as usize] += 1;
+                }
+            }
+        }
+        assert!(orders.iter().all(|count| *count > 10_000), "{orders:?}");
+    }
+
+    #[test]
+    fn of_texts_the_least_and_the_greatest_are_known_and_all_are_in_the_filter() {
+        let mut lengths = HashSet::new();
+        for width in 1..30 {
+            let all: Vec<String> = (0..600)
+                .map(|place| format!("{:0width$}", (place * 7919) % 1009 % 10_usize.pow(width.min(4) as u32)))
+                .collect();
+            let (extremes, filter) = texts(all.iter().map(String::as_str), all.len());
+            let (least, greatest) = extremes.unwrap();
+            assert_eq!(
+                (least, greatest),
+                (all.iter().min().unwrap().as_str(), all.iter().max().unwrap().as_str())
+            );
+            let filter = Sbbf::new(&filter);
+            assert!(all.iter().all(|text| filter.check(text.as_str())));
+            lengths.extend(all.iter().map(String::len));
+        }
+        assert_eq!(lengths.len(), 29);
+        assert_eq!(texts([].into_iter(), 0), (None, vec![]));
     }
 }

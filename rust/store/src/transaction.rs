@@ -1,5 +1,7 @@
 //! Several changes that are made together, or not at all.
 
+use std::sync::Arc;
+
 use crate::append::{Append, Position, Prepared};
 
 /// Changes that are made together, or not at all: appends, and whatever a program saves with them so that after a crash it
@@ -21,7 +23,7 @@ pub(crate) enum Change<A> {
 }
 
 /// Changes made ready.
-pub(crate) type Ready = Vec<Change<Box<Prepared>>>;
+pub(crate) type Ready = Vec<Change<Arc<Prepared>>>;
 
 /// Kinds of what is saved.
 pub const STATE: &str = "state";
