@@ -252,15 +252,29 @@ impl Lane {
     ) -> Result<Scanned, EngineError> {
         match self.kind {
             LaneKind::Matches => {
+                let counted = match options.every_ns {
+                    None => rows.count_loop(DOUBLINGS_MAX, options, work)?,
+                    Some(_) => None,
+                };
+                if let Some(counted) = counted {
+                    let exact: Vec<_> = counted.iter().map(|runs| only_runs(Exact::of(runs))).collect();
+                    let found = if exact.iter().all(|total| total.runs.get().is_some()) {
+                        LaneFound::Exact(exact)
+                    } else {
+                        LaneFound::Both(
+                            exact,
+                            counted.iter().map(|runs| only_runs(Wide::nearest(runs))).collect(),
+                        )
+                    };
+                    return Ok((keys_of_partitions(counted.len()), found));
+                }
                 let (keys, runs) = matches_counted(rows, options, work)?;
-                let alone = |runs: &Exact| Total { runs: *runs, values: Exact::zero(), sum: Exact::zero() };
-                let exact: Vec<_> = runs.iter().map(alone).collect();
+                let exact: Vec<_> = runs.iter().copied().map(only_runs).collect();
                 if runs.iter().all(|runs| runs.get().is_some()) {
                     return Ok((keys, LaneFound::Exact(exact)));
                 }
                 let wide = rows.scan(&Counting::<Wide>::new(), options, work)?.elements;
-                let alone = |runs: &Wide| Total { runs: *runs, values: Wide::zero(), sum: Wide::zero() };
-                Ok((keys, LaneFound::Both(exact, wide.iter().map(alone).collect())))
+                Ok((keys, LaneFound::Both(exact, wide.into_iter().map(only_runs).collect())))
             }
             LaneKind::Present | LaneKind::ExactSum => {
                 let of = |row: usize, array: &ArrayRef| match read_value(array, row) {
@@ -320,6 +334,19 @@ impl Lane {
     }
 }
 
+/// Rows of a loop in a window up to which its count is exact: past that, floats are faster than so many digits.
+const DOUBLINGS_MAX: u64 = 1 << 14;
+
+/// The groups of an aggregation without windows.
+fn keys_of_partitions(partitions: usize) -> Keys {
+    (0..partitions as u32).map(|partition| (partition, Some(0))).collect()
+}
+
+/// Of runs that nothing is summed over.
+fn only_runs<N: Number>(runs: N) -> Total<N> {
+    Total { runs, values: N::zero(), sum: N::zero() }
+}
+
 /// How many matches each group has: by subtraction where that can be, else in numbers of one word, else in greater ones.
 fn matches_counted(
     rows: &TrendRows<'_>,
@@ -329,8 +356,7 @@ fn matches_counted(
     if options.every_ns.is_none()
         && let Some(counted) = rows.count_chain(options, work)?
     {
-        let keys = (0..counted.len() as u32).map(|partition| (partition, Some(0)));
-        return Ok((keys.collect(), counted.into_iter().map(Exact::new).collect()));
+        return Ok((keys_of_partitions(counted.len()), counted.into_iter().map(Exact::new).collect()));
     }
     let Groups { keys, elements } = rows.scan(&Counting::<Small>::new(), options, work)?;
     let small: Option<_> = elements.iter().map(|runs| Some(Exact::new(runs.get()?.into()))).collect();
@@ -398,6 +424,9 @@ pub(crate) fn count(
     let masks = Masks::evaluate(&matcher.predicates, table, &rows, workers)?;
     let Ok(rows) = TrendRows::new(&matcher, &rows, masks, &times) else { return Ok(None) };
     let scan = ScanOptions { every_ns: None, first_only, one_total: true, workers };
+    if let Some(counted) = rows.count_loop(u64::MAX, scan, &mut TrendWork::default())? {
+        return Ok(Some(counted.into_iter().sum()));
+    }
     let (_, counted) = matches_counted(&rows, scan, &mut TrendWork::default())?;
     let exact: Option<Vec<i128>> = counted.iter().map(|runs| runs.get()).collect();
     Ok(Some(match exact {

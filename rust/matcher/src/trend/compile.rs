@@ -6,6 +6,7 @@ use arrow_schema::Schema;
 use cepheid_eval::{Leaf, TypedExpr};
 use cepheid_ir::{AfterMatchSkip, Contiguity, Pattern, PatternError, Selection, Within};
 
+use super::loops::LoopShape;
 use super::operator::{Operator, START, Taking};
 use crate::automaton::ambiguous_at;
 use crate::automaton::{Automaton, Next, Target, VariableId};
@@ -140,6 +141,52 @@ impl TrendMatcher {
             && self.untils.is_empty()
             && positions.iter().enumerate().all(|(place, position)| only(&position.follow, follows(place)));
         in_line.then(|| positions.iter().map(|position| self.accepts[position.variable as usize]).collect())
+    }
+
+    /// The pattern as one loop with an event in front or behind or both, if it is that and any rows may lie between.
+    pub(super) fn loop_shape(&self) -> Option<LoopShape> {
+        let positions = &self.automaton.positions;
+        let open = |target: &Target| {
+            let way = &self.automaton.ways[target.way as usize];
+            way.absences.is_empty() && way.ends.is_empty() && way.guards.is_empty()
+        };
+        let any = |target: &Target| {
+            target.step == Next::Accept
+                || self.automaton.ways[target.way as usize].relation == Contiguity::SkipTillAny
+        };
+        let all_any =
+            positions.iter().flat_map(|position| &position.follow).all(|target| open(target) && any(target));
+        let [start] = self.automaton.start.as_slice() else { return None };
+        if !(all_any && open(start) && start.step == Next::Take(0) && self.untils.is_empty()) {
+            return None;
+        }
+        let follow = |place: usize| {
+            let mut steps: Vec<Option<u32>> = vec![];
+            for target in &positions[place].follow {
+                steps.push(match target.step {
+                    Next::Take(place) => Some(place),
+                    Next::Accept => None,
+                });
+            }
+            steps.sort_unstable();
+            steps
+        };
+        let accepts = |place: usize| self.accepts[positions[place].variable as usize];
+        let followed: Vec<_> = (0..positions.len()).map(follow).collect();
+        let followed: Vec<&[Option<u32>]> = followed.iter().map(Vec::as_slice).collect();
+        let (doubles, completes, needs_loop) = match followed.as_slice() {
+            [[Some(1)], [Some(1), Some(2)], [None]] => (1, 2, true),
+            [[Some(1), Some(2)], [Some(1), Some(2)], [None]] => (1, 2, false),
+            [[Some(1)], [None, Some(1)]] => (1, 1, false),
+            [[Some(0), Some(1)], [None]] => (0, 1, false),
+            _ => return None,
+        };
+        Some(LoopShape {
+            opens: accepts(0),
+            doubles: accepts(doubles),
+            completes: accepts(completes),
+            needs_loop,
+        })
     }
 
     /// Numbers what runs may wait for: each way to each place once, and where the very next row is asked more than those

@@ -3,7 +3,8 @@
 //! What runs wait for is a vector with one number (of runs, their sums, their least value, ...) for each thing that can
 //! be waited for; a row is a sparse linear operator on it. Without a window that vector is the state. With a window from
 //! first row to last, the vector is that of a product of the operators in the window, which two stacks keep: what is
-//! over cannot be subtracted, since products have no inverse. Chains of single rows are the exception, and are counted by it.
+//! over cannot be subtracted, since products have no inverse. Chains of single rows are the exception, and are counted by it;
+//! so is one loop with an event in front or behind.
 //!
 //! - Accepts: every match wanted, none forgetting another; conditions on single rows; steps, alternatives, loops,
 //!   optional parts and absence between steps; a bound on the whole pattern by time or rows, or none; one way at most to
@@ -17,15 +18,18 @@
 //!
 //! The files: [`compile`] makes operators of the automaton, [`operator`] is what a row does to the numbers of ways,
 //! [`semiring`] is what is counted and in which [`number`]s, [`stacks`] the window, [`scan`] the way through the rows;
-//! [`chain`] counts chains.
+//! [`chain`] counts chains; [`loops`] one loop, whose runs are kept in [`under_way`] and summed as [`whole`] numbers.
 
 mod chain;
 mod compile;
+mod loops;
 mod number;
 mod operator;
 mod scan;
 mod semiring;
 mod stacks;
+mod under_way;
+mod whole;
 
 pub use compile::TrendMatcher;
 pub use number::{Exact, Number, Small, Wide};

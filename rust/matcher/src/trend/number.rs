@@ -34,6 +34,11 @@ impl Exact {
         Self(value)
     }
 
+    /// A number of any size.
+    pub fn of(value: &BigUint) -> Self {
+        i128::try_from(value).map_or(Self::BEYOND, Self)
+    }
+
     /// The number; `None` if it is beyond 127 bits.
     pub fn get(self) -> Option<i128> {
         (self != Self::BEYOND).then_some(self.0)
@@ -178,6 +183,16 @@ impl Wide {
         Self { mantissa: value, exponent: 0 }.settled()
     }
 
+    /// The float nearest to a number of any size, infinite past the greatest.
+    pub fn nearest(value: &BigUint) -> Self {
+        let shift = value.bits().saturating_sub(64);
+        let top = (value >> shift).iter_u64_digits().next().unwrap_or(0);
+        // Whether anything is left of what is dropped decides which way a half is rounded.
+        let dropped = value.trailing_zeros().is_some_and(|zeros| zeros < shift);
+        let top = (top | u64::from(dropped)) as f64;
+        Self::new(if shift < 1024 { top * f64::from_bits((1023 + shift) << 52) } else { f64::INFINITY })
+    }
+
     /// The nearest float: infinite past the greatest.
     pub fn to_f64(self) -> f64 {
         match self.exponent {
@@ -293,6 +308,31 @@ mod tests {
         most.add(&Exact::one());
         assert_eq!(most.get(), None);
         assert_eq!(Exact::new(1 << 70).times(&Exact::new(-3)).get(), Some(-3 << 70));
+    }
+
+    #[test]
+    fn the_nearest_float_is_that_of_the_digits() {
+        let mut random = cepheid_testkit::SplitMix64::new(11);
+        let (mut halves, mut infinite) = (0, 0);
+        for _ in 0..4_000 {
+            let value = BigUint::from(random.next_u64()) << random.below(1_000);
+            // Halves between two floats, and what is a little more or less.
+            let half = (BigUint::from(random.next_u64() >> 11 | 1 << 52) * 2_u32 + 1_u32)
+                << (1 + random.below(1_000));
+            for value in [value, &half - 1_u32, &half + 1_u32, half] {
+                let right: f64 = value.to_string().parse().expect("digits");
+                assert_eq!(Wide::nearest(&value).to_f64().to_bits(), right.to_bits(), "{value}");
+                let exact = Exact::of(&value).get();
+                assert_eq!(
+                    exact.map(|exact| exact.to_string()),
+                    (value.bits() < 128).then(|| value.to_string())
+                );
+                halves += usize::from(value.bits() > 128);
+                infinite += usize::from(right.is_infinite());
+            }
+        }
+        assert!(halves > 10_000 && infinite > 100, "{halves} {infinite}");
+        assert_eq!(Wide::nearest(&BigUint::ZERO).to_f64(), 0.0);
     }
 
     #[test]
