@@ -212,7 +212,8 @@ class Matches:
         if self._table is None:
             import pyarrow as pa
 
-            self._table = pa.table(self._native)
+            # What pa.table() comes to, without asking first what else it could be.
+            self._table = pa.RecordBatchReader.from_stream(self._native).read_all()
         return self._table
 
     def to_polars(self) -> pl.DataFrame:

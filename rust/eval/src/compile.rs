@@ -20,6 +20,7 @@ use crate::row;
 use crate::typed::{ConstantSet, Kind, LikeSource, Node, Reads, TypedExpr};
 use crate::types::{Class, computed, decimal_type, decoded, equates};
 use crate::value::Value;
+use crate::whole_number::whole_number;
 
 /// See [`TypedExpr::compile`].
 pub(crate) fn compile(expr: &Arc<Expr>, schema: &Schema) -> Result<(Node, Vec<Leaf>), EvalError> {
@@ -138,7 +139,12 @@ impl Compiler<'_> {
                 Ok(self.slot(Leaf::Aggregate(aggregate), text))
             }
             Expr::Negate(operand) => self.negation(operand, text),
-            Expr::Binary { op, left, right } => self.binary(*op, left, right, text),
+            Expr::Binary { op, left, right } => {
+                match whole_number(*op, left, right, EXPR_DEPTH_MAX - self.depth) {
+                    Some(value) => Ok(finish(Kind::Constant(Value::Integer(value)), DataType::Int64, text)),
+                    None => self.binary(*op, left, right, text),
+                }
+            }
             Expr::And(operands) => self.junction(operands, Kind::And, text),
             Expr::Or(operands) => self.junction(operands, Kind::Or, text),
             Expr::Not(operand) => self.not(operand, text),

@@ -45,6 +45,7 @@ mod ranked;
 mod row;
 mod types;
 mod vector;
+mod whole_number;
 
 pub use accumulator::Accumulator;
 pub use aggregate::TypedAggregate;

@@ -146,8 +146,9 @@ fn add_sections<'a>(rule: &'a Rule, place: usize, all: &'a FoundSequences, secti
     let Some(compiled) = &rule.compiled else { return };
     let emitted = rule.pattern.emit_at.iter().enumerate();
     let emitted = emitted.map(|(index, entry)| (FoundKind::Emitted(index as u16), entry.topic.clone()));
-    let own = [(FoundKind::Match, rule.emits().to_owned()), (FoundKind::Timeout, rule.emits_timeouts())];
-    for (kind, topic) in own.into_iter().chain(emitted) {
+    let timeouts = rule.pattern.timeouts.then(|| (FoundKind::Timeout, rule.emits_timeouts()));
+    let own = (FoundKind::Match, rule.emits().to_owned());
+    for (kind, topic) in std::iter::once(own).chain(timeouts).chain(emitted) {
         let entries: Vec<FoundSequence> =
             all.found.iter().filter(|entry| entry.kind == kind).copied().collect();
         if !entries.is_empty() {

@@ -32,7 +32,9 @@ pub(crate) struct Rule {
     /// How many rows before a row its conditions look back at.
     rows_before: u64,
     pub(crate) fingerprint: String,
+    /// As many as `num_shards`, but while it is compiled for the first time.
     pub(crate) shards: Vec<Shard>,
+    num_shards: usize,
     pub(crate) matches: u64,
     pub(crate) compiled: Option<Arc<Compiled>>,
     /// What it is called by those who find the rules that rows concern.
@@ -61,6 +63,9 @@ pub(crate) struct Compiled {
     /// A topic named that had sent nothing: what is reported of its columns is NULL, and has no type yet.
     pub(crate) silent: Option<String>,
 }
+
+/// What the topic of a rule's timeouts is called behind that of its matches.
+const TIMEOUTS: &str = ".timeout";
 
 /// Whether a column of a name is a pattern's own in what it reports, and not one of rows that it passes on.
 fn reports(pattern: &Pattern, name: &str) -> bool {
@@ -130,6 +135,7 @@ impl Rule {
             rows_before: pattern.rows_before(),
             fingerprint,
             shards: (0..shards).map(|_| Shard::default()).collect(),
+            num_shards: shards,
             matches: 0,
             compiled: None,
             seat: 0,
@@ -155,7 +161,7 @@ impl Rule {
 
     /// Topic of its timeouts.
     pub(crate) fn emits_timeouts(&self) -> String {
-        format!("{}.timeout", self.emits())
+        format!("{}{TIMEOUTS}", self.emits())
     }
 
     /// Topics of what it derives.
@@ -172,7 +178,7 @@ impl Rule {
     /// Whether something that it derives is of a topic.
     pub(crate) fn derives(&self, topic: &str) -> bool {
         topic == self.emits()
-            || topic == self.emits_timeouts()
+            || topic.strip_suffix(TIMEOUTS).is_some_and(|topic| topic == self.emits())
             || self.pattern.emit_at.iter().any(|entry| entry.topic == topic)
     }
 
@@ -208,6 +214,14 @@ impl Rule {
     /// How many of the topics that it reads have sent something.
     fn topics_known(&self, columns: &MergedSchema) -> usize {
         columns.order().iter().filter(|topic| self.reads(columns.topic_name(**topic))).count()
+    }
+
+    /// Gives what it keeps, and how it was compiled, to be put back should the call fail. A rule that nothing is kept of yet is
+    /// left without: compiling it makes that anew.
+    pub(super) fn to_put_back(&mut self) -> (Option<Arc<Compiled>>, Vec<Shard>) {
+        let is_new = self.compiled.is_none() && self.shards.iter().all(Shard::is_pristine);
+        let shards = if is_new { std::mem::take(&mut self.shards) } else { self.shards.clone() };
+        (self.compiled.clone(), shards)
     }
 
     /// Whether topics that it reads have become known since it was compiled.
@@ -277,7 +291,7 @@ impl Rule {
             }
             _ => Shard::default(),
         };
-        self.shards.fill(shard);
+        self.shards = vec![shard; self.num_shards];
         if self.begun {
             self.shards.iter_mut().for_each(Shard::begin);
         }
