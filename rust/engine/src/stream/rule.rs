@@ -216,9 +216,9 @@ impl Rule {
         columns.order().iter().filter(|topic| self.reads(columns.topic_name(**topic))).count()
     }
 
-    /// Gives what it keeps, and how it was compiled, to be put back should the call fail. A rule that nothing is kept of yet is
+    /// What it keeps, and how it was compiled, to be put back should the call fail. A rule that nothing is kept of yet is
     /// left without: compiling it makes that anew.
-    pub(super) fn to_put_back(&mut self) -> (Option<Arc<Compiled>>, Vec<Shard>) {
+    pub(super) fn set_aside(&mut self) -> (Option<Arc<Compiled>>, Vec<Shard>) {
         let is_new = self.compiled.is_none() && self.shards.iter().all(Shard::is_pristine);
         let shards = if is_new { std::mem::take(&mut self.shards) } else { self.shards.clone() };
         (self.compiled.clone(), shards)

@@ -391,7 +391,7 @@ impl Stage {
             let rule = &mut self.rules[place];
             let touched = undo.touched.iter_mut().rev().find(|touched| touched.place == place);
             let touched = touched.expect("just begun");
-            touched.compiled.get_or_insert_with(|| rule.to_put_back());
+            touched.compiled.get_or_insert_with(|| rule.set_aside());
             let around = Surroundings {
                 columns,
                 history: &self.history,

@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::whole::Whole;
 
 /// Limbs of a number from which on those in its middle are put off, and how many of its ends are not: see [`UnderWay`].
-const LONG: usize = 24;
-const ENDS: usize = 6;
+const LONG: usize = 16;
+const ENDS: usize = 4;
 
 /// How many runs are under way, in halves: a run that began when the loop had taken `d` rows is `2^-d`, so that neither the
 /// loop's next row nor one that leaves changes anything. Times `2^d`, d of now, that is how many runs there are now.
