@@ -460,3 +460,35 @@ fn what_many_rules_find_is_what_each_would_report_alone() {
     }
     assert_eq!(compared, 33);
 }
+
+#[test]
+fn rules_that_could_not_be_compiled_are_what_they_were() {
+    let mut compared = 0;
+    for keyed in [[false, true, true], [true, false, true], [true, true, false]] {
+        for threads in [1, 3] {
+            let engine = || {
+                let rules = keyed.into_iter().enumerate().map(|(number, keyed)| pair(number, keyed));
+                Engine::new(rules.collect(), options(Some(0), LatePolicy::Drop, threads)).expect("rules")
+            };
+            let (mut tried, mut fresh) = (engine(), engine());
+            let good = symbols(0..64, 8);
+            // Those in front of the first with a key are compiled, those behind it are not looked at.
+            let without_key = good.project(&[0, 1]).expect("two of its columns");
+            for _ in 0..2 {
+                let refused = tried.push(None, std::slice::from_ref(&without_key), None);
+                assert!(matches!(refused, Err(EngineError::Event(_))), "{refused:?}");
+                assert_eq!(tried.stats().bytes, fresh.stats().bytes);
+                assert_eq!(tried.snapshot().expect("a snapshot"), fresh.snapshot().expect("a snapshot"));
+            }
+            let mut derived = [&mut tried, &mut fresh].map(|engine| {
+                let found = engine.push(None, std::slice::from_ref(&good), None).expect("good rows");
+                found.into_iter().map(|(topic, found)| (topic, found.batch)).collect::<Vec<_>>()
+            });
+            assert_eq!(derived[0].len(), 3);
+            assert_eq!(std::mem::take(&mut derived[0]), derived[1]);
+            assert_eq!(tried.snapshot().expect("a snapshot"), fresh.snapshot().expect("a snapshot"));
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 6);
+}
