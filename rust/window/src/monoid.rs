@@ -57,7 +57,7 @@ pub(crate) trait Monoid: Clone + Debug + Send + Sync + 'static {
     }
 
     /// What reads the values of states as these come; `None`: they are all to be there first.
-    fn reader(&self, _readings: &[Reading<'_>]) -> Option<Box<dyn Reads<Self::State>>> {
+    fn reader(&self, _readings: &[Reading<'_>]) -> Option<Box<dyn Reads<Self>>> {
         None
     }
 

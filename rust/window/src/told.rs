@@ -1,12 +1,12 @@
 //! Windows that are told of, put together of two parts each: their states, or, where an aggregate can read the values of a few states at a
-//! time, their values alone. What is written and read over again is small then, and stays at hand.
+//! time, their values alone. What is written and read over again is small then, and stays at hand; nor is a state written at all.
 
 use std::fmt::Debug;
 
 use arrow_array::ArrayRef;
 use cepheid_eval::EvalError;
 
-use crate::arena::{Arena, NONE, States};
+use crate::arena::{Arena, States};
 use crate::monoid::{Monoid, Reading};
 
 /// States that are read at a time.
@@ -17,19 +17,23 @@ pub(crate) trait Tells {
     /// So many windows are to come.
     fn reserve(&mut self, windows: usize);
 
-    /// Adds windows: states of `left` and then of `right` joined, either of which may be [`NONE`].
+    /// Adds windows: states of `left` and then of `right` joined, either of which may be [`NONE`](crate::arena::NONE).
     fn add_joined(&mut self, left: (&dyn States, &[u32]), right: (&dyn States, &[u32]));
 
     /// What is known of them, one array for each question; an error with the place of its question.
     fn finish(self: Box<Self>, readings: &[Reading<'_>]) -> Result<Vec<ArrayRef>, (usize, EvalError)>;
 }
 
+/// States of one aggregate, some of which are told of: where these stand, or [`NONE`](crate::arena::NONE).
+pub(crate) type Picked<'a, S> = (&'a [S], &'a [u32]);
+
 /// Reads the values of states as these come, so that they need not be kept.
-pub(crate) trait Reads<S>: Debug {
+pub(crate) trait Reads<M: Monoid>: Debug {
     /// So many states are to come.
     fn reserve(&mut self, states: usize);
 
-    fn read(&mut self, states: &[S]);
+    /// Reads those of states of `left` and then of `right` joined.
+    fn read_joined(&mut self, monoid: &M, left: Picked<'_, M::State>, right: Picked<'_, M::State>);
 
     /// The values of all states, one array for each question; an error with the place of its question.
     fn finish(self: Box<Self>, readings: &[Reading<'_>]) -> Result<Vec<ArrayRef>, (usize, EvalError)>;
@@ -39,9 +43,9 @@ pub(crate) trait Reads<S>: Debug {
 #[derive(Debug)]
 pub(crate) struct Told<M: Monoid> {
     monoid: M,
-    /// Those that have not been read: all, if there is nothing that reads them as they come.
+    /// All of them, if there is nothing that reads them as they come.
     states: Vec<M::State>,
-    reader: Option<Box<dyn Reads<M::State>>>,
+    reader: Option<Box<dyn Reads<M>>>,
 }
 
 impl<M: Monoid> Told<M> {
@@ -54,31 +58,20 @@ impl<M: Monoid> Told<M> {
 impl<M: Monoid> Tells for Told<M> {
     fn reserve(&mut self, windows: usize) {
         match &mut self.reader {
-            Some(reader) => reader.reserve(self.states.len() + windows),
+            Some(reader) => reader.reserve(windows),
             None => self.states.reserve(windows),
         }
     }
 
     fn add_joined(&mut self, left: (&dyn States, &[u32]), right: (&dyn States, &[u32])) {
         let (earlier, later) = (Arena::<M>::of(left.0), Arena::<M>::of(right.0));
-        let empty = self.monoid.empty();
-        let state_of = |states: &[M::State], slot: u32| states.get(slot as usize).unwrap_or(&empty).clone();
-        for (lefts, rights) in left.1.chunks(READ_TOGETHER).zip(right.1.chunks(READ_TOGETHER)) {
-            self.states.extend(lefts.iter().zip(rights).map(|(left, right)| {
-                if *left == NONE {
-                    return state_of(later, *right);
-                }
-                let mut state = state_of(earlier, *left);
-                if *right != NONE {
-                    self.monoid.join(&mut state, &later[*right as usize]);
-                }
-                state
-            }));
-            if let Some(reader) = &mut self.reader
-                && self.states.len() >= READ_TOGETHER
-            {
-                reader.read(&self.states);
-                self.states.clear();
+        match &mut self.reader {
+            Some(reader) => reader.read_joined(&self.monoid, (earlier, left.1), (later, right.1)),
+            None => {
+                let slots = left.1.iter().zip(right.1);
+                self.states.extend(slots.map(|(left, right)| {
+                    joined(&self.monoid, earlier.get(*left as usize), later.get(*right as usize))
+                }));
             }
         }
     }
@@ -86,10 +79,25 @@ impl<M: Monoid> Tells for Told<M> {
     fn finish(mut self: Box<Self>, readings: &[Reading<'_>]) -> Result<Vec<ArrayRef>, (usize, EvalError)> {
         match self.reader.take() {
             None => self.monoid.finish_all(&self.states, readings),
-            Some(mut reader) => {
-                reader.read(&self.states);
-                reader.finish(readings)
-            }
+            Some(reader) => reader.finish(readings),
         }
+    }
+}
+
+/// Two states joined, either of which need not be there.
+#[inline]
+pub(crate) fn joined<M: Monoid>(
+    monoid: &M,
+    earlier: Option<&M::State>,
+    later: Option<&M::State>,
+) -> M::State {
+    match (earlier, later) {
+        (Some(earlier), Some(later)) => {
+            let mut state = earlier.clone();
+            monoid.join(&mut state, later);
+            state
+        }
+        (Some(only), None) | (None, Some(only)) => only.clone(),
+        (None, None) => monoid.empty(),
     }
 }

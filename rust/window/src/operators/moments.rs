@@ -30,8 +30,8 @@ pub(crate) struct State {
 impl State {
     /// Of so many values.
     #[inline]
-    pub(super) fn of(count: i64, mean: f64, squares: f64) -> Self {
-        Self { count: count as f64, mean, squares }
+    pub(super) fn of(count: f64, mean: f64, squares: f64) -> Self {
+        Self { count, mean, squares }
     }
 
     #[inline]
@@ -61,23 +61,27 @@ impl State {
     }
 }
 
-/// Adds the variances or deviations, whichever are asked for, of so many values each, of which the squares of deviations are given. Where
-/// they are too few, that is 0.
-pub(super) fn spreads(
-    function: AggregateFunction,
-    of: impl ExactSizeIterator<Item = (f64, f64)>,
-    spreads: &mut Vec<f64>,
-) {
-    use AggregateFunction::*;
-    let fewer = if matches!(function, StddevSamp | VarSamp) { 1.0 } else { 0.0 };
-    let variances = of.map(|(count, squares)| {
-        let freedom = count - fewer;
-        if freedom >= 1.0 { squares / freedom } else { 0.0 }
-    });
-    if matches!(function, StddevSamp | StddevPop) {
-        spreads.extend(variances.map(f64::sqrt));
-    } else {
-        spreads.extend(variances);
+/// How the variance or deviation, whichever is asked for, is had of values.
+#[derive(Clone, Copy)]
+pub(super) struct Spread {
+    /// How many fewer than values the squares are shared by.
+    fewer: f64,
+    is_root: bool,
+}
+
+impl Spread {
+    pub(super) fn new(function: AggregateFunction) -> Self {
+        use AggregateFunction::*;
+        let fewer = if matches!(function, StddevSamp | VarSamp) { 1.0 } else { 0.0 };
+        Self { fewer, is_root: matches!(function, StddevSamp | StddevPop) }
+    }
+
+    /// That of so many values, of which the squares of deviations are given; 0 where they are too few.
+    #[inline(always)]
+    pub(super) fn of(self, count: f64, squares: f64) -> f64 {
+        let freedom = count - self.fewer;
+        let variance = if freedom >= 1.0 { squares / freedom } else { 0.0 };
+        if self.is_root { variance.sqrt() } else { variance }
     }
 }
 
@@ -120,8 +124,8 @@ impl Monoid for Moments {
     fn finish(&self, states: &[State], reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
         let function = reading.function.expect("a row's value is kept by itself");
         let needed = values_needed(function) as f64;
-        let mut values = Vec::with_capacity(states.len());
-        spreads(function, states.iter().map(|state| (state.count, state.squares)), &mut values);
+        let spread = Spread::new(function);
+        let values: Vec<f64> = states.iter().map(|state| spread.of(state.count, state.squares)).collect();
         let are_there = states.iter().map(|state| state.count >= needed);
         Ok(Arc::new(Float64Array::new(values.into(), Some(NullBuffer::from_iter(are_there)))))
     }

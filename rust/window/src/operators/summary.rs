@@ -5,20 +5,19 @@
 //!
 //! Order: that of rows. Time: O(1) a row and a join, without a branch. Space: 64 bytes.
 
-use std::sync::Arc;
+mod values;
 
-use arrow_array::{Array, ArrayRef, Float64Array, Int64Array};
-use arrow_buffer::NullBufferBuilder;
+use arrow_array::ArrayRef;
 use cepheid_eval::EvalError;
-use cepheid_ir::AggregateFunction;
 use serde::{Deserialize, Serialize};
+use values::Values;
 
 use super::moments;
 use super::numbers::{Numbers, floats};
-use super::sums::FloatSum;
+use super::sums::{FloatSum, plus};
 use crate::arena::TOUCHED;
 use crate::monoid::{Monoid, Reading};
-use crate::told::{READ_TOGETHER, Reads};
+use crate::told::Reads;
 
 /// Whether sums, moments and extremes are asked for.
 #[derive(Clone, Debug)]
@@ -29,14 +28,19 @@ pub(crate) struct Summary<const SUM: bool, const MOMENTS: bool, const EXTREMES: 
 
 /// One cache line.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(crate) struct State {
-    sum: FloatSum,
+    sum: f64,
+    /// What the sum has lost.
+    lost: f64,
+    /// How many values there are: a whole number, and a float as all that it is reckoned with.
+    count: f64,
     mean: f64,
     squares: f64,
     /// Of those that are numbers; NaN is greater than all of them.
     least: f64,
-    greatest: f64,
+    /// The greatest of them, negated: it is found as the least is, both at once.
+    negated: f64,
     /// Twice the number of rows without a value, and whether a value is NaN.
     others: u64,
 }
@@ -65,19 +69,25 @@ impl State {
 
     /// Whether no value is a number.
     fn has_no_number(&self) -> bool {
-        self.greatest < self.least
+        -self.negated < self.least
     }
 
     fn rows(&self) -> i64 {
-        self.sum.count.wrapping_add((self.others / NULL_ROW) as i64)
+        rows_of(self.count, self.others)
     }
 
     /// Of equal values the first stays, and NaN is none of them.
     #[inline]
-    fn take_extremes(&mut self, least: f64, greatest: f64) {
+    fn take_extremes(&mut self, least: f64, negated: f64) {
         self.least = if least < self.least { least } else { self.least };
-        self.greatest = if greatest > self.greatest { greatest } else { self.greatest };
+        self.negated = if negated < self.negated { negated } else { self.negated };
     }
+}
+
+/// How many rows there are, given how many of them have a value and [`State::others`].
+#[inline(always)]
+fn rows_of(count: f64, others: u64) -> i64 {
+    (count as i64).wrapping_add((others / NULL_ROW) as i64)
 }
 
 impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Summary<SUM, MOMENTS, EXTREMES> {
@@ -88,16 +98,16 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Summary<SUM, MO
     #[inline]
     fn take(state: &mut State, value: f64) {
         if SUM {
-            state.sum.plus(value);
+            plus(&mut state.sum, &mut state.lost, value);
         }
-        state.sum.count += 1;
+        state.count += 1.0;
         if MOMENTS {
             let delta = value - state.mean;
-            state.mean += delta / state.sum.count as f64;
+            state.mean += delta / state.count;
             state.squares += delta * (value - state.mean);
         }
         if EXTREMES {
-            state.take_extremes(value, value);
+            state.take_extremes(value, -value);
             state.others |= u64::from(value.is_nan());
         }
     }
@@ -113,18 +123,21 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Monoid for Summ
     }
 
     fn save(&self, state: &State) -> Option<Saved> {
-        let State { sum, mean, squares, least, greatest, .. } = *state;
+        let State { sum, lost, mean, squares, least, negated, .. } = *state;
+        let count = state.count as i64;
         let nans = match (state.has_nan(), state.has_no_number()) {
             (false, _) => 0,
             (true, false) => 1,
-            (true, true) => sum.count,
+            (true, true) => count,
         };
-        Some(Saved { sum, mean, squares, least, greatest, nans })
+        Some(Saved { sum: FloatSum::of(sum, lost, count), mean, squares, least, greatest: -negated, nans })
     }
 
     fn load(&self, saved: Saved) -> Option<State> {
         let Saved { sum, mean, squares, least, greatest, nans } = saved;
-        Some(State { sum, mean, squares, least, greatest, others: u64::from(nans > 0) })
+        let (sum, lost, count) = sum.parts();
+        let (count, others) = (count as f64, u64::from(nans > 0));
+        Some(State { sum, lost, count, mean, squares, least, negated: -greatest, others })
     }
 
     fn rows_column(&self) -> Option<usize> {
@@ -137,18 +150,20 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Monoid for Summ
 
     fn set_rows(&self, state: &mut State, rows: i64) -> Option<()> {
         let nulls =
-            u64::try_from(rows.checked_sub(state.sum.count)?).ok().filter(|nulls| *nulls < NULLS_MAX)?;
+            u64::try_from(rows.checked_sub(state.count as i64)?).ok().filter(|nulls| *nulls < NULLS_MAX)?;
         state.others = (state.others & IS_NAN) | (nulls * NULL_ROW);
         Some(())
     }
 
     fn empty(&self) -> State {
         State {
-            sum: FloatSum::default(),
+            sum: 0.0,
+            lost: 0.0,
+            count: 0.0,
             mean: 0.0,
             squares: 0.0,
             least: f64::INFINITY,
-            greatest: f64::NEG_INFINITY,
+            negated: f64::INFINITY,
             others: 0,
         }
     }
@@ -175,17 +190,18 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Monoid for Summ
     #[inline]
     fn join(&self, earlier: &mut State, later: &State) {
         if MOMENTS {
-            let mut own = moments::State::of(earlier.sum.count, earlier.mean, earlier.squares);
-            own.join(&moments::State::of(later.sum.count, later.mean, later.squares));
+            let mut own = moments::State::of(earlier.count, earlier.mean, earlier.squares);
+            own.join(&moments::State::of(later.count, later.mean, later.squares));
             (earlier.mean, earlier.squares) = own.mean_and_squares();
         }
-        earlier.sum.join(&later.sum);
+        plus(&mut earlier.sum, &mut earlier.lost, later.sum);
+        earlier.lost += later.lost;
+        earlier.count += later.count;
         if EXTREMES {
-            earlier.take_extremes(later.least, later.greatest);
+            earlier.take_extremes(later.least, later.negated);
         }
         // Wrapping: what is read from a snapshot may say anything.
-        let nulls = (earlier.others & !IS_NAN).wrapping_add(later.others & !IS_NAN);
-        earlier.others = nulls | ((earlier.others | later.others) & IS_NAN);
+        earlier.others = earlier.others.wrapping_add(later.others & !IS_NAN) | (later.others & IS_NAN);
     }
 
     fn finish(&self, states: &[State], reading: Reading<'_>) -> Result<ArrayRef, EvalError> {
@@ -199,146 +215,29 @@ impl<const SUM: bool, const MOMENTS: bool, const EXTREMES: bool> Monoid for Summ
         states: &[State],
         readings: &[Reading<'_>],
     ) -> Result<Vec<ArrayRef>, (usize, EvalError)> {
-        let mut values = Box::new(Values::new(readings));
-        values.reserve(states.len());
+        let mut values = Values::new(readings);
+        values.make_room(states.len());
         values.read(states);
-        values.finish(readings)
+        values.into_arrays(readings)
     }
 
     #[inline]
     fn touch(&self, state: &State) -> i64 {
-        state.sum.count
+        state.count.to_bits() as i64
     }
 
-    fn reader(&self, readings: &[Reading<'_>]) -> Option<Box<dyn Reads<State>>> {
+    fn reader(&self, readings: &[Reading<'_>]) -> Option<Box<dyn Reads<Self>>> {
         Some(Box::new(Values::new(readings)))
-    }
-}
-
-/// What has been read of states, question by question.
-#[derive(Debug)]
-struct Values {
-    of: Vec<ValuesOf>,
-    at_hand: Box<AtHand>,
-}
-
-#[derive(Debug)]
-struct ValuesOf {
-    function: AggregateFunction,
-    /// Of how many values in a state it is known.
-    needed: i64,
-    values: Vec<f64>,
-    nulls: NullBufferBuilder,
-    /// Instead of values, where rows are counted.
-    rows: Vec<i64>,
-}
-
-impl Values {
-    fn new(readings: &[Reading<'_>]) -> Self {
-        let of = |reading: &Reading<'_>| {
-            let function = reading.function.expect("a row's value is kept by itself");
-            let needed = moments::values_needed(function);
-            ValuesOf { function, needed, values: vec![], nulls: NullBufferBuilder::new(0), rows: vec![] }
-        };
-        Self { of: readings.iter().map(of).collect(), at_hand: Box::new(AtHand::new()) }
-    }
-}
-
-impl Reads<State> for Values {
-    fn reserve(&mut self, more: usize) {
-        for own in &mut self.of {
-            match own.function {
-                AggregateFunction::Count => own.rows.reserve(more),
-                _ => own.values.reserve(more),
-            }
-        }
-    }
-
-    fn read(&mut self, states: &[State]) {
-        for some in states.chunks(READ_TOGETHER) {
-            let fewest = self.at_hand.take(some);
-            for own in &mut self.of {
-                if own.function == AggregateFunction::Count {
-                    own.rows.extend(some.iter().map(State::rows));
-                    continue;
-                }
-                self.at_hand.read(some.len(), own.function, &mut own.values);
-                if fewest >= own.needed {
-                    own.nulls.append_n_non_nulls(some.len());
-                } else {
-                    some.iter().for_each(|state| own.nulls.append(state.sum.count >= own.needed));
-                }
-            }
-        }
-    }
-
-    fn finish(self: Box<Self>, readings: &[Reading<'_>]) -> Result<Vec<ArrayRef>, (usize, EvalError)> {
-        let of = self.of.into_iter().zip(readings).enumerate();
-        let array = |(place, (mut own, reading)): (usize, (ValuesOf, &Reading<'_>))| {
-            if own.function == AggregateFunction::Count {
-                return Ok(Arc::new(Int64Array::from(own.rows)) as ArrayRef);
-            }
-            let array: ArrayRef = Arc::new(Float64Array::new(own.values.into(), own.nulls.finish()));
-            if array.data_type() == reading.data_type {
-                return Ok(array);
-            }
-            arrow_cast::cast(&array, reading.data_type).map_err(|error| (place, error.into()))
-        };
-        of.map(array).collect()
-    }
-}
-
-/// What is known of some states, each apart: roots and quotients of values that stand behind each other are taken several at a
-/// time.
-#[derive(Debug)]
-struct AtHand {
-    sums: [f64; READ_TOGETHER],
-    counts: [f64; READ_TOGETHER],
-    squares: [f64; READ_TOGETHER],
-    least: [f64; READ_TOGETHER],
-    greatest: [f64; READ_TOGETHER],
-}
-
-impl AtHand {
-    fn new() -> Self {
-        let none = [0.0; READ_TOGETHER];
-        Self { sums: none, counts: none, squares: none, least: none, greatest: none }
-    }
-
-    /// Gives how many values there are in the state that has the fewest.
-    fn take(&mut self, states: &[State]) -> i64 {
-        assert!(states.len() <= READ_TOGETHER, "no more than there is room for");
-        let mut fewest = i64::MAX;
-        for (place, state) in states.iter().enumerate() {
-            fewest = fewest.min(state.sum.count);
-            self.sums[place] = state.sum.value();
-            self.counts[place] = state.sum.count as f64;
-            self.squares[place] = state.squares;
-            self.least[place] = if state.has_no_number() { f64::NAN } else { state.least };
-            self.greatest[place] = if state.has_nan() { f64::NAN } else { state.greatest };
-        }
-        fewest
-    }
-
-    /// What is known of each of so many, whether it is there or not.
-    fn read(&self, states: usize, function: AggregateFunction, values: &mut Vec<f64>) {
-        use AggregateFunction::*;
-        let (sums, counts) = (&self.sums[..states], &self.counts[..states]);
-        match function {
-            Sum => values.extend_from_slice(sums),
-            Avg => values.extend(sums.iter().zip(counts).map(|(sum, count)| sum / count)),
-            Min => values.extend_from_slice(&self.least[..states]),
-            Max => values.extend_from_slice(&self.greatest[..states]),
-            _ => {
-                let of = counts.iter().copied().zip(self.squares[..states].iter().copied());
-                moments::spreads(function, of, values);
-            }
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::Float64Array;
+    use cepheid_ir::AggregateFunction;
+
     use super::*;
     use crate::arena::{Arena, States};
     use crate::operators::count::Rows;

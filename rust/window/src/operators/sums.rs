@@ -95,30 +95,51 @@ pub(crate) struct FloatSum {
     sum: f64,
     /// What the sum has lost.
     lost: f64,
-    pub(super) count: i64,
+    count: i64,
 }
 
 impl FloatSum {
-    #[inline]
-    pub(super) fn plus(&mut self, value: f64) {
-        // What is lost, without asking which of the two is greater: Knuth's sum of two, six operations and no branch.
-        let sum = self.sum + value;
-        let of_value = sum - self.sum;
-        self.lost += (self.sum - (sum - of_value)) + (value - of_value);
-        self.sum = sum;
+    /// Of so many values.
+    pub(super) fn of(sum: f64, lost: f64, count: i64) -> Self {
+        Self { sum, lost, count }
+    }
+
+    pub(super) fn parts(self) -> (f64, f64, i64) {
+        (self.sum, self.lost, self.count)
     }
 
     #[inline]
-    pub(super) fn join(&mut self, later: &Self) {
+    fn plus(&mut self, value: f64) {
+        plus(&mut self.sum, &mut self.lost, value);
+    }
+
+    #[inline]
+    fn join(&mut self, later: &Self) {
         self.plus(later.sum);
         self.lost += later.lost;
         self.count += later.count;
     }
 
-    pub(super) fn value(self) -> f64 {
-        // What an infinite sum has lost is no number.
-        if self.sum.is_finite() { self.sum + self.lost } else { self.sum }
+    fn value(self) -> f64 {
+        with_lost(self.sum, self.lost)
     }
+}
+
+/// Adds a value to a sum, and what the sum loses to what it has lost.
+#[inline]
+pub(super) fn plus(own: &mut f64, lost: &mut f64, value: f64) {
+    // What is lost, without asking which of the two is greater: Knuth's sum of two, six operations and no branch.
+    let sum = *own + value;
+    let of_value = sum - *own;
+    *lost += (*own - (sum - of_value)) + (value - of_value);
+    *own = sum;
+}
+
+/// A sum with what it has lost.
+#[inline(always)]
+pub(super) fn with_lost(sum: f64, lost: f64) -> f64 {
+    // What an infinite sum has lost is no number.
+    if sum.is_finite() { sum + lost } else { sum }
 }
 
 impl Monoid for Floats {
