@@ -14,27 +14,6 @@ use crate::told::{Tells, Told};
 /// Stands for no state: what is joined with it stays as it is.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// A state among those of several arenas. Places are in the order of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place(u64);
-
-impl Place {
-    /// No such place.
-    pub(crate) const NOWHERE: Self = Self(u64::MAX);
-
-    pub(crate) fn new(arena: u32, slot: u32) -> Self {
-        Self(u64::from(arena) << 32 | u64::from(slot))
-    }
-
-    pub(crate) fn arena(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    pub(crate) fn slot(self) -> u32 {
-        self.0 as u32
-    }
-}
-
 /// So many states are touched before they are joined.
 pub(crate) const TOUCHED: usize = 64;
 
@@ -57,9 +36,9 @@ pub(crate) trait States: Debug + Send + Sync {
     /// Adds the rows of all states of `from`, those of `from[s]` behind those of `into[s]`: states that there are, or the next, which is
     /// new then.
     fn join_or_push(&mut self, into: &[u32], from: &dyn States);
-    /// From the last state of all arenas to the first, adds to each the rows of its next, of a later arena, unless that is [`Place::NOWHERE`].
-    /// `next`: of the states of one arena after the other. Which arena does it makes no difference.
-    fn join_next(&self, arenas: Vec<&mut Box<dyn States>>, next: &[Place]);
+    /// From the last state of all arenas to the first, adds to each the rows of its next, of a later arena, unless that is [`NONE`].
+    /// `next`: of the states of one arena after the other, which are counted so. Which arena does it makes no difference.
+    fn join_next(&self, arenas: Vec<&mut Box<dyn States>>, next: &[u32]);
     /// Windows that are put together of such states, none yet.
     fn told(&self, readings: &[Reading<'_>]) -> Box<dyn Tells>;
     /// Adds states of `from`.
@@ -161,17 +140,24 @@ impl<M: Monoid> States for Arena<M> {
         }
     }
 
-    fn join_next(&self, arenas: Vec<&mut Box<dyn States>>, next: &[Place]) {
-        let (last, mut rest) = (arenas.len().wrapping_sub(1), next);
-        // What has been joined, the last arena first.
-        let mut joined: Vec<&[M::State]> = Vec::with_capacity(arenas.len());
+    fn join_next(&self, arenas: Vec<&mut Box<dyn States>>, next: &[u32]) {
+        // What has been joined, the last arena first, and where its states begin.
+        let mut joined: Vec<(usize, &[M::State])> = Vec::with_capacity(arenas.len());
+        let mut rest = next;
         for arena in arenas.into_iter().rev() {
             let states = Self::of_mut(&mut **arena);
             let (others, own) = rest.split_at(rest.len() - states.len());
-            for (state, next) in states.iter_mut().zip(own).filter(|(_, next)| **next != Place::NOWHERE) {
-                self.monoid.join(state, &joined[last - next.arena() as usize][next.slot() as usize]);
+            // Most have theirs in the next arena.
+            let (begin, near) = joined.last().copied().unwrap_or((rest.len(), &[]));
+            for (state, next) in states.iter_mut().zip(own).filter(|(_, next)| **next != NONE) {
+                let next = *next as usize;
+                let later = near.get(next - begin).unwrap_or_else(|| {
+                    let (begin, far) = joined[joined.partition_point(|(begin, _)| *begin > next)];
+                    &far[next - begin]
+                });
+                self.monoid.join(state, later);
             }
-            joined.push(states);
+            joined.push((others.len(), states));
             rest = others;
         }
     }
@@ -245,5 +231,48 @@ impl<M: Monoid> States for Arena<M> {
 
     fn as_any_mut(&mut self) -> &mut dyn Any {
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
+    use arrow_schema::DataType;
+    use cepheid_ir::AggregateFunction;
+
+    use super::*;
+    use crate::operators::Kind;
+
+    #[test]
+    fn each_state_takes_all_that_comes_next_wherever_it_is() {
+        // Parts 0 to 6, of which 0, 2 and 5 are of one key, 1 and 6 of another, 3 and 4 alone.
+        let next = [2, 6, 5, NONE, NONE, NONE, NONE];
+        let mut arenas: Vec<Box<dyn States>> = vec![];
+        for (first, states) in [(0, 2), (2, 2), (4, 0), (4, 1), (5, 2)] {
+            let mut arena = Kind::Rows.states();
+            arena.grow(states);
+            // As many rows as the number of the part has for its power of two.
+            let slots: Vec<u32> =
+                (0..states as u32).flat_map(|slot| vec![slot; 1 << (first + slot)]).collect();
+            let args = arena.args(&[]).expect("none are needed");
+            arena.add_all(&slots, &*args, 0);
+            arenas.push(arena);
+        }
+        Kind::Rows.states().join_next(arenas.iter_mut().collect(), &next);
+        let reading = Reading {
+            function: Some(AggregateFunction::Count),
+            constant: None,
+            text: "",
+            data_type: &DataType::Int64,
+        };
+        let mut rows = vec![];
+        for (arena, states) in arenas.iter().zip([2, 2, 0, 1, 2]) {
+            let found = arena.finish(0..states, &[reading]).expect("counts");
+            rows.extend_from_slice(found[0].as_primitive::<Int64Type>().values());
+        }
+        let bits = |parts: &[u32]| parts.iter().map(|part| 1 << part).sum::<i64>();
+        let expected = [&[0, 2, 5][..], &[1, 6], &[2, 5], &[3], &[4], &[5], &[6]].map(bits);
+        assert_eq!(rows, expected);
     }
 }

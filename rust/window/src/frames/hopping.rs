@@ -9,10 +9,10 @@
 //! Only slices that a key has rows in are kept for it, and only they are joined.
 //!
 //! A window's keys are told of in the order of their first parts. Those with a part in the oldest slice stand there in that order;
-//! the others of the front, and those of the back alone, are kept in it.
+//! the others of the front, and those of the back alone, are marked, and found in it.
 //!
 //! - Time: O(1) a row; O(1) a key and slice that it has rows in, amortised; O(1) a window that is reported.
-//! - Space: a state and 12 bytes for each key and slice that it has rows in, and a state for each key; 36 bytes a key. Slices keep
+//! - Space: a state and 8 bytes for each key and slice that it has rows in, and a state for each key; 32 bytes a key. Slices keep
 //!   their states apart, and leave them to those that come.
 
 mod saved;
@@ -20,10 +20,11 @@ mod saved;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::arena::{NONE, Place};
+use crate::arena::NONE;
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
 use crate::frames::key_places::KeyPlaces;
+use crate::frames::marks::Marks;
 use crate::frames::tumbling::start_before;
 use crate::frames::{Complete, Renumbered, Table, ToldWindows};
 use crate::state::Chunk;
@@ -47,25 +48,25 @@ pub(crate) struct Hopping {
     slices: VecDeque<Slice>,
     front: usize,
     back: usize,
-    /// So many slices were of the front, too, since it was made. Places count them.
-    gone: u32,
-    /// Keys of the parts in the front.
+    /// Keys of the parts in the front, those of slices that are gone among them.
     front_keys: Vec<u32>,
-    /// `next[p]`: where in the front the key of part `p` comes next.
-    next: Vec<Place>,
-    /// Where in the front keys come first that are not in its oldest slice, ascending.
-    later: Vec<Place>,
-    /// Of parts in the slices behind the front, and, of those of the back, where the key comes next.
+    /// `next[p]`: the part of the front in which the key of part `p` comes next, or [`NONE`].
+    next: Vec<u32>,
+    /// Which parts of the front are the first of keys that are not in its oldest slice: those behind that one.
+    later: Marks,
+    /// Of parts in the slices behind the front, and, of those of the back, in which the key comes next.
     places: KeyPlaces,
-    next_part: Vec<Place>,
+    next_part: Vec<u32>,
     /// Of the back: one for each key, in the order of their first parts, which stand with them.
     backs: Table,
-    back_firsts: Vec<Place>,
+    back_firsts: Vec<u32>,
     back_keys: Vec<u32>,
-    /// Places of those among them whose keys have no part in the front, ascending.
-    only_back: Vec<u32>,
-    /// What is known of each key.
+    /// Which of them are of keys that have no part in the front.
+    only_back: Marks,
+    /// Where each key is in the back.
     by_key: Vec<OfKey>,
+    /// The number of its last part in the front, or in one before; 0: it has had none.
+    lasts: Vec<u64>,
     /// The windows up to this end have been reported.
     reported: Option<i64>,
     /// The front was last made anew for windows that begin in this block of the grid.
@@ -80,12 +81,18 @@ pub(crate) struct Hopping {
     spare: Vec<Table>,
 }
 
+/// Both are looked up for every part that comes: they are kept small.
 #[derive(Clone, Copy, Debug)]
 struct OfKey {
-    /// The number of its last part in the front or the back; 0: it has had none.
-    last: u64,
-    /// Where its state of the back stands.
+    /// Its last part in the back.
+    part: u32,
+    /// Where its state of the back stands; [`NONE`]: nowhere.
     back: u32,
+}
+
+impl OfKey {
+    /// Of a key that is not in the back.
+    const NOWHERE: Self = Self { part: NONE, back: NONE };
 }
 
 #[derive(Clone, Debug)]
@@ -107,17 +114,17 @@ impl Hopping {
             slices: VecDeque::new(),
             front: 0,
             back: 0,
-            gone: 0,
             front_keys: vec![],
             next: vec![],
-            later: vec![],
+            later: Marks::default(),
             places: KeyPlaces::new(),
             next_part: vec![],
             backs: Table::new(columns),
             back_firsts: vec![],
             back_keys: vec![],
-            only_back: vec![],
+            only_back: Marks::default(),
             by_key: vec![],
+            lasts: vec![],
             reported: None,
             block: None,
             until: None,
@@ -159,7 +166,8 @@ impl Hopping {
 
     fn grow(&mut self, num_keys: usize) {
         self.places.grow(num_keys);
-        self.by_key.resize(num_keys, OfKey { last: 0, back: NONE });
+        self.by_key.resize(num_keys, OfKey::NOWHERE);
+        self.lasts.resize(num_keys, 0);
     }
 
     /// Adds the slice that a row of this time is in.
@@ -249,7 +257,8 @@ impl Hopping {
         self.forget_back();
         self.forget_front();
         self.spare.clear();
-        self.places.leave(self.places.len());
+        self.places.leave(self.places.len(), &mut self.front_keys);
+        self.front_keys.clear();
         self.next_part.clear();
         self.slices.clear();
         (self.front, self.back) = (0, 0);
@@ -271,32 +280,38 @@ impl Hopping {
         self.reported = Some(end);
         self.leave(start);
         debug_assert!(self.slices.front().is_none_or(|slice| slice.start >= start), "the back is newer");
-        let in_oldest = if self.front > 0 { self.in_front(0).len() } else { 0 };
-        let windows = in_oldest + self.later.len() + self.only_back.len();
+        let oldest = if self.front > 0 { self.in_front(0) } else { 0..0 };
+        let (mut later, mut only_back) = (vec![], vec![]);
+        self.later.add_from(oldest.end as usize, &mut later);
+        self.only_back.add_from(0, &mut only_back);
+        let windows = oldest.len() + later.len() + only_back.len();
         found.keys.reserve(windows);
         told.reserve(windows);
         let (mut slots, mut backs) = (std::mem::take(&mut self.slots), vec![]);
         if self.front > 0 {
-            let own = self.in_front(0);
+            let own = oldest;
             slots.clear();
             slots.extend(0..own.len() as u32);
             let keys = &self.front_keys[own.start as usize..own.end as usize];
             found.keys.extend_from_slice(keys);
             self.add_joined(0, (&slots, &mut backs), keys, told);
         }
-        for own in self.later.chunk_by(|place, next| place.arena() == next.arena()) {
-            let slice = (own[0].arena() - self.gone) as usize;
-            let base = self.in_front(slice).start;
+        let mut later = &later[..];
+        while let Some(first) = later.first() {
+            let slice = self.slice_of(*first);
+            let parts = self.in_front(slice);
+            let (own, rest) = later.split_at(later.partition_point(|part| *part < parts.end));
+            later = rest;
             slots.clear();
-            slots.extend(own.iter().map(|place| place.slot()));
+            slots.extend(own.iter().map(|part| part - parts.start));
             let first = found.keys.len();
-            found.keys.extend(slots.iter().map(|slot| self.front_keys[(base + slot) as usize]));
+            found.keys.extend(own.iter().map(|part| self.front_keys[*part as usize]));
             self.add_joined(slice, (&slots, &mut backs), &found.keys[first..], told);
         }
         slots.clear();
-        slots.resize(self.only_back.len(), NONE);
-        told.add_joined((&self.backs, &slots), (&self.backs, &self.only_back));
-        found.keys.extend(self.only_back.iter().map(|slot| self.back_keys[*slot as usize]));
+        slots.resize(only_back.len(), NONE);
+        told.add_joined((&self.backs, &slots), (&self.backs, &only_back));
+        found.keys.extend(only_back.iter().map(|slot| self.back_keys[*slot as usize]));
         found.starts.resize(found.keys.len(), start);
         found.ends.resize(found.keys.len(), end);
         self.slots = slots;
@@ -348,6 +363,12 @@ impl Hopping {
         (self.slices[slice].first - base) as u32..(self.end_of(slice) - base) as u32
     }
 
+    /// The slice of the front that a part is of.
+    fn slice_of(&self, part: u32) -> usize {
+        let base = self.places.base() - self.front_keys.len() as u64;
+        self.slices.partition_point(|slice| slice.first <= base + u64::from(part)) - 1
+    }
+
     /// Places of the parts of a slice behind the front.
     fn behind_front(&self, slice: usize) -> Range<u32> {
         let base = self.places.base();
@@ -357,28 +378,26 @@ impl Hopping {
     /// Joins the first slice that is in no part with the back.
     fn add_to_back(&mut self) {
         let slice = self.front + self.back;
-        let own = self.behind_front(slice);
-        let (base, first_left) = (self.places.base(), self.first_left());
+        let (own, first_left) = (self.behind_front(slice), self.first_left());
         let mut into = std::mem::take(&mut self.slots);
         into.clear();
         into.resize(own.len(), 0);
-        self.next_part.resize(own.end as usize, Place::NOWHERE);
+        self.next_part.resize(own.end as usize, NONE);
         let (by_key, next_part) = (&mut self.by_key[..], &mut self.next_part[..]);
         let keys = &self.places.keys()[own.start as usize..own.end as usize];
-        let first = base + u64::from(own.start);
-        for ((slot, key), into) in (0..).zip(keys).zip(&mut into) {
-            let (known, place) = (&mut by_key[*key as usize], Place::new(self.back as u32, slot));
-            let last = std::mem::replace(&mut known.last, first + u64::from(slot));
-            if last >= base {
-                next_part[(last - base) as usize] = place;
-            } else {
+        for ((part, key), into) in own.zip(keys).zip(&mut into) {
+            let known = &mut by_key[*key as usize];
+            if known.back == NONE {
                 known.back = self.back_keys.len() as u32;
-                self.back_firsts.push(place);
+                self.back_firsts.push(part);
                 self.back_keys.push(*key);
-                if last < first_left {
-                    self.only_back.push(known.back);
+                if self.lasts[*key as usize] < first_left {
+                    self.only_back.mark(known.back as usize);
                 }
+            } else {
+                next_part[known.part as usize] = part;
             }
+            known.part = part;
             *into = known.back;
         }
         self.backs.join_or_push(&into, &self.slices[slice].parts);
@@ -396,20 +415,19 @@ impl Hopping {
             let Some(slice) = self.slices.pop_front() else { return };
             self.give_back(slice);
             self.front -= 1;
-            self.gone += 1;
-            let (mut later, mut only_back) = (vec![], vec![]);
-            for place in own.start as usize..own.end as usize {
-                let next = self.next[place];
-                if next == Place::NOWHERE {
-                    let back = self.by_key[self.front_keys[place] as usize].back;
-                    only_back.extend((back != NONE).then_some(back));
-                } else if next.arena() > self.gone {
-                    later.push(next);
+            // What comes next in the slice that is the oldest now is found there.
+            let oldest_end = if self.front > 0 { self.in_front(0).end } else { NONE };
+            for part in own.start as usize..own.end as usize {
+                let next = self.next[part];
+                if next == NONE {
+                    let back = self.by_key[self.front_keys[part] as usize].back;
+                    if back != NONE {
+                        self.only_back.mark(back as usize);
+                    }
+                } else if next >= oldest_end {
+                    self.later.mark(next as usize);
                 }
             }
-            self.later.drain(..self.later.partition_point(|place| place.arena() <= self.gone));
-            merge(&mut self.later, later);
-            merge(&mut self.only_back, only_back);
         }
         if self.front == 0 {
             self.forget_front();
@@ -433,20 +451,28 @@ impl Hopping {
 
     /// Makes the front anew of the back.
     fn turn(&mut self) {
-        self.later.extend(self.back_firsts.iter().filter(|place| place.arena() > 0));
+        let base = self.places.base();
+        for key in &self.back_keys {
+            self.lasts[*key as usize] = base + u64::from(self.by_key[*key as usize].part);
+        }
+        let oldest_end = if self.back > 0 { self.behind_front(0).end } else { 0 };
+        self.back_firsts
+            .iter()
+            .filter(|part| **part >= oldest_end)
+            .for_each(|part| self.later.mark(*part as usize));
         self.forget_back();
         std::mem::swap(&mut self.next, &mut self.next_part);
         let mut parts: Vec<&mut Table> =
             self.slices.iter_mut().take(self.back).map(|slice| &mut slice.parts).collect();
         self.backs.join_next(&mut parts, &self.next);
-        self.front_keys = self.places.leave(self.next.len());
-        (self.front, self.back, self.gone) = (self.back, 0, 0);
+        self.places.leave(self.next.len(), &mut self.front_keys);
+        (self.front, self.back) = (self.back, 0);
     }
 
     /// Keys have nothing in the back any more.
     fn forget_back(&mut self) {
         for key in self.back_keys.drain(..) {
-            self.by_key[key as usize].back = NONE;
+            self.by_key[key as usize] = OfKey::NOWHERE;
         }
         self.backs.grow(0);
         self.back_firsts.clear();
@@ -483,28 +509,20 @@ impl Hopping {
         keys.rename(&mut self.back_keys);
         self.places.renumber(keys);
         keys.retain(&mut self.by_key);
+        keys.retain(&mut self.lasts);
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let places = [&self.next, &self.later, &self.next_part, &self.back_firsts];
-        let numbers = [&self.front_keys, &self.back_keys, &self.only_back, &self.slots];
+        let parts_of = [&self.next, &self.next_part, &self.back_firsts];
+        let numbers = [&self.front_keys, &self.back_keys, &self.slots];
         let parts = self.slices.iter().map(|slice| &slice.parts);
         parts.chain(&self.spare).chain([&self.backs]).map(Table::bytes).sum::<usize>()
             + self.slices.capacity() * size_of::<Slice>()
-            + places.iter().map(|own| own.capacity() * size_of::<Place>()).sum::<usize>()
-            + numbers.iter().map(|own| own.capacity() * 4).sum::<usize>()
+            + parts_of.iter().chain(&numbers).map(|own| own.capacity() * 4).sum::<usize>()
             + self.places.bytes()
+            + self.later.bytes()
+            + self.only_back.bytes()
             + self.by_key.capacity() * size_of::<OfKey>()
+            + self.lasts.capacity() * size_of::<u64>()
     }
-}
-
-/// Adds places to others, which ascend.
-fn merge<T: Ord>(into: &mut Vec<T>, mut more: Vec<T>) {
-    if more.is_empty() {
-        return;
-    }
-    more.sort_unstable();
-    into.extend(more);
-    // Two runs, which this finds and merges.
-    into.sort();
 }

@@ -78,11 +78,13 @@ impl KeyPlaces {
         &self.key_of
     }
 
-    /// Lets the first states go, and gives their keys.
-    pub(crate) fn leave(&mut self, states: usize) -> Vec<u32> {
-        let rest = self.key_of.split_off(states);
+    /// Lets the first states go, and gives their keys instead of others, whose room is kept.
+    pub(crate) fn leave(&mut self, states: usize, keys: &mut Vec<u32>) {
+        keys.clear();
+        keys.extend_from_slice(&self.key_of[states..]);
+        self.key_of.truncate(states);
         self.base += states as u64;
-        std::mem::replace(&mut self.key_of, rest)
+        std::mem::swap(&mut self.key_of, keys);
     }
 
     pub(crate) fn renumber(&mut self, keys: &Renumbered) {

@@ -9,6 +9,7 @@ pub(crate) mod counted;
 pub(crate) mod hopping;
 pub(crate) mod kept_rows;
 pub(crate) mod key_places;
+mod marks;
 pub(crate) mod open;
 pub(crate) mod reported;
 pub(crate) mod session;
@@ -21,7 +22,7 @@ use arrow_array::ArrayRef;
 use cepheid_eval::{EvalError, RuleError};
 use cepheid_ir::Timing;
 
-use crate::arena::{Place, States};
+use crate::arena::States;
 use crate::compile::{Column, Slot};
 use crate::error::WindowError;
 use crate::monoid::Reading;
@@ -100,7 +101,7 @@ impl Table {
     }
 
     /// See [`States::join_next`].
-    fn join_next(&self, tables: &mut [&mut Self], next: &[Place]) {
+    fn join_next(&self, tables: &mut [&mut Self], next: &[u32]) {
         for (column, states) in self.0.iter().enumerate() {
             states.join_next(tables.iter_mut().map(|table| &mut table.0[column]).collect(), next);
         }

@@ -91,7 +91,8 @@ impl Tumbling {
             ends.resize(end, start + self.size);
         }
         self.table.drop_first(windows);
-        let keys = self.places.leave(windows);
+        let mut keys = vec![];
+        self.places.leave(windows, &mut keys);
         Ok(Complete { keys, starts, ends, values, ..Complete::default() })
     }
 

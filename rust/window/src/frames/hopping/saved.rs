@@ -1,7 +1,7 @@
 //! Windows of a grid that overlap, as plain data.
 
 use super::{Hopping, Slice};
-use crate::arena::{NONE, Place};
+use crate::arena::NONE;
 use crate::saved::{SavedFrame, SavedSlice, SavedTable, are_keys};
 
 impl Hopping {
@@ -24,8 +24,8 @@ impl Hopping {
             SavedSlice { start: slice.start, end: slice.end, keys: keys.to_vec() }
         });
         let next = self.next[live as usize..].iter().map(|next| match *next {
-            Place::NOWHERE => NONE,
-            next => self.in_front((next.arena() - self.gone) as usize).start + next.slot() - live,
+            NONE => NONE,
+            next => next - live,
         });
         let table = parts.save(&next.collect::<Vec<_>>())?;
         Some(SavedFrame::Hopping { slices: slices.collect(), reported: self.reported, table })
@@ -72,30 +72,27 @@ impl Hopping {
     /// leads from one to the next follows from their keys.
     fn load_parts(&mut self, front: usize, saved: &SavedTable) -> Option<()> {
         let first_left = self.first_left();
-        let mut next = vec![];
         for slice in 0..front {
-            for (number, slot) in (self.slices[slice].first..self.end_of(slice)).zip(0..) {
-                let (place, part) = (Place::new(slice as u32, slot), (number - first_left) as u32);
+            for number in self.slices[slice].first..self.end_of(slice) {
+                let part = (number - first_left) as u32;
                 let key = self.places.keys()[part as usize];
-                let last = std::mem::replace(&mut self.by_key[key as usize].last, number);
-                next.push(NONE);
-                self.next.push(Place::NOWHERE);
+                let last = std::mem::replace(&mut self.lasts[key as usize], number);
+                self.next.push(NONE);
                 if last > 0 {
-                    let last = (last - first_left) as usize;
-                    (next[last], self.next[last]) = (part, place);
+                    self.next[(last - first_left) as usize] = part;
                 } else if slice > 0 {
-                    self.later.push(place);
+                    self.later.mark(part as usize);
                 }
             }
         }
         let mut parts = self.backs.none();
-        parts.load(saved, self.places.len(), &next)?;
+        parts.load(saved, self.places.len(), &self.next)?;
         for slice in 0..self.slices.len() {
             let own =
                 (self.slices[slice].first - first_left) as u32..(self.end_of(slice) - first_left) as u32;
             self.slices[slice].parts = parts.some(&own.collect::<Vec<_>>());
         }
-        self.front_keys = self.places.leave(next.len());
+        self.places.leave(self.next.len(), &mut self.front_keys);
         self.front = front;
         Some(())
     }
