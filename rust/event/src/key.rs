@@ -13,6 +13,7 @@ use arrow_row::{RowConverter, SortField};
 use arrow_schema::DataType;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use pulp::Arch;
 use std::sync::Arc;
 
 use crate::error::EventError;
@@ -319,9 +320,18 @@ where
         return None;
     }
     let (first, rest) = array.values().split_first()?;
-    let (min, max) = rest.iter().fold((*first, *first), |(min, max), value| {
-        (if value.is_lt(min) { *value } else { min }, if value.is_gt(max) { *value } else { max })
-    });
+    let (min, max) = Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            rest.iter().fold(
+                (*first, *first),
+                #[inline(always)]
+                |(min, max), value| {
+                    (if value.is_lt(min) { *value } else { min }, if value.is_gt(max) { *value } else { max })
+                },
+            )
+        },
+    );
     Some((min.into(), max.into()))
 }
 

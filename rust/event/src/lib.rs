@@ -29,7 +29,7 @@ pub use error::EventError;
 pub use key_table::KeyTable;
 pub use late::LateRows;
 pub use merge::{MergedBatch, MergedSchema};
-pub use order::{OrderKey, RowOrder};
+pub use order::{OrderKey, RowOrder, ascending};
 pub use partition::OrderedRows;
 pub use partition_keys::{KeyedRows, PartitionKeys, shard_of};
 pub use pieces::Piece;

@@ -118,10 +118,26 @@ impl RowOrder {
     }
 }
 
+/// So many neighbours are compared without an exit in between.
+const BLOCK: usize = 1 << 10;
+
+/// How many of the first values are in ascending order, or a block fewer.
+pub fn ascending(values: &[i64]) -> usize {
+    let rest = values.get(1..).unwrap_or_default();
+    let mut known = 0;
+    while known < rest.len() {
+        let end = (known + BLOCK).min(rest.len());
+        if !holds_of_neighbours(&values[known..=end], |left, right| left <= right) {
+            break;
+        }
+        known = end;
+    }
+    (known + 1).min(values.len())
+}
+
 /// Whether `holds` of every two neighbours. Block by block without an exit inside, so that it is done in vectors, the widest that
 /// the processor has.
 fn holds_of_neighbours(values: &[i64], holds: impl Fn(i64, i64) -> bool) -> bool {
-    const BLOCK: usize = 1 << 10;
     Arch::new().dispatch(
         #[inline(always)]
         || {
@@ -163,12 +179,15 @@ mod tests {
         for length in [0, 1, 2, 3, 1_023, 1_024, 1_025, 2_048, 2_500] {
             let rising: Vec<i64> = (0..length).map(|row| row / 2).collect();
             assert!(holds_of_neighbours(&rising, |left, right| left <= right));
+            assert_eq!(ascending(&rising), rising.len());
             for row in (1..length as usize)
                 .filter(|row| row % 7 == 1 || row % 1_024 < 2 || *row + 1 == length as usize)
             {
                 let mut falls = rising.clone();
                 falls[row] = rising[row - 1] - 1;
                 assert!(!holds_of_neighbours(&falls, |left, right| left <= right), "row {row} of {length}");
+                let known = ascending(&falls);
+                assert!(known <= row && row <= known + BLOCK, "{known} of {row} in {length}");
                 seen += 1;
             }
         }

@@ -7,8 +7,15 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Int64Array};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, TimeUnit};
+use pulp::Arch;
 
 use crate::error::EventError;
+
+/// Whether times are those of one end is asked of so many at once.
+const ASKED_TOGETHER: usize = 64;
+
+/// So many times are multiplied at once.
+const MULTIPLIED_TOGETHER: usize = 512;
 
 /// Nanoseconds in one unit of time.
 pub const fn nanoseconds_per(unit: TimeUnit) -> i64 {
@@ -97,11 +104,17 @@ pub fn times_of(nanoseconds: Vec<i64>, data_type: &DataType) -> Result<ArrayRef,
     if step != 1 {
         // Windows that end together have equal times, and to divide costs more than to look.
         let (mut known, mut known_steps) = (0, 0);
-        for time in &mut steps {
-            if *time != known {
-                (known, known_steps) = (*time, time.div_euclid(step));
+        for some in steps.chunks_mut(ASKED_TOGETHER) {
+            if some.iter().fold(0, |differ, time| differ | (time ^ known)) == 0 {
+                some.fill(known_steps);
+                continue;
             }
-            *time = known_steps;
+            for time in some {
+                if *time != known {
+                    (known, known_steps) = (*time, time.div_euclid(step));
+                }
+                *time = known_steps;
+            }
         }
     }
     let steps: ArrayRef = Arc::new(Int64Array::from(steps));
@@ -157,12 +170,24 @@ pub fn event_times(
     // Checked and multiplied in one pass: what any of them has for magnitude, as bits, is below the greatest that fits. Where
     // it is not, they are looked at one by one.
     let (least, most) = (i64::MIN / step, i64::MAX / step);
-    let mut magnitudes = 0;
-    let times = values.iter().map(|value| {
-        magnitudes |= value ^ (value >> 63);
-        value.wrapping_mul(step)
-    });
-    let times: ScalarBuffer<i64> = times.collect();
+    let (mut magnitudes, mut some_times) = (0, [0; MULTIPLIED_TOGETHER]);
+    let mut times = Vec::with_capacity(values.len());
+    for some in values.chunks(MULTIPLIED_TOGETHER) {
+        let some_times = &mut some_times[..some.len()];
+        magnitudes |= Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                let mut magnitudes = 0;
+                for (time, value) in some_times.iter_mut().zip(some) {
+                    magnitudes |= value ^ (value >> 63);
+                    *time = value.wrapping_mul(step);
+                }
+                magnitudes
+            },
+        );
+        times.extend_from_slice(some_times);
+    }
+    let times = ScalarBuffer::from(times);
     if magnitudes >= most
         && let Some(row) = values.iter().position(|value| *value < least || *value > most)
     {
@@ -238,6 +263,30 @@ mod tests {
             }
         }
         assert_eq!(cases, 18);
+    }
+
+    #[test]
+    fn times_that_are_multiplied_together_are_those_one_by_one() {
+        let mut cases = 0;
+        for rows in [1, 511, 512, 513, 1_300_i64] {
+            let values: Vec<i64> = (0..rows).map(|row| row * 7_919 - 4_000_000).collect();
+            let array: ArrayRef = Arc::new(TimestampMicrosecondArray::from(values.clone()));
+            let expected: Vec<i64> = values.iter().map(|value| value * 1_000).collect();
+            assert_eq!(event_times("t", &array, 0).unwrap().as_ref(), expected);
+            assert_eq!(&times_of(expected, array.data_type()).unwrap(), &array);
+            // Ends of windows: runs of one time, some shorter than what is asked of at once.
+            let ends: Vec<i64> = (0..rows).map(|row| (row / 90 + row % 131 / 130) * 60_000_000).collect();
+            let found = times_of(ends.iter().map(|end| end * 1_000).collect(), array.data_type()).unwrap();
+            assert_eq!(*found, TimestampMicrosecondArray::from(ends));
+            let mut beyond = values;
+            beyond[rows as usize - 1] = i64::MAX;
+            let beyond: ArrayRef = Arc::new(TimestampMicrosecondArray::from(beyond));
+            let error = event_times("t", &beyond, 0).unwrap_err();
+            let last = rows as usize - 1;
+            assert!(matches!(error, EventError::TimeOverflow { row, .. } if row == last), "{error}");
+            cases += 1;
+        }
+        assert_eq!(cases, 5);
     }
 
     #[test]
