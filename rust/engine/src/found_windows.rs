@@ -232,11 +232,11 @@ impl<'a> KeyColumns<'a> {
     }
 
     /// The keys of some numbers.
-    fn of(&self, numbers: &[u32]) -> Result<Vec<ArrayRef>, EngineError> {
+    fn of(&self, numbers: Vec<u32>) -> Result<Vec<ArrayRef>, EngineError> {
         let Some(of_all) = &self.of_all else {
             return self.gather(numbers.iter().map(|key| self.firsts[*key as usize]));
         };
-        let numbers = UInt32Array::from(numbers.to_vec());
+        let numbers = UInt32Array::from(numbers);
         let some = of_all.iter().map(|all| arrow_select::take::take(all, &numbers, None));
         Ok(some.collect::<Result<_, _>>().map_err(EventError::from)?)
     }
@@ -298,7 +298,7 @@ impl Piece {
             let own = own.map(|column| rows.column(column, first..first + self.windows));
             columns = own.collect::<Result<_, _>>()?;
         } else {
-            columns = key_columns.of(&self.keys)?;
+            columns = key_columns.of(self.keys)?;
             let data_type = plan.row_source().schema().field(plan.row_source().event_time()).data_type();
             for edges in [self.starts, self.ends] {
                 columns.push(times_of(edges, data_type)?);

@@ -10,6 +10,7 @@ use arrow_schema::Schema;
 use cepheid_event::key::{key_ids, numbers_of_integers};
 use cepheid_event::{EventError, Table, event_times, resolve_column};
 use cepheid_ir::{ColumnName, PatternError};
+use cepheid_window::start_of;
 
 use crate::error::EngineError;
 use crate::plan::MatchOptions;
@@ -17,6 +18,9 @@ use crate::time_order::{Stretches, TimeOrder};
 
 /// Rows that are seen to at a time: what is kept of them stays near.
 pub(crate) const CHUNK_ROWS: usize = 1 << 14;
+
+/// Edges of a grid are looked for between the rows that are seen to at a time if there are no more than so many.
+const EDGES_MAX: usize = 64;
 
 /// Says which rows of a batch, of which the times are given, matter.
 type KeptRows<'a> = &'a dyn Fn(&RecordBatch, &[i64]) -> Result<BooleanBuffer, EngineError>;
@@ -130,6 +134,34 @@ impl<'a> OrderedTable<'a> {
         }
     }
 
+    /// The same of rows of which nothing matters but between which edges of a grid they are, this far apart: others may stand for
+    /// times between the same two. The last is as it is.
+    pub(crate) fn times_on_grid(&self, places: Range<usize>, (every, offset): (i64, i64)) -> Cow<'_, [i64]> {
+        let Order::Stretches(_) = &self.order else { return self.times(places) };
+        let Some(last) = places.clone().last() else { return self.times(places) };
+        let last = self.time(last);
+        let mut times = Vec::with_capacity(places.len());
+        for _ in 0..EDGES_MAX {
+            let begin = places.start + times.len();
+            if begin == places.end {
+                break;
+            }
+            let time = self.time(begin);
+            let end = match start_of(time, every, offset).checked_add(every) {
+                Some(edge) if edge <= last => self.first_at(edge),
+                _ => places.end,
+            };
+            times.resize(end - places.start, time);
+        }
+        if places.start + times.len() < places.end {
+            // To look for so many costs more.
+            return self.times(places);
+        }
+        times.pop();
+        times.push(last);
+        times.into()
+    }
+
     /// The first row of a time or a later one.
     pub(crate) fn first_at(&self, time: i64) -> usize {
         self.first(&|own| own >= time)
@@ -226,7 +258,18 @@ impl KeyNumbers {
         let span_max = table.num_rows() / ROWS_OF_A_NUMBER;
         if let Some((of_row, keys)) = numbers_of_integers(table, columns, span_max) {
             let mut firsts = vec![u32::MAX; keys];
-            of_row.iter().enumerate().rev().for_each(|(row, key)| firsts[*key as usize] = row as u32);
+            let mut left = keys;
+            for (row, key) in of_row.iter().enumerate() {
+                let first = &mut firsts[*key as usize];
+                if *first == u32::MAX {
+                    *first = row as u32;
+                    left -= 1;
+                    // Most often all are met soon.
+                    if left == 0 {
+                        break;
+                    }
+                }
+            }
             return Ok(Self { of_row, firsts });
         }
         let of_row = key_ids(table, columns)?.ids;
@@ -314,5 +357,50 @@ mod tests {
             }
         }
         assert_eq!(compared, 2 * 90 * 4);
+    }
+
+    #[test]
+    fn times_on_a_grid_are_between_the_same_edges() {
+        let time = |row: &i64| row * 10 - if row % 7 == 5 { row % 4 * 25 } else { 0 };
+        let times: ArrayRef = Arc::new((0..900).map(|row| time(&row)).collect::<Int64Array>());
+        let batch = RecordBatch::try_from_iter([("ts", times)]).expect("one column");
+        let table = Table::new(batch.schema(), vec![batch]).expect("a table");
+        let rows = OrderedTable::new(0, &table, None).expect("times");
+        assert!(matches!(rows.order, Order::Stretches(_)), "few are late");
+        let (mut cases, mut fewer) = (0, 0);
+        // From several windows between two rows to one of all of them.
+        for every in [3, 10, 45, 200, 1_000, 20_000] {
+            for offset in [0, 2] {
+                for places in [0..0, 0..1, 0..900, 17..60, 300..899, 120..121] {
+                    let own = rows.times(places.clone());
+                    let found = rows.times_on_grid(places, (every, offset));
+                    let edges = |times: &[i64]| -> Vec<i64> {
+                        times.iter().map(|time| start_of(*time, every, offset)).collect()
+                    };
+                    assert_eq!(edges(&found), edges(&own));
+                    assert_eq!((found.first(), found.last()), (own.first(), own.last()));
+                    assert!(found.is_sorted());
+                    cases += 1;
+                    fewer += usize::from(found != own);
+                }
+            }
+        }
+        assert_eq!(cases, 72);
+        assert!(fewer > 20, "{fewer}");
+    }
+
+    #[test]
+    fn the_first_row_of_every_number_is_known() {
+        let keys = [5, 7, 5, 9, 7, 5, 9, 5].repeat(16);
+        let batch = RecordBatch::try_from_iter([("key", Arc::new(Int64Array::from(keys)) as ArrayRef)]);
+        let batch = batch.expect("one column");
+        let table = Table::new(batch.schema(), vec![batch]).expect("a table");
+        let keys = KeyNumbers::new(&[0], &table).expect("keys");
+        // 6 and 8 are no row's.
+        assert_eq!(keys.firsts, [0, u32::MAX, 1, u32::MAX, 3]);
+        let dense = (0..256).map(|row| 3 - row % 3).collect::<Int64Array>();
+        let batch = RecordBatch::try_from_iter([("key", Arc::new(dense) as ArrayRef)]).expect("one column");
+        let table = Table::new(batch.schema(), vec![batch]).expect("a table");
+        assert_eq!(KeyNumbers::new(&[0], &table).expect("keys").firsts, [2, 1, 0]);
     }
 }

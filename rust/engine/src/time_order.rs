@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, downcast_primitive_array};
+use cepheid_event::ascending;
 
 /// Of late rows there are at most one in so many; where there are more, all rows are sorted.
 const LATE_AT_MOST: usize = 4;
@@ -56,8 +57,9 @@ impl TimeOrder {
     pub(crate) fn of(times: &[i64]) -> Self {
         // Room for some, untouched until one is: to make it anew over and again costs more.
         let mut late: Vec<(i64, u32)> = Vec::with_capacity(ROOM_MAX.min(times.len() / 10));
-        let mut greatest = i64::MIN;
-        for (row, time) in times.iter().enumerate() {
+        let in_order = ascending(times);
+        let mut greatest = in_order.checked_sub(1).map_or(i64::MIN, |last| times[last]);
+        for (row, time) in times.iter().enumerate().skip(in_order) {
             if *time >= greatest {
                 greatest = *time;
             } else if late.len() * LATE_AT_MOST < times.len() {
@@ -141,7 +143,7 @@ impl Stretches {
     }
 
     /// The values of the rows at some places.
-    pub(crate) fn values<T: Copy>(&self, of_rows: &[T], places: Range<usize>) -> Vec<T> {
+    pub(crate) fn values<T: Copy + Default>(&self, of_rows: &[T], places: Range<usize>) -> Vec<T> {
         let stretches = self.over(&places);
         // They are far from the others, so that each is waited for: they are read at once, and not one after the other.
         let of_late = self.late[late_of(stretches)].iter().map(|row| of_rows[*row as usize]);
@@ -149,7 +151,7 @@ impl Stretches {
     }
 
     /// The values at some places that these stretches are over. `of_late`: those of their late rows.
-    fn copied<T: Copy>(
+    fn copied<T: Copy + Default>(
         &self,
         stretches: &[Stretch],
         of_rows: &[T],
@@ -158,7 +160,8 @@ impl Stretches {
     ) -> Vec<T> {
         debug_assert_eq!(of_rows.len(), self.rows, "one for each row");
         let late = late_of(stretches).start;
-        let mut values = Vec::with_capacity(places.len() + COPIED);
+        let mut values = vec![T::default(); places.len() + COPIED];
+        let mut known = 0;
         for own in stretches.windows(2) {
             let (stretch, next) = (&own[0], &own[1]);
             let row = stretch.row as usize;
@@ -166,25 +169,31 @@ impl Stretches {
             let is_late = (next.late - stretch.late) as usize;
             let rows = (next.begin - stretch.begin) as usize - is_late;
             if is_whole && row + rows + COPIED <= of_rows.len() {
-                let end = values.len() + rows;
-                // What is too much goes again.
-                values.extend_from_slice(&of_rows[row..row + COPIED]);
-                let mut copied = COPIED;
-                while copied < rows {
-                    values.extend_from_slice(&of_rows[row + copied..row + copied + COPIED]);
+                // What is too much is written over.
+                let mut copied = 0;
+                loop {
+                    values[known + copied..][..COPIED].copy_from_slice(&of_rows[row + copied..][..COPIED]);
                     copied += COPIED;
+                    if copied >= rows {
+                        break;
+                    }
                 }
-                values.truncate(end);
+                known += rows;
                 if let Some(value) = of_late.get(stretch.late as usize - late) {
-                    values.push(*value);
+                    values[known] = *value;
                 }
-                values.truncate(end + is_late);
+                known += is_late;
             } else {
                 let (begin, end) =
                     (stretch.begin.max(places.start as u32), next.begin.min(places.end as u32));
-                values.extend((begin..end).map(|place| of_rows[self.row_at(place, stretch, next) as usize]));
+                for place in begin..end {
+                    values[known] = of_rows[self.row_at(place, stretch, next) as usize];
+                    known += 1;
+                }
             }
         }
+        debug_assert_eq!(known, places.len(), "each has its value");
+        values.truncate(known);
         values
     }
 

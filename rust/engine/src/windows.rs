@@ -152,6 +152,19 @@ impl Piece {
     }
 }
 
+/// The grid of windows that begin and end at no other times, how far its edges are apart and where they are, if nothing else of the
+/// time of a row matters.
+fn grid_of(plan: &WindowPlan) -> Option<(i64, i64)> {
+    match plan.frame() {
+        Frame::Time { size_ns, every_ns, offset_ns }
+            if size_ns % every_ns == 0 && plan.reports().is_default() =>
+        {
+            Some((every_ns, offset_ns))
+        }
+        _ => None,
+    }
+}
+
 /// What is found in the rows of a stretch of time.
 fn of_time(
     plan: &WindowPlan,
@@ -165,6 +178,7 @@ fn of_time(
         state.begin_at(from);
     }
     let mut found = FoundWindows::default();
+    let grid = grid_of(plan);
     let mut begin = piece.rows.start;
     while begin < piece.rows.end {
         if interrupted() {
@@ -175,14 +189,27 @@ fn of_time(
             // Where each window is that of a row, all rows of one time must come together.
             end = rows.first_behind(rows.time(end - 1)).min(piece.rows.end);
         }
+        if let Some((every, offset)) = grid
+            && let edge = start_of(rows.time(end - 1), every, offset)
+            && edge > rows.time(begin)
+        {
+            // Nothing is left then but what is told of.
+            end = rows.first_at(edge);
+        }
         let own = begin..end;
         begin = end;
-        let times = rows.times(own.clone());
+        let times = match grid {
+            Some(grid) => rows.times_on_grid(own.clone(), grid),
+            None => rows.times(own.clone()),
+        };
         let numbers = keys.of(rows, own.clone());
         let column = |index: usize| rows.column(index, own.clone());
         let args = plan.arguments(&times, &column)?;
         let num_keys = keys.count();
         state.push(&Chunk::of_rows(&numbers, num_keys, &times, &args))?;
+        if grid.is_some() && end < piece.rows.end {
+            state.advance(rows.time(end));
+        }
         found.add(&mut state, plan, &column)?;
     }
     match piece.until {
