@@ -148,7 +148,7 @@ impl<'a> OrderedTable<'a> {
             }
             let time = self.time(begin);
             let end = match start_of(time, every, offset).checked_add(every) {
-                Some(edge) if edge <= last => self.first_at(edge),
+                Some(edge) if edge <= last => self.first_at_within(begin..places.end, edge),
                 _ => places.end,
             };
             times.resize(end - places.start, time);
@@ -164,17 +164,22 @@ impl<'a> OrderedTable<'a> {
 
     /// The first row of a time or a later one.
     pub(crate) fn first_at(&self, time: i64) -> usize {
-        self.first(&|own| own >= time)
+        self.first_at_within(0..self.len(), time)
+    }
+
+    /// The same of such rows, or the end of them.
+    pub(crate) fn first_at_within(&self, places: Range<usize>, time: i64) -> usize {
+        self.first(places, &|own| own >= time)
     }
 
     /// The first row of a time behind this one.
     pub(crate) fn first_behind(&self, time: i64) -> usize {
-        self.first(&|own| own > time)
+        self.first(0..self.len(), &|own| own > time)
     }
 
     /// The first row of such a time, as all behind it are.
-    fn first(&self, is_behind: &dyn Fn(i64) -> bool) -> usize {
-        let (mut begin, mut end) = (0, self.len());
+    fn first(&self, places: Range<usize>, is_behind: &dyn Fn(i64) -> bool) -> usize {
+        let Range { start: mut begin, mut end } = places;
         while begin < end {
             let middle = begin.midpoint(end);
             if is_behind(self.time(middle)) { end = middle } else { begin = middle + 1 }

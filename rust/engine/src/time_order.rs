@@ -113,10 +113,8 @@ impl Stretches {
 
     /// The row at a place.
     pub(crate) fn row(&self, place: usize) -> usize {
-        let [stretch, next, ..] = self.over(&(place..place + 1)) else {
-            unreachable!("no row is at that place")
-        };
-        self.row_at(place as u32, stretch, next) as usize
+        let next = self.all.partition_point(|stretch| stretch.begin as usize <= place);
+        self.row_at(place as u32, &self.all[next - 1], &self.all[next]) as usize
     }
 
     /// The row at a place of a stretch.
@@ -143,7 +141,7 @@ impl Stretches {
     }
 
     /// The values of the rows at some places.
-    pub(crate) fn values<T: Copy + Default>(&self, of_rows: &[T], places: Range<usize>) -> Vec<T> {
+    pub(crate) fn values<T: Copy>(&self, of_rows: &[T], places: Range<usize>) -> Vec<T> {
         let stretches = self.over(&places);
         // They are far from the others, so that each is waited for: they are read at once, and not one after the other.
         let of_late = self.late[late_of(stretches)].iter().map(|row| of_rows[*row as usize]);
@@ -151,7 +149,7 @@ impl Stretches {
     }
 
     /// The values at some places that these stretches are over. `of_late`: those of their late rows.
-    fn copied<T: Copy + Default>(
+    fn copied<T: Copy>(
         &self,
         stretches: &[Stretch],
         of_rows: &[T],
@@ -160,8 +158,7 @@ impl Stretches {
     ) -> Vec<T> {
         debug_assert_eq!(of_rows.len(), self.rows, "one for each row");
         let late = late_of(stretches).start;
-        let mut values = vec![T::default(); places.len() + COPIED];
-        let mut known = 0;
+        let mut values = Vec::with_capacity(places.len() + COPIED);
         for own in stretches.windows(2) {
             let (stretch, next) = (&own[0], &own[1]);
             let row = stretch.row as usize;
@@ -169,31 +166,25 @@ impl Stretches {
             let is_late = (next.late - stretch.late) as usize;
             let rows = (next.begin - stretch.begin) as usize - is_late;
             if is_whole && row + rows + COPIED <= of_rows.len() {
-                // What is too much is written over.
-                let mut copied = 0;
-                loop {
-                    values[known + copied..][..COPIED].copy_from_slice(&of_rows[row + copied..][..COPIED]);
+                let end = values.len() + rows;
+                // What is too much goes again.
+                values.extend_from_slice(&of_rows[row..row + COPIED]);
+                let mut copied = COPIED;
+                while copied < rows {
+                    values.extend_from_slice(&of_rows[row + copied..row + copied + COPIED]);
                     copied += COPIED;
-                    if copied >= rows {
-                        break;
-                    }
                 }
-                known += rows;
+                values.truncate(end);
                 if let Some(value) = of_late.get(stretch.late as usize - late) {
-                    values[known] = *value;
+                    values.push(*value);
                 }
-                known += is_late;
+                values.truncate(end + is_late);
             } else {
                 let (begin, end) =
                     (stretch.begin.max(places.start as u32), next.begin.min(places.end as u32));
-                for place in begin..end {
-                    values[known] = of_rows[self.row_at(place, stretch, next) as usize];
-                    known += 1;
-                }
+                values.extend((begin..end).map(|place| of_rows[self.row_at(place, stretch, next) as usize]));
             }
         }
-        debug_assert_eq!(known, places.len(), "each has its value");
-        values.truncate(known);
         values
     }
 

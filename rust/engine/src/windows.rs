@@ -194,7 +194,7 @@ fn of_time(
             && edge > rows.time(begin)
         {
             // Nothing is left then but what is told of.
-            end = rows.first_at(edge);
+            end = rows.first_at_within(begin..end, edge);
         }
         let own = begin..end;
         begin = end;
@@ -351,11 +351,12 @@ fn pieces(
         let first_at = |time: i64| rows.first_at(time);
         match frame {
             Frame::Time { size_ns, every_ns, offset_ns } => {
-                // Where overlapping windows make their front anew.
-                let block = every_ns * (size_ns / every_ns).max(1);
-                let start = start_of(time, block, offset_ns);
+                // Rows that are in windows on either side are seen twice: a share has them, too.
+                let twice = first_at(time.saturating_add(size_ns - every_ns)).saturating_sub(row);
+                let share = (rows.len() + (threads - 1) * twice) / threads;
+                let time = rows.time(thread * (share - twice.min(share)));
+                let start = start_of(time, every_ns, offset_ns);
                 let begin = first_at(start);
-                // Rows that are in windows on either side are seen twice.
                 let until = start.saturating_add(size_ns - every_ns);
                 let end = if size_ns > every_ns { first_at(until) } else { begin };
                 let seen_twice = (end - begin) as f64 * SEEN_TWICE_OF_A_GRID;
@@ -428,8 +429,8 @@ mod tests {
         assert_eq!(shared(tumbling, 0), at_windows);
         let hopping =
             |size, every| Frame::Time { size_ns: size * second, every_ns: every * second, offset_ns: 0 };
-        // A hundred rows are seen twice, and each thread has 250; then three hundred would be.
-        let overlapping = ["0..250 behind 0", "150..550 behind 0", "450..850 behind 0", "750..1000 behind 0"];
+        // A hundred rows are seen twice, so that each thread has about 325; then three hundred would be.
+        let overlapping = ["0..300 behind 0", "200..550 behind 0", "450..750 behind 0", "650..1000 behind 0"];
         assert_eq!(shared(hopping(150, 50), 0), overlapping);
         assert_eq!(shared(hopping(400, 100), 0), ["0..1000 behind 0"]);
     }

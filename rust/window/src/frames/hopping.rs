@@ -270,7 +270,7 @@ impl Hopping {
         let block = self.block_of(start);
         if self.block != Some(block) {
             // What earlier windows have been told of, or could have been.
-            self.add_until(end - self.every);
+            self.add_until(self.front_end(block));
             self.leave(start);
             debug_assert_eq!(self.front, 0, "the front is used up");
             self.turn();
@@ -336,6 +336,14 @@ impl Hopping {
         let windows = i128::from(self.size / self.every);
         let number = (i128::from(start) - i128::from(self.offset)).div_euclid(i128::from(self.every));
         number.div_euclid(windows)
+    }
+
+    /// Where the front ends that windows of a block have, whichever of them is the first that is told of.
+    fn front_end(&self, block: i128) -> i64 {
+        let (size, every) = (i128::from(self.size), i128::from(self.every));
+        let end = block * (size / every) * every + i128::from(self.offset) + size - every;
+        // That of no window where it is beyond what there is.
+        end.clamp(i64::MIN.into(), i64::MAX.into()) as i64
     }
 
     /// Joins slices that end by then with the back.

@@ -11,6 +11,8 @@ pub(crate) struct Marks {
     words: Vec<u64>,
     /// Which of the words have a bit set.
     some: Vec<u64>,
+    /// How many bits were set, some of them perhaps again.
+    marked: usize,
 }
 
 impl Marks {
@@ -21,6 +23,7 @@ impl Marks {
             self.words.resize(word + 1, 0);
             self.some.resize(word / BITS + 1, 0);
         }
+        self.marked += 1;
         self.words[word] |= 1 << (number % BITS);
         self.some[word / BITS] |= 1 << (word % BITS);
     }
@@ -28,11 +31,13 @@ impl Marks {
     pub(crate) fn clear(&mut self) {
         self.words.clear();
         self.some.clear();
+        self.marked = 0;
     }
 
     /// Adds those that are marked, from a number on, in ascending order.
     pub(crate) fn add_from(&self, first: usize, numbers: &mut Vec<u32>) {
         let first_word = first / BITS;
+        numbers.reserve(self.marked);
         let from = |place: usize, base: usize| match place.saturating_sub(base) {
             passed if passed < BITS => u64::MAX << passed,
             _ => 0,

@@ -51,9 +51,8 @@ impl Hopping {
             let block = self.block_of(end.checked_sub(self.size)?);
             self.block = Some(block);
             // The front was made of what windows before its block had been told of; the back came since.
-            let (size, every) = (i128::from(self.size), i128::from(self.every));
-            let edge = block * (size / every) * every + i128::from(self.offset) - every + size;
-            front = slices.partition_point(|slice| i128::from(slice.end) <= edge);
+            let edge = self.front_end(block);
+            front = slices.partition_point(|slice| slice.end <= edge);
             back = slices.partition_point(|slice| slice.end <= end).max(front) - front;
         }
         self.grow(num_keys);
