@@ -190,6 +190,7 @@ fn of_time(
             end = rows.first_behind(rows.time(end - 1)).min(piece.rows.end);
         }
         if let Some((every, offset)) = grid
+            && end < piece.rows.end
             && let edge = start_of(rows.time(end - 1), every, offset)
             && edge > rows.time(begin)
         {
