@@ -20,8 +20,9 @@ const COMMIT_ROWS: usize = 65_536;
 const COMMIT_APPENDS: usize = 64;
 
 /// So many bytes are ready and not written at most: what is made ready while the log is copied into the file, which takes as
-/// long as dozens of commits.
+/// long as dozens of commits. And so many appends: others who append wait for the commit that they come to.
 const READY_BYTES_MAX: usize = 16 << 20;
+const READY_APPENDS_MAX: usize = 8 * COMMIT_APPENDS;
 
 impl EventLog {
     /// Makes appends one after another, each what [`append`](Self::append) would make it: `next` gives them, until it gives
@@ -97,7 +98,8 @@ enum Step {
 impl State {
     fn has_room(&self) -> bool {
         let has_few = self.rows < 2 * COMMIT_ROWS && self.appends < 2 * COMMIT_APPENDS;
-        (has_few || self.appends < THREADS_MAX) && self.bytes < READY_BYTES_MAX
+        let can_wait = self.bytes < READY_BYTES_MAX && self.ready.len() < READY_APPENDS_MAX;
+        (has_few || self.appends < THREADS_MAX) && can_wait
     }
 
     fn give(&mut self, append: Append) {
@@ -167,7 +169,7 @@ impl Pipeline<'_> {
                 written(positions);
                 state = whole(&self.state);
             } else if state.is_over() {
-                return;
+                break;
             } else if !state.is_last && state.has_room() {
                 drop(state);
                 let append = next();
@@ -185,6 +187,8 @@ impl Pipeline<'_> {
                 state = self.wait(state);
             }
         }
+        // Those who wait find that it is over, whoever found that.
+        self.changed.notify_all();
     }
 
     fn work_to_the_end(&self) {

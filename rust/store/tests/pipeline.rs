@@ -186,6 +186,24 @@ fn pipelines_of_several_threads_keep_their_order() {
 }
 
 #[test]
+fn whoever_finds_that_it_is_over_tells_those_who_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(&folder.path().join("s.db"));
+    let mut good = 0;
+    for round in 0..600 {
+        let mut given: Vec<Append> = (0..round % 4).map(|_| append(1, numbers())).collect();
+        let mut bad = append(1, numbers());
+        bad.topic = String::new();
+        given.push(bad);
+        let (positions, outcome) = in_a_pipeline(&log, given);
+        assert!(matches!(outcome, Err(StoreError::InvalidName { .. })), "{outcome:?}");
+        assert_eq!(positions.len(), round % 4);
+        good += positions.len();
+    }
+    assert_eq!(good, 900);
+}
+
+#[test]
 fn of_no_appends_nothing_comes() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(&folder.path().join("s.db"));
