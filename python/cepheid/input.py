@@ -105,8 +105,7 @@ def _as_pyarrow(data: Any) -> pa.Table:
         return _from_pandas(data)
     if isinstance(data, Mapping):
         return _from_columns(data)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(data, numpy.ndarray):
+    if _is_ndarray(data):
         return _from_structured(data)
     if isinstance(data, (str, bytes, bytearray, memoryview)) or _is_column(data) or not isinstance(data, Iterable):
         raise _unsupported(data)
@@ -115,8 +114,20 @@ def _as_pyarrow(data: Any) -> pa.Table:
 
 def is_pandas(data: Any) -> bool:
     """Whether an object is a table of pandas."""
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(data, pandas.DataFrame)
+    return _is_of("pandas", "DataFrame", data)
+
+
+def _is_ndarray(data: Any) -> bool:
+    return _is_of("numpy", "ndarray", data)
+
+
+def _is_of(module: str, name: str, data: Any) -> bool:
+    """Whether an object is of a class of a library, which need not be there.
+
+    pyarrow may be importing it on another thread: then the class is not there yet, and nothing is of it.
+    """
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(data, kind)
 
 
 def _from_pandas(data: Any) -> pa.Table:
@@ -183,9 +194,8 @@ def _check_name(name: Any) -> None:
 
 def is_table(values: Any) -> bool:
     """Whether an object is a table, not a column of one."""
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(values, numpy.ndarray):
-        return values.dtype.names is not None
+    if _is_ndarray(values):
+        return bool(values.dtype.names is not None)
     if isinstance(values, Mapping) or is_pandas(values):
         return True
     return exports_arrow(values) and hasattr(values, "columns")
@@ -202,8 +212,7 @@ def _column(name: str, values: Any) -> Any:
             return pa.chunked_array(values)
         if hasattr(values, "__arrow_c_array__"):
             return pa.array(values)
-        numpy = sys.modules.get("numpy")
-        if numpy is not None and isinstance(values, numpy.ndarray):
+        if _is_ndarray(values):
             return _from_numpy(name, values)
         if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
             raise SchemaError(
@@ -337,17 +346,13 @@ def _shown(schema: pa.Schema) -> str:
 
 
 def _is_structured(part: Any) -> bool:
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(part, numpy.ndarray) and part.dtype.names is not None
+    return _is_ndarray(part) and part.dtype.names is not None
 
 
 def is_event(part: Mapping[Any, Any]) -> bool:
     """A dict of values is an event, a dict of arrays a batch; a dict of lists is a batch too."""
-    numpy = sys.modules.get("numpy")
     return not any(
-        (numpy is not None and isinstance(value, numpy.ndarray))
-        or hasattr(value, "__arrow_c_array__")
-        or hasattr(value, "__arrow_c_stream__")
+        _is_ndarray(value) or hasattr(value, "__arrow_c_array__") or hasattr(value, "__arrow_c_stream__")
         for value in part.values()
     ) and not (bool(part) and all(isinstance(value, (list, tuple)) for value in part.values()))
 

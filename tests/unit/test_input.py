@@ -1,6 +1,8 @@
 """Tables in: every kind of object that can be given for one, and what is refused."""
 
 import datetime as dt
+import sys
+import types
 from decimal import Decimal
 
 import numpy as np
@@ -307,3 +309,12 @@ def test_within_can_be_measured_by_the_event_time_of_the_call():
     pattern = cep.seq(event("a"), event("b"), contiguity="strict").within("10s")
     times = np.array(["2024-01-01T00:00:00", "2024-01-01T00:00:10", "2024-01-01T00:00:19"], "M8[us]")
     assert cep.match(pattern, {"t": times}, event_time="t").rows["row"].to_pylist() == [1, 2]
+
+
+@pytest.mark.parametrize("library", ["pandas", "numpy"])
+def test_a_library_that_another_thread_is_importing_is_not_there_yet(monkeypatch, library):
+    # As `import` leaves it until the library's own code has got that far.
+    monkeypatch.setitem(sys.modules, library, types.ModuleType(library))
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in zip(*COLUMNS.values(), strict=True)]
+    for data in (COLUMNS, TABLE, rows):
+        assert cep.match(PATTERN, data).to_arrow().select(["x", "s"]).to_pylist() == EXPECTED
