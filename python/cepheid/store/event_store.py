@@ -245,7 +245,7 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
         not, and a note of the exception says how many there are.
 
         Time: that of making batches ready by the number of cores, or that of writing them, whichever is more. Memory:
-        batches of 131,072 rows together at most, or four if they are longer.
+        batches of 131,072 rows together, or four if they are longer, and 16 MiB of what they have been compressed to.
 
         Args:
             topic: Their topic.

@@ -154,8 +154,17 @@ impl Drop for Ending<'_> {
 }
 
 impl Pipeline<'_> {
-    fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    /// Does what there is to do, or waits until something changes.
+    fn work_or_wait<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        if let Some(step) = state.next_step() {
+            drop(state);
+            self.take(step);
+            whole(&self.state)
+        } else if state.is_over() {
+            state
+        } else {
+            self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+        }
     }
 
     /// Gives what there is to append, tells what has been, and works itself where there is no room for more.
@@ -179,12 +188,8 @@ impl Pipeline<'_> {
                     None => state.is_last = true,
                 }
                 self.changed.notify_all();
-            } else if let Some(step) = state.next_step() {
-                drop(state);
-                self.take(step);
-                state = whole(&self.state);
-            } else if !state.is_over() {
-                state = self.wait(state);
+            } else {
+                state = self.work_or_wait(state);
             }
         }
         // Those who wait find that it is over, whoever found that.
@@ -195,13 +200,7 @@ impl Pipeline<'_> {
         let _ending = Ending(self);
         let mut state = whole(&self.state);
         while !state.is_over() {
-            if let Some(step) = state.next_step() {
-                drop(state);
-                self.take(step);
-                state = whole(&self.state);
-            } else if !state.is_over() {
-                state = self.wait(state);
-            }
+            state = self.work_or_wait(state);
         }
         self.changed.notify_all();
     }
