@@ -9,7 +9,7 @@ from pathlib import Path
 
 import batch_program
 import pytest
-from batch_program import BATCHES, rows_of
+from batch_program import AHEAD, BATCHES, rows_of
 
 import cepheid as cep
 
@@ -43,11 +43,12 @@ def test_a_kill_leaves_whole_batches_and_the_rest_can_follow(tmp_path: Path, num
     chosen = random.Random(number)
     path = tmp_path / "events.db"
     counts = [0]
-    for _ in range(KILLS_OF_A_STORE):
+    stretch = (BATCHES - 10) // KILLS_OF_A_STORE
+    for kill in range(KILLS_OF_A_STORE):
         program = started(path)
         assert program.stdout is not None
-        # As far in as it may get, and as deep into what follows.
-        until = chosen.randrange(BATCHES - 10)
+        # Further in each time, and as deep into what follows as it may get.
+        until = stretch * kill + chosen.randrange(stretch)
         for line in program.stdout:
             if line.split() == ["gives", str(until)]:
                 break
@@ -56,8 +57,10 @@ def test_a_kill_leaves_whole_batches_and_the_rest_can_follow(tmp_path: Path, num
         program.kill()
         program.communicate()
         counts.append(whole_batches(path))
+        # The next may have no rows, by which it would be seen.
+        assert counts[-1] >= until - AHEAD - 1
     assert counts == sorted(counts)
-    assert counts[-1] > 0
+    # None of them was made in one go.
     assert len(set(counts)) > 2, counts
     said, errors = started(path).communicate(timeout=120)
     assert not errors

@@ -81,6 +81,28 @@ def test_what_gives_no_batches_is_refused(store, given):
     assert store.end == 0
 
 
+def test_what_is_guessed_of_values_is_what_the_batches_before_have(store, tmp_path):
+    given = [
+        pa.table({"ts": [1], "s": pa.array(["a"], pa.string()), "x": [1.5]}),
+        # pandas has texts of another type, and of whole numbers nobody can tell that they are not.
+        pd.DataFrame({"ts": [2], "s": ["b"], "x": [2]}),
+        pl.DataFrame({"ts": [3], "y": [1.5]}),
+        [{"ts": 4, "y": 2}],
+        pa.RecordBatch.from_pydict({"ts": [5], "z": pa.array([1], pa.int16())}),
+        {"ts": [6], "z": [2]},
+    ]
+    with cep.EventStore(tmp_path / "other.db") as other:
+        for number in range(1, len(given) + 1):
+            # All of them are given before the first is in the store.
+            store.append_batches(f"t{number}", given[:number])
+            for one in given[:number]:
+                other.append(f"t{number}", one)
+            found = store.read(f"t{number}").to_arrow()
+            assert found == other.read(f"t{number}").to_arrow()
+            assert found.schema.field("s").type == pa.string()
+    assert found.schema.types[2:] == [pa.float64(), pa.float64(), pa.int16()]
+
+
 def note_of(raised):
     return raised.value.__notes__
 

@@ -44,7 +44,7 @@ def append_batches(
                 made = store.append(topic, batch, stream=stream, expected_version=expected, idempotency_key=of_batch)
                 positions.append(made)
             return positions
-        tables = (store._columns.table(batch, topic) for batch in found)
+        tables = (store._columns.table(batch, topic, ahead=True) for batch in found)
         store._taking_from.add(me)
         native.append_batches(topic, tables, written, stream=stream, expected_version=version, idempotency_key=key)
     except BaseException as error:

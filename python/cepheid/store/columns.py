@@ -28,13 +28,35 @@ class TopicColumns:
         self._schema = schema
         self._known: dict[str, pa.Schema] = {}
 
-    def table(self, data: Any, topic: str) -> Any:
-        """`data` as something that exports Arrow."""
+    def table(self, data: Any, topic: str, *, ahead: bool = False) -> Any:
+        """`data` as something that exports Arrow.
+
+        Args:
+            data: Rows.
+            topic: Their topic.
+            ahead: Whether others follow before these are in the store, which is not to be asked what they were then.
+        """
         if exports_arrow(data) and not is_pandas(data):
-            return data
+            # What is remembered of the topic is not asked of the store again.
+            return self._noted(data, topic) if ahead or topic in self._known else data
         if isinstance(data, Iterator):
             data = list(data)
         return self._meant(table_of(data), topic)
+
+    def _noted(self, data: Any, topic: str) -> Any:
+        """The same rows; their columns are those of the topic from now on, beside what it has."""
+        import pyarrow as pa
+
+        rows = pa.RecordBatchReader.from_stream(data) if hasattr(data, "__arrow_c_stream__") else pa.record_batch(data)
+        known = self._known.get(topic) or self._schema(topic)
+        try:
+            self._known[topic] = (
+                rows.schema if known is None else pa.unify_schemas([known, rows.schema], promote_options="permissive")
+            )
+        except pa.ArrowException:
+            # The store refuses them, or knows better how they meet.
+            self._known[topic] = known
+        return rows
 
     def _meant(self, table: pa.Table, topic: str) -> pa.Table:
         import pyarrow as pa
