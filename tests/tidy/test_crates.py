@@ -32,6 +32,8 @@ TESTS_MAY_USE = {
     "eval": {"testkit"},
     "event": {"testkit"},
     "matcher": {"testkit"},
+    "window": {"testkit"},
+    "store": {"testkit"},
 }
 
 

@@ -38,11 +38,12 @@ def append_batches(
     try:
         if store._inline is not None:
             # What follows a batch is in one transaction with it: they go one by one.
+            expected = version
             for number, batch in enumerate(found):
-                expected = None if version is None else version + sum(position.events for position in positions)
                 of_batch = None if key is None else f"{key}:{number}"
                 made = store.append(topic, batch, stream=stream, expected_version=expected, idempotency_key=of_batch)
                 positions.append(made)
+                expected = None if expected is None else expected + made.events
             return positions
         tables = (store._columns.table(batch, topic, ahead=True) for batch in found)
         store._taking_from.add(me)

@@ -12,7 +12,7 @@ use cepheid_matcher::masks::Masks;
 use cepheid_matcher::sequence::NO_TIME;
 use cepheid_matcher::threads::{Workers, times_shared};
 use cepheid_matcher::trend::{Counting, Exact, ScanOptions, TrendMatcher, TrendRows, TrendWork};
-use cepheid_testkit::SplitMix64;
+use cepheid_testkit::{SplitMix64, ordered_times};
 
 /// Steps one after another with any rows between; step j takes rows whose kind is at least `least[j]`, every row if that is
 /// `None`.
@@ -92,17 +92,7 @@ fn what_leaves_the_window_is_subtracted_and_nothing_else() {
         let partitions = if great { 1 } else { 1 + random.below(3) as i64 };
         let keys: Vec<i64> = (0..rows).map(|_| random.between(0, partitions - 1)).collect();
         let kinds: Vec<i64> = (0..rows).map(|_| random.between(0, 5)).collect();
-        // Rows without a time stand before all others, or behind them.
-        let nulls = if random.below(10) == 0 { random.below(20) } else { 0 };
-        let nulls_first = random.below(2) == 0;
-        let mut time = 0;
-        let times: Vec<i64> = (0..rows)
-            .map(|row| {
-                time += random.between(0, 4);
-                let timeless = if nulls_first { row < nulls } else { row + nulls >= rows };
-                if timeless { NO_TIME } else { time }
-            })
-            .collect();
+        let times = ordered_times(&mut random, rows, NO_TIME);
 
         let table = table(&keys, &kinds);
         let matcher = TrendMatcher::compile(&chain(&least, within), table.schema(), true).expect("accepted");

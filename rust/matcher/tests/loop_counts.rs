@@ -13,7 +13,7 @@ use cepheid_matcher::masks::Masks;
 use cepheid_matcher::sequence::NO_TIME;
 use cepheid_matcher::threads::{Workers, times_shared};
 use cepheid_matcher::trend::{Counting, ScanOptions, TrendMatcher, TrendRows, TrendWork};
-use cepheid_testkit::SplitMix64;
+use cepheid_testkit::{SplitMix64, ordered_times};
 use num_bigint::BigUint;
 
 /// Where the loop `b` stands, and the least count of its rows.
@@ -166,16 +166,7 @@ fn runs_of_a_loop_are_as_many_as_those_from_each_first_row() {
             _ => random.between(0, 9),
         };
         let of: Vec<i64> = (0..rows).map(|_| if great { kind() } else { kind().min(9) }).collect();
-        let nulls = if random.below(10) == 0 { random.below(20) } else { 0 };
-        let nulls_first = random.below(2) == 0;
-        let mut time = 0;
-        let times: Vec<i64> = (0..rows)
-            .map(|row| {
-                time += random.between(0, 4);
-                let timeless = if nulls_first { row < nulls } else { row + nulls >= rows };
-                if timeless { NO_TIME } else { time }
-            })
-            .collect();
+        let times = ordered_times(&mut random, rows, NO_TIME);
         let table = table(&keys, &of);
         let matcher = TrendMatcher::compile(&pattern(shape, kinds, within), table.schema(), true);
         let case = Case { table, times, matcher: matcher.expect("accepted") };

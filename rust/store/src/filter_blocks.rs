@@ -24,7 +24,11 @@ pub(crate) fn filter_of(hashes: &[u64], false_positives: f64) -> Option<Sbbf> {
     let empty = Sbbf::new_with_ndv_fpp(hashes.len() as u64, false_positives).ok()?;
     let mut blocks = vec![Block::default(); empty.num_blocks()];
     fill(&mut blocks, hashes, Arch::new());
-    let bytes: Vec<u8> = blocks.iter().flatten().flat_map(|word| word.to_le_bytes()).collect();
+    let words = blocks.as_flattened();
+    let mut bytes = vec![0; size_of_val(words)];
+    for (bytes, word) in bytes.chunks_exact_mut(size_of::<u32>()).zip(words) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
     Some(Sbbf::new(&bytes))
 }
 

@@ -388,18 +388,16 @@ fn blocks(hashes: &[u64]) -> Vec<u8> {
 mod tests {
     use std::collections::HashSet;
 
+    use cepheid_testkit::SplitMix64;
+
     use super::*;
 
     #[test]
     fn texts_by_their_numbers_are_in_their_order() {
-        let mut state = 7_u64;
-        let mut number = |below: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) % below
-        };
+        let mut random = SplitMix64::new(7);
         // Of few characters, that with the least code among them, so that beginnings meet.
-        let mut text = |longest: u64| -> String {
-            (0..number(longest + 1)).map(|_| ['\0', 'a', 'b', 'é'][number(4) as usize]).collect()
+        let mut text = |longest: usize| -> String {
+            (0..random.below(longest + 1)).map(|_| random.choose(&['\0', 'a', 'b', 'é'])).collect()
         };
         let mut orders = [0; 3];
         for round in 0..20_000 {

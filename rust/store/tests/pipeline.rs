@@ -10,23 +10,19 @@ use cepheid_event::Table;
 use cepheid_store::{
     Append, EventLog, LogOptions, Position, Query, Reader, StoreError, StoreView, TopicPattern, verify,
 };
+use cepheid_testkit::SplitMix64;
 
 fn open(path: &Path) -> EventLog {
     let options = LogOptions { event_time: None, author: "test".into(), clock: Arc::new(|| 7) };
     EventLog::open(path, options).unwrap()
 }
 
-/// The same numbers at every call, from 0 to 2<sup>31</sup>.
-fn numbers() -> impl FnMut() -> i64 {
-    let mut state = 1_u64;
-    move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as i64
-    }
+fn numbers() -> SplitMix64 {
+    SplitMix64::new(1)
 }
 
-fn append(rows: usize, mut number: impl FnMut() -> i64) -> Append {
-    let values: Vec<i64> = (0..rows).map(|_| number() % 1000).collect();
+fn append(rows: usize, random: &mut SplitMix64) -> Append {
+    let values: Vec<i64> = (0..rows).map(|_| random.between(0, 999)).collect();
     let texts: ArrayRef =
         Arc::new(StringArray::from_iter_values(values.iter().map(|value| format!("t{value}"))));
     let times: ArrayRef = Arc::new(Int64Array::from(values));
@@ -37,17 +33,17 @@ fn append(rows: usize, mut number: impl FnMut() -> i64) -> Append {
 
 /// Appends of none, one, few, and many rows; two are longer than a commit.
 fn appends() -> Vec<Append> {
-    let mut number = numbers();
+    let mut random = numbers();
     let mut appends = vec![];
     let mut version = 0;
     for place in 0..400 {
         let rows = match place {
             100 | 101 => 150_000,
-            place if place % 7 == 0 => (number() % 3) as usize,
-            place if place % 5 == 0 => 2_000 + (number() % 9_000) as usize,
-            _ => (number() % 300) as usize,
+            place if place % 7 == 0 => random.below(3),
+            place if place % 5 == 0 => 2_000 + random.below(9_000),
+            _ => random.below(300),
         };
-        let mut one = append(rows, &mut number);
+        let mut one = append(rows, &mut random);
         one.topic = format!("t{}", place % 3);
         if place % 4 == 0 {
             one.stream = Some("s".into());
@@ -101,7 +97,7 @@ fn at_the_first_that_is_refused_it_ends() {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("s.db");
             let log = open(&path);
-            let mut given: Vec<Append> = (0..200).map(|_| append(10, numbers())).collect();
+            let mut given: Vec<Append> = (0..200).map(|_| append(10, &mut numbers())).collect();
             let bad = &mut given[place];
             match kind {
                 // Before it is compressed, and when it is committed.
@@ -127,7 +123,7 @@ fn at_the_first_that_is_refused_it_ends() {
             assert_eq!(rows, 10 * place);
             assert_eq!(StoreView::open(&path).unwrap().next_position().unwrap(), 10 * place as u64);
             // It goes on.
-            assert_eq!(log.append(append(1, numbers())).unwrap().first, 10 * place as u64);
+            assert_eq!(log.append(append(1, &mut numbers())).unwrap().first, 10 * place as u64);
             cases += 1;
         }
     }
@@ -143,11 +139,11 @@ fn a_panic_of_what_gives_appends_is_told_and_nothing_stands_still() {
     let next = || {
         given += 1;
         assert!(given < 100, "no more");
-        Some(append(500, numbers()))
+        Some(append(500, &mut numbers()))
     };
     let caught = catch_unwind(AssertUnwindSafe(|| log.append_each(next, drop)));
     assert!(caught.is_err());
-    log.append(append(1, numbers())).unwrap();
+    log.append(append(1, &mut numbers())).unwrap();
     assert!(verify(&path, None).unwrap().fault.is_none());
 }
 
@@ -162,7 +158,7 @@ fn pipelines_of_several_threads_keep_their_order() {
                 let log = &log;
                 scope.spawn(move || {
                     let of_thread = |place: usize| {
-                        let mut one = append(place % 50, numbers());
+                        let mut one = append(place % 50, &mut numbers());
                         one.topic = format!("t{thread}");
                         one
                     };
@@ -191,8 +187,8 @@ fn whoever_finds_that_it_is_over_tells_those_who_wait() {
     let log = open(&folder.path().join("s.db"));
     let mut good = 0;
     for round in 0..600 {
-        let mut given: Vec<Append> = (0..round % 4).map(|_| append(1, numbers())).collect();
-        let mut bad = append(1, numbers());
+        let mut given: Vec<Append> = (0..round % 4).map(|_| append(1, &mut numbers())).collect();
+        let mut bad = append(1, &mut numbers());
         bad.topic = String::new();
         given.push(bad);
         let (positions, outcome) = in_a_pipeline(&log, given);

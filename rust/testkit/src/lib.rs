@@ -66,6 +66,6 @@ pub use reference_window::{WindowRow, reference_windows, window_table};
 pub use sequence_event::{Moment, SequenceEvent, SequenceKind, reference_sequences};
 pub use sequence_input::{SequenceInput, row_order};
 pub use sequence_suite::SequenceCase;
-pub use split_mix::SplitMix64;
+pub use split_mix::{SplitMix64, ordered_times};
 pub use suite::{Case, Mode};
 pub use value::RefValue;

@@ -43,6 +43,21 @@ impl SplitMix64 {
     }
 }
 
+/// Times of rows in their order, some of them equal; in one case of ten some rows have none, which stand before all others or
+/// behind them.
+pub fn ordered_times(random: &mut SplitMix64, rows: usize, none: i64) -> Vec<i64> {
+    let nulls = if random.below(10) == 0 { random.below(20) } else { 0 };
+    let nulls_first = random.below(2) == 0;
+    let mut time = 0;
+    let mut times = Vec::with_capacity(rows);
+    for row in 0..rows {
+        time += random.between(0, 4);
+        let timeless = if nulls_first { row < nulls } else { row + nulls >= rows };
+        times.push(if timeless { none } else { time });
+    }
+    times
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -65,26 +65,24 @@ impl Marks {
 mod tests {
     use std::collections::BTreeSet;
 
+    use cepheid_testkit::SplitMix64;
+
     use super::*;
 
     #[test]
     fn what_is_marked_is_given_in_order() {
-        let mut seed = 3_u64;
-        let mut random = |below: u64| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            ((seed >> 33) % below) as usize
-        };
+        let mut random = SplitMix64::new(3);
         let (mut marks, mut cases) = (Marks::default(), 0);
         for span in [1, 64, 65, 4_096, 4_097, 20_000] {
             for count in [0, 1, 3, 200] {
                 marks.clear();
                 let mut known = BTreeSet::new();
                 for _ in 0..count {
-                    let number = random(span);
+                    let number = random.below(span);
                     marks.mark(number);
                     known.insert(number as u32);
                 }
-                for first in [0, 1, 63, 64, random(span), 4_095, 4_096, 30_000] {
+                for first in [0, 1, 63, 64, random.below(span), 4_095, 4_096, 30_000] {
                     let mut given = vec![7];
                     marks.add_from(first, &mut given);
                     let expected: Vec<u32> =

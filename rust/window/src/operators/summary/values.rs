@@ -252,6 +252,7 @@ impl AtHand {
 #[cfg(test)]
 mod tests {
     use arrow_array::Array;
+    use cepheid_testkit::SplitMix64;
 
     use super::*;
     use crate::arena::{Arena, NONE, States};
@@ -261,21 +262,17 @@ mod tests {
     #[test]
     fn what_is_read_as_it_is_joined_is_what_is_joined_and_then_read() {
         use AggregateFunction::*;
-        let mut seed = 5_u64;
-        let mut random = |below: u64| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (seed >> 33) % below
-        };
+        let mut random = SplitMix64::new(5);
         let mut states = || {
             let rows = 300;
-            let slots: Vec<u32> = (0..rows).map(|_| random(200) as u32).collect();
-            let values = (0..rows).map(|_| match random(20) {
+            let slots: Vec<u32> = (0..rows).map(|_| random.below(200) as u32).collect();
+            let values = (0..rows).map(|_| match random.below(20) {
                 0 => None,
                 1 => Some(f64::NAN),
                 2 => Some(-0.0),
                 3 => Some(0.0),
                 4 => Some(f64::INFINITY),
-                _ => Some(random(1_000) as f64 / 7.0 - 60.0),
+                _ => Some(random.below(1_000) as f64 / 7.0 - 60.0),
             });
             let values: ArrayRef = Arc::new(values.collect::<Float64Array>());
             let mut arena = Arena::new(All::new(Some(0)));
@@ -298,7 +295,7 @@ mod tests {
             let (mut expected, mut all) = (Arena::new(All::new(Some(0))), 0);
             for count in told {
                 let mut slots = || -> Vec<u32> {
-                    let slot = |_| if random(5) == 0 { NONE } else { random(200) as u32 };
+                    let slot = |_| if random.below(5) == 0 { NONE } else { random.below(200) as u32 };
                     (0..count).map(slot).collect()
                 };
                 let (lefts, rights) = (slots(), slots());
