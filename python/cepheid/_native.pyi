@@ -214,6 +214,9 @@ class Engine:
     def relevant(self, topic: str) -> str | None:
         """What holds of the rows of a topic that can matter, as JSON; None: any can."""
 
+    def columns_needed(self, topic: str) -> list[str] | None:
+        """The columns of a topic that rules have to do with; None: all."""
+
     def pass_over(
         self, topic: str, rows: int, times: tuple[int, int], now_ns: int | None
     ) -> list[tuple[str, MatchTable]] | None:
@@ -575,6 +578,9 @@ class StoreView:
     def waiting(self, queue: str, limit: int) -> list[tuple[str, bytes]]:
         """What waits in a queue."""
 
+    def topics(self) -> list[str]:
+        """Names of the topics, in order."""
+
     def event_time(self) -> str:
         """The column of the event time."""
 
@@ -629,13 +635,17 @@ class StoredEvents:
 
     def __arrow_c_schema__(self) -> object: ...
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
-    def reader(self, mattering: Sequence[tuple[str, str]]) -> StoredReader:
+    def reader(self, mattering: Sequence[tuple[str, str]], columns: Sequence[str] | None = None) -> StoredReader:
         """Reads them.
 
         Args:
             mattering: By topic what holds of the rows that matter, as JSON; others are passed over where all of a batch
                 or a page are.
+            columns: Those that are read. None: those that were asked for.
         """
+
+    def no_rows(self) -> ArrowBatch:
+        """Their columns, as a batch without rows."""
 
     def end(self) -> int | None:
         """The position before which they are."""
@@ -662,6 +672,26 @@ class StoredReader:
         Returns:
             The topic, and rows (the store's columns in front, and without them), the position after them, the number of
             the first and how many; or position, row, how many, and the first and the last time. None: those were all.
+        """
+
+    def push_to(
+        self, engine: Engine, counted: Mapping[str, int], now_ns: int | None, whole: bool, eager: bool
+    ) -> dict[str, Any]:
+        """Pushes what comes next to an engine, which numbers rows as the store does; passes over what does not matter.
+
+        It ends after some ten thousand rows, and before rows that it cannot pass over, or not push without all columns.
+
+        Args:
+            engine: The engine.
+            counted: By topic how many rows it has been told of.
+            now_ns: The time.
+            whole: Whether all columns are read.
+            eager: Whether it ends as soon as something is derived.
+
+        Returns:
+            ``outputs`` by topic, ``counted`` as it is now, ``refused``: rows that cannot be passed over, or have to be
+            pushed as a whole (topic, the first, how many), ``ended``, and ``rows``: how many were pushed, and how many
+            were passed over.
         """
 
 @final

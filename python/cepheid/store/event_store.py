@@ -25,7 +25,7 @@ from cepheid.store.handle import checked_topics, checked_version, optional_name
 from cepheid.store.keeping import StoreKeeping
 from cepheid.store.position import Position
 from cepheid.store.reading import StoreReading
-from cepheid.store.replay import Replay, replayed_topics, run, steps
+from cepheid.store.replay import Replay, pushes, replayed_topics, run, steps
 from cepheid.store.sealing import BackgroundSealing
 from cepheid.store.sourcing import StoreSourcing
 from cepheid.store.subscription import Subscription
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from cepheid.derived import Derived
     from cepheid.engine import Engine
+    from cepheid.store.events import StoredEvents
 
 __all__ = ["EventStore"]
 
@@ -360,6 +361,9 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
         Rows have the numbers, and so the ids, that they have in the store: an engine made as the one that was fed when
         they were appended derives the same events with the same ids.
 
+        Rows that cannot matter to the engine's rules are passed over, and columns that no rule mentions are not read. A
+        rule that is added afterwards does not see those of the rows passed over that would still wait for late ones.
+
         Args:
             engine: An engine; as it is, so that one restored from a snapshot goes on from there.
             topics: Names of topics. None: those that its rules read.
@@ -389,7 +393,17 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
             ...     [found["amount"] for found in store.replay(cep.Engine(large))["large"]]
             [900]
         """
-        under_way = self._steps(engine, topics, from_, to, rows_max=None, speed=speed, progress=progress)
+        from cepheid.store.pacing import checked_speed, shown
+
+        pace = checked_speed(speed)
+        events, names = self._replayed(engine, topics, from_, to)
+        if pace is None:
+            under_way = pushes(engine, self, events, names, eager=on_derived is not None)
+        else:
+            paced = steps(engine, events, rows_max=None, speed=pace)
+            under_way = ((step.events.num_rows, step.derived) for step in paced)
+        if checked_flag(progress, "progress"):
+            under_way = shown(under_way, self.end)
         end = to if isinstance(to, dt.datetime) else None
         return run(engine, under_way, on_derived, end=end, flush=checked_flag(flush, "flush"))
 
@@ -420,23 +434,15 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
             [[], ['large'], []]
         """
         rows_max = checked_count(events, "events")
-        under_way = self._steps(engine, topics, from_, to, rows_max=rows_max, speed=None, progress=False)
+        stored, _ = self._replayed(engine, topics, from_, to)
+        under_way = steps(engine, stored, rows_max=rows_max, speed=None)
         begin = int(from_) if from_ is not None and not isinstance(from_, dt.datetime) else 0
         return Replay._of(engine, under_way, begin)
 
-    def _steps(
-        self,
-        engine: Engine,
-        topics: str | Iterable[str] | None,
-        from_: Any,
-        to: Any,
-        *,
-        rows_max: int | None,
-        speed: float | None,
-        progress: bool,
-    ) -> Any:
-        from cepheid.store.pacing import checked_speed, shown
-
+    def _replayed(
+        self, engine: Engine, topics: str | Iterable[str] | None, from_: Any, to: Any
+    ) -> tuple[StoredEvents, list[str]]:
+        """The events that a replay is of, and their topics."""
         since = from_ if isinstance(from_, dt.datetime) else None
         until = to if isinstance(to, dt.datetime) else None
         names = replayed_topics(self, engine, topics)
@@ -447,8 +453,7 @@ class EventStore(StoreReading, StoreKeeping, StoreAuditing, StoreSourcing):
             since=since,
             until=until,
         )
-        made = steps(engine, self, found, names, rows_max=rows_max, speed=checked_speed(speed))
-        return shown(made, self.end) if checked_flag(progress, "progress") else made
+        return found, names
 
     # Its end.
 

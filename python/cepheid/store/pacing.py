@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from cepheid.derived import Derived
 from cepheid.errors import PatternError
-from cepheid.store.replay import ReplayStep
 
 __all__ = ["checked_speed", "shown"]
 
@@ -24,18 +24,18 @@ def checked_speed(speed: Any) -> float | None:
 
 
 class _Counted:
-    """A step with its events as the progress bar counts them."""
+    """Events that have gone by, as the progress bar counts them, and what they derived."""
 
-    __slots__ = ("num_rows", "step")
+    __slots__ = ("derived", "num_rows")
 
-    def __init__(self, step: ReplayStep) -> None:
-        self.step = step
-        self.num_rows = step.events.num_rows
+    def __init__(self, events: int, derived: Derived) -> None:
+        self.num_rows = events
+        self.derived = derived
 
 
-def shown(steps: Iterable[ReplayStep], total: int) -> Iterator[ReplayStep]:
-    """The steps, counted on standard error."""
+def shown(pushes: Iterable[tuple[int, Derived]], total: int) -> Iterator[tuple[int, Derived]]:
+    """The pushes, counted on standard error."""
     from cepheid.cli.progress import progress
 
-    for counted in progress((_Counted(step) for step in steps), "replaying", total):
-        yield counted.step
+    for counted in progress((_Counted(*push) for push in pushes), "replaying", total):
+        yield counted.num_rows, counted.derived

@@ -127,7 +127,7 @@ class StoreReading(StoreHandle):
         """
         checked_name(id, "id")
         topic, _, row = id.rpartition("#")
-        known = self.info().topics
+        known = self._view.topics()
         is_row = row.isdecimal() and row.isascii() and len(row) < 19
         if topic in known and is_row and "id" not in self.read(topic).schema.names:
             return next(iter(StoredEvents._of(self._rows_of(topic, int(row), int(row) + 1))), None)
@@ -164,7 +164,7 @@ class StoreReading(StoreHandle):
         """
         checked_name(correlation_id, "correlation_id")
         text = correlation_id
-        known = self.info().topics
+        known = self._view.topics()
         names = {name: self.read(name).schema.names for name in known}
         told = [name for name, columns in names.items() if "correlationid" in columns or "id" in columns]
         topic, _, row = text.rpartition("#")

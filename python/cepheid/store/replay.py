@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from cepheid._native import concat_matches
 from cepheid.derived import Derived
@@ -18,10 +18,13 @@ from cepheid.store.times import nanoseconds
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cepheid._native import ArrowBatch
+    from cepheid._native import ArrowBatch, StoredReader
     from cepheid.engine import Engine
     from cepheid.store.event_store import EventStore
     from cepheid.store.events import StoredEvents
+
+    # Rows with the store's columns and without; the position after them, the number of the first, and how many.
+    _StoredRows = tuple[ArrowBatch, ArrowBatch, tuple[int, int, int]]
 
 __all__ = ["Replay", "ReplayStep", "merged", "replayed_topics"]
 
@@ -141,9 +144,9 @@ def replayed_topics(store: EventStore, engine: Engine, topics: str | Iterable[st
     Raises:
         StoreError: The store has none of them, or the rules name none and the store has several.
     """
-    known = list(store.info().topics)
     if topics is not None:
         return checked_topics(topics)
+    known = store._view.topics()
     reads = engine._native.reads()
     if None in reads:
         if len(known) > 1:
@@ -163,80 +166,85 @@ def replayed_topics(store: EventStore, engine: Engine, topics: str | Iterable[st
     return [topic for topic in found if topic is not None]
 
 
-def steps(
-    engine: Engine,
-    store: EventStore,
-    events: StoredEvents,
-    topics: list[str],
-    *,
-    rows_max: int | None,
-    speed: float | None,
-) -> Iterator[ReplayStep]:
+def steps(engine: Engine, events: StoredEvents, *, rows_max: int | None, speed: float | None) -> Iterator[ReplayStep]:
     """Pushes stored events to an engine, so many rows at a time, no faster than their times allow."""
-    nothing = events.schema.empty_table()
-    pushing = _Pushing(engine, None if speed is None else _Pace(speed, engine._native.event_time()), rows_max, nothing)
-    # In steps each event is shown, and what comes in its own time is waited for.
-    mattering = _mattering(engine, store, topics) if rows_max is None and speed is None else []
-    reader = events._native.reader(mattering)
+    pace = None if speed is None else _Pace(speed, engine._native.event_time())
+    pushing = _Pushing(engine)
+    # Each event is shown, and what comes in its own time is waited for: none is passed over.
+    reader = events._native.reader([])
     while (found := reader.next_rows()) is not None:
-        topic, rows, passed = found
-        if rows is not None:
-            yield from pushing.rows(topic, *rows)
-            continue
-        assert passed is not None
-        (position, first, count), times = passed
-        derived = pushing.pass_over(topic, first, count, times)
-        if derived is not None:
-            if derived:
-                yield ReplayStep(topic, position + count, nothing, derived)
-            continue
-        # One of them would be late, or dated ahead: what becomes of it is the engine's to say.
-        again = store._rows_of(topic, first, first + count).reader([])
-        while (late := again.next_rows()) is not None:
-            assert late[1] is not None
-            yield from pushing.rows(topic, *late[1])
+        topic, rows, _ = found
+        assert rows is not None
+        yield from pushing.rows(topic, rows, rows_max, pace)
+
+
+def pushes(
+    engine: Engine, store: EventStore, events: StoredEvents, topics: list[str], *, eager: bool
+) -> Iterator[tuple[int, Derived]]:
+    """Pushes stored events to an engine as fast as can be: how many went by, time and again, and what they derived.
+
+    `eager`: whether that is told as soon as something is derived.
+    """
+    pushing = _Pushing(engine)
+    if engine._input.has_predicates:
+        # Functions of Python see rows before the engine does.
+        reader = events._native.reader([])
+        while (found := reader.next_rows()) is not None:
+            topic, rows, _ = found
+            assert rows is not None
+            yield pushing.whole(topic, rows)
+        return
+    _declare(engine, store, topics)
+    # Columns of which nothing is asked are left where they are; of several topics rows would wait for each other.
+    columns = engine._native.columns_needed(topics[0]) if len(topics) == 1 else None
+    reader = events._native.reader(_mattering(engine, store, topics), columns)
+    ended = False
+    while not ended:
+        pushed = pushing.push_on(reader, whole=columns is None, eager=eager)
+        ended = pushed["ended"]
+        yield sum(pushed["rows"]), Derived._of_native(pushed["outputs"])
+        if pushed["refused"] is not None:
+            # One of them would be late, or dated ahead: what becomes of it is the engine's to say.
+            topic, first, count = pushed["refused"]
+            again = store._rows_of(topic, first, first + count).reader([])
+            late = pushing.push_on(again, whole=True, eager=eager)
+            while not late["ended"]:
+                yield sum(late["rows"]), Derived._of_native(late["outputs"])
+                late = pushing.push_on(again, whole=True, eager=eager)
+            yield sum(late["rows"]), Derived._of_native(late["outputs"])
 
 
 class _Pushing:
     """Rows on their way to an engine, which numbers them as the store does."""
 
-    def __init__(self, engine: Engine, pace: _Pace | None, rows_max: int | None, nothing: pa.Table) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._pace = pace
-        self._rows_max = rows_max
-        # What is shown of events where they go by as fast as can be: nobody looks.
-        self._nothing = nothing
         self._counted = {source.topic: source.rows for source in engine.stats().sources}
 
-    def rows(
-        self, topic: str, stored: ArrowBatch, own: ArrowBatch, place: tuple[int, int, int]
-    ) -> Iterator[ReplayStep]:
-        """Pushes rows whose numbers follow each other, given with the store's columns and without; `place`: where."""
-        end, first, count = place
-        if self._rows_max is None and self._pace is None:
-            self._number(topic, first, count)
-            yield ReplayStep(topic, end, self._nothing, self._engine.push(own, topic))
-            return
+    def push_on(self, reader: StoredReader, *, whole: bool, eager: bool) -> dict[str, Any]:
+        """Pushes what a reader gives next, many pieces at a time; `whole`: with all columns."""
+        engine = self._engine
+        pushed = reader.push_to(engine._native, self._counted, engine._clock(), whole, eager)
+        self._counted = pushed["counted"]
+        return pushed
+
+    def whole(self, topic: str, stored: _StoredRows) -> tuple[int, Derived]:
+        """Pushes rows whose numbers follow each other."""
+        _, own, (_, first, count) = stored
+        self._number(topic, first, count)
+        return count, self._engine.push(own, topic)
+
+    def rows(self, topic: str, stored: _StoredRows, rows_max: int | None, pace: _Pace | None) -> Iterator[ReplayStep]:
+        """Pushes rows whose numbers follow each other, piece by piece."""
         import pyarrow as pa
 
-        for piece in _pieces(pa.table(stored), self._rows_max):
-            for part in [piece] if self._pace is None else self._pace.parts(piece):
+        for piece in _pieces(pa.table(stored[0]), rows_max):
+            for part in [piece] if pace is None else pace.parts(piece):
                 self._number(topic, part.column(_ROW)[0].as_py(), part.num_rows)
                 events = part.select(range(_OWN, part.num_columns))
                 yield ReplayStep(
                     topic, part.column(_POSITION)[-1].as_py() + 1, events, self._engine.push(events, topic)
                 )
-
-    def pass_over(self, topic: str, first: int, count: int, times: tuple[int, int]) -> Derived | None:
-        """Lets the clock see rows that do not matter; None: they have to be pushed."""
-        before = self._counted.get(topic, 0)
-        self._number(topic, first, 0)
-        native = self._engine._native
-        outputs = native.pass_over(topic, count, times, self._engine._clock())
-        if outputs is None:
-            return None
-        self._counted[topic] = max(first, before) + count
-        return Derived._of_native(outputs)
 
     def _number(self, topic: str, first: int, count: int) -> None:
         before = self._counted.get(topic, 0)
@@ -246,20 +254,21 @@ class _Pushing:
         self._counted[topic] = before + count
 
 
-def _mattering(engine: Engine, store: EventStore, topics: list[str]) -> list[tuple[str, str]]:
-    """By topic what holds of the rows that can matter to a rule, where that can be told."""
+def _declare(engine: Engine, store: EventStore, topics: list[str]) -> None:
+    """Tells the engine what columns topics have that it has not seen yet."""
     native = engine._native
-    if native.event_time() != store._event_time or engine._input.has_predicates:
-        # Of another time nothing is known; what a function of Python says of rows is not either.
-        return []
-    found = []
     for topic in topics:
         if native.columns(topic) is None and topic in (native.reads() or []):
-            native.declare(store.read(topic).schema.empty_table(), topic)
-        condition = native.relevant(topic)
-        if condition is not None:
-            found.append((topic, condition))
-    return found
+            native.declare(store.read(topic)._native.no_rows(), topic)
+
+
+def _mattering(engine: Engine, store: EventStore, topics: list[str]) -> list[tuple[str, str]]:
+    """By topic what holds of the rows that can matter to a rule, where that can be told."""
+    if engine._native.event_time() != store._event_time:
+        # Of another time nothing is known.
+        return []
+    found = [(topic, engine._native.relevant(topic)) for topic in topics]
+    return [(topic, condition) for topic, condition in found if condition is not None]
 
 
 def _pieces(rows: pa.Table, rows_max: int | None) -> Iterator[pa.Table]:
@@ -313,13 +322,13 @@ def merged(parts: dict[str, list[Matches]]) -> Derived:
 
 def run(
     engine: Engine,
-    of: Iterator[ReplayStep],
+    of: Iterator[tuple[int, Derived]],
     on_derived: Callable[[Derived], None] | None,
     *,
     end: dt.datetime | int | None,
     flush: bool,
 ) -> Derived:
-    """Goes through all steps; gives what they derived, unless that is handed on."""
+    """Goes through all pushes; gives what they derived, unless that is handed on."""
     parts: dict[str, list[Matches]] = {}
 
     def take(derived: Derived) -> None:
@@ -331,8 +340,8 @@ def run(
         for topic, matches in derived.items():
             parts.setdefault(topic, []).append(matches)
 
-    for step in of:
-        take(step.derived)
+    for _, derived in of:
+        take(derived)
     if end is not None:
         moment = datetime_of(end) if isinstance(end, int) else end
         assert moment is not None

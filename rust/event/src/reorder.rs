@@ -458,6 +458,12 @@ impl Prepared {
         &self.released
     }
 
+    /// Whether all rows of a push are let out at once, none of them late or ahead of the guard.
+    pub fn is_let_out(&self) -> bool {
+        let let_out = |pushed: &Pushed| pushed.late == 0 && pushed.future == 0 && pushed.chunks.is_empty();
+        self.pushed.as_ref().is_none_or(let_out)
+    }
+
     /// An error for the first late row, if there is one: for those who refuse late rows, before anything has changed.
     ///
     /// # Errors

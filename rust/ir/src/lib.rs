@@ -26,6 +26,7 @@ pub mod window;
 pub mod window_reports;
 
 mod absence;
+mod mentioned;
 mod normalise;
 mod validate;
 mod window_aggregate;
@@ -36,6 +37,7 @@ pub use error::PatternError;
 pub use expr::{Aggregate, Anchor, BinaryOp, CaseBranch, Expr, RowPointer, Semantics, TestedRow};
 pub use function::{AggregateFunction, Function};
 pub use literal::{DataType, Float, Interval, Literal};
+pub use mentioned::mentioned;
 pub use pattern::{
     AfterMatchSkip, Between, ColumnName, Contiguity, Definition, EmitAt, EmptyMatches, Measure,
     OutputColumns, PartitionEdge, Pattern, PatternNode, Quantifier, RowsPerMatch, Selection, SkipRow,

@@ -56,7 +56,7 @@ impl Engine {
 
     /// Works on the engine without the GIL. Nothing that runs meanwhile holds a lock that Python could wait for, except
     /// where a processor, or a signal's handler, which a long search calls, asks the same engine for something: that is refused.
-    fn call<T: Send>(
+    pub(crate) fn call<T: Send>(
         &self,
         py: Python<'_>,
         work: impl FnOnce(&mut engine::Engine) -> Result<T, NativeError> + Send,
@@ -203,6 +203,11 @@ impl Engine {
         self.call(py, |engine| {
             Ok(engine.relevant(topic).map(|condition| cepheid_ir::expr_to_json(&condition)))
         })
+    }
+
+    /// The columns of a topic that rules have to do with; None: all.
+    fn columns_needed(&self, py: Python<'_>, topic: &str) -> PyResult<Option<Vec<String>>> {
+        self.call(py, |engine| Ok(engine.columns_needed(topic)))
     }
 
     /// Passes over rows that cannot matter, from the first time to the last; None: they have to be pushed.

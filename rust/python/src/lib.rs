@@ -14,9 +14,11 @@ mod mining;
 mod pattern;
 mod processor;
 mod pusher;
+mod replay;
 mod row_columns;
 mod sql;
 mod store;
+mod stored_reader;
 mod user_aggregate;
 mod window;
 
@@ -51,7 +53,9 @@ mod _native {
     #[pymodule_export]
     use super::sql::{Query, parse_expression, parse_measure, unparse_expression};
     #[pymodule_export]
-    use super::store::{EventLog, StoreView, StoredEvents, StoredReader};
+    use super::store::{EventLog, StoreView, StoredEvents};
+    #[pymodule_export]
+    use super::stored_reader::StoredReader;
     #[pymodule_export]
     use super::user_aggregate::UserAggregate;
     #[pymodule_export]

@@ -59,6 +59,37 @@ impl MatchTable {
         let origin = Origin::Unkept { strategies: vec![engine::Strategy::Anomalies] };
         Self::new(presentable(batch), origin, None)
     }
+
+    /// Derived events of one topic, call after call, as one table: matches are numbered on.
+    pub(crate) fn concat(parts: &[&Self]) -> Result<Self, NativeError> {
+        let Some(first) = parts.first() else { return Err(NativeError::Broken) };
+        let batches = parts.iter().flat_map(|part| &part.batches);
+        let batch = concat_batches(&first.schema, batches).map_err(EventError::from)?;
+        let mut memberships = vec![];
+        let mut strategies: Vec<engine::Strategy> = vec![];
+        let mut before = 0;
+        for part in parts {
+            let of_part = match &part.origin {
+                Origin::Table(_) => return Err(NativeError::Broken),
+                Origin::Stream { rows, matches, strategies } => {
+                    memberships.push(numbered_on(rows, before)?);
+                    before += matches;
+                    strategies
+                }
+                Origin::Unkept { strategies } => strategies,
+            };
+            strategies
+                .extend(of_part.iter().filter(|strategy| !strategies.contains(strategy)).collect::<Vec<_>>());
+        }
+        let origin = match memberships.first() {
+            Some(first) => {
+                let rows = concat_batches(first.schema_ref(), &memberships).map_err(EventError::from)?;
+                Origin::Stream { rows, matches: before, strategies }
+            }
+            None => Origin::Unkept { strategies },
+        };
+        Ok(Self::new(batch, origin, None))
+    }
 }
 
 impl From<engine::MatchTable> for MatchTable {
@@ -99,35 +130,7 @@ fn presentable(batch: &RecordBatch) -> RecordBatch {
 #[pyfunction]
 pub(crate) fn concat_matches(py: Python<'_>, tables: Vec<PyRef<'_, MatchTable>>) -> PyResult<MatchTable> {
     let parts: Vec<&MatchTable> = tables.iter().map(|table| &**table).collect();
-    without_gil(py, || {
-        let Some(first) = parts.first() else { return Err(NativeError::Broken) };
-        let batches = parts.iter().flat_map(|part| &part.batches);
-        let batch = concat_batches(&first.schema, batches).map_err(EventError::from)?;
-        let mut memberships = vec![];
-        let mut strategies: Vec<engine::Strategy> = vec![];
-        let mut before = 0;
-        for part in &parts {
-            let of_part = match &part.origin {
-                Origin::Table(_) => return Err(NativeError::Broken),
-                Origin::Stream { rows, matches, strategies } => {
-                    memberships.push(numbered_on(rows, before)?);
-                    before += matches;
-                    strategies
-                }
-                Origin::Unkept { strategies } => strategies,
-            };
-            strategies
-                .extend(of_part.iter().filter(|strategy| !strategies.contains(strategy)).collect::<Vec<_>>());
-        }
-        let origin = match memberships.first() {
-            Some(first) => {
-                let rows = concat_batches(first.schema_ref(), &memberships).map_err(EventError::from)?;
-                Origin::Stream { rows, matches: before, strategies }
-            }
-            None => Origin::Unkept { strategies },
-        };
-        Ok(MatchTable::new(batch, origin, None))
-    })
+    without_gil(py, || MatchTable::concat(&parts))
 }
 
 /// Membership with matches numbered from another number on.

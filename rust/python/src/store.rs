@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arrow_array::{Array, StructArray};
+use arrow_array::{Array, RecordBatch, StructArray};
 use arrow_schema::{ArrowError, Field, SchemaRef};
 use cepheid_event::Table;
 use cepheid_store::{self as store, LogOptions, Query, StoreError, TopicPattern, Transaction};
@@ -16,6 +16,7 @@ use pyo3_arrow::ffi::{ArrayIterator, to_schema_pycapsule, to_stream_pycapsule};
 
 use crate::arrow::{ArrowBatch, ArrowInput};
 use crate::error::{NativeError, without_gil};
+use crate::stored_reader::StoredReader;
 
 /// Where appended events are: first position, events, first row of the topic, version of the stream, whether repeated.
 type Position = (u64, u64, u64, Option<u64>, bool);
@@ -356,7 +357,7 @@ impl StoreView {
             let (schema, end) = view.planned(&query)?;
             // It is read later, and perhaps twice: what is appended meanwhile is not part of it.
             query.positions.1 = Some(query.positions.1.map_or(end, |to| to.min(end)));
-            Ok(StoredEvents { schema, path: view.path().to_owned(), query })
+            Ok(StoredEvents { schema, connections: Arc::clone(view.connections()), query })
         })
     }
 
@@ -385,6 +386,11 @@ impl StoreView {
     /// The column of the event time.
     fn event_time(&self, py: Python<'_>) -> PyResult<String> {
         self.call(py, store::StoreView::event_time)
+    }
+
+    /// Names of the topics, in order.
+    fn topics(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.call(py, store::StoreView::topics)
     }
 
     /// Whether a batch of a topic has come with an idempotency key.
@@ -430,7 +436,7 @@ impl StoreView {
     /// Events, entries, bytes of the database, the column of the event time, the chain's last hash, and topics.
     fn info(&self, py: Python<'_>) -> PyResult<Info> {
         self.call(py, |view| {
-            let info = store::StoreInfo::read(view.path())?;
+            let info = view.info()?;
             let topic = |topic: store::TopicInfo| {
                 let (archived, journal) = topic.bytes;
                 let counts = (
@@ -467,7 +473,7 @@ impl StoreView {
 /// Events that are asked for, read when they are wanted; `cepheid.StoredEvents` keeps one.
 #[pyclass(frozen, module = "cepheid._native")]
 pub(crate) struct StoredEvents {
-    path: PathBuf,
+    connections: Arc<store::Connections>,
     query: Query,
     schema: SchemaRef,
 }
@@ -486,7 +492,7 @@ impl StoredEvents {
         py: Python<'py>,
         requested_schema: Option<Bound<'py, PyCapsule>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        let reader = Batches(without_gil(py, || Ok(store::Reader::open(&self.path, &self.query)?))?);
+        let reader = Batches(without_gil(py, || Ok(store::Reader::over(&self.connections, &self.query)?))?);
         let field = Field::new_struct("", self.schema.fields().clone(), false);
         let arrays =
             reader.map(|batch| batch.map(|rows| Arc::new(StructArray::from(rows)) as Arc<dyn Array>));
@@ -494,17 +500,30 @@ impl StoredEvents {
     }
 
     /// Reads them. `mattering`: by topic what holds of the rows that matter, as JSON; others are passed over where it can be
-    /// told that all of a batch or a page are.
-    fn reader(&self, py: Python<'_>, mattering: Vec<(String, String)>) -> PyResult<StoredReader> {
+    /// told that all of a batch or a page are. `columns`: those that are read; none: those that were
+    /// asked for.
+    #[pyo3(signature = (mattering, columns=None))]
+    fn reader(
+        &self,
+        py: Python<'_>,
+        mattering: Vec<(String, String)>,
+        columns: Option<Vec<String>>,
+    ) -> PyResult<StoredReader> {
         without_gil(py, || {
-            let mut query = self.query.clone();
+            let columns = columns.or_else(|| self.query.columns.clone());
+            let mut query = Query { columns, ..self.query.clone() };
             for (topic, condition) in mattering {
                 query
                     .mattering
                     .push((topic, cepheid_ir::expr_from_json(&condition).map_err(NativeError::Pattern)?));
             }
-            Ok(StoredReader(Mutex::new(store::Reader::open(&self.path, &query)?)))
+            Ok(StoredReader::of(store::Reader::over(&self.connections, &query)?))
         })
+    }
+
+    /// Their columns, as a batch without rows.
+    fn no_rows(&self) -> ArrowBatch {
+        ArrowBatch(RecordBatch::new_empty(Arc::clone(&self.schema)))
     }
 
     /// The position before which they are.
@@ -517,52 +536,9 @@ impl StoredEvents {
 struct Batches(store::Reader);
 
 impl Iterator for Batches {
-    type Item = Result<arrow_array::RecordBatch, ArrowError>;
+    type Item = Result<RecordBatch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.0.next_batch().map_err(|error| ArrowError::ExternalError(Box::new(error))).transpose()
-    }
-}
-
-/// Rows, the store's columns in front; their own columns alone; the position after them, the first's number, how many.
-type ReadRows = (ArrowBatch, ArrowBatch, (i64, i64, usize));
-
-/// A topic, and rows of it or what is known of rows that are passed over.
-type NextRows = (String, Option<ReadRows>, Option<((i64, i64, i64), (i64, i64))>);
-
-/// Reads events batch by batch.
-#[pyclass(frozen, module = "cepheid._native")]
-pub(crate) struct StoredReader(Mutex<store::Reader>);
-
-#[pymethods]
-impl StoredReader {
-    /// The next rows, of all topics in one schema; None: those were all.
-    fn next_batch(&self, py: Python<'_>) -> PyResult<Option<ArrowBatch>> {
-        without_gil(py, || {
-            let mut reader = self.0.lock().map_err(|_| NativeError::Broken)?;
-            Ok(reader.next_batch()?.map(ArrowBatch))
-        })
-    }
-
-    /// The next rows of one topic: its name, and rows whose numbers follow each other (with the store's columns in front and
-    /// without, the position after them, the number of the first, and how many), or, in their place, the first position, the
-    /// first row, how many, and the first and the last time of rows that do not matter. None: those were all.
-    fn next_rows(&self, py: Python<'_>) -> PyResult<Option<NextRows>> {
-        without_gil(py, || {
-            let mut reader = self.0.lock().map_err(|_| NativeError::Broken)?;
-            Ok(reader.next_rows()?.map(|next| match next {
-                store::StoredRows::Read(topic, rows) => {
-                    let (positions, ordinals) =
-                        (store::reader::positions(&rows), store::reader::ordinals(&rows));
-                    let place = (positions[rows.num_rows() - 1] + 1, ordinals[0], rows.num_rows());
-                    let own = ArrowBatch(store::reader::own_columns(&rows));
-                    (topic.to_string(), Some((ArrowBatch(rows), own, place)), None)
-                }
-                store::StoredRows::Passed(topic, passed) => {
-                    let place = (passed.first_position, passed.first_row, passed.rows);
-                    (topic.to_string(), None, Some((place, passed.times)))
-                }
-            }))
-        })
     }
 }

@@ -102,6 +102,11 @@ pub(crate) fn open_to_write(
 
 /// Opens the file to be read. A snapshot begins with the first statement of a transaction.
 pub(crate) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    open_reading(path).map(|(database, _)| database)
+}
+
+/// The same, and whether it shares memory with a writer, so that it sees what is appended later.
+pub(crate) fn open_reading(path: &Path) -> Result<(Connection, bool), StoreError> {
     if !path.exists() {
         return Err(StoreError::Missing { path: path.into() });
     }
@@ -114,18 +119,18 @@ pub(crate) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
         database.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
         Ok(database)
     };
-    let database = match open(flags, path) {
-        Ok(database) => database,
+    let (database, shares) = match open(flags, path) {
+        Ok(database) => (database, true),
         // On a disk that can only be read, SQLite cannot share memory with a writer, but there is none.
         Err(error) if is_unshared(&error) && is_checkpointed(path) => {
             let uri = format!("file:{}?immutable=1", uri_path(path));
-            open(flags | OpenFlags::SQLITE_OPEN_URI, Path::new(&uri))
-                .map_err(|error: rusqlite::Error| cannot_open(&error, path))?
+            let alone = open(flags | OpenFlags::SQLITE_OPEN_URI, Path::new(&uri));
+            (alone.map_err(|error: rusqlite::Error| cannot_open(&error, path))?, false)
         }
         Err(error) => return Err(cannot_open(&error, path)),
     };
     check(&database, path)?;
-    Ok(database)
+    Ok((database, shares))
 }
 
 fn is_unshared(error: &rusqlite::Error) -> bool {

@@ -1,10 +1,11 @@
 //! What a store is, by and large.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::database;
+use crate::connections::Connections;
 use crate::error::{Doing, StoreError};
 use crate::piece;
 
@@ -68,8 +69,12 @@ impl StoreInfo {
     /// # Errors
     /// What is no store; what the disk refuses.
     pub fn read(path: &Path) -> Result<Self, StoreError> {
-        let database = database::open_to_read(path)?;
-        database.execute_batch("BEGIN").doing("read the store")?;
+        Self::over(&Connections::new(path))
+    }
+
+    /// Looks at a store over one of several connections; the errors are those of [`read`](Self::read).
+    pub(crate) fn over(connections: &Arc<Connections>) -> Result<Self, StoreError> {
+        let database = connections.begin()?;
         let heads = crate::commit::Heads::read(&database)?;
         let mut topics = vec![];
         for topic in piece::topics(&database)? {
@@ -114,7 +119,7 @@ impl StoreInfo {
             entries: heads.entry as u64,
             chain: heads.chain.to_vec(),
             event_time: event_time(&database)?,
-            bytes: size(path) + size(&crate::disk::beside(path, "-wal")),
+            bytes: size(connections.path()) + size(&crate::disk::beside(connections.path(), "-wal")),
             topics,
         })
     }

@@ -33,6 +33,7 @@ pub mod view;
 mod append;
 mod commit;
 mod conform;
+mod connections;
 mod database;
 mod filter_blocks;
 mod fronts;
@@ -50,6 +51,7 @@ mod topic_reader;
 
 pub use append::{Append, Position};
 pub use archive::Sealed;
+pub use connections::Connections;
 pub use error::StoreError;
 pub use info::{StoreInfo, TopicInfo};
 pub use log::{EventLog, LogOptions};

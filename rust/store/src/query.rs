@@ -31,15 +31,15 @@ pub struct Query {
     pub condition: Option<Expr>,
     /// Their columns; `None`: all.
     pub columns: Option<Vec<String>>,
-    /// Whether the store's own columns stand in front.
+    /// Whether the store's own columns stand in front. If not, and nothing else asks for them, those that
+    /// [`Reader::next_rows`](crate::Reader::next_rows) gives are NULL but for where rows are.
     pub metadata: bool,
     /// Whether a topic that is named may not be there yet.
     pub missing: bool,
     /// At most so many.
     pub limit: Option<u64>,
     /// By topic: what holds of every row that matters. Where it can be told that none does, and the rows come in the order of
-    /// their times, [`Reader::next_rows`](crate::Reader::next_rows) says so instead of reading them; of those that are read,
-    /// it does not say more than where they are, if nothing else asks for that.
+    /// their times, [`Reader::next_rows`](crate::Reader::next_rows) says so instead of reading them.
     pub mattering: Vec<(String, Expr)>,
 }
 

@@ -19,8 +19,8 @@ use cepheid_ir::Expr;
 use rusqlite::Connection;
 
 use crate::conform::{METADATA, MetadataColumn, United, conform, metadata_fields};
-use crate::database;
-use crate::error::{Doing, StoreError};
+use crate::connections::{Connections, Lent};
+use crate::error::StoreError;
 use crate::passed::Passed;
 use crate::piece::{self, TopicRow, with_metadata_schema};
 use crate::query::{Condition, Query};
@@ -67,7 +67,7 @@ fn together(rows: &RecordBatch) -> usize {
 
 /// Reads events. It sees the store as it was when it was made.
 pub struct Reader {
-    database: Connection,
+    database: Lent,
     topics: Vec<TopicReader>,
     /// The next rows of each topic that has some, by their first position.
     heads: BTreeMap<i64, (usize, Piece)>,
@@ -95,10 +95,17 @@ impl Reader {
     /// [`StoreError::Unknown`] for topics and columns that there are not, [`StoreError::SchemaConflict`], conditions that
     /// cannot be asked of the columns; what the disk refuses.
     pub fn open(path: &Path, query: &Query) -> Result<Self, StoreError> {
-        let database = database::open_to_read(path)?;
+        Self::over(&Connections::new(path), query)
+    }
+
+    /// Reads what a query asks for over one of several connections.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn over(connections: &Arc<Connections>, query: &Query) -> Result<Self, StoreError> {
         // From here on it is one state of the store that is read.
-        database.execute_batch("BEGIN").doing("read the store")?;
-        let Planned { topics, schema, select, end } = Planned::new(&database, path, query)?;
+        let database = connections.begin()?;
+        let Planned { topics, schema, select, end } = Planned::new(&database, connections.path(), query)?;
         Ok(Self {
             topics,
             heads: BTreeMap::new(),

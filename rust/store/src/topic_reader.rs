@@ -39,8 +39,8 @@ pub(crate) struct Asked {
     columns: Option<Vec<String>>,
     /// Whether some rows may be passed over.
     mattering: bool,
-    /// Whether somebody asks for the store's columns, beside where rows are.
-    metadata: bool,
+    /// Whether nobody asks for the store's columns, beside where rows are.
+    numbered: bool,
     event_time: String,
     folder: PathBuf,
     store: PathBuf,
@@ -71,11 +71,11 @@ impl Asked {
             columns,
             mattering: !query.mattering.is_empty(),
             // Without a time of their own, rows are as old as their records.
-            metadata: query.metadata
-                || query.stream.is_some()
-                || query.condition.is_some()
-                || times.is_some()
-                || query.columns.iter().flatten().any(|name| METADATA.iter().any(|(own, _)| own == name)),
+            numbered: !query.metadata
+                && query.stream.is_none()
+                && query.condition.is_none()
+                && times.is_none()
+                && !query.columns.iter().flatten().any(|name| METADATA.iter().any(|(own, _)| own == name)),
             event_time,
             folder: crate::archive::folder(store),
             store: store.into(),
@@ -154,8 +154,6 @@ pub(crate) struct TopicReader {
     next_row: i64,
     /// By schema: what tells rows that matter from those that are passed over; empty: none are.
     mattering: HashMap<i64, Mattering>,
-    /// Whether of the store's columns no more is told than where rows are.
-    numbered: bool,
     /// Whether pages are looked through for rows that matter.
     sieving: bool,
     /// What is passed over of the open file.
@@ -172,8 +170,7 @@ impl TopicReader {
         asked: Arc<Asked>,
         mattering: Option<&Expr>,
     ) -> Self {
-        let numbered = mattering.is_some() && !asked.metadata;
-        let schema = if numbered { Arc::new(without_fronts(&schema)) } else { schema };
+        let schema = if asked.numbered { Arc::new(without_fronts(&schema)) } else { schema };
         let mattering = mattering.map_or_else(HashMap::new, |condition| {
             let united = Condition::new(condition, &schema).ok();
             let of_schema = |(number, own): &(i64, StoredSchema)| {
@@ -202,7 +199,6 @@ impl TopicReader {
             journal: VecDeque::new(),
             looked_at: Some(0),
             mattering,
-            numbered,
             sieving: true,
             passing: Passing::default(),
             later: None,
@@ -406,8 +402,7 @@ impl TopicReader {
     fn fronts(&self, segment: &SegmentRow, ranges: &Ranges) -> Option<Fronts> {
         let follow = segment.last_position + 1 - segment.first_position == segment.events;
         let position = follow.then_some(segment.first_position);
-        (self.numbered && self.mattering.contains_key(&segment.schema))
-            .then(|| Fronts::new(ranges, segment.first_row, position))
+        self.asked.numbered.then(|| Fronts::new(ranges, segment.first_row, position))
     }
 
     /// Pages of a segment, and which of them may be asked for, or matter.

@@ -1,14 +1,16 @@
 //! What is known of a store beside its events: what programs have saved, what is to be done, and who did what.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::SchemaRef;
 use rusqlite::{Connection, Row};
 
 use crate::commit::stream_version;
+use crate::connections::Connections;
 use crate::database;
 use crate::error::{Doing, StoreError};
+use crate::info::StoreInfo;
 use crate::query::Query;
 use crate::reader::Planned;
 use crate::saved;
@@ -16,7 +18,9 @@ use crate::saved;
 /// Looks at a store: each question at what has been committed when it is asked.
 #[derive(Debug)]
 pub struct StoreView {
-    path: PathBuf,
+    /// For what is read at length.
+    connections: Arc<Connections>,
+    /// For questions that are answered at once.
     database: Mutex<Connection>,
 }
 
@@ -56,12 +60,40 @@ impl StoreView {
     /// # Errors
     /// What is no store; what the disk refuses.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { path: path.into(), database: Mutex::new(database::open_to_read(path)?) })
+        let database = Mutex::new(database::open_to_read(path)?);
+        Ok(Self { connections: Connections::new(path), database })
     }
 
     /// The store's file.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.connections.path()
+    }
+
+    /// Connections to read it over; they outlive it, but none is kept open then.
+    pub fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
+    /// What is in it.
+    ///
+    /// Cost: O(batches in the journal + segments).
+    ///
+    /// # Errors
+    /// What the disk refuses.
+    pub fn info(&self) -> Result<StoreInfo, StoreError> {
+        StoreInfo::over(&self.connections)
+    }
+
+    /// Names of the topics, in order.
+    ///
+    /// # Errors
+    /// What the disk refuses.
+    pub fn topics(&self) -> Result<Vec<String>, StoreError> {
+        let names = |database: &Connection| {
+            let topics = crate::piece::topics(database)?;
+            Ok(topics.into_iter().map(|topic| topic.name.to_string()).collect())
+        };
+        self.asked(names)
     }
 
     fn asked<T>(&self, ask: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -77,7 +109,7 @@ impl StoreView {
         self.asked(|database| {
             // One state of the store, whatever is appended meanwhile.
             let transaction = database.unchecked_transaction().doing("read the store")?;
-            let Planned { schema, end, .. } = Planned::new(&transaction, &self.path, query)?;
+            let Planned { schema, end, .. } = Planned::new(&transaction, self.path(), query)?;
             Ok((schema, end))
         })
     }
@@ -193,6 +225,12 @@ impl StoreView {
                 })
             })
         })
+    }
+}
+
+impl Drop for StoreView {
+    fn drop(&mut self) {
+        self.connections.close();
     }
 }
 

@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use crate::error::EngineError;
 
 /// The columns, in their order.
-const COLUMNS: [&str; 3] = ["id", "correlationid", "causationid"];
+pub(super) const COLUMNS: [&str; 3] = ["id", "correlationid", "causationid"];
 
 /// Ids of rows, and of the stories that they belong to.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ mod affected;
 mod anomaly_rule;
 mod binding;
 mod call;
+mod columns_needed;
 pub(crate) mod derived;
 mod deriving;
 mod event_ids;
