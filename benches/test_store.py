@@ -99,16 +99,21 @@ def test_reading_what_is_rare(benchmark: Any, archive: cep.EventStore) -> None:
     assert benchmark(archive.read("payment", where=col.kind == "alarm").count) == expected > 0
 
 
-@pytest.mark.parametrize("what", ["rows that matter", "rows that have to be looked at", "every row"])
+@pytest.mark.parametrize(
+    "what", ["rows that matter", "rows that have to be looked at", "every row", "every row and column"]
+)
 def test_replay(benchmark: Any, archive: cep.EventStore, what: str) -> None:
     condition = col.kind == "alarm"
     if what == "rows that have to be looked at":
         # The same rows, but nobody can tell from what is known of a page.
         condition = condition | (col.amount * 2 > 1e9)
     rules = [event("alarm", condition, topic="payment").named("alarm")]
-    if what == "every row":
-        # Beside it one that cares for all of them.
-        rules.append(cep.window(n=cep.count(), topic="payment").tumbling("1h").named("counted"))
+    # Beside it one that cares for all rows, and one that cares for what is in them.
+    counted = {"n": cep.count()}
+    if what == "every row and column":
+        counted |= {name: col(name) for name in ("card", "amount", "merchant")}
+    if what.startswith("every"):
+        rules.append(cep.window(**counted, topic="payment").tumbling("1h").named("counted"))
     expected = TABLE["kind"].to_pylist().count("alarm")
 
     def run() -> int:

@@ -24,10 +24,7 @@ def rules(chance):
         .partition_by("who")
         .within("99ns")
         .named("by"),
-        (event("a", rare, topic="t").next(event("b", topic="t")))
-        .within("30ns")
-        .select(at="b.inside")
-        .named("next"),
+        (event("a", rare, topic="t").next(event("b", topic="t"))).within("30ns").select(at="b.inside").named("next"),
         event("a", rare, topic="t").rows_per_match("all").named("rows"),
         cep.window(n=cep.count(), topic="t").tumbling("100ns").named("counted"),
         cep.window(top=col.price.max(), total=col.n.sum(), topic="t", by="who")

@@ -358,6 +358,25 @@ def test_a_replay_stops_where_a_rule_fires_and_goes_as_fast_as_it_is_told(store)
     refused("unknown-in-store", store.replay, cep.Engine(event("e", topic="none").named("e")))
 
 
+@pytest.mark.parametrize("speed", [None, 1e9])
+def test_the_bar_of_a_replay_counts_every_event_once_however_it_goes_by(store, monkeypatch, speed):
+    store.append("a", {"ts": list(range(500)), "x": [1, 2] * 250})
+    store.seal()
+    store.append("a", {"ts": [500, 499, 501], "x": [9, 9, 1]})
+    seen = []
+
+    def counting(batches, title, total):
+        for batch in batches:
+            seen.append(batch.num_rows)
+            yield batch
+        assert (title, total) == ("replaying", 503)
+
+    monkeypatch.setattr("cepheid.cli.progress.progress", counting)
+    found = store.replay(cep.Engine(event("big", col.x > 4, topic="a").named("big")), progress=True, speed=speed)
+    assert [len(found[topic]) for topic in ("big", "a.late")] == [1, 1]
+    assert sum(seen) == 503
+
+
 def test_a_replay_goes_on_from_a_snapshot(store):
     rule = (event("a", col.x == 1, topic="t") >> event("b", col.x == 2, topic="t")).within("1h").named("pair")
     store.append("t", {"ts": [1, 2], "x": [1, 3]})

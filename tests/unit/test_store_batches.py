@@ -193,6 +193,38 @@ def test_the_iterable_may_read_and_others_may_write(store):
     assert store.end == 3 * 41
 
 
+def test_whoever_closes_the_store_waits_and_nobody_waits_for_that(tmp_path):
+    store = cep.EventStore(tmp_path / "events.db")
+    codes, closed = [], threading.Event()
+
+    def append_while_it_is_open():
+        try:
+            while True:
+                store.append("u", batch(1))
+        except StoreError as error:
+            codes.append(error.code)
+
+    def close():
+        store.close()
+        closed.set()
+
+    def waiting():
+        yield batch(0)
+        threads = [threading.Thread(target=target, daemon=True) for target in (append_while_it_is_open, close, close)]
+        for thread in threads:
+            thread.start()
+        # Who appends, and is waited for here, is told that it is closed, and not kept waiting for the end of this.
+        threads[0].join(30)
+        assert not threads[0].is_alive()
+        assert not closed.is_set()
+
+    [_] = store.append_batches("t", waiting())
+    assert closed.wait(30)
+    assert codes == ["store-closed"]
+    with cep.EventStore(tmp_path / "events.db") as again:
+        assert numbers(again) == [0, 0, 0]
+
+
 def test_what_follows_a_batch_is_committed_with_it(store):
     counted = cep.Projection("counted", initial=int)
     counted.on("t")(lambda state, events: state + len(events.to_pylist()))

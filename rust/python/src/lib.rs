@@ -8,6 +8,7 @@ mod arrow;
 mod cesql;
 mod engine;
 mod error;
+mod handle;
 mod ingest;
 mod matches;
 mod mining;

@@ -16,6 +16,7 @@ use pyo3_arrow::ffi::{ArrayIterator, to_schema_pycapsule, to_stream_pycapsule};
 
 use crate::arrow::{ArrowBatch, ArrowInput};
 use crate::error::{NativeError, without_gil};
+use crate::handle::Handle;
 use crate::stored_reader::StoredReader;
 
 /// Where appended events are: first position, events, first row of the topic, version of the stream, whether repeated.
@@ -29,7 +30,7 @@ fn position(position: store::Position) -> Position {
 /// The writer of a store; `cepheid.EventStore` keeps one.
 #[pyclass(frozen, module = "cepheid._native")]
 pub(crate) struct EventLog {
-    log: RwLock<Option<store::EventLog>>,
+    log: Handle<store::EventLog>,
     /// What the time is, where a program says so; the least there is: the system's clock.
     time: Arc<AtomicI64>,
 }
@@ -41,9 +42,8 @@ impl EventLog {
         work: impl FnOnce(&store::EventLog) -> Result<T, StoreError> + Send,
     ) -> PyResult<T> {
         without_gil(py, || {
-            // Held while it is worked on, so that whoever closes it waits.
-            let log = self.log.read().unwrap_or_else(PoisonError::into_inner);
-            Ok(work(log.as_ref().ok_or(StoreError::Closed)?)?)
+            let log = self.log.get().ok_or(StoreError::Closed)?;
+            Ok(work(&log)?)
         })
     }
 }
@@ -114,7 +114,7 @@ impl EventLog {
         });
         without_gil(py, || {
             let log = store::EventLog::open(&path, LogOptions { event_time, author, clock })?;
-            Ok(Self { log: RwLock::new(Some(log)), time })
+            Ok(Self { log: Handle::new(log), time })
         })
     }
 
@@ -254,11 +254,10 @@ impl EventLog {
         })
     }
 
-    /// Ends it, once the calls of other threads have.
+    /// Ends it, once the calls of other threads have; those that come meanwhile find it closed.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         without_gil(py, || {
-            let log = self.log.write().unwrap_or_else(PoisonError::into_inner).take();
-            drop(log);
+            self.log.close();
             Ok(())
         })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray, new_null_array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use cepheid_event::ipc::schema_of;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use crate::append::PreparedSchema;
 use crate::body::{self, Hash, hash};
@@ -299,9 +299,13 @@ pub(crate) struct SegmentRow {
 
 /// Segments of a topic in order; of all topics if it is none.
 pub(crate) fn segments(database: &Connection, topic: Option<i64>) -> Result<Vec<SegmentRow>, StoreError> {
-    let query = "SELECT segment, schema, first_position, last_position, first_row, events, time_min, time_max, \
-                 bytes, file, file_hash FROM segments WHERE ?1 IS NULL OR topic = ?1 ORDER BY first_position";
-    let mut statement = database.prepare_cached(query).doing("list segments")?;
+    let query = format!(
+        "SELECT segment, schema, first_position, last_position, first_row, events, time_min, time_max, bytes, file, \
+         file_hash FROM segments {} ORDER BY first_position",
+        // Asked both in one, SQLite would plan it anew whenever the topic is another.
+        if topic.is_some() { "WHERE topic = ?" } else { "" }
+    );
+    let mut statement = database.prepare_cached(&query).doing("list segments")?;
     let segment = |row: &Row<'_>| {
         Ok(SegmentRow {
             segment: row.get(0)?,
@@ -316,7 +320,7 @@ pub(crate) fn segments(database: &Connection, topic: Option<i64>) -> Result<Vec<
             file_hash: row.get(10)?,
         })
     };
-    let segments = statement.query_map([topic], segment).doing("list segments")?;
+    let segments = statement.query_map(params_from_iter(topic), segment).doing("list segments")?;
     let segments: Vec<SegmentRow> = segments.collect::<rusqlite::Result<_>>().doing("list segments")?;
     // A store that somebody else has made names no file outside its archive.
     let is_inside = |segment: &SegmentRow| {
