@@ -299,6 +299,30 @@ def damaged(path, sql):
 
 
 @pytest.mark.parametrize(
+    ("written", "damage"),
+    [
+        (b"merchant", b"merc\0ant"),
+        (b"merchant", b"\0erchant"),
+        (b"inner", b"inne\0"),
+        (b"Europe/Rome", b"Europe\0Rome"),
+    ],
+)
+def test_a_name_that_ends_too_early_is_damage(tmp_path, written, damage):
+    times = pa.array([0], pa.timestamp("us", "Europe/Rome"))
+    with cep.EventStore(tmp_path / "s.db") as store:
+        store.append("a", pa.table({"ts": times, "merchant": ["m"], "more": [[{"inner": 1}]]}))
+    database = sqlite3.connect(tmp_path / "s.db")
+    [(columns,)] = database.execute("SELECT columns FROM schemas").fetchall()
+    assert written in columns
+    database.execute("UPDATE schemas SET columns = ?", [columns.replace(written, damage)])
+    database.commit()
+    database.close()
+    with cep.EventStore(tmp_path / "s.db", read_only=True) as store, pytest.raises(cep.StoreError) as error:
+        _ = store.read("a").schema
+    assert error.value.code == "store-corrupt"
+
+
+@pytest.mark.parametrize(
     ("sql", "position"),
     [
         ("UPDATE bodies SET body = zeroblob(length(body)) WHERE batch = 2", 2),
