@@ -295,3 +295,28 @@ def test_too_many_empty_windows_change_nothing():
         engine.advance_to(2_592_000 * SECOND)
     assert engine.snapshot() == before
     assert [row["n"] for row in engine.push({"ts": [4_000_000]})["beats"]] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        cep.window(n=cep.count(), topic="t").tumbling("10s").where(col.amount / col.parts > 2).named("few"),
+        cep.window(n=cep.count(), topic="t").tumbling("10s").where(col.amount / col.parts > 2).with_late("5s").named("few"),
+        cep.anomaly("amount", topic="t").rate_of_change(1).where(col.amount / col.parts > 2).all_rows().named("few"),
+    ],
+)
+def test_a_condition_is_not_asked_of_rows_of_other_topics(rule):
+    engine = cep.Engine([rule, event("x", topic="u").named("other")], lateness="0s")
+    own = [{"ts": 1, "amount": 9, "parts": 1}, {"ts": 2, "amount": 1, "parts": 1}]
+    calls = [engine.push(own, "t"), engine.push([{"ts": 3, "amount": 1, "parts": 0}], "u")]
+    calls += [
+        engine.push([{"ts": 4, "amount": 9, "parts": 3}], "t"),
+        engine.push([{"ts": 5, "amount": 1, "parts": 0}], "u"),
+    ]
+    calls.append(engine.flush())
+    assert sum(len(derived["other"]) for derived in calls if "other" in derived) == 2
+    found = [row for derived in calls for row in derived.get("few", ())]
+    assert [row.get("n", 1) for row in found] in ([2], [1, 1])
+    engine.push([{"ts": 60 * SECOND, "amount": 1, "parts": 0}], "t")
+    with pytest.raises(cep.EvaluationError, match="division by zero"):
+        engine.flush()

@@ -335,25 +335,33 @@ impl<K: RowKind> RowRule<K> {
         let all = TimedRows { batch, times: rows.time.clone() };
         let own: Vec<bool> =
             (0..columns.num_topics() as u16).map(|topic| self.reads(columns.topic_name(topic))).collect();
+        // Of rows of other topics nothing is asked: a condition may raise an error of them.
+        let (mine, own) = if own.iter().all(|reads| *reads) {
+            (all, None)
+        } else {
+            let is_own = |row: &u32| own[rows.topic[*row as usize] as usize];
+            let own: Vec<u32> = (0..rows.num_rows() as u32).filter(is_own).collect();
+            (picked(&all, &own)?, Some(own))
+        };
         let source = K::row_source(&compiled.plan);
         let is_concerned = K::is_concerned(&compiled.plan);
-        if own.iter().all(|reads| *reads) && !source.has_condition() && is_concerned.is_none() {
-            return Ok((all, None));
-        }
-        let mask = source.satisfied(rows.num_rows(), &|index| all.column(index))?;
+        let count = mine.times.len();
+        let mask = source.satisfied(count, &|index| mine.column(index))?;
         let matters = |row: &u32| {
             let row = *row as usize;
-            own[rows.topic[row] as usize]
-                && mask.as_ref().is_none_or(|mask| mask.value(row))
-                && is_concerned.as_ref().is_none_or(|is_concerned| is_concerned(rows.time[row]))
+            mask.as_ref().is_none_or(|mask| mask.value(row))
+                && is_concerned.as_ref().is_none_or(|is_concerned| is_concerned(mine.times[row]))
         };
-        let kept: Vec<u32> = (0..rows.num_rows() as u32).filter(matters).collect();
-        if kept.len() == rows.num_rows() {
-            return Ok((all, None));
+        if mask.is_none() && is_concerned.is_none() {
+            return Ok((mine, own));
         }
-        let times = kept.iter().map(|row| rows.time[*row as usize]).collect();
-        let taken = arrow_select::take::take_record_batch(&all.batch, &UInt32Array::from(kept.clone()));
-        Ok((TimedRows { batch: taken.map_err(EventError::from)?, times }, Some(kept)))
+        let kept: Vec<u32> = (0..count as u32).filter(matters).collect();
+        if kept.len() == count {
+            return Ok((mine, own));
+        }
+        let rows = picked(&mine, &kept)?;
+        let which = own.map(|own| kept.iter().map(|row| own[*row as usize]).collect());
+        Ok((rows, Some(which.unwrap_or(kept))))
     }
 
     /// The columns of what it reports, and the type of its event time, once it is known.
@@ -446,4 +454,11 @@ impl<K: RowKind> RowRule<K> {
         *state = K::load(&compiled.plan, saved_state, keys.len())?;
         Ok(())
     }
+}
+
+/// Some of the rows, in order.
+fn picked(rows: &TimedRows, which: &[u32]) -> Result<TimedRows, EngineError> {
+    let times = which.iter().map(|row| rows.times[*row as usize]).collect();
+    let taken = arrow_select::take::take_record_batch(&rows.batch, &UInt32Array::from(which.to_vec()));
+    Ok(TimedRows { batch: taken.map_err(EventError::from)?, times })
 }
