@@ -111,7 +111,7 @@ mod tests {
 
     fn noted(log: &EventLog) {
         let mut transaction = Transaction::new();
-        transaction.changes.push(Change::Note { kind: "test".into(), said: "{}".into() });
+        transaction.changes.push(Change::Note { kind: "test", said: "{}".into() });
         log.commit(transaction).unwrap();
     }
 
