@@ -8,7 +8,9 @@ SHELL := bash
 PYTHON ?= python3
 VENV ?= .venv
 # Windows puts a virtual environment's programs elsewhere.
-BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+PROGRAMS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := $(VENV)/$(PROGRAMS)
+STREAMS := $(VENV)/streams/$(PROGRAMS)
 # The cargo profile that tests are built with: assertions and overflow checks on.
 PROFILE ?= dev
 # The one that is measured and shown: as the wheel, without the cost of fat LTO.
@@ -81,7 +83,15 @@ fmt: setup  ## Rewrite the sources in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## Measure cepheid beside its peers; writes benches/record/ and docs/results.md
+# Peers that cannot stand beside our pyarrow: an environment of their own.
+$(VENV)/streams/.ready: benches/streams.txt | setup
+	test -x $(STREAMS)/python || $(BIN)/python -m venv $(VENV)/streams
+	$(STREAMS)/python -m pip install --quiet --upgrade pip
+	$(STREAMS)/python -m pip install --quiet -r benches/streams.txt
+	touch $@
+
+bench: export CEPHEID_BENCH_STREAMS ?= $(abspath $(STREAMS))/python
+bench: setup $(if $(CEPHEID_BENCH_STREAMS),,$(VENV)/streams/.ready)  ## Measure cepheid beside its peers; writes benches/record/ and docs/results.md
 	$(BIN)/python -m pip install --quiet -r benches/requirements.txt
 	$(BIN)/maturin build --release --locked --quiet --out dist
 	$(BIN)/maturin develop --release --locked --quiet

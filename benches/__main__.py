@@ -32,9 +32,6 @@ PACKAGES = (
     "pandas-match-recognize",
     "rustevex",
     "bobocep",
-    "bytewax",
-    "pathway",
-    "csp",
     "pandas",
     "pyarrow",
     "numpy",
@@ -74,10 +71,10 @@ def main() -> int:
             return int(status) or 1
         record = to_record(json.loads(raw.read_text("utf-8")), skipped.reasons, load_peers()[1])
     asked = [] if arguments.k else [workload for workload in load_workloads() if workload.sweep is None]
-    # It is asked in another Python, which is where its version is known.
-    record["versions"]["pycer"] = next(
-        (peer.version for peer in load_peers()[0] if peer.name.startswith("pycer")), None
-    )
+    # These are asked in another Python, which is where their versions are known.
+    for package in ("pycer", "bytewax", "pathway", "csp"):
+        versions = (peer.version for peer in load_peers()[0] if peer.name.split()[0] == package)
+        record["versions"][package] = next(versions, None)
     record["size"], record["whole"] = size, False
     RECORDS.mkdir(exist_ok=True)
     path = RECORDS / f"{record['date'].replace(':', '')}.json"

@@ -15,9 +15,9 @@ PEERS = (
     ("benches.peers.rustevex_patterns", "Rustevex"),
     ("benches.peers.bobocep_runs", "BoboCep"),
     ("benches.peers.pycer_core", "PycerCore"),
-    ("benches.peers.bytewax_flows", "Bytewax"),
-    ("benches.peers.pathway_tables", "Pathway"),
-    ("benches.peers.csp_stats", "Csp"),
+    ("benches.peers.stream_processors", "Bytewax"),
+    ("benches.peers.stream_processors", "Pathway"),
+    ("benches.peers.stream_processors", "Csp"),
 )
 
 

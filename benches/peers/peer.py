@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -31,6 +32,10 @@ class Peer(ABC):
     def cannot_run(self, workload: Workload) -> str | None:
         """Why it is not asked, or None."""
         return None
+
+    def clock(self) -> float:
+        """In seconds; read before and after `run`. Of who runs elsewhere, the clock there."""
+        return time.perf_counter()
 
     @abstractmethod
     def prepare(self, workload: Workload, table: pa.Table) -> Any:

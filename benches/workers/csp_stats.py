@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib.metadata import version
 from typing import Any
 
 import csp
@@ -49,20 +48,8 @@ class Graph:
     keys: list[int]
 
 
-class Csp(Peer):
+class CspStats(Peer):
     """Its time never goes back. One thread, always."""
-
-    name = "csp"
-    version = version("csp")
-    # Every key is asked at every window's end: some two seconds, with rows or without.
-    probe_rows = 200_000
-
-    def cannot_run(self, workload: Workload) -> str | None:
-        if workload.shape not in ("tumble", "hop", "range"):
-            return "has statistics and no patterns: a sequence would be an automaton of ours in a node of its own"
-        if "late_us_max" in dict(workload.options):
-            return "its time never goes back: rows must be sorted before they come"
-        return None
 
     def prepare(self, workload: Workload, table: pa.Table) -> Graph:
         times = table["ts"].to_numpy().astype("datetime64[ns]")

@@ -11,7 +11,6 @@ holds; nor is a server that watches it.
 from __future__ import annotations
 
 import os
-from importlib.metadata import version
 from typing import Any
 
 os.environ.setdefault("PATHWAY_THREADS", os.environ.get("CEPHEID_BENCH_THREADS", "1"))
@@ -73,18 +72,8 @@ def reaching_back(rows: Any, workload: Workload) -> Any:
     )
 
 
-class Pathway(Peer):
+class PathwayTables(Peer):
     """Times are whole microseconds. All rows are there at once, so none is late."""
-
-    name = "pathway"
-    version = version("pathway")
-    # Of fewer, hardly two are in one window, and windows cost more than rows.
-    probe_rows = 100_000
-
-    def cannot_run(self, workload: Workload) -> str | None:
-        if workload.shape not in ("tumble", "hop", "range"):
-            return "has windows and joins of tables, and no patterns"
-        return None
 
     def prepare(self, workload: Workload, table: pa.Table) -> Any:
         G.clear()

@@ -15,7 +15,6 @@ import os
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from typing import Any
 
 import bytewax.operators as op
@@ -100,18 +99,8 @@ def reaching_back(size: timedelta) -> Callable[[Reaching | None, Event], tuple[R
     return step
 
 
-class Bytewax(Peer):
+class BytewaxFlows(Peer):
     """Keys are strings, as it wants them."""
-
-    name = "bytewax"
-    version = version("bytewax")
-    # Of fewer, hardly two are in one window, and windows cost more than rows.
-    probe_rows = 100_000
-
-    def cannot_run(self, workload: Workload) -> str | None:
-        if workload.shape not in ("tumble", "hop", "range"):
-            return "has windows and no patterns: a sequence would be an automaton of ours in a step of its own"
-        return None
 
     def prepare(self, workload: Workload, table: pa.Table) -> list[tuple[str, Event]]:
         keys = table["key"].cast(pa.string()).to_pylist()
