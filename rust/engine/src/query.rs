@@ -59,6 +59,14 @@ pub fn run_window_query(
     if outer.is_plain() {
         return Ok(windows);
     }
+    if outer.order_by.is_empty()
+        && let [first, ..] = windows.batches()
+        && let Ok(outputs) = outer.refine_each(windows.batches())
+    {
+        let schema = outputs.first().map_or_else(|| first.schema(), RecordBatch::schema);
+        return Ok(Table::new(schema, outputs)?);
+    }
+    // Also where a value fails: which error is told of is that of the first operation, whichever row it is of.
     let windows = concat_batches(windows.schema(), windows.batches()).map_err(EventError::from)?;
     let (output, _) = outer.refine(windows)?;
     Ok(Table::new(output.schema(), vec![output])?)
@@ -89,11 +97,7 @@ impl Outer<'_> {
     fn refine(&self, mut input: RecordBatch) -> Result<(RecordBatch, Vec<u32>), EngineError> {
         let mut kept: UInt32Array = (0..input.num_rows() as u32).collect();
         if let Some(filter) = self.filter {
-            let failed = || EngineError::in_context(self.filter_clause);
-            let condition = TypedExpr::compile_condition(filter, &input.schema()).map_err(failed())?;
-            let mask =
-                condition.evaluate_mask(&leaves(&condition, &input)?, input.num_rows()).map_err(failed())?;
-            let mask = BooleanArray::new(mask, None);
+            let mask = self.mask(filter, &input)?;
             input = arrow_select::filter::filter_record_batch(&input, &mask).map_err(EventError::from)?;
             kept = (0..mask.len() as u32).filter(|row| mask.value(*row as usize)).collect();
         }
@@ -107,6 +111,39 @@ impl Outer<'_> {
         let limit = self.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let rows = limit.min(output.num_rows() - offset);
         Ok((output.slice(offset, rows), kept.values()[offset..offset + rows].to_vec()))
+    }
+
+    /// The same of rows that stand in several batches, whose order stays: none is copied that is only chosen. There is an output
+    /// for each batch up to the limit.
+    fn refine_each(&self, inputs: &[RecordBatch]) -> Result<Vec<RecordBatch>, EngineError> {
+        let mut passed = self.offset;
+        let mut left = self.limit.unwrap_or(u64::MAX);
+        let mut outputs = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let mut output = match self.filter {
+                Some(filter) => {
+                    let mask = self.mask(filter, input)?;
+                    let kept = arrow_select::filter::filter_record_batch(input, &mask);
+                    select(self.select, &kept.map_err(EventError::from)?)?
+                }
+                None => select(self.select, input)?,
+            };
+            let first = passed.min(output.num_rows() as u64);
+            passed -= first;
+            let rows = left.min(output.num_rows() as u64 - first);
+            left -= rows;
+            output = output.slice(first as usize, rows as usize);
+            outputs.push(output);
+        }
+        Ok(outputs)
+    }
+
+    /// Which rows satisfy the filter.
+    fn mask(&self, filter: &Expr, input: &RecordBatch) -> Result<BooleanArray, EngineError> {
+        let failed = || EngineError::in_context(self.filter_clause);
+        let condition = TypedExpr::compile_condition(filter, &input.schema()).map_err(failed())?;
+        let mask = condition.evaluate_mask(&leaves(&condition, input)?, input.num_rows()).map_err(failed())?;
+        Ok(BooleanArray::new(mask, None))
     }
 }
 
