@@ -8,7 +8,7 @@ use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow_buffer::{BooleanBuffer, ScalarBuffer};
 use arrow_schema::Schema;
 use cepheid_event::key::{key_ids, numbers_of_integers};
-use cepheid_event::{EventError, Table, event_times, resolve_column};
+use cepheid_event::{EventError, Table, check_steps, event_steps, nanoseconds_of, resolve_column};
 use cepheid_ir::{ColumnName, PatternError};
 use cepheid_window::start_of;
 
@@ -59,8 +59,10 @@ enum Order {
 /// The rows of a table that matter, in order of time.
 pub(crate) struct OrderedTable<'a> {
     pub(crate) table: &'a Table,
-    /// In order; where that is one of stretches, as they came.
-    times: ScalarBuffer<i64>,
+    /// Times in steps of their column, as they stand there if they can, and how many nanoseconds each step is. In order; where that is
+    /// one of stretches, as they came.
+    steps: ScalarBuffer<i64>,
+    step: i64,
     order: Order,
     /// Numbers of the rows in order, once somebody has asked for one in the middle of stretches.
     rows: OnceLock<Vec<u32>>,
@@ -79,18 +81,31 @@ impl<'a> OrderedTable<'a> {
         kept: Option<KeptRows<'_>>,
     ) -> Result<Self, EngineError> {
         let name = table.schema().field(event_time).name();
-        let times = match table.batches() {
-            [only] => event_times(name, only.column(event_time), 0)?,
+        let (steps, step) = match table.batches() {
+            [only] => event_steps(name, only.column(event_time), 0)?,
             batches => {
-                let mut times = Vec::with_capacity(table.num_rows());
+                let (mut all, mut step) = (Vec::with_capacity(table.num_rows()), 1);
                 for batch in batches {
-                    times.extend_from_slice(&event_times(name, batch.column(event_time), times.len())?);
+                    let steps;
+                    (steps, step) = event_steps(name, batch.column(event_time), all.len())?;
+                    check_steps(name, batch.column(event_time), all.len())?;
+                    all.extend_from_slice(&steps);
                 }
-                times.into()
+                (all.into(), step)
             }
+        };
+        // Where nothing else is asked of the times before they are in order, the first and the last tell whether all fit.
+        let unchecked = if let [only] = table.batches() { Some(only.column(event_time)) } else { None };
+        let check_ends = |least: i64, greatest: i64| match unchecked {
+            Some(column) if least.checked_mul(step).is_none() || greatest.checked_mul(step).is_none() => {
+                check_steps(name, column, 0)
+            }
+            _ => Ok(()),
         };
         let mut order: Option<Vec<u32>> = None;
         if let Some(kept) = kept {
+            check_ends(i64::MIN, i64::MAX)?;
+            let times = in_nanoseconds(&steps, step);
             let mut first = 0;
             for batch in table.batches() {
                 let mask = kept(batch, &times[first..first + batch.num_rows()])?;
@@ -103,41 +118,53 @@ impl<'a> OrderedTable<'a> {
                 first += batch.num_rows();
             }
         }
-        let greatest_of_all = order.as_ref().and_then(|_| times.iter().max().copied());
-        let times = order.as_ref().map_or_else(|| times.clone(), |order| picked(&times, order));
-        let places = match TimeOrder::of(&times) {
+        let greatest_of_all = order.as_ref().and_then(|_| steps.iter().max().map(|greatest| greatest * step));
+        let steps = order.as_ref().map_or_else(|| steps.clone(), |order| picked(&steps, order));
+        let places = match TimeOrder::of(&steps) {
             TimeOrder::AsTheyCame => None,
             TimeOrder::Stretches(stretches) if order.is_none() => {
                 let order = Order::Stretches(stretches);
-                let mut own = Self { table, times, order, rows: OnceLock::new(), greatest_time: None };
+                let mut own = Self { table, steps, step, order, rows: OnceLock::new(), greatest_time: None };
+                let [first, last] = [0, own.len().saturating_sub(1)].map(|place| own.step_at(place));
+                check_ends(first, last)?;
                 own.greatest_time = own.len().checked_sub(1).map(|last| own.time(last));
                 return Ok(own);
             }
-            TimeOrder::Stretches(stretches) => Some(stretches.rows(0..times.len())),
+            TimeOrder::Stretches(stretches) => Some(stretches.rows(0..steps.len())),
             TimeOrder::Rows(places) => Some(places),
         };
-        let times = places.as_ref().map_or_else(|| times.clone(), |places| picked(&times, places));
+        let steps = places.as_ref().map_or_else(|| steps.clone(), |places| picked(&steps, places));
         let order = match (places, order) {
             (None, order) => order,
             (Some(places), None) => Some(places),
             (Some(places), Some(order)) => Some(places.iter().map(|place| order[*place as usize]).collect()),
         };
         let order = order.map_or(Order::AsTheyStand, |order| Order::Rows(order.into()));
-        let greatest_time = greatest_of_all.or(times.last().copied());
-        Ok(Self { table, times, order, rows: OnceLock::new(), greatest_time })
+        if let (Some(first), Some(last)) = (steps.first(), steps.last()) {
+            check_ends(*first, *last)?;
+        }
+        let greatest_time = greatest_of_all.or(steps.last().map(|last| last * step));
+        Ok(Self { table, steps, step, order, rows: OnceLock::new(), greatest_time })
     }
 
     pub(crate) fn time(&self, place: usize) -> i64 {
+        self.step_at(place) * self.step
+    }
+
+    fn step_at(&self, place: usize) -> i64 {
         match &self.order {
-            Order::Stretches(stretches) => self.times[stretches.row(place)],
-            _ => self.times[place],
+            Order::Stretches(stretches) => self.steps[stretches.row(place)],
+            _ => self.steps[place],
         }
     }
 
     /// The same of rows of which nothing matters but between which edges of a grid they are, this far apart: others may stand for
     /// times between the same two. The last is as it is.
     pub(crate) fn times_on_grid(&self, places: Range<usize>, (every, offset): (i64, i64)) -> Cow<'_, [i64]> {
-        let Order::Stretches(_) = &self.order else { return self.times(places) };
+        if self.step == 1 && !matches!(self.order, Order::Stretches(_)) {
+            // They are there.
+            return self.times(places);
+        }
         let Some(last) = places.clone().last() else { return self.times(places) };
         let last = self.time(last);
         let mut times = Vec::with_capacity(places.len());
@@ -188,13 +215,16 @@ impl<'a> OrderedTable<'a> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.times.len()
+        self.steps.len()
     }
 
     pub(crate) fn times(&self, places: Range<usize>) -> Cow<'_, [i64]> {
         match &self.order {
-            Order::Stretches(stretches) => stretches.times(&self.times, places).into(),
-            _ => self.times[places].into(),
+            Order::Stretches(stretches) => match stretches.times(&self.steps, places) {
+                steps if self.step == 1 => steps.into(),
+                steps => nanoseconds_of(&steps, self.step).into(),
+            },
+            _ => in_nanoseconds(&self.steps[places], self.step),
         }
     }
 
@@ -226,6 +256,11 @@ impl<'a> OrderedTable<'a> {
         let of = |place: &u32| rows.map_or(*place, |rows| rows[*place as usize]);
         self.table.gather(index, &places.iter().map(of).collect::<Vec<_>>().into())
     }
+}
+
+/// Steps of so many nanoseconds each as nanoseconds.
+fn in_nanoseconds(steps: &[i64], step: i64) -> Cow<'_, [i64]> {
+    if step == 1 { steps.into() } else { nanoseconds_of(steps, step).into() }
 }
 
 /// The times at some places.
@@ -309,6 +344,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow_array::{Float64Array, Int64Array, StringArray};
+    use arrow_schema::{DataType, TimeUnit};
 
     use super::*;
 
@@ -332,11 +368,15 @@ mod tests {
         let times: Vec<i64> = sorted.iter().map(time).collect();
         let places: Vec<u32> = sorted.iter().map(|row| *row as u32).collect();
         let mut compared = 0;
-        for batches in [vec![batch(0..rows)], vec![batch(0..40), batch(40..rows)]] {
+        let in_one = vec![batch(0..rows)];
+        let in_two = vec![batch(0..40), batch(40..rows)];
+        for (batches, step) in [(in_one.clone(), 1), (in_two.clone(), 1), (in_one, 1_000), (in_two, 1_000)] {
+            let batches: Vec<RecordBatch> = batches.iter().map(|batch| in_steps(batch, step)).collect();
             let table = Table::new(batches[0].schema(), batches).expect("a table");
             let own = OrderedTable::new(0, &table, None).expect("times");
             assert!(matches!(own.order, Order::Stretches(_)), "few are late");
             let keys = KeyNumbers::new(&[1], &table).expect("keys");
+            let times: Vec<i64> = times.iter().map(|time| time * step).collect();
             assert_eq!(own.greatest_time, times.last().copied());
             for place in 0..times.len() {
                 assert_eq!(own.time(place), times[place]);
@@ -361,37 +401,97 @@ mod tests {
                 }
             }
         }
-        assert_eq!(compared, 2 * 90 * 4);
+        assert_eq!(compared, 4 * 90 * 4);
+    }
+
+    /// The same rows, their times in steps of so many nanoseconds: one, or a thousand.
+    fn in_steps(batch: &RecordBatch, step: i64) -> RecordBatch {
+        let data_type = match step {
+            1 => DataType::Int64,
+            _ => DataType::Timestamp(TimeUnit::Microsecond, None),
+        };
+        let times = arrow_cast::cast(batch.column(0), &data_type).expect("times");
+        let names: Vec<String> = batch.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let others = batch.columns()[1..].iter().cloned();
+        RecordBatch::try_from_iter(names.into_iter().zip([times].into_iter().chain(others))).expect("a batch")
+    }
+
+    #[test]
+    fn times_that_do_not_fit_are_refused_wherever_they_stand() {
+        let most = i64::MAX / 1_000;
+        let least = i64::MIN / 1_000;
+        // In order, with a late one, and with many.
+        let fitting =
+            [vec![least, 0, 5, most], vec![0, 1, 2, 3, 4, least, 7, most], vec![most, 3, 2, 1, least]];
+        let (mut refused, mut taken) = (0, 0);
+        let all = |_: &RecordBatch, times: &[i64]| Ok(BooleanBuffer::new_set(times.len()));
+        let some = |_: &RecordBatch, times: &[i64]| Ok(times.iter().map(|time| time % 2_000 == 0).collect());
+        let conditions: [Option<KeptRows<'_>>; 3] = [None, Some(&all), Some(&some)];
+        for times in fitting {
+            for place in 0..=times.len() {
+                for beyond in [most + 1, least - 1, i64::MAX] {
+                    let mut times = times.clone();
+                    if let Some(time) = times.get_mut(place) {
+                        *time = beyond;
+                    }
+                    let times: ArrayRef = Arc::new(Int64Array::from(times));
+                    let batch = RecordBatch::try_from_iter([("ts", times)]).expect("one column");
+                    let batch = in_steps(&batch, 1_000);
+                    let rows = batch.num_rows();
+                    let in_two = vec![batch.slice(0, 2), batch.slice(2, rows - 2)];
+                    for batches in [vec![batch], in_two] {
+                        let table = Table::new(batches[0].schema(), batches).expect("a table");
+                        for kept in conditions {
+                            let own = OrderedTable::new(0, &table, kept);
+                            if place == rows {
+                                assert!(own.is_ok());
+                                taken += 1;
+                                continue;
+                            }
+                            let error = own.err().expect("it does not fit").to_string();
+                            assert!(error.contains(&format!("row {place}")), "{error}");
+                            refused += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!((refused, taken), (17 * 18, 3 * 18));
     }
 
     #[test]
     fn times_on_a_grid_are_between_the_same_edges() {
         let time = |row: &i64| row * 10 - if row % 7 == 5 { row % 4 * 25 } else { 0 };
         let times: ArrayRef = Arc::new((0..900).map(|row| time(&row)).collect::<Int64Array>());
-        let batch = RecordBatch::try_from_iter([("ts", times)]).expect("one column");
-        let table = Table::new(batch.schema(), vec![batch]).expect("a table");
-        let rows = OrderedTable::new(0, &table, None).expect("times");
-        assert!(matches!(rows.order, Order::Stretches(_)), "few are late");
+        let late = RecordBatch::try_from_iter([("ts", times)]).expect("one column");
+        let times: ArrayRef = Arc::new((0..900).map(|row| row * 10).collect::<Int64Array>());
+        let in_order = RecordBatch::try_from_iter([("ts", times)]).expect("one column");
         let (mut cases, mut fewer) = (0, 0);
-        // From several windows between two rows to one of all of them.
-        for every in [3, 10, 45, 200, 1_000, 20_000] {
-            for offset in [0, 2] {
-                for places in [0..0, 0..1, 0..900, 17..60, 300..899, 120..121] {
-                    let own = rows.times(places.clone());
-                    let found = rows.times_on_grid(places, (every, offset));
-                    let edges = |times: &[i64]| -> Vec<i64> {
-                        times.iter().map(|time| start_of(*time, every, offset)).collect()
-                    };
-                    assert_eq!(edges(&found), edges(&own));
-                    assert_eq!((found.first(), found.last()), (own.first(), own.last()));
-                    assert!(found.is_sorted());
-                    cases += 1;
-                    fewer += usize::from(found != own);
+        for (batch, step) in [(&late, 1), (&late, 1_000), (&in_order, 1_000)] {
+            let batch = in_steps(batch, step);
+            let table = Table::new(batch.schema(), vec![batch]).expect("a table");
+            let rows = OrderedTable::new(0, &table, None).expect("times");
+            // From several windows between two rows to one of all of them.
+            for every in [3, 10, 45, 200, 1_000, 20_000] {
+                for offset in [0, 2] {
+                    let (every, offset) = (every * step, offset * step);
+                    for places in [0..0, 0..1, 0..900, 17..60, 300..899, 120..121] {
+                        let own = rows.times(places.clone());
+                        let found = rows.times_on_grid(places, (every, offset));
+                        let edges = |times: &[i64]| -> Vec<i64> {
+                            times.iter().map(|time| start_of(*time, every, offset)).collect()
+                        };
+                        assert_eq!(edges(&found), edges(&own));
+                        assert_eq!((found.first(), found.last()), (own.first(), own.last()));
+                        assert!(found.is_sorted());
+                        cases += 1;
+                        fewer += usize::from(found != own);
+                    }
                 }
             }
         }
-        assert_eq!(cases, 72);
-        assert!(fewer > 20, "{fewer}");
+        assert_eq!(cases, 216);
+        assert!(fewer > 60, "{fewer}");
     }
 
     #[test]

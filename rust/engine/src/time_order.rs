@@ -10,6 +10,13 @@ use cepheid_event::ascending;
 /// Of late rows there are at most one in so many; where there are more, all rows are sorted.
 const LATE_AT_MOST: usize = 4;
 
+/// So many late rows are sorted by digits, of which there are so many: what is counted of each stays at hand.
+const BY_DIGITS_MIN: usize = 1 << 11;
+const DIGITS: usize = 1 << 11;
+
+/// So many rows are looked at before those of them that are late are put to the others: as many as a byte counts.
+const LOOKED_AT: usize = u8::MAX as usize;
+
 /// Room for so many late rows is made before there is one, in tables of many rows.
 const ROOM_MAX: usize = 1 << 16;
 
@@ -59,12 +66,21 @@ impl TimeOrder {
         let mut late: Vec<(i64, u32)> = Vec::with_capacity(ROOM_MAX.min(times.len() / 10));
         let in_order = ascending(times);
         let mut greatest = in_order.checked_sub(1).map_or(i64::MIN, |last| times[last]);
-        for (row, time) in times.iter().enumerate().skip(in_order) {
-            if *time >= greatest {
-                greatest = *time;
-            } else if late.len() * LATE_AT_MOST < times.len() {
-                late.push((*time, row as u32));
-            } else {
+        let (mut first, mut late_of_some) = (in_order, [0_u8; LOOKED_AT + 1]);
+        for some in times[in_order..].chunks(LOOKED_AT) {
+            let mut found = 0_u8;
+            for (row, time) in (0..u8::MAX).zip(some) {
+                // Written for every row, and over again if this one is not late: which one is, is as good as random.
+                late_of_some[usize::from(found)] = row;
+                found += u8::from(*time < greatest);
+                greatest = greatest.max(*time);
+            }
+            let found = &late_of_some[..usize::from(found)];
+            late.extend(
+                found.iter().map(|row| (some[usize::from(*row)], (first + usize::from(*row)) as u32)),
+            );
+            first += some.len();
+            if late.len() > times.len().div_ceil(LATE_AT_MOST) {
                 let mut order: Vec<u32> = (0..times.len() as u32).collect();
                 order.sort_by_key(|row| times[*row as usize]);
                 return Self::Rows(order);
@@ -215,8 +231,8 @@ fn late_of(stretches: &[Stretch]) -> Range<usize> {
     late(stretches.first())..late(stretches.last())
 }
 
-/// Sorts times, each with its row among so many. Where both fit into one number, as they do unless times lie ages apart, numbers are
-/// sorted: in half the time.
+/// Sorts times, each with its row among so many, in order of which they stand. Where both fit into one number, as they do unless times
+/// lie ages apart, numbers are sorted: in half the time, and many of them by digits.
 fn sort_late(late: &mut [(i64, u32)], rows: usize) {
     let row_bits = usize::BITS - rows.leading_zeros();
     let least = late.iter().map(|(time, _)| *time).min().unwrap_or(0);
@@ -227,10 +243,40 @@ fn sort_late(late: &mut [(i64, u32)], rows: usize) {
     }
     let mut numbers: Vec<u64> =
         late.iter().map(|(time, row)| time.abs_diff(least) << row_bits | u64::from(*row)).collect();
-    numbers.sort_unstable();
+    if numbers.len() < BY_DIGITS_MIN {
+        numbers.sort_unstable();
+    } else {
+        numbers = sorted_by_digits(numbers, row_bits);
+    }
     for (late, number) in late.iter_mut().zip(numbers) {
         *late = (least + (number >> row_bits) as i64, (number & ((1 << row_bits) - 1)) as u32);
     }
+}
+
+/// Numbers sorted by all but their lowest bits, digit by digit from the last on; such as differ in nothing else stay as they stand
+/// (Knuth, *The Art of Computer Programming* 3, 5.2.5).
+fn sorted_by_digits(mut numbers: Vec<u64>, lowest_bits: u32) -> Vec<u64> {
+    let greatest = numbers.iter().max().copied().unwrap_or(0);
+    let mut sorted = vec![0; numbers.len()];
+    let mut shift = lowest_bits;
+    while greatest.checked_shr(shift).is_some_and(|left| left > 0) {
+        let digit = |number: &u64| (number >> shift) as usize % DIGITS;
+        let mut ends = [0_u32; DIGITS];
+        numbers.iter().for_each(|number| ends[digit(number)] += 1);
+        let mut places = 0;
+        for end in &mut ends {
+            places += *end;
+            *end = places;
+        }
+        for number in numbers.iter().rev() {
+            let end = &mut ends[digit(number)];
+            *end -= 1;
+            sorted[*end as usize] = *number;
+        }
+        std::mem::swap(&mut numbers, &mut sorted);
+        shift += DIGITS.ilog2();
+    }
+    numbers
 }
 
 #[cfg(test)]
@@ -238,6 +284,8 @@ mod tests {
     use arrow_array::cast::AsArray;
     use arrow_array::types::{Float32Type, TimestampSecondType};
     use arrow_array::{Float32Array, StringArray, TimestampSecondArray};
+
+    use cepheid_testkit::SplitMix64;
 
     use super::*;
 
@@ -248,6 +296,25 @@ mod tests {
             TimeOrder::Stretches(stretches) => Some(stretches.rows(0..times.len())),
             TimeOrder::Rows(rows) => Some(rows),
         }
+    }
+
+    #[test]
+    fn late_rows_are_sorted_by_digits_as_they_are_without() {
+        let mut random = SplitMix64::new(3);
+        let mut cases = 0;
+        for span in [1, 2, 1_000, 1 << 11, 1 << 23, 1 << 40, 1 << 46, 1 << 60] {
+            for count in [BY_DIGITS_MIN - 1, BY_DIGITS_MIN, 5_000] {
+                let time = |random: &mut SplitMix64| random.below(span) as i64 - (span / 2) as i64;
+                let mut late: Vec<(i64, u32)> =
+                    (0..count).map(|row| (time(&mut random), row as u32 * 3)).collect();
+                let mut expected = late.clone();
+                expected.sort_unstable();
+                sort_late(&mut late, count * 3);
+                assert_eq!(late, expected, "{span} {count}");
+                cases += 1;
+            }
+        }
+        assert_eq!(cases, 24);
     }
 
     #[test]

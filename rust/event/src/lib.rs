@@ -38,7 +38,7 @@ pub use reorder::{Prepared, ReorderBuffer, SourceStats};
 pub use state::{ReorderState, TopicState};
 pub use table::{Table, resolve_column};
 pub use time::{
-    as_int64, check_event_time, check_window_spans, event_times, nanoseconds_per, nanoseconds_per_step,
-    times_of,
+    as_int64, check_event_time, check_steps, check_window_spans, event_steps, event_times, nanoseconds_of,
+    nanoseconds_per, nanoseconds_per_step, times_of,
 };
 pub use watermark::{Clock, SourceClock, TimePolicy};

@@ -155,21 +155,12 @@ pub fn event_times(
     array: &ArrayRef,
     rows_before: usize,
 ) -> Result<ScalarBuffer<i64>, EventError> {
-    check_event_time(column, array.data_type())?;
-    let (step, unit) = event_time_step(array.data_type()).expect("checked above");
-    if let Some(row) =
-        (array.null_count() > 0).then(|| (0..array.len()).find(|row| array.is_null(*row))).flatten()
-    {
-        return Err(EventError::NullTime { column: column.to_owned(), row: rows_before + row });
-    }
-    let integers = as_int64(array)?;
-    let values = integers.as_primitive::<Int64Type>().values();
+    let (values, step, unit) = steps_of(column, array, rows_before)?;
     if step == 1 {
-        return Ok(values.clone());
+        return Ok(values);
     }
     // Checked and multiplied in one pass: what any of them has for magnitude, as bits, is below the greatest that fits. Where
     // it is not, they are looked at one by one.
-    let (least, most) = (i64::MIN / step, i64::MAX / step);
     let (mut magnitudes, mut some_times) = (0, [0; MULTIPLIED_TOGETHER]);
     let mut times = Vec::with_capacity(values.len());
     for some in values.chunks(MULTIPLIED_TOGETHER) {
@@ -187,18 +178,77 @@ pub fn event_times(
         );
         times.extend_from_slice(some_times);
     }
-    let times = ScalarBuffer::from(times);
-    if magnitudes >= most
-        && let Some(row) = values.iter().position(|value| *value < least || *value > most)
-    {
-        return Err(EventError::TimeOverflow {
-            column: column.to_owned(),
-            row: rows_before + row,
-            value: values[row],
-            unit,
-        });
+    if magnitudes >= i64::MAX / step {
+        check_fit(column, &values, (step, unit), rows_before)?;
     }
-    Ok(times)
+    Ok(times.into())
+}
+
+/// The same as they stand, with how many nanoseconds each of their steps is: shared where they are 64 bits wide. Whether they fit
+/// as nanoseconds is for [`check_steps`] to say.
+///
+/// # Errors
+/// Those of [`event_times`], but for times that do not fit.
+pub fn event_steps(
+    column: &str,
+    array: &ArrayRef,
+    rows_before: usize,
+) -> Result<(ScalarBuffer<i64>, i64), EventError> {
+    let (values, step, _) = steps_of(column, array, rows_before)?;
+    Ok((values, step))
+}
+
+/// Checks that the times of a column fit as nanoseconds, as [`event_times`] does. Where the least and the greatest do, there is no
+/// need to ask.
+///
+/// # Errors
+/// Those of [`event_times`].
+pub fn check_steps(column: &str, array: &ArrayRef, rows_before: usize) -> Result<(), EventError> {
+    let (values, step, unit) = steps_of(column, array, rows_before)?;
+    check_fit(column, &values, (step, unit), rows_before)
+}
+
+/// Steps of so many nanoseconds as nanoseconds, which they fit as.
+pub fn nanoseconds_of(steps: &[i64], step: i64) -> Vec<i64> {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || steps.iter().map(|value| value.wrapping_mul(step)).collect(),
+    )
+}
+
+/// Event times as they stand, how many nanoseconds each step is, and what it is called.
+fn steps_of(
+    column: &str,
+    array: &ArrayRef,
+    rows_before: usize,
+) -> Result<(ScalarBuffer<i64>, i64, &'static str), EventError> {
+    check_event_time(column, array.data_type())?;
+    let (step, unit) = event_time_step(array.data_type()).expect("checked above");
+    if let Some(row) =
+        (array.null_count() > 0).then(|| (0..array.len()).find(|row| array.is_null(*row))).flatten()
+    {
+        return Err(EventError::NullTime { column: column.to_owned(), row: rows_before + row });
+    }
+    Ok((as_int64(array)?.as_primitive::<Int64Type>().values().clone(), step, unit))
+}
+
+/// Checks that all of them fit as nanoseconds.
+fn check_fit(
+    column: &str,
+    values: &[i64],
+    (step, unit): (i64, &'static str),
+    rows_before: usize,
+) -> Result<(), EventError> {
+    let (least, most) = (i64::MIN / step, i64::MAX / step);
+    let fit = |values: &[i64]| values.iter().fold(true, |fit, value| fit & (least..=most).contains(value));
+    let all_fit = Arch::new().dispatch(
+        #[inline(always)]
+        || values.chunks(MULTIPLIED_TOGETHER).all(fit),
+    );
+    let beyond = if all_fit { None } else { values.iter().position(|value| !(least..=most).contains(value)) };
+    let Some(row) = beyond else { return Ok(()) };
+    let (column, row, value) = (column.to_owned(), rows_before + row, values[row]);
+    Err(EventError::TimeOverflow { column, row, value, unit })
 }
 
 #[cfg(test)]
@@ -251,9 +301,15 @@ mod tests {
                     let array = Int64Array::from(beside.to_vec());
                     let array = arrow_cast::cast(&array, &DataType::Timestamp(unit, None)).unwrap();
                     let found = event_times("t", &array, 7);
+                    let checked = check_steps("t", &array, 7);
                     if fits {
                         assert_eq!(found.unwrap().as_ref(), beside.map(|value| value * step));
+                        assert_eq!(checked, Ok(()));
+                        let (steps, of_each) = event_steps("t", &array, 7).unwrap();
+                        assert_eq!((steps.as_ref(), of_each), (&beside[..], step));
+                        assert_eq!(nanoseconds_of(&steps, step), beside.map(|value| value * step));
                     } else {
+                        assert_eq!(checked.unwrap_err(), found.clone().unwrap_err());
                         assert!(
                             matches!(found, Err(EventError::TimeOverflow { row: 9, value: at, .. }) if at == value)
                         );
@@ -282,6 +338,7 @@ mod tests {
             beyond[rows as usize - 1] = i64::MAX;
             let beyond: ArrayRef = Arc::new(TimestampMicrosecondArray::from(beyond));
             let error = event_times("t", &beyond, 0).unwrap_err();
+            assert_eq!(check_steps("t", &beyond, 0).unwrap_err(), error);
             let last = rows as usize - 1;
             assert!(matches!(error, EventError::TimeOverflow { row, .. } if row == last), "{error}");
             cases += 1;
