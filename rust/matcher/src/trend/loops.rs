@@ -42,8 +42,8 @@ impl TrendRows<'_> {
     ///
     /// `doublings_max`: how many rows of the loop there may be behind the first of a run; `None` comes of more.
     ///
-    /// - Time: O(1) a row that opens a run; O(1 + d / 64) a row that completes one, d rows of the loop in the window; those that
-    ///   the loop takes are counted 64 at a time, and cost nothing.
+    /// - Time: O(1) a row that opens or completes a run, and O(d / 64) for every 64 rows of the loop, d of them in the window; these
+    ///   are counted 64 at a time, and cost nothing by themselves.
     /// - Space: d bits, and 16 bytes a row of the window that opens a run.
     ///
     /// # Errors
@@ -163,7 +163,7 @@ impl TrendRows<'_> {
                     }
                 }
                 doublings += u64::from(doubles.count_ones());
-                if first_only && completes != 0 && under_way.total.exceeds(unlooped) {
+                if first_only && completes != 0 && under_way.exceeds(unlooped) {
                     break;
                 }
             }

@@ -1,24 +1,26 @@
 //! The runs of a loop that are under way, and those that were complete: numbers as long as the loop is.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use super::whole::Whole;
 
-/// Limbs of a number from which on those in its middle are put off, and how many of its ends are not: see [`UnderWay`].
-const LONG: usize = 16;
-const ENDS: usize = 4;
+/// Limbs of the times of a stretch, the last of which is for what is carried.
+const TIMES: usize = 4;
+/// How many limbs before the point a stretch is long at most, and so how many behind it what is under way may need.
+const STRETCH: u64 = TIMES as u64 - 1;
 
 /// How many runs are under way, in halves: a run that began when the loop had taken `d` rows is `2^-d`, so that neither the
 /// loop's next row nor one that leaves changes anything. Times `2^d`, d of now, that is how many runs there are now.
 ///
 /// Each is one bit. As many as there are rows have a sum of 32 bits more, which the limb before that of the oldest holds.
 ///
-/// Runs that begin change the last limbs, those that end the first. What is between stays the same for long, and is not
-/// added to the total each time that runs are complete: it is multiplied, now and then, by the sum of the `2^d` of these times.
+/// What is complete is not added up at once. Of a stretch of rows the `2^d` of the times at which runs were complete are
+/// summed: one bit a time. Whatever is under way at its end is multiplied by that sum, and is too much by what was summed before
+/// a run began, too little by what was summed before a run left: both are a shift of so few limbs, made when it happens.
 #[derive(Debug, Default)]
 pub(super) struct UnderWay {
-    /// The most significant first. The bit of d is in limb number `d / 64 + 1`, the greater the lower.
+    /// The most significant first. The bit of d is in limb number `d / 64 + 1`, rounded up, which counts `2^64` to the power of
+    /// one less its number.
     limbs: Vec<u64>,
     /// The number of the first of them.
     base: u64,
@@ -27,12 +29,14 @@ pub(super) struct UnderWay {
     pub(super) runs: u64,
     /// The d of the oldest, if there is one.
     pub(super) oldest: u64,
-    /// Runs that were complete so far, but for what is put off.
-    pub(super) total: Whole,
-    /// The numbers of limbs that are put off.
-    held: Range<u64>,
-    /// What they are to be multiplied by, the least significant limb first.
-    times: [u64; ENDS],
+    /// What was complete before the stretch, and too much of it: with as many limbs behind the point as a stretch is long.
+    complete: Whole,
+    too_much: Whole,
+    /// The sum of `2^d` of the stretch, the least significant limb first, without the zeros of as many limbs as `stretch` says.
+    times: [u64; TIMES],
+    stretch: u64,
+    /// Whether there are such times.
+    timed: bool,
 }
 
 impl UnderWay {
@@ -47,17 +51,38 @@ impl UnderWay {
     /// The runs that were complete since it was last asked; ends all others.
     pub(super) fn take_total(&mut self) -> Whole {
         self.clear();
-        std::mem::take(&mut self.total)
+        self.subtract();
+        let mut total = std::mem::take(&mut self.complete);
+        total.drop_low(STRETCH as usize);
+        total
     }
 
-    /// Adds what is put off to the total.
-    fn settle(&mut self) {
-        if !self.held.is_empty() {
-            let (begin, end) = ((self.held.start - self.base) as usize, (self.held.end - self.base) as usize);
-            self.total.add_product(&self.limbs[begin..end], &self.times);
+    /// Whether more than this were complete.
+    pub(super) fn exceeds(&mut self, other: u128) -> bool {
+        self.settle();
+        self.subtract();
+        self.complete.exceeds(STRETCH as usize, other)
+    }
+
+    fn subtract(&mut self) {
+        self.complete.take_away(&self.too_much);
+        self.too_much = Whole::default();
+    }
+
+    /// Ends the stretch; gives how many limbs were multiplied.
+    fn settle(&mut self) -> usize {
+        if !self.timed {
+            return 0;
         }
-        self.held = 0..0;
-        self.times = [0; ENDS];
+        let mut limbs = 0;
+        if self.runs > 0 {
+            let behind = self.base + self.limbs.len() as u64 - 2;
+            self.complete.add_product(&self.limbs, &self.times, (self.stretch + STRETCH - behind) as usize);
+            limbs = self.limbs.len() * TIMES;
+        }
+        self.times = [0; TIMES];
+        self.timed = false;
+        limbs
     }
 
     /// What it takes.
@@ -65,18 +90,29 @@ impl UnderWay {
         self.limbs.capacity() * size_of::<u64>() + self.began.capacity() * size_of::<(i64, u64)>()
     }
 
-    fn place(&self, doublings: u64) -> usize {
-        (doublings / 64 + 1 - self.base) as usize
+    /// By how much a run is to be shifted.
+    #[inline]
+    fn shift(&self, doublings: u64) -> u64 {
+        64 * (self.stretch + STRETCH) - doublings
     }
 
     /// One more, behind all others; `stamp` is kept if it may leave.
+    #[inline]
     pub(super) fn begin(&mut self, doublings: u64, stamp: Option<i64>) {
+        let number = number_of(doublings);
         if self.runs == 0 {
             self.clear();
-            self.base = doublings / 64;
+            self.base = number - 1;
             self.oldest = doublings;
         }
-        self.reach(doublings);
+        if self.timed {
+            if doublings / 64 >= self.stretch + STRETCH {
+                self.settle();
+            } else {
+                self.too_much.add_shifted(&self.times, self.shift(doublings));
+            }
+        }
+        self.reach(number);
         self.change(doublings, u64::overflowing_add);
         self.runs += 1;
         if let Some(stamp) = stamp {
@@ -91,6 +127,9 @@ impl UnderWay {
             && now.saturating_sub(stamp) > limit
         {
             self.began.pop_front();
+            if self.timed {
+                self.complete.add_shifted(&self.times, self.shift(doublings));
+            }
             self.runs -= 1;
             self.change(doublings, u64::overflowing_sub);
             self.oldest = self.began.front().map_or(doublings, |(_, doublings)| *doublings);
@@ -100,77 +139,59 @@ impl UnderWay {
     /// Adds or takes away a bit.
     #[inline]
     fn change(&mut self, doublings: u64, by: impl Fn(u64, u64) -> (u64, bool)) {
-        let mut number = doublings / 64 + 1;
-        let mut bit = 1 << (63 - doublings % 64);
-        while bit != 0 {
-            if self.held.contains(&number) {
-                self.settle();
+        let mut place = (number_of(doublings) - self.base) as usize;
+        let mut bit = 1 << (doublings.wrapping_neg() % 64);
+        loop {
+            let (changed, beyond) = by(self.limbs[place], bit);
+            self.limbs[place] = changed;
+            if !beyond {
+                return;
             }
-            let limb = &mut self.limbs[(number - self.base) as usize];
-            let (changed, beyond) = by(*limb, bit);
-            *limb = changed;
-            bit = u64::from(beyond);
-            number -= bit;
+            (place, bit) = (place - 1, 1);
         }
     }
 
     /// Makes room for a bit; drops limbs that are zero for good once they are the greater part.
-    fn reach(&mut self, doublings: u64) {
-        let over = self.oldest / 64 - self.base;
+    #[inline]
+    fn reach(&mut self, number: u64) {
+        let over = number_of(self.oldest) - 1 - self.base;
         if over as usize > self.limbs.len() / 2 {
             self.limbs.drain(..over as usize);
             self.base += over;
-            self.held.start = self.held.start.max(self.base).min(self.held.end);
         }
-        let place = self.place(doublings);
+        let place = (number - self.base) as usize;
         if self.limbs.len() <= place {
             self.limbs.resize(place + 1, 0);
         }
     }
 
-    /// Adds as many as there are to the total; gives how many limbs were added.
+    /// Has all that are under way be complete once more; gives how many limbs that took.
     #[inline]
     pub(super) fn complete(&mut self, doublings: u64) -> usize {
-        self.reach(doublings);
-        let (first, last) = (self.place(self.oldest) - 1, self.place(doublings));
-        let shift = 63 - (doublings % 64) as u32;
-        if last - first < LONG {
-            if !self.held.is_empty() {
-                self.settle();
-            }
-            self.total.add_shifted(&self.limbs[first..=last], shift, 0);
-            return last - first + 1;
+        let mut limbs = 1;
+        if doublings / 64 >= self.stretch + STRETCH {
+            limbs += self.settle();
         }
-        self.complete_ends(doublings, first, last, shift)
-    }
-
-    fn complete_ends(&mut self, doublings: u64, first: usize, last: usize, shift: u32) -> usize {
-        let mut put_off = 0;
-        // The place of a bit in `times`: what is held is to be shifted by so much.
-        let mut by = (doublings + 65).wrapping_sub(64 * self.held.end) as usize;
-        // The last limb is for what is carried: there are fewer rows than 2^64.
-        if self.held.is_empty() || by >= 64 * (ENDS - 1) {
-            put_off = (self.held.end - self.held.start) as usize * ENDS;
-            self.settle();
-            self.held = self.base + (first + ENDS) as u64..self.base + last as u64;
-            by = (doublings + 65 - 64 * self.held.end) as usize;
+        if !self.timed {
+            self.timed = true;
+            self.stretch = doublings / 64;
         }
-        let (begin, end) = ((self.held.start - self.base) as usize, (self.held.end - self.base) as usize);
-        self.total.add_shifted(&self.limbs[end..=last], shift, 0);
-        // The limb behind them takes what is shifted out. There are none if the oldest run is of what is held.
-        let above = begin.saturating_sub(first);
-        let mut ends = [0; ENDS + 1];
-        ends[..above].copy_from_slice(&self.limbs[begin - above..begin]);
-        self.total.add_shifted(&ends[..=above], shift, last - begin);
-        let (mut place, mut bit) = (by / 64, 1 << (by % 64));
-        while bit != 0 {
+        let (mut place, mut bit) = ((doublings / 64 - self.stretch) as usize, 1 << (doublings % 64));
+        loop {
             let (sum, beyond) = self.times[place].overflowing_add(bit);
             self.times[place] = sum;
-            bit = u64::from(beyond);
-            place += 1;
+            if !beyond {
+                return limbs;
+            }
+            (place, bit) = (place + 1, 1);
         }
-        put_off + last - end + above + 2
     }
+}
+
+/// The number of the limb that a bit is in.
+#[inline]
+fn number_of(doublings: u64) -> u64 {
+    doublings.div_ceil(64) + 1
 }
 
 #[cfg(test)]
@@ -181,8 +202,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_put_off_is_what_would_have_been_added() {
-        let (mut put_off, mut dropped, mut passed, mut added) = (0, 0, 0, 0);
+    fn what_is_summed_by_stretches_is_what_would_have_been_added() {
+        let (mut ended, mut dropped, mut left, mut added, mut asked) = (0, 0, 0, 0, 0);
         for seed in 0..300 {
             let mut random = SplitMix64::new(seed);
             let (mut ways, mut total) = (UnderWay::default(), BigUint::ZERO);
@@ -199,25 +220,31 @@ mod tests {
                     _ => random.below(40) as u64,
                 };
                 now += random.between(0, 4);
+                left += usize::from(ways.timed) * ways.runs as usize;
                 ways.expire(now, limit);
+                left -= usize::from(ways.timed) * ways.runs as usize;
                 while runs.front().is_some_and(|(stamp, _)| now - stamp > limit) {
                     runs.pop_front();
                 }
                 assert_eq!(ways.runs as usize, runs.len());
                 if random.below(2) == 0 && !runs.is_empty() {
-                    let before = ways.base;
-                    ways.complete(doublings);
+                    ended += usize::from(ways.complete(doublings) > 1);
                     let sum = runs.iter().map(|(_, began)| BigUint::from(1_u32) << (doublings - began));
                     total += sum.sum::<BigUint>();
-                    put_off += usize::from(!ways.held.is_empty());
-                    passed += usize::from(ways.oldest / 64 > ways.held.start && !ways.held.is_empty());
-                    dropped += usize::from(ways.base > before);
                     added += 1;
                 }
                 let new = if many { random.below(40) } else { usize::from(random.below(3) == 0) };
                 for _ in 0..new {
+                    let before = ways.base;
+                    let none = ways.runs == 0;
                     ways.begin(doublings, Some(now));
+                    dropped += usize::from(ways.base > before && !none);
                     runs.push_back((now, doublings));
+                }
+                if random.below(40) == 0 {
+                    let other = random.next_u64() >> random.below(64);
+                    assert_eq!(ways.exceeds(u128::from(other)), total > BigUint::from(other), "seed {seed}");
+                    asked += 1;
                 }
                 if random.below(200) == 0 {
                     ways.clear();
@@ -226,6 +253,7 @@ mod tests {
             }
             assert_eq!(ways.take_total().into_big(), total, "seed {seed}");
         }
-        assert!(put_off > 10_000 && dropped > 100 && passed > 100, "{put_off} {dropped} {passed} of {added}");
+        let enough = ended > 2_000 && dropped > 100 && left > 2_000 && asked > 1_000;
+        assert!(enough, "{ended} {dropped} {left} {asked} of {added}");
     }
 }
