@@ -54,11 +54,15 @@ def named_rules(rules: Any) -> list[Rule]:
     if isinstance(rules, (*get_args(Rule), WindowBuilder, AnomalyBuilder)):
         rules = [rules]
     if isinstance(rules, Mapping):
-        return [checked_rule(rule).named(checked_name(name, "rule")) for name, rule in rules.items()]
+        return [_named(checked_rule(rule), checked_name(name, "rule")) for name, rule in rules.items()]
     if isinstance(rules, (str, bytes)) or not isinstance(rules, Iterable):
         raise TypeError(_no_rule(rules, f"rules are {_RULE}, a list of them, or a mapping of names to them"))
     checked = [checked_rule(rule) for rule in rules]
-    return [rule if rule.name else rule.named(f"rule-{place}") for place, rule in enumerate(checked, 1)]
+    return [rule if rule.name else _named(rule, f"rule-{place}") for place, rule in enumerate(checked, 1)]
+
+
+def _named(rule: Rule, name: str) -> Rule:
+    return rule._named_once(name) if isinstance(rule, Pattern) else rule.named(name)
 
 
 def checked_rule(rule: Any) -> Rule:

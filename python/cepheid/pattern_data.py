@@ -355,6 +355,15 @@ class PatternData(NativeRule, NamedRule, Pictured):
         self._kept[kept_as] = lowered
         return dict(lowered)
 
+    def _named_once(self, rule: str) -> Self:
+        """As `named`; under one name it is the same pattern again, so that the engine need not look at it anew."""
+        if self.name == rule:
+            return self
+        kept: Self | None = self._kept.get("named")
+        if kept is None or kept.name != rule:
+            kept = self._kept["named"] = self.named(rule)
+        return kept
+
     def _compiled(self, event_time: str | None = None) -> tuple[NativePattern, tuple[UserPredicate, ...]]:
         """The pattern in the engine, and the predicates whose columns it expects to find."""
         if event_time is not None:

@@ -46,7 +46,7 @@ pub use plan::{MatchOptions, Plan};
 pub use query::{run_query, run_window_query};
 pub use sequences::{SequenceFound, match_events};
 pub use stream::{
-    AskedWindow, DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, Process, Processor, RuleSpec,
-    RuleStats, TopicOutputs, match_topics,
+    AskedWindow, DerivedTable, Engine, EngineOptions, EngineStats, LatePolicy, PreparedPattern, Process,
+    Processor, RuleSpec, RuleStats, TopicOutputs, match_topics,
 };
 pub use windows::{aggregate_table, aggregate_table_with};

@@ -27,7 +27,7 @@ pub const TOPICS_MAX: usize = u16::MAX as usize;
 ///
 /// Dictionary codes of 8 or 16 bits are made 32 bits wide, as dictionaries may change from batch to batch and rows of
 /// several batches need the codes of all of them. The width does not depend on what comes, so the schema does not either.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MergedSchema {
     topics: Vec<Topic>,
     numbers: HashMap<String, u16>,
@@ -36,13 +36,13 @@ pub struct MergedSchema {
     schema: SchemaRef,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Topic {
     name: String,
     columns: Option<TopicColumns>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct TopicColumns {
     schema: SchemaRef,
     /// The same with wide dictionary codes, all columns nullable.

@@ -12,20 +12,20 @@ use crate::matches::{CompactMatches, MatchTable, integer};
 
 /// A validated pattern in its normal spelling; `cepheid.Pattern` keeps one.
 #[pyclass(frozen, module = "cepheid._native")]
-pub(crate) struct Pattern(pub(crate) ir::Pattern);
+pub(crate) struct Pattern(pub(crate) engine::PreparedPattern);
 
 #[pymethods]
 impl Pattern {
     /// Reads the wire form, validates and normalises it.
     #[staticmethod]
     fn from_json(py: Python<'_>, text: &str) -> PyResult<Self> {
-        without_gil(py, || Ok(Self(ir::Pattern::from_json(text)?)))
+        without_gil(py, || Ok(ir::Pattern::from_json(text)?.into()))
     }
 
     /// Reads a `SELECT` or a bare `MATCH_RECOGNIZE` clause.
     #[staticmethod]
     fn from_sql(py: Python<'_>, text: &str) -> PyResult<Self> {
-        without_gil(py, || Ok(Self(cepheid_sql::parse_pattern(text)?)))
+        without_gil(py, || Ok(cepheid_sql::parse_pattern(text)?.into()))
     }
 
     /// The wire form.
@@ -164,7 +164,7 @@ pub(crate) fn options(event_time: Option<String>, threads: Option<usize>) -> Mat
 
 impl From<ir::Pattern> for Pattern {
     fn from(pattern: ir::Pattern) -> Self {
-        Self(pattern)
+        Self(pattern.into())
     }
 }
 

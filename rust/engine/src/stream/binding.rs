@@ -4,7 +4,7 @@
 //! schema that all topics share, and a variable with a topic asks for it as a first condition.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, TimestampNanosecondArray, UInt16Array};
 use arrow_buffer::ScalarBuffer;
@@ -39,7 +39,9 @@ pub(crate) fn topics_named(pattern: &Pattern) -> Vec<String> {
 /// The merged columns, each under a name of its own: what all patterns are bound to.
 #[derive(Debug)]
 pub(crate) struct BoundColumns {
-    of: SchemaRef,
+    of: MergedSchema,
+    /// Others that are known to be equal.
+    like: OnceLock<Weak<Self>>,
     names: Vec<String>,
     /// The merged columns, then the topic and the time.
     schema: SchemaRef,
@@ -57,12 +59,26 @@ impl BoundColumns {
             .collect();
         fields.push(Arc::new(Field::new(TOPIC, DataType::UInt16, false)));
         fields.push(Arc::new(Field::new(TIME, DataType::Timestamp(TimeUnit::Nanosecond, None), false)));
-        Self { of: Arc::clone(columns.schema()), names, schema: Arc::new(Schema::new(fields)) }
+        Self { of: columns.clone(), like: OnceLock::new(), names, schema: Arc::new(Schema::new(fields)) }
     }
 
     /// Whether they are still those of these columns.
     pub(crate) fn are_of(&self, columns: &MergedSchema) -> bool {
-        Arc::ptr_eq(&self.of, columns.schema())
+        Arc::ptr_eq(self.of.schema(), columns.schema())
+    }
+
+    /// Whether others are of the same topics, with the same columns.
+    pub(crate) fn are_like(&self, others: &Arc<Self>) -> bool {
+        let is_known = self.like.get().is_some_and(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(others)));
+        if is_known || std::ptr::eq(self, Arc::as_ptr(others)) {
+            return true;
+        }
+        let same = self.of == others.of;
+        if same {
+            // Many rules were bound to one of them, as a rule.
+            self.like.get_or_init(|| Arc::downgrade(others));
+        }
+        same
     }
 }
 

@@ -60,9 +60,9 @@ impl Section<'_> {
     /// The ids of what is reported, row by row. An event that has several rows has its own and their numbers.
     fn ids(&self, rule: &Rule, ordinals: &[u64], rows: &RowIds, event_of: Option<&[u32]>) -> EventIds {
         let place = |ordinal: &u64| ordinals.binary_search(ordinal).expect("every row has been gathered");
-        let automaton = &rule.automaton;
+        let automaton = rule.automaton();
         let of_entry = |entry: &FoundSequence| {
-            let mut id = IdOf::new(&rule.fingerprint, &self.topic);
+            let mut id = IdOf::new(rule.fingerprint(), &self.topic);
             id = match self.kind {
                 FoundKind::Match => id,
                 FoundKind::Timeout => id.and("timeout"),

@@ -24,6 +24,7 @@ mod level;
 mod level_snapshot;
 mod packed;
 mod picked;
+mod prepared;
 mod processor_rule;
 mod relevant;
 mod row_rule;
@@ -48,6 +49,7 @@ use cepheid_matcher::threads::THREADS_MAX;
 pub use self::derived::DerivedTable;
 use self::graph::TopicUses;
 use self::level::{Level, PassedOn};
+pub use self::prepared::PreparedPattern;
 pub use self::processor_rule::{Process, Processor};
 use self::rules::AnyRule;
 pub use self::rules::{AskedWindow, RuleSpec};
@@ -387,7 +389,7 @@ impl RuleStats {
                 let sum = |count: fn(&Shard) -> usize| rule.shards.iter().map(count).sum::<usize>();
                 Self {
                     name: rule.name.clone(),
-                    fingerprint: rule.fingerprint.clone(),
+                    fingerprint: rule.fingerprint().to_owned(),
                     strategy: rule.strategy(),
                     live_runs: sum(Shard::live_runs),
                     keys: sum(Shard::partitions),

@@ -11,8 +11,9 @@ use cepheid_matcher::sequence::{Fault, FoundKind, FoundSequences, SequenceLimits
 use cepheid_matcher::{Automaton, MatchError, StepLists, Strategy};
 
 use super::affected::{Interest, Seat};
-use super::binding::{Binding, BoundColumns, topics_named, topics_read};
+use super::binding::{Binding, BoundColumns};
 use super::history::History;
+use super::prepared::{Checked, PreparedPattern};
 use super::rule_rows::Input;
 use super::shard::Shard;
 use super::tables::no_matches;
@@ -23,15 +24,12 @@ use crate::plan::{MatchOptions, Matching, Plan, ROWS_A_THREAD_MIN};
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) name: String,
-    pub(crate) pattern: Pattern,
-    pub(super) automaton: Arc<Automaton>,
+    pub(crate) pattern: Arc<Pattern>,
+    /// The same, with how it was compiled before.
+    prepared: PreparedPattern,
+    checked: Arc<Checked>,
     /// Topics it reads; `None`: all.
     pub(crate) topics: Option<Vec<String>>,
-    /// Those that it names.
-    topics_named: Vec<String>,
-    /// How many rows before a row its conditions look back at.
-    rows_before: u64,
-    pub(crate) fingerprint: String,
     /// As many as `num_shards`, but while it is compiled for the first time.
     pub(crate) shards: Vec<Shard>,
     num_shards: usize,
@@ -100,40 +98,19 @@ pub(crate) struct Surroundings<'a> {
 impl Rule {
     /// Checks a pattern. `number`: which rule it is, for one without a name.
     pub(crate) fn new(
-        pattern: Pattern,
+        prepared: PreparedPattern,
         number: usize,
         event_time: &str,
         shards: usize,
     ) -> Result<Self, EngineError> {
-        let fingerprint = pattern.fingerprint();
-        pattern.validate()?;
-        let mut pattern = pattern;
-        for key in pattern.order_by.drain(..).collect::<Vec<_>>() {
-            check_order(&key, event_time)?;
-        }
-        let pattern = pattern.normalise();
-        if pattern.trend.is_some() {
-            return Err(PatternError::Unsupported {
-                construct: "an aggregation over all matches of a stream".into(),
-                hint: "match tables of whole windows with it, or leave aggregate(...) out".into(),
-            }
-            .into());
-        }
-        refuse_what_looks_around(&pattern)?;
-        let automaton = Arc::new(Automaton::compile(&pattern)?);
-        if pattern.within.is_none() && may_wait_for_ever(&automaton) {
-            return Err(PatternError::UnboundedWait.into());
-        }
+        let checked = prepared.checked(event_time)?;
+        let pattern = Arc::clone(&checked.pattern);
         let name = pattern.name.clone().unwrap_or_else(|| format!("rule-{number}"));
-        let topics = topics_read(&pattern);
         // Without keys there is one partition, and nothing to share out.
         let shards = if pattern.partition_by.is_empty() { 1 } else { shards.max(1) };
         Ok(Self {
             name,
-            topics,
-            topics_named: topics_named(&pattern),
-            rows_before: pattern.rows_before(),
-            fingerprint,
+            topics: checked.topics.clone(),
             shards: (0..shards).map(|_| Shard::default()).collect(),
             num_shards: shards,
             matches: 0,
@@ -145,8 +122,18 @@ impl Rule {
             rows_at_hand: 0,
             needs_rows: false,
             pattern,
-            automaton,
+            prepared,
+            checked,
         })
+    }
+
+    pub(super) fn automaton(&self) -> &Automaton {
+        &self.checked.automaton
+    }
+
+    /// The version of its pattern.
+    pub(crate) fn fingerprint(&self) -> &str {
+        &self.checked.fingerprint
     }
 
     /// How it is matched, settled by the first rows.
@@ -235,19 +222,42 @@ impl Rule {
     pub(crate) fn compile(
         &mut self,
         around: &Surroundings<'_>,
-        bound: &BoundColumns,
+        bound: &Arc<BoundColumns>,
         before: Option<&Compiled>,
     ) -> Result<(), EngineError> {
         if !self.is_out_of_date(around.columns) {
             return Ok(());
         }
+        let compiled = match self.prepared.compiled(bound, around.event_time) {
+            Some(compiled) => compiled,
+            None => {
+                let compiled = Arc::new(self.compiled_anew(around, bound, before)?);
+                self.prepared.keep(&compiled, bound, around.event_time);
+                compiled
+            }
+        };
+        if self.shards.iter().all(Shard::is_pristine) {
+            self.choose(&compiled);
+        } else {
+            self.rebuild(&compiled, around)?;
+        }
+        self.compiled = Some(compiled);
+        Ok(())
+    }
+
+    fn compiled_anew(
+        &self,
+        around: &Surroundings<'_>,
+        bound: &BoundColumns,
+        before: Option<&Compiled>,
+    ) -> Result<Compiled, EngineError> {
         let columns = around.columns;
         let known = self.topics_known(columns);
         let topics = self.topics.as_deref();
         let (binding, pattern) = Binding::new(&self.pattern, topics, columns, bound, around.event_time)?;
         // Binding renames the columns of conditions; of these the automaton holds those alone that end loops.
-        let automaton = match self.automaton.untils.as_slice() {
-            [] => Arc::clone(&self.automaton),
+        let automaton = match self.checked.automaton.untils.as_slice() {
+            [] => Arc::clone(&self.checked.automaton),
             _ => Arc::new(Automaton::compile(&pattern)?),
         };
         let like = before.filter(|before| Arc::ptr_eq(&before.binding.schema, &binding.schema));
@@ -262,22 +272,15 @@ impl Rule {
             Matching::Sequences { matcher, .. } => {
                 // What is bound says nothing of conditions on a topic that has sent nothing yet; once it has, they read rows
                 // of others that have been matched by then.
-                matcher.keep_rows_before(self.rows_before);
+                matcher.keep_rows_before(self.checked.rows_before);
                 StepLists::new(matcher).map(Arc::new)
             }
             Matching::Search(_) | Matching::Trend(_) => unreachable!("compiled for runs that wait"),
         };
         let is_silent =
             |topic: &String| columns.topic(topic).is_none_or(|topic| columns.topic_schema(topic).is_none());
-        let silent = self.topics_named.iter().find(|topic| is_silent(topic)).cloned();
-        let compiled = Arc::new(Compiled { binding, plan, steps, known, silent });
-        if self.shards.iter().all(Shard::is_pristine) {
-            self.choose(&compiled);
-        } else {
-            self.rebuild(&compiled, around)?;
-        }
-        self.compiled = Some(compiled);
-        Ok(())
+        let silent = self.checked.topics_named.iter().find(|topic| is_silent(topic)).cloned();
+        Ok(Compiled { binding, plan, steps, known, silent })
     }
 
     /// Chooses between runs that wait and step lists, while there is nothing to be kept of either: lists, if conditions can
@@ -465,7 +468,7 @@ fn on_shards<T: Send>(
     on_each(shards, work)
 }
 
-fn check_order(key: &SortKey, event_time: &str) -> Result<(), EngineError> {
+pub(super) fn check_order(key: &SortKey, event_time: &str) -> Result<(), EngineError> {
     let same = if key.column.quoted {
         key.column.name == event_time
     } else {
@@ -484,7 +487,7 @@ fn check_order(key: &SortKey, event_time: &str) -> Result<(), EngineError> {
 }
 
 /// A stream keeps no rows but those of runs, and does not know those to come.
-fn refuse_what_looks_around(pattern: &Pattern) -> Result<(), EngineError> {
+pub(super) fn refuse_what_looks_around(pattern: &Pattern) -> Result<(), EngineError> {
     let refuse = |construct: &str, hint: &str| {
         Err(EngineError::Pattern(PatternError::Unsupported {
             construct: construct.into(),
@@ -522,7 +525,7 @@ fn refuse_what_looks_around(pattern: &Pattern) -> Result<(), EngineError> {
 }
 
 /// Whether a run may wait without end for a row that never comes.
-fn may_wait_for_ever(automaton: &Automaton) -> bool {
+pub(super) fn may_wait_for_ever(automaton: &Automaton) -> bool {
     let waits = |target: &cepheid_matcher::automaton::Target| {
         let way = &automaton.ways[target.way as usize];
         let bounded = way.continues.iter().chain(&way.opens).any(|bound| {

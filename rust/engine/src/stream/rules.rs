@@ -13,6 +13,7 @@ use super::binding::topics_named;
 use super::derived::{RuleLabel, late_topic};
 use super::graph::{self, Node};
 use super::level::Level;
+use super::prepared::PreparedPattern;
 use super::processor_rule::{Processor, ProcessorRule};
 use super::rule::Rule;
 use super::stage::Stage;
@@ -24,7 +25,7 @@ use crate::error::EngineError;
 #[derive(Clone, Debug)]
 pub enum RuleSpec {
     /// Events that follow each other.
-    Pattern(Box<Pattern>),
+    Pattern(PreparedPattern),
     /// Values of the rows of windows.
     Window(Box<AskedWindow>),
     /// Values that stand out.
@@ -47,7 +48,13 @@ impl From<Processor> for RuleSpec {
 
 impl From<Pattern> for RuleSpec {
     fn from(pattern: Pattern) -> Self {
-        Self::Pattern(Box::new(pattern))
+        PreparedPattern::from(pattern).into()
+    }
+}
+
+impl From<PreparedPattern> for RuleSpec {
+    fn from(pattern: PreparedPattern) -> Self {
+        Self::Pattern(pattern)
     }
 }
 
@@ -254,7 +261,7 @@ impl Engine {
         Ok(match rule {
             RuleSpec::Pattern(pattern) => {
                 let shards = self.options.threads.unwrap_or(1).min(THREADS_MAX);
-                MadeRule::Pattern(Box::new(Rule::new(*pattern, number, event_time, shards)?))
+                MadeRule::Pattern(Box::new(Rule::new(pattern, number, event_time, shards)?))
             }
             RuleSpec::Window(window) => {
                 MadeRule::Window(Box::new(WindowRule::new(*window, number, event_time, since, ids)?))

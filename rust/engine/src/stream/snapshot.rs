@@ -321,7 +321,7 @@ impl Stage {
     pub(super) fn save(&self) -> Result<SavedStage, EngineError> {
         let pattern = |rule: &Rule| SavedRule {
             name: rule.name.clone(),
-            fingerprint: rule.fingerprint.clone(),
+            fingerprint: rule.fingerprint().to_owned(),
             matches: rule.matches,
             state: SavedShards::of(&rule.shards),
         };
@@ -417,7 +417,7 @@ impl Stage {
                 return differ(format!("the snapshot's rule `{}` is not among those given", saved.name));
             };
             let mut rule = given.swap_remove(place);
-            if rule.fingerprint != saved.fingerprint {
+            if rule.fingerprint() != saved.fingerprint {
                 return differ(format!("rule `{}` is another version of itself", saved.name));
             }
             rule.matches = saved.matches;
