@@ -58,7 +58,7 @@ impl<'a> SequenceRows<'a> {
             .as_ref()
             .and_then(|masks| relevant_rows(matcher, outputs, keys, masks, table.num_rows()));
         let narrowed = match &relevant {
-            Some(relevant) => Cow::Owned(narrowed(matcher, outputs, keys, table, relevant)?),
+            Some(relevant) => Cow::Owned(narrowed(matcher, outputs, keys, table, relevant, options)?),
             None => Cow::Borrowed(table),
         };
         let rows = OrderedRows::new(&narrowed, keys, &outputs.order_by, &[])?;
@@ -69,7 +69,7 @@ impl<'a> SequenceRows<'a> {
                     Some(relevant) => relevant[rows.arrival(position) as usize],
                     None => rows.arrival(position),
                 };
-                masks.picked((0..rows.num_rows() as u32).map(arrival))
+                masks.picked((0..rows.num_rows() as u32).map(arrival), options.workers(rows.num_rows()))?
             }
             None => matcher.masks_by_position(&narrowed, &rows, workers)?,
         };
@@ -185,11 +185,12 @@ fn narrowed(
     keys: &[usize],
     table: &Table,
     rows: &[u32],
+    options: &MatchOptions,
 ) -> Result<Table, EngineError> {
     let mut columns = matcher.columns_of_runs();
     columns.extend(keys);
     columns.extend(outputs.order_by.iter().map(|key| key.column));
-    Ok(table.narrowed(rows, &columns)?)
+    Ok(table.narrowed(rows, &columns, options.workers(rows.len()).threads)?)
 }
 
 /// Whether [`event_times`] has neither an error to raise nor a NULL to tell. `ascending`: the rows stand in order of the column.

@@ -143,7 +143,7 @@ pub fn keys_by_appearance(table: &Table, columns: &[usize], rows: &[u32]) -> Res
     let mut sorted = rows.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
-    let wanted = table.narrowed(&sorted, columns)?;
+    let wanted = table.narrowed(&sorted, columns, 1)?;
     let place = |row: &u32| sorted.partition_point(|known| known < row);
     if let [column] = columns {
         let data_type = table.schema().field(*column).data_type();

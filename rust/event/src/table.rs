@@ -8,6 +8,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array,
 use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
 
 use crate::error::EventError;
+use crate::threads::on_each;
 
 /// Most rows of one table: row ordinals are 32 bits wide, with the last one kept free.
 pub const ROWS_MAX: usize = u32::MAX as usize - 1;
@@ -131,14 +132,18 @@ impl Table {
     }
 
     /// Some rows of the table, `rows` ascending, as a table of their own. Only `columns` are read: the others hold NULLs
-    /// there, so that every column keeps its index.
+    /// there, so that every column keeps its index. At most so many `threads` share the columns.
     ///
     /// Cost: O(rows) a column read.
     ///
     /// # Errors
     /// What Arrow refuses.
-    pub fn narrowed(&self, rows: &[u32], columns: &[usize]) -> Result<Self, EventError> {
+    pub fn narrowed(&self, rows: &[u32], columns: &[usize], threads: usize) -> Result<Self, EventError> {
         debug_assert!(rows.is_sorted(), "rows stand in arrival order");
+        let mut read = columns.to_vec();
+        read.sort_unstable();
+        read.dedup();
+        let shares: Vec<&[usize]> = read.chunks(read.len().div_ceil(threads.max(1)).max(1)).collect();
         let mut batches = vec![];
         let mut rest = rows;
         for (batch, start) in self.batches.iter().zip(&self.starts) {
@@ -149,13 +154,22 @@ impl Table {
                 continue;
             }
             let places = UInt32Array::from_iter_values(own.iter().map(|row| row - *start as u32));
-            let arrays = batch.columns().iter().enumerate().map(|(column, array)| {
-                if columns.contains(&column) {
-                    return arrow_select::take::take(array, &places, None);
-                }
-                Ok(arrow_array::new_null_array(array.data_type(), own.len()))
+            let taken = on_each(shares.iter().copied(), |_, share| {
+                let take = |column: &usize| arrow_select::take::take(batch.column(*column), &places, None);
+                share.iter().map(take).collect::<Result<Vec<_>, _>>()
             });
-            let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
+            let mut arrays: Vec<Option<ArrayRef>> = vec![None; batch.num_columns()];
+            for (share, taken) in shares.iter().zip(taken) {
+                for (column, array) in share.iter().zip(taken?) {
+                    arrays[*column] = Some(array);
+                }
+            }
+            let none = |array: &ArrayRef| arrow_array::new_null_array(array.data_type(), own.len());
+            let arrays: Vec<ArrayRef> = arrays
+                .into_iter()
+                .zip(batch.columns())
+                .map(|(taken, array)| taken.unwrap_or_else(|| none(array)))
+                .collect();
             // Columns without NULLs in the schema have some now.
             let fields: Vec<FieldRef> = self
                 .schema

@@ -92,12 +92,18 @@ impl Masks {
     /// The same of some rows, in another order.
     ///
     /// Cost: O(rows) a predicate.
-    #[must_use]
-    pub fn picked(&self, rows: impl Iterator<Item = u32> + Clone) -> Self {
-        let of = |mask: &Result<Bits, EvalError>| {
+    ///
+    /// # Errors
+    /// [`MatchError::Interrupted`].
+    pub fn picked(
+        &self,
+        rows: impl Iterator<Item = u32> + Clone + Sync,
+        workers: Workers<'_>,
+    ) -> Result<Self, MatchError> {
+        let of = |mask: &Result<Bits, EvalError>, _: Interruption<'_>| {
             mask.as_ref().map(|bits| bits.picked(rows.clone())).map_err(Clone::clone)
         };
-        Self { of: self.of.iter().map(of).collect() }
+        Ok(Self { of: workers.share(&self.of, of, |_| false)? })
     }
 }
 

@@ -6,6 +6,7 @@ use cepheid_ir::{AfterMatchSkip, Contiguity, Pattern, PatternNode, Quantifier, S
 use cepheid_matcher::lists::{Lists, ListsFound, SearchLimits};
 use cepheid_matcher::sequence::{Chunk, SequenceMatcher};
 use cepheid_matcher::{StepLists, Workers};
+use cepheid_testkit::SplitMix64;
 use cepheid_testkit::letters::{rows_of_letters as rows, steps_of_letters};
 
 /// The next of each of these steps from every start row; `b+` repeats.
@@ -104,4 +105,74 @@ fn runs_that_may_overtake_earlier_ones_are_left_to_others() {
         steps_of(&pattern.normalise(), &batch).err(),
         Some("a run may overtake one that began before it")
     );
+}
+
+/// What is found by so many threads.
+fn found_by(
+    threads: usize,
+    pattern: &Pattern,
+    table: &Table,
+    most: usize,
+    members_max: usize,
+) -> (Result<ListsFound, String>, u64) {
+    let matcher = SequenceMatcher::compile(pattern, table.schema(), false).expect("plain events");
+    let steps = StepLists::new(&matcher).expect("steps");
+    let rows = OrderedRows::new(table, &[], &[], &[]).expect("no keys");
+    let masks = matcher.masks_by_arrival(table, Workers::default()).expect("strings").expect("single rows");
+    let chunk = Chunk { table, rows: &rows, times: &[], ordinals: &[], fresh_from: 0 };
+    let limits = SearchLimits { members_max, workers: Workers { threads, ..Workers::default() } };
+    let found = Lists::Next(&steps).find(&masks, chunk, most, limits);
+    let counted = Lists::Next(&steps).count(&masks, chunk, limits).expect("room").expect("a count");
+    (
+        found.map(|found| found.expect("letters exclude each other")).map_err(|error| error.to_string()),
+        counted,
+    )
+}
+
+#[test]
+fn parts_of_a_key_are_searched_at_once_until_they_are_in_step() {
+    let (mut cases, mut with_matches, mut refused, mut seen_twice, mut parts) = (0, 0, 0, 0, 0);
+    for seed in 0..3_000_u64 {
+        let mut random = SplitMix64::new(seed);
+        let all_steps: [&[&str]; 4] =
+            [&["a", "b"], &["a", "b", "c"], &["a", "b+", "c"], &["a", "b+", "c+", "d"]];
+        let steps = *random.choose(&all_steps);
+        let after = random.choose(&[AfterMatchSkip::PastLastRow, AfterMatchSkip::Consume]).clone();
+        let within = random.chance(60).then(|| 1 + random.below(12) as u64);
+        // Where a letter is rare, nothing may be in step for long.
+        let letters = *random.choose(&["abcd", "abbbccd", "aaaaaaaab", "abcdxxxxxxxx", "aaaaaaaabbbbbbbbc"]);
+        let letter = |random: &mut SplitMix64| char::from(letters.as_bytes()[random.below(letters.len())]);
+        let length = random.below(300);
+        let batch = rows((0..length).map(|_| letter(&mut random)).collect::<Vec<_>>().into_iter());
+        let table = Table::new(batch.schema(), vec![batch]).expect("one schema");
+        let pattern = pattern(steps, after, within);
+        let most = if random.chance(30) { random.below(12) } else { usize::MAX };
+        let members_max = if random.chance(10) { random.below(40) } else { 1 << 20 };
+        let (alone, counted) = found_by(1, &pattern, &table, most, members_max);
+        for threads in [2, 3, 7] {
+            let (found, also_counted) = found_by(threads, &pattern, &table, most, members_max);
+            let what =
+                format!("seed {seed}: {steps:?} {within:?} most {most}, {members_max}, {threads} threads");
+            assert_eq!(counted, also_counted, "{what}");
+            match (&alone, &found) {
+                (Ok(alone), Ok(found)) => {
+                    let shown = |of: &ListsFound| {
+                        (of.rows.clone(), of.places.clone(), of.ends.clone(), of.matches, of.numbers.clone())
+                    };
+                    assert_eq!(shown(alone), shown(found), "{what}");
+                    with_matches += usize::from(found.matches > 1);
+                    seen_twice += found.work.rows.saturating_sub(alone.work.rows);
+                    parts += alone.work.rows * (threads as u64 - 1) / threads as u64;
+                }
+                (alone, found) => {
+                    assert_eq!(alone.as_ref().err(), found.as_ref().err(), "{what}");
+                    refused += 1;
+                }
+            }
+            cases += 1;
+        }
+    }
+    assert!(cases > 8_000 && with_matches > 2_000 && refused > 100, "{cases} {with_matches} {refused}");
+    // Most parts are in step before they end, and some never are.
+    assert!(seen_twice > parts / 20 && seen_twice < parts * 3 / 4, "{seen_twice} of {parts}");
 }

@@ -185,6 +185,10 @@ impl Input {
         self.rows.num_rows()
     }
 
+    pub(crate) fn num_keys(&self) -> usize {
+        self.rows.num_partitions()
+    }
+
     fn place_of(&self, ordinal: u64) -> Option<usize> {
         self.ordinals.iter().position(|known| *known == ordinal)
     }

@@ -73,8 +73,8 @@ impl Outcome {
         shape: usize,
     ) -> Result<(), MatchError> {
         self.count(other.counted)?;
-        // They are all of that partition then.
-        if self.of_partition > 0 {
+        // They are all of that partition then, or of one that was cut.
+        if self.of_partition > 0 || other.of_partition > most {
             let left = most - self.of_partition;
             other.written.truncate(left, shape);
             other.completed.retain_mut(|entry| {
@@ -100,6 +100,26 @@ impl Outcome {
         self.work.looked_at += other.work.looked_at;
         self.work.bytes_max += other.work.bytes_max;
         Ok(())
+    }
+
+    /// Leaves out what was found first, all of it of one partition.
+    pub(crate) fn leave_first(&mut self, counted: u64, matches: usize, shape: usize) {
+        self.counted -= counted;
+        if matches == 0 {
+            return;
+        }
+        self.of_partition -= matches;
+        let left = matches..self.written.matches;
+        self.written = self.written.in_order(std::iter::once(left), shape);
+        self.written.matches -= matches;
+        self.completed.retain_mut(|entry| {
+            entry.number -= matches as i64;
+            let is_left = entry.matches.start >= matches;
+            if is_left {
+                entry.matches = entry.matches.start - matches..entry.matches.end - matches;
+            }
+            is_left
+        });
     }
 
     /// The matches in the order in which they are decided, at most `most`, with rows of `shape` places if all have one shape.

@@ -16,8 +16,9 @@
 //!
 //! Places and what is asked there are those of [step lists](crate::step_lists), which say whether a pattern is of this kind
 //! ([`StepLists::check_for_next_lists`](crate::StepLists::check_for_next_lists)). [`runs`] keeps the runs of a key, [`search`] goes over
-//! a table.
+//! a table, [`in_step`] over parts of a key on several threads.
 
+mod in_step;
 mod runs;
 mod search;
 

@@ -2,6 +2,7 @@
 
 use cepheid_event::Piece;
 
+use super::in_step::{self, Ended};
 use super::runs::{Action, Complete, Runs};
 use crate::error::MatchError;
 use crate::lists::ground::{Gathered, Ground, Visit};
@@ -23,25 +24,36 @@ pub(crate) fn search(
     limits: SearchLimits<'_>,
 ) -> Result<Option<Outcome>, MatchError> {
     let Some(ground) = Ground::new(steps, masks, chunk) else { return Ok(None) };
+    if limits.workers.threads > 1 && steps.after != After::Nothing && wanted != Wanted::Any {
+        return in_step::search(steps, &ground, wanted, limits).map(Some);
+    }
     let search = |piece: &Piece, interrupted: Interruption<'_>| {
         Search::new(steps, &ground, wanted, limits.members_max).run(piece, interrupted)
     };
     ground.share(wanted, limits, search).map(Some)
 }
 
-struct Search<'a> {
-    steps: &'a StepLists,
+pub(super) struct Search<'a> {
+    pub(super) steps: &'a StepLists,
     ground: &'a Ground<'a>,
     runs: Runs,
     actions: BySymbol<Action>,
     /// What the row at hand completes.
     completed: Vec<Complete>,
-    window: Window<'a>,
+    pub(super) window: Window<'a>,
     gathered: Gathered,
+    /// The rows that matches end at, if they are to be remembered.
+    pub(super) ends: Vec<Ended>,
+    pub(super) remembers_ends: bool,
 }
 
 impl<'a> Search<'a> {
-    fn new(steps: &'a StepLists, ground: &'a Ground<'a>, wanted: Wanted, members_max: usize) -> Self {
+    pub(super) fn new(
+        steps: &'a StepLists,
+        ground: &'a Ground<'a>,
+        wanted: Wanted,
+        members_max: usize,
+    ) -> Self {
         Self {
             runs: Runs::new(steps),
             actions: BySymbol::new(ground.masks.len()),
@@ -50,15 +62,37 @@ impl<'a> Search<'a> {
             ground,
             window: Window { bound: steps.within, chunk: ground.chunk, begin: 0 },
             gathered: Gathered::new(wanted, members_max),
+            ends: vec![],
+            remembers_ends: false,
         }
     }
 
     fn run(mut self, piece: &Piece, interrupted: Interruption<'_>) -> Result<Outcome, MatchError> {
         self.ground.walk(piece, interrupted, &mut self)?;
-        let mut outcome = self.gathered.outcome;
-        outcome.work.entries = self.runs.made;
+        Ok(self.take_outcome())
+    }
+
+    /// What was found since it was last asked.
+    pub(super) fn take_outcome(&mut self) -> Outcome {
+        let mut outcome = std::mem::take(&mut self.gathered.outcome);
+        outcome.work.entries = std::mem::take(&mut self.runs.made);
         outcome.work.bytes_max = self.runs.bytes();
-        Ok(outcome)
+        outcome
+    }
+
+    /// What is wanted of rows to come.
+    pub(super) fn want_anew(&mut self, wanted: Wanted) {
+        self.gathered.wanted = wanted;
+        (self.ends, self.remembers_ends) = (vec![], false);
+    }
+
+    /// How many matches there are.
+    pub(super) fn counted(&self) -> u64 {
+        self.gathered.outcome.counted
+    }
+
+    pub(super) fn has_too_many_rows(&self) -> bool {
+        self.gathered.has_too_many_rows()
     }
 
     /// Takes the matches that end in the row: how many there are.
@@ -87,6 +121,9 @@ impl<'a> Search<'a> {
             completed.push(Completed { ordinal, matches: before..written.matches, number });
         }
         outcome.count(found)?;
+        if self.remembers_ends && found > 0 {
+            self.ends.push(Ended { row, counted: outcome.counted, matches: outcome.written.matches });
+        }
         Ok(found)
     }
 }
