@@ -44,16 +44,19 @@ class StreamInput:
     def add_rule(self, rule: Rule, predicates: Sequence[UserPredicate]) -> None:
         """Has the predicates of a rule computed from now on, in place of those of a rule of the same name."""
         assert rule.name is not None
-        self._predicates[rule.name] = {
-            predicate_column(position, rule.name): (predicate, rule._topics_of(predicate))
-            for position, predicate in enumerate(predicates)
-        }
+        if predicates:
+            self._predicates[rule.name] = {
+                predicate_column(position, rule.name): (predicate, rule._topics_of(predicate))
+                for position, predicate in enumerate(predicates)
+            }
+        else:
+            self._predicates.pop(rule.name, None)
         self._derived[rule.name] = rule._derived_topics(rule.name)
 
     @property
     def has_predicates(self) -> bool:
         """Whether some rule asks functions of Python."""
-        return any(self._predicates.values())
+        return bool(self._predicates)
 
     def remove_rule(self, name: str) -> None:
         """Has them computed no more."""
@@ -72,9 +75,9 @@ class StreamInput:
         """
         assert rule.name is not None
         derived = {rule.name: rule._derived_topics(rule.name)}
+        # Of most rules there is none, and one call may check thousands.
         for reader, asked in self._predicates.items():
-            # Of most rules there is none, and one call may check thousands.
-            if asked and reader != rule.name:
+            if reader != rule.name:
                 _refuse_derived(reader, {topic for _, topics in asked.values() for topic in topics}, derived)
         if predicates:
             own = {topic for predicate in predicates for topic in rule._topics_of(predicate)}

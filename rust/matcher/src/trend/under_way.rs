@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::whole::Whole;
 
 /// Limbs of the times of a stretch, the last of which is for what is carried.
-const TIMES: usize = 4;
+const TIMES: usize = 2;
 /// How many limbs before the point a stretch is long at most, and so how many behind it what is under way may need.
 const STRETCH: u64 = TIMES as u64 - 1;
 

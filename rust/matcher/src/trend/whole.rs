@@ -163,7 +163,7 @@ mod tests {
                 assert_eq!(whole.clone().into_big(), big);
                 let length = whole.limbs.len();
                 whole.add_product(&limbs, &factor, above);
-                big += value * least_first(&factor) << (64 * above);
+                big += (value * least_first(&factor)) << (64 * above);
                 carried += usize::from(whole.limbs.len() > length.max(limbs.len() + factor.len() + above));
                 assert_eq!(whole.clone().into_big(), big);
                 assert_eq!(whole.is_zero(), big == BigUint::ZERO);
