@@ -58,7 +58,7 @@ fn outcomes(rules: Vec<RuleSpec>, batch: &RecordBatch, cut: usize, event_time: &
     };
     let parts = [batch.slice(0, cut), batch.slice(cut, batch.num_rows() - cut)];
     let mut outcomes: Vec<Outcome> =
-        parts.iter().map(|part| engine.push(None, &[part.clone()], None)).collect();
+        parts.iter().map(|part| engine.push(None, std::slice::from_ref(part), None)).collect();
     outcomes.push(engine.flush());
     outcomes
 }
