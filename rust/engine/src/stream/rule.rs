@@ -43,7 +43,7 @@ pub(crate) struct Rule {
     pub(crate) queued: Option<i64>,
     /// Whether it is being worked on, and may have to be put back.
     pub(crate) begun: bool,
-    /// Rows of several keys that it has been given since.
+    /// Rows that it has been given since.
     pub(crate) rows_at_hand: usize,
     /// Whether it needed rows after the last call that it was visited in.
     pub(crate) needs_rows: bool,
@@ -361,9 +361,7 @@ impl Rule {
     ) -> Result<FoundSequences, EngineError> {
         let matcher = compiled.matcher();
         let count = self.shards.len();
-        // One key is of one shard: the others would have nothing to do.
-        let to_share = input.as_ref().filter(|input| input.num_keys() > 1).map_or(0, Input::num_rows);
-        self.rows_at_hand += to_share;
+        self.rows_at_hand += input.as_ref().map_or(0, Input::num_rows);
         let clock = |state: &mut Shard, found: &mut FoundSequences| {
             if let Some(watermark) = watermark {
                 state.advance(matcher, watermark, around.limits, found)?;
@@ -374,7 +372,7 @@ impl Rule {
             None => self.each_shard(true, |_, state, found| clock(state, found)),
             Some(input) => {
                 let asked = matcher.ask_the_rest(input.chunk(), input.known.clone())?;
-                let few = to_share < ROWS_A_THREAD_MIN.get();
+                let few = input.num_rows() < ROWS_A_THREAD_MIN.get();
                 let (asked, keys) = (&asked, &*input.keys);
                 self.each_shard(few, |shard, state, found| {
                     state.push(matcher, asked, keys, (shard, count), around.limits, found)?;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_buffer::ScalarBuffer;
 use cepheid_eval::Value;
-use cepheid_event::threads::on_two;
 use cepheid_event::{KeyedRows, MergedBatch, OrderedRows, PartitionKeys, Table};
 use cepheid_matcher::bits::Bits;
 use cepheid_matcher::sequence::Chunk;
@@ -32,8 +31,6 @@ pub(crate) struct SharedRows {
     keyed: Vec<(KeyColumns, KeyedRows)>,
     /// `positions[place]` of the rule at hand.
     positions: Vec<u32>,
-    /// How many threads the rows are worth.
-    threads: usize,
 }
 
 type KeyColumns = (usize, Vec<usize>);
@@ -57,16 +54,7 @@ impl SharedRows {
                 (picked(batch, kept, workers)?, ordinals, Some(places))
             }
         };
-        Ok(Self {
-            threads: options.workers(rows.num_rows()).threads,
-            rows,
-            ordinals,
-            places,
-            tables: vec![],
-            grouped: vec![],
-            keyed: vec![],
-            positions: vec![],
-        })
+        Ok(Self { rows, ordinals, places, tables: vec![], grouped: vec![], keyed: vec![], positions: vec![] })
     }
 
     /// The rows, and their places in the order of all rows.
@@ -107,17 +95,21 @@ impl SharedRows {
         };
         let (rows, keys) = if places.len() == self.rows.num_rows() {
             match self.grouped.iter().find(|(known, ..)| same(known)) {
-                Some((_, rows, keys)) => (Arc::clone(rows), Some(Arc::clone(keys))),
+                Some((_, rows, keys)) => (Arc::clone(rows), Arc::clone(keys)),
                 None => {
                     let read = compiled.matcher().columns_read();
-                    (Arc::new(OrderedRows::new(&table, partition_by, &[], &read)?), None)
+                    let rows = Arc::new(OrderedRows::new(&table, partition_by, &[], &read)?);
+                    let keys = Arc::new(PartitionKeys::new(&table, &rows, partition_by)?);
+                    let key = (merged, partition_by.clone());
+                    self.grouped.push((key, Arc::clone(&rows), Arc::clone(&keys)));
+                    (rows, keys)
                 }
             }
         } else if partition_by.is_empty() {
             let count = places.len() as u32;
             let rows = OrderedRows::of_groups(places, vec![0, count]);
             let keys = PartitionKeys::new(&table, &rows, partition_by)?;
-            (Arc::new(rows), Some(Arc::new(keys)))
+            (Arc::new(rows), Arc::new(keys))
         } else {
             let known = self.keyed.iter().position(|(known, _)| same(known));
             let known = match known {
@@ -129,37 +121,8 @@ impl SharedRows {
                 }
             };
             let (rows, keys) = self.keyed[known].1.group(&places);
-            (Arc::new(rows), Some(Arc::new(keys)))
+            (Arc::new(rows), Arc::new(keys))
         };
-        let (keys, known) = match keys {
-            Some(keys) => (keys, self.known(rule, &rows, answers)),
-            None => {
-                // Neither needs the other, and each takes about as long.
-                let made = || PartitionKeys::new(&table, &rows, partition_by);
-                let (known, keys) = if self.threads > 1 {
-                    on_two(|| self.known(rule, &rows, answers), made)
-                } else {
-                    (self.known(rule, &rows, answers), made())
-                };
-                let keys = Arc::new(keys?);
-                let key = (merged, partition_by.clone());
-                self.grouped.push((key, Arc::clone(&rows), Arc::clone(&keys)));
-                (keys, known)
-            }
-        };
-        Ok(Input {
-            table,
-            rows,
-            times: self.rows.time.clone(),
-            ordinals: Arc::clone(&self.ordinals),
-            fresh_from: 0,
-            keys,
-            known,
-        })
-    }
-
-    /// Which of the positions of a rule's rows satisfy which of its predicates, as far as that is known.
-    fn known(&mut self, rule: &Rule, rows: &OrderedRows, answers: &Answers) -> Vec<Option<Bits>> {
         let count = rows.num_rows();
         // A row may be of the rows of the rule before, or of none: it counts if its position leads back to it.
         self.positions.resize(self.rows.num_rows(), 0);
@@ -174,7 +137,16 @@ impl SharedRows {
             let own = (position as usize) < count && rows.arrival(position) == place;
             if own { position } else { u32::MAX }
         };
-        answers.known(rule, count, position)
+        let known = answers.known(rule, count, position);
+        Ok(Input {
+            table,
+            rows,
+            times: self.rows.time.clone(),
+            ordinals: Arc::clone(&self.ordinals),
+            fresh_from: 0,
+            keys,
+            known,
+        })
     }
 }
 
@@ -211,10 +183,6 @@ impl Input {
 
     pub(crate) fn num_rows(&self) -> usize {
         self.rows.num_rows()
-    }
-
-    pub(crate) fn num_keys(&self) -> usize {
-        self.rows.num_partitions()
     }
 
     fn place_of(&self, ordinal: u64) -> Option<usize> {
