@@ -3,6 +3,8 @@
 import os
 import random
 
+from derived_calls import shown
+
 import cepheid as cep
 from cepheid import absent, col, event
 from cepheid.store import replay
@@ -43,22 +45,6 @@ def batches(chance):
             rows.append({"ts": max(0, time - late), "kind": kind, "n": chance.randrange(10)})
         made.append((chance.choice(["t", "t", "u"]), rows))
     return made
-
-
-def shown(calls):
-    """Derived events of some calls, topic by topic; rows of matches with the match that they are of."""
-    found = {}
-    for derived in calls:
-        for topic, matches in derived.items():
-            events, rows = found.setdefault(topic, ([], []))
-            before = len(events)
-            events += matches.to_arrow().to_pylist()
-            try:
-                membership = matches.rows.to_pylist()
-            except cep.PatternError:
-                continue
-            rows += [row | {"match": row["match"] + before} for row in membership]
-    return found
 
 
 def test_a_replay_derives_what_was_derived_when_the_events_came(monkeypatch):

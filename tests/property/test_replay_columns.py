@@ -5,6 +5,7 @@ import os
 import random
 
 import pyarrow as pa
+from derived_calls import shown
 
 import cepheid as cep
 from cepheid import col, event
@@ -80,22 +81,6 @@ def batch(chance, time, length):
         }
         rows.append(row)
     return pa.Table.from_pylist(rows, SCHEMA), time
-
-
-def shown(calls):
-    """Derived events by topic, and the rows of each match."""
-    found = {}
-    for derived in calls:
-        for topic, matches in derived.items():
-            events, rows = found.setdefault(topic, ([], []))
-            before = len(events)
-            events += matches.to_arrow().to_pylist()
-            try:
-                membership = matches.rows.to_pylist()
-            except cep.PatternError:
-                continue
-            rows += [row | {"match": row["match"] + before} for row in membership]
-    return found
 
 
 def test_columns_that_no_rule_mentions_need_not_be_read(monkeypatch):
