@@ -198,20 +198,14 @@ def pushes(
     # Columns of which nothing is asked are left where they are; of several topics rows would wait for each other.
     columns = engine._native.columns_needed(topics[0]) if len(topics) == 1 else None
     reader = events._native.reader(_mattering(engine, store, topics), columns)
-    ended = False
-    while not ended:
-        pushed = pushing.push_on(reader, whole=columns is None, eager=eager)
-        ended = pushed["ended"]
-        yield sum(pushed["rows"]), Derived._of_native(pushed["outputs"])
-        if pushed["refused"] is not None:
-            # One of them would be late, or dated ahead: what becomes of it is the engine's to say.
-            topic, first, count = pushed["refused"]
+    for told, refused in pushing.through(reader, whole=columns is None, eager=eager):
+        yield told
+        if refused is not None:
+            # One of them would be late, or dated ahead, or wait: what becomes of it is the engine's to say.
+            topic, first, count = refused
             again = store._rows_of(topic, first, first + count).reader([])
-            late = pushing.push_on(again, whole=True, eager=eager)
-            while not late["ended"]:
-                yield sum(late["rows"]), Derived._of_native(late["outputs"])
-                late = pushing.push_on(again, whole=True, eager=eager)
-            yield sum(late["rows"]), Derived._of_native(late["outputs"])
+            for told_late, _ in pushing.through(again, whole=True, eager=eager):
+                yield told_late
 
 
 class _Pushing:
@@ -220,6 +214,16 @@ class _Pushing:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._counted = {source.topic: source.rows for source in engine.stats().sources}
+
+    def through(
+        self, reader: StoredReader, *, whole: bool, eager: bool
+    ) -> Iterator[tuple[tuple[int, Derived], tuple[str, int, int] | None]]:
+        """Pushes all that a reader gives: how many events went by, what they derived, and rows that were refused."""
+        ended = False
+        while not ended:
+            pushed = self.push_on(reader, whole=whole, eager=eager)
+            ended = pushed["ended"]
+            yield (sum(pushed["rows"]), Derived._of_native(pushed["outputs"])), pushed["refused"]
 
     def push_on(self, reader: StoredReader, *, whole: bool, eager: bool) -> dict[str, Any]:
         """Pushes what a reader gives next, many pieces at a time; `whole`: with all columns."""

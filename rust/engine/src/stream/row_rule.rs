@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, Schema, SchemaRef};
+use arrow_select::take::{take, take_record_batch};
 use cepheid_eval::{RowSource, RuleError};
 use cepheid_event::{EventError, KeyTable, MergedBatch, MergedSchema, resolve_column};
 use cepheid_ir::{ColumnName, Expr, PatternError};
@@ -335,33 +336,32 @@ impl<K: RowKind> RowRule<K> {
         let all = TimedRows { batch, times: rows.time.clone() };
         let own: Vec<bool> =
             (0..columns.num_topics() as u16).map(|topic| self.reads(columns.topic_name(topic))).collect();
-        // Of rows of other topics nothing is asked: a condition may raise an error of them.
-        let (mine, own) = if own.iter().all(|reads| *reads) {
-            (all, None)
-        } else {
-            let is_own = |row: &u32| own[rows.topic[*row as usize] as usize];
-            let own: Vec<u32> = (0..rows.num_rows() as u32).filter(is_own).collect();
-            (picked(&all, &own)?, Some(own))
-        };
         let source = K::row_source(&compiled.plan);
         let is_concerned = K::is_concerned(&compiled.plan);
-        let count = mine.times.len();
-        let mask = source.satisfied(count, &|index| mine.column(index))?;
-        let matters = |row: &u32| {
-            let row = *row as usize;
-            mask.as_ref().is_none_or(|mask| mask.value(row))
-                && is_concerned.as_ref().is_none_or(|is_concerned| is_concerned(mine.times[row]))
+        let all_own = own.iter().all(|reads| *reads);
+        if all_own && !source.has_condition() && is_concerned.is_none() {
+            return Ok((all, None));
+        }
+        let is_own = |row: &u32| all_own || own[rows.topic[*row as usize] as usize];
+        let own: UInt32Array = (0..rows.num_rows() as u32).filter(is_own).collect();
+        // Of rows of other topics nothing is asked: a condition may raise an error of them.
+        let column = |index| match all.column(index)? {
+            column if own.len() < rows.num_rows() => Ok(take(&column, &own, None)?),
+            column => Ok(column),
         };
-        if mask.is_none() && is_concerned.is_none() {
-            return Ok((mine, own));
+        let mask = source.satisfied(own.len(), &column)?;
+        let matters = |(place, row): &(usize, u32)| {
+            mask.as_ref().is_none_or(|mask| mask.value(*place))
+                && is_concerned.as_ref().is_none_or(|is_concerned| is_concerned(rows.time[*row as usize]))
+        };
+        let kept = own.values().iter().copied().enumerate().filter(matters);
+        let kept: Vec<u32> = kept.map(|(_, row)| row).collect();
+        if kept.len() == rows.num_rows() {
+            return Ok((all, None));
         }
-        let kept: Vec<u32> = (0..count as u32).filter(matters).collect();
-        if kept.len() == count {
-            return Ok((mine, own));
-        }
-        let rows = picked(&mine, &kept)?;
-        let which = own.map(|own| kept.iter().map(|row| own[*row as usize]).collect());
-        Ok((rows, Some(which.unwrap_or(kept))))
+        let times = kept.iter().map(|row| rows.time[*row as usize]).collect();
+        let taken = take_record_batch(&all.batch, &UInt32Array::from(kept.clone()));
+        Ok((TimedRows { batch: taken.map_err(EventError::from)?, times }, Some(kept)))
     }
 
     /// The columns of what it reports, and the type of its event time, once it is known.
@@ -454,11 +454,4 @@ impl<K: RowKind> RowRule<K> {
         *state = K::load(&compiled.plan, saved_state, keys.len())?;
         Ok(())
     }
-}
-
-/// Some of the rows, in order.
-fn picked(rows: &TimedRows, which: &[u32]) -> Result<TimedRows, EngineError> {
-    let times = which.iter().map(|row| rows.times[*row as usize]).collect();
-    let taken = arrow_select::take::take_record_batch(&rows.batch, &UInt32Array::from(which.to_vec()));
-    Ok(TimedRows { batch: taken.map_err(EventError::from)?, times })
 }
