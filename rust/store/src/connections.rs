@@ -1,5 +1,5 @@
-//! Connections that read a store, kept open for whoever reads next: to open one, and to make its statements ready, takes
-//! longer than many a question.
+//! Connections that read a store, kept open for whoever reads next, and what has been read over them that does not change:
+//! to open one, and to make its statements ready, takes longer than many a question.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use crate::database;
 use crate::error::{Doing, StoreError};
+use crate::known_segments::KnownSegments;
 
 /// Connections that nobody uses, at most: as many as read at the same time, mostly.
 const SPARE_MAX: usize = 4;
@@ -18,6 +19,7 @@ pub struct Connections {
     path: PathBuf,
     /// Those that nobody uses; `None`: none are kept any more.
     spare: Mutex<Option<Vec<Connection>>>,
+    known: Arc<KnownSegments>,
 }
 
 impl std::fmt::Debug for Connections {
@@ -29,12 +31,18 @@ impl std::fmt::Debug for Connections {
 impl Connections {
     /// Those to the store in a file; none is opened yet.
     pub fn new(path: &Path) -> Arc<Self> {
-        Arc::new(Self { path: path.into(), spare: Mutex::new(Some(vec![])) })
+        let known = Arc::new(KnownSegments::new());
+        Arc::new(Self { path: path.into(), spare: Mutex::new(Some(vec![])), known })
     }
 
     /// The store's file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What is known of the store's segments.
+    pub(crate) fn known(&self) -> &Arc<KnownSegments> {
+        &self.known
     }
 
     /// One to be used alone, in a transaction: from its first question on it sees one state of the store.
@@ -55,6 +63,7 @@ impl Connections {
     /// Closes those that nobody uses, now and from now on.
     pub fn close(&self) {
         self.kept(Option::take);
+        self.known.clear();
     }
 
     /// What is kept is whole whatever happens.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::error::{Doing, StoreError};
@@ -38,7 +39,7 @@ pub(crate) fn open_to_write(
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let mut database = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(&error, path))?;
-    database.busy_timeout(BUSY).doing("open the store")?;
+    database.busy_timeout(BUSY).and_then(|()| keep_plans(&database)).doing("open the store")?;
     // A file without tables is one that was never finished.
     let tables = "SELECT count(*) FROM sqlite_schema";
     let is_new = database
@@ -115,6 +116,7 @@ pub(crate) fn open_reading(path: &Path) -> Result<(Connection, bool), StoreError
     let open = |flags, uri: &Path| {
         let database = Connection::open_with_flags(uri, flags)?;
         database.busy_timeout(BUSY)?;
+        keep_plans(&database)?;
         // The first page is read: opening alone touches nothing.
         database.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
         Ok(database)
@@ -131,6 +133,12 @@ pub(crate) fn open_reading(path: &Path) -> Result<(Connection, bool), StoreError
     };
     check(&database, path)?;
     Ok((database, shares))
+}
+
+/// Statements that are kept stay as they were planned: otherwise SQLite plans many of them anew whenever they are asked with
+/// other parameters.
+fn keep_plans(database: &Connection) -> rusqlite::Result<()> {
+    database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 fn is_unshared(error: &rusqlite::Error) -> bool {

@@ -31,13 +31,16 @@ pub mod verify;
 pub mod view;
 
 mod append;
+mod asked;
 mod commit;
 mod conform;
 mod connections;
 mod database;
 mod filter_blocks;
 mod fronts;
+mod in_pages;
 mod keys;
+mod known_segments;
 #[cfg(test)]
 mod mixed;
 mod passed;

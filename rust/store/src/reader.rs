@@ -18,13 +18,14 @@ use arrow_schema::{Schema, SchemaRef};
 use cepheid_ir::Expr;
 use rusqlite::Connection;
 
+use crate::asked::Asked;
 use crate::conform::{METADATA, MetadataColumn, United, conform, metadata_fields};
 use crate::connections::{Connections, Lent};
 use crate::error::StoreError;
 use crate::passed::Passed;
 use crate::piece::{self, TopicRow, with_metadata_schema};
 use crate::query::{Condition, Query};
-use crate::topic_reader::{Asked, Piece, TopicReader};
+use crate::topic_reader::{Piece, TopicReader, part};
 
 /// Rows that are given at a time, at least, where so many follow each other.
 const TOGETHER_ROWS: usize = 8192;
@@ -105,7 +106,7 @@ impl Reader {
     pub fn over(connections: &Arc<Connections>, query: &Query) -> Result<Self, StoreError> {
         // From here on it is one state of the store that is read.
         let database = connections.begin()?;
-        let Planned { topics, schema, select, end } = Planned::new(&database, connections.path(), query)?;
+        let Planned { topics, schema, select, end } = Planned::new(&database, connections, query)?;
         Ok(Self {
             topics,
             heads: BTreeMap::new(),
@@ -197,7 +198,7 @@ impl Reader {
             let rest = rows.slice(length, rows.num_rows() - length);
             self.next = Some(StoredRows::Read(Arc::clone(topic), rest));
         }
-        rows.slice(0, length)
+        part(&rows, 0, length)
     }
 
     /// Rows that are passed over, and those behind them that are, too.
@@ -246,7 +247,7 @@ impl Reader {
         }
         let kept = usize::try_from(self.left).map_or(before, |left| before.min(left));
         self.left -= kept as u64;
-        Ok(Some(StoredRows::Read(name, rows.slice(0, kept))))
+        Ok(Some(StoredRows::Read(name, part(&rows, 0, kept))))
     }
 
     fn advance(&mut self, topic: usize) -> Result<(), StoreError> {
@@ -284,7 +285,11 @@ pub(crate) struct Planned {
 
 impl Planned {
     /// Looks at the store; the errors are those of [`Reader::open`].
-    pub(crate) fn new(database: &Connection, path: &Path, query: &Query) -> Result<Self, StoreError> {
+    pub(crate) fn new(
+        database: &Connection,
+        connections: &Connections,
+        query: &Query,
+    ) -> Result<Self, StoreError> {
         let topics = piece::topics(database)?;
         let wanted = wanted_topics(&topics, query)?;
         let of_stream =
@@ -326,7 +331,7 @@ impl Planned {
         let condition =
             query.condition.as_ref().map(|condition| Condition::new(condition, &united)).transpose()?;
         let columns = query.columns.as_ref().map(|names| wanted_columns(names, &known)).transpose()?;
-        let asked = Arc::new(Asked::new(query, condition, columns.clone(), event_time, path));
+        let asked = Arc::new(Asked::new(query, condition, columns.clone(), event_time, connections));
         let end = crate::commit::Heads::read(database)?.next_position as u64;
         let read = |(topic, schemas, schema): (TopicRow, Vec<_>, SchemaRef)| {
             let mattering = query.mattering.iter().find(|(name, _)| **name == *topic.name);

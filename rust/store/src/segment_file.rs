@@ -21,6 +21,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, RowGroupMetaData};
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::Length;
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
@@ -36,7 +37,7 @@ use crate::query::Condition;
 pub(crate) const PAGE_ROWS: usize = 8192;
 
 /// Rows that are read at a time.
-const READ_ROWS: usize = 65_536;
+pub(crate) const READ_ROWS: usize = 65_536;
 
 /// Writes bytes and hashes them.
 struct Hashing {
@@ -192,6 +193,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) condition: Option<Condition>,
     /// What puts the store's columns in front, where they are not read; not together with a condition.
     pub(crate) fronts: Option<Fronts>,
+    /// Those rows, of columns that have been read before: they are not read again. Not together with a condition.
+    pub(crate) known: Option<RecordBatch>,
 }
 
 /// A file that is open to be read.
@@ -203,10 +206,43 @@ pub(crate) struct SegmentFile {
 
 /// Rows of a file.
 pub(crate) struct SegmentReader {
-    rows: ParquetRecordBatchReader,
+    /// Of the columns that are not known yet, if there are any.
+    rows: Option<ParquetRecordBatchReader>,
+    known: Option<Known>,
     path: PathBuf,
     refused: Refused,
     fronts: Option<Fronts>,
+}
+
+/// Columns that are known of rows, to be put beside those that are read.
+struct Known {
+    rows: RecordBatch,
+    /// Rows that have been given.
+    given: usize,
+    /// Columns of what comes out, in the order of the file.
+    schema: SchemaRef,
+}
+
+impl Known {
+    /// The next rows; `read`: of the other columns, if there are any.
+    fn beside(&mut self, read: Option<RecordBatch>) -> Result<Option<RecordBatch>, StoreError> {
+        let left = self.rows.num_rows() - self.given;
+        let count = read.as_ref().map_or(left, RecordBatch::num_rows);
+        if count > left {
+            return Err(StoreError::corrupt(None, "an archived file has more rows than it had"));
+        }
+        if count == 0 {
+            return Ok(None);
+        }
+        let known = self.rows.slice(self.given, count);
+        self.given += count;
+        let column = |field: &Arc<Field>| {
+            let of = |rows: &RecordBatch| rows.column_by_name(field.name()).cloned();
+            of(&known).or_else(|| read.as_ref().and_then(of)).expect("it is in one of the two")
+        };
+        let columns = self.schema.fields().iter().map(column).collect();
+        Ok(Some(RecordBatch::try_new(Arc::clone(&self.schema), columns)?))
+    }
 }
 
 /// What a condition said of a value: through the library it would come as text.
@@ -219,12 +255,17 @@ fn what_failed(refused: &Refused, otherwise: impl FnOnce() -> StoreError) -> Sto
 impl SegmentReader {
     /// The next rows; `None`: those were all.
     pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
-        let next = catch_unwind(AssertUnwindSafe(|| self.rows.next()));
+        let next = catch_unwind(AssertUnwindSafe(|| self.rows.as_mut().and_then(Iterator::next)));
         let next = next.map_err(|_| asserted(&self.path))?;
-        let rows = next.transpose().map_err(|error| {
+        let mut rows = next.transpose().map_err(|error| {
             let reason = format!("the archived file `{}`: {error}", self.path.display());
             what_failed(&self.refused, || StoreError::corrupt(None, reason))
         })?;
+        if let Some(known) = &mut self.known
+            && (rows.is_some() || self.rows.is_none())
+        {
+            rows = known.beside(rows)?;
+        }
         match (rows, &mut self.fronts) {
             (Some(rows), Some(fronts)) => fronts.put(&rows).map(Some),
             (rows, _) => Ok(rows),
@@ -275,6 +316,17 @@ impl SegmentFile {
         Ok(Self { file, metadata, path: path.into() })
     }
 
+    /// Opens a file that has been opened before, whose metadata are known; `None`: it is not there, or of another length.
+    pub(crate) fn open_known(path: &Path, bytes: u64, metadata: ArrowReaderMetadata) -> Option<Self> {
+        let file = Positioned::new(File::open(path).ok()?).ok()?;
+        (file.len() == bytes).then(|| Self { file, metadata, path: path.into() })
+    }
+
+    /// What the file says of itself.
+    pub(crate) fn metadata(&self) -> &ArrowReaderMetadata {
+        &self.metadata
+    }
+
     /// Columns as they are read.
     pub(crate) fn schema(&self) -> &Schema {
         self.metadata.schema()
@@ -314,7 +366,15 @@ impl SegmentFile {
     /// # Errors
     /// As [`open`](Self::open); what a condition says of a value.
     pub(crate) fn read(&self, wanted: Wanted<'_>) -> Result<SegmentReader, StoreError> {
-        let guarded = AssertUnwindSafe(|| self.read_unguarded(wanted));
+        self.read_by(READ_ROWS, wanted)
+    }
+
+    /// Reads rows of it, so many at a time.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn read_by(&self, rows: usize, wanted: Wanted<'_>) -> Result<SegmentReader, StoreError> {
+        let guarded = AssertUnwindSafe(|| self.read_unguarded(rows, wanted));
         catch_unwind(guarded).unwrap_or_else(|_| Err(asserted(&self.path)))
     }
 
@@ -326,18 +386,34 @@ impl SegmentFile {
         ProjectionMask::roots(self.metadata.parquet_schema(), places.collect::<Vec<_>>())
     }
 
-    fn read_unguarded(&self, wanted: Wanted<'_>) -> Result<SegmentReader, StoreError> {
+    /// What is known of rows, and the columns that are not: none, where that is all.
+    fn known(&self, rows: RecordBatch, columns: Option<&[String]>) -> (Known, Vec<String>) {
+        let is_wanted = |name: &String| columns.is_none_or(|columns| columns.contains(name));
+        let fields = self.metadata.schema().fields().iter().filter(|field| is_wanted(field.name()));
+        let schema = Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()));
+        let is_known = |name: &str| rows.column_by_name(name).is_some();
+        let names = schema.fields().iter().map(|field| field.name());
+        let others = names.filter(|name| !is_known(name)).cloned().collect();
+        (Known { rows, given: 0, schema }, others)
+    }
+
+    fn read_unguarded(&self, together: usize, wanted: Wanted<'_>) -> Result<SegmentReader, StoreError> {
         let refused = Refused::default();
+        let path = self.path.clone();
+        let (known, others) = wanted.known.map(|known| self.known(known, wanted.columns)).unzip();
+        if others.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(SegmentReader { rows: None, known, path, refused, fronts: wanted.fronts });
+        }
         let mut builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone());
-        if let Some(columns) = wanted.columns {
+        if let Some(columns) = others.as_deref().or(wanted.columns) {
             builder = builder.with_projection(self.mask(columns));
         }
-        let mut rows_together = READ_ROWS;
+        let mut rows_together = together;
         if wanted.ranges.iter().any(|(_, read)| !read) {
             // Room is made for as many as are read at a time, however few there are.
             let read = wanted.ranges.iter().filter(|(_, read)| *read).map(|(rows, _)| rows).sum();
-            rows_together = READ_ROWS.min(read).max(1);
+            rows_together = together.min(read).max(1);
             let selector = |(rows, read): (usize, bool)| {
                 if read { RowSelector::select(rows) } else { RowSelector::skip(rows) }
             };
@@ -359,7 +435,7 @@ impl SegmentFile {
         let rows = builder.with_batch_size(rows_together).build();
         let rows =
             rows.map_err(|error| what_failed(&refused, || StoreError::of_parquet(&error, &self.path)))?;
-        Ok(SegmentReader { rows, path: self.path.clone(), refused, fronts: wanted.fronts })
+        Ok(SegmentReader { rows: Some(rows), known, path, refused, fronts: wanted.fronts })
     }
 }
 

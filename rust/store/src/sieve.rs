@@ -1,18 +1,25 @@
 //! Looking through pages of a segment for the rows that matter.
 //!
 //! What is known of a page tells that some of its rows may matter, or that none does. Of a page of the first kind only the
-//! columns that the condition names are read, and then, of all columns, no more than the rows of which it holds, and those
-//! that say when what lies between them begins and ends.
+//! columns that the condition names are read, and the times, and then, of the other columns, no more than the rows of which
+//! it holds. What has been looked at is not read again.
 //!
 //! - Cost: O(rows of the pages looked through) for the columns of the condition; where many rows turn out to matter, that is
 //!   lost, and the next segments of the topic are read as they are.
 
-use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow_buffer::BooleanBuffer;
+use arrow_cast::cast;
+use arrow_schema::Schema;
+use arrow_select::concat::concat_batches;
+use arrow_select::take::take;
+use cepheid_event::event_times;
 
 use crate::error::StoreError;
-use crate::passed::{Passed, Passing, Stretch};
+use crate::in_pages::InPages;
+use crate::passed::{Passed, Passing};
 use crate::query::Condition;
-use crate::segment_file::{SegmentFile, Wanted};
+use crate::segment_file::{PAGE_ROWS, READ_ROWS, SegmentFile, Wanted};
 
 /// Rows next to each other that do not matter, and are read all the same: to part what is around them costs more.
 const GAP_ROWS_MIN: usize = 64;
@@ -31,65 +38,225 @@ pub(crate) enum Page {
     MayMatter(Passed),
 }
 
-/// Which rows of pages a condition holds of, one after the other, and whether it paid to ask: where it holds of many, no
-/// more is asked, and what is given ends early. Of rows of which the condition cannot be worked out, it may hold.
-///
-/// # Errors
-/// [`StoreError::Corrupt`]; what the disk refuses.
-pub(crate) fn look_through(
-    file: &SegmentFile,
-    condition: &Condition,
-    topic: &str,
-    ranges: Ranges,
-) -> Result<(BooleanBuffer, bool), StoreError> {
-    let names: Vec<String> = condition.columns().into_iter().map(str::to_owned).collect();
-    // A text that many rows have is asked about once, and not written out for each of them.
-    let with_dictionaries = file.with_dictionaries(&names)?;
-    let over_dictionaries = condition.over(with_dictionaries.schema());
-    let (file, condition) = match &over_dictionaries {
-        Ok(over_dictionaries) => (&with_dictionaries, over_dictionaries),
-        Err(_) => (file, condition),
-    };
-    let mut rows = file.read(Wanted { columns: Some(&names), ranges, ..Wanted::default() })?;
-    let mut matter = BooleanBufferBuilder::new(0);
-    let mut holds = 0;
-    while let Some(rows) = rows.next()? {
-        let mask = condition.mask(&rows, topic);
-        let mask = mask.unwrap_or_else(|_| BooleanBuffer::new_set(rows.num_rows()));
-        holds += mask.count_set_bits();
-        matter.append_buffer(&mask);
-        if holds > matter.len() / READ_SHARE {
-            return Ok((matter.finish(), false));
-        }
-    }
-    Ok((matter.finish(), true))
+/// Which rows of a segment are read, and what is passed over.
+#[derive(Debug, Default)]
+pub(crate) struct Sifted {
+    /// All rows in order.
+    pub(crate) ranges: Ranges,
+    pub(crate) passing: Passing,
+    /// The rows that are read, of the columns that were looked at, where no others are.
+    pub(crate) looked_at: Option<RecordBatch>,
 }
 
-/// Decides, page by page, which rows are read.
-///
-/// `matter`: of the rows that may matter, one after the other, whether they do; where it ends, pages are read as they are.
-pub(crate) fn sift(pages: &[Page], matter: &BooleanBuffer) -> (Ranges, Passing) {
-    let (mut ranges, mut passing) = (Ranges::new(), Passing::default());
-    let mut looked = 0;
-    for page in pages {
-        match page {
-            Page::Plain { rows, read } => add_range(&mut ranges, *rows, *read),
-            Page::Passed(passed) => {
-                add_range(&mut ranges, passed.rows as usize, false);
-                passing.push(Stretch { passed: *passed, reads: (false, false) });
-            }
-            Page::MayMatter(passed) => {
-                let rows = passed.rows as usize;
-                let parted = looked + rows <= matter.len()
-                    && sift_page(passed, &matter.slice(looked, rows), &mut ranges, &mut passing);
-                if !parted {
-                    add_range(&mut ranges, rows, true);
-                }
-                looked += rows;
+impl Sifted {
+    /// By no more than what is known of pages: those that may matter are read.
+    pub(crate) fn by_pages(pages: &[Page]) -> Self {
+        let mut sifted = Self::default();
+        for page in pages {
+            match page {
+                Page::Plain { rows, read } => add_range(&mut sifted.ranges, *rows, *read),
+                Page::Passed(passed) => sifted.pass_over(*passed),
+                Page::MayMatter(passed) => add_range(&mut sifted.ranges, passed.rows as usize, true),
             }
         }
+        sifted
     }
-    (ranges, passing)
+
+    /// Whether any row is read.
+    pub(crate) fn reads(&self) -> bool {
+        self.ranges.iter().any(|(_, read)| *read)
+    }
+
+    fn pass_over(&mut self, passed: Passed) {
+        add_range(&mut self.ranges, passed.rows as usize, false);
+        self.passing.push(passed);
+    }
+}
+
+/// What pages are looked through for.
+pub(crate) struct Sieve<'a> {
+    /// What holds of rows that matter. Of rows of which it cannot be worked out, it may hold.
+    pub(crate) condition: &'a Condition,
+    /// The topic of the rows.
+    pub(crate) topic: &'a str,
+    /// The column of their times.
+    pub(crate) event_time: &'a str,
+}
+
+impl Sieve<'_> {
+    /// Decides, row by row, which are read of the pages that may matter, and whether it paid to ask: where many rows matter,
+    /// no more is asked, and pages are read as they are.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`]; what the disk refuses.
+    pub(crate) fn look_through(
+        &self,
+        file: &SegmentFile,
+        pages: &[Page],
+    ) -> Result<(Sifted, bool), StoreError> {
+        let mut names: Vec<String> = self.condition.columns().into_iter().map(str::to_owned).collect();
+        names.push(self.event_time.into());
+        let over_dictionaries = self.over_dictionaries(file, &names)?;
+        let (read, condition) = match &over_dictionaries {
+            Some((with_dictionaries, condition)) => (with_dictionaries, condition),
+            None => (file, self.condition),
+        };
+        let wanted = Wanted { columns: Some(&names), ranges: may_matter(pages), ..Wanted::default() };
+        let mut rows = InPages::new(read.read_by(PAGE_ROWS, wanted)?);
+        let mut sifted = Sifted::default();
+        let mut kept = Some(Kept::default());
+        let (mut looked, mut holds, mut pays) = (0, 0, true);
+        for page in pages {
+            let passed = match page {
+                Page::Plain { rows, read } => {
+                    add_range(&mut sifted.ranges, *rows, *read);
+                    kept = kept.filter(|_| !read);
+                    continue;
+                }
+                Page::Passed(passed) => {
+                    sifted.pass_over(*passed);
+                    continue;
+                }
+                Page::MayMatter(passed) => passed,
+            };
+            // Not asked at once: a few rows say little of all.
+            pays = pays && (looked < READ_ROWS || holds <= looked / READ_SHARE);
+            if !pays {
+                add_range(&mut sifted.ranges, passed.rows as usize, true);
+                kept = None;
+                continue;
+            }
+            let rows = rows.next(passed.rows as usize)?;
+            let mask = condition.mask(&rows, self.topic);
+            let mask = mask.unwrap_or_else(|_| BooleanBuffer::new_set(rows.num_rows()));
+            looked += rows.num_rows();
+            holds += mask.count_set_bits();
+            let found = self.sift_page(passed, &mask, &rows, &mut sifted)?;
+            kept = match kept {
+                Some(mut kept) => kept.add(&rows, &found, file.schema())?.then_some(kept),
+                None => None,
+            };
+        }
+        sifted.looked_at = kept.map(Kept::all).transpose()?.flatten();
+        Ok((sifted, pays && holds <= looked / READ_SHARE))
+    }
+
+    /// The file and the condition, if it can be asked so, such that a text that many rows have is asked about once, and not
+    /// written out for each of them.
+    fn over_dictionaries(
+        &self,
+        file: &SegmentFile,
+        names: &[String],
+    ) -> Result<Option<(SegmentFile, Condition)>, StoreError> {
+        let with_dictionaries = file.with_dictionaries(names)?;
+        let condition = self.condition.over(with_dictionaries.schema()).ok();
+        Ok(condition.map(|condition| (with_dictionaries, condition)))
+    }
+
+    /// Parts a page, or, where so many rows would be read that it is better read as a whole, does not. Gives which rows are
+    /// read, from the one to before the other.
+    fn sift_page(
+        &self,
+        page: &Passed,
+        matter: &BooleanBuffer,
+        rows: &RecordBatch,
+        sifted: &mut Sifted,
+    ) -> Result<Vec<(usize, usize)>, StoreError> {
+        let length = matter.len();
+        let mut found: Vec<(usize, usize)> = vec![];
+        for (start, end) in matter.set_slices() {
+            match found.last_mut() {
+                Some((_, before)) if start - *before < GAP_ROWS_MIN => *before = end,
+                None if start < GAP_ROWS_MIN => found.push((0, end)),
+                _ => found.push((start, end)),
+            }
+        }
+        match found.last_mut() {
+            Some((_, end)) if length - *end < GAP_ROWS_MIN => *end = length,
+            Some(_) => {}
+            // A page of which nothing matters is passed over however short it is.
+            None => {
+                sifted.pass_over(*page);
+                return Ok(found);
+            }
+        }
+        let read: usize = found.iter().map(|(from, to)| to - from).sum();
+        if read > length / READ_SHARE {
+            add_range(&mut sifted.ranges, length, true);
+            return Ok(vec![(0, length)]);
+        }
+        let column = rows.column_by_name(self.event_time).ok_or_else(|| page.not_read())?;
+        let mut gaps = vec![];
+        let mut after = 0;
+        for (from, to) in found.iter().copied().chain([(length, length)]) {
+            if from > after {
+                gaps.push((after, from));
+            }
+            after = to;
+        }
+        // The first and the last of each gap.
+        let borders =
+            UInt32Array::from_iter_values(gaps.iter().flat_map(|(from, to)| [*from as u32, *to as u32 - 1]));
+        let times = event_times(self.event_time, &take(column, &borders, None)?, 0)?;
+        let mut after = 0;
+        for ((from, to), times) in gaps.into_iter().zip(times.chunks_exact(2)) {
+            add_range(&mut sifted.ranges, from - after, true);
+            sifted.pass_over(page.part(from, to, (times[0], times[1])));
+            after = to;
+        }
+        add_range(&mut sifted.ranges, length - after, true);
+        Ok(found)
+    }
+}
+
+/// Rows of which some columns were looked at, to be read no more.
+#[derive(Default)]
+struct Kept {
+    parts: Vec<RecordBatch>,
+    rows: usize,
+}
+
+impl Kept {
+    /// Adds rows of a page, as a file of a schema has them; `false`: they are too many to be kept.
+    fn add(
+        &mut self,
+        page: &RecordBatch,
+        found: &[(usize, usize)],
+        file: &Schema,
+    ) -> Result<bool, StoreError> {
+        let count: usize = found.iter().map(|(from, to)| to - from).sum();
+        self.rows += count;
+        if count == 0 {
+            return Ok(true);
+        }
+        if self.rows > READ_ROWS {
+            return Ok(false);
+        }
+        let places =
+            UInt32Array::from_iter_values(found.iter().flat_map(|(from, to)| *from as u32..*to as u32));
+        let mut columns: Vec<ArrayRef> = vec![];
+        let mut fields = vec![];
+        for (field, column) in page.schema_ref().fields().iter().zip(page.columns()) {
+            let field = file.field_with_name(field.name())?;
+            let values = take(column, &places, None)?;
+            // A text that was read as a dictionary.
+            let values = if values.data_type() == field.data_type() {
+                values
+            } else {
+                cast(&values, field.data_type())?
+            };
+            columns.push(values);
+            fields.push(field.clone());
+        }
+        self.parts.push(RecordBatch::try_new(Schema::new(fields).into(), columns)?);
+        Ok(true)
+    }
+
+    /// All of them, if there are any.
+    fn all(self) -> Result<Option<RecordBatch>, StoreError> {
+        let Some(first) = self.parts.first() else { return Ok(None) };
+        Ok(Some(concat_batches(&first.schema(), &self.parts)?))
+    }
 }
 
 /// Ranges of the rows that may matter.
@@ -117,50 +284,23 @@ pub(crate) fn add_range(ranges: &mut Ranges, rows: usize, read: bool) {
     }
 }
 
-/// Parts a page; `false`: so many rows would be read that it is better read as a whole.
-fn sift_page(page: &Passed, matter: &BooleanBuffer, ranges: &mut Ranges, passing: &mut Passing) -> bool {
-    // Where rows are passed over: from, to. What lies between is read.
-    let mut gaps: Vec<(usize, usize)> = vec![];
-    let mut from = 0;
-    let mut read = matter.len();
-    let ends = matter.set_slices().chain([(matter.len(), matter.len())]);
-    for (start, end) in ends {
-        // A page of which nothing matters is passed over however short it is.
-        if start - from >= GAP_ROWS_MIN || start - from == matter.len() {
-            gaps.push((from, start));
-            read -= start - from;
-        }
-        from = end;
-    }
-    if read > matter.len() / READ_SHARE {
-        return false;
-    }
-    let mut after = 0;
-    for (from, to) in gaps {
-        add_range(ranges, from - after, true);
-        let reads = (from > 0, to < matter.len());
-        let borders = (usize::from(reads.0), usize::from(reads.1));
-        add_range(ranges, borders.0, true);
-        add_range(ranges, to - from - borders.0 - borders.1, false);
-        add_range(ranges, borders.1, true);
-        passing.push(Stretch { passed: page.part(from, to), reads });
-        after = to;
-    }
-    add_range(ranges, matter.len() - after, true);
-    true
-}
-
 #[cfg(test)]
 mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
     use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use arrow_buffer::BooleanBufferBuilder;
     use arrow_schema::{DataType, Field};
     use cepheid_ir::{BinaryOp, Expr, RowPointer};
     use std::fs::File;
+    use std::path::Path;
     use std::sync::Arc;
 
     use super::*;
+    use crate::fronts::Fronts;
     use crate::mixed::mixed;
     use crate::passed::InTurn;
+    use crate::reader::{ordinals, own_columns, positions};
     use crate::segment_file::SegmentWriter;
 
     /// The time of a row: they come in order, some at once.
@@ -168,14 +308,37 @@ mod tests {
         row / 3 * 10
     }
 
-    /// Rows as a file gives them.
-    fn rows(ordinals: &[i64]) -> RecordBatch {
+    /// A row's text: few are different.
+    fn text(row: i64, matters: bool) -> Option<String> {
+        match row % 11 {
+            _ if matters => Some("matters".into()),
+            3 => None,
+            few => Some(format!("text {few}")),
+        }
+    }
+
+    /// Rows that matter, or do not, in a file.
+    fn file(folder: &Path, matter: &[bool]) -> SegmentFile {
+        let numbers = 0..matter.len() as i64;
         let column = |of: fn(i64) -> i64| -> ArrayRef {
-            Arc::new(Int64Array::from_iter_values(ordinals.iter().map(|row| of(*row))))
+            Arc::new(Int64Array::from_iter_values(numbers.clone().map(of)))
         };
-        let columns =
-            [("_position", column(|row| row + 1000)), ("_row", column(|row| row)), ("ts", column(time))];
-        RecordBatch::try_from_iter(columns).unwrap()
+        let texts = numbers.clone().zip(matter).map(|(row, matters)| text(row, *matters));
+        let columns = [
+            ("more", column(|row| row * 7)),
+            ("ts", column(time)),
+            ("text", Arc::new(StringArray::from_iter(texts)) as ArrayRef),
+        ];
+        let rows =
+            RecordBatch::try_from_iter_with_nullable(columns.map(|(name, values)| (name, values, true)));
+        let rows = rows.unwrap();
+        let path = folder.join("segment.parquet");
+        let mut writer = SegmentWriter::new(File::create(&path).unwrap(), rows.schema_ref(), "t", "ts");
+        for first in (0..matter.len()).step_by(PAGE_ROWS) {
+            writer.write(&rows.slice(first, PAGE_ROWS.min(matter.len() - first)), &path).unwrap();
+        }
+        writer.finish(&path).unwrap();
+        SegmentFile::open(&path, matter.len() as i64, rows.schema_ref()).unwrap()
     }
 
     fn page(first: usize, rows: usize) -> Passed {
@@ -184,119 +347,57 @@ mod tests {
         Passed { first_position: first + 1000, first_row: first, rows, times }
     }
 
-    #[test]
-    fn what_is_passed_over_and_what_is_read_is_every_row_once_and_none_that_matters_is_passed_over() {
-        let (mut parted, mut whole) = (0, 0);
-        for case in 0..400 {
-            let seed = &mut (case * 977);
-            let mut pages = vec![];
-            let mut matter = vec![];
-            let mut first = 0;
-            for _ in 0..1 + mixed(seed) % 5 {
-                let length = [1, 2, 63, 64, 65, 66, 400, 3000][mixed(seed) as usize % 8];
-                pages.push(match mixed(seed) % 5 {
-                    0 => Page::Plain { rows: length, read: mixed(seed).is_multiple_of(2) },
-                    1 => Page::Passed(page(first, length)),
-                    _ => {
-                        let rare = [1, 20, 100, 1000, 100_000][mixed(seed) as usize % 5];
-                        let mut holds: Vec<bool> =
-                            (0..length).map(|_| mixed(seed).is_multiple_of(rare)).collect();
-                        if mixed(seed).is_multiple_of(4) {
-                            // At the borders.
-                            holds[0] = true;
-                            holds[length - 1] = true;
-                        }
-                        matter.extend(holds);
-                        Page::MayMatter(page(first, length))
-                    }
-                });
-                first += length;
-            }
-            let (ranges, mut passing) = sift(&pages, &BooleanBuffer::from(matter.clone()));
-            assert_eq!(ranges.iter().map(|(rows, _)| rows).sum::<usize>(), first);
-            let may_matter: usize =
-                may_matter(&pages).iter().filter(|range| range.1).map(|range| range.0).sum();
-            assert_eq!(may_matter, matter.len());
+    /// What holds of rows that matter.
+    fn condition(schema: &Schema) -> Condition {
+        let column = Box::new(Expr::Column { name: "text".into(), quoted: false, at: RowPointer::default() });
+        let right = Box::new(Expr::Literal("matters".into()));
+        let equal = Expr::Binary { op: BinaryOp::Equal, left: column, right };
+        Condition::new(&equal, &Arc::new(schema.clone())).unwrap()
+    }
 
-            // What the file gives, however it is cut.
-            let mut read = vec![];
-            let mut row = 0;
-            for (rows, is_read) in &ranges {
-                if *is_read {
-                    read.extend(row..row + *rows as i64);
-                }
-                row += *rows as i64;
-            }
-            let mut batches: Vec<RecordBatch> = vec![];
-            let mut left = &read[..];
-            while !left.is_empty() {
-                let cut = (1 + mixed(seed) as usize % 7 * 100 % 301).min(left.len());
-                batches.push(rows(&left[..cut]));
-                left = &left[cut..];
-            }
-            let mut told = vec![];
-            for batch in batches {
-                let mut batch = Some(batch);
-                while let Some(rows) = batch.take() {
-                    batch = match passing.take(rows, "ts").unwrap() {
-                        InTurn::Rows(rows, later) => {
-                            let ordinals: &Int64Array = rows.column(1).as_any().downcast_ref().unwrap();
-                            told.extend(ordinals.values().iter().map(|row| (*row, true)));
-                            later
-                        }
-                        InTurn::Passed(passed, later) => {
-                            told.extend(tell(&passed));
-                            later
-                        }
-                        InTurn::More => None,
-                    };
-                }
-            }
-            while let Some(passed) = passing.rest().unwrap() {
-                told.extend(tell(&passed));
-            }
+    fn look_through(file: &SegmentFile, pages: &[Page]) -> (Sifted, bool) {
+        let condition = condition(file.schema());
+        Sieve { condition: &condition, topic: "t", event_time: "ts" }.look_through(file, pages).unwrap()
+    }
 
-            let mut expected = vec![];
-            let mut asked = matter.iter();
-            let mut row = 0;
-            for page in &pages {
-                let (rows, kind) = match page {
-                    Page::Plain { rows, read } => (*rows, Some(*read)),
-                    Page::Passed(passed) => (passed.rows as usize, None),
-                    Page::MayMatter(passed) => {
-                        let rows = passed.rows as usize;
-                        let found: Vec<bool> = told
-                            .iter()
-                            .filter(|(told, _)| (row..row + rows as i64).contains(told))
-                            .map(|(_, read)| *read)
-                            .collect();
-                        assert_eq!(found.len(), rows, "case {case}");
-                        for read in &found {
-                            let matters = *asked.next().unwrap();
-                            assert!(*read || !matters, "case {case}: a row that matters is passed over");
-                            expected.push((row, *read));
-                            row += 1;
+    /// Which rows are read, and which passed over, in the order in which it is told. Those that are read have their values.
+    fn told(file: &SegmentFile, sifted: Sifted, columns: &[String], matter: &[bool]) -> Vec<(i64, bool)> {
+        let Sifted { ranges, mut passing, looked_at: known } = sifted;
+        let fronts = Some(Fronts::new(&ranges, 0, Some(1000)));
+        let wanted = Wanted { columns: Some(columns), ranges, fronts, known, ..Wanted::default() };
+        let mut reader = file.read(wanted).unwrap();
+        let mut told = vec![];
+        while let Some(rows) = reader.next().unwrap() {
+            let names: Vec<String> =
+                own_columns(&rows).schema_ref().fields().iter().map(|field| field.name().clone()).collect();
+            assert_eq!(names, columns);
+            let values = |name: &str, row: usize| -> Option<i64> {
+                Some(rows.column_by_name(name)?.as_primitive::<Int64Type>().value(row))
+            };
+            let mut given = 0;
+            while given < rows.num_rows() {
+                match passing.next(&ordinals(&rows)[given..]).unwrap() {
+                    InTurn::Passed(passed) => told.extend(tell(&passed)),
+                    InTurn::Rows(count) => {
+                        for row in given..given + count {
+                            let number = ordinals(&rows)[row];
+                            assert_eq!(positions(&rows)[row], number + 1000);
+                            assert_eq!(values("ts", row).unwrap(), time(number));
+                            assert!(values("more", row).is_none_or(|more| more == number * 7));
+                            let texts = rows.column_by_name("text").unwrap().as_string::<i32>();
+                            let found = texts.is_valid(row).then(|| texts.value(row).to_owned());
+                            assert_eq!(found, text(number, matter[number as usize]));
+                            told.push((number, true));
                         }
-                        if found.contains(&false) {
-                            parted += 1;
-                            assert!(found.iter().filter(|read| **read).count() <= rows / READ_SHARE);
-                        } else {
-                            whole += 1;
-                        }
-                        continue;
-                    }
-                };
-                for row in row..row + rows as i64 {
-                    match kind {
-                        Some(false) => {}
-                        read => expected.push((row, read == Some(true))),
+                        given += count;
                     }
                 }
-                row += rows as i64;
             }
-            assert_eq!(told, expected, "case {case}");
         }
-        assert!(parted > 100 && whole > 100, "{parted} {whole}");
+        while let Some(passed) = passing.rest() {
+            told.extend(tell(&passed));
+        }
+        told
     }
 
     /// Rows that are passed over, whose times have to be theirs.
@@ -305,6 +406,102 @@ mod tests {
         assert_eq!(passed.times, (time(passed.first_row), time(end - 1)));
         assert_eq!(passed.first_position, passed.first_row + 1000);
         (passed.first_row..end).map(|row| (row, false)).collect()
+    }
+
+    fn names(of: &[&str]) -> Vec<String> {
+        of.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_passed_over_and_what_is_read_is_every_row_once_and_none_that_matters_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut parted, mut whole, mut known) = (0, 0, 0);
+        for case in 0..400 {
+            let seed = &mut (case * 977);
+            let mut pages = vec![];
+            let mut matter: Vec<bool> = vec![];
+            for _ in 0..1 + mixed(seed) % 5 {
+                let first = matter.len();
+                let length = [1, 2, 63, 64, 65, 66, 400, 3000][mixed(seed) as usize % 8];
+                let rare = [1, 20, 100, 1000, 100_000][mixed(seed) as usize % 5];
+                matter.extend((0..length).map(|_| mixed(seed).is_multiple_of(rare)));
+                pages.push(match mixed(seed) % 8 {
+                    0 => Page::Plain { rows: length, read: mixed(seed).is_multiple_of(4) },
+                    1 => {
+                        matter[first..].fill(false);
+                        Page::Passed(page(first, length))
+                    }
+                    _ => {
+                        if mixed(seed).is_multiple_of(4) {
+                            // At the borders.
+                            matter[first] = true;
+                            matter[first + length - 1] = true;
+                        }
+                        Page::MayMatter(page(first, length))
+                    }
+                });
+            }
+            let file = file(folder.path(), &matter);
+            let (sifted, _) = look_through(&file, &pages);
+            assert_eq!(sifted.ranges.iter().map(|(rows, _)| rows).sum::<usize>(), matter.len());
+            let read_unseen = pages.iter().any(|page| matches!(page, Page::Plain { read: true, .. }));
+            assert!(!(read_unseen && sifted.looked_at.is_some()));
+            known += usize::from(sifted.looked_at.is_some());
+            let columns = if mixed(seed).is_multiple_of(2) {
+                names(&["ts", "text"])
+            } else {
+                names(&["more", "ts", "text"])
+            };
+            let told = told(&file, sifted, &columns, &matter);
+
+            let mut expected = vec![];
+            let mut first = 0;
+            for page in &pages {
+                let rows = match page {
+                    Page::Plain { rows, read } => {
+                        expected
+                            .extend((first..first + rows).filter(|_| *read).map(|row| (row as i64, true)));
+                        first += rows;
+                        continue;
+                    }
+                    Page::Passed(passed) | Page::MayMatter(passed) => first..first + passed.rows as usize,
+                };
+                let is_in = |row: i64| rows.contains(&(row as usize));
+                let of_page: Vec<(i64, bool)> = told.iter().copied().filter(|(row, _)| is_in(*row)).collect();
+                assert!(of_page.iter().all(|(row, read)| *read || !matter[*row as usize]), "case {case}");
+                assert!(of_page.iter().map(|(row, _)| *row as usize).eq(rows.clone()), "case {case}");
+                let read = of_page.iter().filter(|(_, read)| *read).count();
+                if read < rows.len() {
+                    parted += 1;
+                    assert!(read <= rows.len() / READ_SHARE);
+                } else {
+                    whole += 1;
+                }
+                expected.extend(of_page);
+                first = rows.end;
+            }
+            assert_eq!(told, expected, "case {case}");
+        }
+        assert!(parted > 100 && whole > 100 && known > 100, "{parted} {whole} {known}");
+    }
+
+    #[test]
+    fn where_many_rows_matter_no_more_is_asked_and_where_many_are_read_none_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let pages: Vec<Page> =
+            (0..32).map(|number| Page::MayMatter(page(number * PAGE_ROWS, PAGE_ROWS))).collect();
+        for (of, pays, is_known) in [(10, false, false), (20, true, false), (1000, true, true)] {
+            // One row of so many, but none of the first page.
+            let matters = |row: usize| row >= PAGE_ROWS && row.is_multiple_of(of);
+            let matter: Vec<bool> = (0..32 * PAGE_ROWS).map(matters).collect();
+            let file = file(folder.path(), &matter);
+            let (sifted, paid) = look_through(&file, &pages);
+            assert_eq!((paid, sifted.looked_at.is_some()), (pays, is_known), "one of {of}");
+            assert_eq!(sifted.ranges[0], (PAGE_ROWS + if of == 1000 { 808 } else { 0 }, false));
+            let told = told(&file, sifted, &names(&["more", "ts", "text"]), &matter);
+            assert!(told.iter().map(|(row, _)| *row as usize).eq(0..matter.len()));
+            assert!(told.iter().all(|(row, read)| *read || !matter[*row as usize]));
+        }
     }
 
     #[test]
@@ -328,11 +525,11 @@ mod tests {
         writer.finish(&path).unwrap();
         let file = SegmentFile::open(&path, rows, batch.schema_ref()).unwrap();
 
-        let names = ["few", "many"].map(str::to_owned);
+        let names = ["few", "null", "many"].map(str::to_owned);
         let dictionaries = file.with_dictionaries(&names).unwrap();
         let is_dictionary = |field: &Arc<Field>| matches!(field.data_type(), DataType::Dictionary(..));
         let found: Vec<bool> = dictionaries.schema().fields().iter().map(is_dictionary).collect();
-        assert_eq!(found, [true, false, false]);
+        assert_eq!(found, [true, true, false]);
 
         let column = |name: &str| {
             Box::new(Expr::Column { name: name.into(), quoted: false, at: RowPointer::default() })
@@ -357,17 +554,16 @@ mod tests {
         ] {
             let condition = Condition::new(&condition, batch.schema_ref()).unwrap();
             let expected = condition.mask(&batch, "t").unwrap();
-            let (found, pays) = look_through(&file, &condition, "t", vec![(rows as usize, true)]).unwrap();
-            assert!(pays);
+            let sieve = Sieve { condition: &condition, topic: "t", event_time: "ts" };
+            let (file, condition) = sieve.over_dictionaries(&file, &names).unwrap().unwrap();
+            let mut reader = file.read(Wanted { columns: Some(&names), ..Wanted::default() }).unwrap();
+            let mut found = BooleanBufferBuilder::new(0);
+            while let Some(rows) = reader.next().unwrap() {
+                found.append_buffer(&condition.mask(&rows, "t").unwrap());
+            }
+            let found = found.finish();
             assert_eq!(found, expected);
             assert_ne!(found.count_set_bits(), 0);
         }
-    }
-
-    #[test]
-    fn where_it_is_not_known_which_rows_matter_pages_are_read_as_they_are() {
-        let pages = [Page::MayMatter(page(0, 500)), Page::MayMatter(page(500, 500))];
-        let (ranges, _) = sift(&pages, &BooleanBuffer::new_unset(500));
-        assert_eq!(ranges, [(500, false), (500, true)]);
     }
 }

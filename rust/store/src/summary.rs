@@ -99,6 +99,19 @@ impl Summary {
         postcard::to_stdvec(self).expect("plain data can be written to memory")
     }
 
+    /// Memory that it takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let of = |column: &ColumnSummary| {
+            let text = |value: &Option<SavedValue>| match value {
+                Some(SavedValue::String(text)) => text.len(),
+                _ => 0,
+            };
+            let filter = if let Filter::Here(blocks) = &column.filter { blocks.len() } else { 0 };
+            size_of::<ColumnSummary>() + text(&column.min) + text(&column.max) + filter
+        };
+        size_of::<Self>() + self.columns.iter().map(of).sum::<usize>()
+    }
+
     /// Of bytes that have been checked against their hash.
     ///
     /// # Errors

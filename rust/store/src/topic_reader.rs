@@ -1,7 +1,7 @@
 //! Reading one topic: its segments, then what is in the journal, in the order of positions.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -13,6 +13,7 @@ use cepheid_event::event_times;
 use cepheid_ir::Expr;
 use rusqlite::Connection;
 
+use crate::asked::Asked;
 use crate::conform::{METADATA, conform};
 use crate::error::{Doing, StoreError};
 use crate::fronts::{Fronts, without_fronts};
@@ -20,101 +21,13 @@ use crate::passed::{InTurn, Passed, Passing};
 use crate::piece::{self, BatchRow, Schemas, SegmentRow, StoredSchema, TopicRow};
 use crate::protection::reveal;
 use crate::prune::Pruner;
-use crate::query::{Condition, Query, filtered};
+use crate::query::{Condition, filtered};
 use crate::reader::{ordinals, positions};
-use crate::segment_file::{self, SegmentFile, SegmentReader, Wanted};
-use crate::sieve::{Page, Ranges, look_through, may_matter, sift};
+use crate::segment_file::{self, SegmentReader, Wanted};
+use crate::sieve::{Page, Ranges, Sieve, Sifted};
 
 /// Batches of the journal that are looked at together.
 const LOOK_AHEAD: usize = 256;
-
-/// A query, as each of its topics is asked.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    stream: Option<String>,
-    positions: (i64, i64),
-    rows: (i64, i64),
-    times: Option<(i64, i64)>,
-    condition: Option<Condition>,
-    columns: Option<Vec<String>>,
-    /// Whether some rows may be passed over.
-    mattering: bool,
-    /// Whether nobody asks for the store's columns, beside where rows are.
-    numbered: bool,
-    event_time: String,
-    folder: PathBuf,
-    store: PathBuf,
-}
-
-impl Asked {
-    pub(crate) fn new(
-        query: &Query,
-        condition: Option<Condition>,
-        columns: Option<Vec<String>>,
-        event_time: String,
-        store: &Path,
-    ) -> Self {
-        let range = |(from, to): (Option<u64>, Option<u64>)| {
-            let bound = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-            (from.map_or(0, bound), to.map_or(i64::MAX, bound))
-        };
-        let times = match query.times {
-            (None, None) => None,
-            (since, until) => Some((since.unwrap_or(i64::MIN), until.unwrap_or(i64::MAX))),
-        };
-        Self {
-            stream: query.stream.clone(),
-            positions: range(query.positions),
-            rows: range(query.rows),
-            times,
-            condition,
-            columns,
-            mattering: !query.mattering.is_empty(),
-            // Without a time of their own, rows are as old as their records.
-            numbered: !query.metadata
-                && query.stream.is_none()
-                && query.condition.is_none()
-                && times.is_none()
-                && !query.columns.iter().flatten().any(|name| METADATA.iter().any(|(own, _)| own == name)),
-            event_time,
-            folder: crate::archive::folder(store),
-            store: store.into(),
-        }
-    }
-
-    /// Whether some of the numbers from the first to before the second are asked for.
-    fn overlaps(range: (i64, i64), first: i64, end: i64) -> bool {
-        first < range.1 && range.0 < end
-    }
-
-    fn times_overlap(&self, times: (i64, i64)) -> bool {
-        self.times.is_none_or(|(since, until)| times.0 < until && since <= times.1)
-    }
-
-    /// Whether all of some rows, which end before a position, are asked for by their place and time: then it may be said that
-    /// they are passed over. A condition on their values, or a stream, leaves some out.
-    fn has_all(&self, passed: &Passed, end: i64) -> bool {
-        let within = |range: (i64, i64), first: i64, end: i64| range.0 <= first && end <= range.1;
-        // Between rows of one topic there may be those of another, whose time comes before the last of these.
-        end - passed.first_position == passed.rows
-            && within(self.positions, passed.first_position, end)
-            && within(self.rows, passed.first_row, passed.first_row + passed.rows)
-            && self.times.is_none_or(|(since, until)| since <= passed.times.0 && passed.times.1 < until)
-            && self.stream.is_none()
-            && self.condition.is_none()
-    }
-
-    /// Names of columns that are read, beside the store's own; `None`: all.
-    fn needed(&self) -> Option<Vec<String>> {
-        let mut names = self.columns.clone()?;
-        names.extend(self.condition.iter().flat_map(Condition::columns).map(str::to_owned));
-        if self.times.is_some() || self.mattering {
-            names.push(self.event_time.clone());
-        }
-        names.extend(METADATA.iter().map(|(name, _)| (*name).to_owned()));
-        Some(names)
-    }
-}
 
 /// What comes next of a topic.
 #[derive(Clone, Debug)]
@@ -158,8 +71,8 @@ pub(crate) struct TopicReader {
     sieving: bool,
     /// What is passed over of the open file.
     passing: Passing,
-    /// Rows that come after what is passed over before them.
-    later: Option<(RecordBatch, i64)>,
+    /// Rows that have been read, of the open file: how many have been given, and their schema.
+    read: Option<(RecordBatch, usize, i64)>,
 }
 
 impl TopicReader {
@@ -201,7 +114,7 @@ impl TopicReader {
             mattering,
             sieving: true,
             passing: Passing::default(),
-            later: None,
+            read: None,
         }
     }
 
@@ -224,21 +137,19 @@ impl TopicReader {
 
     fn next_kept(&mut self, database: &Connection) -> Result<Option<Kept>, StoreError> {
         loop {
-            let read = match (self.later.take(), &mut self.file) {
-                (None, Some((segment, file))) => file.next()?.map(|rows| (rows, segment.schema)),
-                (later, _) => later,
-            };
-            if let Some((rows, schema)) = read {
-                let (next, later) = match self.passing.take(rows, &self.asked.event_time)? {
-                    InTurn::Rows(rows, later) => (Kept::Rows(rows, schema), later),
-                    InTurn::Passed(passed, later) => (Kept::Passed(passed), later),
-                    InTurn::More => continue,
-                };
-                self.later = later.map(|rows| (rows, schema));
-                return Ok(Some(next));
+            if self.read.is_none()
+                && let Some((segment, file)) = &mut self.file
+            {
+                self.read = file.next()?.map(|rows| (rows, 0, segment.schema));
+            }
+            if let Some((rows, given, schema)) = self.read.take() {
+                if given == rows.num_rows() {
+                    continue;
+                }
+                return self.in_turn(rows, given, schema).map(Some);
             }
             self.file = None;
-            if let Some(passed) = self.passing.rest()? {
+            if let Some(passed) = self.passing.rest() {
                 return Ok(Some(Kept::Passed(passed)));
             }
             if self.segments.is_none() {
@@ -256,6 +167,22 @@ impl TopicReader {
             }
             if self.may_hold(&batch, stored, database)? {
                 return Ok(Some(Kept::Rows(batch.rows(database, stored)?, batch.schema)));
+            }
+        }
+    }
+
+    /// What comes next where rows have been read of a file, of which so many have been given.
+    fn in_turn(&mut self, rows: RecordBatch, given: usize, schema: i64) -> Result<Kept, StoreError> {
+        match self.passing.next(&ordinals(&rows)[given..])? {
+            InTurn::Passed(passed) => {
+                self.read = Some((rows, given, schema));
+                Ok(Kept::Passed(passed))
+            }
+            InTurn::Rows(count) if count == rows.num_rows() => Ok(Kept::Rows(rows, schema)),
+            InTurn::Rows(count) => {
+                let next = rows.slice(given, count);
+                self.read = Some((rows, given + count, schema));
+                Ok(Kept::Rows(next, schema))
             }
         }
     }
@@ -351,17 +278,16 @@ impl TopicReader {
         }
         let stored = piece::schema(&self.schemas, segment.schema)?;
         let pages = self.pages(&segment, stored, database)?;
-        let (mut ranges, mut passing) = sift(&pages, &BooleanBuffer::new_unset(0));
+        let mut sifted = Sifted::by_pages(&pages);
         if let Some(stream) = &asked.stream {
-            ranges = both(&ranges, &stream_ranges(stream, &segment, database)?);
+            sifted.ranges = both(&sifted.ranges, &stream_ranges(stream, &segment, database)?);
         }
-        let is_read = |ranges: &Ranges| ranges.iter().any(|(_, read)| *read);
-        if !is_read(&ranges) {
-            self.passing = passing;
+        if !sifted.reads() {
+            self.passing = sifted.passing;
             return Ok(());
         }
         let path = asked.folder.join(&segment.file);
-        let file = match SegmentFile::open(&path, segment.events, &segment_file::schema(stored)) {
+        let file = match asked.known.open(&path, &segment, stored) {
             Err(_) if !path.is_file() => {
                 segment_file::check_named(&asked.store, &segment)?;
                 return Err(StoreError::corrupt(
@@ -371,17 +297,18 @@ impl TopicReader {
             }
             file => file?,
         };
-        let sieve = self.mattering.get(&segment.schema).and_then(|mattering| mattering.sieve.as_ref());
-        if let Some(sieve) = sieve
+        let condition = self.mattering.get(&segment.schema).and_then(|mattering| mattering.sieve.as_ref());
+        if let Some(condition) = condition
             && self.sieving
             && pages.iter().any(|page| matches!(page, Page::MayMatter(_)))
         {
-            let (matter, pays) = look_through(&file, sieve, &self.name, may_matter(&pages))?;
-            (ranges, passing) = sift(&pages, &matter);
-            self.sieving = pays;
+            let sieve = Sieve { condition, topic: &self.name, event_time: &asked.event_time };
+            (sifted, self.sieving) = sieve.look_through(&file, &pages)?;
         }
+        let reads = sifted.reads();
+        let Sifted { ranges, passing, looked_at: known } = sifted;
         self.passing = passing;
-        if is_read(&ranges) {
+        if reads {
             // What the file holds as it is can be asked of it before anything else is read.
             let condition = asked.condition.clone().filter(|condition| is_in_files(condition, stored));
             let mut columns = asked.needed();
@@ -392,8 +319,8 @@ impl TopicReader {
                 columns.retain(|name| METADATA.iter().all(|(own, _)| own != name));
                 columns.extend(fronts.read().map(str::to_owned));
             }
-            let rows = file.read(Wanted { columns: columns.as_deref(), ranges, condition, fronts })?;
-            self.file = Some((segment, rows));
+            let wanted = Wanted { columns: columns.as_deref(), ranges, condition, fronts, known };
+            self.file = Some((segment, file.read(wanted)?));
         }
         Ok(())
     }
@@ -413,10 +340,15 @@ impl TopicReader {
         database: &Connection,
     ) -> Result<Vec<Page>, StoreError> {
         let (pruner, mattering) = (self.pruners.get(&segment.schema), self.mattering.get(&segment.schema));
-        let pages = piece::pages(database, segment.segment, pruner.is_some() || mattering.is_some())?;
+        let asks = pruner.is_some() || mattering.is_some();
+        let known = if asks { self.asked.known.pages(database, segment, stored)? } else { None };
+        let pages = match &known {
+            Some(known) => Cow::Borrowed(&known.rows),
+            None => Cow::Owned(piece::pages(database, segment.segment, asks)?),
+        };
         let ends = pages.iter().skip(1).map(|page| page.first_position).chain([segment.last_position + 1]);
         let mut found = vec![];
-        for (page, end) in pages.iter().zip(ends) {
+        for (place, (page, end)) in pages.iter().zip(ends).enumerate() {
             let first = segment.first_row + page.first_row;
             let rows = page.events as usize;
             let mut read = Asked::overlaps(self.asked.rows, first, first + page.events)
@@ -425,7 +357,10 @@ impl TopicReader {
                 found.push(Page::Plain { rows, read });
                 continue;
             }
-            let summary = page.summary(segment, stored)?;
+            let summary = match &known {
+                Some(known) => Cow::Borrowed(&known.summaries[place]),
+                None => Cow::Owned(page.summary(segment, stored)?),
+            };
             let events = page.events as u64;
             let mut apart =
                 |place, hash: &_| piece::filter(database, segment.segment, page.first_row, place, hash);
@@ -467,7 +402,7 @@ impl TopicReader {
                 .partition_point(|position| *position < asked.positions.1)
                 .min(ordinals.partition_point(|row| *row < asked.rows.1)),
         );
-        let mut rows = rows.slice(from, to.saturating_sub(from));
+        let mut rows = part(rows, from, to.saturating_sub(from));
         if let Some((since, until)) = asked.times {
             let is_in = |time: i64| since <= time && time < until;
             let mask = match rows.column_by_name(&asked.event_time) {
@@ -495,6 +430,11 @@ impl TopicReader {
         }
         Ok(rows)
     }
+}
+
+/// Rows from one on: they themselves, where that is all of them.
+pub(crate) fn part(rows: &RecordBatch, from: usize, count: usize) -> RecordBatch {
+    if count == rows.num_rows() { rows.clone() } else { rows.slice(from, count) }
 }
 
 /// What tells rows of one schema that matter from those that do not.

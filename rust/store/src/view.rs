@@ -109,7 +109,7 @@ impl StoreView {
         self.asked(|database| {
             // One state of the store, whatever is appended meanwhile.
             let transaction = database.unchecked_transaction().doing("read the store")?;
-            let Planned { schema, end, .. } = Planned::new(&transaction, self.path(), query)?;
+            let Planned { schema, end, .. } = Planned::new(&transaction, &self.connections, query)?;
             Ok((schema, end))
         })
     }
