@@ -69,12 +69,55 @@ fn places<K: ArrowDictionaryKeyType>(array: &DictionaryArray<K>) -> (Vec<u32>, (
     (keys.iter().map(|key| key.map_or(null_place, place)).collect(), (values, true))
 }
 
+/// What is true of entries, for each row.
 fn spread(truth: &BooleanArray, keys: &[u32]) -> ArrayRef {
-    let is_true: Vec<bool> = truth.values().iter().collect();
-    let bits = pack(keys, |key| is_true[key as usize]);
+    let mut entries = truth.values().set_indices();
+    let bits = match (entries.next(), entries.next()) {
+        // A column equals a constant: numbers are compared, many at once, and none is looked up.
+        (Some(only), None) => pack(keys, |key| key == only as u32),
+        _ => {
+            let is_true: Vec<bool> = truth.values().iter().collect();
+            pack(keys, |key| is_true[key as usize])
+        }
+    };
     let nulls = super::bits::some_nulls(truth.nulls()).map(|nulls| {
         let is_valid: Vec<bool> = nulls.iter().collect();
         NullBuffer::new(pack(keys, |key| is_valid[key as usize]))
     });
     Arc::new(BooleanArray::new(bits, nulls))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_true_of_entries_is_true_of_their_rows_however_many_are() {
+        let mut seed = 5_u64;
+        let mut random = move || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as u32
+        };
+        let mut compared = 0;
+        for few in 0..4 {
+            for with_null in [false, true] {
+                for rows in [0, 1, 63, 64, 65, 1000] {
+                    let truth = (0..7).map(|entry| match entry < few {
+                        // NULL may stand where a bit is set.
+                        true if with_null && entry == 0 => None,
+                        holds => Some(holds),
+                    });
+                    let truth = BooleanArray::from_iter(truth);
+                    let keys: Vec<u32> = (0..rows).map(|_| random() % 7).collect();
+                    let expected = BooleanArray::from_iter(
+                        keys.iter()
+                            .map(|key| truth.is_valid(*key as usize).then(|| truth.value(*key as usize))),
+                    );
+                    assert_eq!(spread(&truth, &keys).as_boolean(), &expected);
+                    compared += rows;
+                }
+            }
+        }
+        assert!(compared > 9_000, "{compared}");
+    }
 }
