@@ -44,6 +44,18 @@ impl Fronts {
         self.first_position.is_none().then_some(POSITION)
     }
 
+    /// Whether all rows have come.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`]: the file has fewer than were asked for.
+    pub(crate) fn check_all_given(&self) -> Result<(), StoreError> {
+        if self.runs.iter().all(|(rows, _)| *rows == 0) {
+            Ok(())
+        } else {
+            Err(StoreError::corrupt(None, "an archived file has fewer rows than it had"))
+        }
+    }
+
     /// Puts them in front of the next rows.
     ///
     /// # Errors
@@ -117,6 +129,7 @@ mod tests {
             let mut fronts = Fronts::new(&ranges, 100, contiguous.then_some(1000));
             let mut left = &expected[..];
             while !left.is_empty() {
+                assert!(fronts.check_all_given().is_err());
                 let (next, rest) = left.split_at((1 + mixed(seed) as usize % 30).min(left.len()));
                 left = rest;
                 let texts: ArrayRef =
@@ -136,6 +149,7 @@ mod tests {
                 assert_eq!(rows.column(5).as_string::<i32>().value(0), next[0].to_string());
                 compared += next.len();
             }
+            fronts.check_all_given().unwrap();
             let one: ArrayRef = Arc::new(StringArray::from_iter_values(["more"]));
             let more = [(POSITION, Arc::new(Int64Array::from_iter_values([1])) as ArrayRef), ("text", one)];
             assert!(fronts.put(&RecordBatch::try_from_iter(more).unwrap()).is_err());

@@ -314,7 +314,7 @@ pub(crate) fn segments(database: &Connection, topic: Option<i64>) -> Result<Vec<
     let query = format!(
         "SELECT segment, schema, first_position, last_position, first_row, events, time_min, time_max, bytes, file, \
          file_hash FROM segments {} ORDER BY first_position",
-        // Asked both in one, SQLite would plan it anew whenever the topic is another.
+        // Asked both in one, SQLite would go through all of them for one topic.
         if topic.is_some() { "WHERE topic = ?" } else { "" }
     );
     let mut statement = database.prepare_cached(&query).doing("list segments")?;

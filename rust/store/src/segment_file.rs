@@ -193,8 +193,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) condition: Option<Condition>,
     /// What puts the store's columns in front, where they are not read; not together with a condition.
     pub(crate) fronts: Option<Fronts>,
-    /// Those rows, of columns that have been read before: they are not read again. Not together with a condition.
-    pub(crate) known: Option<RecordBatch>,
+    /// Those rows, of columns that were looked at: they are not read again. Not together with a condition.
+    pub(crate) looked_at: Option<RecordBatch>,
 }
 
 /// A file that is open to be read.
@@ -206,16 +206,16 @@ pub(crate) struct SegmentFile {
 
 /// Rows of a file.
 pub(crate) struct SegmentReader {
-    /// Of the columns that are not known yet, if there are any.
+    /// Of the columns that were not looked at, if there are any.
     rows: Option<ParquetRecordBatchReader>,
-    known: Option<Known>,
+    looked_at: Option<LookedAt>,
     path: PathBuf,
     refused: Refused,
     fronts: Option<Fronts>,
 }
 
-/// Columns that are known of rows, to be put beside those that are read.
-struct Known {
+/// Columns that were looked at, to be put beside those that are read.
+struct LookedAt {
     rows: RecordBatch,
     /// Rows that have been given.
     given: usize,
@@ -223,25 +223,25 @@ struct Known {
     schema: SchemaRef,
 }
 
-impl Known {
-    /// The next rows; `read`: of the other columns, if there are any.
-    fn beside(&mut self, read: Option<RecordBatch>) -> Result<Option<RecordBatch>, StoreError> {
-        let left = self.rows.num_rows() - self.given;
-        let count = read.as_ref().map_or(left, RecordBatch::num_rows);
-        if count > left {
+impl LookedAt {
+    /// The next so many rows; `read`: of the other columns, if there are any.
+    fn next(&mut self, count: usize, read: Option<&RecordBatch>) -> Result<RecordBatch, StoreError> {
+        if count > self.left() {
             return Err(StoreError::corrupt(None, "an archived file has more rows than it had"));
         }
-        if count == 0 {
-            return Ok(None);
-        }
-        let known = self.rows.slice(self.given, count);
+        let looked_at = self.rows.slice(self.given, count);
         self.given += count;
         let column = |field: &Arc<Field>| {
             let of = |rows: &RecordBatch| rows.column_by_name(field.name()).cloned();
-            of(&known).or_else(|| read.as_ref().and_then(of)).expect("it is in one of the two")
+            of(&looked_at).or_else(|| read.and_then(of)).expect("it is in one of the two")
         };
         let columns = self.schema.fields().iter().map(column).collect();
-        Ok(Some(RecordBatch::try_new(Arc::clone(&self.schema), columns)?))
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+    }
+
+    /// Rows that are still to be given.
+    fn left(&self) -> usize {
+        self.rows.num_rows() - self.given
     }
 }
 
@@ -261,14 +261,20 @@ impl SegmentReader {
             let reason = format!("the archived file `{}`: {error}", self.path.display());
             what_failed(&self.refused, || StoreError::corrupt(None, reason))
         })?;
-        if let Some(known) = &mut self.known
-            && (rows.is_some() || self.rows.is_none())
-        {
-            rows = known.beside(rows)?;
+        if let Some(looked_at) = &mut self.looked_at {
+            let count = match (&rows, &self.rows) {
+                (Some(rows), _) => rows.num_rows(),
+                (None, None) => looked_at.left(),
+                (None, Some(_)) => 0,
+            };
+            if count > 0 {
+                rows = Some(looked_at.next(count, rows.as_ref())?);
+            }
         }
         match (rows, &mut self.fronts) {
             (Some(rows), Some(fronts)) => fronts.put(&rows).map(Some),
-            (rows, _) => Ok(rows),
+            (None, Some(fronts)) => fronts.check_all_given().map(|()| None),
+            (rows, None) => Ok(rows),
         }
     }
 }
@@ -386,23 +392,26 @@ impl SegmentFile {
         ProjectionMask::roots(self.metadata.parquet_schema(), places.collect::<Vec<_>>())
     }
 
-    /// What is known of rows, and the columns that are not: none, where that is all.
-    fn known(&self, rows: RecordBatch, columns: Option<&[String]>) -> (Known, Vec<String>) {
-        let is_wanted = |name: &String| columns.is_none_or(|columns| columns.contains(name));
-        let fields = self.metadata.schema().fields().iter().filter(|field| is_wanted(field.name()));
-        let schema = Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()));
-        let is_known = |name: &str| rows.column_by_name(name).is_some();
-        let names = schema.fields().iter().map(|field| field.name());
-        let others = names.filter(|name| !is_known(name)).cloned().collect();
-        (Known { rows, given: 0, schema }, others)
+    /// Those of the columns that have some of the names, as they are read; `None`: all.
+    pub(crate) fn columns(&self, names: Option<&[String]>) -> SchemaRef {
+        let is_wanted = |name: &String| names.is_none_or(|names| names.contains(name));
+        let fields = self.schema().fields().iter().filter(|field| is_wanted(field.name()));
+        Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
     }
 
     fn read_unguarded(&self, together: usize, wanted: Wanted<'_>) -> Result<SegmentReader, StoreError> {
         let refused = Refused::default();
         let path = self.path.clone();
-        let (known, others) = wanted.known.map(|known| self.known(known, wanted.columns)).unzip();
+        let looked_at = wanted.looked_at.map(|rows| {
+            let schema = self.columns(wanted.columns);
+            LookedAt { rows, given: 0, schema }
+        });
+        let others: Option<Vec<String>> = looked_at.as_ref().map(|LookedAt { rows, schema, .. }| {
+            let names = schema.fields().iter().map(|field| field.name().clone());
+            names.filter(|name| rows.column_by_name(name).is_none()).collect()
+        });
         if others.as_ref().is_some_and(Vec::is_empty) {
-            return Ok(SegmentReader { rows: None, known, path, refused, fronts: wanted.fronts });
+            return Ok(SegmentReader { rows: None, looked_at, path, refused, fronts: wanted.fronts });
         }
         let mut builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone());
@@ -435,7 +444,7 @@ impl SegmentFile {
         let rows = builder.with_batch_size(rows_together).build();
         let rows =
             rows.map_err(|error| what_failed(&refused, || StoreError::of_parquet(&error, &self.path)))?;
-        Ok(SegmentReader { rows: Some(rows), known, path, refused, fronts: wanted.fronts })
+        Ok(SegmentReader { rows: Some(rows), looked_at, path, refused, fronts: wanted.fronts })
     }
 }
 

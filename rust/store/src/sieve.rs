@@ -7,10 +7,12 @@
 //! - Cost: O(rows of the pages looked through) for the columns of the condition; where many rows turn out to matter, that is
 //!   lost, and the next segments of the topic are read as they are.
 
-use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow_buffer::BooleanBuffer;
 use arrow_cast::cast;
-use arrow_schema::Schema;
+use arrow_schema::{ArrowError, FieldRef, SchemaRef};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take;
 use cepheid_event::event_times;
@@ -104,13 +106,13 @@ impl Sieve<'_> {
         let wanted = Wanted { columns: Some(&names), ranges: may_matter(pages), ..Wanted::default() };
         let mut rows = InPages::new(read.read_by(PAGE_ROWS, wanted)?);
         let mut sifted = Sifted::default();
-        let mut kept = Some(Kept::default());
+        let mut collected = Some(Collected { schema: file.columns(Some(&names)), parts: vec![], rows: 0 });
         let (mut looked, mut holds, mut pays) = (0, 0, true);
         for page in pages {
             let passed = match page {
                 Page::Plain { rows, read } => {
                     add_range(&mut sifted.ranges, *rows, *read);
-                    kept = kept.filter(|_| !read);
+                    collected = collected.filter(|_| !read);
                     continue;
                 }
                 Page::Passed(passed) => {
@@ -123,7 +125,7 @@ impl Sieve<'_> {
             pays = pays && (looked < READ_ROWS || holds <= looked / READ_SHARE);
             if !pays {
                 add_range(&mut sifted.ranges, passed.rows as usize, true);
-                kept = None;
+                collected = None;
                 continue;
             }
             let rows = rows.next(passed.rows as usize)?;
@@ -132,12 +134,12 @@ impl Sieve<'_> {
             looked += rows.num_rows();
             holds += mask.count_set_bits();
             let found = self.sift_page(passed, &mask, &rows, &mut sifted)?;
-            kept = match kept {
-                Some(mut kept) => kept.add(&rows, &found, file.schema())?.then_some(kept),
+            collected = match collected {
+                Some(mut collected) => collected.add(&rows, &found)?.then_some(collected),
                 None => None,
             };
         }
-        sifted.looked_at = kept.map(Kept::all).transpose()?.flatten();
+        sifted.looked_at = collected.map(Collected::all).transpose()?.flatten();
         Ok((sifted, pays && holds <= looked / READ_SHARE))
     }
 
@@ -209,21 +211,17 @@ impl Sieve<'_> {
     }
 }
 
-/// Rows of which some columns were looked at, to be read no more.
-#[derive(Default)]
-struct Kept {
+/// Rows that will be read, of the columns that are looked at.
+struct Collected {
+    /// Those columns, as the file has them.
+    schema: SchemaRef,
     parts: Vec<RecordBatch>,
     rows: usize,
 }
 
-impl Kept {
-    /// Adds rows of a page, as a file of a schema has them; `false`: they are too many to be kept.
-    fn add(
-        &mut self,
-        page: &RecordBatch,
-        found: &[(usize, usize)],
-        file: &Schema,
-    ) -> Result<bool, StoreError> {
+impl Collected {
+    /// Adds rows of a page; `false`: they are too many to be kept.
+    fn add(&mut self, page: &RecordBatch, found: &[(usize, usize)]) -> Result<bool, StoreError> {
         let count: usize = found.iter().map(|(from, to)| to - from).sum();
         self.rows += count;
         if count == 0 {
@@ -234,28 +232,20 @@ impl Kept {
         }
         let places =
             UInt32Array::from_iter_values(found.iter().flat_map(|(from, to)| *from as u32..*to as u32));
-        let mut columns: Vec<ArrayRef> = vec![];
-        let mut fields = vec![];
-        for (field, column) in page.schema_ref().fields().iter().zip(page.columns()) {
-            let field = file.field_with_name(field.name())?;
-            let values = take(column, &places, None)?;
-            // A text that was read as a dictionary.
-            let values = if values.data_type() == field.data_type() {
-                values
-            } else {
-                cast(&values, field.data_type())?
-            };
-            columns.push(values);
-            fields.push(field.clone());
-        }
-        self.parts.push(RecordBatch::try_new(Schema::new(fields).into(), columns)?);
+        let taken = |(field, column): (&FieldRef, &ArrayRef)| {
+            // A text may have been read as a dictionary.
+            cast(&take(column, &places, None)?, field.data_type())
+        };
+        let columns = self.schema.fields().iter().zip(page.columns()).map(taken);
+        let columns = columns.collect::<Result<_, ArrowError>>()?;
+        self.parts.push(RecordBatch::try_new(Arc::clone(&self.schema), columns)?);
         Ok(true)
     }
 
     /// All of them, if there are any.
     fn all(self) -> Result<Option<RecordBatch>, StoreError> {
-        let Some(first) = self.parts.first() else { return Ok(None) };
-        Ok(Some(concat_batches(&first.schema(), &self.parts)?))
+        let any = !self.parts.is_empty();
+        Ok(any.then(|| concat_batches(&self.schema, &self.parts)).transpose()?)
     }
 }
 
@@ -288,13 +278,12 @@ pub(crate) fn add_range(ranges: &mut Ranges, rows: usize, read: bool) {
 mod tests {
     use arrow_array::cast::AsArray;
     use arrow_array::types::Int64Type;
-    use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use arrow_array::{Array, Int64Array, StringArray};
     use arrow_buffer::BooleanBufferBuilder;
-    use arrow_schema::{DataType, Field};
+    use arrow_schema::{DataType, Field, Schema};
     use cepheid_ir::{BinaryOp, Expr, RowPointer};
     use std::fs::File;
     use std::path::Path;
-    use std::sync::Arc;
 
     use super::*;
     use crate::fronts::Fronts;
@@ -362,9 +351,9 @@ mod tests {
 
     /// Which rows are read, and which passed over, in the order in which it is told. Those that are read have their values.
     fn told(file: &SegmentFile, sifted: Sifted, columns: &[String], matter: &[bool]) -> Vec<(i64, bool)> {
-        let Sifted { ranges, mut passing, looked_at: known } = sifted;
+        let Sifted { ranges, mut passing, looked_at } = sifted;
         let fronts = Some(Fronts::new(&ranges, 0, Some(1000)));
-        let wanted = Wanted { columns: Some(columns), ranges, fronts, known, ..Wanted::default() };
+        let wanted = Wanted { columns: Some(columns), ranges, fronts, looked_at, ..Wanted::default() };
         let mut reader = file.read(wanted).unwrap();
         let mut told = vec![];
         while let Some(rows) = reader.next().unwrap() {

@@ -306,7 +306,7 @@ impl TopicReader {
             (sifted, self.sieving) = sieve.look_through(&file, &pages)?;
         }
         let reads = sifted.reads();
-        let Sifted { ranges, passing, looked_at: known } = sifted;
+        let Sifted { ranges, passing, looked_at } = sifted;
         self.passing = passing;
         if reads {
             // What the file holds as it is can be asked of it before anything else is read.
@@ -319,7 +319,7 @@ impl TopicReader {
                 columns.retain(|name| METADATA.iter().all(|(own, _)| own != name));
                 columns.extend(fronts.read().map(str::to_owned));
             }
-            let wanted = Wanted { columns: columns.as_deref(), ranges, condition, fronts, known };
+            let wanted = Wanted { columns: columns.as_deref(), ranges, condition, fronts, looked_at };
             self.file = Some((segment, file.read(wanted)?));
         }
         Ok(())

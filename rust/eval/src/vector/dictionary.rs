@@ -93,22 +93,15 @@ mod tests {
 
     #[test]
     fn what_is_true_of_entries_is_true_of_their_rows_however_many_are() {
-        let mut seed = 5_u64;
-        let mut random = move || {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (seed >> 33) as u32
-        };
         let mut compared = 0;
         for few in 0..4 {
             for with_null in [false, true] {
                 for rows in [0, 1, 63, 64, 65, 1000] {
-                    let truth = (0..7).map(|entry| match entry < few {
-                        // NULL may stand where a bit is set.
-                        true if with_null && entry == 0 => None,
-                        holds => Some(holds),
-                    });
-                    let truth = BooleanArray::from_iter(truth);
-                    let keys: Vec<u32> = (0..rows).map(|_| random() % 7).collect();
+                    let bits = (0..7).map(|entry| entry < few).collect();
+                    // One NULL where a bit may be set, and one where none is.
+                    let nulls = with_null.then(|| (0..7).map(|entry| entry != 0 && entry != 5).collect());
+                    let truth = BooleanArray::new(bits, nulls);
+                    let keys: Vec<u32> = (0..rows).map(|row| row * row % 13 % 7).collect();
                     let expected = BooleanArray::from_iter(
                         keys.iter()
                             .map(|key| truth.is_valid(*key as usize).then(|| truth.value(*key as usize))),
