@@ -10,11 +10,12 @@ use arrow_array::{
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_schema::{ArrowError, DataType};
 use cepheid_eval::ColumnOf;
-use cepheid_event::{EventError, Table, times_of};
+use cepheid_event::{EventError, Table};
 use cepheid_ir::{Frame, Timing};
 use cepheid_matcher::threads::{Interruption, Workers};
-use cepheid_window::{WindowPlan, WindowState};
+use cepheid_window::{Edges, WindowPlan, WindowState};
 
+use crate::edge_columns::EdgeColumns;
 use crate::error::EngineError;
 use crate::ordered_table::{KeyNumbers, OrderedTable};
 use crate::rows_by_key::RowsByKey;
@@ -36,10 +37,9 @@ pub(crate) struct FoundWindows {
 #[derive(Default)]
 struct Piece {
     windows: usize,
-    /// None of windows that are of rows, as starts and ends.
+    /// None of windows that are of rows, as edges.
     keys: Vec<u32>,
-    starts: Vec<i64>,
-    ends: Vec<i64>,
+    edges: Edges,
     timings: Vec<Timing>,
     measures: Vec<ArrayRef>,
 }
@@ -61,14 +61,14 @@ impl FoundWindows {
             if let Some(order) = &mut self.order {
                 let by_end = matches!(plan.frame(), Frame::Session { .. });
                 // Full windows come before those that only the end of the input ends.
-                let rank = |window: usize| if by_end { told.ends[window] } else { self.is_over.into() };
+                let ends = told.edges.ends();
+                let rank = |window: usize| if by_end { ends[window] } else { self.is_over.into() };
                 order.extend(told.order.iter().enumerate().map(|(window, row)| (rank(window), *row)));
             }
             self.pieces.push(Piece {
                 windows: told.keys.len(),
                 keys: if plan.is_of_rows() { vec![] } else { told.keys },
-                starts: told.starts,
-                ends: told.ends,
+                edges: told.edges,
                 timings: told.timings,
                 measures: told.measures,
             });
@@ -126,8 +126,10 @@ impl FoundWindows {
             places.iter().map(|place| values[*place as usize]).collect()
         }
         all.keys = picked(&all.keys, &places);
-        all.starts = picked(&all.starts, &places);
-        all.ends = picked(&all.ends, &places);
+        all.edges = Edges::Each {
+            starts: picked(&all.edges.starts(), &places),
+            ends: picked(&all.edges.ends(), &places),
+        };
         all.put_measures(&UInt32Array::from(places), workers)?;
         Ok(Self { pieces: vec![all], ..Self::default() })
     }
@@ -142,11 +144,15 @@ impl FoundWindows {
     ) -> Result<Table, EngineError> {
         self.pieces.retain(|piece| piece.windows > 0);
         let (mut groups, mut small, mut windows, mut first) = (vec![], vec![], 0, 0);
+        let mut edge_columns = EdgeColumns::default();
         let last = self.pieces.len().wrapping_sub(1);
         for (place, piece) in self.pieces.into_iter().enumerate() {
             windows += piece.windows;
             small.push(piece);
             if windows >= BATCH_WINDOWS_MIN || place == last {
+                if let [only] = &small[..] {
+                    edge_columns.expect(&only.edges);
+                }
                 groups.push((first, Mutex::new(std::mem::take(&mut small))));
                 first += std::mem::take(&mut windows);
             }
@@ -154,7 +160,7 @@ impl FoundWindows {
         let key_columns = KeyColumns::new(plan, rows, keys, first)?;
         let batch = |(first, group): &(usize, Mutex<Vec<Piece>>), _: Interruption<'_>| {
             let group = std::mem::take(&mut *group.lock().unwrap_or_else(PoisonError::into_inner));
-            Piece::joined(group)?.into_batch(plan, rows, &key_columns, *first)
+            Piece::joined(group)?.into_batch(plan, rows, (&key_columns, &edge_columns), *first)
         };
         let batches = workers.share(&groups, batch, Result::is_err)?;
         let batches = batches.into_iter().collect::<Result<_, EngineError>>()?;
@@ -278,8 +284,7 @@ impl Piece {
             windows: pieces.iter().map(|piece| piece.windows).sum(),
             measures: measures.collect::<Result<_, _>>()?,
             keys: together(&pieces, |piece| &piece.keys),
-            starts: together(&pieces, |piece| &piece.starts),
-            ends: together(&pieces, |piece| &piece.ends),
+            edges: Edges::joined(&pieces.iter().map(|piece| &piece.edges).collect::<Vec<_>>()),
             timings: together(&pieces, |piece| &piece.timings),
         })
     }
@@ -289,7 +294,7 @@ impl Piece {
         self,
         plan: &WindowPlan,
         rows: &OrderedTable<'_>,
-        key_columns: &KeyColumns<'_>,
+        (key_columns, edge_columns): (&KeyColumns<'_>, &EdgeColumns),
         first: usize,
     ) -> Result<RecordBatch, EngineError> {
         let mut columns: Vec<ArrayRef> = vec![];
@@ -300,9 +305,7 @@ impl Piece {
         } else {
             columns = key_columns.of(self.keys)?;
             let data_type = plan.row_source().schema().field(plan.row_source().event_time()).data_type();
-            for edges in [self.starts, self.ends] {
-                columns.push(times_of(edges, data_type)?);
-            }
+            columns.extend(edge_columns.of(self.edges, data_type)?);
             columns.extend(plan.timings(&self.timings, self.windows));
         }
         columns.extend(self.measures);

@@ -9,6 +9,7 @@ mod aggregates;
 mod anomalies;
 mod compact;
 mod derive;
+mod edge_columns;
 mod found_windows;
 mod match_order;
 mod ordered_table;

@@ -39,6 +39,6 @@ pub use state::{ReorderState, TopicState};
 pub use table::{Table, resolve_column};
 pub use time::{
     as_int64, check_event_time, check_steps, check_window_spans, event_steps, event_times, nanoseconds_of,
-    nanoseconds_per, nanoseconds_per_step, times_of,
+    nanoseconds_per, nanoseconds_per_step, repeated_times_of, times_of,
 };
 pub use watermark::{Clock, SourceClock, TimePolicy};

@@ -117,6 +117,26 @@ pub fn times_of(nanoseconds: Vec<i64>, data_type: &DataType) -> Result<ArrayRef,
             }
         }
     }
+    of_steps(steps, data_type)
+}
+
+/// The same of times that each come so often, one behind the other.
+///
+/// # Errors
+/// Likewise.
+pub fn repeated_times_of(
+    nanoseconds: impl Iterator<Item = (i64, usize)> + Clone,
+    data_type: &DataType,
+) -> Result<ArrayRef, EventError> {
+    check_event_time("", data_type)?;
+    let step = nanoseconds_per_step(data_type).expect("checked above");
+    let mut steps = Vec::with_capacity(nanoseconds.clone().map(|(_, often)| often).sum());
+    nanoseconds.for_each(|(time, often)| steps.resize(steps.len() + often, time.div_euclid(step)));
+    of_steps(steps, data_type)
+}
+
+/// Steps of a type that can be an event time as times of it; NULL where it ends before.
+fn of_steps(steps: Vec<i64>, data_type: &DataType) -> Result<ArrayRef, EventError> {
     let steps: ArrayRef = Arc::new(Int64Array::from(steps));
     let steps = match data_type {
         // As in `as_int64`.

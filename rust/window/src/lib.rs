@@ -10,6 +10,7 @@
 
 mod arena;
 mod compile;
+mod edges;
 mod error;
 mod frames;
 mod monoid;
@@ -23,6 +24,7 @@ mod told;
 mod user_aggregate;
 
 pub use compile::WindowPlan;
+pub use edges::{Edges, Together};
 pub use error::WindowError;
 pub use frames::tumbling::start_of;
 pub use saved::SavedWindows;

@@ -1,5 +1,6 @@
 //! What a window keeps between rows.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use arrow_array::ArrayRef;
@@ -7,6 +8,7 @@ use cepheid_eval::ColumnOf;
 use cepheid_ir::{Frame, Timing};
 
 use crate::compile::WindowPlan;
+use crate::edges::Edges;
 use crate::error::WindowError;
 use crate::frames::counted::Counted;
 use crate::frames::hopping::Hopping;
@@ -96,10 +98,8 @@ impl Arguments {
 pub struct Windows {
     /// Numbers of their keys.
     pub keys: Vec<u32>,
-    /// Starts and ends in nanoseconds; none where each is of a row, in order of these.
-    pub starts: Vec<i64>,
-    /// Likewise.
-    pub ends: Vec<i64>,
+    /// Where they begin and end.
+    pub edges: Edges,
     /// When each is reported, as it says of itself; none where all are when they end.
     pub timings: Vec<Timing>,
     /// When each is decided, where that is not its end; none where it is of all.
@@ -113,8 +113,8 @@ pub struct Windows {
 
 impl Windows {
     /// When the clock decides each: at its end, unless it is reported early or late.
-    pub fn moments(&self) -> &[i64] {
-        if self.moments.is_empty() { &self.ends } else { &self.moments }
+    pub fn moments(&self) -> Cow<'_, [i64]> {
+        if self.moments.is_empty() { self.edges.ends() } else { (&self.moments).into() }
     }
 }
 
@@ -254,8 +254,10 @@ impl WindowState {
             return Ok(None);
         }
         let measures = plan.measures(&complete, column)?;
-        let Complete { keys, starts, ends, moments, timings, order, .. } = complete;
-        Ok(Some(Windows { keys, starts, ends, timings, moments, order, measures }))
+        let Complete { keys, starts, ends, together, moments, timings, order, .. } = complete;
+        let edges =
+            if together.is_empty() { Edges::Each { starts, ends } } else { Edges::Together(together) };
+        Ok(Some(Windows { keys, edges, timings, moments, order, measures }))
     }
 
     pub(crate) fn counts(&self) -> (u64, u64) {

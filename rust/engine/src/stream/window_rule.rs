@@ -1,5 +1,6 @@
 //! A window as a rule of an engine.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -377,16 +378,16 @@ impl WindowRule {
         let plan = &compiled.plan;
         let source = plan.row_source();
         let mut columns: Vec<ArrayRef>;
-        let moments: &[i64];
+        let moments: Cow<'_, [i64]>;
         if plan.is_of_rows() {
             let own = source.keys().iter().copied().chain([source.event_time()]);
             columns = own.map(|column| rows.column(column)).collect::<Result<_, _>>()?;
-            moments = &rows.times;
+            moments = (&rows.times[..]).into();
         } else {
             let (keys, _) = self.kept.of_keys.as_ref().expect("made when it was compiled");
             columns = keys.values(&windows.keys)?;
-            columns.push(times_of(windows.starts.clone(), source.time_type())?);
-            columns.push(times_of(windows.ends.clone(), source.time_type())?);
+            columns.push(times_of(windows.edges.starts().into_owned(), source.time_type())?);
+            columns.push(times_of(windows.edges.ends().into_owned(), source.time_type())?);
             columns.extend(plan.timings(&windows.timings, windows.keys.len()));
             moments = windows.moments();
         }

@@ -22,6 +22,7 @@ use std::ops::Range;
 
 use crate::arena::NONE;
 use crate::compile::{Column, Slot};
+use crate::edges::Together;
 use crate::error::WindowError;
 use crate::frames::key_places::KeyPlaces;
 use crate::frames::marks::Marks;
@@ -312,8 +313,9 @@ impl Hopping {
         slots.resize(only_back.len(), NONE);
         told.add_joined((&self.backs, &slots), (&self.backs, &only_back));
         found.keys.extend(only_back.iter().map(|slot| self.back_keys[*slot as usize]));
-        found.starts.resize(found.keys.len(), start);
-        found.ends.resize(found.keys.len(), end);
+        if windows > 0 {
+            found.together.push(Together { start, end, windows });
+        }
         self.slots = slots;
     }
 

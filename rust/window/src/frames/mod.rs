@@ -24,6 +24,7 @@ use cepheid_ir::Timing;
 
 use crate::arena::States;
 use crate::compile::{Column, Slot};
+use crate::edges::Together;
 use crate::error::WindowError;
 use crate::monoid::Reading;
 use crate::saved::{SavedTable, by_column, with_rows};
@@ -36,6 +37,8 @@ pub(crate) struct Complete {
     /// None where a window is that of a row.
     pub(crate) starts: Vec<i64>,
     pub(crate) ends: Vec<i64>,
+    /// Instead of these, where windows begin and end together.
+    pub(crate) together: Vec<Together>,
     /// When each is reported; none where all are when they end.
     pub(crate) moments: Vec<i64>,
     pub(crate) timings: Vec<Timing>,

@@ -7,6 +7,7 @@
 //! - Space: the states of the windows that are open, and 8 bytes a key.
 
 use crate::compile::{Column, Slot};
+use crate::edges::Together;
 use crate::error::WindowError;
 use crate::frames::key_places::KeyPlaces;
 use crate::frames::{Complete, Renumbered, Table};
@@ -84,16 +85,15 @@ impl Tumbling {
     pub(crate) fn complete(&mut self, slots: &[Slot]) -> Result<Complete, WindowError> {
         let windows = self.ended.last().map_or(0, |(_, end)| *end);
         let values = self.table.finish(0..windows, slots)?;
-        let mut starts = Vec::with_capacity(windows);
-        let mut ends = Vec::with_capacity(windows);
-        for (start, end) in self.ended.drain(..) {
-            starts.resize(end, start);
-            ends.resize(end, start + self.size);
+        let (mut together, mut told) = (vec![], 0);
+        for (start, until) in self.ended.drain(..) {
+            together.push(Together { start, end: start + self.size, windows: until - told });
+            told = until;
         }
         self.table.drop_first(windows);
         let mut keys = vec![];
         self.places.leave(windows, &mut keys);
-        Ok(Complete { keys, starts, ends, values, ..Complete::default() })
+        Ok(Complete { keys, together, values, ..Complete::default() })
     }
 
     pub(crate) fn save(&self) -> Option<SavedFrame> {
