@@ -356,7 +356,8 @@ fn pieces(
                 let twice = first_at(time.saturating_add(size_ns - every_ns)).saturating_sub(row);
                 let share = (rows.len() + (threads - 1) * twice) / threads;
                 let time = rows.time(thread * (share - twice.min(share)));
-                let start = start_of(time, every_ns, offset_ns);
+                // The nearest edge, or the later one: who comes first tells of the windows that few rows are in yet.
+                let start = start_of(time.saturating_add(every_ns / 2), every_ns, offset_ns);
                 let begin = first_at(start);
                 let until = start.saturating_add(size_ns - every_ns);
                 let end = if size_ns > every_ns { first_at(until) } else { begin };
@@ -431,7 +432,7 @@ mod tests {
         let hopping =
             |size, every| Frame::Time { size_ns: size * second, every_ns: every * second, offset_ns: 0 };
         // A hundred rows are seen twice, so that each thread has about 325; then three hundred would be.
-        let overlapping = ["0..300 behind 0", "200..550 behind 0", "450..750 behind 0", "650..1000 behind 0"];
+        let overlapping = ["0..350 behind 0", "250..550 behind 0", "450..800 behind 0", "700..1000 behind 0"];
         assert_eq!(shared(hopping(150, 50), 0), overlapping);
         assert_eq!(shared(hopping(400, 100), 0), ["0..1000 behind 0"]);
     }

@@ -96,6 +96,14 @@ impl OfKey {
     const NOWHERE: Self = Self { part: NONE, back: NONE };
 }
 
+/// What slices join the back for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Back {
+    IsToldOf,
+    /// At once: its states are not needed then.
+    BecomesFront,
+}
+
 #[derive(Clone, Debug)]
 struct Slice {
     start: i64,
@@ -270,14 +278,15 @@ impl Hopping {
         let start = end - self.size;
         let block = self.block_of(start);
         if self.block != Some(block) {
-            // What earlier windows have been told of, or could have been.
-            self.add_until(self.front_end(block));
+            // What earlier windows have been told of, or could have been: if they have not, nobody asks for the back as it is before it
+            // becomes the front.
+            self.add_until(self.front_end(block), Back::BecomesFront);
             self.leave(start);
             debug_assert_eq!(self.front, 0, "the front is used up");
             self.turn();
             self.block = Some(block);
         }
-        self.add_until(end);
+        self.add_until(end, Back::IsToldOf);
         self.reported = Some(end);
         self.leave(start);
         debug_assert!(self.slices.front().is_none_or(|slice| slice.start >= start), "the back is newer");
@@ -349,11 +358,11 @@ impl Hopping {
     }
 
     /// Joins slices that end by then with the back.
-    fn add_until(&mut self, end: i64) {
+    fn add_until(&mut self, end: i64, what_for: Back) {
         while let Some(slice) = self.slices.get(self.front + self.back)
             && slice.end <= end
         {
-            self.add_to_back();
+            self.add_to_back(what_for);
         }
     }
 
@@ -386,7 +395,7 @@ impl Hopping {
     }
 
     /// Joins the first slice that is in no part with the back.
-    fn add_to_back(&mut self) {
+    fn add_to_back(&mut self, what_for: Back) {
         let slice = self.front + self.back;
         let (own, first_left) = (self.behind_front(slice), self.first_left());
         let mut into = std::mem::take(&mut self.slots);
@@ -410,7 +419,9 @@ impl Hopping {
             known.part = part;
             *into = known.back;
         }
-        self.backs.join_or_push(&into, &self.slices[slice].parts);
+        if what_for == Back::IsToldOf {
+            self.backs.join_or_push(&into, &self.slices[slice].parts);
+        }
         self.slots = into;
         self.back += 1;
     }

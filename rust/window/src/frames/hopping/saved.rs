@@ -1,6 +1,6 @@
 //! Windows of a grid that overlap, as plain data.
 
-use super::{Hopping, Slice};
+use super::{Back, Hopping, Slice};
 use crate::arena::NONE;
 use crate::saved::{SavedFrame, SavedSlice, SavedTable, are_keys};
 
@@ -62,7 +62,7 @@ impl Hopping {
             self.places.append(&keys);
         }
         self.load_parts(front, &table)?;
-        (0..back).for_each(|_| self.add_to_back());
+        (0..back).for_each(|_| self.add_to_back(Back::IsToldOf));
         self.reported = reported;
         Some(())
     }
