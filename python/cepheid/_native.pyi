@@ -303,6 +303,9 @@ class MatchTable:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """The rows as a stream; a requested schema is followed where its types can be cast to."""
 
+    def part(self) -> pa.Table | None:
+        """The rows, cut out of a table that several rules share; None: there is none."""
+
     def membership(self) -> ArrowBatch:
         """Which input rows make up which match: `match: int64, variable: string, row: int64`.
 

@@ -210,10 +210,14 @@ class Matches:
             [9]
         """
         if self._table is None:
+            native = self._native
+            # Of rules that report alike all tables are parts of one, which is read once.
+            self._table = native.part()
+        if self._table is None:
             import pyarrow as pa
 
             # What pa.table() comes to, without asking first what else it could be.
-            self._table = pa.RecordBatchReader.from_stream(self._native).read_all()
+            self._table = pa.RecordBatchReader.from_stream(native).read_all()
         return self._table
 
     def to_polars(self) -> pl.DataFrame:

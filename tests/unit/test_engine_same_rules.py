@@ -53,6 +53,27 @@ def test_a_name_gives_the_same_pattern_again() -> None:
     assert both["x"].to_arrow() == both["y"].to_arrow()
 
 
+def test_tables_of_rules_that_report_alike_are_parts_of_one() -> None:
+    rules = {f"at{number}": cep.event("at", col.amount == number).select(amount="at.amount") for number in (1, 2, 3, 9)}
+    # One that reports something else comes in between, so that the first has nobody like it beside it.
+    rules = {"first": rules.pop("at3"), "pair": pair(), **rules}
+    derived = cep.Engine(rules).push(rows(pa.int64(), other=[0] * 6))
+    assert derived.topics == ("first", "pair", "at1", "at2")
+    for topic, matches in derived.items():
+        assert matches.to_arrow() is matches.to_arrow()
+        assert matches.to_arrow() == pa.table(matches), topic
+        assert matches.to_arrow().schema == pa.table(matches).schema
+        alone = cep.Engine({topic: rules[topic]}).push(rows(pa.int64(), other=[0] * 6))[topic]
+        assert alone._native.part() is None
+        assert matches.to_arrow() == alone.to_arrow()
+        assert matches.rows == alone.rows
+    parts = {topic: matches._native.part() for topic, matches in derived.items()}
+    assert [topic for topic, part in parts.items() if part is not None] == ["at1", "at2"]
+    with_ids = cep.Engine(rules, ids=True).push(rows(pa.int64()))
+    assert all(matches._native.part() is None for matches in with_ids.values())
+    assert [table.column_names[0] for table in (matches.to_arrow() for matches in with_ids.values())] == ["id"] * 4
+
+
 def test_threads_may_make_engines_of_one_pattern_at_once() -> None:
     pattern, found = pair(), []
     tables = [rows(pa.int64()), rows(pa.float64())]

@@ -96,6 +96,7 @@ pub(crate) fn sequence_outputs(
             batch: matches.batch,
             strategies: vec![],
             times: None,
+            part_of: None,
         };
         parts.push(Part { topic, rule: 0, table, order, event_of });
         Ok::<_, EngineError>(())

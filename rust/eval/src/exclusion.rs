@@ -1,7 +1,7 @@
 //! Whether two conditions exclude each other, as far as their constants say so.
 
+use crate::constrained::guard_of;
 use crate::leaf::Leaf;
-use crate::predicate_index::guard_of;
 use crate::ranked::ValueRange;
 use crate::typed::{Kind, Node, TypedExpr};
 

@@ -17,12 +17,11 @@ use arrow_schema::DataType;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::constrained::{Constrained, column_of};
 use crate::error::EvalError;
-use crate::leaf::Leaf;
 use crate::order_code::OrderCode;
 use crate::ranked::{RankedRanges, ValueRange};
-use crate::typed::{Kind, Node, TypedExpr};
-use crate::value::Value;
+use crate::typed::TypedExpr;
 
 /// Number of an atom.
 pub type AtomId = u32;
@@ -119,14 +118,18 @@ impl Satisfied {
 impl PredicateIndex {
     /// Adds a predicate that reads columns of the row under test alone.
     pub fn add(&mut self, predicate: &TypedExpr) -> Guard {
-        let (constants, exact) = match guard_of(predicate.root(), predicate.leaves()) {
-            Some(found) => (found.constants, found.exact),
-            None => return Guard { atoms: vec![self.hold_whole(predicate)], exact: true },
+        self.add_known(predicate, Constrained::of(predicate).as_ref())
+    }
+
+    /// The same, where it has been found out before what the predicate is [constrained](Constrained::of) to.
+    pub fn add_known(&mut self, predicate: &TypedExpr, known: Option<&Constrained>) -> Guard {
+        let Some(Constrained { constants, exact }) = known else {
+            return Guard { atoms: vec![self.hold_whole(predicate)], exact: true };
         };
-        let mut atoms: Vec<AtomId> =
-            constants.into_iter().map(|(column, constant)| self.hold_equal(column, constant)).collect();
+        let hold = |(column, constant): &(usize, Constant)| self.hold_equal(*column, constant);
+        let mut atoms: Vec<AtomId> = constants.iter().map(hold).collect();
         atoms.sort_unstable();
-        Guard { atoms, exact }
+        Guard { atoms, exact: *exact }
     }
 
     /// Lets go of a predicate's guard.
@@ -201,9 +204,9 @@ impl PredicateIndex {
         id
     }
 
-    fn hold_equal(&mut self, column: usize, constant: Constant) -> AtomId {
+    fn hold_equal(&mut self, column: usize, constant: &Constant) -> AtomId {
         let constants = self.columns.entry(column).or_default();
-        let known = match &constant {
+        let known = match constant {
             Constant::Null => constants.null,
             Constant::Integer(value) => constants.integers.get(value).copied(),
             Constant::Text(text) => constants.texts.get(text).copied(),
@@ -216,13 +219,13 @@ impl PredicateIndex {
         match constant {
             Constant::Null => constants.null = Some(id),
             Constant::Integer(value) => {
-                let (least, most) = constants.span.unwrap_or((value, value));
-                constants.span = Some((least.min(value), most.max(value)));
-                constants.integers.insert(value, id);
+                let (least, most) = constants.span.unwrap_or((*value, *value));
+                constants.span = Some((least.min(*value), most.max(*value)));
+                constants.integers.insert(*value, id);
             }
             Constant::Text(text) => {
-                constants.filter.add(&text);
-                constants.texts.insert(text, id);
+                constants.filter.add(text);
+                constants.texts.insert(text.clone(), id);
             }
         }
         id
@@ -474,125 +477,4 @@ impl TextFilter {
         self.lengths >> text.len().min(63) & 1 != 0
             && self.last[usize::from(last >> 6)] >> (last & 63) & 1 != 0
     }
-}
-
-/// Constants of which a column equals one where a predicate holds.
-pub(crate) struct Constrained {
-    pub(crate) constants: Vec<(usize, Constant)>,
-    exact: bool,
-}
-
-impl Constrained {
-    fn add(&mut self, more: Self) {
-        for entry in more.constants {
-            if !self.constants.contains(&entry) {
-                self.constants.push(entry);
-            }
-        }
-        self.exact &= more.exact;
-    }
-}
-
-/// The column that a leaf reads of the row under test.
-pub(crate) fn column_of(leaf: &Leaf) -> Option<usize> {
-    match leaf {
-        Leaf::Column { index, at, .. } if at.is_physical() && at.physical_offset == 0 => Some(*index),
-        _ => None,
-    }
-}
-
-/// What a node asks of single columns, if that can be told.
-pub(crate) fn guard_of(node: &Node, leaves: &[Leaf]) -> Option<Constrained> {
-    let slot = |node: &Node| match node.kind {
-        Kind::Slot(slot) => Some((column_of(&leaves[slot])?, leaves[slot].data_type())),
-        _ => None,
-    };
-    match &node.kind {
-        Kind::Compare { op: cepheid_ir::BinaryOp::Equal, operands } => {
-            let (column, value) = match (&operands[0].kind, &operands[1].kind) {
-                (Kind::Slot(_), Kind::Constant(value)) => (slot(&operands[0])?, value),
-                (Kind::Constant(value), Kind::Slot(_)) => (slot(&operands[1])?, value),
-                _ => return None,
-            };
-            let constant = constant_of(&column.1, value)?;
-            Some(Constrained { constants: vec![(column.0, constant)], exact: true })
-        }
-        Kind::In { operand, constants: Some(set), .. } => {
-            let (column, data_type) = slot(operand)?;
-            let constants = set.values.iter().filter(|value| !value.is_null());
-            let constants = constants.map(|value| Some((column, constant_of(&data_type, value)?)));
-            let mut constants = constants.collect::<Option<Vec<_>>>()?;
-            constants.sort_unstable();
-            Some(Constrained { constants, exact: true })
-        }
-        Kind::Or(operands) => {
-            let mut all = Constrained { constants: vec![], exact: true };
-            for operand in operands {
-                all.add(guard_of(operand, leaves)?);
-            }
-            Some(all)
-        }
-        Kind::And(operands) => {
-            let mut best: Option<Constrained> = None;
-            for operand in operands {
-                let narrow = guard_of(operand, leaves);
-                // Those in front are asked first, also of rows that are left out.
-                let raises = !never_raises(operand);
-                if let Some(narrow) = narrow {
-                    // A column that many rules compare with the same few numbers, such as the topic's, says least.
-                    let better = best.as_ref().is_none_or(|best| rank(&narrow) >= rank(best));
-                    if better {
-                        best = Some(narrow);
-                    }
-                }
-                if raises {
-                    break;
-                }
-            }
-            let mut best = best?;
-            best.exact = false;
-            if !operands.iter().all(never_raises) {
-                // NULL does not decide a conjunction: what comes behind is asked of those rows too.
-                let mut columns: Vec<usize> = best.constants.iter().map(|(column, _)| *column).collect();
-                columns.dedup();
-                best.constants.extend(columns.into_iter().map(|column| (column, Constant::Null)));
-            }
-            Some(best)
-        }
-        _ => None,
-    }
-}
-
-/// How much a guard is likely to leave out: text more than numbers.
-fn rank(guard: &Constrained) -> usize {
-    guard.constants.iter().filter(|(_, constant)| matches!(constant, Constant::Text(_))).count().min(1)
-}
-
-/// The value as a constant that a column of the type can be looked up for.
-fn constant_of(data_type: &DataType, value: &Value) -> Option<Constant> {
-    let plain = if let DataType::Dictionary(_, values) = data_type { values } else { data_type };
-    match (plain, value) {
-        (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View, Value::String(text)) => {
-            Some(Constant::Text((&**text).into()))
-        }
-        (integer, Value::Integer(value)) if integer.is_integer() => Some(Constant::Integer(*value)),
-        _ => None,
-    }
-}
-
-/// Whether no row can raise an error.
-fn never_raises(node: &Node) -> bool {
-    let own = matches!(
-        node.kind,
-        Kind::Constant(_)
-            | Kind::Slot(_)
-            | Kind::Compare { .. }
-            | Kind::And(_)
-            | Kind::Or(_)
-            | Kind::Not(_)
-            | Kind::IsNull(_)
-            | Kind::In { .. }
-            | Kind::Between(_)
-    );
-    own && node.kind.operands().into_iter().all(never_raises)
 }

@@ -8,9 +8,10 @@ use arrow_schema::DataType;
 use cepheid_ir::BinaryOp;
 
 use crate::column_reader::ColumnReader;
+use crate::constrained::column_of;
 use crate::leaf::Leaf;
 use crate::order_code::{OrderCode, float_order};
-use crate::predicate_index::{AtomId, column_of};
+use crate::predicate_index::AtomId;
 use crate::typed::{Kind, Node};
 
 /// Values of a column, by their numbers in an [`OrderCode`] that tells all values apart.

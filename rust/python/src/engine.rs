@@ -12,7 +12,7 @@ use pyo3::types::PyBytes;
 use crate::anomaly::Anomaly;
 use crate::arrow::{ArrowBatch, ArrowInput};
 use crate::error::{NativeError, interrupted, without_gil};
-use crate::matches::MatchTable;
+use crate::matches::{MatchTable, outputs};
 use crate::pattern::Pattern;
 use crate::processor::Processor;
 use crate::window::Window;
@@ -80,10 +80,7 @@ impl Engine {
         py: Python<'_>,
         work: impl FnOnce(&mut engine::Engine) -> Result<Vec<(String, DerivedTable)>, NativeError> + Send,
     ) -> PyResult<Outputs> {
-        self.call(py, |engine| {
-            let derived = work(engine)?;
-            Ok(derived.into_iter().map(|(topic, derived)| (topic, derived.into())).collect())
-        })
+        self.call(py, |engine| Ok(outputs(work(engine)?)))
     }
 }
 
@@ -221,9 +218,6 @@ impl Engine {
     ) -> PyResult<Option<Outputs>> {
         self.call(py, |engine| {
             let derived = engine.pass_over(topic, rows, times, now_ns)?;
-            let outputs = |derived: Vec<(String, DerivedTable)>| {
-                derived.into_iter().map(|(topic, derived)| (topic, derived.into())).collect()
-            };
             Ok(derived.map(outputs))
         })
     }

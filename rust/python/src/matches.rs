@@ -12,6 +12,7 @@ use cepheid_engine as engine;
 use cepheid_event::{EventError, Table};
 use cepheid_ir::PatternError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyCapsule, PyInt};
 use pyo3_arrow::ffi::to_schema_pycapsule;
 
@@ -30,6 +31,43 @@ pub(crate) struct MatchTable {
     origin: Origin,
     /// When each row was decided, of what a stream derives.
     times: Option<ScalarBuffer<i64>>,
+    /// The table that these are rows of, if several share one, and the first of them.
+    part_of: Option<(Arc<Whole>, usize)>,
+}
+
+/// A table that rules which report alike share.
+struct Whole {
+    batch: Arc<RecordBatch>,
+    /// It as a `pyarrow.Table`, once somebody has asked for a part of that.
+    table: PyOnceLock<Py<PyAny>>,
+}
+
+impl Whole {
+    fn table<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyAny>> {
+        let read = || {
+            let reader = py.import("pyarrow")?.getattr("RecordBatchReader")?;
+            let batch = ArrowBatch(RecordBatch::clone(&self.batch));
+            Ok::<_, PyErr>(reader.call_method1("from_stream", (batch,))?.call_method0("read_all")?.unbind())
+        };
+        Ok(self.table.get_or_try_init(py, read)?.bind(py))
+    }
+}
+
+/// Derived events by topic.
+pub(crate) fn outputs(derived: Vec<(String, engine::DerivedTable)>) -> Vec<(String, MatchTable)> {
+    let mut last: Option<Arc<Whole>> = None;
+    let output = |(topic, mut derived): (String, engine::DerivedTable)| {
+        let part_of = derived.part_of.take().map(|(batch, first)| {
+            let known = last.take().filter(|whole| Arc::ptr_eq(&whole.batch, &batch));
+            let whole = known.unwrap_or_else(|| Arc::new(Whole { batch, table: PyOnceLock::new() }));
+            (Arc::clone(last.insert(whole)), first)
+        });
+        let mut table = MatchTable::from(derived);
+        // What is shown may have fewer columns.
+        table.part_of = part_of.filter(|(whole, _)| whole.batch.schema_ref() == &table.schema);
+        (topic, table)
+    };
+    derived.into_iter().map(output).collect()
 }
 
 /// What the rows are of.
@@ -44,14 +82,14 @@ enum Origin {
 
 impl MatchTable {
     fn new(batch: RecordBatch, origin: Origin, times: Option<ScalarBuffer<i64>>) -> Self {
-        Self { schema: batch.schema(), batches: vec![batch], origin, times }
+        Self { schema: batch.schema(), batches: vec![batch], origin, times, part_of: None }
     }
 
     /// What windows say of their rows.
     pub(crate) fn of_windows(windows: &Table) -> Self {
         let origin = Origin::Unkept { strategies: vec![engine::Strategy::Windows] };
         let schema = Arc::clone(windows.schema());
-        Self { schema, batches: windows.batches().to_vec(), origin, times: None }
+        Self { schema, batches: windows.batches().to_vec(), origin, times: None, part_of: None }
     }
 
     /// Rows that stand out, or all of them.
@@ -158,6 +196,12 @@ impl MatchTable {
         requested_schema: Option<Bound<'py, PyCapsule>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
         stream_capsule(py, &self.schema, &self.batches, requested_schema)
+    }
+
+    /// The rows as a `pyarrow.Table`, cut out of one that several share; None: there is none.
+    fn part<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some((whole, first)) = &self.part_of else { return Ok(None) };
+        whole.table(py)?.call_method1("slice", (*first, self.num_rows())).map(Some)
     }
 
     /// Which input rows make up which match.

@@ -76,7 +76,7 @@ impl Affected {
     pub(crate) fn hold(&mut self, seat: Seat, rule: &mut Rule) {
         self.let_go(seat, rule);
         let Some(compiled) = &rule.compiled else { return };
-        let Some(needed) = compiled.matcher().needed_predicates() else {
+        let Some(needed) = &compiled.needed else {
             self.every_row.push(seat);
             return;
         };
@@ -89,10 +89,10 @@ impl Affected {
         let predicates = compiled.matcher().predicates();
         let mut guards = vec![None; predicates.len()];
         let mut atoms = vec![];
-        for number in needed {
-            let guard = group.index.add(&predicates[number]);
+        for (number, constrained) in needed {
+            let guard = group.index.add_known(&predicates[*number], constrained.as_ref());
             atoms.extend_from_slice(&guard.atoms);
-            guards[number] = Some(guard);
+            guards[*number] = Some(guard);
         }
         atoms.sort_unstable();
         atoms.dedup();

@@ -185,6 +185,7 @@ impl AnomalyRule {
             matches: told.len(),
             strategies: vec![Strategy::Anomalies],
             times: None,
+            part_of: None,
         };
         let order = told.iter().map(|judged| (moment(judged), None, None)).collect();
         Ok(Some(Part { topic: self.emits().to_owned(), rule: place, table, order, event_of: None }))

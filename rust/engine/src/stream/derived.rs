@@ -32,6 +32,8 @@ pub struct DerivedTable {
     /// The event time of each row, in nanoseconds since 1970: when it was decided. `None`: late rows have one of their own,
     /// and of what is no stream's it is not kept.
     pub times: Option<ScalarBuffer<i64>>,
+    /// The table that `batch` is some rows of, if rules that report alike share one, and the first of these rows.
+    pub part_of: Option<(Arc<RecordBatch>, usize)>,
 }
 
 /// What is said of a rule.
@@ -195,7 +197,8 @@ fn merged<'a>(
         let moments: Vec<Moment> =
             parts.iter().flat_map(|part| &part.order).map(|(moment, ..)| *moment).collect();
         let matches = moments.len();
-        let table = DerivedTable { batch, membership: None, matches, strategies: vec![], times: None };
+        let table =
+            DerivedTable { batch, membership: None, matches, strategies: vec![], times: None, part_of: None };
         return Ok(TopicEvents { topic, table, moments, event_of: None, end });
     }
     let mut events: Vec<(usize, usize)> = vec![];
@@ -243,7 +246,14 @@ fn merged<'a>(
             Some(in_order.map_err(EventError::from)?)
         }
     };
-    let table = DerivedTable { batch, membership, matches: events.len(), strategies: vec![], times: None };
+    let table = DerivedTable {
+        batch,
+        membership,
+        matches: events.len(),
+        strategies: vec![],
+        times: None,
+        part_of: None,
+    };
     let moments = events.iter().map(|(part, event)| parts[*part].order[*event].0).collect();
     Ok(TopicEvents { topic, table, moments, event_of, end })
 }
@@ -274,6 +284,7 @@ pub(crate) fn late_tables(
                     matches: 0,
                     strategies: vec![],
                     times: None,
+                    part_of: None,
                 };
                 tables.push((name, table));
             }

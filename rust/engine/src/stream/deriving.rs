@@ -136,6 +136,7 @@ pub(crate) fn derive(
         if let Some(row_ids) = &row_ids {
             let ids = section.ids(&rules[section.rule], &gathered.ordinals, row_ids, event_of.as_deref());
             table.batch = ids.add_to(&table.batch, |name| rules[section.rule].reports(name))?;
+            table.part_of = None;
         }
         parts.push(section.into_part(table, event_of));
     }
@@ -245,16 +246,23 @@ impl Gathered {
         let MatchTable { batch, matches, .. } = matches;
         let membership = Some(membership);
         let batch = sections[0].compiled.shown(batch)?;
-        let whole =
-            DerivedTable { batch, membership, matches: matches.len(), strategies: vec![], times: None };
+        let whole = DerivedTable {
+            batch,
+            membership,
+            matches: matches.len(),
+            strategies: vec![],
+            times: None,
+            part_of: None,
+        };
         if sections.len() == 1 {
             return Ok(vec![(whole, event_of)]);
         }
+        let shown = Arc::new(whole.batch.clone());
         let (mut first, mut first_row) = (0, 0);
         let mut tables = Vec::with_capacity(sections.len());
         for section in sections {
             let (end, end_row) = (first + section.entries.len(), first_row + section.num_rows());
-            tables.push((whole.cut(first..end, first_row..end_row)?, None));
+            tables.push((whole.cut(&shown, first..end, first_row..end_row)?, None));
             (first, first_row) = (end, end_row);
         }
         Ok(tables)
@@ -262,8 +270,13 @@ impl Gathered {
 }
 
 impl DerivedTable {
-    /// Some events, one row each, and the rows of their membership.
-    fn cut(&self, events: Range<usize>, members: Range<usize>) -> Result<Self, EngineError> {
+    /// Some events, one row each, and the rows of their membership. `shown`: all of the events.
+    fn cut(
+        &self,
+        shown: &Arc<RecordBatch>,
+        events: Range<usize>,
+        members: Range<usize>,
+    ) -> Result<Self, EngineError> {
         let membership = self.membership.as_ref().expect("that of matches is kept");
         let membership = membership.slice(members.start, members.len());
         let mut columns = membership.columns().to_vec();
@@ -272,6 +285,7 @@ impl DerivedTable {
         columns[0] = Arc::new(Int64Array::from_iter_values(numbers.iter().map(|number| number - from)));
         let membership = Some(RecordBatch::try_new(membership.schema(), columns).map_err(EventError::from)?);
         let batch = self.batch.slice(events.start, events.len());
-        Ok(Self { batch, membership, matches: events.len(), strategies: vec![], times: None })
+        let part_of = Some((Arc::clone(shown), events.start));
+        Ok(Self { batch, membership, matches: events.len(), strategies: vec![], times: None, part_of })
     }
 }

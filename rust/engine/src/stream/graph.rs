@@ -134,6 +134,11 @@ impl TopicUses {
         self.uses.get(topic).is_some_and(|known| known.derived > 0 && known.read > 0)
     }
 
+    /// Whether several rules derive some topic.
+    pub(super) fn are_shared(&self) -> bool {
+        self.uses.values().any(|known| known.derived > 1)
+    }
+
     /// Whether several rules derive a topic.
     pub(super) fn is_shared(&self, topic: &str) -> bool {
         self.uses.get(topic).is_some_and(|known| known.derived > 1)

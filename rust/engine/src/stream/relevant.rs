@@ -73,12 +73,12 @@ impl Engine {
 fn predicates(rule: &Rule, columns: &MergedSchema, topic: u16) -> Option<Vec<Expr>> {
     let compiled = rule.compiled.as_ref()?;
     let matcher = compiled.matcher();
-    let needed = matcher.needed_predicates()?;
+    let needed = compiled.needed.as_ref()?;
     let bound = &compiled.binding.schema;
     needed
-        .into_iter()
-        .map(|number| {
-            let mut expr = matcher.predicates()[number].source().clone();
+        .iter()
+        .map(|(number, _)| {
+            let mut expr = matcher.predicates()[*number].source().clone();
             let mut is_known = true;
             expr.walk_mut(&mut |part| {
                 let Expr::Column { name, quoted, at } = part else { return };

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, SchemaRef};
+use cepheid_eval::Constrained;
 use cepheid_event::threads::on_each;
 use cepheid_event::{EventError, MergedSchema, Table};
 use cepheid_ir::{Expr, Pattern, PatternError, RowsPerMatch, SortKey, Within};
 use cepheid_matcher::sequence::{Fault, FoundKind, FoundSequences, SequenceLimits, SequenceMatcher};
+use cepheid_matcher::step_lists::Scratch;
 use cepheid_matcher::{Automaton, MatchError, StepLists, Strategy};
 
 use super::affected::{Interest, Seat};
@@ -56,6 +58,11 @@ pub(crate) struct Compiled {
     pub(crate) plan: Plan,
     /// Step lists, or why the pattern needs runs of their own.
     pub(crate) steps: Result<Arc<StepLists>, &'static str>,
+    /// Whether lists answer streams too, once all topics are known.
+    lists_fit: bool,
+    /// The predicates of which a row must satisfy one to matter, with what they are constrained to; `None`: others can matter
+    /// all the same.
+    pub(super) needed: Option<Vec<(usize, Option<Constrained>)>>,
     /// How many of the topics read had sent something.
     known: usize,
     /// A topic named that had sent nothing: what is reported of its columns is NULL, and has no type yet.
@@ -268,19 +275,26 @@ impl Rule {
         };
         let like = like.map(|before| &before.plan);
         let mut plan = Plan::of_stream(pattern, automaton, like, &binding.schema, &options)?;
-        let steps = match &mut plan.matching {
+        let (steps, needed) = match &mut plan.matching {
             Matching::Sequences { matcher, .. } => {
                 // What is bound says nothing of conditions on a topic that has sent nothing yet; once it has, they read rows
                 // of others that have been matched by then.
                 matcher.keep_rows_before(self.checked.rows_before);
-                StepLists::new(matcher).map(Arc::new)
+                let needed = matcher.needed_predicates().map(|needed| {
+                    let constrained = |number| (number, Constrained::of(&matcher.predicates()[number]));
+                    needed.into_iter().map(constrained).collect()
+                });
+                (StepLists::new(matcher).map(Arc::new), needed)
             }
             Matching::Search(_) | Matching::Trend(_) => unreachable!("compiled for runs that wait"),
         };
         let is_silent =
             |topic: &String| columns.topic(topic).is_none_or(|topic| columns.topic_schema(topic).is_none());
         let silent = self.checked.topics_named.iter().find(|topic| is_silent(topic)).cloned();
-        Ok(Compiled { binding, plan, steps, known, silent })
+        let mut compiled = Compiled { binding, plan, steps, lists_fit: false, needed, known, silent };
+        let fits = |steps: &Arc<StepLists>| steps.check_for_streams(compiled.matcher()).is_ok();
+        compiled.lists_fit = compiled.steps.as_ref().is_ok_and(fits);
+        Ok(compiled)
     }
 
     /// Chooses between runs that wait and step lists, while there is nothing to be kept of either: lists, if conditions can
@@ -289,9 +303,7 @@ impl Rule {
     fn choose(&mut self, compiled: &Compiled) {
         let all_known = self.topics.as_ref().is_none_or(|topics| topics.len() == compiled.known);
         let shard = match &compiled.steps {
-            Ok(steps) if all_known && steps.check_for_streams(compiled.matcher()).is_ok() => {
-                Shard::of_lists(steps)
-            }
+            Ok(steps) if all_known && compiled.lists_fit => Shard::of_lists(steps),
             _ => Shard::default(),
         };
         self.shards = vec![shard; self.num_shards];
@@ -350,14 +362,15 @@ impl Rule {
         self.shards.iter().map(Shard::bytes).sum()
     }
 
-    /// Matches rows, then moves the clock to the watermark, or to the end.
+    /// Matches rows, then moves the clock to the watermark, or to the end. `scratch`: room to work in, which rules share.
     pub(crate) fn advance(
         &mut self,
         compiled: &Compiled,
-        input: Option<Input>,
+        mut input: Option<Input>,
         watermark: Option<i64>,
         ended: bool,
         around: &Surroundings<'_>,
+        scratch: &mut Scratch,
     ) -> Result<FoundSequences, EngineError> {
         let matcher = compiled.matcher();
         let count = self.shards.len();
@@ -368,14 +381,15 @@ impl Rule {
             }
             if ended { state.finish(matcher, around.limits, found) } else { Ok(()) }
         };
-        let outcome = match &input {
-            None => self.each_shard(true, |_, state, found| clock(state, found)),
+        let outcome = match &mut input {
+            None => self.each_shard(true, scratch, |_, state, _, found| clock(state, found)),
             Some(input) => {
-                let asked = matcher.ask_the_rest(input.chunk(), input.known.clone())?;
+                let known = std::mem::take(&mut input.known);
+                let asked = matcher.ask_the_rest(input.chunk(), known)?;
                 let few = input.num_rows() < ROWS_A_THREAD_MIN.get();
                 let (asked, keys) = (&asked, &*input.keys);
-                self.each_shard(few, |shard, state, found| {
-                    state.push(matcher, asked, keys, (shard, count), around.limits, found)?;
+                self.each_shard(few, scratch, |shard, state, scratch, found| {
+                    state.push(matcher, asked, keys, (shard, count), around.limits, scratch, found)?;
                     clock(state, found)
                 })
             }
@@ -390,18 +404,18 @@ impl Rule {
     }
 
     /// Lets what has been done stand, and clears away what was over at the watermark, or all if the input has ended.
-    pub(crate) fn commit(&mut self, watermark: Option<i64>, ended: bool) {
+    pub(crate) fn commit(&mut self, watermark: Option<i64>, ended: bool, scratch: &mut Scratch) {
         self.begun = false;
         let little = std::mem::take(&mut self.rows_at_hand) < ROWS_A_THREAD_MIN.get();
         let compiled = self.compiled.clone();
-        on_shards(&mut self.shards, little, |_, shard| {
+        on_shards(&mut self.shards, little, scratch, |_, shard, scratch| {
             shard.commit();
             let Some(compiled) = &compiled else { return };
             if ended {
                 shard.clear_ended(compiled.matcher());
             }
             if let Some(watermark) = watermark {
-                shard.clear_expired(compiled.matcher(), watermark);
+                shard.clear_expired(compiled.matcher(), watermark, scratch);
             }
         });
     }
@@ -436,11 +450,12 @@ impl Rule {
     fn each_shard(
         &mut self,
         few: bool,
-        work: impl Fn(usize, &mut Shard, &mut FoundSequences) -> Result<(), Fault> + Sync,
+        scratch: &mut Scratch,
+        work: impl Fn(usize, &mut Shard, &mut Scratch, &mut FoundSequences) -> Result<(), Fault> + Sync,
     ) -> Result<FoundSequences, MatchError> {
-        let outcomes = on_shards(&mut self.shards, few, |shard, state| {
+        let outcomes = on_shards(&mut self.shards, few, scratch, |shard, state, scratch| {
             let mut found = FoundSequences::default();
-            work(shard, state, &mut found).map(|()| found)
+            work(shard, state, scratch, &mut found).map(|()| found)
         });
         let (mut all, mut faults) = (FoundSequences::default(), vec![]);
         for outcome in outcomes {
@@ -456,16 +471,17 @@ impl Rule {
     }
 }
 
-/// Does the same to each shard: on threads, unless that is little work.
+/// Does the same to each shard: on threads, each with room of its own, unless that is little work.
 fn on_shards<T: Send>(
     shards: &mut [Shard],
     little: bool,
-    work: impl Fn(usize, &mut Shard) -> T + Sync,
+    scratch: &mut Scratch,
+    work: impl Fn(usize, &mut Shard, &mut Scratch) -> T + Sync,
 ) -> Vec<T> {
-    if little {
-        return shards.iter_mut().enumerate().map(|(shard, state)| work(shard, state)).collect();
+    if little || shards.len() == 1 {
+        return shards.iter_mut().enumerate().map(|(shard, state)| work(shard, state, scratch)).collect();
     }
-    on_each(shards, work)
+    on_each(shards, |shard, state| work(shard, state, &mut Scratch::default()))
 }
 
 pub(super) fn check_order(key: &SortKey, event_time: &str) -> Result<(), EngineError> {

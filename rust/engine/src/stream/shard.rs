@@ -6,7 +6,7 @@ use cepheid_event::PartitionKeys;
 use cepheid_matcher::sequence::{
     Asked, Fault, FoundSequences, SequenceLimits, SequenceMatcher, SequenceState,
 };
-use cepheid_matcher::step_lists::StepListsState;
+use cepheid_matcher::step_lists::{Scratch, StepListsState};
 use cepheid_matcher::{StepLists, Strategy};
 
 /// See the module.
@@ -71,11 +71,12 @@ impl Shard {
         keys: &PartitionKeys,
         place: (usize, usize),
         limits: SequenceLimits<'_>,
+        scratch: &mut Scratch,
         found: &mut FoundSequences,
     ) -> Result<(), Fault> {
         match self {
             Self::Runs(runs) => matcher.push(runs, asked, keys, place, limits, found),
-            Self::Lists(lists) => lists.push(asked, keys, place, limits, found),
+            Self::Lists(lists) => lists.push(asked, keys, place, limits, scratch, found),
         }
     }
 
@@ -110,10 +111,10 @@ impl Shard {
     }
 
     /// Clears away what was over at `time`.
-    pub(crate) fn clear_expired(&mut self, matcher: &SequenceMatcher, time: i64) {
+    pub(crate) fn clear_expired(&mut self, matcher: &SequenceMatcher, time: i64, scratch: &mut Scratch) {
         match self {
             Self::Runs(runs) => matcher.clear_expired(runs, time),
-            Self::Lists(lists) => lists.clear_expired(time),
+            Self::Lists(lists) => lists.clear_expired(time, scratch),
         }
     }
 

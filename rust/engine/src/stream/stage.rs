@@ -6,6 +6,7 @@ use arrow_schema::{DataType, SchemaRef};
 use cepheid_event::{MergedSchema, Released};
 use cepheid_matcher::bits::Bits;
 use cepheid_matcher::sequence::SequenceLimits;
+use cepheid_matcher::step_lists::Scratch;
 use cepheid_matcher::threads::{Interruption, Workers};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -48,6 +49,8 @@ pub(crate) struct Stage {
     bound: Option<Arc<BoundColumns>>,
     /// Rules that need rows that have been matched.
     pub(super) needing_rows: usize,
+    /// Room for rules to work in, one after the other.
+    scratch: Scratch,
     pub(super) rules_visited: u64,
     /// Whether the columns of something derived have become known since they were last compared.
     pub(super) learned: bool,
@@ -70,6 +73,7 @@ impl Default for Stage {
             compiled_for: None,
             bound: None,
             needing_rows: 0,
+            scratch: Scratch::default(),
             rules_visited: 0,
             learned: false,
             ids: false,
@@ -107,7 +111,9 @@ impl Stage {
         let mut parts = vec![];
         self.match_released(released, call, undo, &mut parts)?;
         if self.learned {
-            self.check_shared(call.uses, &call.options.event_time)?;
+            if call.uses.are_shared() {
+                self.check_shared(call.uses, &call.options.event_time)?;
+            }
             self.learned = false;
         }
         by_topic(parts, released.watermark.unwrap_or(i64::MIN), &|rule| self.rule_at(rule).label())
@@ -161,7 +167,7 @@ impl Stage {
         options: &EngineOptions,
     ) {
         for touched in &undo.touched {
-            self.rules[touched.place].commit(released.watermark, released.ended);
+            self.rules[touched.place].commit(released.watermark, released.ended, &mut self.scratch);
             self.tidy(touched.place);
         }
         for window in &mut self.windows {
@@ -273,6 +279,7 @@ impl Stage {
             };
             let rule = &mut self.rules[place];
             let Some(compiled) = rule.compiled.clone() else { continue };
+            let scratch = &mut self.scratch;
             let advance = || {
                 let input = match (concerned, &mut shared) {
                     (Concerned::All, _) => rule.all_rows(&compiled, rows, first, &around)?,
@@ -281,7 +288,7 @@ impl Stage {
                     }
                     _ => None,
                 };
-                rule.advance(&compiled, input, released.watermark, released.ended, &around)
+                rule.advance(&compiled, input, released.watermark, released.ended, &around, scratch)
             };
             match advance() {
                 Ok(own) if own.found.is_empty() => {}

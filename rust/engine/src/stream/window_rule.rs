@@ -409,6 +409,7 @@ impl WindowRule {
             matches: windows.keys.len(),
             strategies: vec![Strategy::Windows],
             times: None,
+            part_of: None,
         };
         Ok(Part { topic: self.emits().to_owned(), rule: place, table, order, event_of: None })
     }

@@ -39,6 +39,11 @@ impl Written {
         self.matches += count;
     }
 
+    /// Bytes that there is room for.
+    pub(crate) fn bytes(&self) -> usize {
+        4 * (self.rows.capacity() + self.ends.capacity()) + 2 * self.places.capacity()
+    }
+
     pub(crate) fn clear(&mut self) {
         self.rows.clear();
         self.places.clear();

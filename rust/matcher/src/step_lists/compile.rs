@@ -1,7 +1,10 @@
 //! The steps of a pattern, as places and what leads from one to the next.
 
+use std::sync::{Arc, OnceLock};
+
 use cepheid_ir::Contiguity;
 
+use super::lists::Action;
 use super::settled::{After, Exclusive, waits_for_earlier};
 use crate::automaton::{Automaton, Next, VariableId, ambiguous_at};
 use crate::lists::ground::RowConditions;
@@ -27,6 +30,8 @@ pub struct StepLists {
     pub(crate) within: Bound,
     /// Each place but the first is reached from the one before it alone, and the last alone ends a match.
     pub(crate) chain: bool,
+    /// What rows do, by symbol, if these are few: made when it is first asked for.
+    pub(super) all_actions: OnceLock<Arc<[Action]>>,
 }
 
 /// A place that takes a row.
@@ -152,7 +157,8 @@ impl StepLists {
                 && place.ins.len() == usize::from(index > 0)
         }) && edges.iter().all(|edge| edge.to == edge.from + 1);
         let (conditions, exclusive) = (RowConditions::default(), Exclusive::default());
-        Ok(Self { places, edges, conditions, after, settled, exclusive, within, chain })
+        let all_actions = OnceLock::new();
+        Ok(Self { places, edges, conditions, after, settled, exclusive, within, chain, all_actions })
     }
 
     /// Checks that lists may match streams, too: conditions are asked of every row there, whether anything waits for it or not, so

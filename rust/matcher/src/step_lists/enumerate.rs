@@ -85,6 +85,16 @@ impl Enumeration {
         }
     }
 
+    /// Whether it is made for such steps.
+    pub(super) fn is_of(&self, steps: &StepLists) -> bool {
+        self.marked.len() == steps.places.len()
+            && self
+                .marked
+                .iter()
+                .zip(&steps.places)
+                .all(|(own, place)| own.stretches.len() == place.ins.len())
+    }
+
     /// Lets go of room that only a large answer needs.
     pub(super) fn give_back_room(&mut self, steps: &StepLists) {
         let marked: usize = self.marked.iter().map(|marked| marked.entries.capacity()).sum();

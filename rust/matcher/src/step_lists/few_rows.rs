@@ -9,9 +9,8 @@
 
 use super::compile::StepLists;
 use super::key_lists::KeyLists;
-use super::lists::Action;
+use super::scratch::Actions;
 use crate::lists::window::Bound;
-use crate::symbols::BySymbol;
 
 /// Most rows of a key that are kept as they are.
 pub(super) const FEW_ROWS: usize = 8;
@@ -48,13 +47,13 @@ impl FewRows {
         &self.rows[self.over as usize..]
     }
 
-    /// Adds a row.
-    pub(super) fn push(&mut self, row: KeptRow) {
-        // Most keys have one or two.
-        if self.rows.len() == self.rows.capacity() {
-            self.rows.reserve_exact(self.rows.len().max(1));
+    /// Adds rows.
+    pub(super) fn add(&mut self, rows: &[KeptRow]) {
+        // Most keys have one or two, which stay so many.
+        if self.rows.capacity() - self.rows.len() < rows.len() {
+            self.rows.reserve_exact(rows.len().max(self.rows.len()));
         }
-        self.rows.push(row);
+        self.rows.extend_from_slice(rows);
     }
 
     /// None is of use any more.
@@ -79,9 +78,9 @@ impl FewRows {
     }
 
     /// Marks the rows that have left a window of time.
-    pub(super) fn expire(&mut self, steps: &StepLists, actions: &mut BySymbol<Action>, time: i64) {
+    pub(super) fn expire(&mut self, steps: &StepLists, actions: &mut Actions, time: i64) {
         let mut is_alive = |row: &KeptRow| {
-            let action = actions.number(row.symbol, || steps.action(row.symbol));
+            let action = actions.number(steps, row.symbol);
             !steps.within.is_over(row.stands, time) && actions.made()[action as usize].begins
         };
         match self.useful().iter().position(&mut is_alive) {
@@ -97,11 +96,11 @@ impl FewRows {
 
 impl KeyLists {
     /// Makes lists of rows, in the place of what there was.
-    pub(super) fn make_of(&mut self, steps: &StepLists, actions: &mut BySymbol<Action>, rows: &[KeptRow]) {
+    pub(super) fn make_of(&mut self, steps: &StepLists, actions: &mut Actions, rows: &[KeptRow]) {
         self.clear();
         self.base = rows.first().map_or(0, |first| first.ordinal);
         for kept in rows {
-            let action = actions.number(kept.symbol, || steps.action(kept.symbol));
+            let action = actions.number(steps, kept.symbol);
             let action = &actions.made()[action as usize];
             if self.put(steps, action, self.row(kept.ordinal), kept.stands).grown.ends {
                 // What it completed was told when it came.
@@ -110,13 +109,25 @@ impl KeyLists {
         }
     }
 
-    /// Lets go of what no row to come can go on from, and marks the rows that it was made of. `position`: rows of the key so far.
-    pub(super) fn pass_over(&mut self, steps: &StepLists, position: u64, few: &mut FewRows) {
+    /// Lets go of what no row to come can go on from, and marks the rows that it was made of; of those that have just come, which
+    /// stand in `fresh`, only what is of use is left. `position`: rows of the key so far.
+    pub(super) fn pass_over(
+        &mut self,
+        steps: &StepLists,
+        position: u64,
+        few: &mut FewRows,
+        fresh: &mut Vec<KeptRow>,
+    ) {
         // One row alone has just come, or nothing has come since.
-        if few.useful().len() > 1 || matches!(steps.within, Bound::Rows(_)) {
+        if few.useful().len() + fresh.len() > 1 || matches!(steps.within, Bound::Rows(_)) {
             // Whatever is left began there or later.
-            let Some(first) = self.let_go(steps, position) else { return few.forget() };
-            few.over += few.useful().partition_point(|row| row.ordinal < self.ordinal(first)) as u32;
+            let Some(first) = self.let_go(steps, position) else {
+                fresh.clear();
+                return few.forget();
+            };
+            let first = self.ordinal(first);
+            few.over += few.useful().partition_point(|row| row.ordinal < first) as u32;
+            fresh.drain(..fresh.partition_point(|row| row.ordinal < first));
         }
         few.waiting = self.lists.held() as u32;
     }

@@ -172,6 +172,17 @@ impl KeyLists {
         (earliest != u32::MAX).then_some(earliest)
     }
 
+    /// Bytes that it would hold had it grown from nothing, whatever room others have left in it.
+    pub(super) fn bytes_grown(&self) -> usize {
+        let room = |entries: usize| if entries == 0 { 0 } else { entries.next_power_of_two().max(4) };
+        let of = |list: &List| {
+            4 * (room(list.rows.len()) + room(list.starts.len()))
+                + 8 * room(list.rows.len()) * list.stretches.len()
+        };
+        let lists: usize = self.lists.of.iter().map(of).sum();
+        size_of::<Self>() + lists + self.lists.fixed_bytes() + room(self.starts.of.len()) * size_of::<Start>()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         let starts = self.starts.of.capacity() * size_of::<Start>();
         size_of::<Self>() + self.lists.bytes() + self.lists.fixed_bytes() + starts
@@ -322,6 +333,8 @@ fn has_too_much_room(entries: usize, room: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
     use super::super::compile::{Edge, Place};
     use super::super::enumerate::Enumeration;
     use super::super::settled::{After, Exclusive};
@@ -353,6 +366,7 @@ mod tests {
             exclusive: Exclusive::default(),
             within: Bound::Rows(1 << 40),
             chain: true,
+            all_actions: OnceLock::new(),
         }
     }
 
@@ -380,6 +394,25 @@ mod tests {
             assert_eq!((start.row, start.at()), (7, at));
         }
         assert_eq!(size_of::<Start>(), 12);
+    }
+
+    #[test]
+    fn bytes_do_not_tell_what_others_had_before() {
+        let steps = three_steps();
+        let (mut fresh, mut used) = (KeyLists::new(&steps), KeyLists::new(&steps));
+        used.make_room(&steps, (1, 1000), 1000, false).expect("room");
+        (1..1000).for_each(|ordinal| put(&mut used, &steps, ordinal, 0));
+        used.clear();
+        let mut compared = 0;
+        for ordinal in 7..200 {
+            for key in [&mut fresh, &mut used] {
+                key.make_room(&steps, (7, 200), 200, ordinal > 7).expect("room");
+                put(key, &steps, ordinal, (ordinal % 2) as u16);
+            }
+            assert_eq!([fresh.bytes_grown(), used.bytes_grown()], [fresh.bytes(); 2], "up to {ordinal}");
+            compared += usize::from(used.bytes() > fresh.bytes());
+        }
+        assert_eq!(compared, 193);
     }
 
     #[test]

@@ -132,6 +132,13 @@ impl Lists {
         Self { of: steps.places.iter().map(list).collect(), open: vec![0; steps.edges.len()].into() }
     }
 
+    /// Whether they are made for such steps.
+    pub(super) fn are_of(&self, steps: &StepLists) -> bool {
+        self.of.len() == steps.places.len()
+            && self.open.len() == steps.edges.len()
+            && self.of.iter().zip(&steps.places).all(|(list, place)| list.stretches.len() == place.ins.len())
+    }
+
     /// Forgets everything: another partition begins, or a match has consumed all there is.
     pub(super) fn clear(&mut self, steps: &StepLists) {
         self.of.iter_mut().for_each(List::clear);

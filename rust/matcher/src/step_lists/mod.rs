@@ -23,7 +23,7 @@
 //! The files: [`compile`] makes places of a pattern, [`settled`] says when runs have no choice, [`lists`] is how rows grow lists, [`enumerate`] and [`count`] are the
 //! matches that a row completes, [`search`] goes over a table. For streams, [`stream`] is the state of a rule and how a call
 //! is taken back, [`key_lists`] that of a key and what it lets go of, [`few_rows`] that of a key with few rows, [`push`] the way
-//! of rows into it; [`save`] is for snapshots.
+//! of rows into it, [`scratch`] the room for that; [`save`] is for snapshots.
 
 pub(crate) mod compile;
 mod count;
@@ -33,10 +33,12 @@ mod key_lists;
 mod lists;
 mod push;
 mod save;
+mod scratch;
 mod search;
 pub(crate) mod settled;
 mod stream;
 
 pub use compile::StepLists;
 pub use save::{SavedFewRows, SavedLists, load};
+pub use scratch::Scratch;
 pub use stream::StepListsState;

@@ -8,6 +8,7 @@ use cepheid_event::PartitionKeys;
 use super::compile::StepLists;
 use super::few_rows::{FEW_ROWS, FewRows, KeptRow};
 use super::key_lists::KeyLists;
+use super::scratch::Scratch;
 use super::settled::After;
 use super::stream::{Kept, StepListsState};
 use crate::bits::{Bits, inside};
@@ -31,7 +32,7 @@ const MATCH_BYTES: usize = size_of::<FoundSequence>();
 
 impl StepListsState {
     /// Matches the rows of a chunk that belong to a shard, out of so many. Shards may be worked on at once. Matches that are
-    /// found count as state until the call is over.
+    /// found count as state until the call is over. `scratch`: room to work in, whoever has had it before.
     ///
     /// # Errors
     /// See [`MatchError`]: the first of all keys. The state is then to be rolled back.
@@ -41,6 +42,7 @@ impl StepListsState {
         keys: &PartitionKeys,
         (shard, shards): (usize, usize),
         limits: SequenceLimits<'_>,
+        scratch: &mut Scratch,
         found: &mut FoundSequences,
     ) -> Result<(), Fault> {
         let chunk = asked.chunk;
@@ -69,8 +71,7 @@ impl StepListsState {
             limits,
             bytes_max,
             rows_to_pause: ROWS_BETWEEN_PAUSES,
-            words: vec![],
-            rows: vec![],
+            scratch,
         };
         let mut faults = vec![];
         for partition in 0..chunk.rows.num_partitions() {
@@ -88,6 +89,7 @@ impl StepListsState {
                 keep(error, &mut faults, || Place::Rows(key.into()))?;
             }
         }
+        push.scratch.give_back_room(&steps);
         Fault::first(faults).map_or(Ok(()), Err)
     }
 }
@@ -103,14 +105,12 @@ struct Push<'a> {
     limits: SequenceLimits<'a>,
     bytes_max: Option<usize>,
     rows_to_pause: u32,
-    words: Vec<u64>,
-    /// Rows of the key at hand.
-    rows: Vec<At>,
+    scratch: &'a mut Scratch,
 }
 
 /// A row on its way into the lists of a key.
-#[derive(Clone, Copy)]
-struct At {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
     /// Its place in the order of all rows, and its time.
     ordinal: u64,
     time: i64,
@@ -127,6 +127,8 @@ struct AtHand {
     lists: Box<KeyLists>,
     /// The rows that the lists were made of; none: the lists are what is kept.
     few: Option<FewRows>,
+    /// How far the lists have come, by which rows are told that are to be kept.
+    progress: u64,
 }
 
 impl Push<'_> {
@@ -137,12 +139,13 @@ impl Push<'_> {
             // What nothing waits for is not kept.
             let actions = self.state.actions.made();
             let begins = |at: &At| actions[at.action as usize].begins;
-            let first = self.rows.iter().position(begins).unwrap_or(self.rows.len());
+            let rows = &mut self.scratch.rows;
+            let first = rows.iter().position(begins).unwrap_or(rows.len());
             self.state.work.rows += first as u64;
-            self.rows.drain(..first);
+            rows.drain(..first);
         }
         let counts_rows = matches!(self.steps.within, Bound::Rows(_));
-        if self.rows.is_empty() && !(counts_rows && waits) {
+        if self.scratch.rows.is_empty() && !(counts_rows && waits) {
             return Ok(());
         }
         let (is_new, key) = (known.is_none(), known.unwrap_or_else(|| self.state.add(key)));
@@ -155,27 +158,28 @@ impl Push<'_> {
     /// Finds the rows of a key that some condition accepts.
     fn gather(&mut self, places: &Range<u32>) {
         let (steps, chunk) = (self.steps, self.chunk);
-        self.rows.clear();
-        self.rows.reserve((places.end - places.start).min(ROWS_EXPECTED_MAX) as usize);
-        self.words.resize(self.masks.len(), 0);
+        let Scratch { rows, words, .. } = &mut *self.scratch;
+        rows.clear();
+        rows.reserve((places.end - places.start).min(ROWS_EXPECTED_MAX) as usize);
+        words.resize(self.masks.len(), 0);
         for block in places.start / 64..places.end.div_ceil(64) {
             let mut open = self.relevant.words()[block as usize] & inside(block as usize, places);
             if open == 0 {
                 continue;
             }
-            for (word, mask) in self.words.iter_mut().zip(&self.masks) {
+            for (word, mask) in words.iter_mut().zip(&self.masks) {
                 *word = mask.words()[block as usize];
             }
             while open != 0 {
                 let bit = open.trailing_zeros();
                 open &= open - 1;
                 let place = block * 64 + bit;
-                let symbol = symbol_at(&self.words, bit);
-                self.rows.push(At {
+                let symbol = symbol_at(words, bit);
+                rows.push(At {
                     ordinal: chunk.ordinal_at(place),
                     time: chunk.time(chunk.rows.arrival(place)),
                     nth: place - places.start,
-                    action: self.state.actions.number(symbol, || steps.action(symbol)),
+                    action: self.state.actions.number(steps, symbol),
                     symbol,
                 });
             }
@@ -184,8 +188,9 @@ impl Push<'_> {
 
     /// Takes a key's lists, which are made of its rows if these are few, with room for those that come.
     fn take_up(&mut self, key: u32, is_new: bool) -> Result<AtHand, MatchError> {
-        let (steps, rows) = (self.steps, self.rows.len() as u32);
-        let span = self.rows.first().zip(self.rows.last()).map(|(first, last)| (first.ordinal, last.ordinal));
+        let (steps, own) = (self.steps, &self.scratch.rows);
+        let rows = own.len() as u32;
+        let span = own.first().zip(own.last()).map(|(first, last)| (first.ordinal, last.ordinal));
         let make_room = |lists: &mut KeyLists, touched: bool| {
             span.map_or(Ok(()), |span| lists.make_room(steps, span, rows, touched))
         };
@@ -198,12 +203,14 @@ impl Push<'_> {
         state.touch(key, is_new);
         room?;
         match std::mem::take(&mut state.keys[key as usize].kept) {
-            Kept::Lists(lists) => Ok(AtHand { key, lists, few: None }),
+            Kept::Lists(lists) => Ok(AtHand { key, lists, few: None, progress: 0 }),
             Kept::Few(few) => {
-                let mut lists = state.at_hand.take().unwrap_or_else(|| Box::new(KeyLists::new(steps)));
+                let mut lists = self.scratch.take_lists(steps);
                 lists.make_of(steps, &mut state.actions, few.useful());
                 let room = make_room(&mut lists, false);
-                let at_hand = AtHand { key, lists, few: Some(few) };
+                self.scratch.fresh.clear();
+                let progress = lists.lists.progress(steps);
+                let at_hand = AtHand { key, lists, few: Some(few), progress };
                 match room {
                     Ok(()) => Ok(at_hand),
                     Err(error) => {
@@ -217,19 +224,21 @@ impl Push<'_> {
 
     /// Keeps a key's lists, or its rows while they are few.
     fn put_down(&mut self, at_hand: AtHand) {
-        let AtHand { key, mut lists, few } = at_hand;
+        let AtHand { key, mut lists, few, .. } = at_hand;
         let state = &mut *self.state;
         let position = state.keys[key as usize].position;
         state.keys[key as usize].kept = match few {
             None => Kept::Lists(lists),
             Some(mut few) => {
-                lists.pass_over(self.steps, position, &mut few);
-                if few.useful().len() > FEW_ROWS {
+                let fresh = &mut self.scratch.fresh;
+                lists.pass_over(self.steps, position, &mut few, fresh);
+                if few.useful().len() + fresh.len() > FEW_ROWS {
                     lists.lists.keep_all(false);
                     state.undo.keep_rows(key, few);
                     Kept::Lists(lists)
                 } else {
-                    state.at_hand = Some(lists);
+                    few.add(fresh);
+                    self.scratch.put_lists(lists);
                     Kept::Few(few)
                 }
             }
@@ -240,8 +249,8 @@ impl Push<'_> {
     /// Puts the rows that were gathered to the lists of their key.
     fn rows_of(&mut self, at_hand: &mut AtHand, places: &Range<u32>) -> Result<(), MatchError> {
         let position = self.state.keys[at_hand.key as usize].position;
-        for index in 0..self.rows.len() {
-            let at = self.rows[index];
+        for index in 0..self.scratch.rows.len() {
+            let at = self.scratch.rows[index];
             self.row(at_hand, at, position + u64::from(at.nth))?;
         }
         self.state.keys[at_hand.key as usize].position = position + u64::from(places.end - places.start);
@@ -259,16 +268,17 @@ impl Push<'_> {
         let stands = if let Bound::Rows(_) = steps.within { position as i64 } else { at.time };
         let action = &self.state.actions.made()[at.action as usize];
         let row = lists.row(at.ordinal);
-        let before = at_hand.few.is_some().then(|| lists.lists.progress(steps));
         let put = lists.put(steps, action, row, stands);
         self.state.work.entries += u64::from(put.grown.entries);
         if put.grown.ends {
             self.complete(at_hand, at, put.first)?;
         }
-        if let (Some(few), Some(before)) = (&mut at_hand.few, before)
-            && at_hand.lists.lists.progress(steps) > before
-        {
-            few.push(KeptRow { ordinal: at.ordinal, stands, symbol: at.symbol });
+        if at_hand.few.is_some() {
+            let progress = at_hand.lists.lists.progress(steps);
+            // It falls when all is forgotten.
+            if progress > std::mem::replace(&mut at_hand.progress, progress) {
+                self.scratch.fresh.push(KeptRow { ordinal: at.ordinal, stands, symbol: at.symbol });
+            }
         }
         Ok(())
     }
@@ -277,20 +287,19 @@ impl Push<'_> {
     fn complete(&mut self, at_hand: &mut AtHand, at: At, first: Option<u32>) -> Result<(), MatchError> {
         let steps = self.steps;
         let members_max = self.members_max();
-        let AtHand { key, lists, few } = at_hand;
+        let AtHand { key, lists, few, .. } = at_hand;
         let state = &mut *self.state;
         let entry = &mut state.keys[*key as usize];
-        let mut written = std::mem::take(&mut state.written);
+        let (enumeration, written) = self.scratch.writing(steps);
         written.clear();
         let (row, most) = (lists.row(at.ordinal), steps.most_of_a_row());
-        state.enumeration.write((steps, &lists.lists), row, first, most, members_max, &mut written);
+        enumeration.write((steps, &lists.lists), row, first, most, members_max, written);
         let too_many = written.rows.len() > members_max;
         if !too_many {
-            tell(steps, &written, entry.matches, (*key, at), |row| lists.ordinal(row), self.found);
+            tell(steps, written, entry.matches, (*key, at), |row| lists.ordinal(row), self.found);
             entry.matches += written.matches as u64;
         }
         let found = written.matches > 0;
-        state.written = written;
         if too_many {
             return Err(self.too_many(at));
         }
@@ -301,6 +310,7 @@ impl Push<'_> {
                 Some(few) => {
                     lists.clear();
                     few.forget();
+                    self.scratch.fresh.clear();
                 }
             }
         }
@@ -339,7 +349,12 @@ impl Push<'_> {
         }
         let Some(limit) = self.bytes_max else { return Ok(()) };
         let own = self.state.keys[at_hand.key as usize].bytes;
-        let bytes = self.state.bytes().saturating_sub(own) + at_hand.lists.bytes() + self.found_bytes();
+        // Lists that are made of few rows have room of others.
+        let lists = match &at_hand.few {
+            Some(_) => at_hand.lists.bytes_grown(),
+            None => at_hand.lists.bytes(),
+        };
+        let bytes = self.state.bytes().saturating_sub(own) + lists + self.found_bytes();
         if bytes > limit { Err(MatchError::StateLimit { row: at.ordinal, bytes, limit }) } else { Ok(()) }
     }
 }

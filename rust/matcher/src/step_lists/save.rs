@@ -7,6 +7,7 @@ use super::compile::StepLists;
 use super::few_rows::{FewRows, KeptRow};
 use super::key_lists::{KeyLists, Start, Starts};
 use super::lists::{List, Lists};
+use super::scratch::Scratch;
 use super::stream::{Kept, Key, KeyName, StepListsState};
 use crate::lists::window::Bound;
 
@@ -84,21 +85,21 @@ impl StepListsState {
     }
 
     /// Takes over a key that was saved.
-    fn load(&mut self, saved: SavedKey) -> Result<(), String> {
+    fn load(&mut self, saved: SavedKey, scratch: &mut Scratch) -> Result<(), String> {
         let entry = self.checked(saved)?;
-        self.take_over(entry);
+        self.take_over(entry, scratch);
         Ok(())
     }
 
-    fn take_over(&mut self, entry: Key) {
+    fn take_over(&mut self, entry: Key, scratch: &mut Scratch) {
         let place = self.add(&entry.name);
         self.keys[place as usize] = entry;
-        self.look_over(place);
+        self.look_over(place, scratch);
         self.let_go(place);
     }
 
     /// Takes over a key with few rows.
-    fn load_few(&mut self, saved: SavedFew) -> Result<(), String> {
+    fn load_few(&mut self, saved: SavedFew, scratch: &mut Scratch) -> Result<(), String> {
         let refuse = |what: &str| Err(format!("{what} that the pattern cannot have"));
         if self.find(&saved.key).is_some() {
             return refuse("a key");
@@ -122,13 +123,14 @@ impl StepListsState {
         }
         let rows = ordinals.into_iter().zip(stands).zip(saved.symbols);
         let row = |((ordinal, stands), symbol)| KeptRow { ordinal, stands, symbol };
-        self.take_over(Key {
+        let entry = Key {
             name: KeyName::from_slice(&saved.key),
             kept: Kept::Few(FewRows::new(rows.map(row).collect())),
             position: saved.position,
             matches: saved.matches,
             ..Key::default()
-        });
+        };
+        self.take_over(entry, scratch);
         Ok(())
     }
 
@@ -221,8 +223,9 @@ pub fn load(
     shards: &mut [StepListsState],
     shard_of: impl Fn(&[u8]) -> usize,
 ) -> Result<(), String> {
-    lists.keys.into_iter().try_for_each(|key| shards[shard_of(&key.key)].load(key))?;
-    few.keys.into_iter().try_for_each(|key| shards[shard_of(&key.key)].load_few(key))?;
+    let scratch = &mut Scratch::default();
+    lists.keys.into_iter().try_for_each(|key| shards[shard_of(&key.key)].load(key, scratch))?;
+    few.keys.into_iter().try_for_each(|key| shards[shard_of(&key.key)].load_few(key, scratch))?;
     shards.iter_mut().for_each(StepListsState::put_expiring_in_order);
     Ok(())
 }

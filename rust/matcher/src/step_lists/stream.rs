@@ -14,13 +14,11 @@ use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::compile::StepLists;
-use super::enumerate::Enumeration;
 use super::few_rows::FewRows;
 use super::key_lists::{KeyLists, Starts};
-use super::lists::{Action, Lists};
+use super::lists::Lists;
+use super::scratch::{Actions, Scratch};
 use crate::lists::window::Bound;
-use crate::lists::written::Written;
-use crate::symbols::BySymbol;
 
 /// Places of fewer keys than this are never given back.
 const PLACES_KEPT: usize = 1024;
@@ -49,11 +47,7 @@ pub struct StepListsState {
     bytes: usize,
     pub(super) work: StreamWork,
     pub(super) undo: Undo,
-    pub(super) actions: BySymbol<Action>,
-    pub(super) enumeration: Enumeration,
-    pub(super) written: Written,
-    /// Lists of a key with few rows, made of these while it is at hand.
-    pub(super) at_hand: Option<Box<KeyLists>>,
+    pub(super) actions: Actions,
 }
 
 /// The bytes of a key, in place if they are as short as a number or two.
@@ -152,10 +146,7 @@ impl StepListsState {
             bytes: 0,
             work: StreamWork::default(),
             undo: Undo::default(),
-            actions: BySymbol::new(steps.conditions.predicates.len()),
-            enumeration: Enumeration::new(&steps),
-            written: Written::default(),
-            at_hand: None,
+            actions: steps.actions(),
             steps,
         }
     }
@@ -168,8 +159,7 @@ impl StepListsState {
                 self.make_lists(key);
             }
         }
-        self.actions = BySymbol::new(steps.conditions.predicates.len());
-        self.at_hand = None;
+        self.actions = steps.actions();
         self.steps = steps;
     }
 
@@ -260,8 +250,6 @@ impl StepListsState {
         }
         self.undo = Undo::default();
         self.give_back_room();
-        self.enumeration.give_back_room(&self.steps);
-        self.written = Written::default();
     }
 
     /// Takes back what has been done since [`begin`](Self::begin).
@@ -312,7 +300,7 @@ impl StepListsState {
     }
 
     /// Lets go of what has left a window at `time`, and of keys that nothing is left of. To be called between journals.
-    pub fn clear_expired(&mut self, time: i64) {
+    pub fn clear_expired(&mut self, time: i64, scratch: &mut Scratch) {
         while let Some((at, key)) = self.expiring.front().copied()
             && at <= time
         {
@@ -323,7 +311,7 @@ impl StepListsState {
                 Kept::Few(few) => few.expire(&self.steps, &mut self.actions, time),
                 Kept::Lists(kept) => kept.starts.pass(self.steps.within, time),
             }
-            self.look_over(key);
+            self.look_over(key, scratch);
             self.let_go(key);
         }
         self.give_back_room();
@@ -339,14 +327,15 @@ impl StepListsState {
     }
 
     /// Finds out which of a key's few rows are still of use.
-    pub(super) fn look_over(&mut self, key: u32) {
+    pub(super) fn look_over(&mut self, key: u32, scratch: &mut Scratch) {
         let entry = &mut self.keys[key as usize];
         if let Kept::Few(few) = &mut entry.kept
             && !few.useful().is_empty()
         {
-            let lists = self.at_hand.get_or_insert_with(|| Box::new(KeyLists::new(&self.steps)));
+            let mut lists = scratch.take_lists(&self.steps);
             lists.make_of(&self.steps, &mut self.actions, few.useful());
-            lists.pass_over(&self.steps, entry.position, few);
+            lists.pass_over(&self.steps, entry.position, few, &mut vec![]);
+            scratch.put_lists(lists);
         }
     }
 
