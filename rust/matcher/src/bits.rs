@@ -29,7 +29,14 @@ impl Bits {
     pub fn append(&mut self, bits: &BooleanBuffer) {
         debug_assert!(self.len.is_multiple_of(64), "appended after a ragged chunk: {} rows", self.len);
         self.words.truncate(self.len / 64);
-        self.words.extend(bits.bit_chunks().iter_padded());
+        let bytes = &bits.values()[bits.offset() / 8..];
+        if bits.offset().is_multiple_of(8) {
+            let (words, _) = bytes.as_chunks::<8>();
+            self.words.extend(words[..bits.len() / 64].iter().map(|word| u64::from_le_bytes(*word)));
+            self.words.push(bits.bit_chunks().remainder_bits());
+        } else {
+            self.words.extend(bits.bit_chunks().iter_padded());
+        }
         self.len += bits.len();
         self.words.truncate(self.len.div_ceil(64));
         self.words.push(0);
@@ -212,6 +219,26 @@ fn clear_from(words: &mut [u64], rows: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_appended_is_what_the_buffer_holds_wherever_it_begins() {
+        let mut checked = 0;
+        let truth: Vec<bool> = (0..400).map(|row: usize| row * row % 11 < 4).collect();
+        let all = BooleanBuffer::from(truth.clone());
+        for begin in [0, 1, 7, 8, 16, 63, 64, 65] {
+            for rows in [0, 1, 63, 64, 65, 127, 128, 300] {
+                let mut bits = Bits::with_capacity(0);
+                bits.append(&all.slice(64, 64));
+                bits.append(&all.slice(begin, rows));
+                let expected = truth[64..128].iter().chain(&truth[begin..begin + rows]);
+                assert!(expected.copied().eq((0..64 + rows).map(|row| bits.get(row))), "{rows} from {begin}");
+                assert_eq!(bits.words().len(), (64 + rows).div_ceil(64) + 1);
+                assert!(rows % 64 == 0 || bits.word_at(64 + rows) == 0, "clear behind the end");
+                checked += 1;
+            }
+        }
+        assert_eq!(checked, 64);
+    }
 
     #[test]
     fn set_rows_and_picked_rows_are_those_of_the_bitmap() {

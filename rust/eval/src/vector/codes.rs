@@ -14,6 +14,9 @@ use crate::typed::Node;
 /// Up to this many codes in all are compared with one by one, in vectors; more are looked up.
 const COMPARED_MAX: usize = 6;
 
+/// Blocks of 64 codes after which it is looked at anew whether most of them have something in them.
+const WORDS_OF_STRETCH: usize = 64;
+
 /// Questions answered by one look-up: the bits of a byte.
 const BYTE: usize = 8;
 
@@ -171,8 +174,23 @@ impl Codes {
                 pack(codes, |code| more.iter().fold(false, |any, one| any | (code == *one)))
             }
         };
-        let answered = self.holding.iter().enumerate();
-        answered.filter_map(|(question, holding)| Some((question, mask(holding.as_deref()?)))).collect()
+        let answered: Vec<(usize, &[usize])> = (self.holding.iter().enumerate())
+            .filter_map(|(question, holding)| Some((question, holding.as_deref()?)))
+            .collect();
+        let all: Vec<K::Native> = answered.iter().flat_map(|(_, entries)| *entries).map(code).collect();
+        let wanted = || -> Vec<Vec<K::Native>> {
+            answered.iter().map(|(_, entries)| entries.iter().map(code).collect()).collect()
+        };
+        let words = match all.as_slice() {
+            &[a, b] => together(codes, [a, b], &wanted()),
+            &[a, b, c] => together(codes, [a, b, c], &wanted()),
+            &[a, b, c, d] => together(codes, [a, b, c, d], &wanted()),
+            &[a, b, c, d, e] => together(codes, [a, b, c, d, e], &wanted()),
+            &[a, b, c, d, e, f] => together(codes, [a, b, c, d, e, f], &wanted()),
+            _ => return answered.into_iter().map(|(question, entries)| (question, mask(entries))).collect(),
+        };
+        let mask = |words| BooleanBuffer::new(Buffer::from_vec(words), 0, codes.len());
+        answered.into_iter().map(|(question, _)| question).zip(words.into_iter().map(mask)).collect()
     }
 
     fn listed<C: ArrowNativeType>(
@@ -198,6 +216,90 @@ impl Codes {
         answered
             .map(|(question, words)| (question, BooleanBuffer::new(Buffer::from_vec(words), 0, codes.len())))
             .collect()
+    }
+}
+
+/// Masks of questions, each of which some codes satisfy; `all`: these of all of them. The codes are gone through once, and
+/// where none of 64 is wanted by anybody, which is seen sooner than which it is, nothing else is asked.
+fn together<C: ArrowNativeType, const N: usize>(
+    codes: &[C],
+    all: [C; N],
+    wanted: &[Vec<C>],
+) -> Vec<Vec<u64>> {
+    let mut masks = vec![vec![0; codes.len().div_ceil(WORD)]; wanted.len()];
+    widest(
+        #[inline(always)]
+        || {
+            let mut is_sparse = true;
+            for (stretch, codes) in codes.chunks(WORD * WORDS_OF_STRETCH).enumerate() {
+                let (blocks, rest) = codes.as_chunks::<WORD>();
+                let first = stretch * WORDS_OF_STRETCH;
+                let mut hits = 0;
+                if is_sparse {
+                    for (at, block) in blocks.iter().enumerate() {
+                        // Without a way out in between several are compared at once.
+                        let is_wanted =
+                            |any, code: &C| all.iter().fold(any, |any, one| any | (*code == *one));
+                        if block.iter().fold(false, is_wanted) {
+                            hits += 1;
+                            for (mask, wanted) in masks.iter_mut().zip(wanted) {
+                                mask[first + at] = word_of_any(block, wanted);
+                            }
+                        }
+                    }
+                } else {
+                    let mut any = [0; WORDS_OF_STRETCH];
+                    for (mask, wanted) in masks.iter_mut().zip(wanted) {
+                        let words = mask[first..].iter_mut().zip(&mut any);
+                        each_word(blocks, wanted, words);
+                    }
+                    hits = any.iter().filter(|any| **any != 0).count();
+                }
+                if !rest.is_empty() {
+                    for (mask, wanted) in masks.iter_mut().zip(wanted) {
+                        mask[first + blocks.len()] = word_of_any(rest, wanted);
+                    }
+                }
+                is_sparse = hits <= WORDS_OF_STRETCH / 2;
+            }
+        },
+    );
+    masks
+}
+
+/// The word of up to 64 codes: set where one is any of those wanted.
+#[inline(always)]
+fn word_of_any<C: ArrowNativeType>(codes: &[C], wanted: &[C]) -> u64 {
+    match *wanted {
+        [] => 0,
+        [one] => word_where(codes, &|code| code == one),
+        _ => word_where(codes, &|code| wanted.iter().fold(false, |any, one| any | (code == *one))),
+    }
+}
+
+/// Puts the words of blocks where they belong, and to what is known of any question.
+#[inline(always)]
+fn each_word<'a, C: ArrowNativeType>(
+    blocks: &[[C; WORD]],
+    wanted: &[C],
+    words: impl Iterator<Item = (&'a mut u64, &'a mut u64)>,
+) {
+    #[inline(always)]
+    fn put<'a, C: ArrowNativeType>(
+        blocks: &[[C; WORD]],
+        words: impl Iterator<Item = (&'a mut u64, &'a mut u64)>,
+        holds: impl Fn(C) -> bool,
+    ) {
+        for (block, (word, any)) in blocks.iter().zip(words) {
+            *word = word_where(block, &holds);
+            *any |= *word;
+        }
+    }
+    match *wanted {
+        [] => {}
+        [one] => put(blocks, words, |code| code == one),
+        [one, other] => put(blocks, words, |code| (code == one) | (code == other)),
+        _ => put(blocks, words, |code| wanted.iter().fold(false, |any, one| any | (code == *one))),
     }
 }
 
@@ -233,4 +335,54 @@ fn looked_up<C: ArrowNativeType>(
     );
     let mask = |words| BooleanBuffer::new(Buffer::from_vec(words), 0, codes.len());
     questions.iter().copied().zip(masks.into_iter().map(mask)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use cepheid_testkit::SplitMix64;
+
+    use super::super::lanes::forced;
+    use super::*;
+
+    /// Holds masks of codes against their definition, and gives how many bits there are and how many are set.
+    fn compare<const N: usize>(codes: &[i16], all: [i16; N], wanted: &[Vec<i16>]) -> (usize, usize) {
+        let right = |wanted: &[i16], row: usize| codes.get(row).is_some_and(|code| wanted.contains(code));
+        let (mut bits, mut set) = (0, 0);
+        for (name, copy) in forced::copies() {
+            let masks = forced::with(copy, || together(codes, all, wanted));
+            assert_eq!(masks.len(), wanted.len());
+            for (mask, wanted) in masks.iter().zip(wanted) {
+                assert_eq!(mask.len(), codes.len().div_ceil(WORD));
+                for row in 0..mask.len() * WORD {
+                    let holds = mask[row / WORD] >> (row % WORD) & 1 != 0;
+                    assert_eq!(holds, right(wanted, row), "{name}: {wanted:?} at {row} of {}", codes.len());
+                    (bits, set) = (bits + 1, set + usize::from(holds));
+                }
+            }
+        }
+        (bits, set)
+    }
+
+    #[test]
+    fn questions_asked_together_are_answered_as_each_alone_however_many_rows_are_wanted() {
+        let (mut bits, mut set) = (0, 0);
+        let mut add = |(more, of_them)| (bits, set) = (bits + more, set + of_them);
+        for seed in 0..60 {
+            let mut random = SplitMix64::new(seed);
+            let rows = *random.choose(&[0, 1, 63, 64, 65, 4096, 4097, 9000, 20_000]);
+            // Stretches with nothing, a few rows, and many that are wanted take turns.
+            let shares: Vec<usize> = (0..8).map(|_| *random.choose(&[0, 1, 50, 100])).collect();
+            let code = |row: usize| match random.chance(shares[row / 4000 % 8]) {
+                true => random.below(6) as i16,
+                false => 6 + random.below(300) as i16,
+            };
+            let codes: Vec<i16> = (0..rows).map(code).collect();
+            add(compare(&codes, [0, 1], &[vec![0], vec![1]]));
+            add(compare(&codes, [0, 1, 2], &[vec![0], vec![1], vec![2]]));
+            add(compare(&codes, [0, 1, 2, 1], &[vec![0, 1], vec![], vec![2, 1]]));
+            add(compare(&codes, [5, 0, 1, 2, 3], &[vec![5], vec![0, 1, 2, 3]]));
+            add(compare(&codes, [0, 1, 2, 3, 4, 5], &[vec![0], vec![1, 2, 3], vec![4, 5]]));
+        }
+        assert!(bits > 4_000_000 && set > 400_000, "{set} of {bits}");
+    }
 }
