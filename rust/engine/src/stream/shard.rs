@@ -64,6 +64,7 @@ impl Shard {
     }
 
     /// Matches the rows of a chunk that belong to a shard, out of so many.
+    #[allow(clippy::too_many_arguments, reason = "what both kinds of state take, which share little")]
     pub(crate) fn push(
         &mut self,
         matcher: &SequenceMatcher,

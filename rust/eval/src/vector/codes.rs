@@ -181,12 +181,12 @@ impl Codes {
         let wanted = || -> Vec<Vec<K::Native>> {
             answered.iter().map(|(_, entries)| entries.iter().map(code).collect()).collect()
         };
-        let words = match all.as_slice() {
-            &[a, b] => together(codes, [a, b], &wanted()),
-            &[a, b, c] => together(codes, [a, b, c], &wanted()),
-            &[a, b, c, d] => together(codes, [a, b, c, d], &wanted()),
-            &[a, b, c, d, e] => together(codes, [a, b, c, d, e], &wanted()),
-            &[a, b, c, d, e, f] => together(codes, [a, b, c, d, e, f], &wanted()),
+        let words = match *all.as_slice() {
+            [a, b] => together(codes, [a, b], &wanted()),
+            [a, b, c] => together(codes, [a, b, c], &wanted()),
+            [a, b, c, d] => together(codes, [a, b, c, d], &wanted()),
+            [a, b, c, d, e] => together(codes, [a, b, c, d, e], &wanted()),
+            [a, b, c, d, e, f] => together(codes, [a, b, c, d, e, f], &wanted()),
             _ => return answered.into_iter().map(|(question, entries)| (question, mask(entries))).collect(),
         };
         let mask = |words| BooleanBuffer::new(Buffer::from_vec(words), 0, codes.len());
