@@ -25,19 +25,20 @@ class Program:
 
     def __init__(self, path: Path, until: int) -> None:
         command = [sys.executable, store_steps.__file__, str(path), str(until)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, stderr=subprocess.PIPE)
+        # Unbuffered: what a buffer has read ahead of a line, communicate() does not give.
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
         self.said: list[str] = []
 
     def wait_for(self, word: str, times: int = 1) -> None:
         """Waits until a line that begins with a word has come so many times."""
         assert self.process.stdout is not None
-        while times > 0 and (line := self.process.stdout.readline()):
+        while times > 0 and (line := self.process.stdout.readline().decode()):
             self.said.append(line.strip())
             times -= line.startswith(word)
         if times == 0:
             return
         assert self.process.stderr is not None
-        raise AssertionError(f"the program ended before {word!r}: {self.process.stderr.read()}")
+        raise AssertionError(f"the program ended before {word!r}: {self.process.stderr.read().decode()}")
 
     def kill(self) -> tuple[bool, list[str]]:
         """Kills it; gives whether it was alive, and what it had acknowledged."""
@@ -47,9 +48,10 @@ class Program:
 
     def end(self) -> list[str]:
         said, errors = self.process.communicate(timeout=120)
-        assert not errors, errors
+        assert not errors, errors.decode()
         # The last line may have been cut off by the kill; what it would have said was not acknowledged.
-        lines = [*self.said, *(line.strip() for line in said.splitlines(keepends=True) if line.endswith("\n"))]
+        rest = said.decode().splitlines(keepends=True)
+        lines = [*self.said, *(line.strip() for line in rest if line.endswith("\n"))]
         return [line for line in lines if line.startswith("done ")]
 
 
