@@ -23,6 +23,7 @@ pub mod watermark;
 mod held;
 mod integer_keys;
 mod runs;
+mod scattered;
 mod string_keys;
 
 pub use error::EventError;

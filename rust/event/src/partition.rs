@@ -1,18 +1,15 @@
 //! Rows grouped by key and put in order: the input of every matcher.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray, UInt32Array, downcast_primitive_array,
-    make_array,
-};
+use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array, make_array};
 use arrow_buffer::{BooleanBufferBuilder, Buffer, ScalarBuffer};
 use arrow_data::ArrayData;
 
 use crate::error::EventError;
 use crate::key::key_ids;
 use crate::order::{OrderKey, RowOrder};
+use crate::scattered::plain_values;
 use crate::table::Table;
 
 /// The rows of a table, partition after partition in order of the key's first appearance, each partition in order.
@@ -322,25 +319,10 @@ fn scattered_with(table: &Table, column: usize, ids: &[u32], mut next: Vec<u32>)
     (arrivals, make_array(data))
 }
 
-/// The values of a column at `rows`, if it is of one width and has no NULLs: each is read as its row becomes known, which need not
-/// be written down.
-fn plain_values(column: &dyn Array, rows: impl Iterator<Item = u32>) -> Option<ArrayRef> {
-    fn taken<T: ArrowPrimitiveType>(column: &PrimitiveArray<T>, rows: impl Iterator<Item = u32>) -> ArrayRef {
-        let values = column.values();
-        let taken = rows.map(|row| values[row as usize]).collect();
-        Arc::new(PrimitiveArray::<T>::new(taken, None).with_data_type(column.data_type().clone()))
-    }
-    if column.null_count() > 0 {
-        return None;
-    }
-    downcast_primitive_array!(
-        column => Some(taken(column, rows)),
-        _ => None
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow_array::{Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampSecondArray};
 
     use super::*;
