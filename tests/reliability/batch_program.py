@@ -1,4 +1,7 @@
-"""A program that appends batches in a pipeline, and says how many it has given: ``batch_program.py STORE``."""
+"""A program that appends batches in a pipeline, and says how many it has given: ``batch_program.py STORE [held]``.
+
+Held, it does not end by itself, however late it is killed.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import cepheid as cep
 BATCHES = 300
 # So many are given at most before those in front of them are on the disk.
 AHEAD = 100
+HELD = sys.argv[2:] == ["held"]
 
 
 def length(number: int) -> int:
@@ -30,6 +34,8 @@ def given(store: cep.EventStore) -> Iterator[dict[str, Any]]:
         while store.end < sum(length(before) for before in range(number - AHEAD)):
             time.sleep(0.001)
         yield rows_of(number)
+    while HELD:
+        time.sleep(1)
 
 
 if __name__ == "__main__":

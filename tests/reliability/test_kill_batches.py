@@ -17,8 +17,8 @@ STORES = 60 if os.environ.get("CEPHEID_DEEP") else 3
 KILLS_OF_A_STORE = 8
 
 
-def started(path: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, batch_program.__file__, str(path)]
+def started(path: Path, *how: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, batch_program.__file__, str(path), *how]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -45,7 +45,7 @@ def test_a_kill_leaves_whole_batches_and_the_rest_can_follow(tmp_path: Path, num
     counts = [0]
     stretch = (BATCHES - 10) // KILLS_OF_A_STORE
     for kill in range(KILLS_OF_A_STORE):
-        program = started(path)
+        program = started(path, "held")
         assert program.stdout is not None
         # Further in each time, and as deep into what follows as it may get.
         until = stretch * kill + chosen.randrange(stretch)
