@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, TimestampNanosecondArray, UInt16Array};
@@ -14,6 +15,7 @@ use cepheid_matcher::bits::Bits;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use super::known_rows::RowsFound;
 use super::rule::Rule;
 use crate::error::EngineError;
 
@@ -29,6 +31,8 @@ pub(crate) struct Interest {
     guards: Vec<Option<Guard>>,
     /// The atoms of all of them, ascending.
     atoms: Vec<AtomId>,
+    /// Whether all predicates are held, and each is satisfied by the rows of its atoms.
+    exact: bool,
 }
 
 /// Predicates over the same numbering of columns.
@@ -64,6 +68,8 @@ pub(crate) enum Concerned {
     All,
     /// These, ascending.
     Some(Vec<u32>),
+    /// These of the [`RowsFound`], of which it need know no more.
+    Known(Range<usize>),
 }
 
 /// What has been found of a batch.
@@ -99,7 +105,8 @@ impl Affected {
         for atom in &atoms {
             group.holders.entry(*atom).or_default().push(seat);
         }
-        rule.interest = Some(Interest { merged, guards, atoms });
+        let exact = guards.iter().all(|guard| guard.as_ref().is_some_and(|guard| guard.exact));
+        rule.interest = Some(Interest { merged, guards, atoms, exact });
     }
 
     /// Lets go of what is held for a rule.
@@ -177,8 +184,15 @@ impl Answers {
         self.of.iter().find(|(merged, _)| *merged == interest.merged).map(|(_, satisfied)| satisfied)
     }
 
-    /// The rows that concern a rule. `reads`: which topics it reads, by number, if there are others.
-    pub(crate) fn rows_of(&self, rule: &Rule, rows: &MergedBatch, reads: Option<&[bool]>) -> Concerned {
+    /// The rows that concern a rule. `reads`: which topics it reads, by number, if there are others; `found`: where those go of
+    /// which all is known.
+    pub(crate) fn rows_of(
+        &self,
+        rule: &Rule,
+        rows: &MergedBatch,
+        reads: Option<&[bool]>,
+        found: &mut RowsFound,
+    ) -> Concerned {
         let count = rows.num_rows();
         if count == 0 {
             return Concerned::None;
@@ -190,6 +204,22 @@ impl Answers {
         // What an error hides is for the search to meet, row by row, or not to meet.
         if satisfied.failed().iter().any(|atom| interest.atoms.binary_search(atom).is_ok()) {
             return Concerned::All;
+        }
+        if let Some(lists) = rule.only_lists()
+            && interest.exact
+        {
+            let symbols = interest.guards.iter().flatten().zip(0..);
+            let lists = symbols.flat_map(|(guard, number)| {
+                let symbol = lists.symbol_of(number);
+                guard.atoms.iter().map(move |atom| (satisfied.rows(*atom), symbol))
+            });
+            if let Some(own) = found.add(lists) {
+                if let Some(reads) = reads {
+                    found.retain(own.start, |row| reads[rows.topic[row as usize] as usize]);
+                }
+                let own = own.start..found.len();
+                return if own.is_empty() { Concerned::None } else { Concerned::Known(own) };
+            }
         }
         let mut concerned = union(satisfied, &interest.atoms, count);
         if let Some(reads) = reads {

@@ -80,6 +80,14 @@ impl History {
         }
     }
 
+    /// Adds rows with places one behind the other, behind those of all others.
+    pub(crate) fn push_all(&mut self, first: u64, rows: MergedBatch) {
+        if rows.num_rows() > 0 {
+            self.rows += rows.num_rows();
+            self.chunks.push(Chunk { first, ordinals: None, rows });
+        }
+    }
+
     /// Takes back the rows with places from `first` on.
     pub(crate) fn pop(&mut self, first: u64) {
         while self.chunks.last().is_some_and(|chunk| chunk.first >= first) {
@@ -200,7 +208,12 @@ impl History {
 
     /// Whether it is time to ask what is needed.
     pub(crate) fn is_full(&self) -> bool {
-        self.rows > self.limit.max(ROWS_FREE)
+        self.would_be_full(0)
+    }
+
+    /// Whether it will be so with so many rows more.
+    pub(crate) fn would_be_full(&self, more: usize) -> bool {
+        self.rows + more > self.limit.max(ROWS_FREE)
     }
 
     /// Keeps only the rows in these places, ascending.

@@ -19,6 +19,7 @@ mod history;
 mod ipc;
 mod kept_places;
 mod keys;
+mod known_rows;
 mod late_windows;
 mod level;
 mod level_snapshot;
@@ -35,6 +36,7 @@ mod shard;
 mod snapshot;
 mod stage;
 mod tables;
+mod visits;
 mod window_rule;
 
 use std::num::NonZeroUsize;

@@ -421,7 +421,7 @@ impl Rule {
     }
 
     /// An error with what the matcher does not know: the rule and the key.
-    fn told(
+    pub(super) fn told(
         &self,
         error: MatchError,
         compiled: &Compiled,

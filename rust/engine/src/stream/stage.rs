@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, SchemaRef};
-use cepheid_event::{MergedSchema, Released};
-use cepheid_matcher::bits::Bits;
+use cepheid_event::{MergedBatch, MergedSchema, Released};
 use cepheid_matcher::sequence::SequenceLimits;
 use cepheid_matcher::step_lists::Scratch;
 use cepheid_matcher::threads::{Interruption, Workers};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::affected::{Affected, Concerned, Seat};
+use super::affected::{Affected, Answers, Concerned, Seat};
 use super::anomaly_rule::AnomalyRule;
 use super::binding::BoundColumns;
 use super::derived::{Part, TopicEvents, by_topic, same_columns};
@@ -19,11 +18,12 @@ use super::deriving::derive;
 use super::event_ids::with_ids;
 use super::graph::TopicUses;
 use super::history::History;
+use super::known_rows::RowsFound;
 use super::processor_rule::{Given, ProcessorRule};
 use super::rule::{Compiled, Rule, Surroundings};
-use super::rule_rows::SharedRows;
 use super::rules::AnyRule;
 use super::shard::Shard;
+use super::visits::{Visits, concerned};
 use super::window_rule::WindowRule;
 use super::{EngineOptions, topic_names};
 use crate::error::EngineError;
@@ -247,27 +247,12 @@ impl Stage {
             // Those before it come first, with errors of their own perhaps.
             places.retain(|known| known < place);
         }
-        let visits: Vec<(usize, Concerned)> = places
-            .into_iter()
-            .map(|place| {
-                let rule = &self.rules[place];
-                let reads = (rule.topics.is_some() && columns.num_topics() > 1).then(|| {
-                    let topics = 0..columns.num_topics() as u16;
-                    topics.map(|topic| rule.reads(columns.topic_name(topic))).collect::<Vec<bool>>()
-                });
-                (place, concerned(answers.rows_of(rule, rows, reads.as_deref()), rows.num_rows()))
-            })
-            .collect();
-        let mut shared = None;
-        if visits.iter().any(|(_, concerned)| !matches!(concerned, Concerned::None)) {
-            let rows =
-                shared.insert(SharedRows::new(rows, kept(&visits, rows.num_rows()), first, call.options)?);
-            let (kept, ordinals) = rows.rows();
-            self.history.push(ordinals, kept.clone());
-        }
+        let visits = self.visits(places, &answers, rows, columns);
+        let mut shared = visits.share(rows, first, &mut self.history, call.options)?;
         let limits = self.limits(rows.num_rows() > 0, call)?;
         let mut found = vec![];
         let mut failed = not_compiled.map(|(_, error)| error);
+        let Visits { rules: visits, found: known } = visits;
         for (place, concerned) in visits {
             self.begin(place, undo);
             self.rules_visited += 1;
@@ -282,6 +267,10 @@ impl Stage {
             let scratch = &mut self.scratch;
             let advance = || {
                 let input = match (concerned, &mut shared) {
+                    (Concerned::Known(own), _) => {
+                        let own = known.of(own, rows, first);
+                        return rule.advance_known(&compiled, &own, released.ended, &around, scratch);
+                    }
                     (Concerned::All, _) => rule.all_rows(&compiled, rows, first, &around)?,
                     (Concerned::Some(own), Some(shared)) => {
                         Some(shared.input(rule, &compiled, &own, &answers)?)
@@ -317,6 +306,28 @@ impl Stage {
             self.room(call)?;
         }
         Ok(())
+    }
+
+    /// What rules are given to do. `answers`: what has been found of the rows.
+    fn visits(
+        &self,
+        places: Vec<usize>,
+        answers: &Answers,
+        rows: &MergedBatch,
+        columns: &MergedSchema,
+    ) -> Visits {
+        let mut found = RowsFound::default();
+        let visit = |place: usize| {
+            let rule = &self.rules[place];
+            let reads = (rule.topics.is_some() && columns.num_topics() > 1).then(|| {
+                let topics = 0..columns.num_topics() as u16;
+                topics.map(|topic| rule.reads(columns.topic_name(topic))).collect::<Vec<bool>>()
+            });
+            let own = answers.rows_of(rule, rows, reads.as_deref(), &mut found);
+            (place, concerned(own, rows.num_rows()))
+        };
+        let rules = places.into_iter().map(visit).collect();
+        Visits { rules, found }
     }
 
     /// Asks processors of released rows: before windows take any, as these cannot be put back at no cost.
@@ -555,36 +566,4 @@ impl Undo {
     pub(super) fn new(first: u64) -> Self {
         Self { first, touched: vec![], due: vec![] }
     }
-}
-
-/// Of fewer rows than this those that concern a rule are always picked out: what is known of them need not be asked again.
-const ROWS_PICKED_MIN: usize = 64;
-
-/// Where most rows concern a rule, it is given all of them: picking them out would cost more.
-fn concerned(found: Concerned, rows: usize) -> Concerned {
-    match found {
-        Concerned::Some(own) if own.len() > rows / 2 && rows >= ROWS_PICKED_MIN => Concerned::All,
-        found => found,
-    }
-}
-
-/// The rows that some rule is given; `None`: all of them, or most.
-fn kept(visits: &[(usize, Concerned)], rows: usize) -> Option<Vec<u32>> {
-    let mut lists = vec![];
-    for (_, concerned) in visits {
-        match concerned {
-            Concerned::None => {}
-            Concerned::All => return None,
-            Concerned::Some(own) => lists.push(own),
-        }
-    }
-    let kept = match lists.as_slice() {
-        [] => vec![],
-        [only] => (*only).clone(),
-        several => {
-            let any = Bits::of_rows(rows, several.iter().flat_map(|list| list.iter().copied()));
-            any.set_rows()
-        }
-    };
-    (kept.len() <= rows / 2).then_some(kept)
 }

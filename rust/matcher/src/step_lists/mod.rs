@@ -39,6 +39,7 @@ pub(crate) mod settled;
 mod stream;
 
 pub use compile::StepLists;
+pub use push::KnownRows;
 pub use save::{SavedFewRows, SavedLists, load};
 pub use scratch::Scratch;
 pub use stream::StepListsState;

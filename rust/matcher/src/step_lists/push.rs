@@ -60,19 +60,8 @@ impl StepListsState {
             }
         };
         let counts_rows = matches!(steps.within, Bound::Rows(_));
-        let bytes_max = limits.room.map(|room| self.bytes().saturating_add(room));
-        let mut push = Push {
-            steps: &steps,
-            state: self,
-            found,
-            chunk,
-            masks,
-            relevant,
-            limits,
-            bytes_max,
-            rows_to_pause: ROWS_BETWEEN_PAUSES,
-            scratch,
-        };
+        let masked = Masked { chunk, masks, relevant };
+        let mut push = Push::new(&steps, self, limits, scratch, found);
         let mut faults = vec![];
         for partition in 0..chunk.rows.num_partitions() {
             if shards > 1 && keys.shard(partition, shards) != shard {
@@ -85,23 +74,67 @@ impl StepListsState {
                 continue;
             }
             let key = keys.get(partition);
-            if let Err(error) = push.partition(known, key, places) {
+            push.gather(&masked, &places);
+            if let Err(error) = push.partition(known, key, places.end - places.start) {
                 keep(error, &mut faults, || Place::Rows(key.into()))?;
             }
         }
         push.scratch.give_back_room(&steps);
         Fault::first(faults).map_or(Ok(()), Err)
     }
+
+    /// The same for rows of a state without keys of which is known what they satisfy. There is one at least.
+    ///
+    /// # Errors
+    /// As of [`push`](Self::push).
+    pub fn push_known(
+        &mut self,
+        rows: &KnownRows<'_>,
+        limits: SequenceLimits<'_>,
+        scratch: &mut Scratch,
+        found: &mut FoundSequences,
+    ) -> Result<(), MatchError> {
+        let steps = Arc::clone(&self.steps);
+        let known = self.find(&[]);
+        let mut push = Push::new(&steps, self, limits, scratch, found);
+        push.take(rows);
+        let done = push.partition(known, &[], rows.rows.len() as u32);
+        push.scratch.give_back_room(&steps);
+        done
+    }
+
+    /// What a row has in [`KnownRows::symbols`] that satisfies a predicate of the matcher and nothing else.
+    pub fn symbol_of(&self, predicate: usize) -> u64 {
+        let own = self.steps.conditions.predicates.iter().position(|own| *own == predicate);
+        own.map_or(0, |own| 1 << own)
+    }
 }
 
-/// A chunk on its way into the lists.
+/// Rows of a batch, ascending, of which is known what they satisfy, each of them something.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownRows<'a> {
+    /// Where they stand in the batch.
+    pub rows: &'a [u32],
+    /// The predicates that each satisfies, as [`StepListsState::symbol_of`] has them.
+    pub symbols: &'a [u64],
+    /// The times of all rows of the batch.
+    pub times: &'a [i64],
+    /// The place of its first row in the order of all rows.
+    pub first: u64,
+}
+
+/// A chunk on its way into the lists, and what its rows satisfy.
+struct Masked<'a> {
+    chunk: Chunk<'a>,
+    masks: Vec<&'a Bits>,
+    relevant: &'a Bits,
+}
+
+/// Rows on their way into the lists.
 struct Push<'a> {
     steps: &'a StepLists,
     state: &'a mut StepListsState,
     found: &'a mut FoundSequences,
-    chunk: Chunk<'a>,
-    masks: Vec<&'a Bits>,
-    relevant: &'a Bits,
     limits: SequenceLimits<'a>,
     bytes_max: Option<usize>,
     rows_to_pause: u32,
@@ -131,9 +164,20 @@ struct AtHand {
     progress: u64,
 }
 
-impl Push<'_> {
-    fn partition(&mut self, known: Option<u32>, key: &[u8], places: Range<u32>) -> Result<(), MatchError> {
-        self.gather(&places);
+impl<'a> Push<'a> {
+    fn new(
+        steps: &'a StepLists,
+        state: &'a mut StepListsState,
+        limits: SequenceLimits<'a>,
+        scratch: &'a mut Scratch,
+        found: &'a mut FoundSequences,
+    ) -> Self {
+        let bytes_max = limits.room.map(|room| state.bytes().saturating_add(room));
+        Self { steps, state, found, limits, bytes_max, rows_to_pause: ROWS_BETWEEN_PAUSES, scratch }
+    }
+
+    /// Puts the rows that were gathered to their key, which has had `count` in all.
+    fn partition(&mut self, known: Option<u32>, key: &[u8], count: u32) -> Result<(), MatchError> {
         let waits = known.is_some_and(|known| self.state.keys[known as usize].entries > 0);
         if !waits {
             // What nothing waits for is not kept.
@@ -150,24 +194,24 @@ impl Push<'_> {
         }
         let (is_new, key) = (known.is_none(), known.unwrap_or_else(|| self.state.add(key)));
         let mut at_hand = self.take_up(key, is_new)?;
-        let done = self.rows_of(&mut at_hand, &places);
+        let done = self.rows_of(&mut at_hand, count);
         self.put_down(at_hand);
         done
     }
 
     /// Finds the rows of a key that some condition accepts.
-    fn gather(&mut self, places: &Range<u32>) {
-        let (steps, chunk) = (self.steps, self.chunk);
+    fn gather(&mut self, of: &Masked<'_>, places: &Range<u32>) {
+        let (steps, chunk) = (self.steps, of.chunk);
         let Scratch { rows, words, .. } = &mut *self.scratch;
         rows.clear();
         rows.reserve((places.end - places.start).min(ROWS_EXPECTED_MAX) as usize);
-        words.resize(self.masks.len(), 0);
+        words.resize(of.masks.len(), 0);
         for block in places.start / 64..places.end.div_ceil(64) {
-            let mut open = self.relevant.words()[block as usize] & inside(block as usize, places);
+            let mut open = of.relevant.words()[block as usize] & inside(block as usize, places);
             if open == 0 {
                 continue;
             }
-            for (word, mask) in words.iter_mut().zip(&self.masks) {
+            for (word, mask) in words.iter_mut().zip(&of.masks) {
                 *word = mask.words()[block as usize];
             }
             while open != 0 {
@@ -184,6 +228,20 @@ impl Push<'_> {
                 });
             }
         }
+    }
+
+    /// Takes rows that are known to satisfy something.
+    fn take(&mut self, of: &KnownRows<'_>) {
+        let (steps, actions) = (self.steps, &mut self.state.actions);
+        let rows = &mut self.scratch.rows;
+        rows.clear();
+        rows.extend(of.rows.iter().zip(of.symbols).zip(0..).map(|((row, symbol), nth)| At {
+            ordinal: of.first + u64::from(*row),
+            time: of.times[*row as usize],
+            nth,
+            action: actions.number(steps, *symbol),
+            symbol: *symbol,
+        }));
     }
 
     /// Takes a key's lists, which are made of its rows if these are few, with room for those that come.
@@ -247,13 +305,13 @@ impl Push<'_> {
     }
 
     /// Puts the rows that were gathered to the lists of their key.
-    fn rows_of(&mut self, at_hand: &mut AtHand, places: &Range<u32>) -> Result<(), MatchError> {
+    fn rows_of(&mut self, at_hand: &mut AtHand, count: u32) -> Result<(), MatchError> {
         let position = self.state.keys[at_hand.key as usize].position;
         for index in 0..self.scratch.rows.len() {
             let at = self.scratch.rows[index];
             self.row(at_hand, at, position + u64::from(at.nth))?;
         }
-        self.state.keys[at_hand.key as usize].position = position + u64::from(places.end - places.start);
+        self.state.keys[at_hand.key as usize].position = position + u64::from(count);
         Ok(())
     }
 
