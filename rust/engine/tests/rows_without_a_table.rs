@@ -95,7 +95,7 @@ fn found(mut engine: Engine, rows: &RecordBatch, at_once: usize) -> Found {
 #[test]
 fn rows_that_are_not_picked_out_give_the_same_matches() {
     let (mut compared, mut matches) = (0, 0);
-    for seed in 0..4 {
+    for seed in 0..2 {
         let mut random = SplitMix64::new(seed);
         let rows = table(20_000, &mut random);
         let all: Vec<usize> = (0..60).collect();
@@ -118,8 +118,8 @@ fn rows_that_are_not_picked_out_give_the_same_matches() {
             }
         }
     }
-    assert_eq!(compared, 48);
-    assert!(matches > 10_000, "only {matches} matches");
+    assert_eq!(compared, 24);
+    assert!(matches > 5_000, "only {matches} matches");
 }
 
 #[test]
