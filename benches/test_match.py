@@ -107,11 +107,11 @@ def note(benchmark: Any, workload: Workload, peer: str, version: str) -> None:
 
 
 def rounds(workload: Workload, first: float) -> int:
-    """Small questions are asked often, as a clock tick matters there; long ones seldom, as the day is short."""
+    """Quick answers are asked for often, as other work outlasts one of them; slow ones seldom: the day is short."""
     if workload.rows <= 1_000:
         return 200
     if first > (1 if SIZE == "short" else 5):
         return 1
     if first > 1 or SIZE == "short":
         return 3
-    return max(5, min(25, int(1 / first)))
+    return max(5, min(25, int(1 / first)), min(100, int(0.2 / first)))

@@ -146,6 +146,21 @@ def test_state_at_a_time_takes_datetimes_and_recording_where_topics_have_no_time
         assert len(store.state_at(made, 7, time=dt.datetime(2026, 1, 3, tzinfo=dt.UTC))) == 2
 
 
+def test_an_event_without_a_time_is_as_old_as_its_recording():
+    now = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+    times = [dt.datetime(2026, 1, day, tzinfo=dt.UTC) for day in (1, 3)]
+    ns = [round(time.timestamp()) * 1_000_000_000 for time in (times[0], now, times[1])]
+    with cep.EventStore(clock=lambda: now) as store:
+        for batch in ({"ts": times[:1], "n": [1]}, {"n": [2]}, {"ts": times[1:], "n": [3]}):
+            store.append("order.changed", pa.table(batch), stream="order-7")
+        made = history()
+        for _ in range(2):
+            seen = [(event["n"], time) for _, _, time, event in made.load(store, 7).state]
+            assert seen == [(1, ns[0]), (2, ns[1]), (3, ns[2])]
+            assert [len(store.state_at(made, 7, time=time)) for time in ns] == [1, 2, 3]
+            store.seal()
+
+
 def test_a_snapshot_of_later_is_not_used_for_before(store):
     made = history()
     store.append("order.created", [{"ts": 10}, {"ts": 30}, {"ts": 20}], stream="order-7")

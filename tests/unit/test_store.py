@@ -359,6 +359,18 @@ def test_a_replay_stops_where_a_rule_fires_and_goes_as_fast_as_it_is_told(store)
 
 
 @pytest.mark.parametrize("speed", [None, 1e9])
+@pytest.mark.parametrize("timeless", [0, 1])
+def test_a_replay_says_which_event_has_no_time(store, speed, timeless):
+    batches = [{"ts": [5], "x": [1]}, {"ts": [7], "x": [3]}]
+    batches.insert(timeless, {"x": [2]})
+    for batch in batches:
+        store.append("a", batch)
+    engine = cep.Engine(event("big", col.x > 0, topic="a").named("big"))
+    with pytest.raises(cep.SchemaError, match=f"`ts` is NULL in row {timeless}"):
+        store.replay(engine, speed=speed)
+
+
+@pytest.mark.parametrize("speed", [None, 1e9])
 def test_the_bar_of_a_replay_counts_every_event_once_however_it_goes_by(store, monkeypatch, speed):
     store.append("a", {"ts": list(range(500)), "x": [1, 2] * 250})
     store.seal()

@@ -411,6 +411,17 @@ def test_a_store_that_was_written_anew_has_not_the_signature(tmp_path):
         assert not store.verify()
 
 
+def test_a_report_passes_over_events_without_a_time(tmp_path):
+    with cep.EventStore(tmp_path / "s.db") as store:
+        for batch in ({"x": [1]}, {"ts": days(9), "x": [2]}, {"x": [3, 4]}, {"ts": days(1), "x": [5]}, {"x": [6]}):
+            store.append("a", pa.table(batch))
+        store.append("timeless", {"x": [1]})
+        for _ in range(2):
+            (gap,) = store.report(gap="2d").gaps
+            assert (gap["topic"], gap["to"] - gap["from"]) == ("a", dt.timedelta(days=8))
+            store.seal()
+
+
 def test_a_report_says_who_did_what(tmp_path):
     now = [NOW]
     rule = cep.event("e", "x > 1", topic="a").named("big")

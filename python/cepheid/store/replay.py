@@ -297,8 +297,10 @@ class _Pace:
         if self._event_time not in rows.column_names:
             yield rows
             return
-        # A row that comes late is due with those before it.
-        due = np.maximum.accumulate(nanoseconds(rows.column(self._event_time)))
+        # A row that comes late, or without a time, is due with those before it.
+        column = rows.column(self._event_time)
+        least = self._began[1] if self._began else _first(column)
+        due = np.maximum.accumulate(nanoseconds(column, least))
         if self._began is None:
             self._began = (time.monotonic(), int(due[0]))
         began, first = self._began
@@ -311,6 +313,12 @@ class _Pace:
                 start = end
             else:
                 time.sleep(min(_NAP_S, max(0.0, (int(due[start]) - now) / 1e9 / self._speed)))
+
+
+def _first(column: Any) -> int:
+    """The first event time that there is, in nanoseconds; 0: none."""
+    known = nanoseconds(column.drop_null())
+    return int(known[0]) if len(known) else 0
 
 
 def merged(parts: dict[str, list[Matches]]) -> Derived:

@@ -245,7 +245,10 @@ def _gaps(store: Any, info: StoreInfo, span: int) -> list[dict[str, Any]]:
             continue
         before: int | None = None
         for batch in store.read(topic.name, columns=[info.event_time]).batches():
-            times = nanoseconds(batch.column(0))
+            # Batches of a topic may come without the column: the silence is between those that have a time.
+            times = nanoseconds(batch.column(0).drop_null())
+            if len(times) == 0:
+                continue
             greatest = np.maximum.accumulate(times if before is None else np.concatenate([[before], times]))
             for place in np.flatnonzero(np.diff(greatest) > span):
                 ends = datetime_of(int(greatest[place])), datetime_of(int(greatest[place + 1]))

@@ -253,10 +253,12 @@ def python_rows(rows: pa.Table) -> list[dict[str, Any]]:
 
 
 def times_ns(rows: pa.Table, event_time: str) -> list[int]:
-    """When rows happened, in nanoseconds: their event time, or when they were recorded if their topic has none."""
-    column = rows.column(event_time if event_time in rows.column_names else "_recorded")
-    times: list[int] = nanoseconds(column).tolist()
-    return times
+    """When rows happened, in nanoseconds: their event time, or when they were recorded if they came without one."""
+    times = nanoseconds(rows.column("_recorded"))
+    if event_time in rows.column_names:
+        times = nanoseconds(rows.column(event_time), times)
+    found: list[int] = times.tolist()
+    return found
 
 
 def saved_name(*parts: str) -> str:
