@@ -13,7 +13,7 @@ from cepheid.errors import StoreError
 from cepheid.event_time import datetime_of
 from cepheid.result import Matches
 from cepheid.store.handle import checked_topics
-from cepheid.store.times import nanoseconds
+from cepheid.store.times import nanoseconds, nanoseconds_or
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -300,7 +300,7 @@ class _Pace:
         # A row that comes late, or without a time, is due with those before it.
         column = rows.column(self._event_time)
         least = self._began[1] if self._began else _first(column)
-        due = np.maximum.accumulate(nanoseconds(column, least))
+        due = np.maximum.accumulate(nanoseconds_or(column, least))
         if self._began is None:
             self._began = (time.monotonic(), int(due[0]))
         began, first = self._began

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cepheid.errors import SchemaError
-from cepheid.store.times import nanoseconds
+from cepheid.store.times import nanoseconds, nanoseconds_or
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -254,9 +254,11 @@ def python_rows(rows: pa.Table) -> list[dict[str, Any]]:
 
 def times_ns(rows: pa.Table, event_time: str) -> list[int]:
     """When rows happened, in nanoseconds: their event time, or when they were recorded if they came without one."""
-    times = nanoseconds(rows.column("_recorded"))
-    if event_time in rows.column_names:
-        times = nanoseconds(rows.column(event_time), times)
+    column = rows.column(event_time if event_time in rows.column_names else "_recorded")
+    if column.null_count > 0:
+        times = nanoseconds_or(column, nanoseconds(rows.column("_recorded")))
+    else:
+        times = nanoseconds(column)
     found: list[int] = times.tolist()
     return found
 

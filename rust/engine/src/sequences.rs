@@ -90,14 +90,8 @@ pub(crate) fn sequence_outputs(
             return Ok(());
         }
         let event_of = matches.row_events();
-        let table = DerivedTable {
-            membership: Some(matches.membership()?),
-            matches: matches.num_matches(),
-            batch: matches.batch,
-            strategies: vec![],
-            times: None,
-            part_of: None,
-        };
+        let (membership, count) = (Some(matches.membership()?), matches.num_matches());
+        let table = DerivedTable::new(matches.batch, membership, count);
         parts.push(Part { topic, rule: 0, table, order, event_of });
         Ok::<_, EngineError>(())
     };

@@ -179,14 +179,8 @@ impl AnomalyRule {
             batch = ids.add_to(&batch, |_| true)?;
         }
         let moment = |(row, _): &(u32, Verdict)| Moment::At { time: rows.times[*row as usize], row: 0 };
-        let table = DerivedTable {
-            batch,
-            membership: None,
-            matches: told.len(),
-            strategies: vec![Strategy::Anomalies],
-            times: None,
-            part_of: None,
-        };
+        let strategies = vec![Strategy::Anomalies];
+        let table = DerivedTable { strategies, ..DerivedTable::new(batch, None, told.len()) };
         let order = told.iter().map(|judged| (moment(judged), None, None)).collect();
         Ok(Some(Part { topic: self.emits().to_owned(), rule: place, table, order, event_of: None }))
     }

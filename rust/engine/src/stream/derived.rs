@@ -36,6 +36,13 @@ pub struct DerivedTable {
     pub part_of: Option<(Arc<RecordBatch>, usize)>,
 }
 
+impl DerivedTable {
+    /// So many events, of which nothing else is said yet.
+    pub(crate) fn new(batch: RecordBatch, membership: Option<RecordBatch>, matches: usize) -> Self {
+        Self { batch, membership, matches, strategies: vec![], times: None, part_of: None }
+    }
+}
+
 /// What is said of a rule.
 #[derive(Clone, Copy)]
 pub(crate) struct RuleLabel<'a> {
@@ -197,8 +204,7 @@ fn merged<'a>(
         let moments: Vec<Moment> =
             parts.iter().flat_map(|part| &part.order).map(|(moment, ..)| *moment).collect();
         let matches = moments.len();
-        let table =
-            DerivedTable { batch, membership: None, matches, strategies: vec![], times: None, part_of: None };
+        let table = DerivedTable::new(batch, None, matches);
         return Ok(TopicEvents { topic, table, moments, event_of: None, end });
     }
     let mut events: Vec<(usize, usize)> = vec![];
@@ -246,14 +252,7 @@ fn merged<'a>(
             Some(in_order.map_err(EventError::from)?)
         }
     };
-    let table = DerivedTable {
-        batch,
-        membership,
-        matches: events.len(),
-        strategies: vec![],
-        times: None,
-        part_of: None,
-    };
+    let table = DerivedTable::new(batch, membership, events.len());
     let moments = events.iter().map(|(part, event)| parts[*part].order[*event].0).collect();
     Ok(TopicEvents { topic, table, moments, event_of, end })
 }
@@ -278,15 +277,7 @@ pub(crate) fn late_tables(
                 table.batch = both.map_err(EventError::from)?;
             }
             None => {
-                let table = DerivedTable {
-                    batch: rows.batch.clone(),
-                    membership: Some(no_membership()),
-                    matches: 0,
-                    strategies: vec![],
-                    times: None,
-                    part_of: None,
-                };
-                tables.push((name, table));
+                tables.push((name, DerivedTable::new(rows.batch.clone(), Some(no_membership()), 0)));
             }
         }
     }

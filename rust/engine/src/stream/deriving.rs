@@ -246,14 +246,7 @@ impl Gathered {
         let MatchTable { batch, matches, .. } = matches;
         let membership = Some(membership);
         let batch = sections[0].compiled.shown(batch)?;
-        let whole = DerivedTable {
-            batch,
-            membership,
-            matches: matches.len(),
-            strategies: vec![],
-            times: None,
-            part_of: None,
-        };
+        let whole = DerivedTable::new(batch, membership, matches.len());
         if sections.len() == 1 {
             return Ok(vec![(whole, event_of)]);
         }
@@ -286,6 +279,6 @@ impl DerivedTable {
         let membership = Some(RecordBatch::try_new(membership.schema(), columns).map_err(EventError::from)?);
         let batch = self.batch.slice(events.start, events.len());
         let part_of = Some((Arc::clone(shown), events.start));
-        Ok(Self { batch, membership, matches: events.len(), strategies: vec![], times: None, part_of })
+        Ok(Self { part_of, ..Self::new(batch, membership, events.len()) })
     }
 }

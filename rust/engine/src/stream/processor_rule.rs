@@ -211,8 +211,7 @@ impl ProcessorRule {
         };
         let order = given.times.iter().map(|time| (Moment::At { time: *time, row: 0 }, None, None)).collect();
         let strategies = vec![Strategy::Processor];
-        let table =
-            DerivedTable { batch, membership: None, matches: events, strategies, times: None, part_of: None };
+        let table = DerivedTable { strategies, ..DerivedTable::new(batch, None, events) };
         Ok(Part { topic: self.emits().to_owned(), rule: place, table, order, event_of: None })
     }
 

@@ -105,5 +105,5 @@ pub(super) fn no_matches(compiled: &Compiled, measures: &Measures) -> Result<Der
     let none = derive_sequences(&nothing, measures, &table, &|row| row as u32, None)?;
     let membership = Some(none.membership()?);
     let batch = compiled.shown(none.batch)?;
-    Ok(DerivedTable { membership, matches: 0, batch, strategies: vec![], times: None, part_of: None })
+    Ok(DerivedTable::new(batch, membership, 0))
 }

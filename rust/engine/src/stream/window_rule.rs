@@ -403,14 +403,8 @@ impl WindowRule {
         let batch = RecordBatch::try_new_with_options(schema, columns, &options).map_err(EventError::from)?;
         let batch = ids.map_or(Ok(batch.clone()), |ids| ids.add_to(&batch, |_| true))?;
         let order = moments.iter().map(|time| (Moment::At { time: *time, row: 0 }, None, None)).collect();
-        let table = DerivedTable {
-            batch,
-            membership: None,
-            matches: windows.keys.len(),
-            strategies: vec![Strategy::Windows],
-            times: None,
-            part_of: None,
-        };
+        let strategies = vec![Strategy::Windows];
+        let table = DerivedTable { strategies, ..DerivedTable::new(batch, None, windows.keys.len()) };
         Ok(Part { topic: self.emits().to_owned(), rule: place, table, order, event_of: None })
     }
 }

@@ -159,21 +159,6 @@ impl Codes {
 
     fn compared<K: ArrowDictionaryKeyType>(&self, codes: &[K::Native]) -> Vec<(usize, BooleanBuffer)> {
         let code = |entry: &usize| K::Native::from_usize(*entry).expect("an entry has a code");
-        let mask = |entries: &[usize]| match entries {
-            [] => BooleanBuffer::new_unset(codes.len()),
-            [one] => {
-                let one = code(one);
-                pack(codes, |code| code == one)
-            }
-            [one, other] => {
-                let (one, other) = (code(one), code(other));
-                pack(codes, |code| (code == one) | (code == other))
-            }
-            more => {
-                let more: Vec<K::Native> = more.iter().map(code).collect();
-                pack(codes, |code| more.iter().fold(false, |any, one| any | (code == *one)))
-            }
-        };
         let answered: Vec<(usize, &[usize])> = (self.holding.iter().enumerate())
             .filter_map(|(question, holding)| Some((question, holding.as_deref()?)))
             .collect();
@@ -187,7 +172,14 @@ impl Codes {
             [a, b, c, d] => together(codes, [a, b, c, d], &wanted()),
             [a, b, c, d, e] => together(codes, [a, b, c, d, e], &wanted()),
             [a, b, c, d, e, f] => together(codes, [a, b, c, d, e, f], &wanted()),
-            _ => return answered.into_iter().map(|(question, entries)| (question, mask(entries))).collect(),
+            // One question at most holds anywhere.
+            _ => {
+                let mask = |entries: &[usize]| match entries.first().map(code) {
+                    None => BooleanBuffer::new_unset(codes.len()),
+                    Some(one) => pack(codes, |code| code == one),
+                };
+                return answered.into_iter().map(|(question, entries)| (question, mask(entries))).collect();
+            }
         };
         let mask = |words| BooleanBuffer::new(Buffer::from_vec(words), 0, codes.len());
         answered.into_iter().map(|(question, _)| question).zip(words.into_iter().map(mask)).collect()
