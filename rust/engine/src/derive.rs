@@ -5,20 +5,17 @@
 
 use std::sync::Arc;
 
-use arrow_array::{
-    ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, UInt32Array, new_null_array,
-};
+use arrow_array::{ArrayRef, BooleanArray, Int64Array, StringArray, UInt32Array};
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
-use arrow_schema::{DataType, Field, FieldRef};
 use cepheid_eval::{Leaf, TypedExpr};
 use cepheid_event::{EventError, OrderedRows, Table};
-use cepheid_ir::{Anchor, OutputColumns, Pattern, RowPointer, RowsPerMatch, Semantics};
+use cepheid_ir::{Anchor, Pattern, RowPointer, RowsPerMatch, Semantics};
 use cepheid_matcher::{MatchSet, MatchView, Segment, members};
 
 use crate::aggregates::aggregate_column;
 use crate::error::EngineError;
-use crate::matches::{MatchTable, Ordinals, Origin, UNMATCHED, batch_of};
-use crate::plan::{Matching, Measures, Plan};
+use crate::matches::{MatchTable, Ordinals, Origin, UNMATCHED};
+use crate::plan::{Measures, Plan};
 
 /// Makes the output of a pattern's matches.
 ///
@@ -48,6 +45,8 @@ pub(crate) struct Deriving<'a> {
     pub(crate) table: &'a Table,
     /// The matches in order, if that is not the order of the set.
     pub(crate) order: Option<Vec<u32>>,
+    /// At most so many make the columns.
+    pub(crate) threads: usize,
 }
 
 /// The rows of the output, in order.
@@ -98,7 +97,7 @@ impl OutputRows {
     }
 
     /// Positions of the input rows whose columns are shown.
-    fn positions(&self, set: &MatchSet) -> UInt32Array {
+    pub(crate) fn positions(&self, set: &MatchSet) -> UInt32Array {
         match &self.shown {
             Some(shown) => UInt32Array::from(shown.positions.clone()),
             None => UInt32Array::from_iter_values(self.matches.iter().map(|index| set.start(index as usize))),
@@ -107,6 +106,11 @@ impl OutputRows {
 
     pub(crate) fn len(&self) -> usize {
         self.matches.len()
+    }
+
+    /// Whether there are rows that no match holds.
+    pub(crate) fn has_unmatched(&self) -> bool {
+        self.unmatched > 0
     }
 
     /// Whether each row shows the whole of one match.
@@ -173,48 +177,12 @@ pub(crate) struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    fn batch(&self, deriving: &Deriving<'_>) -> Result<RecordBatch, EngineError> {
-        let (pattern, outputs) = (deriving.plan.pattern(), &deriving.plan.outputs);
-        let derived = pattern.output == OutputColumns::Derived;
-        let all_rows = pattern.rows_per_match != RowsPerMatch::One;
-        let mut columns = Columns { fields: vec![], arrays: vec![], inputs: vec![] };
-        for column in &outputs.partition_by {
-            // What event sequences give as partitions is not by key.
-            let by_key = matches!(deriving.plan.matching, Matching::Search(_));
-            match by_key.then(|| self.of_partitions(*column)).transpose()?.flatten() {
-                Some(array) => columns.add_array(self, *column, array),
-                None => columns.add_input(self, *column)?,
-            }
-        }
-        if derived {
-            let nullable = self.output.unmatched > 0;
-            columns.add("match_number", self.match_numbers(), nullable);
-            for (name, anchor) in [("match_start", Anchor::First), ("match_end", Anchor::Last)] {
-                let edge = RowPointer { anchor, ..RowPointer::default() };
-                let array = match outputs.event_time {
-                    Some(column) => self.read_at(column, None, &edge, || self.edge_positions(&edge))?,
-                    None => new_null_array(&DataType::Null, self.output.len()),
-                };
-                columns.add(name, array, true);
-            }
-        } else if all_rows {
-            for key in &outputs.order_by {
-                columns.add_input(self, key.column)?;
-            }
-        }
-        for (name, measure) in deriving.measures {
-            columns.add(name, self.measure(pattern, name, measure)?, true);
-        }
-        if all_rows {
-            // Behind the input's own columns stand those that only measures read.
-            for column in 0..self.table.schema().fields().len() - outputs.shifted.len() {
-                columns.add_input(self, column)?;
-            }
-        }
-        batch_of(columns.fields, columns.arrays, self.output.len())
-    }
-
-    fn measure(&self, pattern: &Pattern, name: &str, measure: &TypedExpr) -> Result<ArrayRef, EngineError> {
+    pub(crate) fn measure(
+        &self,
+        pattern: &Pattern,
+        name: &str,
+        measure: &TypedExpr,
+    ) -> Result<ArrayRef, EngineError> {
         let failed = || EngineError::in_context(format!("measure `{name}`"));
         let slots = measure
             .leaves()
@@ -247,7 +215,7 @@ impl Scene<'_> {
     }
 
     /// The values of a column where a pointer leads to in every match, if that can be told of all at once; else at positions.
-    fn read_at(
+    pub(crate) fn read_at(
         &self,
         column: usize,
         members: Option<&[bool]>,
@@ -260,7 +228,7 @@ impl Scene<'_> {
         }
     }
 
-    fn match_numbers(&self) -> ArrayRef {
+    pub(crate) fn match_numbers(&self) -> ArrayRef {
         if self.set.is_numbered_in_order() && matches!(self.output.matches, Ordinals::All(_)) {
             return Arc::new(Int64Array::from_iter_values(1..=self.set.len() as i64));
         }
@@ -273,7 +241,7 @@ impl Scene<'_> {
     }
 
     /// Positions of the first or last rows of matches; NULL for empty and unmatched ones.
-    fn edge_positions(&self, edge: &RowPointer) -> UInt32Array {
+    pub(crate) fn edge_positions(&self, edge: &RowPointer) -> UInt32Array {
         if let Some(positions) = self.in_every_match(None, edge) {
             return positions;
         }
@@ -501,36 +469,4 @@ fn in_whole_match(found: MatchView<'_>, members: &[bool], at: &RowPointer) -> Op
         }
     }
     None
-}
-
-/// The output's columns, under construction.
-struct Columns {
-    fields: Vec<FieldRef>,
-    arrays: Vec<ArrayRef>,
-    /// Input columns that are already there.
-    inputs: Vec<usize>,
-}
-
-impl Columns {
-    fn add(&mut self, name: &str, array: ArrayRef, nullable: bool) {
-        self.fields.push(Arc::new(Field::new(name, array.data_type().clone(), nullable)));
-        self.arrays.push(array);
-    }
-
-    fn add_input(&mut self, scene: &Scene<'_>, column: usize) -> Result<(), EngineError> {
-        if !self.inputs.contains(&column) {
-            let array = scene.read(column, &scene.output.positions(scene.set))?;
-            self.add_array(scene, column, array);
-        }
-        Ok(())
-    }
-
-    /// Adds an input column whose values are at hand, unless it is there.
-    fn add_array(&mut self, scene: &Scene<'_>, column: usize, array: ArrayRef) {
-        if !self.inputs.contains(&column) {
-            self.inputs.push(column);
-            self.arrays.push(array);
-            self.fields.push(Arc::clone(&scene.table.schema().fields()[column]));
-        }
-    }
 }

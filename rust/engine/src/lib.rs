@@ -7,6 +7,7 @@
 
 mod aggregates;
 mod anomalies;
+mod column_sources;
 mod compact;
 mod derive;
 mod edge_columns;

@@ -34,7 +34,7 @@ pub(crate) fn match_table(
     let found =
         lists.find(&rows.masks, rows.chunk(), enough, SearchLimits { members_max, ..limits(options, &rows) });
     let Some(found) = found.map_err(|error| rows.name_row(error))? else { return declined(options) };
-    derived(plan, table, lists, found, &rows, most).map(Some)
+    derived(plan, table, lists, found, &rows, most, options).map(Some)
 }
 
 /// The number of matches; `None`: runs that wait are to count them.
@@ -99,6 +99,7 @@ fn derived(
     found: ListsFound,
     rows: &SequenceRows<'_>,
     most: usize,
+    options: &MatchOptions,
 ) -> Result<MatchTable, EngineError> {
     let ListsFound { rows: mut members, places, ends, matches, numbers, .. } = found;
     if !rows.stand_as_they_arrived() {
@@ -171,7 +172,8 @@ fn derived(
         strategy: lists.strategy(),
         labels: None,
     };
-    derive(&Deriving { plan, measures: &plan.outputs.measures, table, order }, origin)
+    let threads = options.workers(origin.set.len()).threads;
+    derive(&Deriving { plan, measures: &plan.outputs.measures, table, order, threads }, origin)
 }
 
 /// The number of rows of all matches.

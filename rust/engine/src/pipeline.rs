@@ -52,7 +52,8 @@ pub(crate) fn match_one_by_one(
     let order = order_of(plan, table, &rows, &found.matches)?;
     let variables = plan.automaton().variables.clone();
     let origin = Origin { set: found.matches, rows, variables, strategy: found.strategy, labels: None };
-    derive(&Deriving { plan, measures: &plan.outputs.measures, table, order }, origin)
+    let threads = options.workers(origin.set.len()).threads;
+    derive(&Deriving { plan, measures: &plan.outputs.measures, table, order, threads }, origin)
 }
 
 /// Matches one table, and gives whatever the pattern derives beside its matches: timeouts, as `<topic>.timeout`, and
@@ -159,13 +160,14 @@ fn find(
     options: &MatchOptions,
     wanted: Wanted,
 ) -> Result<(OrderedRows, Found), EngineError> {
-    let rows =
-        OrderedRows::new(table, &plan.outputs.partition_by, &plan.outputs.order_by, &matcher.columns_read())?;
+    let workers = options.workers(table.num_rows());
+    let (keys, order) = (&plan.outputs.partition_by, &plan.outputs.order_by);
+    let rows = OrderedRows::on_threads(table, keys, order, &matcher.columns_read(), workers.threads)?;
     let find_options = FindOptions {
         wanted,
         step_limit: options.step_limit.unwrap_or(matcher::STEP_LIMIT_DEFAULT),
         strategy: options.strategy,
-        workers: options.workers(table.num_rows()),
+        workers,
     };
     match matcher.find(table, &rows, find_options)? {
         Some(found) => Ok((rows, found)),

@@ -54,14 +54,14 @@ impl<'a> SequenceRows<'a> {
     ) -> Result<Self, EngineError> {
         let workers = options.workers(table.num_rows());
         let by_arrival = matcher.masks_by_arrival(table, workers)?;
-        let relevant = by_arrival
-            .as_ref()
-            .and_then(|masks| relevant_rows(matcher, outputs, keys, masks, table.num_rows()));
+        let relevant = by_arrival.as_ref().and_then(|masks| {
+            relevant_rows(matcher, outputs, keys, masks, table.num_rows(), workers.threads)
+        });
         let narrowed = match &relevant {
             Some(relevant) => Cow::Owned(narrowed(matcher, outputs, keys, table, relevant, options)?),
             None => Cow::Borrowed(table),
         };
-        let rows = OrderedRows::new(&narrowed, keys, &outputs.order_by, &[])?;
+        let rows = OrderedRows::on_threads(&narrowed, keys, &outputs.order_by, &[], workers.threads)?;
         let masks = match by_arrival {
             Some(masks) if relevant.is_none() && !rows.is_rearranged() => masks,
             Some(masks) => {
@@ -165,6 +165,7 @@ fn relevant_rows(
     keys: &[usize],
     masks: &Masks,
     rows: usize,
+    threads: usize,
 ) -> Option<Vec<u32>> {
     // Columns at a distance are read of all rows.
     if !outputs.shifted.is_empty() {
@@ -176,7 +177,7 @@ fn relevant_rows(
     let relevant = matcher.relevant(masks, rows)?;
     let count = relevant.count(0, relevant.len());
     let sparse = if keys.is_empty() { SPARSE } else { SPARSE_BY_KEY };
-    (count <= relevant.len() / sparse).then(|| relevant.set_rows())
+    (count <= relevant.len() / sparse).then(|| relevant.set_rows_on(threads))
 }
 
 fn narrowed(

@@ -292,7 +292,7 @@ pub(crate) fn derive_sequences(
         }
     }
     let rows = OrderedRows::of_groups(arrivals, starts);
-    let deriving = Deriving { plan, measures, table, order: None };
+    let deriving = Deriving { plan, measures, table, order: None, threads: 1 };
     let origin = Origin {
         set,
         rows,

@@ -418,9 +418,10 @@ pub(crate) fn count(
     let Ok(matcher) = TrendMatcher::compile(pattern, table.schema(), outputs.go_by_time()) else {
         return Ok(None);
     };
-    let rows = OrderedRows::new(table, &outputs.partition_by, &outputs.order_by, &[])?;
-    let times = times(&matcher, None, table, outputs)?;
     let workers = options.workers(table.num_rows());
+    let (keys, order) = (&outputs.partition_by, &outputs.order_by);
+    let rows = OrderedRows::on_threads(table, keys, order, &[], workers.threads)?;
+    let times = times(&matcher, None, table, outputs)?;
     let masks = Masks::evaluate(&matcher.predicates, table, &rows, workers)?;
     let Ok(rows) = TrendRows::new(&matcher, &rows, masks, &times) else { return Ok(None) };
     let scan = ScanOptions { every_ns: None, first_only, one_total: true, workers };

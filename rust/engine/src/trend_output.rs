@@ -47,7 +47,8 @@ pub(crate) fn aggregate_table(
     work: &mut TrendWork,
 ) -> Result<MatchTable, EngineError> {
     let outputs = &plan.outputs;
-    let rows = OrderedRows::new(table, &outputs.partition_by, &outputs.order_by, &[])?;
+    let threads = options.workers(table.num_rows()).threads;
+    let rows = OrderedRows::on_threads(table, &outputs.partition_by, &outputs.order_by, &[], threads)?;
     let mut found = trend.find(table, &rows, outputs, options, work)?;
     if outputs.partition_by.is_empty() && trend.every_ns.is_none() && found.keys.is_empty() {
         // Without keys there is one group, be it without rows.

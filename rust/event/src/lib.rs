@@ -24,7 +24,9 @@ mod held;
 mod integer_keys;
 mod runs;
 mod scattered;
+mod shared_grouping;
 mod string_keys;
+mod taken;
 
 pub use error::EventError;
 pub use key_table::KeyTable;

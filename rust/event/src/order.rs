@@ -1,6 +1,7 @@
 //! The order of rows: by keys, ties by arrival.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
@@ -13,6 +14,7 @@ use pulp::Arch;
 use crate::error::EventError;
 use crate::key::{comparable, comparable_type};
 use crate::table::Table;
+use crate::threads::{even_stretches, on_each};
 use crate::time::as_int64;
 
 /// One key of an ordering.
@@ -98,15 +100,32 @@ impl RowOrder {
 
     /// Whether all rows of the table stand in order as they arrived.
     pub fn arrived_in_order(&self, rows: usize) -> bool {
+        self.arrived_in_order_on(rows, 1)
+    }
+
+    /// The same, seen by at most so many threads, each of a stretch of the rows.
+    pub fn arrived_in_order_on(&self, rows: usize, threads: usize) -> bool {
+        let threads = threads.min(rows / ROWS_A_THREAD_MIN);
+        self.are_in_order(even_stretches(rows, threads))
+    }
+
+    /// Whether rows cut into stretches are in order, each seen by a thread.
+    fn are_in_order(&self, stretches: Vec<Range<usize>>) -> bool {
+        let seen = on_each(stretches, |_, own| self.is_in_order(own.start.saturating_sub(1)..own.end));
+        seen.into_iter().all(|in_order| in_order)
+    }
+
+    fn is_in_order(&self, rows: Range<usize>) -> bool {
         match self {
             Self::Arrival => true,
             Self::Integers { values, descending: false } => {
-                holds_of_neighbours(values, |left, right| left <= right)
+                holds_of_neighbours(&values[rows], |left, right| left <= right)
             }
             Self::Integers { values, descending: true } => {
-                holds_of_neighbours(values, |left, right| left >= right)
+                holds_of_neighbours(&values[rows], |left, right| left >= right)
             }
-            Self::Rows(_) => (1..rows as u32).all(|row| self.compare(row - 1, row) != Ordering::Greater),
+            Self::Rows(_) => (rows.start + 1..rows.end)
+                .all(|row| self.compare(row as u32 - 1, row as u32) != Ordering::Greater),
         }
     }
 
@@ -117,6 +136,9 @@ impl RowOrder {
         }
     }
 }
+
+/// Of fewer rows a thread that sees whether they are in order costs more than it does.
+const ROWS_A_THREAD_MIN: usize = 1 << 19;
 
 /// So many neighbours are compared without an exit in between.
 const BLOCK: usize = 1 << 10;
@@ -192,5 +214,30 @@ mod tests {
             }
         }
         assert!(seen > 1_000, "{seen}");
+    }
+
+    #[test]
+    fn one_fall_is_seen_wherever_rows_are_cut() {
+        let mut seen = 0;
+        for (length, stretches) in [(0, 2), (1, 2), (2, 2), (9, 2), (9, 3), (40, 7)] {
+            let rising: Vec<i64> = (0..length).map(|row| row / 2).collect();
+            let cut = || even_stretches(rising.len(), stretches);
+            let both = |values: &[i64]| {
+                let falling = values.iter().map(|value| -value).collect();
+                let values = ScalarBuffer::from(values.to_vec());
+                let ascending = RowOrder::Integers { values, descending: false }.are_in_order(cut());
+                let descending = RowOrder::Integers { values: falling, descending: true };
+                assert_eq!(descending.are_in_order(cut()), ascending);
+                ascending
+            };
+            assert!(both(&rising));
+            for row in 1..length as usize {
+                let mut falls = rising.clone();
+                falls[row] = rising[row - 1] - 1;
+                assert!(!both(&falls), "row {row} of {length} in {stretches}");
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 1 + 8 + 8 + 39);
     }
 }

@@ -2,15 +2,16 @@
 
 use std::ops::Range;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array, make_array};
-use arrow_buffer::{BooleanBufferBuilder, Buffer, ScalarBuffer};
-use arrow_data::ArrayData;
+use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array};
+use arrow_buffer::{BooleanBufferBuilder, ScalarBuffer};
 
 use crate::error::EventError;
 use crate::key::key_ids;
 use crate::order::{OrderKey, RowOrder};
 use crate::scattered::plain_values;
+use crate::shared_grouping::{self, Grouped};
 use crate::table::Table;
+use crate::taken::{is_plain_and_wide, wide_numbers};
 
 /// The rows of a table, partition after partition in order of the key's first appearance, each partition in order.
 ///
@@ -46,13 +47,27 @@ impl OrderedRows {
         order_by: &[OrderKey],
         read_often: &[usize],
     ) -> Result<Self, EventError> {
+        Self::on_threads(table, partition_by, order_by, read_often, 1)
+    }
+
+    /// The same by at most so many threads, as far as there is enough for them to do.
+    ///
+    /// # Errors
+    /// As of [`new`](Self::new).
+    pub fn on_threads(
+        table: &Table,
+        partition_by: &[usize],
+        order_by: &[OrderKey],
+        read_often: &[usize],
+        threads: usize,
+    ) -> Result<Self, EventError> {
         let rows = u32::try_from(table.num_rows()).expect("a table keeps to ROWS_MAX");
         let order = RowOrder::new(table, order_by)?;
-        let in_order = order.arrived_in_order(table.num_rows());
+        let in_order = order.arrived_in_order_on(table.num_rows(), threads);
         let mut ordered = if partition_by.is_empty() {
             Self::by_arrival(table.num_rows())
         } else {
-            Self::grouped(table, partition_by, if in_order { read_often } else { &[] })?
+            Self::grouped(table, partition_by, if in_order { read_often } else { &[] }, threads)?
         };
         if !in_order {
             ordered.arrived_in_order = false;
@@ -86,7 +101,23 @@ impl OrderedRows {
         Self { arrivals: Some(arrivals.into()), starts, hot: None, arrived_in_order: false }
     }
 
-    fn grouped(table: &Table, partition_by: &[usize], read_often: &[usize]) -> Result<Self, EventError> {
+    fn grouped(
+        table: &Table,
+        partition_by: &[usize],
+        read_often: &[usize],
+        threads: usize,
+    ) -> Result<Self, EventError> {
+        let movable = read_often.iter().copied().find(|column| {
+            let arrays = table.batches().iter().map(|batch| batch.column(*column));
+            arrays.clone().all(is_plain_and_wide) && arrays.len() > 0
+        });
+        let stretches = threads.min(table.num_rows() / shared_grouping::ROWS_A_THREAD_MIN);
+        if stretches > 1 {
+            let Grouped { arrivals, starts, values } =
+                shared_grouping::grouped(table, partition_by, movable, stretches)?;
+            let hot = movable.zip(values).map(|(column, values)| moved(table, column, values));
+            return Ok(Self { arrivals: arrivals.map(Into::into), starts, hot, arrived_in_order: true });
+        }
         let keys = key_ids(table, partition_by)?;
         let mut starts = Vec::with_capacity(keys.counts.len() + 1);
         let mut end = 0;
@@ -99,11 +130,10 @@ impl OrderedRows {
         if keys.ids.is_sorted() {
             return Ok(Self { arrivals: None, starts, hot: None, arrived_in_order: true });
         }
-        let movable = read_often.iter().copied().find(|column| is_wide_number(table, *column));
         let (arrivals, hot) = match movable {
             Some(column) => {
                 let (arrivals, values) = scattered_with(table, column, &keys.ids, starts.clone());
-                (arrivals, Some((column, values)))
+                (arrivals, Some(moved(table, column, values)))
             }
             None => (scattered(&keys.ids, starts.clone()), None),
         };
@@ -276,11 +306,9 @@ impl OrderedRows {
     }
 }
 
-/// Whether a column is of 64-bit numbers or times, without NULLs.
-fn is_wide_number(table: &Table, column: usize) -> bool {
-    let data_type = table.schema().field(column).data_type();
-    let wide = data_type.primitive_width() == Some(size_of::<u64>());
-    wide && table.batches().iter().all(|batch| batch.column(column).null_count() == 0)
+/// The values of a column, moved, with the type that they have.
+fn moved(table: &Table, column: usize, values: Vec<u64>) -> (usize, ArrayRef) {
+    (column, wide_numbers(table.schema().field(column).data_type(), values))
 }
 
 /// Arrivals by position: `ids[row]` is the row's key, whose positions begin at `next[id]`.
@@ -295,9 +323,8 @@ fn scattered(ids: &[u32], mut next: Vec<u32>) -> Vec<u32> {
 }
 
 /// As [`scattered`], and in the same pass a column of 64-bit values by position.
-fn scattered_with(table: &Table, column: usize, ids: &[u32], mut next: Vec<u32>) -> (Vec<u32>, ArrayRef) {
+fn scattered_with(table: &Table, column: usize, ids: &[u32], mut next: Vec<u32>) -> (Vec<u32>, Vec<u64>) {
     let mut arrivals = vec![0_u32; ids.len()];
-    // All 64-bit types are moved as integers, and take their own type again.
     let mut values = vec![0_u64; ids.len()];
     let mut row = 0;
     for batch in table.batches() {
@@ -311,12 +338,7 @@ fn scattered_with(table: &Table, column: usize, ids: &[u32], mut next: Vec<u32>)
             row += 1;
         }
     }
-    let data = ArrayData::builder(table.schema().field(column).data_type().clone())
-        .len(values.len())
-        .add_buffer(Buffer::from_vec(values))
-        .build()
-        .expect("one buffer of 64-bit values is what every such type is made of");
-    (arrivals, make_array(data))
+    (arrivals, values)
 }
 
 #[cfg(test)]

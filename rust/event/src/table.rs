@@ -8,7 +8,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array,
 use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
 
 use crate::error::EventError;
-use crate::threads::on_each;
+use crate::taken::taken;
 
 /// Most rows of one table: row ordinals are 32 bits wide, with the last one kept free.
 pub const ROWS_MAX: usize = u32::MAX as usize - 1;
@@ -132,7 +132,7 @@ impl Table {
     }
 
     /// Some rows of the table, `rows` ascending, as a table of their own. Only `columns` are read: the others hold NULLs
-    /// there, so that every column keeps its index. At most so many `threads` share the columns.
+    /// there, so that every column keeps its index. At most so many `threads` share the work.
     ///
     /// Cost: O(rows) a column read.
     ///
@@ -143,7 +143,6 @@ impl Table {
         let mut read = columns.to_vec();
         read.sort_unstable();
         read.dedup();
-        let shares: Vec<&[usize]> = read.chunks(read.len().div_ceil(threads.max(1)).max(1)).collect();
         let mut batches = vec![];
         let mut rest = rows;
         for (batch, start) in self.batches.iter().zip(&self.starts) {
@@ -153,16 +152,10 @@ impl Table {
             if own.is_empty() {
                 continue;
             }
-            let places = UInt32Array::from_iter_values(own.iter().map(|row| row - *start as u32));
-            let taken = on_each(shares.iter().copied(), |_, share| {
-                let take = |column: &usize| arrow_select::take::take(batch.column(*column), &places, None);
-                share.iter().map(take).collect::<Result<Vec<_>, _>>()
-            });
+            let places: Vec<u32> = own.iter().map(|row| row - *start as u32).collect();
             let mut arrays: Vec<Option<ArrayRef>> = vec![None; batch.num_columns()];
-            for (share, taken) in shares.iter().zip(taken) {
-                for (column, array) in share.iter().zip(taken?) {
-                    arrays[*column] = Some(array);
-                }
+            for (column, array) in read.iter().zip(taken(batch, &read, &places, threads)?) {
+                arrays[*column] = Some(array);
             }
             let none = |array: &ArrayRef| arrow_array::new_null_array(array.data_type(), own.len());
             let arrays: Vec<ArrayRef> = arrays
@@ -186,11 +179,19 @@ impl Table {
 
     /// The first `rows` rows, or as many as there are.
     pub fn head(&self, rows: usize) -> Self {
+        self.stretch(0..rows)
+    }
+
+    /// A stretch of the rows.
+    pub fn stretch(&self, rows: Range<usize>) -> Self {
         let (mut batches, mut starts) = (vec![], vec![0]);
-        for (batch, start) in self.batches.iter().zip(&self.starts).take_while(|(_, start)| **start < rows) {
-            let taken = batch.num_rows().min(rows - start);
-            batches.push(batch.slice(0, taken));
-            starts.push(start + taken);
+        for (batch, start) in self.batches.iter().zip(&self.starts) {
+            let begin = rows.start.max(*start);
+            let end = rows.end.min(start + batch.num_rows());
+            if begin < end {
+                batches.push(batch.slice(begin - start, end - begin));
+                starts.push(end - rows.start);
+            }
         }
         Self { schema: Arc::clone(&self.schema), batches, starts }
     }

@@ -1,5 +1,6 @@
 //! Work on what threads have each a part of: keys, most of all.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -26,10 +27,19 @@ pub fn on_each<P: Send, T: Send>(
     parts: impl IntoIterator<Item = P>,
     work: impl Fn(usize, P) -> T + Sync,
 ) -> Vec<T> {
+    on_threads(usize::MAX, parts, work)
+}
+
+/// The same on at most so many threads, this one among them: who is done with a part takes the next.
+pub fn on_threads<P: Send, T: Send>(
+    threads: usize,
+    parts: impl IntoIterator<Item = P>,
+    work: impl Fn(usize, P) -> T + Sync,
+) -> Vec<T> {
     let parts: Vec<P> = parts.into_iter().collect();
-    let others = parts.len().saturating_sub(1);
+    let others = threads.min(parts.len()).saturating_sub(1);
     if others == 0 {
-        return parts.into_iter().map(|part| work(0, part)).collect();
+        return parts.into_iter().enumerate().map(|(number, part)| work(number, part)).collect();
     }
     count_shared();
     let outcomes: Vec<Mutex<Option<T>>> = parts.iter().map(|_| Mutex::new(None)).collect();
@@ -54,6 +64,12 @@ pub fn on_each<P: Send, T: Send>(
     });
     let outcome = |one: Mutex<Option<T>>| one.into_inner().unwrap_or_else(PoisonError::into_inner);
     outcomes.into_iter().map(|one| outcome(one).expect("every part has been worked on")).collect()
+}
+
+/// Rows cut into as many stretches, of about as many rows each; none is empty.
+pub fn even_stretches(rows: usize, stretches: usize) -> Vec<Range<usize>> {
+    let each = rows.div_ceil(stretches.max(1)).max(1);
+    (0..rows).step_by(each).map(|begin| begin..rows.min(begin + each)).collect()
 }
 
 /// Does two things at once, the other on a thread of its own, if the system has one more.
@@ -121,6 +137,25 @@ mod tests {
             assert_eq!(doubled, (0..count).map(|number| number * 2).collect::<Vec<_>>());
             assert_eq!(parts, (10..10 + count).collect::<Vec<_>>());
             assert_eq!(times_shared() - before, u64::from(count > 1));
+        }
+    }
+
+    #[test]
+    fn fewer_threads_than_parts_do_all_of_them_in_order() {
+        for threads in [0, 1, 2, 3, 9] {
+            let before = times_shared();
+            let squares = on_threads(threads, 0..7, |number, part| (number, part * part));
+            assert_eq!(squares, (0..7).map(|part| (part, part * part)).collect::<Vec<_>>());
+            assert_eq!(times_shared() - before, u64::from(threads > 1));
+        }
+    }
+
+    #[test]
+    fn stretches_are_all_rows_and_none_is_empty() {
+        for (rows, stretches) in [(0, 2), (1, 2), (7, 0), (7, 1), (7, 2), (7, 3), (7, 9), (1000, 7)] {
+            let cut = even_stretches(rows, stretches);
+            assert_eq!(cut.iter().cloned().flatten().collect::<Vec<_>>(), (0..rows).collect::<Vec<_>>());
+            assert!(cut.len() <= stretches.max(1) && cut.iter().all(|own| !own.is_empty()), "{cut:?}");
         }
     }
 

@@ -3,6 +3,10 @@
 use std::ops::Range;
 
 use arrow_buffer::BooleanBuffer;
+use cepheid_event::threads::{even_stretches, on_each};
+
+/// Of fewer rows a thread that looks for those that are set costs more than it does.
+const ROWS_A_THREAD_MIN: usize = 1 << 20;
 
 /// One bit a row.
 #[derive(Clone, Debug, Default)]
@@ -175,15 +179,29 @@ impl Bits {
 
     /// The set rows, ascending.
     pub fn set_rows(&self) -> Vec<u32> {
-        let mut rows = Vec::with_capacity(self.count(0, self.len));
-        for (index, word) in self.words.iter().enumerate() {
-            let mut word = *word;
-            while word != 0 {
-                rows.push(index as u32 * 64 + word.trailing_zeros());
-                word &= word - 1;
+        self.set_rows_on(1)
+    }
+
+    /// The same, written by at most so many threads, as far as there is enough for them to do.
+    pub fn set_rows_on(&self, threads: usize) -> Vec<u32> {
+        self.set_rows_of(even_stretches(self.len.div_ceil(64), threads.min(self.len / ROWS_A_THREAD_MIN)))
+    }
+
+    /// The set rows of all words, cut into stretches of which each is a thread's.
+    fn set_rows_of(&self, stretches: Vec<Range<usize>>) -> Vec<u32> {
+        let mut rows = on_each(stretches, |_, own| {
+            let words = &self.words[own.clone()];
+            let mut rows = Vec::with_capacity(words.iter().map(|word| word.count_ones() as usize).sum());
+            for (index, word) in own.zip(words) {
+                let mut word = *word;
+                while word != 0 {
+                    rows.push(index as u32 * 64 + word.trailing_zeros());
+                    word &= word - 1;
+                }
             }
-        }
-        rows
+            rows
+        });
+        if rows.len() > 1 { rows.concat() } else { rows.pop().unwrap_or_default() }
     }
 
     /// Words of 64 rows from row 0 on, one zero word past the end.
@@ -249,6 +267,7 @@ mod tests {
             bits.append(&BooleanBuffer::from(truth.clone()));
             let expected: Vec<u32> = (0..rows as u32).filter(|row| truth[*row as usize]).collect();
             assert_eq!(bits.set_rows(), expected, "{rows} rows");
+            assert_eq!(bits.set_rows_of(even_stretches(rows.div_ceil(64), 3)), expected, "{rows} rows");
             let backwards: Vec<u32> = (0..rows as u32).rev().collect();
             let picked = bits.picked(backwards.iter().copied());
             assert_eq!(picked.len(), rows);
