@@ -6,7 +6,6 @@ Each gives points, and checks on the way that the engine derived what it must; s
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 import time
@@ -19,8 +18,9 @@ import pyarrow as pa
 
 import cepheid as cep
 from benches.generators import below, cards, codes, symbols
+from benches.peers.cepheid_engine import CepheidBuilt, window_of
 from benches.sequence_oracle import frauds, many_pairs, rows_of
-from benches.workload import FOLDER, read
+from benches.workload import FOLDER, load_workloads, read
 
 MEMORY_LIMIT = "2GB"
 Sizes = dict[str, tuple[int, ...]]
@@ -249,20 +249,30 @@ def threads(scale: str) -> Iterator[Point]:
                 return seconds
 
             yield Point("threads", series, number, best(once, 3) / rows * 1e9, rows)
-        # Tables are matched on one thread, in versions that cannot be told otherwise.
-        if "threads" in inspect.signature(cep.match).parameters:
-            for number in (1, 2):
 
-                def match(number: int = number, table: pa.Table = table, right: int = right) -> float:
-                    whole: Any = cep.match
-                    pattern = pattern_of("fraud")
-                    began = time.perf_counter()
-                    found = whole(pattern, table, threads=number).to_arrow().num_rows
-                    seconds = time.perf_counter() - began
-                    assert found == right, (found, right)
-                    return seconds
 
-                yield Point("threads", f"{series}, as a table", number, best(match, 3) / rows * 1e9, rows)
+# A question each of what threads share in another way: keys with few relevant rows and with many, no keys, and windows.
+SHARED = ("fraud", "v_shape_500_keys", "seq3_any_utf8", "tumble", "hop", "range")
+
+
+def threads_of_tables(scale: str) -> Iterator[Point]:
+    """Questions about tables, each of the largest that it has, on so many threads; these take turns."""
+    tries = {"check": 1, "short": 5, "full": 15}[scale]
+    largest = {workload.group: workload for workload in load_workloads(scale) if workload.group in SHARED}
+    for group in SHARED:
+        workload = largest[group]
+        table, peer = workload.table(), CepheidBuilt()
+        asked = cep.pattern_from_sql(workload.sql) if workload.is_pattern else window_of(workload)
+        ask: Any = cep.match if workload.is_pattern else cep.aggregate
+        seconds: dict[int, list[float]] = {1: [], 2: []}
+        for number in (1, 2) * (tries + 1):
+            began = time.perf_counter()
+            result = ask(asked, table, threads=number).to_arrow()
+            seconds[number].append(time.perf_counter() - began)
+            assert peer.answer(workload, result).matches == workload.answer.matches, workload
+        for number, taken in seconds.items():
+            # The first call compiles.
+            yield Point("threads_of_tables", group, number, min(taken[1:]) / workload.rows * 1e9, workload.rows)
 
 
 CURVES: dict[str, Curve] = {
@@ -277,6 +287,7 @@ CURVES: dict[str, Curve] = {
     ),
     "rules_added": Curve("Adding and removing a rule", "rules there are", "\N{MICRO SIGN}s", rules_added, ratio_max=3),
     "threads": Curve("Threads", "threads", "ns a row", threads),
+    "threads_of_tables": Curve("Threads over tables", "threads", "ns a row", threads_of_tables),
 }
 
 

@@ -12,8 +12,7 @@ use arrow_array::{ArrayRef, TimestampNanosecondArray, UInt16Array};
 use cepheid_eval::{AtomId, Guard, PredicateIndex, Satisfied};
 use cepheid_event::MergedBatch;
 use cepheid_matcher::bits::Bits;
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::known_rows::RowsFound;
 use super::rule::Rule;
@@ -40,8 +39,8 @@ pub(crate) struct Interest {
 struct Group {
     merged: usize,
     index: PredicateIndex,
-    /// Rules that hold an atom.
-    holders: HashMap<AtomId, Vec<Seat>, FixedState>,
+    /// Rules that hold an atom, by its number. Most are held by one.
+    holders: Vec<SmallVec<[Seat; 4]>>,
 }
 
 /// See the module.
@@ -103,7 +102,10 @@ impl Affected {
         atoms.sort_unstable();
         atoms.dedup();
         for atom in &atoms {
-            group.holders.entry(*atom).or_default().push(seat);
+            if group.holders.len() <= *atom as usize {
+                group.holders.resize_with(*atom as usize + 1, SmallVec::new);
+            }
+            group.holders[*atom as usize].push(seat);
         }
         let exact = guards.iter().all(|guard| guard.as_ref().is_some_and(|guard| guard.exact));
         rule.interest = Some(Interest { merged, guards, atoms, exact });
@@ -117,12 +119,7 @@ impl Affected {
         let place = place.expect("the group of what is held");
         let group = &mut self.groups[place];
         for atom in &interest.atoms {
-            if let Some(holders) = group.holders.get_mut(atom) {
-                holders.retain(|known| *known != seat);
-                if holders.is_empty() {
-                    group.holders.remove(atom);
-                }
-            }
+            group.holders[*atom as usize].retain(|known| *known != seat);
         }
         interest.guards.iter().flatten().for_each(|guard| group.index.remove(guard));
         if group.index.is_empty() {
@@ -170,7 +167,7 @@ impl Affected {
                 })?;
                 self.passes += satisfied.passes as u64;
                 for atom in satisfied.atoms().chain(satisfied.failed().iter().copied()) {
-                    seats.extend(group.holders.get(&atom).into_iter().flatten());
+                    seats.extend_from_slice(&group.holders[atom as usize]);
                 }
                 of.push((group.merged, satisfied));
             }

@@ -5,7 +5,9 @@
 //! so that it is enough to keep these, and to put them to the same lists again, which one state has for all such keys.
 //!
 //! - Time: O(r) beside what the row costs, for at most [`FEW_ROWS`] rows r.
-//! - Space: 24 bytes a row, and nothing for places.
+//! - Space: 24 bytes a row, and nothing for places; one row alone stands in what there is of the key anyway.
+
+use smallvec::SmallVec;
 
 use super::compile::StepLists;
 use super::key_lists::KeyLists;
@@ -29,7 +31,7 @@ pub(super) struct KeptRow {
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FewRows {
-    pub(super) rows: Vec<KeptRow>,
+    pub(super) rows: SmallVec<[KeptRow; 1]>,
     /// The first of them are of no use any more: they stay until the call is over, which may have to be taken back.
     over: u32,
     /// Entries of the lists that are made of the others.
@@ -38,8 +40,8 @@ pub(super) struct FewRows {
 
 impl FewRows {
     /// Rows that have been saved.
-    pub(super) fn new(rows: Vec<KeptRow>) -> Self {
-        Self { rows, over: 0, waiting: 0 }
+    pub(super) fn new(rows: impl IntoIterator<Item = KeptRow>) -> Self {
+        Self { rows: rows.into_iter().collect(), over: 0, waiting: 0 }
     }
 
     /// Those that are of use.
@@ -66,8 +68,9 @@ impl FewRows {
     pub(super) fn let_go(&mut self) {
         self.rows.drain(..self.over as usize);
         self.over = 0;
-        if self.rows.is_empty() {
-            self.rows = vec![];
+        if self.rows.len() <= 1 {
+            // Back to its own place.
+            self.rows.shrink_to_fit();
         }
     }
 
@@ -90,7 +93,7 @@ impl FewRows {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.rows.capacity() * size_of::<KeptRow>()
+        if self.rows.spilled() { self.rows.capacity() * size_of::<KeptRow>() } else { 0 }
     }
 }
 

@@ -80,6 +80,8 @@ pub(super) struct Action {
     pub(super) fits: Vec<u16>,
     /// Edges of which what has been reached so far is over.
     pub(super) over: Vec<u16>,
+    /// How many places it reaches where nothing waits, if a match may begin at it and none ends.
+    pub(super) alone: Option<u32>,
 }
 
 impl StepLists {
@@ -96,8 +98,11 @@ impl StepLists {
                 || edge.absent.iter().any(|variable| satisfies(*variable))
         };
         let places: Vec<u16> = (0..self.places.len() as u16).rev().filter(|place| fits(*place)).collect();
+        let starts = places.iter().map(|place| &self.places[*place as usize]).filter(|place| place.starts);
+        let alone = starts.clone().count() as u32;
         Action {
-            begins: places.iter().any(|place| self.places[*place as usize].starts),
+            begins: alone > 0,
+            alone: (alone > 0 && !starts.clone().any(|place| place.ends)).then_some(alone),
             over: (0..self.edges.len() as u16).filter(|edge| over(&self.edges[*edge as usize])).collect(),
             fits: places,
         }

@@ -4,13 +4,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use cepheid_event::PartitionKeys;
+use smallvec::SmallVec;
 
 use super::compile::StepLists;
 use super::few_rows::{FEW_ROWS, FewRows, KeptRow};
 use super::key_lists::KeyLists;
 use super::scratch::Scratch;
 use super::settled::After;
-use super::stream::{Kept, StepListsState};
+use super::stream::{KEYS_AHEAD, Kept, StepListsState};
 use crate::bits::{Bits, inside};
 use crate::error::MatchError;
 use crate::lists::MEMBERS_MAX;
@@ -63,20 +64,27 @@ impl StepListsState {
         let masked = Masked { chunk, masks, relevant };
         let mut push = Push::new(&steps, self, limits, scratch, found);
         let mut faults = vec![];
-        for partition in 0..chunk.rows.num_partitions() {
-            if shards > 1 && keys.shard(partition, shards) != shard {
-                continue;
-            }
-            let places = chunk.rows.partition(partition);
-            let known = push.state.find(keys.get(partition));
+        let mut partitions = (0..chunk.rows.num_partitions())
+            .filter(|partition| shards == 1 || keys.shard(*partition, shards) == shard)
+            .map(|partition| (keys.get(partition), chunk.rows.partition(partition)))
             // Rows that satisfy nothing matter where rows are counted, and something waits.
-            if places.is_empty() || asked.is_irrelevant(&places) && !(counts_rows && known.is_some()) {
-                continue;
+            .filter(|(_, places)| !places.is_empty() && (counts_rows || !asked.is_irrelevant(places)));
+        loop {
+            let next = partitions.by_ref().take(KEYS_AHEAD);
+            let some = next.map(|(key, places)| (push.state.find(key), key, places));
+            let some: SmallVec<[_; KEYS_AHEAD]> = some.collect();
+            if some.is_empty() {
+                break;
             }
-            let key = keys.get(partition);
-            push.gather(&masked, &places);
-            if let Err(error) = push.partition(known, key, places.end - places.start) {
-                keep(error, &mut faults, || Place::Rows(key.into()))?;
+            push.state.ask_for(some.iter().filter_map(|(known, ..)| *known));
+            for (known, key, places) in some {
+                if counts_rows && known.is_none() && asked.is_irrelevant(&places) {
+                    continue;
+                }
+                push.gather(&masked, &places);
+                if let Err(error) = push.partition(known, key, places.end - places.start) {
+                    keep(error, &mut faults, || Place::Rows(key.into()))?;
+                }
             }
         }
         push.scratch.give_back_room(&steps);
@@ -193,10 +201,38 @@ impl<'a> Push<'a> {
             return Ok(());
         }
         let (is_new, key) = (known.is_none(), known.unwrap_or_else(|| self.state.add(key)));
+        if !counts_rows && self.keep_alone(key, is_new) {
+            self.state.keys[key as usize].position += u64::from(count);
+            return Ok(());
+        }
         let mut at_hand = self.take_up(key, is_new)?;
         let done = self.rows_of(&mut at_hand, count);
         self.put_down(at_hand);
         done
+    }
+
+    /// Keeps the one row that was gathered, if its key has no other and it is known without lists what waits then. Most rows that
+    /// come to be kept of many keys are such.
+    fn keep_alone(&mut self, key: u32, is_new: bool) -> bool {
+        let [at] = self.scratch.rows.as_slice() else { return false };
+        let Some(alone) = self.state.actions.made()[at.action as usize].alone else { return false };
+        // What looks at limits has lists at hand.
+        let is_alone =
+            matches!(&self.state.keys[key as usize].kept, Kept::Few(few) if few.useful().is_empty());
+        if !is_alone || self.rows_to_pause == 1 {
+            return false;
+        }
+        self.rows_to_pause -= 1;
+        let state = &mut *self.state;
+        state.work.rows += 1;
+        state.work.entries += u64::from(alone);
+        state.touch(key, is_new);
+        if let Kept::Few(few) = &mut state.keys[key as usize].kept {
+            few.add(&[KeptRow { ordinal: at.ordinal, stands: at.time, symbol: at.symbol }]);
+            few.waiting = alone;
+        }
+        state.count(key);
+        true
     }
 
     /// Finds the rows of a key that some condition accepts.

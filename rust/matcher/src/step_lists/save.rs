@@ -125,7 +125,7 @@ impl StepListsState {
         let row = |((ordinal, stands), symbol)| KeptRow { ordinal, stands, symbol };
         let entry = Key {
             name: KeyName::from_slice(&saved.key),
-            kept: Kept::Few(FewRows::new(rows.map(row).collect())),
+            kept: Kept::Few(FewRows::new(rows.map(row))),
             position: saved.position,
             matches: saved.matches,
             ..Key::default()

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
+use std::hint::black_box;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -22,6 +23,9 @@ use crate::lists::window::Bound;
 
 /// Places of fewer keys than this are never given back.
 const PLACES_KEPT: usize = 1024;
+
+/// Keys whose state is asked for at once.
+pub(super) const KEYS_AHEAD: usize = 32;
 
 /// Hashes keys.
 const HASHER: FixedState = FixedState::with_seed(0);
@@ -220,7 +224,8 @@ impl StepListsState {
 
     /// Calls `visit` with every row that is still needed, some of them several times.
     pub fn rows_needed(&self, visit: &mut dyn FnMut(u64)) {
-        for key in self.occupied() {
+        // Places without a key have none, and as they stand they are read one behind the other.
+        for key in &self.keys {
             match &key.kept {
                 Kept::Few(few) => few.useful().iter().for_each(|row| visit(row.ordinal)),
                 Kept::Lists(kept) => {
@@ -244,9 +249,12 @@ impl StepListsState {
     /// Lets what has been done stand.
     pub fn commit(&mut self) {
         let marks = std::mem::take(&mut self.undo.marks);
-        for mark in &marks {
-            self.keys[mark.key as usize].touched = false;
-            self.let_go(mark.key);
+        for some in marks.chunks(KEYS_AHEAD) {
+            self.ask_for(some.iter().map(|mark| mark.key));
+            for mark in some {
+                self.keys[mark.key as usize].touched = false;
+                self.let_go(mark.key);
+            }
         }
         self.undo = Undo::default();
         self.give_back_room();
@@ -301,18 +309,22 @@ impl StepListsState {
 
     /// Lets go of what has left a window at `time`, and of keys that nothing is left of. To be called between journals.
     pub fn clear_expired(&mut self, time: i64, scratch: &mut Scratch) {
-        while let Some((at, key)) = self.expiring.front().copied()
-            && at <= time
-        {
-            self.expiring.pop_front();
-            let entry = &mut self.keys[key as usize];
-            entry.queued = false;
-            match &mut entry.kept {
-                Kept::Few(few) => few.expire(&self.steps, &mut self.actions, time),
-                Kept::Lists(kept) => kept.starts.pass(self.steps.within, time),
+        loop {
+            let due = self.expiring.iter().take_while(|(at, _)| *at <= time).take(KEYS_AHEAD);
+            let due = self.ask_for(due.map(|(_, key)| *key));
+            if due == 0 {
+                break;
             }
-            self.look_over(key, scratch);
-            self.let_go(key);
+            for (_, key) in self.expiring.drain(..due).collect::<SmallVec<[_; KEYS_AHEAD]>>() {
+                let entry = &mut self.keys[key as usize];
+                entry.queued = false;
+                match &mut entry.kept {
+                    Kept::Few(few) => few.expire(&self.steps, &mut self.actions, time),
+                    Kept::Lists(kept) => kept.starts.pass(self.steps.within, time),
+                }
+                self.look_over(key, scratch);
+                self.let_go(key);
+            }
         }
         self.give_back_room();
     }
@@ -434,6 +446,18 @@ impl StepListsState {
         }
         self.expiring.shrink_to(self.expiring.len() * 2);
         (self.keys, self.free) = (keys, vec![]);
+    }
+
+    /// Asks memory for what is kept of some keys, all at once: of many keys each is far from the others, and they are worked on one
+    /// after the other. Gives how many they are.
+    pub(super) fn ask_for(&self, keys: impl Iterator<Item = u32>) -> usize {
+        let mut asked = 0;
+        for key in keys {
+            let entry = &self.keys[key as usize];
+            black_box((entry.entries, entry.name.len()));
+            asked += 1;
+        }
+        asked
     }
 
     /// Where a key stands.
