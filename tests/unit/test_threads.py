@@ -174,3 +174,40 @@ def test_a_long_search_on_threads_can_be_interrupted(least: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         cep.sql(query, t=pa.table({"key": keys, "x": np.ones(100_000, "int64")}), threads=2)
     timer.join()
+
+
+def key_columns(numbers: np.ndarray[Any, Any]) -> dict[str, pa.Array]:
+    """Keys of every kind that is numbered in another way."""
+    texts = pa.array(numbers).cast(pa.string())
+    return {
+        "number": pa.array(numbers),
+        "far apart": pa.array(numbers * (1 << 40)),
+        "text": texts,
+        "dictionary": texts.dictionary_encode(),
+        "with NULLs": pa.array(numbers, mask=numbers == 3),
+    }
+
+
+@pytest.mark.parametrize("grouped", [False, True], ids=["mixed", "grouped"])
+@pytest.mark.parametrize("kind", ["number", "far apart", "text", "dictionary", "with NULLs"])
+def test_a_table_that_threads_group_and_put_out_is_as_one_does_it(kind: str, grouped: bool) -> None:
+    # More than each of two threads takes to number keys, and to see whether rows are in order.
+    rows = 1_100_000
+    random = np.random.default_rng(21)
+    numbers = random.integers(0, 300, rows)
+    numbers = np.sort(numbers) if grouped else numbers
+    x = random.integers(0, 40, rows)
+    for falls in (False, True):
+        ts = np.arange(rows)
+        if falls:
+            # One row in the midst of a thread's share, or where two meet, is out of order.
+            ts[rows // 2] = 7
+        table = pa.table({"ts": ts, "key": key_columns(numbers)[kind], "x": x, "half": x / 2})
+        for pattern in (
+            rise().partition_by("key"),
+            (event("a", col.x < 1) >> event("b", col.x > 38)).partition_by("key").within("50us").select(half="b.half"),
+        ):
+            alone, shared = (cep.match(pattern, table, threads=threads) for threads in (1, 2))
+            assert len(alone) > 1_000
+            assert shared.to_arrow() == alone.to_arrow()
+            assert shared.rows == alone.rows
