@@ -207,7 +207,7 @@ def test_a_table_that_threads_group_and_put_out_is_as_one_does_it(kind: str, gro
             rise().partition_by("key"),
             (event("a", col.x < 1) >> event("b", col.x > 38)).partition_by("key").within("50us").select(half="b.half"),
         ):
-            alone, shared = (cep.match(pattern, table, threads=threads) for threads in (1, 2))
+            alone, shared = (cep.match(pattern, table, event_time="ts", threads=threads) for threads in (1, 2))
             assert len(alone) > 1_000
             assert shared.to_arrow() == alone.to_arrow()
             assert shared.rows == alone.rows
