@@ -61,6 +61,23 @@ pub struct KeyIds {
 }
 
 impl KeyIds {
+    /// The rows that are the first of their keys, in order of these. `begin`: what the first of all rows is called.
+    ///
+    /// Cost: O(rows) up to the first of the last key.
+    pub(crate) fn firsts(&self, begin: u32) -> Vec<u32> {
+        let mut firsts = Vec::with_capacity(self.counts.len());
+        for (row, id) in (begin..).zip(&self.ids) {
+            if firsts.len() == self.counts.len() {
+                break;
+            }
+            // They are numbered in order of first appearance.
+            if *id as usize == firsts.len() {
+                firsts.push(row);
+            }
+        }
+        firsts
+    }
+
     pub(crate) fn counted(ids: Vec<u32>, keys: u32) -> Self {
         let mut counts = vec![0; keys as usize];
         ids.iter().for_each(|id| counts[*id as usize] += 1);

@@ -107,10 +107,9 @@ impl OrderedRows {
         read_often: &[usize],
         threads: usize,
     ) -> Result<Self, EventError> {
-        let movable = read_often.iter().copied().find(|column| {
-            let arrays = table.batches().iter().map(|batch| batch.column(*column));
-            arrays.clone().all(is_plain_and_wide) && arrays.len() > 0
-        });
+        let is_movable =
+            |column: &usize| table.batches().iter().all(|batch| is_plain_and_wide(batch.column(*column)));
+        let movable = read_often.iter().copied().find(is_movable);
         let stretches = threads.min(table.num_rows() / shared_grouping::ROWS_A_THREAD_MIN);
         if stretches > 1 {
             let Grouped { arrivals, starts, values } =

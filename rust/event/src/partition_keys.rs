@@ -9,7 +9,7 @@ use arrow_row::{RowConverter, SortField};
 use foldhash::fast::FixedState;
 
 use crate::error::EventError;
-use crate::key::{KeyIds, comparable, comparable_type, key_ids};
+use crate::key::{comparable, comparable_type, key_ids};
 use crate::partition::OrderedRows;
 use crate::table::Table;
 
@@ -127,17 +127,10 @@ impl KeyedRows {
     /// # Errors
     /// [`EventError::ColumnType`] for a type that has no row format; what Arrow refuses.
     pub fn new(table: &Table, columns: &[usize]) -> Result<Self, EventError> {
-        let KeyIds { ids, counts } = key_ids(table, columns)?;
-        let mut firsts: Vec<u32> = Vec::with_capacity(counts.len());
-        for (row, id) in ids.iter().enumerate() {
-            // They are numbered in order of first appearance.
-            if *id as usize == firsts.len() {
-                firsts.push(row as u32);
-            }
-        }
+        let numbered = key_ids(table, columns)?;
         let mut keys = PartitionKeys { bytes: vec![], ends: vec![], hashes: vec![] };
-        keys.encode(table, firsts.into(), columns)?;
-        Ok(Self { ids, keys })
+        keys.encode(table, numbered.firsts(0).into(), columns)?;
+        Ok(Self { ids: numbered.ids, keys })
     }
 
     /// Groups rows, given ascending, by key, and gives the keys of the groups.

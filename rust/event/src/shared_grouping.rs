@@ -56,7 +56,7 @@ pub(crate) fn grouped(
         let begin = rows.start as u32;
         let rows = table.stretch(rows);
         let own = key_ids(&rows, columns)?;
-        Ok((firsts(&own, begin), own.ids.is_sorted(), own, (rows, begin)))
+        Ok((own.firsts(begin), own.ids.is_sorted(), own, (rows, begin)))
     });
     let numbered = numbered.into_iter().collect::<Result<Vec<_>, EventError>>()?;
     let all_firsts: Vec<u32> = numbered.iter().flat_map(|(firsts, ..)| firsts.iter().copied()).collect();
@@ -115,21 +115,6 @@ pub(crate) fn grouped(
     let arrivals = arrivals.into_iter().map(AtomicU32::into_inner).collect();
     let values = moved.map(|_| values.into_iter().map(AtomicU64::into_inner).collect());
     Ok(Grouped { arrivals: Some(arrivals), starts, values })
-}
-
-/// The rows that are the first of their key, in order of keys. `begin`: what the first of all rows is called.
-fn firsts(of: &KeyIds, begin: u32) -> Vec<u32> {
-    let mut firsts = Vec::with_capacity(of.counts.len());
-    for (row, id) in of.ids.iter().enumerate() {
-        if firsts.len() == of.counts.len() {
-            break;
-        }
-        // They are numbered in order of first appearance.
-        if *id as usize == firsts.len() {
-            firsts.push(begin + row as u32);
-        }
-    }
-    firsts
 }
 
 /// Whether rows of each key stand one behind the other.

@@ -386,6 +386,30 @@ mod tests {
     }
 
     #[test]
+    fn what_a_row_does_alone_is_what_it_does_to_lists_without_rows() {
+        let (mut known, mut none) = (0, 0);
+        // Matches may begin at the first place alone, at the first two, or at all, and end at the last or at the last two.
+        for (begin, end) in [(1, 2), (2, 2), (3, 2), (1, 1), (2, 1)] {
+            let mut steps = three_steps();
+            for (index, place) in steps.places.iter_mut().enumerate() {
+                (place.starts, place.ends) = (index < begin, index >= end);
+            }
+            for symbol in 0..8 {
+                let action = steps.action(symbol);
+                let mut key = KeyLists::new(&steps);
+                let put = key.put(&steps, &action, 1, 0);
+                let waiting = key.lists.held() as u32;
+                assert_eq!(u32::from(put.grown.entries), waiting);
+                let alone = (waiting > 0 && !put.grown.ends).then_some(waiting);
+                assert_eq!(action.alone, alone, "symbol {symbol:b}, {begin} begin, from {end} on end");
+                known += usize::from(alone.is_some());
+                none += usize::from(alone.is_none());
+            }
+        }
+        assert!(known > 10 && none > 10, "{known}, {none}");
+    }
+
+    #[test]
     fn times_of_starts_are_kept_whole() {
         for at in
             [0, 1, -1, i64::MIN, i64::MAX, 1 << 32, -(1 << 32), (1 << 32) - 1, i64::from(u32::MAX) << 31]
