@@ -200,7 +200,7 @@ def test_a_table_that_threads_group_and_put_out_is_as_one_does_it(kind: str, gro
     for falls in (False, True):
         ts = np.arange(rows)
         if falls:
-            # One row in the midst of a thread's share, or where two meet, is out of order.
+            # Where the rows of two threads meet, one is out of order.
             ts[rows // 2] = 7
         table = pa.table({"ts": ts, "key": key_columns(numbers)[kind], "x": x, "half": x / 2})
         for pattern in (

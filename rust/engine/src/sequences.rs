@@ -120,6 +120,8 @@ struct SortedInTable {
     arrivals: Option<Vec<u32>>,
     /// With the columns that hold what stands some rows on.
     table: Table,
+    /// At most so many make output of it.
+    threads: usize,
 }
 
 /// Of each event: when it was decided, its last row and its first.
@@ -141,7 +143,8 @@ impl SortedInTable {
         } else {
             found.sort(&plan.variable_of());
         }
-        Ok(Self { found, arrivals, table: shifted })
+        let threads = options.workers(found.found.len()).threads;
+        Ok(Self { found, arrivals, table: shifted, threads })
     }
 
     fn derive(
@@ -161,7 +164,7 @@ impl SortedInTable {
             None => ordinal as u32,
         };
         let by_plan = [FoundByPlan { plan, all: &self.found, found: &of_kind }];
-        let matches = derive_sequences(&by_plan, measures, &self.table, &arrival, None)?;
+        let matches = derive_sequences(&by_plan, measures, &self.table, &arrival, None, self.threads)?;
         Ok((matches, of_kind.iter().map(decided).collect()))
     }
 }
@@ -270,13 +273,14 @@ pub(crate) struct FoundByPlan<'a> {
 }
 
 /// Output rows of what plans that share their outputs have found, one after the other; the first of them, which there is,
-/// says how. `arrival` tells where in `table` a row stands.
+/// says how. `arrival` tells where in `table` a row stands; at most so many `threads` make the columns.
 pub(crate) fn derive_sequences(
     by_plan: &[FoundByPlan<'_>],
     measures: &Measures,
     table: &Table,
     arrival: &dyn Fn(u64) -> u32,
     labels: Option<Arc<RowLabels>>,
+    threads: usize,
 ) -> Result<MatchTable, EngineError> {
     let plan = by_plan[0].plan;
     debug_assert!(by_plan.iter().all(|other| Arc::ptr_eq(&other.plan.outputs, &plan.outputs)));
@@ -292,7 +296,7 @@ pub(crate) fn derive_sequences(
         }
     }
     let rows = OrderedRows::of_groups(arrivals, starts);
-    let deriving = Deriving { plan, measures, table, order: None, threads: 1 };
+    let deriving = Deriving { plan, measures, table, order: None, threads };
     let origin = Origin {
         set,
         rows,

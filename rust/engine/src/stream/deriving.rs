@@ -241,7 +241,7 @@ impl Gathered {
         let arrival =
             |ordinal: u64| self.ordinals.binary_search(&ordinal).expect("every row has been gathered") as u32;
         let labels = Some(Arc::clone(&self.labels));
-        let matches = derive_sequences(&by_plan, sections[0].measures(), table, &arrival, labels)?;
+        let matches = derive_sequences(&by_plan, sections[0].measures(), table, &arrival, labels, 1)?;
         let (event_of, membership) = (matches.row_events(), matches.membership()?);
         let MatchTable { batch, matches, .. } = matches;
         let membership = Some(membership);

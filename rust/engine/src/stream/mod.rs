@@ -130,6 +130,8 @@ pub struct EngineStats {
     pub watermark_ns: Option<i64>,
     /// How often a rule was visited by a call: counts of work, for tests and statistics.
     pub rules_visited: u64,
+    /// How often one of them was given rows as the index of predicates has them, and no table.
+    pub rules_given_rows: u64,
     /// Passes over columns that were made to ask predicates, those of all rules together.
     pub passes: u64,
     /// Source by source.
@@ -377,6 +379,7 @@ impl Engine {
             bytes: self.bytes(),
             watermark_ns: self.buffer.clock().watermark(),
             rules_visited: self.stages().map(|stage| stage.rules_visited).sum(),
+            rules_given_rows: self.stages().map(|stage| stage.rules_given_rows).sum(),
             passes: self.stages().map(|stage| stage.affected.passes).sum(),
             sources,
             rules,

@@ -52,6 +52,7 @@ pub(crate) struct Stage {
     /// Room for rules to work in, one after the other.
     scratch: Scratch,
     pub(super) rules_visited: u64,
+    pub(super) rules_given_rows: u64,
     /// Whether the columns of something derived have become known since they were last compared.
     pub(super) learned: bool,
     /// Whether events say which they are.
@@ -75,6 +76,7 @@ impl Default for Stage {
             needing_rows: 0,
             scratch: Scratch::default(),
             rules_visited: 0,
+            rules_given_rows: 0,
             learned: false,
             ids: false,
         }
@@ -256,6 +258,7 @@ impl Stage {
         for (place, concerned) in visits {
             self.begin(place, undo);
             self.rules_visited += 1;
+            self.rules_given_rows += u64::from(matches!(concerned, Concerned::Known(_)));
             let around = Surroundings {
                 columns,
                 history: &self.history,

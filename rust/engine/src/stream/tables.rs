@@ -102,7 +102,7 @@ pub(super) fn no_matches(compiled: &Compiled, measures: &Measures) -> Result<Der
     let table = Table::new(Arc::clone(&compiled.binding.schema), vec![])?;
     let (plan, all) = (&compiled.plan, &FoundSequences::default());
     let nothing = [FoundByPlan { plan, all, found: &[] }];
-    let none = derive_sequences(&nothing, measures, &table, &|row| row as u32, None)?;
+    let none = derive_sequences(&nothing, measures, &table, &|row| row as u32, None, 1)?;
     let membership = Some(none.membership()?);
     let batch = compiled.shown(none.batch)?;
     Ok(DerivedTable::new(batch, membership, 0))
