@@ -1,6 +1,7 @@
 //! Event sequences in a table by lists, where the pattern and the data allow it.
 
 use cepheid_event::key::keys_by_appearance;
+use cepheid_event::threads::change_each;
 use cepheid_event::{OrderedRows, Table};
 use cepheid_ir::{OutputColumns, PatternError};
 use cepheid_matcher::lists::{ListsFound, SearchLimits};
@@ -103,9 +104,8 @@ fn derived(
 ) -> Result<MatchTable, EngineError> {
     let ListsFound { rows: mut members, places, ends, matches, numbers, .. } = found;
     if !rows.stand_as_they_arrived() {
-        for row in &mut members {
-            *row = rows.arrival(*row);
-        }
+        let threads = options.workers(members.len()).threads;
+        change_each(threads, &mut members, |row| *row = rows.arrival(*row));
     }
     let shape = lists.shape();
     let standard = plan.pattern().output == OutputColumns::Standard;

@@ -2,52 +2,38 @@
 
 use std::ops::Range;
 
+use cepheid_event::{ByKey, by_key};
+
 use crate::ordered_table::{KeyNumbers, OrderedTable};
 
 /// Rows of several keys that are seen to at a time: with all that is kept of them they stay in a core's cache.
 const BLOCK_ROWS: usize = 1 << 13;
 
 /// See the module.
-pub(crate) struct RowsByKey {
-    /// Places in the order of time, key by key.
-    order: Vec<u32>,
-    /// Their times.
-    times: Vec<i64>,
-    /// Where the rows of each key begin in it; one more for the end.
-    begins: Vec<u32>,
-}
+pub(crate) struct RowsByKey(ByKey);
 
 impl RowsByKey {
     /// `None`: some key has more than so many rows.
     ///
-    /// Cost: O(rows + keys).
-    pub(crate) fn new(rows: &OrderedTable<'_>, keys: &KeyNumbers, most_of_a_key: usize) -> Option<Self> {
-        let key_of = keys.of(rows, 0..rows.len());
-        let mut begins = vec![0_u32; keys.count() + 1];
-        key_of.iter().for_each(|key| begins[*key as usize + 1] += 1);
-        if begins.iter().any(|rows| *rows as usize > most_of_a_key) {
-            return None;
-        }
-        (1..begins.len()).for_each(|key| begins[key] += begins[key - 1]);
-        let mut next = begins.clone();
-        let (mut order, mut times) = (vec![0; rows.len()], vec![0; rows.len()]);
-        let place = |((row, key), time): ((usize, &u32), &i64)| {
-            let next = &mut next[*key as usize];
-            order[*next as usize] = row as u32;
-            times[*next as usize] = *time;
-            *next += 1;
-        };
-        key_of.iter().enumerate().zip(&*rows.times(0..rows.len())).for_each(place);
-        Some(Self { order, times, begins })
+    /// Cost: O(rows / threads + keys * threads).
+    pub(crate) fn new(
+        rows: &OrderedTable<'_>,
+        keys: &KeyNumbers,
+        most_of_a_key: usize,
+        threads: usize,
+    ) -> Option<Self> {
+        let all = 0..rows.len();
+        let (of_row, times) = (keys.of(rows, all.clone()), rows.times(all));
+        by_key(&of_row, keys.count(), &times, most_of_a_key, threads).map(Self)
     }
 
     /// Keys in so many stretches with about as many rows each.
     pub(crate) fn stretches(&self, count: usize) -> Vec<Range<usize>> {
-        let keys = self.begins.len() - 1;
+        let keys = self.0.begins.len() - 1;
         let edge = |stretch: usize| match stretch {
             0 => 0,
             _ if stretch == count => keys,
-            _ => self.begins.partition_point(|row| (*row as usize) < self.order.len() * stretch / count),
+            _ => self.0.begins.partition_point(|row| (*row as usize) < self.0.rows.len() * stretch / count),
         };
         (0..count).map(|stretch| edge(stretch)..edge(stretch + 1).min(keys)).collect()
     }
@@ -64,23 +50,23 @@ impl RowsByKey {
 
     /// The last of the keys from this one on that have few rows together.
     fn last_of_block(&self, first: usize) -> usize {
-        let until = self.begins.get(first).map_or(0, |begin| *begin as usize + BLOCK_ROWS);
-        self.begins.partition_point(|row| *row as usize <= until).saturating_sub(2)
+        let until = self.0.begins.get(first).map_or(0, |begin| *begin as usize + BLOCK_ROWS);
+        self.0.begins.partition_point(|row| *row as usize <= until).saturating_sub(2)
     }
 
     /// The rows of some keys that follow each other, by places in the order of time, and their times.
     pub(crate) fn rows(&self, keys: Range<usize>) -> (&[u32], &[i64]) {
-        let own = self.begins[keys.start] as usize..self.begins[keys.end] as usize;
-        (&self.order[own.clone()], &self.times[own])
+        let own = self.0.begins[keys.start] as usize..self.0.begins[keys.end] as usize;
+        (&self.0.rows[own.clone()], &self.0.values[own])
     }
 
     /// How many rows a key has.
     pub(crate) fn rows_of(&self, key: usize) -> usize {
-        (self.begins[key + 1] - self.begins[key]) as usize
+        (self.0.begins[key + 1] - self.0.begins[key]) as usize
     }
 
     /// Places in the order of time, key by key.
     pub(crate) fn order(&self) -> &[u32] {
-        &self.order
+        &self.0.rows
     }
 }

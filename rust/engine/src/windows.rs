@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::thread;
 
 use arrow_array::RecordBatch;
 use cepheid_event::Table;
+use cepheid_event::threads::on_two;
 use cepheid_ir::{Frame, Window};
 use cepheid_matcher::MatchError;
 use cepheid_matcher::threads::{Interruption, Workers};
@@ -95,16 +95,8 @@ fn rows_and_keys<'a>(
     if workers.threads == 1 {
         return Ok((ordered_rows(plan, table)?, number()?));
     }
-    thread::scope(|scope| {
-        let keys = thread::Builder::new().spawn_scoped(scope, number);
-        let rows = ordered_rows(plan, table);
-        let keys = match keys {
-            Ok(keys) => keys.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            // The system has no more threads.
-            Err(_) => number(),
-        };
-        Ok((rows?, keys?))
-    })
+    let (rows, keys) = on_two(|| ordered_rows(plan, table), number);
+    Ok((rows?, keys?))
 }
 
 /// The rows that windows may be of, in order of time.
@@ -315,7 +307,7 @@ fn rows_by_key(
     if !matches!(frame, Frame::Range { .. }) || keys.count() == 1 {
         return None;
     }
-    RowsByKey::new(rows, keys, rows.len() / threads)
+    RowsByKey::new(rows, keys, rows.len() / threads, threads)
 }
 
 /// The rows in pieces, about as many for each of so many threads: windows that a time cuts off are whole in one of them, or

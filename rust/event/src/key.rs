@@ -209,25 +209,32 @@ where
     let (lowest, span) = (low as usize, (high - low) as usize + 1);
     let place = |value: &T::Native| value.as_usize().wrapping_sub(lowest);
     let places: Vec<usize> = wanted.iter().flat_map(|array| array.values()).map(place).collect();
-    let mut open = vec![0_u64; span.div_ceil(64)];
-    places.iter().for_each(|at| open[at / 64] |= 1 << (at % 64));
-    let mut left = open.iter().map(|word| word.count_ones()).sum::<u32>();
-    let mut ids: HashMap<usize, u32, FixedState> =
-        HashMap::with_capacity_and_hasher(left as usize, FixedState::with_seed(0));
+    let mut wanted = vec![0_u64; span.div_ceil(64)];
+    places.iter().for_each(|at| wanted[at / 64] |= 1 << (at % 64));
+    // Of those that are wanted, how many are lower: the ids are kept by that.
+    let mut lower = Vec::with_capacity(wanted.len());
+    let mut left = 0;
+    for word in &wanted {
+        lower.push(left);
+        left += word.count_ones();
+    }
+    let rank =
+        |at: usize| (lower[at / 64] + (wanted[at / 64] & ((1 << (at % 64)) - 1)).count_ones()) as usize;
+    let (mut open, mut ids, mut next) = (wanted.clone(), vec![0; left as usize], 0);
     'all: for array in &arrays {
         for at in array.values().iter().map(place) {
             let Some(word) = open.get_mut(at / 64).filter(|word| **word >> (at % 64) & 1 != 0) else {
                 continue;
             };
             *word &= !(1 << (at % 64));
-            ids.insert(at, ids.len() as u32);
-            left -= 1;
-            if left == 0 {
+            ids[rank(at)] = next;
+            next += 1;
+            if next == left {
                 break 'all;
             }
         }
     }
-    Some(places.iter().map(|at| ids[at]).collect())
+    Some(places.iter().map(|at| ids[rank(*at)]).collect())
 }
 
 /// With a row for so many of a table's there is nothing to be gained by not reading all.

@@ -2,6 +2,7 @@
 //! are released in the order of their times.
 #![forbid(unsafe_code)]
 
+pub mod crew;
 pub mod error;
 pub mod ipc;
 pub mod key;
@@ -38,6 +39,7 @@ pub use partition_keys::{KeyedRows, PartitionKeys, shard_of};
 pub use pieces::Piece;
 pub use release::Released;
 pub use reorder::{Prepared, ReorderBuffer, SourceStats};
+pub use shared_grouping::{ByKey, by_key};
 pub use state::{ReorderState, TopicState};
 pub use table::{Table, resolve_column};
 pub use time::{

@@ -7,7 +7,11 @@
 //! - Time: O(n / t) for n rows on t threads, and O(k) for the k keys of each stretch.
 //! - Space: as on one thread, and 12 bytes for each key of each stretch.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use arrow_array::{Array, ArrayRef};
+use arrow_buffer::ScalarBuffer;
 
 use crate::error::EventError;
 use crate::key::{KeyIds, key_ids};
@@ -83,14 +87,50 @@ pub(crate) fn grouped(
     if came_grouped(&cut) {
         return Ok(Grouped { arrivals: None, starts, values: None });
     }
-    // Written by several threads, each to places of its own; these become what they are, and back, at no cost.
-    let arrivals: Vec<AtomicU32> = vec![0_u32; table.num_rows()].into_iter().map(AtomicU32::new).collect();
-    let zeros = vec![0_u64; if moved.is_some() { table.num_rows() } else { 0 }];
-    let values: Vec<AtomicU64> = zeros.into_iter().map(AtomicU64::new).collect();
-    on_each(cut, |_, stretch| {
+    let shares = on_each(cut, |_, stretch| {
         let Stretch { rows, begin, ids, mut places, keys, .. } = stretch;
         places.iter_mut().zip(&keys).for_each(|(place, key)| *place += starts[*key as usize]);
-        let mut numbered = ids.iter().zip(begin..);
+        let words = |column: usize| rows.batches().iter().map(move |batch| words_of(batch.column(column)));
+        Share { begin, ids, places, values: moved.map_or(vec![], |column| words(column).collect()) }
+    });
+    let (arrivals, values) = in_places(table.num_rows(), shares, u64::clone);
+    Ok(Grouped { arrivals: Some(arrivals), starts, values: moved.is_some().then_some(values) })
+}
+
+/// The values of a column of 64-bit numbers.
+fn words_of(column: &ArrayRef) -> ScalarBuffer<u64> {
+    let data = column.to_data();
+    ScalarBuffer::new(data.buffers()[0].clone(), data.offset(), data.len())
+}
+
+/// A stretch of rows whose places are known.
+pub(crate) struct Share<K, V> {
+    /// What the first of them is called.
+    pub(crate) begin: u32,
+    /// `ids[row]`: the row's key.
+    pub(crate) ids: K,
+    /// `places[id]`: where the first row of the key goes; the others behind it.
+    pub(crate) places: Vec<u32>,
+    /// What goes with them, piece by piece: of all rows, or of none.
+    pub(crate) values: Vec<V>,
+}
+
+/// What rows are called, and what goes with them, each in its place: a thread for each share.
+///
+/// They are written by several threads, each to places of its own, through atomic integers; these become what they are, and
+/// back, at no cost.
+pub(crate) fn in_places<T: Sync, K: AsRef<[u32]> + Send, V: AsRef<[T]> + Send>(
+    rows: usize,
+    shares: Vec<Share<K, V>>,
+    word_of: impl Fn(&T) -> u64 + Sync,
+) -> (Vec<u32>, Vec<u64>) {
+    let with_values = shares.iter().any(|share| !share.values.is_empty());
+    let arrivals: Vec<AtomicU32> = vec![0_u32; rows].into_iter().map(AtomicU32::new).collect();
+    let zeros = vec![0_u64; if with_values { rows } else { 0 }];
+    let values: Vec<AtomicU64> = zeros.into_iter().map(AtomicU64::new).collect();
+    on_each(shares, |_, share| {
+        let Share { begin, ids, mut places, values: own } = share;
+        let mut numbered = ids.as_ref().iter().zip(begin..);
         let mut put = |id: u32, row: u32| {
             let next = &mut places[id as usize];
             let place = *next as usize;
@@ -98,23 +138,80 @@ pub(crate) fn grouped(
             arrivals[place].store(row, Ordering::Relaxed);
             place
         };
-        let Some(column) = moved else {
+        if !with_values {
             for (id, row) in numbered {
                 put(*id, row);
             }
             return;
-        };
-        for batch in rows.batches() {
-            let data = batch.column(column).to_data();
-            let words: &[u64] = &data.buffer(0)[..data.len()];
-            for (word, (id, row)) in words.iter().zip(numbered.by_ref()) {
-                values[put(*id, row)].store(*word, Ordering::Relaxed);
+        }
+        for piece in &own {
+            for (value, (id, row)) in piece.as_ref().iter().zip(numbered.by_ref()) {
+                values[put(*id, row)].store(word_of(value), Ordering::Relaxed);
             }
         }
     });
     let arrivals = arrivals.into_iter().map(AtomicU32::into_inner).collect();
-    let values = moved.map(|_| values.into_iter().map(AtomicU64::into_inner).collect());
-    Ok(Grouped { arrivals: Some(arrivals), starts, values })
+    (arrivals, values.into_iter().map(AtomicU64::into_inner).collect())
+}
+
+/// Rows put together by key, on several threads: what [`by_key`] gives.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ByKey {
+    /// Rows, key by key, in order.
+    pub rows: Vec<u32>,
+    /// What goes with them.
+    pub values: Vec<i64>,
+    /// Where the rows of each key begin; one more for the end.
+    pub begins: Vec<u32>,
+}
+
+/// Puts rows whose keys are these, of so many, together by key, with a value of each. `None`: some key has more than so many.
+///
+/// Cost: O(rows / threads + keys * threads).
+pub fn by_key(
+    keys: &[u32],
+    num_keys: usize,
+    values: &[i64],
+    most_of_a_key: usize,
+    threads: usize,
+) -> Option<ByKey> {
+    let stretches = even_stretches(keys.len(), threads.min(keys.len() / ROWS_A_THREAD_MIN).max(1));
+    in_stretches(keys, num_keys, values, most_of_a_key, stretches)
+}
+
+fn in_stretches(
+    keys: &[u32],
+    num_keys: usize,
+    values: &[i64],
+    most_of_a_key: usize,
+    stretches: Vec<Range<usize>>,
+) -> Option<ByKey> {
+    let counted = on_each(stretches, |_, own| {
+        let mut counts = vec![0_u32; num_keys];
+        keys[own.clone()].iter().for_each(|key| counts[*key as usize] += 1);
+        (own, counts)
+    });
+    let (mut places, mut begins, mut end) = (vec![vec![]; counted.len()], vec![0], 0);
+    places.iter_mut().for_each(|places: &mut Vec<u32>| places.reserve_exact(num_keys));
+    for key in 0..num_keys {
+        let begin = end;
+        for ((_, counts), places) in counted.iter().zip(&mut places) {
+            places.push(end);
+            end += counts[key];
+        }
+        if (end - begin) as usize > most_of_a_key {
+            return None;
+        }
+        begins.push(end);
+    }
+    let shares = counted.into_iter().zip(places).map(|((own, _), places)| Share {
+        begin: own.start as u32,
+        ids: &keys[own.clone()],
+        places,
+        values: vec![&values[own]],
+    });
+    let (rows, words) = in_places(keys.len(), shares.collect(), |value: &i64| *value as u64);
+    Some(ByKey { rows, values: words.into_iter().map(|word| word as i64).collect(), begins })
 }
 
 /// Whether rows of each key stand one behind the other.
@@ -197,5 +294,31 @@ mod tests {
             }
         }
         assert!(compared == 2400 && came_grouped > 600, "{compared}, {came_grouped} of them grouped");
+    }
+
+    #[test]
+    fn rows_are_put_together_by_key_on_any_number_of_threads() {
+        for seed in 0..300 {
+            let mut random = SplitMix64::new(seed);
+            let (rows, num_keys) = (random.below(80), *random.choose(&[1, 2, 7, 100]));
+            let keys: Vec<u32> = (0..rows).map(|_| random.below(num_keys) as u32).collect();
+            let values: Vec<i64> = (0..rows).map(|row| row as i64 * 3 - 100).collect();
+            let mut expected: Vec<u32> = (0..rows as u32).collect();
+            expected.sort_by_key(|row| keys[*row as usize]);
+            let before = |key: usize| keys.iter().filter(|of| (**of as usize) < key).count() as u32;
+            let begins: Vec<u32> = (0..=num_keys).map(before).collect();
+            let most = begins.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0) as usize;
+            for stretches in [1, 2, 3, 7] {
+                let put = |most: usize| {
+                    in_stretches(&keys, num_keys, &values, most, even_stretches(rows, stretches))
+                };
+                let found = put(most).expect("no key has more");
+                assert_eq!((&found.rows, &found.begins), (&expected, &begins), "seed {seed}");
+                let of_rows: Vec<i64> = expected.iter().map(|row| values[*row as usize]).collect();
+                assert_eq!(found.values, of_rows, "seed {seed}");
+                assert_eq!(by_key(&keys, num_keys, &values, most, stretches), Some(found));
+                assert!(most == 0 || put(most - 1).is_none(), "seed {seed}");
+            }
+        }
     }
 }

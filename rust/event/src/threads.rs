@@ -1,8 +1,10 @@
 //! Work on what threads have each a part of: keys, most of all.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
+
+use crate::crew::beside;
 
 /// Keys are told apart to so many parts where a thread's share of them is sought.
 const PARTS_OF_KEYS: usize = 1 << 10;
@@ -52,16 +54,7 @@ pub fn on_threads<P: Send, T: Send>(
             *outcomes[number].lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
         }
     };
-    thread::scope(|scope| {
-        // If the system has no more threads, those that there are do the work.
-        let others =
-            (0..others).map_while(|_| thread::Builder::new().spawn_scoped(scope, work_on_parts).ok());
-        let others: Vec<_> = others.collect();
-        work_on_parts();
-        for other in others {
-            other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        }
-    });
+    beside(others, work_on_parts, work_on_parts, || {});
     let outcome = |one: Mutex<Option<T>>| one.into_inner().unwrap_or_else(PoisonError::into_inner);
     outcomes.into_iter().map(|one| outcome(one).expect("every part has been worked on")).collect()
 }
@@ -72,17 +65,29 @@ pub fn even_stretches(rows: usize, stretches: usize) -> Vec<Range<usize>> {
     (0..rows).step_by(each).map(|begin| begin..rows.min(begin + each)).collect()
 }
 
-/// Does two things at once, the other on a thread of its own, if the system has one more.
+/// Changes each value, some of them on each of at most so many threads.
+pub fn change_each<T: Send>(threads: usize, values: &mut [T], change: impl Fn(&mut T) + Sync) {
+    let each = values.len().div_ceil(threads.max(1)).max(1);
+    on_each(values.chunks_mut(each), |_, own| own.iter_mut().for_each(&change));
+}
+
+/// Does two things at once, the other on another thread if one has nothing to do.
 pub fn on_two<A, B: Send>(one: impl FnOnce() -> A, other: impl Fn() -> B + Sync) -> (A, B) {
-    thread::scope(|scope| {
-        let there = thread::Builder::new().spawn_scoped(scope, &other);
-        let one = one();
-        let other = match there {
-            Ok(there) => there.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(_) => other(),
-        };
-        (one, other)
-    })
+    let (is_taken, outcome) = (AtomicBool::new(false), Mutex::new(None));
+    let take_other = || {
+        if !is_taken.swap(true, Ordering::AcqRel) {
+            let of_other = other();
+            *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(of_other);
+        }
+    };
+    let both = || {
+        let of_one = one();
+        take_other();
+        of_one
+    };
+    let of_one = beside(1, take_other, both, || {});
+    let of_other = outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+    (of_one, of_other.expect("whoever was first has done it"))
 }
 
 /// Where at most so many stretches of keys begin, the first of them with key 0: of each come about as many of these rows.
@@ -123,6 +128,9 @@ pub fn cut<'a, T>(of_keys: &'a mut [T], begins: &[u32]) -> Vec<&'a mut [T]> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -166,12 +174,28 @@ mod tests {
     }
 
     #[test]
-    fn two_things_are_done_and_a_panic_of_the_other_is_told() {
-        let here = thread::current().id();
-        let (one, other) = on_two(|| thread::current().id(), || thread::current().id());
+    fn each_value_is_changed_once() {
+        for (count, threads) in [(0, 2), (1, 2), (7, 0), (7, 1), (7, 2), (7, 3), (3, 9)] {
+            let mut values: Vec<usize> = (0..count).collect();
+            change_each(threads, &mut values, |value| *value += 10);
+            assert_eq!(values, (10..10 + count).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn two_things_are_done_at_once_and_a_panic_of_either_is_told() {
+        let (here, both) = (thread::current().id(), Barrier::new(2));
+        let meet = || {
+            both.wait();
+            thread::current().id()
+        };
+        let (one, other) = on_two(meet, meet);
         assert!(one == here && other != here);
-        let both = || on_two(|| 1, || -> u8 { panic!("the other") });
-        assert!(std::panic::catch_unwind(both).is_err());
+        let panics = |one: bool, other: bool| {
+            let both = || on_two(|| assert!(!one, "the one"), || assert!(!other, "the other"));
+            std::panic::catch_unwind(both).is_err()
+        };
+        assert_eq!([panics(true, false), panics(false, true), panics(false, false)], [true, true, false]);
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! Matches, compactly: where each begins and which variables its rows were mapped to, run-length coded.
 
+use cepheid_event::threads::on_two;
+
 use crate::automaton::{Automaton, VariableId};
 use crate::error::MatchError;
 use crate::sequence::{FoundSequence, FoundSequences};
+
+/// To copy fewer segments takes no longer than to ask another thread to.
+const COPIED_BY_TWO_MIN: usize = 1 << 17;
 
 /// What a row of a match was mapped to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -290,7 +295,11 @@ impl MatchSet {
     /// # Errors
     /// [`MatchError::TooLarge`] past what a set can hold.
     pub(crate) fn check_size(&self) -> Result<(), MatchError> {
-        if self.open() <= Self::SEGMENTS_MAX {
+        Self::check_segments(self.open())
+    }
+
+    fn check_segments(segments: usize) -> Result<(), MatchError> {
+        if segments <= Self::SEGMENTS_MAX {
             return Ok(());
         }
         Err(MatchError::TooLarge { what: "runs of rows of one variable", limit: Self::SEGMENTS_MAX as u64 })
@@ -301,26 +310,43 @@ impl MatchSet {
     /// # Errors
     /// As [`check_size`](Self::check_size).
     pub(crate) fn joined(sets: Vec<Self>) -> Result<Self, MatchError> {
-        let more = |of: fn(&Self) -> usize| sets.iter().skip(1).map(of).sum::<usize>();
-        let (starts, lengths, labels) =
-            (more(|set| set.starts.len()), more(|set| set.lengths.len()), more(|set| set.labels.len()));
-        let mut sets = sets.into_iter();
-        let mut all = sets.next().unwrap_or_default();
-        all.starts.reserve_exact(starts);
-        all.lengths.reserve_exact(lengths);
-        all.labels.reserve_exact(labels);
-        for set in sets {
-            debug_assert!(set.given_numbers.is_none() && set.single_rows.is_none(), "as searches find them");
-            let (matches, segments) = (all.starts.len() as u32, all.lengths.len() as u32);
-            all.starts.extend(set.starts);
-            all.lengths.extend(set.lengths);
-            all.labels.extend(set.labels);
-            all.check_size()?;
-            all.ends.extend(set.ends.into_iter().map(|end| end + segments));
-            all.partitions.extend(set.partitions.into_iter().map(|end| end + matches));
+        debug_assert!(sets.iter().all(|set| set.given_numbers.is_none() && set.single_rows.is_none()));
+        if sets.len() <= 1 {
+            return Ok(sets.into_iter().next().unwrap_or_default());
         }
-        Ok(all)
+        let segments = sets.iter().map(|set| set.lengths.len()).sum::<usize>();
+        Self::check_segments(segments)?;
+        let by_match = || {
+            let ends = counted_on(&sets, |set| &set.ends, |set| set.lengths.len());
+            let partitions = counted_on(&sets, |set| &set.partitions, |set| set.starts.len());
+            (end_to_end(&sets, |set| &set.starts), ends, partitions)
+        };
+        let by_segment = || (end_to_end(&sets, |set| &set.lengths), end_to_end(&sets, |set| &set.labels));
+        let ((starts, ends, partitions), (lengths, labels)) = if segments < COPIED_BY_TWO_MIN {
+            (by_match(), by_segment())
+        } else {
+            on_two(by_match, by_segment)
+        };
+        let shape = sets[0].shape.clone();
+        Ok(Self { starts, lengths, shape, labels, ends, partitions, ..Self::default() })
     }
+}
+
+/// What each set has of something, one behind the other.
+fn end_to_end<T: Copy>(sets: &[MatchSet], of: fn(&MatchSet) -> &Vec<T>) -> Vec<T> {
+    let mut all = Vec::with_capacity(sets.iter().map(|set| of(set).len()).sum());
+    sets.iter().for_each(|set| all.extend_from_slice(of(set)));
+    all
+}
+
+/// The same of numbers that count something, of which each set has so much: they are counted on.
+fn counted_on(sets: &[MatchSet], of: fn(&MatchSet) -> &Vec<u32>, count: fn(&MatchSet) -> usize) -> Vec<u32> {
+    let (mut all, mut before) = (Vec::with_capacity(sets.iter().map(|set| of(set).len()).sum()), 0);
+    for set in sets {
+        all.extend(of(set).iter().map(|number| number + before));
+        before += count(set) as u32;
+    }
+    all
 }
 
 impl<'a> MatchView<'a> {
@@ -352,5 +378,56 @@ impl<'a> MatchView<'a> {
     pub fn segments(&self) -> impl DoubleEndedIterator<Item = Segment> + use<'a> {
         let pairs = self.labels.iter().zip(self.lengths);
         pairs.map(|(label, rows)| Segment { label: *label, rows: *rows })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Partitions of so many matches each, with or without one shape for all; `seed` tells them from others.
+    fn set(partitions: &[u32], with_shape: bool, seed: u32) -> MatchSet {
+        let label = |number: u32| Label { variable: number as VariableId, excluded: number % 2 == 1 };
+        let mut set = if with_shape { MatchSet::of_shape((0..3).map(label)) } else { MatchSet::default() };
+        for matches in partitions {
+            for number in 0..*matches {
+                let (open, segments) = (set.open(), if with_shape { 3 } else { (seed + number) % 4 });
+                for segment in 0..segments {
+                    if with_shape {
+                        set.push_length(seed + segment + 1);
+                    } else {
+                        set.push_rows(open, label(segment), seed + segment + 1);
+                    }
+                }
+                set.finish(seed + number);
+            }
+            set.finish_partition();
+        }
+        set
+    }
+
+    fn all_of(set: &MatchSet) -> Vec<(u32, Vec<Segment>)> {
+        (0..set.len()).map(|index| (set.get(index).start, set.get(index).segments().collect())).collect()
+    }
+
+    #[test]
+    fn sets_one_behind_the_other_are_one_with_the_matches_and_partitions_of_all() {
+        for (sizes, with_shape) in [(vec![], false), (vec![7], false), (vec![0, 3, 0, 5], false)]
+            .into_iter()
+            .chain([(vec![4, 1, 0], true), (vec![30_000, 40_000], true), (vec![60_000, 90_000, 2], false)])
+        {
+            let sets = || -> Vec<MatchSet> {
+                let set_of = |(seed, size): (usize, &u32)| set(&[*size, 2], with_shape, seed as u32 * 10);
+                sizes.iter().enumerate().map(set_of).collect()
+            };
+            let joined = MatchSet::joined(sets()).expect("few matches");
+            assert_eq!(all_of(&joined), sets().iter().flat_map(all_of).collect::<Vec<_>>());
+            let mut end = 0;
+            let ends = sizes.iter().flat_map(|size| [*size, 2]).map(|size| {
+                end += size;
+                end
+            });
+            assert_eq!(joined.partitions, ends.collect::<Vec<_>>());
+        }
     }
 }

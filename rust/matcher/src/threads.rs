@@ -1,11 +1,9 @@
 //! Work shared among threads so that nobody can tell: what comes of it, an error included, is what one thread gives.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
-use std::time::Duration;
 
+use cepheid_event::crew::beside;
 use cepheid_event::threads::count_shared;
 pub use cepheid_event::threads::times_shared;
 
@@ -48,9 +46,6 @@ impl Interruption<'_> {
         shared.interrupted.load(Ordering::Relaxed) || shared.end.load(Ordering::Relaxed) <= piece
     }
 }
-
-/// How long the thread that asked waits for the others before it asks whether to go on.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Most threads: there is no machine for more, and each of them takes memory.
 pub const THREADS_MAX: usize = 256;
@@ -116,30 +111,12 @@ impl Workers<'_> {
             }
         };
         let asked = self.interrupted.asked;
-        thread::scope(|scope| {
-            let (working, all_done) = channel::<()>();
-            let others = (1..threads).map_while(|_| {
-                let working = working.clone();
-                let work = || {
-                    // Hung up on when this thread ends, however it does.
-                    let _working = working;
-                    work_on_pieces(None);
-                };
-                // If the system has no more threads, those that there are do the work.
-                thread::Builder::new().spawn_scoped(scope, work).ok()
-            });
-            let others: Vec<_> = others.collect();
-            drop(working);
-            work_on_pieces(asked);
-            while all_done.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
-                if asked.is_some_and(|asked| asked()) {
-                    shared.interrupted.store(true, Ordering::Relaxed);
-                }
+        let ask = || {
+            if asked.is_some_and(|asked| asked()) {
+                shared.interrupted.store(true, Ordering::Relaxed);
             }
-            for other in others {
-                other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            }
-        });
+        };
+        beside(threads - 1, || work_on_pieces(None), || work_on_pieces(asked), ask);
         if shared.interrupted.into_inner() {
             return Err(MatchError::Interrupted);
         }
@@ -165,6 +142,8 @@ impl Workers<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     fn of(threads: usize) -> Workers<'static> {
