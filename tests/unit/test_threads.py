@@ -211,3 +211,68 @@ def test_a_table_that_threads_group_and_put_out_is_as_one_does_it(kind: str, gro
             assert len(alone) > 1_000
             assert shared.to_arrow() == alone.to_arrow()
             assert shared.rows == alone.rows
+
+
+def answer_of_child(question: Callable[[], bytes]) -> bytes:
+    """What a forked child answers; nothing if it has not within 30 seconds."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        try:
+            os.write(write, question())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    return answer
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_has_threads_of_its_own_also_if_those_of_its_parent_are_at_work() -> None:
+    pattern, events = PATTERNS["row pattern"], table()
+
+    def count() -> bytes:
+        return str(len(cep.match(pattern, events, threads=2))).encode()
+
+    expected = str(len(cep.match(pattern, events))).encode()
+    assert count() == expected
+    assert answer_of_child(count) == expected
+    is_over = threading.Event()
+
+    def work() -> None:
+        while not is_over.is_set():
+            count()
+
+    others = [threading.Thread(target=work) for _ in range(2)]
+    for other in others:
+        other.start()
+    try:
+        for _ in range(20):
+            assert answer_of_child(count) == expected
+            # A child of a child.
+            assert answer_of_child(lambda: answer_of_child(count)) == expected
+    finally:
+        is_over.set()
+        for other in others:
+            other.join()
+    assert count() == expected
+
+
+def test_python_threads_that_ask_at_once_get_what_one_does() -> None:
+    pattern, events = PATTERNS["runs"], table()
+    expected = cep.match(pattern, events).to_arrow()
+    answers: list[bool] = []
+
+    def ask(threads: int) -> None:
+        answers.extend(cep.match(pattern, events, threads=threads).to_arrow() == expected for _ in range(20))
+
+    asking = [threading.Thread(target=ask, args=(threads,)) for threads in (1, 2, 3, 2, 4)]
+    for other in asking:
+        other.start()
+    for other in asking:
+        other.join()
+    assert answers == [True] * 100
