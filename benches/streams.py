@@ -269,7 +269,7 @@ SHARED = ("fraud", "v_shape_500_keys", "seq3_any_utf8", "tumble", "hop", "range"
 def threads_of_tables(scale: str) -> Iterator[Point]:
     """Questions about tables, each of the largest that it has, on so many threads.
 
-    Windows also of ten times as many: a million rows are 200 seconds, of which 55 are in windows that two threads share.
+    Windows also of ten times as many: a million rows are 200 seconds, and 55 of them in windows that threads share.
     """
     largest = {workload.group: workload for workload in load_workloads(scale) if workload.group in SHARED}
     for group in SHARED:
