@@ -247,15 +247,16 @@ def threads(scale: str) -> Iterator[Point]:
             assert found == right, (found, right)
             return seconds
 
-        for number, seconds in in_turns(once, {"check": 0, "short": 1, "full": 4}[scale]).items():
+        for number, seconds in in_turns(once, scale, long=4).items():
             yield Point("threads", series, number, seconds / rows * 1e9, rows)
 
 
-def in_turns(once: Callable[[int], float], long: float) -> dict[int, float]:
-    """The fewest seconds that one thread and two take, in turns for so long: others use the machine, too."""
+def in_turns(once: Callable[[int], float], scale: str, long: float) -> dict[int, float]:
+    """The fewest seconds that one thread and two take, in turns for so long each: others use the machine, too."""
+    tries, long = {"check": (2, 0), "short": (3, 1), "full": (9, long)}[scale]
     seconds: dict[int, list[float]] = {1: [], 2: []}
     began = time.perf_counter()
-    while len(seconds[2]) < 3 or time.perf_counter() - began < 2 * long:
+    while len(seconds[2]) < tries or time.perf_counter() - began < 2 * long:
         for number, taken in seconds.items():
             taken.append(once(number))
     # The first call compiles.
@@ -298,7 +299,7 @@ def _threads_of_table(series: str, workload: Workload, scale: str) -> Iterator[P
         assert result.num_rows > 0
         return seconds
 
-    for number, seconds in in_turns(once, {"check": 0, "short": 1, "full": 3}[scale]).items():
+    for number, seconds in in_turns(once, scale, long=3).items():
         yield Point("threads_of_tables", series, number, seconds / workload.rows * 1e9, workload.rows)
 
 
