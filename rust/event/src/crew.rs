@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, LazyLock, Mutex, TryLockError};
 use std::thread::{self, Builder, Scope, ScopedJoinHandle, Thread};
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,9 @@ const TRIES: usize = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 
 static CREW: Mutex<Option<Arc<Crew>>> = Mutex::new(None);
+
+/// Kept, as it is read from files of the system.
+static CORES: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
 
 thread_local! {
     /// Whether this thread waits for work in [`stay_warm`], and would come back to it.
@@ -65,8 +68,7 @@ impl Crew {
         if let Some(crew) = kept.as_ref().filter(|crew| crew.process == process) {
             return Some(Arc::clone(crew));
         }
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let crew = Arc::new(Self::begin(cores - 1, process)?);
+        let crew = Arc::new(Self::begin(*CORES - 1, process)?);
         // To end those of the parent would be to wait for threads that this process does not have.
         std::mem::forget(kept.replace(Arc::clone(&crew)));
         Some(crew)

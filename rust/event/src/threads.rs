@@ -71,7 +71,7 @@ pub fn change_each<T: Send>(threads: usize, values: &mut [T], change: impl Fn(&m
     on_each(values.chunks_mut(each), |_, own| own.iter_mut().for_each(&change));
 }
 
-/// Does two things at once, the other on another thread if one has nothing to do.
+/// Does two things at once: the other on another thread, or on this one if nobody has begun it when this one is done.
 pub fn on_two<A, B: Send>(one: impl FnOnce() -> A, other: impl Fn() -> B + Sync) -> (A, B) {
     let (is_taken, outcome) = (AtomicBool::new(false), Mutex::new(None));
     let take_other = || {
