@@ -279,6 +279,7 @@ def threads_of_tables(scale: str) -> Iterator[Point]:
             yield from _threads_of_table(group, asked, scale)
             continue
         yield from _threads_of_table(f"{group}, {asked.rows:,} rows", asked, scale)
+        # Which leaves out what has more than a million rows.
         if scale != "short":
             yield from _threads_of_table(group, replace(asked, rows=10 * asked.rows), scale)
 

@@ -25,7 +25,7 @@ use crate::table::Table;
 const DIRECT_SPAN_MAX: i128 = 1 << 20;
 const DIRECT_SPAN_OF_ROWS: i128 = 2;
 
-/// Keys that are looked for are marked by a bit each while there are at most so many for a row of the table.
+/// Keys that are looked for are told by two bits and a half each while there are at most so many for a row of the table.
 const BITS_A_ROW: i128 = 8;
 
 /// Evaluates an expression with the Arrow type of a type of integers; `None` of other types.
@@ -148,7 +148,8 @@ pub fn numbers_of_integers(table: &Table, columns: &[usize], span_max: usize) ->
 /// table.
 ///
 /// Cost: the table is read from its beginning, each time four times as far, until all of these keys have been met; at once
-/// if there is a row for every eighth of its rows. Integers that span little are met in one pass, a bit for each.
+/// if there is a row for every eighth of its rows. Integers that span little are met in one pass, two bits and
+/// a half for each.
 ///
 /// # Errors
 /// As [`key_ids`].

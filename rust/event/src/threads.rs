@@ -1,7 +1,6 @@
 //! Work on what threads have each a part of: keys, most of all.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::crew::beside;
@@ -72,10 +71,11 @@ pub fn change_each<T: Send>(threads: usize, values: &mut [T], change: impl Fn(&m
 }
 
 /// Does two things at once: the other on another thread, or on this one if nobody has begun it when this one is done.
-pub fn on_two<A, B: Send>(one: impl FnOnce() -> A, other: impl Fn() -> B + Sync) -> (A, B) {
-    let (is_taken, outcome) = (AtomicBool::new(false), Mutex::new(None));
+pub fn on_two<A, B: Send>(one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
+    let (other, outcome) = (Mutex::new(Some(other)), Mutex::new(None));
     let take_other = || {
-        if !is_taken.swap(true, Ordering::AcqRel) {
+        let taken = other.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(other) = taken {
             let of_other = other();
             *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(of_other);
         }
