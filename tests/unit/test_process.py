@@ -28,12 +28,16 @@ def test_importing_brings_in_no_data_library():
     assert run(code) == "[]\n"
 
 
-def test_importing_is_quick(tmp_path):
-    code = "import time; a = time.process_time(); import cepheid; print(time.process_time() - a)"
-    # As installed: with bytecode, which the first run writes. Processor time and the least of several, as other tests
-    # may keep the machine busy.
-    times_s = [float(run(code, PYTHONPYCACHEPREFIX=str(tmp_path))) for _ in range(6)]
-    assert min(times_s[1:]) < 0.060, times_s
+def test_importing_brings_in_few_modules():
+    # The benches measure the 60 ms that it may take; how many modules it runs is the same on a busy machine.
+    code = "import sys; before = set(sys.modules); import cepheid; print(*sorted(set(sys.modules) - before))"
+    modules = run(code).split()
+    own = [module for module in modules if module.startswith("cepheid")]
+    others = set(modules).difference(own)
+    assert "cepheid._native" in own
+    assert len(own) <= 75, own
+    assert len(others) <= 45, others
+    assert not others & {"asyncio", "dataclasses", "inspect", "logging", "pathlib", "subprocess", "typing_extensions"}
 
 
 def test_no_event_of_an_app_waits_for_a_module():
