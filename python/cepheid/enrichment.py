@@ -410,6 +410,7 @@ def plain_values(column: pa.ChunkedArray, name: str) -> pa.Array:
         SchemaError: They are nested, or do not fit that type (code ``column-type``).
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     kind = pa.types
     values = column.combine_chunks()
@@ -431,7 +432,9 @@ def plain_values(column: pa.ChunkedArray, name: str) -> pa.Array:
     elif kind.is_timestamp(data_type):
         data_type = pa.timestamp("ns", None if data_type.tz is None else "UTC")
     try:
-        return values.cast(data_type)
+        plain = values.cast(data_type)
+        # To Arrow, 0.0 and -0.0 are two; as keys they are one. Their sum is 0.0.
+        return pc.add(plain, 0.0) if kind.is_floating(data_type) else plain
     except pa.ArrowException as error:
         raise SchemaError(f"`{name}` is no key: {error}", code="column-type", column=name) from error
 

@@ -97,6 +97,10 @@ class Matches:
     def __len__(self) -> int:
         return self._native.num_matches
 
+    def __bool__(self) -> bool:
+        # As `len` would say it, but of matches that are not built no more than one is.
+        return self._first(1).num_matches > 0
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for batch in self.to_arrow().to_batches(max_chunksize=4096):
             yield from batch.to_pylist()
@@ -427,7 +431,8 @@ def _row_count(method: str, k: Any) -> int:
     count: int = k.__index__()
     if count < 0:
         raise PatternError(f"{method}() takes a number of rows from 0", code="invalid-clause")
-    return count
+    # More than any table has.
+    return min(count, 2**63 - 1)
 
 
 def counted_matches(count: int) -> str:

@@ -83,3 +83,14 @@ def test_a_number_of_rows_is_one(method: str) -> None:
         getattr(matches, method)("3")
     with pytest.raises(PatternError, match="takes a number of rows from 0"):
         getattr(matches, method)(-1)
+
+
+def test_whether_there_are_matches_is_told_without_building_them():
+    pattern = cep.seq(cep.event("a"), cep.event("b").one_or_more(), contiguity="skip_till_any").matches("all")
+    many = cep.match(pattern, {"x": list(range(64))})
+    assert many
+    assert many.head(3).num_rows == 3
+    assert many.count() == 2**64 - 65
+    assert not cep.match(pattern, {"x": [1]})
+    few = cep.match(pattern, {"x": [1, 2, 3]})
+    assert few.head(2**70).num_rows == few.count() == 4

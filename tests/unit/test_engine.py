@@ -530,3 +530,29 @@ def test_no_rule_derives_the_topic_that_late_rows_come_out_as():
     assert engine.push([row(1, "x", 1)])["late"].num_rows == 1
     assert not engine.push([row(0, "x", 2)])
     assert engine.stats().dropped == 1
+
+
+def test_what_the_limit_on_memory_is_does_not_depend_on_what_others_hold():
+    for rows in (30, 60, 2_000):
+        engine = cep.Engine(
+            (cep.event("a") >> cep.event("b")).within("1h").matches("all").named("r"), memory_limit=2_500
+        )
+        with pytest.raises(cep.StateLimitError) as caught:
+            engine.push([{"ts": 1, "g": "u", "x": 1}] * rows)
+        assert caught.value.limit == 2_500 < caught.value.needed
+
+
+def test_a_value_that_waits_and_cannot_be_taken_is_told_with_its_rule():
+    rules = [
+        cep.window(n=cep.count(), where="10 / x > 0").tumbling("1s").named("bad"),
+        cep.window(n=cep.count()).rows(1).named("good"),
+    ]
+    engine = cep.Engine(rules, future=None, lateness="10s")
+    engine.push({"ts": [0], "x": [0]})
+    for time in (20, 40):
+        with pytest.raises(cep.CepheidError, match="of rule `bad`") as caught:
+            engine.push({"ts": [time * 10**9], "x": [5]})
+        assert caught.value.code == "division-by-zero"
+    engine.remove("bad")
+    assert len(engine.push({"ts": [60 * 10**9], "x": [5]})["good"]) == 1
+    assert len(engine.flush()["good"]) == 1

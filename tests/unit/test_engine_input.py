@@ -214,3 +214,20 @@ def test_a_time_that_does_not_fit_does_not_move_the_clock(moment):
     with pytest.raises(cep.PatternError) as caught:
         cep.Engine(SEEN).advance_to(moment)
     assert caught.value.code == "invalid-clause"
+
+
+def test_dictionaries_of_a_table_may_need_wider_codes_than_the_topic_began_with():
+    def part(begin: int) -> pa.Table:
+        values = pa.array([f"v{begin}_{number}" for number in range(100)])
+        codes = pa.DictionaryArray.from_arrays(pa.array(range(100), pa.int8()), values)
+        return pa.table({"ts": range(begin, begin + 100), "k": codes})
+
+    for tables in (
+        [part(0), pa.concat_tables([part(100), part(200)])],
+        [pa.concat_tables([part(0), part(100)]), part(200)],
+    ):
+        engine = cep.Engine(cep.event("a", "k IN ('v0_7', 'v100_7', 'v200_7')").named("w"), future=None)
+        assert sum(len(engine.push(table)["w"]) for table in tables) == 3
+    with pytest.raises(cep.SchemaError) as caught:
+        engine.push(pa.table({"ts": [900], "k": [5]}))
+    assert caught.value.code == "schema-changed"

@@ -257,3 +257,15 @@ def test_a_lookup_says_what_types_its_columns_have_and_keeps_them():
     with pytest.raises(cep.ProcessorError) as caught:
         engine.push(pa.table({"ts": [5], "k": [4]}), "rows")
     assert caught.value.__cause__.code == "column-type"
+
+
+def test_zero_is_one_key_whatever_its_sign():
+    reference = {"k": [0.0, 1.0], "v": ["zero", "one"]}
+    engine = cep.Engine(
+        [cep.enrich("t", reference, on="k", emits="o"), cep.event("a", topic="o").select(v="a.v").named("r")]
+    )
+    derived = [engine.push([{"ts": 1, "k": -0.0}, {"ts": 2, "k": 0.0}, {"ts": 3, "k": 1.0}], "t"), engine.flush()]
+    assert [v for told in derived for v in told["r"].to_arrow()["v"].to_pylist()] == ["zero", "zero", "one"]
+    with pytest.raises(cep.SchemaError) as caught:
+        cep.enrich("t", {"k": [0.0, -0.0], "v": [1, 2]}, on="k")
+    assert caught.value.code == "duplicate-key"

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pytest
 
 import cepheid as cep
-from cepheid import col, event
+from cepheid import absent, col, event
 
 
 def doubled(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -290,3 +290,22 @@ def test_what_is_no_processor_is_refused_where_it_is_written():
     with pytest.raises(TypeError, match="a pattern, a window, an anomaly rule or a processor"):
         cep.Engine([doubled])
     assert repr(cep.Processor(doubled, "txn", emits="x")) == "<Processor: doubled, of 'txn', emits='x'>"
+
+
+@pytest.mark.parametrize("of", [pa.date32(), pa.timestamp("s"), pa.duration("ms")])
+def test_a_deadline_between_two_steps_of_the_event_time_is_not_put_back(of: pa.DataType):
+    unpaid = event("a", topic="t") >> absent(event("b", "x = 9", topic="t"), for_="300us")
+    engine = cep.Engine([unpaid.partition_by("k").named("w")])
+    engine.processor("w", emits="o")(lambda rows: rows)
+    engine.add(event("seen", topic="o").named("read"))
+    ts = pa.array([0, 0, 5], pa.int32() if of == pa.date32() else pa.int64()).cast(of)
+    engine.push(pa.table({"ts": ts, "x": [1, 2, 3], "k": [1, 2, 3]}), "t")
+    assert [engine.stats().rows, len(engine.flush()["read"])] == [3, 1]
+
+
+def test_rows_that_a_processor_puts_back_in_time_are_refused_as_before():
+    engine = cep.Engine([event("a", topic="t").named("w")])
+    engine.processor("w", emits="o")(lambda rows: [{"ts": 4}])
+    engine.push([{"ts": 5, "x": 1}], "t")
+    with pytest.raises(cep.ProcessorError, match="before the first row"):
+        engine.flush()

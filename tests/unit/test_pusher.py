@@ -178,8 +178,9 @@ def test_a_bad_value_is_refused_by_column_and_leaves_no_trace(name):
 
 def test_a_string_that_is_no_unicode_is_refused():
     pusher = cep.Engine(every()).pusher(schema=SCHEMA, max_delay=None)
-    with pytest.raises(UnicodeEncodeError):
+    with pytest.raises(cep.SchemaError, match="surrogates") as caught:
         pusher.push(1000, "\ud800", 1.0)
+    assert (caught.value.code, caught.value.column) == ("column-type", "card")
     assert pusher.waiting == 0
 
 
@@ -301,3 +302,19 @@ def test_a_processor_that_calls_its_own_pusher_is_told():
     engine._clock = lambda: int(Clock()().timestamp())
     pusher.push(1_000, "c", 1.0)
     assert engine.stats().rows == 1
+
+
+@pytest.mark.parametrize("codes", [pa.int8(), pa.uint8(), pa.int16()])
+def test_events_that_wait_may_have_more_values_than_narrow_codes_tell_apart(codes: pa.DataType):
+    engine = cep.Engine(every())
+    schema = pa.schema({"ts": pa.int64(), "k": pa.dictionary(codes, pa.string())})
+    pusher = engine.pusher(schema=schema, max_rows=1_000, max_delay=None)
+    for number in range(400):
+        pusher.push(number, f"k{number}")
+    assert pusher.waiting == 400
+    assert len(pusher.flush()["seen"]) == engine.stats().rows == 400
+    # Tables with such codes are still of the topic's columns.
+    narrow = pa.table({"ts": [400], "k": pa.array(["k"]).dictionary_encode().cast(schema.field("k").type)})
+    assert len(engine.push(narrow)["seen"]) == 1
+    pusher.push(500, "a")
+    assert pusher.take()["k"].to_pylist() == ["a"]

@@ -25,7 +25,7 @@ pub enum EngineError {
     },
     /// State would grow past what an engine may take. Nothing has been lost: the engine is as it was before the call.
     #[error(
-        "rule `{rule}` needs {bytes} bytes of state{}{}; the limit is {limit}; bound the rule with within(...), push fewer rows at a time, or raise memory_limit",
+        "with rule `{rule}`{}{} the engine needs {bytes} bytes of state; the limit is {limit}; bound the rule with within(...), push fewer rows at a time, or raise memory_limit",
         if key.is_empty() { String::new() } else { format!(" at the key {key}") },
         time_ns.map_or_else(String::new, |time| format!(", at event time {time} ns"))
     )]
@@ -36,7 +36,7 @@ pub enum EngineError {
         key: String,
         /// The row's event time.
         time_ns: Option<i64>,
-        /// Bytes needed.
+        /// Bytes needed, of all that the engine holds.
         bytes: usize,
         /// Bytes allowed.
         limit: usize,
@@ -212,6 +212,23 @@ impl EngineError {
     /// Says in which clause, measure or output column an expression failed.
     pub(crate) fn in_context(context: impl Into<String>) -> impl FnOnce(EvalError) -> Self {
         |source| Self::Eval { context: context.into(), source: Box::new(source) }
+    }
+
+    /// The same of an expression that failed, with the rule that it is of: an engine has many.
+    pub(crate) fn of_rule(mut self, rule: &str) -> Self {
+        if let Self::Eval { context, .. } = &mut self {
+            context.push_str(&format!(" of rule `{rule}`"));
+        }
+        self
+    }
+
+    /// What a rule lacks of the room that others leave it, told of all that an engine holds and may hold.
+    pub(crate) fn of_all_state(mut self, memory_limit: Option<usize>) -> Self {
+        if let (Self::StateLimit { bytes, limit, .. }, Some(all)) = (&mut self, memory_limit) {
+            *bytes = bytes.saturating_add(all - (*limit).min(all));
+            *limit = all;
+        }
+        self
     }
 
     /// A stable code, the same in every version.

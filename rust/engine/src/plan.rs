@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use cepheid_eval::TypedExpr;
-use cepheid_event::{OrderKey, resolve_column};
+use cepheid_event::{EventError, OrderKey, check_event_time, resolve_column};
 use cepheid_ir::{
     AfterMatchSkip, ColumnName, EmitAt, Expr, Measure, OutputColumns, Pattern, PatternError, RowsPerMatch,
     Selection, SortKey,
 };
-use cepheid_matcher::sequence::SequenceMatcher;
+use cepheid_matcher::sequence::{SequenceMatcher, goes_by_time};
 use cepheid_matcher::{
     Automaton, JoinedLists, Lists, Matcher, Promoted, StepLists, Strategy, VariableId, Workers,
 };
@@ -154,6 +154,16 @@ impl Outputs {
     pub(crate) fn go_by_time(&self) -> bool {
         self.order_by.first().is_some_and(|key| !key.descending)
     }
+
+    /// Says whether the column that rows go by, if they do, is of times that bounds can be measured in.
+    ///
+    /// # Errors
+    /// [`EventError::ColumnType`] if it is not.
+    fn check_time(&self, schema: &Schema) -> Result<(), EventError> {
+        let Some(key) = self.order_by.first() else { return Ok(()) };
+        let field = schema.field(key.column);
+        check_event_time(field.name(), field.data_type())
+    }
 }
 
 /// Measures by name.
@@ -222,6 +232,9 @@ impl Plan {
             Some(like) => Arc::clone(&like.outputs),
             None => Arc::new(Outputs::compile(&pattern, waits, schema, options)?),
         };
+        if (waits || pattern.trend.is_some()) && goes_by_time(&pattern, &automaton) {
+            outputs.check_time(schema)?;
+        }
         if let Some(trend) = &pattern.trend {
             let trend = TrendPlan::new(&pattern, trend, schema, &outputs)?;
             let taken = column_names(&trend.values);

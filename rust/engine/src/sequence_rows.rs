@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Int64Array};
-use cepheid_event::{EventError, OrderKey, OrderedRows, RowOrder, Table, as_int64, nanoseconds_per_step};
+use cepheid_event::{
+    EventError, OrderKey, OrderedRows, RowOrder, Table, as_int64, nanoseconds_per_step, step_name,
+};
 use cepheid_matcher::sequence::{Chunk, NO_TIME, SequenceMatcher};
 use cepheid_matcher::{Masks, MatchError};
 
@@ -252,11 +254,12 @@ pub(crate) fn event_times(
             }
             let time = ticks.value(row).checked_mul(unit).filter(|time| *time < NO_TIME - 1);
             let Some(time) = time else {
-                return Err(EventError::ColumnType {
-                    column: table.schema().field(column).name().clone(),
-                    found: format!("a time past the year 2262 in row {}", arrival(times.len() as u64)),
-                    expected: "event times are counted in nanoseconds of 64 bits; put a nearer one, or NULL"
-                        .into(),
+                let field = table.schema().field(column);
+                return Err(EventError::TimeOverflow {
+                    column: field.name().clone(),
+                    row: arrival(times.len() as u64) as usize,
+                    value: ticks.value(row),
+                    unit: step_name(field.data_type()).expect("it has steps of nanoseconds"),
                 }
                 .into());
             };

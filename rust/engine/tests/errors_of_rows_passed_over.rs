@@ -61,7 +61,8 @@ fn a_time_that_cannot_be_counted_in_nanoseconds_is_named_wherever_it_stands() {
             let pattern = cepheid_sql::parse_pattern(&text).expect("a pattern");
             let error = match_table(&pattern, &table, &MatchOptions::default()).expect_err("a far time");
             let told = error.to_string();
-            assert!(told.contains(&format!("past the year 2262 in row {at}")), "{told}");
+            assert_eq!(error.code(), "time-overflow");
+            assert!(told.contains(&format!(" s in row {at}, which is beyond")), "{told}");
             cases += 1;
         }
     }

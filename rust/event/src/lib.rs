@@ -32,7 +32,7 @@ mod taken;
 pub use error::EventError;
 pub use key_table::KeyTable;
 pub use late::LateRows;
-pub use merge::{MergedBatch, MergedSchema};
+pub use merge::{MergedBatch, MergedSchema, with_wide_codes};
 pub use order::{OrderKey, RowOrder, ascending};
 pub use partition::OrderedRows;
 pub use partition_keys::{KeyedRows, PartitionKeys, shard_of};
@@ -44,6 +44,6 @@ pub use state::{ReorderState, TopicState};
 pub use table::{Table, resolve_column};
 pub use time::{
     as_int64, check_event_time, check_steps, check_window_spans, event_steps, event_times, nanoseconds_of,
-    nanoseconds_per, nanoseconds_per_step, repeated_times_of, times_of,
+    nanoseconds_per, nanoseconds_per_step, repeated_times_of, step_name, times_of,
 };
 pub use watermark::{Clock, SourceClock, TimePolicy};

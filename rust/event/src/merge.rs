@@ -53,6 +53,19 @@ struct TopicColumns {
     own: Vec<Option<usize>>,
 }
 
+impl TopicColumns {
+    /// Whether a batch is of these columns. How wide its dictionary codes are does not matter: tables of several batches have wide ones
+    /// where their dictionaries together need them.
+    fn fit(&self, schema: &Schema) -> bool {
+        same_columns(&self.schema, schema)
+            || schema.fields().len() == self.conformed.fields().len()
+                && schema.fields().iter().zip(self.conformed.fields()).all(|(field, conformed)| {
+                    field.name() == conformed.name()
+                        && with_wide_codes(field.data_type()) == *conformed.data_type()
+                })
+    }
+}
+
 /// Rows of several topics in the order of their release.
 #[derive(Clone, Debug)]
 pub struct MergedBatch {
@@ -142,7 +155,7 @@ impl MergedSchema {
         let mut merged = Vec::with_capacity(schema.fields().len());
         let mut conformed = Vec::with_capacity(schema.fields().len());
         for field in schema.fields() {
-            let data_type = widened(field.data_type());
+            let data_type = with_wide_codes(field.data_type());
             let wide = field.as_ref().clone().with_data_type(data_type.clone()).with_nullable(true);
             let wide = Arc::new(wide);
             // A topic may have two columns of one name and type: the second of them is another column.
@@ -268,7 +281,7 @@ impl MergedSchema {
         position: usize,
     ) -> Result<RecordBatch, EventError> {
         let columns = self.topics[topic as usize].columns.as_ref().expect("the topic's schema is set");
-        if !same_columns(&columns.schema, batch.schema_ref()) {
+        if !columns.fit(batch.schema_ref()) {
             return Err(EventError::SchemaChanged {
                 batch: position,
                 found: describe(batch.schema_ref()),
@@ -435,8 +448,8 @@ fn interleaved(arrays: &[&dyn Array], places: &[(usize, usize)]) -> Result<Array
     Ok(interleave(arrays, places)?)
 }
 
-/// The type in the merged schema of a column of type `data_type`.
-fn widened(data_type: &DataType) -> DataType {
+/// The type in the merged schema of a column of this type: dictionary codes of 8 or 16 bits are 32 bits wide.
+pub fn with_wide_codes(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Dictionary(code, value)
             if matches!(**code, DataType::Int8 | DataType::UInt8 | DataType::Int16 | DataType::UInt16) =>

@@ -68,6 +68,11 @@ pub fn nanoseconds_per_step(data_type: &DataType) -> Option<i64> {
     event_time_step(data_type).map(|(nanoseconds, _)| nanoseconds)
 }
 
+/// The name of such a step; `None` for another type.
+pub fn step_name(data_type: &DataType) -> Option<&'static str> {
+    event_time_step(data_type).map(|(_, name)| name)
+}
+
 /// Checks that starts and ends of windows can be told in a type of event times, where the windows are made with these spans, in
 /// nanoseconds. A time of day and a count of 32 bits end too soon for that, and a date of milliseconds has to be a whole day.
 ///

@@ -97,7 +97,7 @@ pub enum PatternError {
     #[error("WITHIN must be longer than zero")]
     InvalidWithin,
     /// `WITHIN` by time without a time to measure.
-    #[error("WITHIN by time needs an ORDER BY whose first key is the event time")]
+    #[error("WITHIN by time needs an ORDER BY whose first key is the event time, ascending")]
     WithinNeedsOrder,
     /// A composite node with too few parts.
     #[error("a {what} needs at least {needed} parts")]

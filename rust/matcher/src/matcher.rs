@@ -4,7 +4,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_schema::Schema;
 use cepheid_event::{EventError, OrderedRows, Piece, Table, as_int64, nanoseconds_per_step, resolve_column};
-use cepheid_ir::{Pattern, PatternError, Selection, Within};
+use cepheid_ir::{EmptyMatches, Pattern, PatternError, Selection, Within};
 
 use crate::automaton::Automaton;
 use crate::bits::Bits;
@@ -295,9 +295,11 @@ fn time_bound(pattern: &Pattern, schema: &Schema) -> Result<TimeBound, MatchErro
             let key = pattern.order_by.first().ok_or(PatternError::WithinNeedsOrder)?;
             let column = resolve_column(schema, &key.column.name, key.column.quoted)?;
             let field = schema.field(column);
-            // Whole numbers order rows, but are in no unit that a bound could be measured in.
+            // In SQL whole numbers order rows, but are in no unit that a bound could be measured in; in the algebra they are
+            // nanoseconds, as for whatever waits.
+            let is_sql = pattern.empty_matches == EmptyMatches::Allowed;
             let nanoseconds_per_unit = match field.data_type() {
-                data_type if data_type.is_integer() => None,
+                data_type if is_sql && data_type.is_integer() => None,
                 data_type => nanoseconds_per_step(data_type),
             }
             .ok_or_else(|| EventError::ColumnType {

@@ -296,10 +296,8 @@ impl Pusher {
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let mut rows = self.rows()?;
         let batch = rows.take().map_err(|error| raised(py, NativeError::Event(error)))?;
-        match py
-            .import("pyarrow")
-            .and_then(|pyarrow| pyarrow.call_method1("table", (ArrowBatch(batch.clone()),)))
-        {
+        let given = ArrowBatch(rows.columns.as_declared(&batch).unwrap_or_else(|| batch.clone()));
+        match py.import("pyarrow").and_then(|pyarrow| pyarrow.call_method1("table", (given,))) {
             Ok(table) => Ok(table),
             Err(error) => {
                 rows.refused = Some(batch);

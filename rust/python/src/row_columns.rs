@@ -8,8 +8,8 @@ use arrow_array::{
 };
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_cast::cast;
-use arrow_schema::{DataType, FieldRef, SchemaRef, TimeUnit};
-use cepheid_event::EventError;
+use arrow_schema::{DataType, FieldRef, Schema, SchemaRef, TimeUnit};
+use cepheid_event::{EventError, with_wide_codes};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDate, PyInt, PyString, PyTuple, PyType};
@@ -19,6 +19,8 @@ const TEXT_BYTES_MAX: usize = i32::MAX as usize;
 
 /// The columns of a schema, all of one length.
 pub(crate) struct RowColumns {
+    declared: SchemaRef,
+    /// The same with wide dictionary codes.
     schema: SchemaRef,
     columns: Vec<RowColumn>,
     rows: usize,
@@ -81,8 +83,15 @@ impl RowColumns {
             let nullable = field.is_nullable() && index != time;
             Ok(RowColumn { field: Arc::clone(field), nullable, values, nulls: vec![] })
         };
+        // Events that wait may have more values than narrow codes can tell apart.
+        let wide = |field: &FieldRef| -> FieldRef {
+            Arc::new(field.as_ref().clone().with_data_type(with_wide_codes(field.data_type())))
+        };
+        let fields: Vec<FieldRef> = schema.fields().iter().map(wide).collect();
+        let declared = schema;
+        let schema = Arc::new(Schema::new_with_metadata(fields, declared.metadata().clone()));
         let columns = schema.fields().iter().enumerate().map(column).collect::<Result<_, EventError>>()?;
-        Ok(Self { schema, columns, rows: 0 })
+        Ok(Self { declared, schema, columns, rows: 0 })
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -91,6 +100,15 @@ impl RowColumns {
 
     pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Rows of these columns in the types that were declared, if their values fit.
+    pub(crate) fn as_declared(&self, rows: &RecordBatch) -> Option<RecordBatch> {
+        let columns = rows.columns().iter().zip(self.declared.fields());
+        let columns = columns.map(|(array, field)| cast(array, field.data_type()));
+        let columns = columns.collect::<Result<Vec<_>, _>>().ok()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+        RecordBatch::try_new_with_options(Arc::clone(&self.declared), columns, &options).ok()
     }
 
     /// Adds a row; after an error there is none.
@@ -258,8 +276,9 @@ impl Values {
             },
             Self::Text { bytes, ends } => {
                 let Ok(text) = value.cast::<PyString>() else { return Ok(Some("a string is wanted")) };
-                // What is not Unicode, such as half of a pair of surrogates, raises here.
-                let text = text.to_str()?;
+                let Ok(text) = text.to_str() else {
+                    return Ok(Some("text that is Unicode, without half of a pair of surrogates, is wanted"));
+                };
                 if text.len() > TEXT_BYTES_MAX - bytes.len() {
                     return Ok(Some("text of at most 2 GiB a batch is wanted"));
                 }

@@ -51,7 +51,7 @@ impl Engine {
                 for (level, undo) in self.levels.iter_mut().zip(undo.levels) {
                     level.roll_back(undo);
                 }
-                Err(error)
+                Err(error.of_all_state(self.options.memory_limit))
             }
         }
     }

@@ -7,7 +7,9 @@ use arrow_array::{RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, Schema, SchemaRef};
 use cepheid_eval::Fault;
-use cepheid_event::{EventError, MergedBatch, MergedSchema, event_times, resolve_column};
+use cepheid_event::{
+    EventError, MergedBatch, MergedSchema, event_times, nanoseconds_per_step, resolve_column,
+};
 use cepheid_matcher::Strategy;
 use cepheid_matcher::sequence::Moment;
 use serde::{Deserialize, Serialize};
@@ -280,12 +282,20 @@ fn in_order(given: RecordBatch, rows: &MergedBatch, event_time: &str) -> Result<
     let column = resolve_column(given.schema_ref(), event_time, false).map_err(|error| error.to_string())?;
     let times = event_times(event_time, given.column(column), 0).map_err(|error| error.to_string())?;
     let first = rows.time.first().copied().expect("a processor is given rows");
-    if let Some(early) = times.iter().position(|time| *time < first) {
+    // A deadline may lie between two steps of the column that tells it.
+    let step = nanoseconds_per_step(given.column(column).data_type()).unwrap_or(1);
+    let told = first.saturating_sub(first.rem_euclid(step));
+    if let Some(early) = times.iter().position(|time| *time < told) {
         return Err(format!(
             "row {early} of what it gave is of a time before the first row that it was given, which those who read it may \
              have passed; event times may only be put forward"
         ));
     }
+    let times: ScalarBuffer<i64> = if times.iter().any(|time| *time < first) {
+        times.iter().map(|time| (*time).max(first)).collect()
+    } else {
+        times
+    };
     if times.is_sorted() {
         return Ok(Given { batch: given, times });
     }

@@ -361,11 +361,14 @@ impl Stage {
         let event_time = call.options.event_time.as_str();
         let mut prepared = Vec::with_capacity(self.windows.len());
         for window in &mut self.windows {
-            prepared.push(window.prepare(released, columns, &bound, event_time)?);
+            let own = window.prepare(released, columns, &bound, event_time);
+            prepared.push(own.map_err(|error| error.of_rule(&window.name))?);
         }
-        let judged =
-            self.anomalies.iter_mut().map(|rule| rule.prepare(released, columns, &bound, event_time));
-        let judged = judged.collect::<Result<Vec<_>, _>>()?;
+        let mut judged = Vec::with_capacity(self.anomalies.len());
+        for rule in &mut self.anomalies {
+            let own = rule.prepare(released, columns, &bound, event_time);
+            judged.push(own.map_err(|error| error.of_rule(&rule.name))?);
+        }
         self.learned |=
             self.windows.iter().any(WindowRule::is_new) || self.anomalies.iter().any(AnomalyRule::is_new);
         // Rules that share a topic may turn out not to have the same columns.
@@ -382,13 +385,15 @@ impl Stage {
         let first = self.rules.len();
         for (place, (window, prepared)) in self.windows.iter_mut().zip(prepared).enumerate() {
             if let Some(prepared) = prepared {
-                window.advance(prepared, released, call.options, first + place, parts)?;
+                let told = window.advance(prepared, released, call.options, first + place, parts);
+                told.map_err(|error| error.of_rule(&window.name))?;
             }
         }
         let first = first + self.windows.len();
         for (place, (rule, prepared)) in self.anomalies.iter_mut().zip(judged).enumerate() {
             if let Some(prepared) = prepared {
-                parts.extend(rule.advance(prepared, call.options, first + place)?);
+                let told = rule.advance(prepared, call.options, first + place);
+                parts.extend(told.map_err(|error| error.of_rule(&rule.name))?);
             }
         }
         Ok(())

@@ -93,7 +93,7 @@ impl SequenceMatcher {
         timed: bool,
     ) -> Result<Self, MatchError> {
         refuse_what_looks_ahead(&automaton)?;
-        if !timed && needs_time(&pattern, &automaton) {
+        if !timed && goes_by_time(&pattern, &automaton) {
             return Err(PatternError::WithinNeedsOrder.into());
         }
         let conditions = Conditions::compile(&pattern, &automaton.variables, schema)?;
@@ -408,8 +408,8 @@ fn refuse_what_looks_ahead(automaton: &Automaton) -> Result<(), MatchError> {
     Ok(())
 }
 
-/// Whether anything in the pattern goes by time.
-fn needs_time(pattern: &Pattern, automaton: &Automaton) -> bool {
+/// Whether anything in the pattern goes by time: rows then need one that can be measured.
+pub fn goes_by_time(pattern: &Pattern, automaton: &Automaton) -> bool {
     let by_time = |within: &Within| matches!(within, Within::Time { .. });
     let absences = automaton.ways.iter().flat_map(|way| &way.absences);
     pattern.within.as_ref().is_some_and(by_time)

@@ -42,7 +42,7 @@ pub(crate) mod tests;
 mod wait;
 mod weigh;
 
-pub use compile::SequenceMatcher;
+pub use compile::{SequenceMatcher, goes_by_time};
 pub use fault::Fault;
 pub use found::{FoundKind, FoundSequence, FoundSequences, Moment};
 pub use save::SavedRuns;
