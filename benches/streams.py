@@ -247,20 +247,20 @@ def threads(scale: str) -> Iterator[Point]:
             assert found == right, (found, right)
             return seconds
 
-        for number, seconds in in_turns(once, scale, long=4).items():
+        for number, seconds in in_turns(once, (1, 2), scale, long=4).items():
             yield Point("threads", series, number, seconds / rows * 1e9, rows)
 
 
-def in_turns(once: Callable[[int], float], scale: str, long: float) -> dict[int, float]:
-    """The fewest seconds that one thread and two take, in turns for so long each: others use the machine, too."""
+def in_turns(once: Callable[[int], float], values: tuple[int, ...], scale: str, long: float) -> dict[int, float]:
+    """The fewest seconds that each of these takes, in turns for so long each: others use the machine, too."""
     tries, long = {"check": (2, 0), "short": (3, 1), "full": (9, long)}[scale]
-    seconds: dict[int, list[float]] = {1: [], 2: []}
+    seconds: dict[int, list[float]] = {value: [] for value in values}
     began = time.perf_counter()
-    while len(seconds[2]) < tries or time.perf_counter() - began < 2 * long:
-        for number, taken in seconds.items():
-            taken.append(once(number))
+    while len(seconds[values[-1]]) < tries or time.perf_counter() - began < len(values) * long:
+        for value, taken in seconds.items():
+            taken.append(once(value))
     # The first call compiles.
-    return {number: min(taken[1:]) for number, taken in seconds.items()}
+    return {value: min(taken[1:]) for value, taken in seconds.items()}
 
 
 # A question each of what threads share in another way: keys with few relevant rows and with many, no keys, and windows.
@@ -300,14 +300,40 @@ def _threads_of_table(series: str, workload: Workload, scale: str) -> Iterator[P
         assert result.num_rows > 0
         return seconds
 
-    for number, seconds in in_turns(once, scale, long=3).items():
+    for number, seconds in in_turns(once, (1, 2), scale, long=3).items():
         yield Point("threads_of_tables", series, number, seconds / workload.rows * 1e9, workload.rows)
+
+
+def late_rows_of_tables(scale: str) -> Iterator[Point]:
+    """Windows of 10 s over the largest table in order, and over that of which some rows come late, in turns."""
+    groups = {0: "tumble", 5: "tumble_late"}
+    largest = {workload.group: workload for workload in load_workloads(scale) if workload.group in groups.values()}
+    asked = {percent: largest[group] for percent, group in groups.items()}
+    tables = {percent: workload.table() for percent, workload in asked.items()}
+    window, peer = window_of(asked[0]), CepheidBuilt()
+    for percent, workload in asked.items():
+        answer = peer.answer(workload, cep.aggregate(window, tables[percent], threads=1).to_arrow())
+        assert answer.agrees(workload.answer), workload
+
+    def once(percent: int) -> float:
+        began = time.perf_counter()
+        result = cep.aggregate(window, tables[percent], threads=1).to_arrow()
+        seconds = time.perf_counter() - began
+        assert result.num_rows > 0
+        return seconds
+
+    for percent, seconds in in_turns(once, tuple(groups), scale, long=3).items():
+        rows = asked[percent].rows
+        yield Point("late_rows_of_tables", "windows of 10 s", percent, seconds / rows * 1e9, rows)
 
 
 CURVES: dict[str, Curve] = {
     "batch_sizes": Curve("Rows of a call", "rows a call", "ns a row", batch_sizes, ratio_max=1.5, judged_from=4_096),
     "single_events": Curve("Events one a call", "events of a batch", "ns an event", single_events),
     "late_rows": Curve("Late rows", "rows of a hundred that are late", "ns a row", late_rows),
+    "late_rows_of_tables": Curve(
+        "Late rows of tables", "rows of a hundred that are late", "ns a row", late_rows_of_tables, ratio_max=1.5
+    ),
     "state_of_windows": Curve(
         "State against the window", "rows of the window", "bytes a relevant row", state_of_windows, most=24
     ),
