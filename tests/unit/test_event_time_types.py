@@ -79,7 +79,7 @@ def test_rows_that_go_back_in_time_are_in_no_window():
     table = pa.table({"ts": pa.array([1, 2, 3, 100], pa.timestamp("s"))})
     text = """SELECT * FROM t MATCH_RECOGNIZE (ORDER BY ts DESC MEASURES FIRST(ts) AS f
         PATTERN (a b+) WITHIN INTERVAL '3' SECOND)"""
-    with pytest.raises(cep.SqlError) as caught:
+    with pytest.raises(cep.PatternError) as caught:
         cep.sql(text, t=table)
     assert caught.value.code == "within-needs-order"
     for pattern in (STRICT, RELAXED):

@@ -295,10 +295,6 @@ fn skip_target_exists(pattern: &Pattern) -> Result<(), PatternError> {
 fn within_measurable(pattern: &Pattern) -> Result<(), PatternError> {
     match pattern.within {
         Some(Within::Time { nanoseconds }) if nanoseconds <= 0 => Err(PatternError::InvalidWithin),
-        // From a first row that is the latest to a last one that is the earliest no time passes.
-        Some(Within::Time { .. }) if pattern.order_by.first().is_some_and(|key| key.descending) => {
-            Err(PatternError::WithinNeedsOrder)
-        }
         // In the algebra the time may be named when the pattern is run.
         Some(Within::Time { .. })
             if pattern.order_by.is_empty() && pattern.empty_matches == EmptyMatches::Allowed =>

@@ -292,7 +292,9 @@ fn time_bound(pattern: &Pattern, schema: &Schema) -> Result<TimeBound, MatchErro
         None | Some(Within::Unbounded) => Ok(TimeBound::None),
         Some(Within::Rows(rows)) => Ok(TimeBound::Rows(rows)),
         Some(Within::Time { nanoseconds }) => {
-            let key = pattern.order_by.first().ok_or(PatternError::WithinNeedsOrder)?;
+            // From a first row that is the latest to a last one that is the earliest no time passes.
+            let key = pattern.order_by.first().filter(|key| !key.descending);
+            let key = key.ok_or(PatternError::WithinNeedsOrder)?;
             let column = resolve_column(schema, &key.column.name, key.column.quoted)?;
             let field = schema.field(column);
             // In SQL whole numbers order rows, but are in no unit that a bound could be measured in; in the algebra they are

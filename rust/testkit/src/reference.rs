@@ -368,7 +368,8 @@ impl<'a> Search<'a> {
 
     /// Event time of a row in nanoseconds, from the first order key; `None` where that is NULL.
     fn time(&self, position: usize) -> Result<Option<i128>, ReferenceError> {
-        let key = self.pattern.order_by.first().ok_or(PatternError::WithinNeedsOrder)?;
+        let key = self.pattern.order_by.first().filter(|key| !key.descending);
+        let key = key.ok_or(PatternError::WithinNeedsOrder)?;
         let column = self.table.column_index(&key.column.name, key.column.quoted)?;
         match &self.table.rows[self.partition[position]][column] {
             RefValue::Null => Ok(None),
