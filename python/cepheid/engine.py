@@ -75,9 +75,9 @@ class Engine(Pictured):
         future: A row that is dated further ahead of the clock than this moves no watermark, so that one broken clock
             does not make the rows of all others late. None: no guard.
         clock: Gives the time for that: a function that returns a datetime. None: the system's clock.
-        topics: The order in which rows of equal time go, of different topics, as far as they are matched together: a row
-            that comes when the watermark stands at its own time goes behind those before it. By default that in which
-            the rules name them.
+        topics: The order in which rows of equal time go, of different topics, as far as they are matched together: a
+            row that comes when the watermark stands at its own time goes behind those before it. By default that in
+            which the rules name them.
         ids: Whether derived events say which they are and what they come of, in three columns of text in front of the
             others, named as in CloudEvents. ``id``: a hash of the rule's version and of the ids of the events that it
             was made of, so that the same input gives the same; of a row of several that a match reports, that and its
